@@ -1,0 +1,38 @@
+{
+  # npm install builds with this; CMakeLists.txt builds the same list of sources (native/sources.gypi) for the rest.
+  "includes": ["native/sources.gypi"],
+  "variables": {
+    # Empty where libkqueue is not installed: kqueue(2) is then compiled on macOS alone.
+    "libkqueue_cflags": ["<!@(node scripts/libkqueue.cjs --cflags)"],
+    "libkqueue_libs": ["<!@(node scripts/libkqueue.cjs --libs)"]
+  },
+  "targets": [{
+    "target_name": "selectors_native",
+    "sources": ["<@(sources_common)"],
+    "include_dirs": ["native", "<!(node -p \"require('node-addon-api').include_dir\")"],
+    "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_DEPRECATED", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS"],
+    "cflags_cc!": ["-std=gnu++17", "-std=gnu++20"],
+    "cflags_cc": ["-std=c++20", "-fvisibility=hidden", "-Wall", "-Wextra"],
+    "xcode_settings": {
+      "CLANG_CXX_LANGUAGE_STANDARD": "c++20",
+      "MACOSX_DEPLOYMENT_TARGET": "13.0",
+      "GCC_SYMBOLS_PRIVATE_EXTERN": "YES"
+    },
+    "msvs_settings": { "VCCLCompilerTool": { "AdditionalOptions": ["/std:c++20", "/utf-8"] } },
+    "conditions": [
+      ["OS=='linux'", { "sources": ["<@(sources_posix)", "<@(sources_linux)"] }],
+      ["OS=='mac'", { "sources": ["<@(sources_posix)", "<@(sources_kqueue)"], "defines": ["SELECTORS_HAVE_KQUEUE=1"] }],
+      ["OS=='win'", {
+        "sources": ["<@(sources_windows)"],
+        "defines": ["WIN32_LEAN_AND_MEAN", "NOMINMAX", "_WIN32_WINNT=0x0A00", "FD_SETSIZE=514"],
+        "libraries": ["ws2_32.lib", "iphlpapi.lib"]
+      }],
+      ["OS=='linux' and libkqueue_libs!=[]", {
+        "sources": ["<@(sources_kqueue)"],
+        "defines": ["SELECTORS_HAVE_KQUEUE=1"],
+        "cflags_cc": ["<@(libkqueue_cflags)"],
+        "libraries": ["<@(libkqueue_libs)"]
+      }]
+    ]
+  }]
+}

@@ -1,0 +1,38 @@
+// The addon: one table of what it exports, made anew for each environment (the main thread, every worker). It keeps no state of its
+// own; what has a lifetime is an object of its environment, or owned by one.
+#include <napi.h>
+
+#include "core/descriptor.h"
+#include "mechanisms/mechanisms.h"
+#include "net/net.h"
+#include "platform/platform.h"
+#include "wait/wait.h"
+
+namespace selectors {
+namespace {
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  if (!StartNetwork().ok()) {
+    Napi::Error::New(env, "Winsock could not be started").ThrowAsJavaScriptException();
+    return exports;
+  }
+  RegisterDescriptor(env, exports);
+  RegisterSelect(env, exports);
+  RegisterPoll(env, exports);
+  if constexpr (kHasEpoll) RegisterEpoll(env, exports);
+  if constexpr (kHasKqueue) RegisterKqueue(env, exports);
+  RegisterAddress(env, exports);
+  RegisterConstants(env, exports);
+  RegisterSocket(env, exports);
+  if constexpr (kHasPassFds) RegisterPassFds(env, exports);
+  if constexpr (kHasShareSocket) RegisterShareSocket(env, exports);
+  RegisterWakeup(env, exports);
+  RegisterWaiter(env, exports);
+  return exports;
+}
+
+}  // namespace
+}  // namespace selectors
+
+using selectors::Init;
+NODE_API_MODULE(selectors_native, Init)

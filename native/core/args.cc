@@ -1,0 +1,119 @@
+#include "core/args.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace selectors {
+
+Args::Args(napi_env env, napi_callback_info info) : env_(env) {
+  ok_ = napi_get_cb_info(env, info, &count_, values_.data(), nullptr, nullptr) == napi_ok;
+}
+
+Args::Args(const Napi::CallbackInfo& info) : env_(info.Env()), count_(info.Length()) {
+  for (size_t i = 0; i < std::min(count_, kMost); ++i) values_[i] = info[i];
+}
+
+void Args::Fail(size_t index, const char* what) {
+  if (!ok_) return;
+  ok_ = false;
+  const std::string message = "native argument " + std::to_string(index) + " must be " + what;
+  napi_throw_type_error(env_, "ERR_INVALID_ARG_TYPE", message.c_str());
+}
+
+double Args::NumberAt(size_t index) {
+  double value = 0;
+  if (!ok_ || index >= count_ || napi_get_value_double(env_, values_[index], &value) != napi_ok) {
+    Fail(index, "a number");
+    return 0;
+  }
+  return value;
+}
+
+double Args::WholeAt(size_t index, double least, double most) {
+  const double value = NumberAt(index);
+  // Written so that NaN fails.
+  if (!(value >= least && value <= most) || value != std::floor(value)) {
+    Fail(index, "a whole number in range");
+    return 0;
+  }
+  return value;
+}
+
+Fd Args::FdAt(size_t index) {
+  return static_cast<Fd>(WholeAt(index, static_cast<double>(kLowestFd), static_cast<double>(kHighestFd)));
+}
+
+double Args::TimeoutAt(size_t index) {
+  const double value = NumberAt(index);
+  if (std::isnan(value)) {
+    Fail(index, "a time in milliseconds");
+    return 0;
+  }
+  return value;
+}
+
+bool Args::BooleanAt(size_t index) {
+  bool value = false;
+  if (!ok_ || index >= count_ || napi_get_value_bool(env_, values_[index], &value) != napi_ok) Fail(index, "a boolean");
+  return value;
+}
+
+std::string Args::StringAt(size_t index) {
+  size_t length = 0;
+  if (!ok_ || index >= count_ || napi_get_value_string_utf8(env_, values_[index], nullptr, 0, &length) != napi_ok) {
+    Fail(index, "a string");
+    return {};
+  }
+  std::string text(length, '\0');
+  // The call writes a closing NUL, for which std::string has room.
+  napi_get_value_string_utf8(env_, values_[index], text.data(), length + 1, &length);
+  return text;
+}
+
+template <typename T>
+std::span<T> Args::TypedArrayAt(size_t index, napi_typedarray_type type, const char* what) {
+  napi_typedarray_type actual{};
+  size_t length = 0;
+  void* data = nullptr;
+  bool is_typed_array = false;
+  if (!ok_ || index >= count_ || napi_is_typedarray(env_, values_[index], &is_typed_array) != napi_ok || !is_typed_array ||
+      napi_get_typedarray_info(env_, values_[index], &actual, &length, &data, nullptr, nullptr) != napi_ok ||
+      actual != type) {
+    Fail(index, what);
+    return {};
+  }
+  if (data == nullptr) return {};
+  return {static_cast<T*>(data), length};
+}
+
+std::span<uint8_t> Args::BytesAt(size_t index) {
+  return TypedArrayAt<uint8_t>(index, napi_uint8_array, "a Uint8Array");
+}
+
+std::span<int32_t> Args::IntsAt(size_t index) {
+  return TypedArrayAt<int32_t>(index, napi_int32_array, "an Int32Array");
+}
+
+std::span<double> Args::DoublesAt(size_t index) {
+  return TypedArrayAt<double>(index, napi_float64_array, "a Float64Array");
+}
+
+napi_value ToJavaScript(napi_env env, Result result) {
+  const int64_t value = result.ok() ? result.value() : -static_cast<int64_t>(result.error());
+  napi_value number = nullptr;
+  if (value >= INT32_MIN && value <= INT32_MAX) {
+    napi_create_int32(env, static_cast<int32_t>(value), &number);
+  } else {
+    napi_create_double(env, static_cast<double>(value), &number);
+  }
+  return number;
+}
+
+void Export(napi_env env, napi_value exports, const char* name, napi_callback function) {
+  napi_value value = nullptr;
+  if (napi_create_function(env, name, NAPI_AUTO_LENGTH, function, nullptr, &value) == napi_ok) {
+    napi_set_named_property(env, exports, name, value);
+  }
+}
+
+}  // namespace selectors

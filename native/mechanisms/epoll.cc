@@ -1,0 +1,82 @@
+// epoll(7): the set of descriptors lives in the kernel, which keeps a list of the ready ones. epoll_wait takes from that list, so its
+// cost grows with what is ready, not with what is watched.
+//
+// A registration belongs to the open file, not to the number: it stays when the number is closed while a duplicate lives, and can
+// then be named by nobody. Each event therefore carries two numbers of the caller's (epoll_data): by convention the descriptor, and
+// a generation that tells its former owner from its present one.
+#include <sys/epoll.h>
+
+#include <algorithm>
+
+#include "core/args.h"
+#include "core/syscall.h"
+#include "core/wait.h"
+#include "mechanisms/mechanisms.h"
+
+namespace selectors {
+namespace {
+
+// Events a call; what is left over comes first next time, for the kernel turns its list (epoll_wait(2)). On the stack: 12 KiB.
+constexpr size_t kMostEvents = 1024;
+
+// epoll_create1(): the descriptor, or a negative error.
+napi_value EpollCreate1(napi_env env, napi_callback_info) { return ToJavaScript(env, Call(::epoll_create1, EPOLL_CLOEXEC)); }
+
+// epoll_ctl(epfd, operation, fd, events, low, high): 0 or a negative error. low and high are the halves of epoll_data.
+napi_value EpollCtl(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  const Fd epfd = args.FdAt(0);
+  const int operation = args.IntAt(1);
+  const Fd fd = args.FdAt(2);
+  epoll_event event{};
+  event.events = static_cast<uint32_t>(args.IntAt(3));
+  event.data.u64 = static_cast<uint32_t>(args.IntAt(4)) | static_cast<uint64_t>(static_cast<uint32_t>(args.IntAt(5))) << 32;
+  if (!args.ok()) return nullptr;
+  return ToJavaScript(env, Call(::epoll_ctl, epfd, operation, fd, &event));
+}
+
+// epoll_wait(epfd, out, maxEvents, timeout): how many triples [events, low, high] it put into `out`, or a negative error.
+napi_value EpollWait(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  const Fd epfd = args.FdAt(0);
+  const std::span<int32_t> out = args.IntsAt(1);
+  const size_t most = std::min(args.SizeAt(2, out.size() / 3), kMostEvents);
+  const double timeout = args.TimeoutAt(3);
+  if (!args.ok()) return nullptr;
+
+  epoll_event events[kMostEvents];
+  const Result result = Wait(timeout, [&](double remaining) {
+    return Call(::epoll_wait, epfd, events, static_cast<int>(most), CeilMilliseconds(remaining));
+  });
+  for (int64_t i = 0; i < result.value(); ++i) {
+    int32_t* triple = &out[static_cast<size_t>(3 * i)];
+    triple[0] = static_cast<int32_t>(events[i].events);
+    triple[1] = static_cast<int32_t>(events[i].data.u64 & UINT32_MAX);
+    triple[2] = static_cast<int32_t>(events[i].data.u64 >> 32);
+  }
+  return ToJavaScript(env, result);
+}
+
+}  // namespace
+
+void RegisterEpoll(Napi::Env env, Napi::Object exports) {
+  Export(env, exports, "epoll_create1", EpollCreate1);
+  Export(env, exports, "epoll_ctl", EpollCtl);
+  Export(env, exports, "epoll_wait", EpollWait);
+  const auto constant = [&](const char* name, uint32_t value) { exports.Set(name, Napi::Number::New(env, value)); };
+  constant("EPOLL_CTL_ADD", EPOLL_CTL_ADD);
+  constant("EPOLL_CTL_MOD", EPOLL_CTL_MOD);
+  constant("EPOLL_CTL_DEL", EPOLL_CTL_DEL);
+  constant("EPOLLIN", EPOLLIN);
+  constant("EPOLLPRI", EPOLLPRI);
+  constant("EPOLLOUT", EPOLLOUT);
+  constant("EPOLLERR", EPOLLERR);
+  constant("EPOLLHUP", EPOLLHUP);
+  constant("EPOLLRDHUP", EPOLLRDHUP);
+  constant("EPOLLET", static_cast<uint32_t>(EPOLLET));
+  constant("EPOLLONESHOT", EPOLLONESHOT);
+  constant("EPOLLEXCLUSIVE", EPOLLEXCLUSIVE);
+  constant("EPOLLWAKEUP", EPOLLWAKEUP);
+}
+
+}  // namespace selectors

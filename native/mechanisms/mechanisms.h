@@ -1,0 +1,14 @@
+// Each mechanism is one file that exports its system calls to JavaScript and knows no other. A file that is not compiled on this
+// system is not called for (addon.cc).
+#pragma once
+
+#include <napi.h>
+
+namespace selectors {
+
+void RegisterSelect(Napi::Env env, Napi::Object exports);
+void RegisterPoll(Napi::Env env, Napi::Object exports);
+void RegisterEpoll(Napi::Env env, Napi::Object exports);
+void RegisterKqueue(Napi::Env env, Napi::Object exports);
+
+}  // namespace selectors

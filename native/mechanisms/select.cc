@@ -1,0 +1,89 @@
+// select(2), and Winsock's select: three sets of descriptors go in, the ready ones come out of the same sets.
+//
+// An fd_set on POSIX is a bitmap of FD_SETSIZE (1024) bits: FD_SET with a higher number writes outside of it (the overflow of
+// quickjs-ng/quickjs#1097). On Windows it is an array of FD_SETSIZE sockets (512 as compiled here, 64 by default) of any number.
+// The kernel looks at every descriptor below the highest each time: the cost grows with the set, not with what is ready.
+#include <algorithm>
+
+#include "core/args.h"
+#include "core/wait.h"
+#include "mechanisms/mechanisms.h"
+
+namespace selectors {
+namespace {
+
+enum : int32_t { kRead = 1, kWrite = 2, kExcept = 4 };
+
+struct Interest {
+  std::span<int32_t> descriptors;
+  int32_t bit;
+  fd_set set;
+
+  bool Has(Fd fd) { return FD_ISSET(fd, &set); }
+};
+
+// Fills the set. false: a descriptor does not fit.
+bool Fill(Interest& interest, Fd& highest) {
+  FD_ZERO(&interest.set);
+  size_t count = 0;
+  for (const int32_t number : interest.descriptors) {
+    const Fd fd = static_cast<Fd>(number);
+    if (!FitsFdSet(fd, count++)) return false;
+    FD_SET(fd, &interest.set);
+    if (highest == kNoFd || fd > highest) highest = fd;
+  }
+  return true;
+}
+
+// select(read, readCount, write, writeCount, except, exceptCount, out, timeout): how many pairs [descriptor, 1 | 2 | 4] it put
+// into `out`, which needs room for all that were given, or a negative error.
+napi_value Select(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  Interest interests[] = {{args.IntsAt(0), kRead, {}}, {args.IntsAt(2), kWrite, {}}, {args.IntsAt(4), kExcept, {}}};
+  size_t given = 0;
+  for (size_t i = 0; i < 3; ++i) {
+    Interest& interest = interests[i];
+    interest.descriptors = interest.descriptors.first(args.SizeAt(2 * i + 1, interest.descriptors.size()));
+    given += interest.descriptors.size();
+  }
+  const std::span<int32_t> out = args.IntsAt(6);
+  const double timeout = args.TimeoutAt(7);
+  if (args.ok() && out.size() < 2 * given) args.Fail(6, "large enough for all descriptors");
+  if (!args.ok()) return nullptr;
+
+  bool fits = true;
+  const Result result = Wait(timeout, [&](double remaining) {
+    Fd highest = kNoFd;
+    // Anew each time: an interrupted select leaves its sets undefined.
+    for (Interest& interest : interests) fits = fits && Fill(interest, highest);
+    if (!fits) return Result::Error(kInvalidArgument);
+    return SelectFds(highest, &interests[0].set, &interests[1].set, &interests[2].set, remaining);
+  });
+  if (!fits) {
+    napi_throw_range_error(env, "ERR_OUT_OF_RANGE", "filedescriptor out of range in select()");
+    return nullptr;
+  }
+  if (!result.ok()) return ToJavaScript(env, result);
+
+  size_t pairs = 0;
+  if (result.value() > 0) {
+    for (Interest& interest : interests) {
+      for (const int32_t number : interest.descriptors) {
+        if (!interest.Has(static_cast<Fd>(number))) continue;
+        out[2 * pairs] = number;
+        out[2 * pairs + 1] = interest.bit;
+        ++pairs;
+      }
+    }
+  }
+  return ToJavaScript(env, Result::Ok(static_cast<int64_t>(pairs)));
+}
+
+}  // namespace
+
+void RegisterSelect(Napi::Env env, Napi::Object exports) {
+  Export(env, exports, "select", Select);
+  exports.Set("FD_SETSIZE", Napi::Number::New(env, FD_SETSIZE));
+}
+
+}  // namespace selectors

@@ -1,0 +1,15 @@
+// The numbers of this system's headers, by their names.
+#include "net/net.h"
+#include "platform/constants_headers.h"
+#include "platform/platform.h"
+
+namespace selectors {
+
+void RegisterConstants(Napi::Env env, Napi::Object exports) {
+  Napi::Object constants = Napi::Object::New(env);
+  const auto constant = [&](const char* name, double value) { constants.Set(name, Napi::Number::New(env, value)); };
+#include "net/constants.inc"
+  exports.Set("constants", constants);
+}
+
+}  // namespace selectors

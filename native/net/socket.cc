@@ -1,0 +1,271 @@
+// socket(2) and what is done with one. One function a system call, named after it; each returns a number, negative where the call
+// failed (the system's error, negated).
+#include <cstring>
+
+#include "core/args.h"
+#include "core/syscall.h"
+#include "net/net.h"
+
+namespace selectors {
+namespace {
+
+// The system's own pointer types: Winsock reads and writes char, POSIX void.
+#ifdef _WIN32
+char* Raw(void* data) { return static_cast<char*>(data); }
+const char* Raw(const void* data) { return static_cast<const char*>(data); }
+int Size(size_t size) { return static_cast<int>(size > INT_MAX ? INT_MAX : size); }
+#else
+void* Raw(void* data) { return data; }
+const void* Raw(const void* data) { return data; }
+size_t Size(size_t size) { return size; }
+#endif
+
+const sockaddr* AddressOf(std::span<uint8_t> bytes) { return reinterpret_cast<const sockaddr*>(bytes.data()); }
+SocketLength LengthOf(std::span<uint8_t> bytes) { return static_cast<SocketLength>(bytes.size()); }
+
+// buffer, offset, length as three arguments: a part of the buffer, never more than it has.
+std::span<uint8_t> PartAt(Args& args, size_t index) {
+  const std::span<uint8_t> bytes = args.BytesAt(index);
+  const size_t offset = args.SizeAt(index + 1, bytes.size());
+  const size_t length = args.SizeAt(index + 2, bytes.size() - offset);
+  return bytes.subspan(offset, length);
+}
+
+// socket(family, type, protocol)
+napi_value Socket(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  const int family = args.IntAt(0);
+  const int type = args.IntAt(1);
+  const int protocol = args.IntAt(2);
+  if (!args.ok()) return nullptr;
+  return ToJavaScript(env, OpenSocket(family, type, protocol));
+}
+
+// socketpair(family, type, protocol, out): both descriptors into the Int32Array.
+napi_value SocketPair(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  const int family = args.IntAt(0);
+  const int type = args.IntAt(1);
+  const int protocol = args.IntAt(2);
+  const std::span<int32_t> out = args.IntsAt(3);
+  if (args.ok() && out.size() < 2) args.Fail(3, "an Int32Array of two");
+  if (!args.ok()) return nullptr;
+  Fd pair[2] = {kNoFd, kNoFd};
+  const Result made = OpenSocketPair(family, type, protocol, pair);
+  if (made.ok()) {
+    out[0] = static_cast<int32_t>(pair[0]);
+    out[1] = static_cast<int32_t>(pair[1]);
+  }
+  return ToJavaScript(env, made);
+}
+
+// bind(fd, sockaddr)
+napi_value Bind(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  const Fd fd = args.FdAt(0);
+  const std::span<uint8_t> address = args.BytesAt(1);
+  if (!args.ok()) return nullptr;
+  return ToJavaScript(env, Call(::bind, fd, AddressOf(address), LengthOf(address)));
+}
+
+// listen(fd, backlog)
+napi_value Listen(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  const Fd fd = args.FdAt(0);
+  const int backlog = args.IntAt(1);
+  if (!args.ok()) return nullptr;
+  return ToJavaScript(env, Call(::listen, fd, backlog));
+}
+
+// accept(fd, nonBlocking): the connection's descriptor.
+napi_value Accept(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  const Fd fd = args.FdAt(0);
+  const bool non_blocking = args.BooleanAt(1);
+  if (!args.ok()) return nullptr;
+  return ToJavaScript(env, AcceptConnection(fd, non_blocking));
+}
+
+// connect(fd, sockaddr). Interrupted, it goes on by itself (connect(2)): EINTR then means "in progress".
+napi_value Connect(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  const Fd fd = args.FdAt(0);
+  const std::span<uint8_t> address = args.BytesAt(1);
+  if (!args.ok()) return nullptr;
+  const Result result = Call(::connect, fd, AddressOf(address), LengthOf(address));
+  return ToJavaScript(env, !result.ok() && result.error() == kInterrupted ? Result::Error(kInProgress) : result);
+}
+
+// recv(fd, buffer, offset, length, flags): how many bytes; 0 when the peer has finished sending.
+napi_value Recv(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  const Fd fd = args.FdAt(0);
+  const std::span<uint8_t> part = PartAt(args, 1);
+  const int flags = args.IntAt(4);
+  if (!args.ok()) return nullptr;
+  return ToJavaScript(env, CallAgain(::recv, fd, Raw(part.data()), Size(part.size()), flags));
+}
+
+// send(fd, buffer, offset, length, flags): how many bytes the kernel took.
+napi_value Send(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  const Fd fd = args.FdAt(0);
+  const std::span<const uint8_t> part = PartAt(args, 1);
+  const int flags = args.IntAt(4);
+  if (!args.ok()) return nullptr;
+  return ToJavaScript(env, CallAgain(::send, fd, Raw(part.data()), Size(part.size()), flags | kNoSignal));
+}
+
+// recvfrom(fd, buffer, flags, sockaddr, lengthOut): how many bytes; the sender's address goes into the Uint8Array, its length into the
+// Int32Array.
+napi_value RecvFrom(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  const Fd fd = args.FdAt(0);
+  const std::span<uint8_t> buffer = args.BytesAt(1);
+  const int flags = args.IntAt(2);
+  const std::span<uint8_t> address = args.BytesAt(3);
+  const std::span<int32_t> length_out = args.IntsAt(4);
+  if (args.ok() && length_out.empty()) args.Fail(4, "an Int32Array of one");
+  if (!args.ok()) return nullptr;
+  SocketLength length = LengthOf(address);
+  const Result result = CallAgain(::recvfrom, fd, Raw(buffer.data()), Size(buffer.size()), flags,
+                                  reinterpret_cast<sockaddr*>(address.data()), &length);
+  // The kernel tells the whole length also where it had to cut the address.
+  length_out[0] = result.ok() ? static_cast<int32_t>(length < LengthOf(address) ? length : LengthOf(address)) : 0;
+  return ToJavaScript(env, result);
+}
+
+// sendto(fd, buffer, flags, sockaddr)
+napi_value SendTo(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  const Fd fd = args.FdAt(0);
+  const std::span<const uint8_t> buffer = args.BytesAt(1);
+  const int flags = args.IntAt(2);
+  const std::span<uint8_t> address = args.BytesAt(3);
+  if (!args.ok()) return nullptr;
+  return ToJavaScript(env, CallAgain(::sendto, fd, Raw(buffer.data()), Size(buffer.size()), flags | kNoSignal,
+                                     AddressOf(address), LengthOf(address)));
+}
+
+// shutdown(fd, how): 0 read, 1 write, 2 both, on all systems.
+napi_value Shutdown(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  const Fd fd = args.FdAt(0);
+  const int how = args.IntAt(1);
+  if (!args.ok()) return nullptr;
+  return ToJavaScript(env, Call(::shutdown, fd, how));
+}
+
+template <auto Function>
+napi_value NameOf(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  const Fd fd = args.FdAt(0);
+  const std::span<uint8_t> out = args.BytesAt(1);
+  if (!args.ok()) return nullptr;
+  SocketLength length = LengthOf(out);
+  const Result result = Call(Function, fd, reinterpret_cast<sockaddr*>(out.data()), &length);
+  return ToJavaScript(env, result.ok() ? Result::Ok(length < LengthOf(out) ? length : LengthOf(out)) : result);
+}
+
+// setsockopt(fd, level, option, value)
+napi_value SetSockOpt(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  const Fd fd = args.FdAt(0);
+  const int level = args.IntAt(1);
+  const int option = args.IntAt(2);
+  const std::span<const uint8_t> value = args.BytesAt(3);
+  if (!args.ok()) return nullptr;
+  return ToJavaScript(env, Call(::setsockopt, fd, level, option, Raw(value.data()), static_cast<SocketLength>(value.size())));
+}
+
+// getsockopt(fd, level, option, out): how many bytes the value has.
+napi_value GetSockOpt(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  const Fd fd = args.FdAt(0);
+  const int level = args.IntAt(1);
+  const int option = args.IntAt(2);
+  const std::span<uint8_t> out = args.BytesAt(3);
+  if (!args.ok()) return nullptr;
+  SocketLength length = LengthOf(out);
+  const Result result = Call(::getsockopt, fd, level, option, Raw(out.data()), &length);
+  return ToJavaScript(env, result.ok() ? Result::Ok(length) : result);
+}
+
+// setLinger(fd, seconds): negative turns it off. struct linger has other field types on each system.
+napi_value SetLinger(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  const Fd fd = args.FdAt(0);
+  const int seconds = args.IntAt(1);
+  if (!args.ok()) return nullptr;
+  linger value{};
+  value.l_onoff = seconds >= 0 ? 1 : 0;
+  value.l_linger = static_cast<decltype(value.l_linger)>(seconds >= 0 ? seconds : 0);
+  return ToJavaScript(env, Call(::setsockopt, fd, SOL_SOCKET, kLingerOption, Raw(static_cast<const void*>(&value)),
+                                static_cast<SocketLength>(sizeof value)));
+}
+
+// getLinger(fd): {seconds} into the Int32Array, -1 where it is off.
+napi_value GetLinger(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  const Fd fd = args.FdAt(0);
+  const std::span<int32_t> out = args.IntsAt(1);
+  if (args.ok() && out.empty()) args.Fail(1, "an Int32Array of one");
+  if (!args.ok()) return nullptr;
+  linger value{};
+  SocketLength length = sizeof value;
+  const Result result = Call(::getsockopt, fd, SOL_SOCKET, kLingerOption, Raw(static_cast<void*>(&value)), &length);
+  if (result.ok()) out[0] = value.l_onoff != 0 ? static_cast<int32_t>(value.l_linger) : -1;
+  return ToJavaScript(env, result);
+}
+
+template <Result (*Function)(Fd)>
+napi_value OfFd(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  const Fd fd = args.FdAt(0);
+  if (!args.ok()) return nullptr;
+  return ToJavaScript(env, Function(fd));
+}
+
+template <Result (*Function)(Fd, bool)>
+napi_value OfFdAndFlag(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  const Fd fd = args.FdAt(0);
+  const bool on = args.BooleanAt(1);
+  if (!args.ok()) return nullptr;
+  return ToJavaScript(env, Function(fd, on));
+}
+
+}  // namespace
+
+void RegisterSocket(Napi::Env env, Napi::Object exports) {
+  Export(env, exports, "socket", Socket);
+  Export(env, exports, "socketpair", SocketPair);
+  Export(env, exports, "bind", Bind);
+  Export(env, exports, "listen", Listen);
+  Export(env, exports, "accept", Accept);
+  Export(env, exports, "connect", Connect);
+  Export(env, exports, "recv", Recv);
+  Export(env, exports, "send", Send);
+  Export(env, exports, "recvfrom", RecvFrom);
+  Export(env, exports, "sendto", SendTo);
+  Export(env, exports, "shutdown", Shutdown);
+  Export(env, exports, "getsockname", NameOf<::getsockname>);
+  Export(env, exports, "getpeername", NameOf<::getpeername>);
+  Export(env, exports, "setsockopt", SetSockOpt);
+  Export(env, exports, "getsockopt", GetSockOpt);
+  Export(env, exports, "setLinger", SetLinger);
+  Export(env, exports, "getLinger", GetLinger);
+  Export(env, exports, "isOpen", OfFd<IsOpenFd>);
+  Export(env, exports, "duplicate", OfFd<DuplicateFd>);
+  Export(env, exports, "isNonBlocking", OfFd<IsNonBlocking>);
+  Export(env, exports, "setNonBlocking", OfFdAndFlag<SetNonBlocking>);
+  Export(env, exports, "isInheritable", OfFd<IsInheritable>);
+  Export(env, exports, "setInheritable", OfFdAndFlag<SetInheritable>);
+  // Errors that are answers, as recv, accept and connect return them.
+  exports.Set("wouldBlock", Napi::Number::New(env, -kWouldBlock));
+  exports.Set("inProgress", Napi::Number::New(env, -kInProgress));
+  exports.Set("badDescriptor", Napi::Number::New(env, -kBadDescriptor));
+  exports.Set("SOMAXCONN", Napi::Number::New(env, SOMAXCONN));
+}
+
+}  // namespace selectors

@@ -1,0 +1,156 @@
+// What differs between operating systems, behind one header. posix.cc (Linux, macOS) and win.cc answer it; no other file of the
+// addon asks which system it is on (net/constants.inc asks for each name whether the headers have it).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/result.h"
+
+#ifdef _WIN32
+#include <winsock2.h>
+#include <ws2tcpip.h>
+// After winsock2.h, which must precede it.
+#include <windows.h>
+#else
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#endif
+
+namespace selectors {
+
+#ifdef _WIN32
+// A descriptor of Winsock is a handle, and only sockets have one. Handles use 32 bits on 64-bit Windows too.
+using Fd = SOCKET;
+inline constexpr Fd kNoFd = INVALID_SOCKET;
+inline constexpr int64_t kLowestFd = 0;
+inline constexpr int64_t kHighestFd = UINT32_MAX;
+using PollFd = WSAPOLLFD;
+using SocketLength = int;
+inline constexpr int kInterrupted = WSAEINTR;
+inline constexpr int kBadDescriptor = WSAENOTSOCK;
+inline constexpr int kInvalidArgument = WSAEINVAL;
+inline constexpr int kNameTooLong = WSAENAMETOOLONG;
+inline constexpr int kWouldBlock = WSAEWOULDBLOCK;
+inline constexpr int kInProgress = WSAEWOULDBLOCK;
+inline constexpr int kNoMemory = WSAENOBUFS;
+inline constexpr int kNoSignal = 0;
+inline constexpr int kLingerOption = SO_LINGER;
+// Winsock's select tells a failed connect in the third set; elsewhere that set is for out-of-band data.
+inline constexpr bool kFailedConnectIsExcept = true;
+inline constexpr bool kHasEpoll = false;
+inline constexpr bool kHasPassFds = false;
+inline constexpr bool kHasShareSocket = true;
+inline constexpr const char* kWakeSyscall = "socket";
+
+// afunix.h, which older SDKs lack.
+struct UnixAddress {
+  uint16_t sun_family;
+  char sun_path[108];
+};
+#else
+using Fd = int;
+inline constexpr Fd kNoFd = -1;
+inline constexpr int64_t kLowestFd = INT32_MIN;
+inline constexpr int64_t kHighestFd = INT32_MAX;
+using PollFd = pollfd;
+using SocketLength = socklen_t;
+inline constexpr int kInterrupted = EINTR;
+inline constexpr int kBadDescriptor = EBADF;
+inline constexpr int kInvalidArgument = EINVAL;
+inline constexpr int kNameTooLong = ENAMETOOLONG;
+inline constexpr int kWouldBlock = EAGAIN;
+inline constexpr int kInProgress = EINPROGRESS;
+inline constexpr int kNoMemory = ENOMEM;
+#ifdef MSG_NOSIGNAL
+inline constexpr int kNoSignal = MSG_NOSIGNAL;
+#else
+inline constexpr int kNoSignal = 0;  // macOS: SO_NOSIGPIPE is set on each socket instead
+#endif
+#ifdef SO_LINGER_SEC
+inline constexpr int kLingerOption = SO_LINGER_SEC;  // macOS counts SO_LINGER in clock ticks
+#else
+inline constexpr int kLingerOption = SO_LINGER;
+#endif
+inline constexpr bool kFailedConnectIsExcept = false;
+#ifdef __linux__
+inline constexpr bool kHasEpoll = true;
+inline constexpr const char* kWakeSyscall = "eventfd";
+#else
+inline constexpr bool kHasEpoll = false;
+inline constexpr const char* kWakeSyscall = "pipe";
+#endif
+inline constexpr bool kHasPassFds = true;
+inline constexpr bool kHasShareSocket = false;
+using UnixAddress = sockaddr_un;
+#endif
+
+// 0 where poll has no such flag: asking for it then asks for nothing.
+#ifdef POLLRDHUP
+inline constexpr int kPollReadHangUp = POLLRDHUP;
+#else
+inline constexpr int kPollReadHangUp = 0;
+#endif
+
+#ifdef SELECTORS_HAVE_KQUEUE
+inline constexpr bool kHasKqueue = true;
+#else
+inline constexpr bool kHasKqueue = false;
+#endif
+
+// errno, or WSAGetLastError().
+int LastError();
+
+// Once a process or environment, before any other call of this header. Windows: WSAStartup.
+Result StartNetwork();
+
+// Milliseconds on a clock that no one sets.
+double MonotonicMilliseconds();
+
+// So that signals go to the threads that run JavaScript. Nothing on Windows, which has none.
+void BlockSignalsInThisThread();
+
+Result CloseFd(Fd fd);
+// A duplicate, close-on-exec.
+Result DuplicateFd(Fd fd);
+// Ok, or EBADF (WSAENOTSOCK): is the number open at all?
+Result IsOpenFd(Fd fd);
+Result SetNonBlocking(Fd fd, bool on);
+// 0 or 1. Windows cannot tell: EINVAL.
+Result IsNonBlocking(Fd fd);
+Result SetInheritable(Fd fd, bool on);
+Result IsInheritable(Fd fd);
+
+// Sockets are close-on-exec from the first (not inheritable, on Windows), and never raise SIGPIPE.
+Result OpenSocket(int family, int type, int protocol);
+// socketpair(2). Windows has none: WSAEOPNOTSUPP.
+Result OpenSocketPair(int family, int type, int protocol, Fd pair[2]);
+// The connection's descriptor, non-blocking or not as asked, whatever the listener is.
+Result AcceptConnection(Fd listener, bool non_blocking);
+
+// One poll(2) or WSAPoll with `timeout` milliseconds (negative: for ever). On Windows an empty list sleeps, and a closed socket
+// is an event (POLLNVAL) as on POSIX, also where WSAPoll fails instead (Wine 8).
+Result PollFds(PollFd* fds, size_t count, int timeout);
+// One select(2) that waits `timeout` milliseconds with fractions. `highest` is the highest descriptor in the sets, and may be
+// kNoFd where they are all empty: Windows' select refuses that, so there it sleeps.
+Result SelectFds(Fd highest, fd_set* read, fd_set* write, fd_set* except, double timeout);
+// Can one more descriptor, this one, be put into a set that holds `count`? POSIX counts the number, Windows the members.
+bool FitsFdSet(Fd fd, size_t count);
+
+// A channel that ends a wait: eventfd(2), a pipe, or on Windows a UDP socket connected to itself (select takes only sockets).
+// `read` becomes readable after SignalWakeChannel and until DrainWakeChannel; on Linux and Windows both ends are one.
+Result OpenWakeChannel(Fd* read, Fd* write);
+Result SignalWakeChannel(Fd write);
+void DrainWakeChannel(Fd read);
+
+}  // namespace selectors

@@ -1,0 +1,191 @@
+// Linux and macOS.
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+
+#include <cmath>
+
+#include "core/syscall.h"
+#include "core/wait.h"
+#include "platform/platform.h"
+
+#ifdef __linux__
+#include <sys/eventfd.h>
+#endif
+
+namespace selectors {
+
+int LastError() { return errno; }
+
+Result StartNetwork() { return Result::Ok(0); }
+
+double MonotonicMilliseconds() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
+}
+
+void BlockSignalsInThisThread() {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, nullptr);
+}
+
+Result CloseFd(Fd fd) { return Call(::close, fd); }
+
+Result DuplicateFd(Fd fd) { return Call(::fcntl, fd, F_DUPFD_CLOEXEC, 0); }
+
+Result IsOpenFd(Fd fd) { return Call(::fcntl, fd, F_GETFD); }
+
+Result SetNonBlocking(Fd fd, bool on) {
+  const Result flags = Call(::fcntl, fd, F_GETFL);
+  if (!flags.ok()) return flags;
+  const int old = static_cast<int>(flags.value());
+  const int wanted = on ? old | O_NONBLOCK : old & ~O_NONBLOCK;
+  return wanted == old ? Result::Ok(0) : Call(::fcntl, fd, F_SETFL, wanted);
+}
+
+Result IsNonBlocking(Fd fd) {
+  const Result flags = Call(::fcntl, fd, F_GETFL);
+  return flags.ok() ? Result::Ok((flags.value() & O_NONBLOCK) != 0) : flags;
+}
+
+Result SetInheritable(Fd fd, bool on) {
+  const Result flags = Call(::fcntl, fd, F_GETFD);
+  if (!flags.ok()) return flags;
+  const int old = static_cast<int>(flags.value());
+  return Call(::fcntl, fd, F_SETFD, on ? old & ~FD_CLOEXEC : old | FD_CLOEXEC);
+}
+
+Result IsInheritable(Fd fd) {
+  const Result flags = Call(::fcntl, fd, F_GETFD);
+  return flags.ok() ? Result::Ok((flags.value() & FD_CLOEXEC) == 0) : flags;
+}
+
+#ifdef __linux__
+
+Result OpenSocket(int family, int type, int protocol) { return Call(::socket, family, type | SOCK_CLOEXEC, protocol); }
+
+Result OpenSocketPair(int family, int type, int protocol, Fd pair[2]) {
+  return Call(::socketpair, family, type | SOCK_CLOEXEC, protocol, pair);
+}
+
+Result AcceptConnection(Fd listener, bool non_blocking) {
+  return CallAgain(::accept4, listener, static_cast<sockaddr*>(nullptr), static_cast<socklen_t*>(nullptr),
+                   SOCK_CLOEXEC | (non_blocking ? SOCK_NONBLOCK : 0));
+}
+
+Result OpenWakeChannel(Fd* read, Fd* write) {
+  const Result fd = Call(::eventfd, 0U, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (fd.ok()) *read = *write = static_cast<Fd>(fd.value());
+  return fd;
+}
+
+Result SignalWakeChannel(Fd write) {
+  const uint64_t one = 1;
+  const Result result = CallAgain(::write, write, static_cast<const void*>(&one), sizeof one);
+  // EAGAIN: the counter is at its end, so the channel is readable already.
+  return !result.ok() && result.error() == EAGAIN ? Result::Ok(0) : result;
+}
+
+#else
+
+namespace {
+
+// macOS makes descriptors without flags; what lies between the two calls can only be lost to a fork in another thread.
+Result Prepared(Result opened) {
+  if (!opened.ok()) return opened;
+  const int fd = static_cast<int>(opened.value());
+  const Result inheritable = SetInheritable(fd, false);
+  if (inheritable.ok()) return opened;
+  CloseFd(fd).Ignore("the descriptor is given up");
+  return inheritable;
+}
+
+Result PreparedSocket(Result opened) {
+  const Result prepared = Prepared(opened);
+#ifdef SO_NOSIGPIPE
+  if (prepared.ok()) {
+    const int on = 1;
+    Call(::setsockopt, static_cast<int>(prepared.value()), SOL_SOCKET, SO_NOSIGPIPE, static_cast<const void*>(&on),
+         static_cast<socklen_t>(sizeof on))
+        .Ignore("EINVAL where the peer of an accepted connection has gone already");
+  }
+#endif
+  return prepared;
+}
+
+}  // namespace
+
+Result OpenSocket(int family, int type, int protocol) { return PreparedSocket(Call(::socket, family, type, protocol)); }
+
+Result OpenSocketPair(int family, int type, int protocol, Fd pair[2]) {
+  const Result made = Call(::socketpair, family, type, protocol, pair);
+  if (!made.ok()) return made;
+  for (int i = 0; i < 2; ++i) {
+    const Result prepared = PreparedSocket(Result::Ok(pair[i]));
+    if (prepared.ok()) continue;
+    CloseFd(pair[1 - i]).Ignore("the pair is given up");
+    return prepared;
+  }
+  return made;
+}
+
+Result AcceptConnection(Fd listener, bool non_blocking) {
+  const Result accepted = PreparedSocket(
+      CallAgain(::accept, listener, static_cast<sockaddr*>(nullptr), static_cast<socklen_t*>(nullptr)));
+  if (!accepted.ok()) return accepted;
+  // BSD's connections inherit O_NONBLOCK from their listener.
+  const Result set = SetNonBlocking(static_cast<Fd>(accepted.value()), non_blocking);
+  if (set.ok()) return accepted;
+  CloseFd(static_cast<Fd>(accepted.value())).Ignore("the connection is given up");
+  return set;
+}
+
+Result OpenWakeChannel(Fd* read, Fd* write) {
+  int ends[2];
+  const Result made = Call(::pipe, ends);
+  if (!made.ok()) return made;
+  for (int i = 0; i < 2; ++i) {
+    Result prepared = SetInheritable(ends[i], false);
+    if (prepared.ok()) prepared = SetNonBlocking(ends[i], true);
+    if (prepared.ok()) continue;
+    for (const int end : ends) CloseFd(end).Ignore("the pipe is given up");
+    return prepared;
+  }
+  *read = ends[0];
+  *write = ends[1];
+  return made;
+}
+
+Result SignalWakeChannel(Fd write) {
+  const Result result = CallAgain(::write, write, static_cast<const void*>("!"), size_t{1});
+  // EAGAIN: the pipe is full, so the channel is readable already.
+  return !result.ok() && result.error() == EAGAIN ? Result::Ok(0) : result;
+}
+
+#endif
+
+void DrainWakeChannel(Fd read) {
+  char bytes[64];
+  // An eventfd gives its counter in one read of 8 bytes; a pipe may hold more than one buffer of wake-ups.
+  while (CallAgain(::read, read, static_cast<void*>(bytes), sizeof bytes).value() == static_cast<int64_t>(sizeof bytes)) {
+  }
+}
+
+Result PollFds(PollFd* fds, size_t count, int timeout) { return Call(::poll, fds, static_cast<nfds_t>(count), timeout); }
+
+Result SelectFds(Fd highest, fd_set* read, fd_set* write, fd_set* except, double timeout) {
+  timeval time{};
+  if (timeout >= 0) {
+    const SecondsAndNanoseconds split = SplitTimeout(timeout, 1e3);
+    time.tv_sec = split.seconds;
+    time.tv_usec = static_cast<decltype(time.tv_usec)>(split.nanoseconds / 1000);
+  }
+  return Call(::select, highest + 1, read, write, except, timeout < 0 ? static_cast<timeval*>(nullptr) : &time);
+}
+
+bool FitsFdSet(Fd fd, size_t) { return fd >= 0 && fd < FD_SETSIZE; }
+
+}  // namespace selectors

@@ -1,0 +1,157 @@
+// Windows: Winsock 2.
+#include <cmath>
+
+#include "core/syscall.h"
+#include "core/wait.h"
+#include "platform/platform.h"
+
+namespace selectors {
+namespace {
+
+// A socket that is not inherited and, from here on, is the caller's.
+Result Uninherited(Result opened) {
+  if (!opened.ok()) return opened;
+  const Fd fd = static_cast<Fd>(opened.value());
+  const Result set = SetInheritable(fd, false);
+  if (set.ok()) return opened;
+  CloseFd(fd).Ignore("the socket is given up");
+  return set;
+}
+
+}  // namespace
+
+int LastError() { return WSAGetLastError(); }
+
+Result StartNetwork() {
+  // Winsock counts these; Node has made one of its own, and the process's end undoes them all.
+  WSADATA data;
+  const int error = WSAStartup(MAKEWORD(2, 2), &data);
+  return error == 0 ? Result::Ok(0) : Result::Error(error);
+}
+
+double MonotonicMilliseconds() {
+  LARGE_INTEGER frequency;
+  LARGE_INTEGER now;
+  QueryPerformanceFrequency(&frequency);
+  QueryPerformanceCounter(&now);
+  return static_cast<double>(now.QuadPart) * 1e3 / static_cast<double>(frequency.QuadPart);
+}
+
+void BlockSignalsInThisThread() {}
+
+Result CloseFd(Fd fd) { return Call(::closesocket, fd); }
+
+Result DuplicateFd(Fd fd) {
+  WSAPROTOCOL_INFOW info;
+  const Result described = Call(::WSADuplicateSocketW, fd, GetCurrentProcessId(), &info);
+  if (!described.ok()) return described;
+  return Call(::WSASocketW, info.iAddressFamily, info.iSocketType, info.iProtocol, &info, GROUP{0},
+              DWORD{WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT});
+}
+
+Result IsOpenFd(Fd fd) {
+  int type = 0;
+  int length = sizeof type;
+  return Call(::getsockopt, fd, SOL_SOCKET, SO_TYPE, reinterpret_cast<char*>(&type), &length);
+}
+
+Result SetNonBlocking(Fd fd, bool on) {
+  u_long mode = on ? 1 : 0;
+  return Call(::ioctlsocket, fd, static_cast<long>(FIONBIO), &mode);
+}
+
+Result IsNonBlocking(Fd) { return Result::Error(WSAEINVAL); }
+
+Result SetInheritable(Fd fd, bool on) {
+  const BOOL done =
+      SetHandleInformation(reinterpret_cast<HANDLE>(fd), HANDLE_FLAG_INHERIT, on ? HANDLE_FLAG_INHERIT : 0);
+  return done ? Result::Ok(0) : Result::Error(static_cast<int>(GetLastError()));
+}
+
+Result IsInheritable(Fd fd) {
+  DWORD flags = 0;
+  if (!GetHandleInformation(reinterpret_cast<HANDLE>(fd), &flags)) return Result::Error(static_cast<int>(GetLastError()));
+  return Result::Ok((flags & HANDLE_FLAG_INHERIT) != 0);
+}
+
+Result OpenSocket(int family, int type, int protocol) {
+  return Call(::WSASocketW, family, type, protocol, static_cast<WSAPROTOCOL_INFOW*>(nullptr), GROUP{0},
+              DWORD{WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT});
+}
+
+Result OpenSocketPair(int, int, int, Fd[2]) { return Result::Error(WSAEOPNOTSUPP); }
+
+Result AcceptConnection(Fd listener, bool non_blocking) {
+  const Result accepted =
+      Uninherited(Call(::accept, listener, static_cast<sockaddr*>(nullptr), static_cast<int*>(nullptr)));
+  if (!accepted.ok()) return accepted;
+  // Winsock's connections inherit FIONBIO from their listener.
+  const Result set = SetNonBlocking(static_cast<Fd>(accepted.value()), non_blocking);
+  if (set.ok()) return accepted;
+  CloseFd(static_cast<Fd>(accepted.value())).Ignore("the connection is given up");
+  return set;
+}
+
+Result PollFds(PollFd* fds, size_t count, int timeout) {
+  if (count == 0) {
+    Sleep(timeout < 0 ? INFINITE : static_cast<DWORD>(timeout));
+    return Result::Ok(0);
+  }
+  const Result result = Call(::WSAPoll, fds, static_cast<ULONG>(count), timeout);
+  if (result.ok() || result.error() != WSAENOTSOCK) return result;
+  int64_t ready = 0;
+  for (size_t i = 0; i < count; ++i) ready += fds[i].revents != 0;
+  return ready > 0 ? Result::Ok(ready) : result;
+}
+
+Result SelectFds(Fd, fd_set* read, fd_set* write, fd_set* except, double timeout) {
+  if (read->fd_count == 0 && write->fd_count == 0 && except->fd_count == 0) {
+    Sleep(timeout < 0 ? INFINITE : static_cast<DWORD>(CeilMilliseconds(timeout)));
+    return Result::Ok(0);
+  }
+  timeval time{};
+  if (timeout >= 0) {
+    const SecondsAndNanoseconds split = SplitTimeout(timeout, 1e3);
+    time.tv_sec = split.seconds;
+    time.tv_usec = split.nanoseconds / 1000;
+  }
+  return Call(::select, 0, read, write, except, static_cast<const timeval*>(timeout < 0 ? nullptr : &time));
+}
+
+bool FitsFdSet(Fd, size_t count) { return count < FD_SETSIZE; }
+
+Result OpenWakeChannel(Fd* read, Fd* write) {
+  const Result opened = OpenSocket(AF_INET, SOCK_DGRAM, IPPROTO_UDP);
+  if (!opened.ok()) return opened;
+  const Fd fd = static_cast<Fd>(opened.value());
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  auto* name = reinterpret_cast<sockaddr*>(&address);
+  int length = sizeof address;
+  // Connected to itself, it takes datagrams from nobody else.
+  Result result = Call(::bind, fd, static_cast<const sockaddr*>(name), length);
+  if (result.ok()) result = Call(::getsockname, fd, name, &length);
+  if (result.ok()) result = Call(::connect, fd, static_cast<const sockaddr*>(name), length);
+  if (result.ok()) result = SetNonBlocking(fd, true);
+  if (!result.ok()) {
+    CloseFd(fd).Ignore("the channel is given up");
+    return result;
+  }
+  *read = *write = fd;
+  return result;
+}
+
+Result SignalWakeChannel(Fd write) {
+  const Result result = Call(::send, write, "!", 1, 0);
+  // The receive buffer is full of wake-ups: the channel is readable already.
+  return !result.ok() && result.error() == WSAEWOULDBLOCK ? Result::Ok(0) : result;
+}
+
+void DrainWakeChannel(Fd read) {
+  char byte;
+  while (Call(::recv, read, &byte, 1, 0).ok()) {
+  }
+}
+
+}  // namespace selectors

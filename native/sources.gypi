@@ -1,0 +1,30 @@
+{
+  "variables": {
+    "sources_common": [
+      "native/addon.cc",
+      "native/core/args.cc",
+      "native/core/descriptor.cc",
+      "native/mechanisms/select.cc",
+      "native/mechanisms/poll.cc",
+      "native/net/address.cc",
+      "native/net/constants.cc",
+      "native/net/socket.cc",
+      "native/wait/waiter.cc",
+      "native/wait/wakeup.cc"
+    ],
+    "sources_posix": [
+      "native/platform/posix.cc",
+      "native/net/pass_fds.cc"
+    ],
+    "sources_linux": [
+      "native/mechanisms/epoll.cc"
+    ],
+    "sources_kqueue": [
+      "native/mechanisms/kqueue.cc"
+    ],
+    "sources_windows": [
+      "native/platform/win.cc",
+      "native/net/share_socket.cc"
+    ]
+  }
+}

@@ -1,0 +1,38 @@
+// npm run build: the native part (scripts/build-native.mjs), then TypeScript into dist/. Each only where its sources changed.
+//
+// dist/ holds one implementation, CommonJS, and for each entry a small ES module that exports the same names from it: a program
+// that both imports and requires the package has one BaseSelector, not two.
+import { spawnSync } from 'node:child_process';
+import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { fingerprint, isFresh, root, writeStamp } from './stamp.mjs';
+
+const require = createRequire(import.meta.url);
+const stamp = 'dist/.stamp';
+
+function run(file, args) {
+  const result = spawnSync(process.execPath, [file, ...args], { cwd: root, stdio: 'inherit' });
+  if (result.status !== 0) process.exit(result.status ?? 1);
+}
+
+/** dist/NAME.mjs and dist/NAME.d.mts beside dist/NAME.js and dist/NAME.d.ts. */
+function writeEsmEntry(name) {
+  const names = Object.keys(require(join(root, 'dist', `${name}.js`)));
+  writeFileSync(join(root, `dist/${name}.mjs`), `export {\n${names.map((n) => `  ${n},\n`).join('')}} from './${name}.js';\n`);
+  writeFileSync(join(root, `dist/${name}.d.mts`), `export * from './${name}.js';\n`);
+}
+
+run(join(root, 'scripts/build-native.mjs'), []);
+
+const print = fingerprint(['src', 'tsconfig.json', 'tsconfig.build.json', 'package.json', 'scripts/build.mjs']);
+if (!isFresh(stamp, print)) {
+  rmSync(join(root, 'dist'), { recursive: true, force: true });
+  run(require.resolve('typescript/bin/tsc'), ['-p', 'tsconfig.build.json']);
+  const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  for (const entry of Object.values(exports)) {
+    if (typeof entry === 'object') writeEsmEntry(entry.require.default.slice('./dist/'.length, -'.js'.length));
+  }
+  chmodSync(join(root, 'dist/cli/main.js'), 0o755);
+  writeStamp(stamp, print);
+}

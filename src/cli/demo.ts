@@ -1,0 +1,111 @@
+/**
+ * `demo`, which `npm start` runs: what this machine has, then the echo and the chat server with real clients, processes of their own,
+ * and all that goes over the wire.
+ */
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
+import type { Command } from 'commander';
+import pc from 'picocolors';
+import type { Handler, Say } from '../demos/peer.js';
+import { listen } from '../demos/server.js';
+import { DefaultSelector } from '../index.js';
+import { mechanismTable, systemLine } from './info.js';
+import { applications, showBytes } from './serve.js';
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+/** A client in a process of its own: `selectors-native client`. */
+class Client {
+  readonly #process: ChildProcessByStdio<Writable, Readable, null>;
+  readonly #closed: Promise<unknown>;
+  #printed = '';
+
+  constructor(
+    readonly user: string,
+    app: string,
+    port: number,
+  ) {
+    const args = [join(__dirname, 'main.js'), 'client', app, '--port', String(port), '--user', user];
+    this.#process = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.#process.stdout.on('data', (bytes: Buffer) => (this.#printed += bytes.toString('utf8')));
+    this.#closed = once(this.#process, 'close');
+  }
+
+  type(text: string): void {
+    this.#process.stdin.write(text);
+  }
+
+  /** Waits until it has printed this. */
+  async hasPrinted(text: string): Promise<void> {
+    while (!this.#printed.includes(text)) {
+      const what = await Promise.race([once(this.#process.stdout, 'data'), this.#closed.then(() => 'closed')]);
+      if (what === 'closed') throw new Error(`${this.user} ended before it printed ${JSON.stringify(text)}`);
+    }
+  }
+
+  /** Ends its input, waits for its end, and compares what it printed in all. */
+  async end(expected: string): Promise<void> {
+    this.#process.stdin.end();
+    await this.#closed;
+    if (this.#process.exitCode !== 0 || this.#printed !== expected) {
+      throw new Error(`${this.user} printed ${JSON.stringify(this.#printed)} instead of ${JSON.stringify(expected)}`);
+    }
+    say(`  ${pc.green('✓')} ${this.user} printed ${JSON.stringify(this.#printed)}`);
+  }
+}
+
+/** Runs a server while `conversation` talks to it, and prints what the server sees. */
+async function withServer(app: keyof typeof applications, conversation: (port: number) => Promise<void>): Promise<void> {
+  const selector = new DefaultSelector<Handler>();
+  const listener = listen('127.0.0.1', 0);
+  const { port } = listener.localAddress as { port: number };
+  say(pc.bold(`\n${app} server on 127.0.0.1:${port}, ${selector.mechanism}`));
+  const wire: Say = (who, what, bytes) => {
+    const arrow = what === 'sent' ? '──▶' : what === 'gets' ? '◀──' : '   ';
+    say(`  ${who.padEnd(16)} ${arrow} ${bytes === undefined ? pc.dim(what) : showBytes(bytes)}`);
+  };
+  const served = applications[app](listener, selector, wire);
+  try {
+    await conversation(port);
+  } finally {
+    selector.close();
+    await served;
+  }
+}
+
+async function echoes(port: number): Promise<void> {
+  const typed = ['hello, select\n', 'grüße an epoll\nand kqueue\n'];
+  await Promise.all(
+    typed.map(async (text, index) => {
+      const client = new Client(`client ${index + 1}`, 'echo', port);
+      client.type(text);
+      await client.end(text);
+    }),
+  );
+}
+
+async function chats(port: number): Promise<void> {
+  const ann = new Client('ann', 'chat', port);
+  ann.type('is anybody there?\n');
+  await ann.hasPrinted('there?\n');
+  const bob = new Client('bob', 'chat', port);
+  bob.type('bob is\n');
+  await Promise.all([ann, bob].map((client) => client.hasPrinted('[bob] bob is\n')));
+  ann.type('hello, bob\n');
+  await Promise.all([ann, bob].map((client) => client.hasPrinted('[ann] hello, bob\n')));
+  await bob.end('[bob] bob is\n[ann] hello, bob\n');
+  await ann.end('[ann] is anybody there?\n[bob] bob is\n[ann] hello, bob\n');
+}
+
+export function addDemo(program: Command): void {
+  program
+    .command('demo')
+    .description('what this machine has, then an echo and a chat server with real clients')
+    .action(async () => {
+      say(`${systemLine()}\n${mechanismTable()}`);
+      await withServer('echo', echoes);
+      await withServer('chat', chats);
+    });
+}

@@ -1,0 +1,23 @@
+#!/usr/bin/env node
+/** npx selectors-native … */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { addClient } from './client.js';
+import { addDemo } from './demo.js';
+import { addInfo } from './info.js';
+import { addServe } from './serve.js';
+
+const { version } = JSON.parse(readFileSync(join(__dirname, '../../package.json'), 'utf8')) as { version: string };
+
+const program = new Command('selectors-native')
+  .description("The operating system's own event multiplexers: select, poll, epoll, kqueue.")
+  .version(version)
+  .showHelpAfterError('(--help says more)')
+  .showSuggestionAfterError();
+for (const add of [addDemo, addInfo, addServe, addClient]) add(program);
+
+program.parseAsync().catch((error: unknown) => {
+  process.stderr.write(`selectors-native: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+});

@@ -1,0 +1,129 @@
+/**
+ * Every error of the package has a `code`, as Node's own have: the name of a system's error (`EBADF`) where a call failed, `ERR_…`
+ * where the caller did something wrong.
+ */
+import { constants } from 'node:os';
+import { getSystemErrorMap } from 'node:util';
+
+const byNumber = getSystemErrorMap();
+/** 'EBADF' → [Node's negative number, 'bad file descriptor'] */
+const byName = new Map([...byNumber].map(([number, [name, text]]) => [name, [number, text] as const]));
+
+/** Winsock's errors that Node calls by another name, or that have no WSAE name. The others lose their 'WSA'. */
+const windowsNames: Readonly<Record<string, string>> = { WSAEWOULDBLOCK: 'EAGAIN', WSAESHUTDOWN: 'EPIPE' };
+const windowsNumbers: readonly (readonly [number, string])[] = [
+  [5, 'EACCES'], // ERROR_ACCESS_DENIED
+  [6, 'EBADF'], // ERROR_INVALID_HANDLE
+  [8, 'ENOMEM'], // ERROR_NOT_ENOUGH_MEMORY
+  [87, 'EINVAL'], // ERROR_INVALID_PARAMETER
+];
+
+/** The operating system's own error numbers, as the addon returns them, and their names. */
+const systemNames = new Map<number, string>(
+  process.platform === 'win32'
+    ? [
+        ...windowsNumbers,
+        ...Object.entries(constants.errno)
+          .filter(([name]) => name.startsWith('WSAE'))
+          .map(([name, number]) => [number, windowsNames[name] ?? name.slice('WSA'.length)] as const),
+      ]
+    : [
+        ...Object.entries(constants.errno).map(([name, number]) => [number, name] as const),
+        // Last, for they are Node's choice where two names share a number (EAGAIN and EWOULDBLOCK).
+        ...[...byNumber].map(([number, [name]]) => [-number, name] as const),
+      ],
+);
+
+export interface ErrorContext {
+  readonly address?: string;
+  readonly port?: number;
+  readonly path?: string;
+}
+
+/** 'EBADF', or 'UNKNOWN'. */
+export function systemErrorName(number: number): string {
+  return systemNames.get(Math.abs(number)) ?? 'UNKNOWN';
+}
+
+/**
+ * The Error of a system call that failed: `code`, `errno` (Node's negative number), `syscall`, and `address`, `port` or `path` where the
+ * call had one. A number that has no name keeps it in `errno`.
+ *
+ * @param number what the addon returned: the system's error number, negated
+ */
+export function systemError(number: number, syscall: string, context?: ErrorContext): NodeJS.ErrnoException {
+  return namedError(systemErrorName(number), syscall, context, number);
+}
+
+/** The same by name: `namedError('ETIMEDOUT', 'recv')`. */
+export function namedError(
+  code: string,
+  syscall: string,
+  context: ErrorContext = {},
+  unknown = 0,
+): NodeJS.ErrnoException {
+  const [errno, text] = byName.get(code) ?? [unknown, `unknown system error ${Math.abs(unknown)}`];
+  const where = [context.address ?? context.path, context.port].filter((part) => part !== undefined).join(':');
+  const message = `${code}: ${text}, ${syscall}${where === '' ? '' : ` ${where}`}`;
+  return Object.assign(new Error(message), { code, errno, syscall, ...context });
+}
+
+/** A result of the addon: the value, or an Error thrown. */
+export function check(result: number, syscall: string, context?: ErrorContext): number {
+  if (result < 0) throw systemError(result, syscall, context);
+  return result;
+}
+
+/** What a value looks like in a message. Runs nothing of the value's own: no getter, no toString, no proxy's trap. */
+function show(value: unknown): string {
+  switch (typeof value) {
+    case 'string':
+      return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
+    case 'object':
+      return value === null ? 'null' : 'an object';
+    case 'function':
+      return 'a function';
+    case 'symbol':
+      return 'a symbol';
+    default:
+      return String(value);
+  }
+}
+
+/** ERR_INVALID_ARG_TYPE */
+export function invalidType(name: string, expected: string, value: unknown): TypeError {
+  return Object.assign(new TypeError(`${name} must be ${expected}, not ${show(value)}`), {
+    code: 'ERR_INVALID_ARG_TYPE',
+  });
+}
+
+/** ERR_OUT_OF_RANGE */
+export function outOfRange(name: string, expected: string, value: unknown): RangeError {
+  return Object.assign(new RangeError(`${name} must be ${expected}, not ${show(value)}`), { code: 'ERR_OUT_OF_RANGE' });
+}
+
+/** ERR_INVALID_ARG_VALUE */
+export function invalidValue(message: string, cause?: unknown): RangeError {
+  const error = new RangeError(message, cause === undefined ? undefined : { cause });
+  return Object.assign(error, { code: 'ERR_INVALID_ARG_VALUE' });
+}
+
+function stateError(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
+}
+
+/** ERR_KEY_EXISTS */
+export const keyExists = (what: string): Error => stateError('ERR_KEY_EXISTS', `${what} is already registered`);
+/** ERR_KEY_NOT_FOUND */
+export const keyNotFound = (what: string): Error => stateError('ERR_KEY_NOT_FOUND', `${what} is not registered`);
+/** ERR_CLOSED */
+export const closedError = (what: string): Error => stateError('ERR_CLOSED', `the ${what} is closed`);
+/** ERR_BUSY: one asynchronous wait at a time. */
+export const busyError = (what: string): Error =>
+  stateError('ERR_BUSY', `the ${what} is waiting already; one wait at a time`);
+
+/** ERR_UNAVAILABLE */
+export function unavailable(message: string, cause?: unknown): Error {
+  const error = new Error(message, cause === undefined ? undefined : { cause });
+  return Object.assign(error, { code: 'ERR_UNAVAILABLE' });
+}

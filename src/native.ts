@@ -1,0 +1,173 @@
+/**
+ * Loads the addon. This is the only file that knows its shape: functions named after the system calls they make, numbers in and
+ * numbers out, negative where the call failed (the operating system's own error number, negated; see errors.ts).
+ */
+import { join } from 'node:path';
+import load from 'node-gyp-build';
+
+/** Owns one descriptor: closed when this object is collected, and when its thread or the process ends. */
+export interface NativeDescriptor {
+  close(): number;
+  /** Gives the descriptor up unclosed. */
+  release(): number;
+}
+
+export interface NativeWakeup {
+  open(): number;
+  fd(): number;
+  handle(): number;
+  drain(): void;
+  close(): void;
+}
+
+export interface NativeWaiter {
+  open(): number;
+  start(
+    useSelect: boolean,
+    interest: Int32Array,
+    count: number,
+    timeout: number,
+    callback: (error: number) => void,
+  ): boolean;
+  interrupt(): void;
+  close(): void;
+}
+
+interface Everywhere {
+  readonly Descriptor: new (fd: number) => NativeDescriptor;
+  readonly Wakeup: new () => NativeWakeup;
+  readonly Waiter: new () => NativeWaiter;
+  wakeup(handle: number): boolean;
+  /** The system call that opening a Wakeup is, for its errors. */
+  readonly wakeSyscall: string;
+
+  select(
+    read: Int32Array,
+    readCount: number,
+    write: Int32Array,
+    writeCount: number,
+    except: Int32Array,
+    exceptCount: number,
+    out: Int32Array,
+    timeout: number,
+  ): number;
+  readonly FD_SETSIZE: number;
+
+  poll(interest: Int32Array, count: number, out: Int32Array, timeout: number): number;
+  readonly POLLIN: number;
+  readonly POLLPRI: number;
+  readonly POLLOUT: number;
+  readonly POLLERR: number;
+  readonly POLLHUP: number;
+  readonly POLLNVAL: number;
+  readonly POLLRDHUP: number;
+
+  /** A sockaddr, or getaddrinfo's error number. */
+  resolve(host: string, port: number, family: number): Buffer | number;
+  readonly resolveErrors: Readonly<Record<string, string>>;
+  encodeUnix(path: string): Buffer | number;
+  decode(sockaddr: Uint8Array): [host: string, port: number] | [path: string] | null;
+
+  readonly constants: Readonly<Record<string, number>>;
+
+  socket(family: number, type: number, protocol: number): number;
+  socketpair(family: number, type: number, protocol: number, out: Int32Array): number;
+  bind(fd: number, sockaddr: Uint8Array): number;
+  listen(fd: number, backlog: number): number;
+  accept(fd: number, nonBlocking: boolean): number;
+  connect(fd: number, sockaddr: Uint8Array): number;
+  recv(fd: number, buffer: Uint8Array, offset: number, length: number, flags: number): number;
+  send(fd: number, buffer: Uint8Array, offset: number, length: number, flags: number): number;
+  recvfrom(fd: number, buffer: Uint8Array, flags: number, sockaddr: Uint8Array, lengthOut: Int32Array): number;
+  sendto(fd: number, buffer: Uint8Array, flags: number, sockaddr: Uint8Array): number;
+  shutdown(fd: number, how: number): number;
+  getsockname(fd: number, out: Uint8Array): number;
+  getpeername(fd: number, out: Uint8Array): number;
+  setsockopt(fd: number, level: number, option: number, value: Uint8Array): number;
+  getsockopt(fd: number, level: number, option: number, out: Uint8Array): number;
+  setLinger(fd: number, seconds: number): number;
+  getLinger(fd: number, out: Int32Array): number;
+  isOpen(fd: number): number;
+  duplicate(fd: number): number;
+  isNonBlocking(fd: number): number;
+  setNonBlocking(fd: number, on: boolean): number;
+  isInheritable(fd: number): number;
+  setInheritable(fd: number, on: boolean): number;
+  readonly wouldBlock: number;
+  readonly inProgress: number;
+  readonly badDescriptor: number;
+  readonly SOMAXCONN: number;
+}
+
+/** Linux. */
+interface EpollCalls {
+  epoll_create1(): number;
+  epoll_ctl(epfd: number, operation: number, fd: number, events: number, low: number, high: number): number;
+  epoll_wait(epfd: number, out: Int32Array, maxEvents: number, timeout: number): number;
+  readonly EPOLL_CTL_ADD: number;
+  readonly EPOLL_CTL_MOD: number;
+  readonly EPOLL_CTL_DEL: number;
+  readonly EPOLLIN: number;
+  readonly EPOLLPRI: number;
+  readonly EPOLLOUT: number;
+  readonly EPOLLERR: number;
+  readonly EPOLLHUP: number;
+  readonly EPOLLRDHUP: number;
+  readonly EPOLLET: number;
+  readonly EPOLLONESHOT: number;
+  readonly EPOLLEXCLUSIVE: number;
+  readonly EPOLLWAKEUP: number;
+}
+
+/** macOS, and Linux with libkqueue. */
+interface KqueueCalls {
+  kqueue(): number;
+  kevent(
+    kq: number,
+    changes: Float64Array,
+    changeCount: number,
+    out: Float64Array,
+    maxEvents: number,
+    timeout: number,
+  ): number;
+  readonly EVFILT_READ: number;
+  readonly EVFILT_WRITE: number;
+  readonly EVFILT_TIMER: number;
+  readonly EVFILT_SIGNAL: number;
+  readonly EVFILT_VNODE: number;
+  readonly EVFILT_PROC: number;
+  readonly EVFILT_USER: number;
+  readonly EV_ADD: number;
+  readonly EV_DELETE: number;
+  readonly EV_ENABLE: number;
+  readonly EV_DISABLE: number;
+  readonly EV_ONESHOT: number;
+  readonly EV_CLEAR: number;
+  readonly EV_DISPATCH: number;
+  readonly EV_RECEIPT: number;
+  readonly EV_EOF: number;
+  readonly EV_ERROR: number;
+}
+
+/** POSIX. */
+interface PassFdsCalls {
+  sendFds(fd: number, data: Uint8Array, descriptors: Int32Array, count: number): number;
+  recvFds(fd: number, buffer: Uint8Array, descriptorsOut: Int32Array, out: Int32Array): number;
+}
+
+/** Windows. */
+interface ShareSocketCalls {
+  WSADuplicateSocket(fd: number, pid: number, out: Uint8Array): number;
+  WSASocket(description: Uint8Array): number;
+  readonly shareSize: number;
+}
+
+type Addon = Everywhere & Partial<EpollCalls & KqueueCalls & PassFdsCalls & ShareSocketCalls>;
+
+export const native = load(join(__dirname, '..')) as Addon;
+
+// Whole groups: a system has all the calls of one, or none.
+export const epollCalls = 'epoll_wait' in native ? (native as Everywhere & EpollCalls) : undefined;
+export const kqueueCalls = 'kevent' in native ? (native as Everywhere & KqueueCalls) : undefined;
+export const passFdsCalls = 'sendFds' in native ? (native as Everywhere & PassFdsCalls) : undefined;
+export const shareSocketCalls = 'WSASocket' in native ? (native as Everywhere & ShareSocketCalls) : undefined;

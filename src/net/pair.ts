@@ -1,0 +1,34 @@
+/** Two connected sockets where the system has no socketpair(2): over the loopback. */
+import { namedError } from '../errors.js';
+import type { SocketAddress } from './address.js';
+import type { Socket } from './socket.js';
+
+/**
+ * Anybody on this machine can connect to the listener while it is open. So the connection that it accepts is compared with the one
+ * that was made here, and a stranger's is closed (python/cpython's socketpair, gh-122133).
+ *
+ * @param open makes an unconnected stream socket
+ * @throws ECONNABORTED when a stranger came first
+ */
+export function loopbackPair(open: () => Socket): [Socket, Socket] {
+  using listener = open();
+  listener.bind({ host: '127.0.0.1', port: 0 }).listen(1);
+  const client = open();
+  try {
+    client.connect(listener.localAddress);
+    const server = listener.accept();
+    if (server === null) throw namedError('EAGAIN', 'accept');
+    if (isSame(server.remoteAddress, client.localAddress) && isSame(server.localAddress, client.remoteAddress)) {
+      return [client, server];
+    }
+    server.close();
+    throw namedError('ECONNABORTED', 'socketpair');
+  } catch (error) {
+    client.close();
+    throw error;
+  }
+}
+
+function isSame(a: SocketAddress, b: SocketAddress): boolean {
+  return 'port' in a && 'port' in b && a.host === b.host && a.port === b.port;
+}

@@ -1,0 +1,590 @@
+/**
+ * A socket of the operating system: each method is the system call of its name, and no more.
+ *
+ * A blocking socket waits in the call itself; with a `timeout`, and always in a worker thread, it is non-blocking underneath and waits
+ * in poll(2) (until-ready.ts). Would-block is null, the end of the stream is an empty Buffer, errors are thrown.
+ */
+import { check, closedError, invalidType, namedError, outOfRange, systemError, unavailable } from '../errors.js';
+import { type NativeDescriptor, native, passFdsCalls, shareSocketCalls } from '../native.js';
+import { type FileObject, HIGHEST_FD, fileno } from '../syscalls/file-object.js';
+import { boolean, bytesOf, fieldsOf, listOf, uint8Array, wholeNumber } from '../validate.js';
+import {
+  type SocketAddress,
+  type SocketFamily,
+  decodeAddress,
+  encodeAddress,
+  familyName,
+  familyNumber,
+  invalidChoice,
+} from './address.js';
+import { type SocketOptionName, getNamedOption, getRawOption, setNamedOption, setRawOption } from './options.js';
+import { loopbackPair } from './pair.js';
+import { BLOCKS_IN_KERNEL, Deadline, untilReady } from './until-ready.js';
+
+const { SOCK_STREAM = 1, SOCK_DGRAM = 2, SOCK_SEQPACKET = 5, SOCK_RAW = 3 } = native.constants;
+const { SOL_SOCKET = 1, SO_TYPE = 3, SO_ERROR = 4, SO_DOMAIN, AF_INET = 2, AF_UNIX = 1 } = native.constants;
+
+export type SocketType = 'stream' | 'dgram' | 'seqpacket' | 'raw' | number;
+
+export interface SocketOptions {
+  /** 'ipv4' where nothing is said ('unix' for pairs, where the system has them). A number is the OS's own AF_*. */
+  readonly family?: SocketFamily;
+  /** 'stream' where nothing is said. A number is the OS's own SOCK_*. */
+  readonly type?: SocketType;
+  readonly protocol?: number;
+  /** true where nothing is said. */
+  readonly blocking?: boolean;
+}
+
+const types: readonly (readonly [SocketType, number])[] = [
+  ['stream', SOCK_STREAM],
+  ['dgram', SOCK_DGRAM],
+  ['seqpacket', SOCK_SEQPACKET],
+  ['raw', SOCK_RAW],
+];
+
+function typeNumber(type: unknown): number {
+  if (typeof type === 'number') return wholeNumber('type', type, 0, 0x7fff_ffff);
+  const found = types.find(([name]) => name === type);
+  if (found === undefined) throw invalidChoice('type', types.map(([name]) => name), type);
+  return found[1];
+}
+
+const HOW = { read: 0, write: 1, both: 2 } as const;
+const INT_MAX = 0x7fff_ffff;
+/** The most that one call receives. */
+const MOST_BYTES = 0x7fff_ffff;
+/** The largest sockaddr (sockaddr_storage). */
+const SOCKADDR_SIZE = 128;
+/** SCM_MAX_FD of Linux, the most that one message carries. */
+const MOST_FDS = 253;
+const HAS_SOCKETPAIR = process.platform !== 'win32';
+const SCRATCH_SIZE = 65_536;
+
+/** Received bytes land here first, so that a small message does not keep a large buffer alive. */
+let scratch: Buffer | undefined;
+
+/** A descriptor that a new Socket takes over, and what is known of it. Told from a caller's options by its brand, which no proxy fakes. */
+class Adopted {
+  readonly #brand = true;
+
+  constructor(
+    readonly fd: number,
+    readonly family: number,
+    readonly type: number,
+    readonly blocking: boolean,
+  ) {}
+
+  static is(value: unknown): value is Adopted {
+    return typeof value === 'object' && value !== null && #brand in value;
+  }
+}
+
+interface ParsedOptions {
+  readonly family: number;
+  readonly type: number;
+  readonly protocol: number;
+  readonly blocking: boolean;
+}
+
+function parseOptions(options: unknown, defaultFamily: SocketFamily): ParsedOptions {
+  const fields = options === undefined ? undefined : fieldsOf('options', options, ['family', 'type', 'protocol', 'blocking']);
+  return {
+    family: familyNumber(fields?.family ?? defaultFamily),
+    type: typeNumber(fields?.type ?? 'stream'),
+    protocol: wholeNumber('protocol', fields?.protocol ?? 0, 0, INT_MAX),
+    blocking: boolean('blocking', fields?.blocking ?? true),
+  };
+}
+
+/** An unconnected socket, or one of the pairs and connections that the static methods and accept() make. Close-on-exec. */
+export class Socket implements Disposable {
+  #fd: number;
+  readonly #owner: NativeDescriptor;
+  readonly #family: number;
+  readonly #type: number;
+  /** null: a call waits for ever. 0: it does not wait. */
+  #timeout: number | null;
+
+  /** socket(2). @throws EAFNOSUPPORT, EPROTONOSUPPORT, EMFILE, EPERM (raw sockets) */
+  constructor(options?: SocketOptions) {
+    const adopted = Adopted.is(options) ? options : undefined;
+    if (adopted !== undefined) {
+      this.#fd = adopted.fd;
+      this.#family = adopted.family;
+      this.#type = adopted.type;
+      this.#timeout = adopted.blocking ? null : 0;
+    } else {
+      const { family, type, protocol, blocking } = parseOptions(options, 'ipv4');
+      this.#fd = check(native.socket(family, type, protocol), 'socket');
+      this.#family = family;
+      this.#type = type;
+      this.#timeout = blocking ? null : 0;
+    }
+    this.#owner = new native.Descriptor(this.#fd);
+    if (adopted === undefined || (adopted.blocking && !BLOCKS_IN_KERNEL)) this.#applyMode();
+  }
+
+  static #adopt(fd: number, family: number, type: number, blocking: boolean): Socket {
+    return new Socket(new Adopted(fd, family, type, blocking) as SocketOptions);
+  }
+
+  /**
+   * Takes over a descriptor that came from elsewhere (inherited, passed): this object closes it. Family and type are asked of the kernel.
+   * To share one with `net.Socket` or another owner, give a duplicate.
+   *
+   * @param options.blocking as the descriptor is, where nothing is said (Windows cannot tell: blocking)
+   * @throws ENOTSOCK, EBADF; the descriptor is then still the caller's
+   */
+  static fromFd(fd: number, options?: { readonly blocking?: boolean }): Socket {
+    const number = wholeNumber('fd', fd, 0, HIGHEST_FD);
+    const asked = options === undefined ? undefined : fieldsOf('options', options, ['blocking']).blocking;
+    const value = new Int32Array(1);
+    const bytes = new Uint8Array(value.buffer);
+    check(native.getsockopt(number, SOL_SOCKET, SO_TYPE, bytes), 'getsockopt');
+    const type = value[0] ?? 0;
+    const family = familyOf(number);
+    const nonBlocking = native.isNonBlocking(number);
+    const blocking = asked === undefined ? nonBlocking !== 1 : boolean('blocking', asked);
+    const socket = Socket.#adopt(number, family, type, blocking);
+    if (asked !== undefined) socket.#applyMode();
+    return socket;
+  }
+
+  /**
+   * Two connected sockets: socketpair(2), family 'unix' where nothing is said. On Windows, which has none, two stream sockets over the
+   * loopback that have made sure of each other.
+   */
+  static pair(options?: SocketOptions): [Socket, Socket] {
+    const { family, type, protocol, blocking } = parseOptions(options, HAS_SOCKETPAIR ? 'unix' : 'ipv4');
+    if (!HAS_SOCKETPAIR) {
+      if (type !== SOCK_STREAM || family !== AF_INET) throw namedError('EOPNOTSUPP', 'socketpair');
+      const pair = loopbackPair(() => new Socket());
+      for (const socket of pair) socket.blocking = blocking;
+      return pair;
+    }
+    const fds = new Int32Array(2);
+    check(native.socketpair(family, type, protocol, fds), 'socketpair');
+    const adopt = (fd: number) => Socket.#adopt(fd, family, type, blocking);
+    const pair: [Socket, Socket] = [adopt(fds[0] ?? -1), adopt(fds[1] ?? -1)];
+    if (!blocking) for (const socket of pair) socket.#applyMode();
+    return pair;
+  }
+
+  /** -1 once closed. */
+  get fd(): number {
+    return this.#fd;
+  }
+
+  /** The same; it never throws. */
+  fileno(): number {
+    return this.#fd;
+  }
+
+  get family(): SocketFamily {
+    return familyName(this.#family);
+  }
+
+  get type(): SocketType {
+    return types.find(([, number]) => number === this.#type)?.[0] ?? this.#type;
+  }
+
+  /** false: calls answer null instead of waiting; the same as a timeout of 0. */
+  get blocking(): boolean {
+    return this.#timeout !== 0;
+  }
+
+  set blocking(on: boolean) {
+    this.#assertOpen();
+    this.#setTimeout(boolean('blocking', on) ? null : 0);
+  }
+
+  /** How long a blocking call waits before it throws ETIMEDOUT, in milliseconds; null: for ever; 0: non-blocking. */
+  get timeout(): number | null {
+    return this.#timeout;
+  }
+
+  set timeout(ms: number | null) {
+    this.#assertOpen();
+    if (ms !== null && typeof ms !== 'number') throw invalidType('timeout', 'a number of milliseconds or null', ms);
+    if (ms !== null && !(ms >= 0)) throw outOfRange('timeout', '0 or more', ms);
+    this.#setTimeout(ms === Infinity ? null : ms);
+  }
+
+  /** Does a child process that is started get the descriptor? false until set. */
+  get inheritable(): boolean {
+    this.#assertOpen();
+    return check(native.isInheritable(this.#fd), 'fcntl') === 1;
+  }
+
+  set inheritable(on: boolean) {
+    this.#assertOpen();
+    check(native.setInheritable(this.#fd, boolean('inheritable', on)), 'fcntl');
+  }
+
+  /** bind(2). @throws EADDRINUSE, EADDRNOTAVAIL, EACCES, EINVAL (bound already) */
+  bind(address: SocketAddress): this {
+    this.#assertOpen();
+    const { sockaddr, context } = encodeAddress(address, this.#family, 'bind');
+    check(native.bind(this.#fd, sockaddr), 'bind', context);
+    return this;
+  }
+
+  /**
+   * listen(2).
+   * @param backlog how many connections may wait to be accepted: SOMAXCONN where nothing is said, which the kernel may lower further;
+   *   0 and less count as the least there is
+   */
+  listen(backlog: number = native.SOMAXCONN): this {
+    this.#assertOpen();
+    const most = wholeNumber('backlog', backlog, -INT_MAX, INT_MAX);
+    check(native.listen(this.#fd, Math.max(0, most)), 'listen');
+    return this;
+  }
+
+  /**
+   * accept(2). The connection is blocking or not as this listener is, without its timeout.
+   * @returns null: nobody waits to be accepted (non-blocking)
+   * @throws ETIMEDOUT; EMFILE, ENFILE; ECONNABORTED and others of accept(2) that concern one client: go on
+   */
+  accept(): Socket | null {
+    this.#assertOpen();
+    const nonBlocking = this.#timeout === 0 || !BLOCKS_IN_KERNEL;
+    const fd = this.#attempt('accept', 'read', () => native.accept(this.#fd, nonBlocking));
+    if (fd === null) return null;
+    return Socket.#adopt(fd, this.#family, this.#type, this.blocking);
+  }
+
+  /**
+   * connect(2).
+   * @returns true: connected. false: in progress (non-blocking); wait for EVENT_WRITE, then ask `error()`
+   * @throws ECONNREFUSED, ETIMEDOUT, ENETUNREACH, EISCONN, EALREADY
+   */
+  connect(address: SocketAddress): boolean {
+    this.#assertOpen();
+    const { sockaddr, context } = encodeAddress(address, this.#family, 'connect');
+    const result = native.connect(this.#fd, sockaddr);
+    // EAGAIN: a Unix socket whose listener's backlog is full; it is not in progress (connect(2)).
+    const inProgress = result === native.inProgress;
+    if (!inProgress) {
+      check(result, 'connect', context);
+      return true;
+    }
+    if (this.#timeout === 0) return false;
+    untilReady(this.#fd, 'write', new Deadline(this.#timeout), 'connect');
+    const failed = this.#takeError(context);
+    if (failed !== null) throw failed;
+    return true;
+  }
+
+  /** SO_ERROR, read and cleared: the system error of a connect that was in progress, or null. */
+  error(): NodeJS.ErrnoException | null {
+    this.#assertOpen();
+    return this.#takeError({});
+  }
+
+  /**
+   * recv(2).
+   * @param size how many bytes at the most
+   * @param flags the OS's MSG_*, from the entry `syscalls`
+   * @returns a Buffer of its own. null: would block. Empty: the peer has finished sending (or sent an empty datagram, or size is 0)
+   */
+  recv(size: number, flags = 0): Buffer | null {
+    this.#assertOpen();
+    const most = wholeNumber('size', size, 0, MOST_BYTES);
+    const bits = flagBits(flags);
+    if (most > SCRATCH_SIZE) {
+      const own = Buffer.allocUnsafeSlow(most);
+      const count = this.#receive(own, 0, most, bits);
+      return count === null ? null : own.subarray(0, count);
+    }
+    scratch ??= Buffer.allocUnsafeSlow(SCRATCH_SIZE);
+    const count = this.#receive(scratch, 0, most, bits);
+    return count === null ? null : Buffer.from(scratch.subarray(0, count));
+  }
+
+  /** recv(2) into memory that is there. @returns how many bytes; 0: the peer has finished sending. null: would block */
+  recvInto(buffer: Uint8Array, offset = 0, length?: number): number | null {
+    this.#assertOpen();
+    const bytes = uint8Array('buffer', buffer);
+    const [start, most] = partOf(bytes, offset, length);
+    return this.#receive(bytes, start, most, 0);
+  }
+
+  /**
+   * send(2).
+   * @param offset, length the part to send, in bytes (of the UTF-8, for a string); all of it where nothing is said
+   * @param flags the OS's MSG_*, from the entry `syscalls`
+   * @returns how many bytes the kernel took, which may be fewer than given. null: would block
+   * @throws EPIPE, ECONNRESET; never raises SIGPIPE
+   */
+  send(data: Uint8Array | string, offset = 0, length?: number, flags = 0): number | null {
+    this.#assertOpen();
+    const bytes = bytesOf('data', data);
+    const [start, most] = partOf(bytes, offset, length);
+    const bits = flagBits(flags);
+    return this.#attempt('send', 'write', () => native.send(this.#fd, bytes, start, most, bits));
+  }
+
+  /** All of it, waiting as long as it takes, whether the socket blocks or not; one `timeout` for the whole. BLOCKS. @throws ETIMEDOUT */
+  sendAll(data: Uint8Array | string): void {
+    this.#assertOpen();
+    const bytes = bytesOf('data', data);
+    const deadline = new Deadline(this.#timeout === 0 ? null : this.#timeout);
+    for (let sent = 0; sent < bytes.length; ) {
+      const result = native.send(this.#fd, bytes, sent, bytes.length - sent, 0);
+      if (result === native.wouldBlock) untilReady(this.#fd, 'write', deadline, 'send');
+      else sent += check(result, 'send');
+    }
+  }
+
+  /** recvfrom(2): one datagram and its sender. What is longer than `size` is cut off, and lost. null: would block */
+  recvFrom(size: number): { readonly data: Buffer; readonly address: SocketAddress } | null {
+    this.#assertOpen();
+    const buffer = Buffer.allocUnsafe(wholeNumber('size', size, 0, MOST_BYTES));
+    const sockaddr = new Uint8Array(SOCKADDR_SIZE);
+    const length = new Int32Array(1);
+    const count = this.#attempt('recvfrom', 'read', () => {
+      const result = native.recvfrom(this.#fd, buffer, 0, sockaddr, length);
+      // Winsock tells a datagram that was too long as an error, with the buffer full.
+      return systemErrorIs(result, 'EMSGSIZE') && process.platform === 'win32' ? buffer.length : result;
+    });
+    if (count === null) return null;
+    return { data: buffer.subarray(0, count), address: decodeAddress(sockaddr.subarray(0, length[0])) };
+  }
+
+  /** sendto(2). @returns how many bytes were sent: all of a datagram. null: would block */
+  sendTo(data: Uint8Array | string, address: SocketAddress): number | null {
+    this.#assertOpen();
+    const bytes = bytesOf('data', data);
+    const { sockaddr, context } = encodeAddress(address, this.#family, 'sendto');
+    return this.#attempt('sendto', 'write', () => native.sendto(this.#fd, bytes, 0, sockaddr), context);
+  }
+
+  /**
+   * Hands descriptors to the process at the other end of a Unix socket (sendmsg(2), SCM_RIGHTS). They stay open here.
+   * @param data what goes with them; at least one byte must, so a zero is sent where there is nothing
+   * @returns how many bytes of it were sent; the descriptors go with the first. null: would block
+   * @throws ERR_UNAVAILABLE on Windows (see `share`); EBADF; EINVAL for more than 253
+   */
+  sendFds(fds: readonly FileObject[], data?: Uint8Array): number | null {
+    this.#assertOpen();
+    const calls = passFds();
+    const numbers = Int32Array.from(listOf('fds', fds).map((fileobj) => fileno(fileobj as FileObject)));
+    const given = data === undefined ? undefined : uint8Array('data', data);
+    const bytes = given === undefined || given.length === 0 ? new Uint8Array(1) : given;
+    return this.#attempt('sendmsg', 'write', () => calls.sendFds(this.#fd, bytes, numbers, numbers.length));
+  }
+
+  /**
+   * Takes descriptors that were handed over (recvmsg(2)). They are new numbers, close-on-exec, and the caller's to close.
+   * @param maxFds 0 to 253; further ones are closed, and MSG_CTRUNC is in `flags`
+   * @param size how many bytes of data at the most (1 where nothing is said); a longer datagram is cut: MSG_TRUNC in `flags`
+   * @returns null: would block. No data and no descriptors: the peer has finished sending
+   */
+  recvFds(maxFds: number, size = 1): { readonly fds: number[]; readonly data: Buffer; readonly flags: number } | null {
+    this.#assertOpen();
+    const calls = passFds();
+    const descriptors = new Int32Array(wholeNumber('maxFds', maxFds, 0, MOST_FDS));
+    const buffer = Buffer.alloc(wholeNumber('size', size, 0, MOST_BYTES));
+    const out = new Int32Array(2);
+    const count = this.#attempt('recvmsg', 'read', () => calls.recvFds(this.#fd, buffer, descriptors, out));
+    if (count === null) return null;
+    return { fds: [...descriptors.subarray(0, out[0])], data: buffer.subarray(0, count), flags: out[1] ?? 0 };
+  }
+
+  /**
+   * Windows' way to hand a socket over (WSADuplicateSocket): bytes that the process `pid`, and it alone, turns into this socket, once.
+   * This one must stay open until it has. @throws ERR_UNAVAILABLE elsewhere (see `sendFds`)
+   */
+  share(pid: number): Uint8Array {
+    this.#assertOpen();
+    const calls = shareSocket();
+    const out = new Uint8Array(calls.shareSize);
+    check(calls.WSADuplicateSocket(this.#fd, wholeNumber('pid', pid, 1, 0xffff_ffff), out), 'WSADuplicateSocket');
+    return out;
+  }
+
+  /** The other end of `share`. @throws EINVAL for bytes that are not from it, or are for another process */
+  static fromShare(shared: Uint8Array): Socket {
+    const calls = shareSocket();
+    const bytes = uint8Array('shared', shared);
+    if (bytes.length !== calls.shareSize) throw outOfRange('shared', `${calls.shareSize} bytes long`, bytes.length);
+    const fd = check(calls.WSASocket(bytes), 'WSASocket');
+    try {
+      return Socket.fromFd(fd);
+    } catch (error) {
+      new native.Descriptor(fd).close();
+      throw error;
+    }
+  }
+
+  /** A second socket for the same open file, close-on-exec. (dup(2); WSADuplicateSocket on Windows) */
+  dup(): Socket {
+    this.#assertOpen();
+    const fd = check(native.duplicate(this.#fd), 'dup');
+    const copy = Socket.#adopt(fd, this.#family, this.#type, this.blocking);
+    copy.#timeout = this.#timeout;
+    return copy;
+  }
+
+  /** shutdown(2): the end of one direction, or both. What was sent is still delivered. @throws ENOTCONN */
+  shutdown(how: 'read' | 'write' | 'both'): void {
+    this.#assertOpen();
+    if (typeof how !== 'string' || !Object.hasOwn(HOW, how)) throw invalidChoice('how', Object.keys(HOW), how);
+    check(native.shutdown(this.#fd, HOW[how]), 'shutdown');
+  }
+
+  /** getsockname(2) */
+  get localAddress(): SocketAddress {
+    return this.#address('getsockname');
+  }
+
+  /** getpeername(2). @throws ENOTCONN */
+  get remoteAddress(): SocketAddress {
+    return this.#address('getpeername');
+  }
+
+  /**
+   * setsockopt(2): by name with an int or a boolean, or by the OS's own numbers with an int or the struct's bytes. SO_LINGER takes seconds;
+   * false is off, and 0 makes close() reset the connection.
+   * @throws ENOPROTOOPT for an option that this OS lacks
+   */
+  setOption(name: SocketOptionName, value: number | boolean): this;
+  setOption(level: number, option: number, value: number | Uint8Array): this;
+  setOption(...args: readonly unknown[]): this {
+    this.#assertOpen();
+    if (typeof args[0] === 'number') setRawOption(this.#fd, args[0], args[1], args[2]);
+    else setNamedOption(this.#fd, args[0], args[1]);
+    return this;
+  }
+
+  /** getsockopt(2): by name as an int (SO_LINGER: seconds, -1 where it is off), or by number as the struct's bytes. */
+  getOption(name: SocketOptionName): number;
+  getOption(level: number, option: number, length: number): Buffer;
+  getOption(...args: readonly unknown[]): number | Buffer {
+    this.#assertOpen();
+    return typeof args[0] === 'number'
+      ? getRawOption(this.#fd, args[0], args[1], args[2])
+      : getNamedOption(this.#fd, args[0]);
+  }
+
+  /** Gives the descriptor away without closing it, blocking as this object was; this object is closed afterwards. */
+  detach(): number {
+    this.#assertOpen();
+    if (this.#timeout === null && !BLOCKS_IN_KERNEL) check(native.setNonBlocking(this.#fd, false), 'fcntl');
+    const fd = this.#fd;
+    this.#fd = -1;
+    this.#owner.release();
+    return fd;
+  }
+
+  /** close(2). Left to the garbage collector, a socket is closed too. @throws ECONNRESET and others that close(2) has to tell */
+  close(): void {
+    if (this.#fd < 0) return;
+    this.#fd = -1;
+    check(this.#owner.close(), 'close');
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  // --------------------------------------------------------------------------------------------------------------------
+
+  /** After close() no system call is made: the number may be another file's by now. */
+  #assertOpen(): void {
+    if (this.#fd < 0) throw closedError('socket');
+  }
+
+  #setTimeout(timeout: number | null): void {
+    const before = this.#timeout;
+    this.#timeout = timeout;
+    try {
+      this.#applyMode();
+    } catch (error) {
+      this.#timeout = before;
+      throw error;
+    }
+  }
+
+  #applyMode(): void {
+    check(native.setNonBlocking(this.#fd, this.#timeout !== null || !BLOCKS_IN_KERNEL), 'fcntl');
+  }
+
+  /** Makes a call; where it would block, null, or the same again once the descriptor is ready. */
+  #attempt(syscall: string, direction: 'read' | 'write', call: () => number, context = {}): number | null {
+    const first = call();
+    if (first >= 0) return first;
+    if (first !== native.wouldBlock) throw systemError(first, syscall, context);
+    if (this.#timeout === 0) return null;
+    const deadline = new Deadline(this.#timeout);
+    for (;;) {
+      untilReady(this.#fd, direction, deadline, syscall);
+      const result = call();
+      if (result !== native.wouldBlock) return check(result, syscall, context);
+    }
+  }
+
+  #receive(bytes: Uint8Array, offset: number, length: number, flags: number): number | null {
+    return this.#attempt('recv', 'read', () => native.recv(this.#fd, bytes, offset, length, flags));
+  }
+
+  #takeError(context: object): NodeJS.ErrnoException | null {
+    const value = new Int32Array(1);
+    check(native.getsockopt(this.#fd, SOL_SOCKET, SO_ERROR, new Uint8Array(value.buffer)), 'getsockopt');
+    const number = value[0] ?? 0;
+    return number === 0 ? null : systemError(-number, 'connect', context);
+  }
+
+  #address(syscall: 'getsockname' | 'getpeername'): SocketAddress {
+    this.#assertOpen();
+    const sockaddr = new Uint8Array(SOCKADDR_SIZE);
+    const length = check(native[syscall](this.#fd, sockaddr), syscall);
+    // macOS and Linux may tell a Unix socket without a name by its family alone, or by nothing.
+    return length === 0 && this.#family === AF_UNIX ? { path: '' } : decodeAddress(sockaddr.subarray(0, length));
+  }
+}
+
+/** MSG_* or-ed together, as C's int. */
+function flagBits(flags: unknown): number {
+  return wholeNumber('flags', flags, -INT_MAX - 1, INT_MAX);
+}
+
+/** Offset and length of a part, within the bytes. */
+function partOf(bytes: Uint8Array, offset: unknown, length: unknown): [offset: number, length: number] {
+  const start = wholeNumber('offset', offset, 0, bytes.length);
+  const rest = bytes.length - start;
+  return [start, length === undefined ? rest : wholeNumber('length', length, 0, rest)];
+}
+
+/** The family of a socket that came from elsewhere: SO_DOMAIN, or the one its own name has. */
+function familyOf(fd: number): number {
+  if (SO_DOMAIN !== undefined) {
+    const value = new Int32Array(1);
+    check(native.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, new Uint8Array(value.buffer)), 'getsockopt');
+    return value[0] ?? 0;
+  }
+  const sockaddr = new Uint8Array(SOCKADDR_SIZE);
+  const length = native.getsockname(fd, sockaddr);
+  // Windows does not know the name of an unbound socket.
+  if (length < 2) return AF_INET;
+  const address = decodeAddress(sockaddr.subarray(0, length));
+  if ('path' in address) return AF_UNIX;
+  if ('raw' in address) return sockaddr[1] ?? 0;
+  return familyNumber(address.host.includes(':') ? 'ipv6' : 'ipv4');
+}
+
+function systemErrorIs(result: number, code: string): boolean {
+  return result < 0 && systemError(result, '').code === code;
+}
+
+function passFds() {
+  if (passFdsCalls === undefined) throw unavailable('Windows has no SCM_RIGHTS; share() hands a socket to another process');
+  return passFdsCalls;
+}
+
+function shareSocket() {
+  if (shareSocketCalls === undefined) throw unavailable('WSADuplicateSocket is of Windows; sendFds() hands descriptors over');
+  return shareSocketCalls;
+}

@@ -1,0 +1,338 @@
+/**
+ * Python's `selectors`, in JavaScript: which file objects are watched and for what. The subclasses put that to one mechanism each; the
+ * meaning, the checks and the keys are here.
+ *
+ * A register, modify or unregister that fails leaves everything as it was: what the caller gave is checked first, then the kernel is
+ * asked, then the key is written down.
+ */
+import { isMainThread } from 'node:worker_threads';
+import { closedError, invalidType, invalidValue, keyExists, keyNotFound } from '../errors.js';
+import { type FileObject, fileno } from '../syscalls/file-object.js';
+import type { Mechanism } from '../syscalls/probe.js';
+import { timeoutOf } from '../validate.js';
+import { AsyncWait, type Interest, type WaitOptions } from '../wait/async-wait.js';
+import { WakeChannel } from '../wait/wake-channel.js';
+
+export const EVENT_READ = 1;
+export const EVENT_WRITE = 2;
+/** EVENT_READ, EVENT_WRITE, or both or-ed together. */
+export type EventMask = number;
+
+/** A registered file object: a record that never changes. `modify` makes a new one. */
+export interface SelectorKey<D = unknown> {
+  readonly fileobj: FileObject;
+  readonly fd: number;
+  readonly events: EventMask;
+  readonly data: D;
+}
+
+/** One ready file object: its key, and which of the key's events are ready. */
+export type ReadyEvent<D = unknown> = readonly [key: SelectorKey<D>, events: EventMask];
+
+/** What is kept for a registered descriptor. */
+export interface Registration<D> {
+  key: SelectorKey<D>;
+  /** Another number for each register. Where the kernel gives it back with an event, it tells a descriptor's former file from this one. */
+  readonly generation: number;
+}
+
+/**
+ * A blocked thread cannot be told that its worker is to end: worker.terminate() stops JavaScript, not a system call. So a worker waits
+ * in slices and is back in JavaScript in between.
+ */
+const SLICE = isMainThread ? Infinity : 100;
+
+const HIGHEST_GENERATION = 0x7fff_ffff;
+
+/** Readiness selectors, with the meaning of Python's `selectors` module. Belongs to the thread that made it. */
+export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIterable<readonly ReadyEvent<D>[]> {
+  /** Can this class be constructed here? Asked of the kernel, not of the platform's name, each time it is read. */
+  static get isAvailable(): boolean {
+    return false;
+  }
+
+  abstract readonly mechanism: Mechanism;
+
+  protected readonly registrations = new Map<number, Registration<D>>();
+  protected readonly wakeChannel = new WakeChannel();
+  readonly #map = new SelectorMap<D>(this.registrations, (fileobj) => this.#find(fileobj));
+  readonly #asyncWait = new AsyncWait<ReadyEvent<D>[]>({
+    what: 'selector',
+    take: () => {
+      const ready: ReadyEvent<D>[] = [];
+      return this.take(0, ready) || ready.length > 0 ? ready : null;
+    },
+    nothing: () => [],
+    interest: () => this.interest(),
+  });
+  #generation = 0;
+  #closed = false;
+
+  // ------------------------------------------------------------------------------------------ what a mechanism answers
+
+  /** Begins to watch. Throws where the kernel refuses; nothing is watched then. */
+  protected abstract watch(fd: number, events: EventMask, generation: number): void;
+  /** Other events for a descriptor that is watched. Throws where the kernel refuses; the old ones are then still watched. */
+  protected abstract change(fd: number, events: EventMask, registration: Registration<D>): void;
+  /** Stops watching. Never throws: the descriptor may be closed, or another file by now. */
+  protected abstract forget(fd: number, events: EventMask): void;
+  /** Waits up to `timeout` milliseconds (-1: for ever), adds what is ready to `ready`, and says whether the wake channel was. */
+  protected abstract take(timeout: number, ready: ReadyEvent<D>[]): boolean;
+  /** What to watch so as to know when `take` would have something. */
+  protected abstract interest(): Interest;
+  /** Closes what the mechanism has of the kernel's. */
+  protected abstract closeMechanism(): void;
+
+  /** For what a constructor opens: the wake channel does not stay open where that fails. */
+  protected orClose<T>(open: () => T): T {
+    try {
+      return open();
+    } catch (error) {
+      this.wakeChannel.close();
+      throw error;
+    }
+  }
+
+  /** For mechanisms whose interest is copied for a wait: the wait under way must begin again with the new one. */
+  protected interestChanged(): void {
+    this.#asyncWait.interestChanged();
+  }
+
+  // ----------------------------------------------------------------------------------------------------- the public API
+
+  /** Descriptor of the multiplexer itself where it has one (epoll, kqueue), else undefined. -1 once closed. */
+  get fd(): number | undefined {
+    return undefined;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** For other threads: a number that they may be sent, and give to the function `wakeup`. Never used again after close(). */
+  get wakeupHandle(): number {
+    return this.wakeChannel.handle;
+  }
+
+  /**
+   * Watches a file object.
+   *
+   * @param events EVENT_READ, EVENT_WRITE or both
+   * @param data anything; it comes back in the key
+   * @throws ERR_INVALID_ARG_VALUE for other events or a file object without a descriptor; ERR_KEY_EXISTS where the descriptor, by
+   *   whichever object, is registered; ERR_OUT_OF_RANGE from select where fd_set cannot hold it; the kernel's errors: EBADF for a
+   *   closed descriptor (ENOTSOCK on Windows), EPERM from epoll for a regular file
+   */
+  register(fileobj: FileObject, events: EventMask, data?: D): SelectorKey<D> {
+    this.#assertOpen();
+    checkEvents(events);
+    const fd = fileno(fileobj);
+    if (this.registrations.has(fd)) throw keyExists(`descriptor ${fd}`);
+    if (fd === this.wakeChannel.fd || fd === this.fd) throw invalidValue(`descriptor ${fd} is the selector's own`);
+    const generation = (this.#generation % HIGHEST_GENERATION) + 1;
+    this.watch(fd, events, generation);
+    this.#generation = generation;
+    const key = makeKey(fileobj, fd, events, data as D);
+    this.registrations.set(fd, { key, generation });
+    return key;
+  }
+
+  /**
+   * Stops watching. Works by the object or by its number, after the object was closed, and after its number was given to another file.
+   * @returns the key that it had
+   * @throws ERR_KEY_NOT_FOUND
+   */
+  unregister(fileobj: FileObject): SelectorKey<D> {
+    this.#assertOpen();
+    const { key } = this.#registrationOf(fileobj);
+    this.registrations.delete(key.fd);
+    this.forget(key.fd, key.events);
+    return key;
+  }
+
+  /**
+   * Other events, other data, or both. `data` alone costs no system call; without a difference the key itself is returned. A modify
+   * that is wrong, or that the kernel refuses, changes nothing.
+   */
+  modify(fileobj: FileObject, events: EventMask, data?: D): SelectorKey<D> {
+    this.#assertOpen();
+    checkEvents(events);
+    const registration = this.#registrationOf(fileobj);
+    const old = registration.key;
+    if (events === old.events && Object.is(data, old.data)) return old;
+    if (events !== old.events) this.change(old.fd, events, registration);
+    registration.key = makeKey(old.fileobj, old.fd, events, data as D);
+    return registration.key;
+  }
+
+  /**
+   * Waits until a registered file object is ready, somebody calls wakeup(), or the time is over. BLOCKS this thread, and with it Node's
+   * own loop; signals and worker.terminate() are survived and obeyed: a signal's handler of Node's runs when the thread is back.
+   *
+   * @param timeout milliseconds, rounded up to what the mechanism can count (epoll, poll: 1 ms; select: 1 µs; kqueue: 1 ns) and never
+   *   shorter; null, undefined, Infinity: for ever; 0 or less: does not wait
+   * @returns a new array, in no order to rely on; each key once, with the ready ones of its events. Empty when the time is over or
+   *   after a wakeup(). A hang-up or an error counts as ready for all events of the key. epoll gives 1024 at the most; more come
+   *   first in the next call.
+   */
+  select(timeout?: number | null): ReadyEvent<D>[] {
+    this.#assertOpen();
+    const limit = timeoutOf(timeout);
+    const deadline = limit > 0 ? performance.now() + limit : 0;
+    const ready: ReadyEvent<D>[] = [];
+    for (let remaining = limit; ; ) {
+      const part = remaining < 0 ? (SLICE === Infinity ? -1 : SLICE) : Math.min(remaining, SLICE);
+      const woken = this.take(part, ready);
+      if (woken || ready.length > 0 || limit === 0) return ready;
+      // Nothing, and not because of a wake-up: a slice is over, or what was ready belongs to no key any more.
+      if (limit > 0) {
+        remaining = deadline - performance.now();
+        if (remaining <= 0) return ready;
+      }
+    }
+  }
+
+  /**
+   * The same without blocking Node's own event loop. What it resolves with was asked of the kernel at that very moment. Descriptors may
+   * be registered, modified and unregistered meanwhile, to effect. One wait at a time: a second one rejects with ERR_BUSY. While it waits,
+   * Node stays alive.
+   *
+   * @param options.timeout as for select
+   * @param options.signal rejects with AbortError (code ABORT_ERR) when it fires; no event is lost
+   * @returns rejects with ERR_CLOSED when the selector is closed
+   */
+  selectAsync(options?: WaitOptions): Promise<ReadyEvent<D>[]> {
+    return this.#asyncWait.wait(options);
+  }
+
+  /** Batches of ready events for ever, without blocking Node's loop (an empty one after a wakeup()); ends when the selector is closed. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<readonly ReadyEvent<D>[], void, undefined> {
+    while (!this.#closed) {
+      let ready: ReadyEvent<D>[];
+      try {
+        ready = await this.selectAsync();
+      } catch (error) {
+        if (this.#closed) return;
+        throw error;
+      }
+      yield ready;
+    }
+  }
+
+  /** Makes the wait that is under way, or the next one, return early. Sticky: none is lost; many before one wait count as one. */
+  wakeup(): void {
+    this.#assertOpen();
+    this.wakeChannel.signal();
+  }
+
+  /** The key of a file object. @throws ERR_KEY_NOT_FOUND */
+  getKey(fileobj: FileObject): SelectorKey<D> {
+    this.#assertOpen();
+    return this.#registrationOf(fileobj).key;
+  }
+
+  /** A live, read-only view: iterates descriptors with their keys, looks up by any file object. Empty once the selector is closed. */
+  getMap(): ReadonlyMap<FileObject, SelectorKey<D>> {
+    return this.#map;
+  }
+
+  /** Forgets everything and lets go of the kernel's objects; the file objects stay open. A pending selectAsync rejects with ERR_CLOSED. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.registrations.clear();
+    // The waiting thread first: no descriptor is closed under it.
+    this.#asyncWait.close();
+    this.closeMechanism();
+    this.wakeChannel.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  // --------------------------------------------------------------------------------------------------------------------
+
+  #assertOpen(): void {
+    if (this.#closed) throw closedError('selector');
+  }
+
+  #registrationOf(fileobj: FileObject): Registration<D> {
+    const fd = this.#find(fileobj);
+    const registration = this.registrations.get(fd);
+    if (registration === undefined) throw keyNotFound(`descriptor ${fd}`);
+    return registration;
+  }
+
+  /** The descriptor of a file object; of one that has none any more, the descriptor under which that very object is registered. */
+  #find(fileobj: FileObject): number {
+    try {
+      return fileno(fileobj);
+    } catch (error) {
+      for (const [fd, { key }] of this.registrations) {
+        if (key.fileobj === fileobj) return fd;
+      }
+      throw error;
+    }
+  }
+}
+
+function checkEvents(events: unknown): void {
+  if (typeof events !== 'number') throw invalidType('events', 'EVENT_READ, EVENT_WRITE or both', events);
+  if (events !== EVENT_READ && events !== EVENT_WRITE && events !== (EVENT_READ | EVENT_WRITE)) {
+    throw invalidValue(`events must be EVENT_READ, EVENT_WRITE or both, not ${events}`);
+  }
+}
+
+function makeKey<D>(fileobj: FileObject, fd: number, events: EventMask, data: D): SelectorKey<D> {
+  return Object.freeze({ fileobj, fd, events, data });
+}
+
+/** Python's _SelectorMapping: the registrations themselves, seen as a ReadonlyMap whose keys are descriptors. */
+class SelectorMap<D> implements ReadonlyMap<FileObject, SelectorKey<D>> {
+  readonly #registrations: ReadonlyMap<number, Registration<D>>;
+  readonly #find: (fileobj: FileObject) => number;
+
+  constructor(registrations: ReadonlyMap<number, Registration<D>>, find: (fileobj: FileObject) => number) {
+    this.#registrations = registrations;
+    this.#find = find;
+  }
+
+  get size(): number {
+    return this.#registrations.size;
+  }
+
+  /** @param missing what to answer for a file object that is not registered; undefined where nothing is said */
+  get(fileobj: FileObject): SelectorKey<D> | undefined;
+  get<M>(fileobj: FileObject, missing: M): SelectorKey<D> | M;
+  get(fileobj: FileObject, missing?: unknown): unknown {
+    return this.#registrations.get(this.#find(fileobj))?.key ?? missing;
+  }
+
+  has(fileobj: FileObject): boolean {
+    return this.#registrations.has(this.#find(fileobj));
+  }
+
+  keys(): MapIterator<number> {
+    return this.#registrations.keys();
+  }
+
+  *values(): MapIterator<SelectorKey<D>> {
+    for (const { key } of this.#registrations.values()) yield key;
+  }
+
+  *entries(): MapIterator<[number, SelectorKey<D>]> {
+    for (const [fd, { key }] of this.#registrations) yield [fd, key];
+  }
+
+  [Symbol.iterator](): MapIterator<[number, SelectorKey<D>]> {
+    return this.entries();
+  }
+
+  forEach(
+    callback: (key: SelectorKey<D>, fd: FileObject, map: ReadonlyMap<FileObject, SelectorKey<D>>) => void,
+    thisArg?: unknown,
+  ): void {
+    for (const [fd, key] of this) callback.call(thisArg, key, fd, this);
+  }
+}

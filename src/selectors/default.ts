@@ -1,0 +1,39 @@
+/** The ranking, as Python's: epoll | kqueue > poll > select. */
+import { invalidValue } from '../errors.js';
+import { READINESS_MECHANISMS, type ReadinessMechanism } from '../syscalls/probe.js';
+import type { BaseSelector } from './base.js';
+import { EpollSelector } from './epoll.js';
+import { KqueueSelector } from './kqueue.js';
+import { PollSelector } from './poll.js';
+import { SelectSelector } from './select.js';
+
+interface SelectorClass {
+  new <D = unknown>(): BaseSelector<D>;
+  readonly isAvailable: boolean;
+}
+
+/** One row a mechanism. */
+export const selectorClasses: Readonly<Record<ReadinessMechanism, SelectorClass>> = {
+  epoll: EpollSelector,
+  kqueue: KqueueSelector,
+  poll: PollSelector,
+  select: SelectSelector,
+};
+
+const best = READINESS_MECHANISMS.map((mechanism) => selectorClasses[mechanism]).find(({ isAvailable }) => isAvailable);
+
+/** The best selector that works here, found out when the package is loaded. One of the classes above, not a wrapper. */
+export const DefaultSelector = (best ?? SelectSelector) as {
+  new <D = unknown>(): BaseSelector<D>;
+  readonly isAvailable: true;
+};
+export type DefaultSelector<D = unknown> = BaseSelector<D>;
+
+/** A selector by the name of its mechanism; the default one where none is said. @throws ERR_INVALID_ARG_VALUE, ERR_UNAVAILABLE */
+export function createSelector<D = unknown>(mechanism?: string): BaseSelector<D> {
+  if (mechanism === undefined) return new DefaultSelector<D>();
+  if (!Object.hasOwn(selectorClasses, mechanism)) {
+    throw invalidValue(`there is no selector '${mechanism}'; there is: ${READINESS_MECHANISMS.join(', ')}`);
+  }
+  return new selectorClasses[mechanism as ReadinessMechanism]<D>();
+}

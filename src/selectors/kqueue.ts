@@ -1,0 +1,118 @@
+/**
+ * Over kqueue(2): macOS, and Linux where libkqueue emulates it. The set is the kernel's; reading and writing are two filters of one
+ * descriptor, with an event each, and make one entry here.
+ *
+ * On macOS a kqueue cannot watch every tty (EINVAL), and loses the end of a named FIFO: SelectSelector can and does not.
+ */
+import { check } from '../errors.js';
+import { kqueueCalls } from '../native.js';
+import { Kqueue } from '../syscalls/kqueue.js';
+import { POLLIN } from '../syscalls/poll.js';
+import { mechanismUnavailable, probe } from '../syscalls/probe.js';
+import type { Interest } from '../wait/async-wait.js';
+import { BaseSelector, EVENT_READ, EVENT_WRITE, type EventMask, type ReadyEvent, type Registration } from './base.js';
+
+/** Numbers of a struct kevent: ident, filter, flags, fflags, data, udata (the generation). */
+const KEVENT = 6;
+const WAKE_GENERATION = 0;
+const NONE = new Float64Array(0);
+
+function calls() {
+  if (kqueueCalls === undefined) throw mechanismUnavailable('kqueue');
+  return kqueueCalls;
+}
+
+export class KqueueSelector<D = unknown> extends BaseSelector<D> {
+  static override get isAvailable(): boolean {
+    return probe('kqueue').available;
+  }
+
+  override readonly mechanism = 'kqueue';
+
+  readonly #calls = this.orClose(calls);
+  readonly #kqueue = this.orClose(() => new Kqueue());
+  #events = new Float64Array(KEVENT * 64);
+
+  constructor() {
+    super();
+    const added = this.#filter(this.wakeChannel.fd, EVENT_READ, this.#calls.EV_ADD, WAKE_GENERATION);
+    this.orClose(() => check(added, 'kevent'));
+  }
+
+  /** The kqueue descriptor, close-on-exec. */
+  override get fd(): number {
+    return this.#kqueue.fd;
+  }
+
+  protected override watch(fd: number, events: EventMask, generation: number): void {
+    this.#exchange(fd, 0, events, generation);
+    const most = KEVENT * (2 * this.registrations.size + 3);
+    if (this.#events.length < most) this.#events = new Float64Array(2 * most);
+  }
+
+  protected override change(fd: number, events: EventMask, { key, generation }: Registration<D>): void {
+    this.#exchange(fd, key.events, events, generation);
+  }
+
+  protected override forget(fd: number, events: EventMask): void {
+    for (const event of [EVENT_READ, EVENT_WRITE]) {
+      // Ignored: ENOENT and EBADF, for closing a descriptor has dropped its filters already.
+      if ((events & event) !== 0) this.#filter(fd, event, this.#calls.EV_DELETE, 0);
+    }
+  }
+
+  protected override take(timeout: number, ready: ReadyEvent<D>[]): boolean {
+    const events = this.#events;
+    const count = check(
+      this.#calls.kevent(this.#kqueue.fd, NONE, 0, events, events.length / KEVENT, timeout),
+      'kevent',
+    );
+    let woken = false;
+    const masks = new Map<Registration<D>, EventMask>();
+    for (let i = 0; i < count * KEVENT; i += KEVENT) {
+      const registration = this.registrations.get(events[i] as number);
+      const generation = events[i + 5];
+      if (registration !== undefined && registration.generation === generation) {
+        const event = events[i + 1] === this.#calls.EVFILT_READ ? EVENT_READ : EVENT_WRITE;
+        masks.set(registration, (masks.get(registration) ?? 0) | event);
+      } else if (generation === WAKE_GENERATION) {
+        woken = true;
+      }
+    }
+    for (const [{ key }, mask] of masks) {
+      if ((mask & key.events) !== 0) ready.push([key, mask & key.events]);
+    }
+    if (woken) this.wakeChannel.drain();
+    return woken;
+  }
+
+  protected override interest(): Interest {
+    return { useSelect: false, pairs: Int32Array.of(this.#kqueue.fd, POLLIN) };
+  }
+
+  protected override closeMechanism(): void {
+    this.#kqueue.close();
+  }
+
+  /** From the filters of `before` to those of `after`. All or nothing: what was changed is changed back when the kernel refuses a part. */
+  #exchange(fd: number, before: EventMask, after: EventMask, generation: number): void {
+    const done: EventMask[] = [];
+    for (const event of [EVENT_READ, EVENT_WRITE]) {
+      if (((before ^ after) & event) === 0) continue;
+      const result = this.#filter(fd, event, (after & event) !== 0 ? this.#calls.EV_ADD : this.#calls.EV_DELETE, generation);
+      if (result < 0) {
+        for (const undo of done) {
+          this.#filter(fd, undo, (after & undo) !== 0 ? this.#calls.EV_DELETE : this.#calls.EV_ADD, generation);
+        }
+        check(result, 'kevent');
+      }
+      done.push(event);
+    }
+  }
+
+  #filter(fd: number, event: EventMask, flags: number, generation: number): number {
+    const filter = event === EVENT_READ ? this.#calls.EVFILT_READ : this.#calls.EVFILT_WRITE;
+    const change = Float64Array.of(fd, filter, flags, 0, 0, generation);
+    return this.#calls.kevent(this.#kqueue.fd, change, 1, NONE, 0, 0);
+  }
+}

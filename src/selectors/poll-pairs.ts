@@ -1,0 +1,19 @@
+/** Between the selectors' events and poll's. */
+import { POLLIN, POLLOUT } from '../syscalls/poll.js';
+import { EVENT_READ, EVENT_WRITE, type EventMask, type Registration } from './base.js';
+
+export function pollEvents(events: EventMask): number {
+  return ((events & EVENT_READ) !== 0 ? POLLIN : 0) | ((events & EVENT_WRITE) !== 0 ? POLLOUT : 0);
+}
+
+/** Pairs [descriptor, POLLIN | POLLOUT]: the registered ones and a wake channel. */
+export function pollPairs(registrations: ReadonlyMap<number, Registration<unknown>>, wakeFd: number): Int32Array {
+  const pairs = new Int32Array(2 * (registrations.size + 1));
+  pairs.set([wakeFd, POLLIN]);
+  let position = 2;
+  for (const { key } of registrations.values()) {
+    pairs[position++] = key.fd;
+    pairs[position++] = pollEvents(key.events);
+  }
+  return pairs;
+}

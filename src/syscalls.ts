@@ -1,0 +1,43 @@
+/** The entry `selectors-native/syscalls`: the operating systems' own calls, one to one, under their own names. */
+import { native } from './native.js';
+
+export { FD_SETSIZE, select } from './syscalls/select.js';
+export { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI, POLLRDHUP, Poll } from './syscalls/poll.js';
+export {
+  EPOLLERR,
+  EPOLLET,
+  EPOLLEXCLUSIVE,
+  EPOLLHUP,
+  EPOLLIN,
+  EPOLLONESHOT,
+  EPOLLOUT,
+  EPOLLPRI,
+  EPOLLRDHUP,
+  EPOLLWAKEUP,
+  Epoll,
+} from './syscalls/epoll.js';
+export {
+  EVFILT_PROC,
+  EVFILT_READ,
+  EVFILT_SIGNAL,
+  EVFILT_TIMER,
+  EVFILT_USER,
+  EVFILT_VNODE,
+  EVFILT_WRITE,
+  EV_ADD,
+  EV_CLEAR,
+  EV_DELETE,
+  EV_DISABLE,
+  EV_DISPATCH,
+  EV_ENABLE,
+  EV_EOF,
+  EV_ERROR,
+  EV_ONESHOT,
+  EV_RECEIPT,
+  type Kevent,
+  Kqueue,
+  kevent,
+} from './syscalls/kqueue.js';
+
+/** Every AF_*, SOCK_*, IPPROTO_*, MSG_*, SOL_*, SO_*, TCP_*, IP_*, IPV6_* number that this OS's headers define, by its name. */
+export const constants: Readonly<Record<string, number>> = Object.freeze({ ...native.constants });

@@ -1,0 +1,105 @@
+/** What callers give is looked at here, before anything is done with it. Each function returns the value it found good, or throws. */
+import { types } from 'node:util';
+import { invalidType, invalidValue, outOfRange } from './errors.js';
+
+/** A whole number from `least` to `most`. */
+export function wholeNumber(name: string, value: unknown, least: number, most: number): number {
+  if (typeof value !== 'number') throw invalidType(name, 'a number', value);
+  if (!Number.isInteger(value) || value < least || value > most) {
+    throw outOfRange(name, `a whole number from ${least} to ${most}`, value);
+  }
+  return value;
+}
+
+export function boolean(name: string, value: unknown): boolean {
+  if (typeof value !== 'boolean') throw invalidType(name, 'a boolean', value);
+  return value;
+}
+
+/**
+ * A timeout in milliseconds, as the addon takes it: -1 waits for ever (given null, undefined or Infinity), 0 does not wait (0 and
+ * all below it).
+ */
+export function timeoutOf(value: unknown): number {
+  if (value === undefined || value === null) return -1;
+  if (typeof value !== 'number') throw invalidType('timeout', 'a number of milliseconds or null', value);
+  if (Number.isNaN(value)) throw outOfRange('timeout', 'a number of milliseconds or null', value);
+  if (value === Infinity) return -1;
+  return value > 0 ? value : 0;
+}
+
+/**
+ * The same for the system calls' own faces, which keep to their man pages: there, negative numbers wait for ever (poll, epoll_wait) or
+ * are refused (select, kevent), and `most` is the most the call can say.
+ */
+export function rawTimeoutOf(value: unknown, negative: 'for ever' | 'refused', most = Infinity): number {
+  if (value === undefined || value === null) return -1;
+  if (typeof value !== 'number') throw invalidType('timeout', 'a number of milliseconds or null', value);
+  if (Number.isNaN(value) || value > most) throw outOfRange('timeout', `at most ${most} milliseconds`, value);
+  if (value < 0) {
+    if (negative === 'refused') throw outOfRange('timeout', 'not negative', value);
+    return -1;
+  }
+  return value === Infinity ? -1 : value;
+}
+
+/** The bytes themselves, not a copy. A string is encoded as UTF-8. */
+export function bytesOf(name: string, value: unknown): Uint8Array {
+  if (typeof value === 'string') return Buffer.from(value, 'utf8');
+  return uint8Array(name, value);
+}
+
+/** A Uint8Array (a Buffer is one) over memory that is there: one whose buffer was transferred away is refused. */
+export function uint8Array(name: string, value: unknown): Uint8Array {
+  if (!types.isUint8Array(value)) throw invalidType(name, 'a Uint8Array', value);
+  if (isDetached(value.buffer)) throw invalidValue(`${name} has lost its memory: its ArrayBuffer is detached`);
+  return value;
+}
+
+function isDetached(buffer: ArrayBufferLike): boolean {
+  if (buffer.byteLength > 0 || types.isSharedArrayBuffer(buffer)) return false;
+  try {
+    new Uint8Array(buffer);
+    return false;
+  } catch {
+    return true; // the one way to ask before ArrayBuffer.prototype.detached
+  }
+}
+
+/**
+ * Reads named fields of an options object once, so that they cannot change between the check and the use. A getter or a proxy's trap
+ * that throws is the caller's mistake: ERR_INVALID_ARG_VALUE, with what it threw as the cause.
+ */
+export function fieldsOf<K extends string>(
+  name: string,
+  value: unknown,
+  keys: readonly K[],
+): Record<K, unknown> {
+  if (typeof value !== 'object' || value === null) throw invalidType(name, 'an object', value);
+  return guarded(name, () => {
+    const fields = {} as Record<K, unknown>;
+    for (const key of keys) fields[key] = (value as Record<K, unknown>)[key];
+    return fields;
+  });
+}
+
+/** A copy of an array or another iterable. */
+export function listOf(name: string, value: unknown): unknown[] {
+  if (typeof value !== 'object' || value === null) throw invalidType(name, 'an array', value);
+  return guarded(name, () => {
+    if (typeof (value as Partial<Iterable<unknown>>)[Symbol.iterator] !== 'function') {
+      throw invalidType(name, 'an array', value);
+    }
+    return [...(value as Iterable<unknown>)];
+  });
+}
+
+/** Runs code of the caller's objects (getters, traps, iterators); what it throws becomes a typed error. */
+export function guarded<T>(name: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (types.isNativeError(error) && 'code' in error && String(error.code).startsWith('ERR_')) throw error;
+    throw invalidValue(`${name} could not be read`, error);
+  }
+}

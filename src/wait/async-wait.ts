@@ -1,0 +1,165 @@
+/**
+ * A wait that does not hold up Node's own loop, as a promise.
+ *
+ *   none --wait()--> scheduled --next turn of Node's loop: take--> (something: settled)
+ *                        ^                          |
+ *                        |                          v nothing yet
+ *                        +---the waiter returned--- waiting, in a thread beside Node's loop
+ *
+ * settled: with what was taken, with nothing when the time is over, or with an error (AbortError, ERR_CLOSED, the system's). It may
+ * happen in any state; the waiter is then interrupted, and what it still reports is for the wait that follows, if there is one.
+ *
+ * Taking happens on Node's own thread, at the moment the promise settles: what was ready earlier and is no longer is not told. It
+ * begins with a turn of Node's loop, so that a descriptor that is always ready leaves room for timers and other promises.
+ */
+import { busyError, check, closedError, invalidType, systemError } from '../errors.js';
+import { type NativeWaiter, native } from '../native.js';
+import { fieldsOf, guarded, timeoutOf } from '../validate.js';
+
+export interface WaitOptions {
+  /** Milliseconds; null: for ever; 0 or less: what is ready now. */
+  readonly timeout?: number | null;
+  readonly signal?: AbortSignal;
+}
+
+/** Descriptors of which one being ready means that there may be something to take. */
+export interface Interest {
+  /** select(2) instead of poll(2): for descriptors that poll cannot watch (macOS: ttys). */
+  readonly useSelect: boolean;
+  /** Pairs [descriptor, POLLIN | POLLOUT]. */
+  readonly pairs: Int32Array;
+}
+
+export interface Waitable<T> {
+  /** For messages. */
+  readonly what: string;
+  /** What there is, without waiting; null: nothing yet. */
+  take(): T | null;
+  /** What a wait answers whose time is over. */
+  nothing(): T;
+  interest(): Interest;
+}
+
+interface Pending<T> {
+  resolve(this: void, taken: T): void;
+  reject(this: void, error: unknown): void;
+  /** On performance.now()'s clock. */
+  readonly deadline: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+export class AsyncWait<T> {
+  readonly #waitable: Waitable<T>;
+  #pending: Pending<T> | undefined;
+  #immediate: NodeJS.Immediate | undefined;
+  #waiter: NativeWaiter | undefined;
+  /** Started and not returned. */
+  #waiterIsBusy = false;
+  #closed = false;
+
+  constructor(waitable: Waitable<T>) {
+    this.#waitable = waitable;
+  }
+
+  /** Rejects with ERR_BUSY while another wait is pending. */
+  wait(options?: WaitOptions): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const { timeout, signal } = readOptions(options);
+      if (this.#closed) throw closedError(this.#waitable.what);
+      if (this.#pending !== undefined) throw busyError(this.#waitable.what);
+      if (signal?.aborted === true) throw abortError(signal);
+      const deadline = timeout < 0 ? Infinity : performance.now() + timeout;
+      this.#pending = { resolve, reject, deadline, signal };
+      signal?.addEventListener('abort', this.#onAbort);
+      this.#schedule();
+    });
+  }
+
+  /** The interest is another one now: a wait under way goes on with it. */
+  interestChanged(): void {
+    if (this.#waiterIsBusy) this.#waiter?.interrupt();
+  }
+
+  /** A wait under way rejects with ERR_CLOSED. When this returns, no thread uses the descriptors any more. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#fail(closedError(this.#waitable.what));
+    this.#waiter?.close();
+  }
+
+  readonly #onAbort = (): void => {
+    const signal = this.#pending?.signal;
+    if (signal !== undefined) this.#fail(abortError(signal));
+  };
+
+  readonly #onTurn = (): void => {
+    this.#immediate = undefined;
+    const pending = this.#pending;
+    if (pending === undefined) return;
+    try {
+      const taken = this.#waitable.take();
+      const remaining = pending.deadline - performance.now();
+      if (taken !== null) {
+        this.#settle()?.resolve(taken);
+      } else if (remaining <= 0) {
+        this.#settle()?.resolve(this.#waitable.nothing());
+      } else {
+        this.#startWaiter(remaining === Infinity ? -1 : remaining);
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+  };
+
+  readonly #onReturn = (error: number): void => {
+    this.#waiterIsBusy = false;
+    if (this.#pending === undefined || this.#immediate !== undefined) return;
+    if (error < 0) this.#fail(systemError(error, this.#waitable.interest().useSelect ? 'select' : 'poll'));
+    else this.#onTurn();
+  };
+
+  #schedule(): void {
+    this.#immediate ??= setImmediate(this.#onTurn);
+  }
+
+  #startWaiter(timeout: number): void {
+    if (this.#waiterIsBusy) return; // interrupted, and on its way back: #onReturn goes on from there
+    if (this.#waiter === undefined) {
+      const waiter = new native.Waiter();
+      check(waiter.open(), native.wakeSyscall);
+      this.#waiter = waiter;
+    }
+    const { useSelect, pairs } = this.#waitable.interest();
+    this.#waiterIsBusy = this.#waiter.start(useSelect, pairs, pairs.length / 2, timeout, this.#onReturn);
+  }
+
+  #fail(error: unknown): void {
+    this.#settle()?.reject(error);
+  }
+
+  /** Ends the pending wait, whatever its state; its promise is the caller's to settle. */
+  #settle(): Pending<T> | undefined {
+    const pending = this.#pending;
+    this.#pending = undefined;
+    pending?.signal?.removeEventListener('abort', this.#onAbort);
+    clearImmediate(this.#immediate);
+    this.#immediate = undefined;
+    this.interestChanged();
+    return pending;
+  }
+}
+
+function readOptions(options: unknown): { timeout: number; signal: AbortSignal | undefined } {
+  if (options === undefined) return { timeout: -1, signal: undefined };
+  const { timeout, signal } = fieldsOf('options', options, ['timeout', 'signal']);
+  const isSignal = guarded('signal', () => signal instanceof AbortSignal);
+  if (signal !== undefined && !isSignal) throw invalidType('signal', 'an AbortSignal', signal);
+  return { timeout: timeoutOf(timeout), signal: signal as AbortSignal | undefined };
+}
+
+/** As Node's own functions reject: name AbortError, code ABORT_ERR, the signal's reason as the cause. */
+function abortError(signal: AbortSignal): Error {
+  const error = new Error('The operation was aborted', { cause: signal.reason });
+  return Object.assign(error, { name: 'AbortError', code: 'ABORT_ERR' });
+}

@@ -1,0 +1,47 @@
+/**
+ * Where mechanisms and systems differ. A row says what is lacking and why; the cases that need it are skipped with that reason, and a
+ * case of its own shows what happens instead.
+ */
+import type { Mechanism } from '../../src/index.js';
+import type { Lacks } from './case.js';
+
+const ofSystem: Partial<Record<NodeJS.Platform, Lacks>> = {
+  win32: {
+    pipes: 'Winsock watches sockets only',
+    'regular files ready': 'Winsock watches sockets only',
+    'regular files refused': 'Winsock watches sockets only',
+    'unix sockets': 'Wine 8 has no AF_UNIX sockets',
+    'limited numbers': 'an fd_set of Windows counts its members, not their numbers',
+    signals: 'Windows has no signals',
+    'reset seen': 'Wine 8 was seen to report a reset as a plain close',
+    'hang-up before connect': 'on Windows an unconnected socket is not ready',
+  },
+  darwin: {
+    'hang-up before connect': 'BSD reports an unconnected socket otherwise than Linux',
+  },
+};
+
+const reported: Lacks = { 'closed descriptors forgotten': 'its interest is not in the kernel: select and poll report a closed descriptor' };
+const forgotten: Lacks = { 'closed descriptors reported': 'its interest is in the kernel, which forgets a closed descriptor' };
+const noneOfItsOwn: Lacks = { 'own descriptor': 'the mechanism is a call, not a file' };
+const filesReady: Lacks = { 'regular files refused': 'regular files are accepted and always ready' };
+
+const ofMechanism: Partial<Record<Mechanism, Lacks>> = {
+  select: { ...reported, ...noneOfItsOwn, ...filesReady, 'any number': 'an fd_set holds descriptors below FD_SETSIZE' },
+  poll: { ...reported, ...noneOfItsOwn, ...filesReady, 'limited numbers': 'poll takes any number' },
+  epoll: {
+    ...forgotten,
+    'regular files ready': 'epoll refuses regular files',
+    'limited numbers': 'epoll takes any number',
+  },
+  kqueue: {
+    ...forgotten,
+    'regular files ready': 'a kqueue counts the bytes to the end of the file: nothing to read is not ready',
+    'regular files refused': 'a kqueue accepts regular files',
+    'limited numbers': 'kqueue takes any number',
+  },
+};
+
+export function lacksOf(mechanism: Mechanism): Lacks {
+  return { ...ofMechanism[mechanism], ...ofSystem[process.platform] };
+}

@@ -1,0 +1,33 @@
+/**
+ * Contract cases know no test runner: each has a name that begins with the numbers of the behaviours it shows, says what it needs of
+ * the system, and runs against whatever it is given. test/*.test.ts give them every mechanism of the machine.
+ */
+export interface Case<C> {
+  readonly name: string;
+  /** Capabilities without which the case has no meaning; a mechanism that lacks one says why (capabilities.ts). */
+  readonly needs?: readonly Capability[];
+  run(context: C): void | Promise<void>;
+}
+
+export type Capability =
+  | 'pipes'
+  | 'regular files ready'
+  | 'regular files refused'
+  | 'unix sockets'
+  | 'any number'
+  | 'limited numbers'
+  | 'closed descriptors forgotten'
+  | 'closed descriptors reported'
+  | 'own descriptor'
+  | 'signals'
+  | 'reset seen'
+  | 'hang-up before connect'
+  | 'out-of-band told apart';
+
+/** What a mechanism lacks, and why. */
+export type Lacks = Partial<Record<Capability, string>>;
+
+/** Why the case cannot run, or undefined. */
+export function reasonToSkip(needs: readonly Capability[] | undefined, lacks: Lacks): string | undefined {
+  return needs?.map((need) => lacks[need]).find((reason) => reason !== undefined);
+}

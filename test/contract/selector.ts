@@ -1,0 +1,956 @@
+/** What every selector does: S1 to S70 and W1 to W12 of the behaviours, over one mechanism. */
+import assert from 'node:assert/strict';
+import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type BaseSelector, EVENT_READ, EVENT_WRITE, Socket, wakeup } from '../../src/index.js';
+import { constants } from '../../src/syscalls.js';
+import type { Bench } from '../support/bench.js';
+import { assertWaited, byData, rejectsCode, throwsCode, timed, untilReady } from '../support/expect.js';
+import type { Case } from './case.js';
+
+export interface SelectorContext {
+  readonly bench: Bench;
+  /** A new one of the mechanism under test, closed at the end. */
+  selector<D = unknown>(): BaseSelector<D>;
+}
+
+const BOTH = EVENT_READ | EVENT_WRITE;
+
+const registering: readonly Case<SelectorContext>[] = [
+  {
+    name: 'S1 S13 register returns a key with what was given; data is anything and may be left out',
+    run({ bench, selector }) {
+      const s = selector();
+      const [a, b] = bench.pair();
+      const data = { any: 'thing' };
+      const key = s.register(a, EVENT_READ, data);
+      assert.equal(key.fileobj, a);
+      assert.equal(key.fd, a.fileno());
+      assert.equal(key.events, EVENT_READ);
+      assert.equal(key.data, data);
+      assert.equal(s.register(b, BOTH).data, undefined);
+      assert.equal(s.getKey(a), key);
+    },
+  },
+  {
+    name: 'S2 S3 other event bits, or none, are refused, and nothing is registered',
+    run({ bench, selector }) {
+      const s = selector();
+      const [a] = bench.pair();
+      for (const events of [999999, 0, 4, -1, 1.5, NaN]) throwsCode('ERR_INVALID_ARG_VALUE', () => s.register(a, events));
+      throwsCode('ERR_INVALID_ARG_TYPE', () => s.register(a, '1' as unknown as number));
+      assert.equal(s.getMap().size, 0);
+      s.register(a, EVENT_READ);
+    },
+  },
+  {
+    name: 'S4 S5 S6 what has no descriptor is refused: a negative number, a bad fileno(), a closed socket',
+    run({ bench, selector }) {
+      const s = selector();
+      throwsCode('ERR_OUT_OF_RANGE', () => s.register(-10, EVENT_READ));
+      const throwing = {
+        fileno(): number {
+          throw new Error('no');
+        },
+      };
+      for (const object of [{}, { fileno: () => 'one' }, { fileno: () => -1 }, { fileno: () => 1.5 }, throwing, { fd: -1 }]) {
+        throwsCode('ERR_INVALID_ARG_VALUE', () => s.register(object as { fd: number }, EVENT_READ));
+      }
+      const [a] = bench.pair();
+      a.close();
+      assert.equal(a.fileno(), -1);
+      throwsCode('ERR_INVALID_ARG_VALUE', () => s.register(a, EVENT_READ));
+      assert.equal(s.getMap().size, 0);
+    },
+  },
+  {
+    name: 'S7 S8 a descriptor is registered once, by whichever object',
+    run({ bench, selector }) {
+      const s = selector();
+      const [a] = bench.pair();
+      const key = s.register(a, EVENT_READ, 'first');
+      throwsCode('ERR_KEY_EXISTS', () => s.register(a, EVENT_READ));
+      throwsCode('ERR_KEY_EXISTS', () => s.register(a.fd, EVENT_READ));
+      throwsCode('ERR_KEY_EXISTS', () => s.register({ fd: a.fd }, BOTH));
+      assert.equal(s.getKey(a), key);
+    },
+  },
+  {
+    name: 'S9 a duplicate of a registered descriptor is a key of its own; both are reported',
+    run({ bench, selector }) {
+      const s = selector();
+      const [a, b] = bench.pair();
+      const copy = bench.own(b.dup());
+      s.register(b, EVENT_READ, 'original');
+      s.register(copy, EVENT_READ, 'duplicate');
+      a.send('x');
+      untilReady(s, { original: EVENT_READ, duplicate: EVENT_READ });
+    },
+  },
+  {
+    name: 'S10 W6 a closed descriptor is refused by the kernel, and no key stays',
+    run({ bench, selector }) {
+      const s = selector();
+      const [a] = bench.pair();
+      const { fd } = a;
+      a.close();
+      throwsCode(process.platform === 'win32' ? 'ENOTSOCK' : 'EBADF', () => s.register(fd, EVENT_READ));
+      throwsCode('ERR_KEY_NOT_FOUND', () => s.getKey(fd));
+      assert.equal(s.getMap().size, 0);
+      assert.deepEqual(s.select(0), []);
+    },
+  },
+  {
+    name: 'S11 a regular file is refused with EPERM, and no key stays',
+    needs: ['regular files refused'],
+    run({ bench, selector }) {
+      const s = selector();
+      const file = bench.regularFile();
+      throwsCode('EPERM', () => s.register(file, EVENT_READ));
+      assert.equal(s.getMap().size, 0);
+    },
+  },
+  {
+    name: 'S11 a regular file is always ready',
+    needs: ['regular files ready'],
+    run({ bench, selector }) {
+      const s = selector();
+      s.register(bench.regularFile(), BOTH, 'file');
+      assert.deepEqual(byData(s.select(0)), { file: BOTH });
+    },
+  },
+  {
+    name: 'S12 keys never change: modify makes a new one',
+    run({ bench, selector }) {
+      const s = selector();
+      const [a] = bench.pair();
+      const old = s.register(a, EVENT_READ, 'old');
+      const key = s.modify(a, EVENT_WRITE, 'new');
+      assert.deepEqual([old.events, old.data], [EVENT_READ, 'old']);
+      assert.deepEqual([key.events, key.data], [EVENT_WRITE, 'new']);
+      assert.throws(() => Object.assign(key, { data: 'other' }), TypeError);
+    },
+  },
+  {
+    name: 'S14 listening sockets are watched: a client makes them readable',
+    run({ bench, selector }) {
+      const s = selector();
+      const listener = bench.listener();
+      s.register(listener, EVENT_READ, 'listener');
+      assert.deepEqual(s.select(0), []);
+      const client = bench.own(new Socket());
+      client.connect(listener.localAddress);
+      untilReady(s, { listener: EVENT_READ });
+      bench.own(listener.accept() as Socket);
+      assert.deepEqual(s.select(0), []);
+    },
+  },
+];
+
+const changing: readonly Case<SelectorContext>[] = [
+  {
+    name: 'S15 S16 unregister returns the key, once, by object or by number',
+    run({ bench, selector }) {
+      const s = selector();
+      const [a, b] = bench.pair();
+      const keys = [s.register(a, EVENT_READ), s.register(b.fd, EVENT_READ)];
+      assert.equal(s.unregister(a.fd), keys[0]);
+      assert.equal(s.unregister(b), keys[1]);
+      throwsCode('ERR_KEY_NOT_FOUND', () => s.unregister(a));
+      throwsCode('ERR_KEY_NOT_FOUND', () => s.unregister(b.fd));
+      throwsCode('ERR_KEY_NOT_FOUND', () => s.unregister(12345));
+    },
+  },
+  {
+    name: 'S17 unregister by number after the descriptor was closed',
+    run({ bench, selector }) {
+      const s = selector();
+      const [a, b] = bench.pair();
+      const keys = [s.register(a.fd, EVENT_READ), s.register(b.fd, EVENT_WRITE)];
+      a.close();
+      b.close();
+      assert.equal(s.unregister(keys[0]?.fd as number), keys[0]);
+      assert.equal(s.unregister(keys[1]?.fd as number), keys[1]);
+      assert.equal(s.getMap().size, 0);
+    },
+  },
+  {
+    name: 'S18 unregister after the number was given to another file',
+    run({ bench, selector }) {
+      const s = selector();
+      const [a] = bench.pair();
+      const key = s.register(a, EVENT_READ);
+      a.close();
+      const other = reopenAs(bench, key.fd);
+      assert.equal(other.fd, key.fd);
+      assert.equal(s.unregister(key.fd), key);
+      assert.equal(s.getMap().size, 0);
+      s.register(other, EVENT_WRITE, 'other');
+      untilReady(s, { other: EVENT_WRITE });
+    },
+  },
+  {
+    name: 'S19 unregister by the object after it was closed',
+    run({ bench, selector }) {
+      const s = selector();
+      const [a, b] = bench.pair();
+      s.register(a, EVENT_READ, 'a');
+      const key = s.register(b, EVENT_READ, 'b');
+      b.close();
+      assert.equal(s.unregister(b), key);
+      assert.deepEqual([...s.getMap().values()].map(({ data }) => data), ['a']);
+    },
+  },
+  {
+    name: 'S20 modify changes what is watched; its key is the one that getKey returns',
+    run({ bench, selector }) {
+      const s = selector();
+      const [a] = bench.pair();
+      s.register(a, EVENT_READ, 'a');
+      assert.deepEqual(s.select(0), []);
+      const key = s.modify(a, EVENT_WRITE, 'a');
+      assert.equal(s.getKey(a), key);
+      assert.deepEqual(byData(s.select(0)), { a: EVENT_WRITE });
+      s.modify(a, EVENT_READ, 'a');
+      assert.deepEqual(s.select(0), []);
+    },
+  },
+  {
+    name: 'S21 S22 modify of the data alone asks the kernel nothing; without a difference it is the same key',
+    run({ bench, selector }) {
+      const s = selector();
+      const [a] = bench.pair();
+      const key = s.register(a, EVENT_READ, 'old');
+      assert.equal(s.modify(a, EVENT_READ, 'old'), key);
+      // The kernel would refuse: the descriptor is closed.
+      const { fd } = a;
+      a.close();
+      assert.equal(s.modify(fd, EVENT_READ, 'new').data, 'new');
+      assert.equal(s.getKey(fd).data, 'new');
+    },
+  },
+  {
+    name: 'S23 modify of what is not registered',
+    run({ bench, selector }) {
+      const s = selector();
+      const [a] = bench.pair();
+      throwsCode('ERR_KEY_NOT_FOUND', () => s.modify(a, EVENT_READ));
+      throwsCode('ERR_KEY_NOT_FOUND', () => s.modify(999999, EVENT_READ));
+    },
+  },
+  {
+    name: 'S24 a modify that the kernel refuses changes nothing',
+    needs: ['closed descriptors forgotten'],
+    run({ bench, selector }) {
+      const s = selector();
+      const [a] = bench.pair();
+      const key = s.register(a.fd, EVENT_READ, 'kept');
+      a.close();
+      assert.throws(() => s.modify(key.fd, BOTH, 'other'));
+      assert.equal(s.getKey(key.fd), key);
+      assert.equal(s.getMap().size, 1);
+    },
+  },
+  {
+    name: 'W1 W2 modify checks the events first: a wrong mask leaves the key as it was',
+    run({ bench, selector }) {
+      const s = selector();
+      const [a] = bench.pair();
+      const key = s.register(a, EVENT_WRITE, 'a');
+      for (const events of [0, 999, -1, NaN]) throwsCode('ERR_INVALID_ARG_VALUE', () => s.modify(a, events));
+      assert.equal(s.getKey(a), key);
+      assert.deepEqual(byData(s.select(0)), { a: EVENT_WRITE });
+    },
+  },
+];
+
+const mapping: readonly Case<SelectorContext>[] = [
+  {
+    name: 'S25 S26 S27 getMap is a live view: descriptors with their keys, looked up by any file object',
+    run({ bench, selector }) {
+      const s = selector();
+      const [a, b] = bench.pair();
+      const key = s.register(a, EVENT_READ, 'a');
+      const map = s.getMap();
+      assert.equal(map.size, 1);
+      const second = s.register(b, EVENT_READ);
+      assert.equal(map.size, 2);
+      assert.deepEqual([...map.keys()], [a.fd, b.fd]);
+      assert.deepEqual([...map.values()], [key, second]);
+      assert.deepEqual([...map], [[a.fd, key], [b.fd, second]]);
+      const seen: unknown[] = [];
+      map.forEach((value, fd) => seen.push([fd, value]));
+      assert.deepEqual(seen, [...map.entries()]);
+      assert.equal(map.get(a), key);
+      assert.equal(map.get(a.fd), key);
+      assert.ok(map.has(a) && map.has(a.fd) && !map.has(999999));
+    },
+  },
+  {
+    name: 'S28 S29 the view is read-only; what is unknown is undefined, or what the caller says',
+    run({ selector }) {
+      const map = selector().getMap();
+      assert.ok(!('set' in map) && !('delete' in map) && !('clear' in map));
+      assert.equal(map.get(999999), undefined);
+      const get = map.get.bind(map) as (fd: number, missing: string) => unknown;
+      assert.equal(get(999999, 'nobody'), 'nobody');
+    },
+  },
+  {
+    name: 'S30 S31 S32 W3 after close() every method says ERR_CLOSED, the view is empty, and close() is no-op',
+    async run({ bench, selector }) {
+      const s = selector();
+      const [a] = bench.pair();
+      s.register(a, EVENT_READ);
+      throwsCode('ERR_KEY_NOT_FOUND', () => s.getKey(999999));
+      const map = s.getMap();
+      const handle = s.wakeupHandle;
+      s.close();
+      s.close();
+      assert.equal(map.size, 0);
+      assert.equal(s.getMap().get(a), undefined);
+      throwsCode('ERR_CLOSED', () => s.getKey(a));
+      throwsCode('ERR_CLOSED', () => s.register(a, EVENT_READ));
+      throwsCode('ERR_CLOSED', () => s.modify(a, EVENT_READ));
+      throwsCode('ERR_CLOSED', () => s.unregister(a));
+      throwsCode('ERR_CLOSED', () => s.select(0));
+      throwsCode('ERR_CLOSED', () => s.wakeup());
+      await rejectsCode('ERR_CLOSED', s.selectAsync());
+      for await (const _ of s) assert.fail('a closed selector gives no batch');
+      wakeup(handle); // no error: it may have been on its way
+      assert.ok(a.fd >= 0, 'the file objects stay open');
+    },
+  },
+  {
+    name: 'S33 using closes',
+    run({ bench, selector }) {
+      const [a] = bench.pair();
+      const s = selector();
+      {
+        using scoped = s;
+        scoped.register(a, EVENT_READ);
+      }
+      throwsCode('ERR_CLOSED', () => s.getKey(a));
+    },
+  },
+  {
+    name: 'S34 the multiplexer has a descriptor of its own, close-on-exec',
+    needs: ['own descriptor'],
+    run({ bench, selector }) {
+      const s = selector();
+      const { fd } = s;
+      assert.ok(fd !== undefined && fd >= 0);
+      // It is a file that polls: readable when one of its own is ready.
+      const outer = selector();
+      const [a] = bench.pair();
+      outer.register(fd, EVENT_READ, 'inner');
+      assert.deepEqual(outer.select(0), []);
+      s.register(a, EVENT_WRITE);
+      untilReady(outer, { inner: EVENT_READ });
+      s.close();
+      assert.equal(s.fd, -1);
+    },
+  },
+];
+
+const selecting: readonly Case<SelectorContext>[] = [
+  {
+    name: 'S35 select returns [key, events], with events among those asked for',
+    run({ bench, selector }) {
+      const s = selector();
+      const [a, b] = bench.pair();
+      const [forRead, forWrite] = [s.register(a, EVENT_READ), s.register(b, EVENT_WRITE)];
+      assert.deepEqual(s.select(), [[forWrite, EVENT_WRITE]]);
+      b.send('x');
+      const ready = s.select(1000);
+      assert.ok(ready.some(([key]) => key === forRead || key === forWrite));
+      for (const [key, events] of ready) assert.ok(events > 0 && (events & ~key.events) === 0);
+    },
+  },
+  {
+    name: 'S36 S37 W10 both directions are seen in one call, in one entry',
+    run({ bench, selector }) {
+      const s = selector();
+      const [a, b] = bench.tcpPair();
+      const key = s.register(b, BOTH);
+      a.send('x');
+      const deadline = performance.now() + 5000;
+      let ready = s.select(1000);
+      while (ready[0]?.[1] !== BOTH && performance.now() < deadline) ready = s.select(1000);
+      assert.deepEqual(ready, [[key, BOTH]]);
+    },
+  },
+  {
+    name: 'S38 S40 a timeout of 0 or less does not wait; an empty selector answers with nothing',
+    run({ bench, selector }) {
+      const s = selector();
+      for (const timeout of [0, -1, -0.001, -1e9, -Infinity]) {
+        const { value, ms } = timed(() => s.select(timeout));
+        assert.deepEqual(value, []);
+        assert.ok(ms < 100, `${ms} ms`);
+      }
+      const [a] = bench.pair();
+      s.register(a, EVENT_WRITE, 'a');
+      assert.deepEqual(byData(s.select(-1)), { a: EVENT_WRITE });
+    },
+  },
+  {
+    name: 'S39 no timeout waits for ever, also with nothing registered: until a wake-up',
+    async run({ selector }) {
+      for (const timeout of [undefined, null, Infinity]) {
+        const s = selector();
+        let done = false;
+        const waiting = s.selectAsync(timeout === undefined ? {} : { timeout }).then((ready) => {
+          done = true;
+          return ready;
+        });
+        await sleep(60);
+        assert.equal(done, false);
+        s.wakeup();
+        assert.deepEqual(await waiting, []);
+        // The same call, blocking; the wake-up came before it.
+        s.wakeup();
+        assert.deepEqual(s.select(timeout), []);
+      }
+    },
+  },
+  {
+    name: 'S41 S42 an empty selector waits out its timeout',
+    run({ selector }) {
+      const s = selector();
+      const { value, ms } = timed(() => s.select(80));
+      assert.deepEqual(value, []);
+      assertWaited(ms, 80);
+    },
+  },
+  {
+    name: 'S43 S44 a wait is never shorter than its timeout, and a fraction is no spin',
+    run({ bench, selector }) {
+      const s = selector();
+      const [a] = bench.pair();
+      s.register(a, EVENT_READ);
+      for (const timeout of [0.1, 0.5, 1, 1.5, 2.001, 9.999, 10, 30]) {
+        const { value, ms } = timed(() => s.select(timeout));
+        assert.deepEqual(value, []);
+        assertWaited(ms, timeout);
+      }
+      // Not 0 either: a loop with 0.1 ms left would spin (python/asyncio#106).
+      const start = performance.now();
+      let turns = 0;
+      while (performance.now() - start < 20) {
+        s.select(0.1);
+        turns++;
+      }
+      assert.ok(turns <= 200, `${turns} turns of 0.1 ms in 20 ms`);
+    },
+  },
+  {
+    name: 'S45 S46 S47 NaN and what is no number are refused; Infinity and huge timeouts wait',
+    async run({ selector }) {
+      const s = selector();
+      throwsCode('ERR_OUT_OF_RANGE', () => s.select(NaN));
+      await rejectsCode('ERR_OUT_OF_RANGE', s.selectAsync({ timeout: NaN }));
+      for (const timeout of ['1', {}, [], true, 1n, Symbol('t')]) {
+        throwsCode('ERR_INVALID_ARG_TYPE', () => s.select(timeout as number));
+      }
+      for (const timeout of [Infinity, 1e10, 2 ** 31, 2 ** 53, 1e300, Number.MAX_VALUE]) {
+        let done = false;
+        const waiting = s.selectAsync({ timeout }).then(() => (done = true));
+        await sleep(20);
+        assert.equal(done, false, `${timeout} ms are over`);
+        s.wakeup();
+        await waiting;
+        s.wakeup();
+        assert.deepEqual(s.select(timeout), []);
+      }
+    },
+  },
+  {
+    name: 'S51 descriptors above FD_SETSIZE',
+    needs: ['any number'],
+    run({ bench, selector }) {
+      const s = selector();
+      const high = openAbove(bench, 1024);
+      s.register(high, EVENT_WRITE, 'high');
+      assert.deepEqual(byData(s.select(1000)), { high: EVENT_WRITE });
+    },
+  },
+  {
+    name: 'S52 a descriptor above FD_SETSIZE is refused, and nothing is written past the set',
+    needs: ['limited numbers'],
+    async run({ bench, selector }) {
+      const s = selector();
+      const [a] = bench.pair();
+      s.register(a, EVENT_WRITE, 'low');
+      const high = openAbove(bench, 1024);
+      throwsCode('ERR_OUT_OF_RANGE', () => s.register(high, EVENT_READ));
+      assert.equal(s.getMap().size, 1);
+      assert.deepEqual(byData(await s.selectAsync()), { low: EVENT_WRITE });
+    },
+  },
+  {
+    name: 'S55 W5 unregistered while a wait is under way: not told; registered meanwhile: told by that very wait',
+    async run({ bench, selector }) {
+      const s = selector();
+      const [a, b] = bench.pair();
+      const [c] = bench.pair();
+      s.register(a, EVENT_READ, 'gone');
+      const waiting = s.selectAsync({ timeout: 5000 });
+      await sleep(30);
+      s.unregister(a);
+      b.send('x');
+      s.register(c, EVENT_WRITE, 'come');
+      assert.deepEqual(byData(await waiting), { come: EVENT_WRITE });
+    },
+  },
+  {
+    name: 'W5 modified while a wait is under way: that very wait goes by it',
+    async run({ bench, selector }) {
+      const s = selector();
+      const [a] = bench.pair();
+      s.register(a, EVENT_READ, 'a');
+      const start = performance.now();
+      const waiting = s.selectAsync({ timeout: 5000 });
+      await sleep(30);
+      s.modify(a, EVENT_WRITE, 'a');
+      assert.deepEqual(byData(await waiting), { a: EVENT_WRITE });
+      assert.ok(performance.now() - start < 3000);
+    },
+  },
+  {
+    name: 'S56 the returned array is the caller’s: unregistering while going through it',
+    run({ bench, selector }) {
+      const s = selector();
+      for (let i = 0; i < 5; i++) s.register(bench.pair()[0], EVENT_WRITE, i);
+      const ready = s.select(0);
+      assert.equal(ready.length, 5);
+      let seen = 0;
+      for (const [key] of ready) {
+        s.unregister(key.fileobj);
+        seen++;
+      }
+      assert.equal(seen, 5);
+      assert.equal(s.getMap().size, 0);
+      assert.deepEqual(s.select(0), []);
+    },
+  },
+  {
+    name: 'S57 twelve pairs pass a message: writer ready, then only its reader, then neither',
+    run({ bench, selector }) {
+      const s = selector<string>();
+      const readers = new Map<string, Socket>();
+      const writers = new Map<string, Socket>();
+      for (let i = 0; i < 12; i++) {
+        const [r, w] = bench.pair();
+        s.register(r, EVENT_READ, `r${i}`);
+        s.register(w, EVENT_WRITE, `w${i}`);
+        readers.set(`r${i}`, r);
+        writers.set(`w${i}`, w);
+      }
+      const received: string[] = [];
+      while (writers.size > 0) {
+        const ready = byData(s.select(1000));
+        assert.deepEqual(Object.keys(ready).sort(), [...writers.keys()].sort());
+        const [name, writer] = [...writers][0] as [string, Socket];
+        writer.send(`message of ${name}`);
+        s.unregister(writer);
+        writers.delete(name);
+        const expected = { ...Object.fromEntries([...writers.keys()].map((w) => [w, EVENT_WRITE])), [`r${name.slice(1)}`]: EVENT_READ };
+        untilReady(s, expected);
+        const reader = readers.get(`r${name.slice(1)}`) as Socket;
+        received.push(String(reader.recv(100)));
+        assert.equal(reader.recv(100), null);
+      }
+      assert.equal(received.length, 12);
+      assert.deepEqual(s.select(0), []);
+    },
+  },
+];
+
+const readiness: readonly Case<SelectorContext>[] = [
+  {
+    name: 'S58 S59 the peer has closed: every direction that is asked for',
+    run({ bench, selector }) {
+      for (const events of [BOTH, EVENT_READ, EVENT_WRITE]) {
+        const s = selector();
+        const [a, b] = bench.pair();
+        s.register(a, events, 'a');
+        b.close();
+        untilReady(s, { a: events });
+      }
+    },
+  },
+  {
+    name: 'S60 a pipe: its writer gone is readable and at its end, its reader gone is writable and EPIPE',
+    needs: ['pipes'],
+    run({ bench, selector }) {
+      const s = selector();
+      const [read, write] = bench.pipe();
+      s.register(read, EVENT_READ, 'read');
+      assert.deepEqual(s.select(0), []);
+      write.close();
+      untilReady(s, { read: EVENT_READ });
+      const [read2, write2] = bench.pipe();
+      s.unregister(read);
+      s.register(write2, EVENT_WRITE, 'write');
+      read2.close();
+      untilReady(s, { write: EVENT_WRITE });
+    },
+  },
+  {
+    name: 'S61 half-close: readable and at its end, while writing still works',
+    run({ bench, selector }) {
+      const s = selector();
+      const [a, b] = bench.tcpPair();
+      s.register(a, EVENT_READ, 'a');
+      s.register(b, EVENT_READ, 'b');
+      b.shutdown('write');
+      untilReady(s, { a: EVENT_READ });
+      assert.equal(a.recv(10)?.length, 0);
+      assert.equal(a.send('still'), 5);
+      s.unregister(a);
+      untilReady(s, { b: EVENT_READ });
+      assert.equal(String(b.recv(10)), 'still');
+    },
+  },
+  {
+    name: 'S62 reset: both directions, and recv says ECONNRESET',
+    needs: ['reset seen'],
+    run({ bench, selector }) {
+      const s = selector();
+      const [a, b] = bench.tcpPair();
+      s.register(a, BOTH, 'a');
+      b.setOption('SO_LINGER', 0).close();
+      untilReady(s, { a: BOTH });
+      throwsCode('ECONNRESET', () => a.recv(10));
+    },
+  },
+  {
+    name: 'S54 S63 a connect that is refused: writable, and SO_ERROR says ECONNREFUSED',
+    run({ bench, selector }) {
+      const s = selector();
+      const a = bench.own(new Socket({ blocking: false }));
+      const address = bench.deafAddress();
+      // Windows tries for two seconds, Linux says it at once.
+      assert.equal(a.connect(address), false);
+      s.register(a, EVENT_WRITE, 'a');
+      untilReady(s, { a: EVENT_WRITE });
+      assert.equal(a.error()?.code, 'ECONNREFUSED');
+      assert.equal(a.error(), null);
+    },
+  },
+  {
+    name: 'S64 a connect in progress: false, then writable with no error',
+    run({ bench, selector }) {
+      const s = selector();
+      const listener = bench.listener();
+      const a = bench.own(new Socket({ blocking: false }));
+      const connected = a.connect(listener.localAddress);
+      assert.equal(connected, false);
+      s.register(a, EVENT_WRITE, 'a');
+      untilReady(s, { a: EVENT_WRITE });
+      assert.equal(a.error(), null);
+      assert.deepEqual(a.remoteAddress, listener.localAddress);
+    },
+  },
+  {
+    name: 'S65 an unconnected socket is both at once (a hang-up)',
+    needs: ['hang-up before connect'],
+    run({ bench, selector }) {
+      const s = selector();
+      s.register(bench.own(new Socket({ blocking: false })), BOTH, 'a');
+      assert.deepEqual(byData(s.select(1000)), { a: BOTH });
+    },
+  },
+  {
+    name: 'S66 an out-of-band byte is not for reading',
+    needs: ['out-of-band told apart'],
+    run({ bench, selector }) {
+      const s = selector();
+      const [a, b] = bench.tcpPair();
+      s.register(b, EVENT_READ, 'b');
+      a.send('!', 0, 1, constants.MSG_OOB);
+      assert.deepEqual(s.select(100), []);
+      a.send('x');
+      untilReady(s, { b: EVENT_READ });
+    },
+  },
+  {
+    name: 'S67 ready for somebody else: the first takes it, the second survives with null',
+    run({ bench, selector }) {
+      const s = selector();
+      const [a, b] = bench.pair();
+      const copy = bench.own(b.dup());
+      s.register(b, EVENT_READ, 'b');
+      s.register(copy, EVENT_READ, 'copy');
+      a.send('x');
+      untilReady(s, { b: EVENT_READ, copy: EVENT_READ });
+      assert.equal(String(b.recv(10)), 'x');
+      assert.equal(copy.recv(10), null);
+      assert.deepEqual(s.select(0), []);
+    },
+  },
+  {
+    name: 'S68 closed with data unread: readable, the data first, then the end',
+    run({ bench, selector }) {
+      const s = selector();
+      const [a, b] = bench.tcpPair();
+      s.register(a, EVENT_READ, 'a');
+      b.send('last words');
+      b.close();
+      untilReady(s, { a: EVENT_READ });
+      const deadline = performance.now() + 5000;
+      let text = '';
+      for (let ended = false; !ended && performance.now() < deadline; ) {
+        s.select(100);
+        const part = a.recv(4);
+        ended = part?.length === 0;
+        text += String(part ?? '');
+      }
+      assert.equal(text, 'last words');
+    },
+  },
+];
+
+const warts: readonly Case<SelectorContext>[] = [
+  {
+    name: 'W4 close() ends the wait under way: it rejects with ERR_CLOSED',
+    async run({ bench, selector }) {
+      const s = selector();
+      s.register(bench.pair()[0], EVENT_READ);
+      const start = performance.now();
+      const waiting = s.selectAsync({ timeout: 5000 });
+      setTimeout(() => s.close(), 20);
+      await rejectsCode('ERR_CLOSED', waiting);
+      assert.ok(performance.now() - start < 3000);
+    },
+  },
+  {
+    name: 'W7 a registered descriptor that somebody closed: that key, and that alone, ready for all its events',
+    needs: ['closed descriptors reported'],
+    async run({ bench, selector }) {
+      const s = selector();
+      const [a, b] = bench.pair();
+      const [c, d] = bench.pair();
+      s.register(a, BOTH, 'closed');
+      s.register(b, EVENT_READ, 'quiet');
+      s.register(c, EVENT_READ, 'fine');
+      a.close();
+      b.close();
+      s.unregister(b);
+      assert.deepEqual(byData(s.select(1000)), { closed: BOTH });
+      assert.deepEqual(byData(await s.selectAsync()), { closed: BOTH });
+      d.send('x');
+      untilReady(s, { closed: BOTH, fine: EVENT_READ });
+      s.unregister(a);
+      untilReady(s, { fine: EVENT_READ });
+    },
+  },
+  {
+    name: 'W7 a registered descriptor that somebody closed: the kernel forgets it, and the others go on',
+    needs: ['closed descriptors forgotten'],
+    run({ bench, selector }) {
+      const s = selector();
+      const [a] = bench.pair();
+      const [c, d] = bench.pair();
+      s.register(a, BOTH, 'closed');
+      s.register(c, EVENT_READ, 'fine');
+      a.close();
+      assert.deepEqual(s.select(50), []);
+      d.send('x');
+      untilReady(s, { fine: EVENT_READ });
+      s.unregister(a);
+    },
+  },
+  {
+    name: 'W8 closed while a duplicate lives, and the number used again: its events reach no other key, and select does not spin',
+    async run({ bench, selector }) {
+      const s = selector();
+      const [a, b] = bench.pair();
+      const { fd } = a;
+      const living = bench.own(a.dup());
+      s.register(a, EVENT_READ, 'old');
+      a.close();
+      s.unregister(a);
+      const other = reopenAs(bench, fd);
+      s.register(other, EVENT_READ, 'new');
+      b.send('for the duplicate');
+      const cpu = process.cpuUsage();
+      const { value, ms } = timed(() => s.select(150));
+      assert.deepEqual(value, [], 'nobody else’s event');
+      assertWaited(ms, 150);
+      const used = process.cpuUsage(cpu);
+      assert.ok((used.user + used.system) / 1000 < 120, `${(used.user + used.system) / 1000} ms of CPU in 150`);
+      assert.deepEqual(await s.selectAsync({ timeout: 50 }), []);
+      assert.equal(String(living.recv(100)), 'for the duplicate');
+      s.modify(other, EVENT_WRITE, 'new');
+      untilReady(s, { new: EVENT_WRITE });
+    },
+  },
+  {
+    name: 'W12 wakeup is sticky, counts once, and ends one wait, blocking or not',
+    async run({ bench, selector }) {
+      const s = selector();
+      s.register(bench.pair()[0], EVENT_READ, 'a');
+      for (let i = 0; i < 1000; i++) s.wakeup();
+      const first = timed(() => s.select(5000));
+      assert.deepEqual(first.value, []);
+      assert.ok(first.ms < 1000);
+      assertWaited(timed(() => s.select(30)).ms, 30);
+      const waiting = s.selectAsync({ timeout: 5000 });
+      await sleep(20);
+      wakeup(s.wakeupHandle);
+      wakeup(s.wakeupHandle);
+      const start = performance.now();
+      assert.deepEqual(await waiting, []);
+      assert.ok(performance.now() - start < 1000);
+      assertWaited(timed(() => s.select(30)).ms, 30);
+    },
+  },
+];
+
+const asynchronous: readonly Case<SelectorContext>[] = [
+  {
+    name: 'selectAsync leaves Node’s loop running: timers and net servers are served meanwhile',
+    async run({ bench, selector }) {
+      const s = selector();
+      const [a, b] = bench.pair();
+      s.register(a, EVENT_READ, 'a');
+      const server = createServer((socket) => socket.end('node'));
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      bench.atEnd(() => server.close());
+      let ticks = 0;
+      const timer = setInterval(() => ticks++, 5);
+      const waiting = s.selectAsync();
+      const { port } = server.address() as { port: number };
+      const reply = await fetchText(port);
+      await sleep(60);
+      b.send('x');
+      assert.deepEqual(byData(await waiting), { a: EVENT_READ });
+      clearInterval(timer);
+      assert.equal(reply, 'node');
+      assert.ok(ticks >= 3, `${ticks} ticks`);
+    },
+  },
+  {
+    name: 'a descriptor that is always ready does not starve timers in for await',
+    async run({ bench, selector }) {
+      const s = selector();
+      s.register(bench.pair()[0], EVENT_WRITE, 'a');
+      let batches = 0;
+      const timer = setTimeout(() => s.close(), 30);
+      for await (const ready of s) {
+        assert.deepEqual(byData(ready), { a: EVENT_WRITE });
+        if (++batches > 1_000_000) break;
+      }
+      clearTimeout(timer);
+      assert.ok(batches > 1 && batches < 1_000_000, `${batches} batches`);
+    },
+  },
+  {
+    name: 'for await gives batches until the selector is closed; breaking out leaves it usable',
+    async run({ bench, selector }) {
+      const s = selector();
+      const [a, b] = bench.pair();
+      s.register(a, EVENT_READ, 'a');
+      const texts: string[] = [];
+      b.send('1');
+      for await (const ready of s) {
+        for (const _ of ready) texts.push(String(a.recv(10)));
+        if (texts.length === 3) break;
+        b.send(String(texts.length + 1));
+      }
+      assert.deepEqual(texts, ['1', '2', '3']);
+      assert.deepEqual(s.select(0), []);
+      setTimeout(() => s.close(), 20);
+      for await (const _ of s) assert.fail('nothing is ready');
+    },
+  },
+  {
+    name: 'AbortSignal: fired before, during, after; the wait rejects once and no event is lost',
+    async run({ bench, selector }) {
+      const s = selector();
+      const [a, b] = bench.pair();
+      s.register(a, EVENT_READ, 'a');
+      await rejectsCode('ABORT_ERR', s.selectAsync({ signal: AbortSignal.abort() }));
+      for (const delay of [0, 1, 5]) {
+        const controller = new AbortController();
+        const waiting = s.selectAsync({ signal: controller.signal });
+        setTimeout(() => controller.abort(), delay);
+        await assert.rejects(waiting, { name: 'AbortError', code: 'ABORT_ERR' });
+      }
+      const controller = new AbortController();
+      b.send('x');
+      assert.deepEqual(byData(await s.selectAsync({ signal: controller.signal, timeout: 5000 })), { a: EVENT_READ });
+      controller.abort();
+      assert.deepEqual(byData(await s.selectAsync({ timeout: 5000 })), { a: EVENT_READ });
+    },
+  },
+  {
+    name: 'one wait at a time: a second one rejects with ERR_BUSY; select(0) in between is fine',
+    async run({ bench, selector }) {
+      const s = selector();
+      const [a, b] = bench.pair();
+      s.register(a, EVENT_READ, 'a');
+      const waiting = s.selectAsync({ timeout: 5000 });
+      await rejectsCode('ERR_BUSY', s.selectAsync());
+      await sleep(20);
+      assert.deepEqual(s.select(0), []);
+      b.send('x');
+      assert.deepEqual(byData(await waiting), { a: EVENT_READ });
+    },
+  },
+  {
+    name: 'selectAsync waits out its timeout, and what a blocking select took meanwhile is not told again',
+    async run({ bench, selector }) {
+      const s = selector();
+      const [a, b] = bench.pair();
+      s.register(a, EVENT_READ, 'a');
+      for (const timeout of [0, 0.5, 20]) {
+        const start = performance.now();
+        assert.deepEqual(await s.selectAsync({ timeout }), []);
+        assertWaited(performance.now() - start, timeout);
+      }
+      const waiting = s.selectAsync({ timeout: 150 });
+      await sleep(30);
+      b.send('x');
+      untilReady(s, { a: EVENT_READ });
+      assert.equal(String(a.recv(10)), 'x');
+      assert.deepEqual(await waiting, []);
+    },
+  },
+];
+
+export const selectorCases: readonly Case<SelectorContext>[] = [
+  ...registering,
+  ...changing,
+  ...mapping,
+  ...selecting,
+  ...readiness,
+  ...warts,
+  ...asynchronous,
+];
+
+/** A new socket that has just this number: the lowest free one is given out first. */
+function reopenAs(bench: Bench, fd: number): Socket {
+  for (let i = 0; i < 100; i++) {
+    const socket = bench.own(new Socket({ type: 'dgram', blocking: false }));
+    if (socket.fd === fd) return socket;
+  }
+  throw new Error(`the number ${fd} was not given out again`);
+}
+
+/** A socket whose descriptor is at least `least`. */
+function openAbove(bench: Bench, least: number): Socket {
+  for (;;) {
+    const socket = bench.own(new Socket({ type: 'dgram', blocking: false }));
+    if (socket.fd >= least) return socket;
+  }
+}
+
+async function fetchText(port: number): Promise<string> {
+  const { connect } = await import('node:net');
+  let text = '';
+  for await (const chunk of connect(port, '127.0.0.1')) text += String(chunk);
+  return text;
+}

@@ -1,0 +1,56 @@
+/** Assertions that the cases share; node:assert's, so that no test runner is needed. */
+import assert from 'node:assert/strict';
+import type { BaseSelector, ReadyEvent } from '../../src/index.js';
+
+/** Does it throw an Error with this code? */
+export function throwsCode(code: string, call: () => unknown): void {
+  assert.throws(call, (error: unknown) => {
+    assert.ok(error instanceof Error);
+    assert.equal((error as NodeJS.ErrnoException).code, code, error.stack);
+    return true;
+  });
+}
+
+export async function rejectsCode(code: string, promise: Promise<unknown>): Promise<void> {
+  await assert.rejects(promise, (error: unknown) => {
+    assert.ok(error instanceof Error);
+    assert.equal((error as NodeJS.ErrnoException).code, code, error.stack);
+    return true;
+  });
+}
+
+/** Ready events as { data: events }, for comparison; the data of keys must differ. */
+export function byData(ready: readonly ReadyEvent[]): Record<string, number> {
+  return Object.fromEntries(ready.map(([key, events]) => [String(key.data), events]));
+}
+
+/** select() until it says what is expected: what the network does takes its time. */
+export function untilReady(selector: BaseSelector, expected: Record<string, number>): void {
+  const deadline = performance.now() + 5000;
+  for (;;) {
+    const seen = byData(selector.select(50));
+    try {
+      assert.deepEqual(seen, expected);
+      return;
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+    }
+  }
+}
+
+export interface Timed<T> {
+  readonly value: T;
+  readonly ms: number;
+}
+
+export function timed<T>(call: () => T): Timed<T> {
+  const start = performance.now();
+  const value = call();
+  return { value, ms: performance.now() - start };
+}
+
+/** Not early, ever; late within reason on a busy machine. */
+export function assertWaited(ms: number, atLeast: number): void {
+  assert.ok(ms >= atLeast, `waited ${ms} ms, less than ${atLeast}`);
+  assert.ok(ms < atLeast + 2000, `waited ${ms} ms instead of ${atLeast}`);
+}
