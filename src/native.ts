@@ -61,6 +61,7 @@ interface Everywhere {
   readonly POLLHUP: number;
   readonly POLLNVAL: number;
   readonly POLLRDHUP: number;
+  readonly POLLRDNORM: number;
 
   /** A sockaddr, or getaddrinfo's error number. */
   resolve(host: string, port: number, family: number): Buffer | number;

@@ -52,6 +52,7 @@ void RegisterPoll(Napi::Env env, Napi::Object exports) {
   constant("POLLHUP", POLLHUP);
   constant("POLLNVAL", POLLNVAL);
   constant("POLLRDHUP", kPollReadHangUp);
+  constant("POLLRDNORM", POLLRDNORM);
 }
 
 }  // namespace selectors

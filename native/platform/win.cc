@@ -115,7 +115,7 @@ Result SelectFds(Fd, fd_set* read, fd_set* write, fd_set* except, double timeout
     time.tv_sec = split.seconds;
     time.tv_usec = split.nanoseconds / 1000;
   }
-  return Call(::select, 0, read, write, except, static_cast<const timeval*>(timeout < 0 ? nullptr : &time));
+  return Call(::select, 0, read, write, except, timeout < 0 ? static_cast<timeval*>(nullptr) : &time);
 }
 
 bool FitsFdSet(Fd, size_t count) { return count < FD_SETSIZE; }

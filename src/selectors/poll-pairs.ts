@@ -1,9 +1,13 @@
 /** Between the selectors' events and poll's. */
+import { native } from '../native.js';
 import { POLLIN, POLLOUT } from '../syscalls/poll.js';
 import { EVENT_READ, EVENT_WRITE, type EventMask, type Registration } from './base.js';
 
+/** Winsock's POLLIN means out-of-band data too (POLLRDNORM | POLLRDBAND); ours does not (S66). */
+const READABLE = process.platform === 'win32' ? native.POLLRDNORM : POLLIN;
+
 export function pollEvents(events: EventMask): number {
-  return ((events & EVENT_READ) !== 0 ? POLLIN : 0) | ((events & EVENT_WRITE) !== 0 ? POLLOUT : 0);
+  return ((events & EVENT_READ) !== 0 ? READABLE : 0) | ((events & EVENT_WRITE) !== 0 ? POLLOUT : 0);
 }
 
 /** Pairs [descriptor, POLLIN | POLLOUT]: the registered ones and a wake channel. */

@@ -1,0 +1,61 @@
+// npm run test:sanitize [-- vitest's arguments]: the suite over an addon with AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer.
+// Fails with vitest, and with any report, of child processes too.
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { build, cmakeBuild, cross, needPrograms, runLimited } from './cross.mjs';
+import { root } from './stamp.mjs';
+
+const LIMIT_SECONDS = 1200;
+
+needPrograms('The sanitizer run', [
+  ['g++', 'g++'],
+  ['cmake', 'cmake'],
+  ['ninja', 'ninja-build'],
+]);
+const addon = cmakeBuild('sanitize', '-DCMAKE_BUILD_TYPE=RelWithDebInfo', '-DSANITIZE=address,undefined');
+
+// Node itself is not instrumented, so the runtimes must be loaded before it.
+const runtime = (name) => build('g++', [`-print-file-name=${name}`]).trim();
+const reports = mkdtempSync(join(cross, 'reports-'));
+// vitest's bundler never frees some 1,500 bytes. Nothing of node or V8 may stand here: node is on the stack of our own leaks too.
+const suppressions = join(reports, 'suppressions');
+writeFileSync(suppressions, 'leak:rolldown-binding\n');
+
+const code = await runLimited(
+  process.execPath,
+  // Threads, not processes: vitest's worker processes end without the check for leaks.
+  [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--pool=threads', ...process.argv.slice(2)],
+  {
+    seconds: LIMIT_SECONDS,
+    env: {
+      SELECTORS_NATIVE_PREBUILD: addon,
+      SELECTORS_NATIVE_SANITIZED: '1',
+      LD_PRELOAD: `${runtime('libasan.so')} ${runtime('libubsan.so')}`,
+      ASAN_OPTIONS: `detect_leaks=1:log_path=${join(reports, 'asan')}:log_exe_name=0`,
+      // A leak is judged below, and does not change how a test's child process ends.
+      LSAN_OPTIONS: `suppressions=${suppressions}:print_suppressions=0:exitcode=0`,
+      UBSAN_OPTIONS: `halt_on_error=1:print_stacktrace=1:log_path=${join(reports, 'ubsan')}`,
+    },
+  },
+);
+
+/**
+ * What of a report concerns this package. Node gives its memory back only where it ends of itself: after process.exit() or an uncaught
+ * error all of V8 is "leaked". So of leaks those count that our code had a part in; of everything else, all.
+ */
+function judge(report) {
+  if (!report.includes('LeakSanitizer')) return report;
+  return report
+    .split('\n\n')
+    .filter((record) => record.includes('selectors_native.node'))
+    .join('\n\n');
+}
+
+const found = readdirSync(reports)
+  .filter((name) => name !== 'suppressions')
+  .map((name) => judge(readFileSync(join(reports, name), 'utf8')))
+  .filter((report) => report !== '');
+for (const report of found) process.stderr.write(`\n${report}\n`);
+rmSync(reports, { recursive: true });
+process.stdout.write(`sanitizers: ${found.length === 0 ? 'no report' : `${found.length} reports, above`}\n`);
+process.exit(code !== 0 ? code : found.length === 0 ? 0 : 1);
