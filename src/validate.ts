@@ -52,14 +52,23 @@ export function bytesOf(name: string, value: unknown): Uint8Array {
 /** A Uint8Array (a Buffer is one) over memory that is there: one whose buffer was transferred away is refused. */
 export function uint8Array(name: string, value: unknown): Uint8Array {
   if (!types.isUint8Array(value)) throw invalidType(name, 'a Uint8Array', value);
-  if (isDetached(value.buffer)) throw invalidValue(`${name} has lost its memory: its ArrayBuffer is detached`);
+  if (lengthOf(value) === 0 && isDetached(value)) {
+    throw invalidValue(`${name} has lost its memory: its ArrayBuffer is detached`);
+  }
   return value;
 }
 
-function isDetached(buffer: ArrayBufferLike): boolean {
-  if (buffer.byteLength > 0 || types.isSharedArrayBuffer(buffer)) return false;
+/** What the language itself says of a typed array, whatever properties of these names the caller has put upon it. */
+const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object;
+
+/** How many bytes there really are. */
+export function lengthOf(bytes: Uint8Array): number {
+  return Reflect.get(typedArray, 'length', bytes) as number;
+}
+
+function isDetached(bytes: Uint8Array): boolean {
   try {
-    new Uint8Array(buffer);
+    new Uint8Array(Reflect.get(typedArray, 'buffer', bytes) as ArrayBufferLike);
     return false;
   } catch {
     return true; // the one way to ask before ArrayBuffer.prototype.detached
@@ -86,12 +95,9 @@ export function fieldsOf<K extends string>(
 /** A copy of an array or another iterable. */
 export function listOf(name: string, value: unknown): unknown[] {
   if (typeof value !== 'object' || value === null) throw invalidType(name, 'an array', value);
-  return guarded(name, () => {
-    if (typeof (value as Partial<Iterable<unknown>>)[Symbol.iterator] !== 'function') {
-      throw invalidType(name, 'an array', value);
-    }
-    return [...(value as Iterable<unknown>)];
-  });
+  const iterate = guarded(name, () => (value as Partial<Iterable<unknown>>)[Symbol.iterator]);
+  if (typeof iterate !== 'function') throw invalidType(name, 'an array', value);
+  return guarded(name, () => [...(value as Iterable<unknown>)]);
 }
 
 /** Runs code of the caller's objects (getters, traps, iterators); what it throws becomes a typed error. */
@@ -99,7 +105,6 @@ export function guarded<T>(name: string, read: () => T): T {
   try {
     return read();
   } catch (error) {
-    if (types.isNativeError(error) && 'code' in error && String(error.code).startsWith('ERR_')) throw error;
     throw invalidValue(`${name} could not be read`, error);
   }
 }

@@ -19,7 +19,8 @@ struct Interest {
   int32_t bit;
   fd_set set;
 
-  bool Has(Fd fd) { return FD_ISSET(fd, &set); }
+  // Looked at again: shared memory may hold another number by now than the one that Fill found good.
+  bool Has(Fd fd) { return FitsFdSet(fd, 0) && FD_ISSET(fd, &set); }
 };
 
 // Fills the set. false: a descriptor does not fit.

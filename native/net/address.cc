@@ -60,14 +60,13 @@ napi_value Decode(napi_env env, napi_callback_info info) {
   const std::span<uint8_t> bytes = args.BytesAt(0);
   if (!args.ok()) return nullptr;
   sockaddr_storage address{};
-  std::memcpy(&address, bytes.data(), std::min(bytes.size(), sizeof address));
-
   napi_value result = nullptr;
   if (bytes.size() < sizeof address.ss_family) {
     // An address that nobody has set: an unbound Unix peer answers with no bytes at all on some systems.
     napi_get_null(env, &result);
     return result;
   }
+  std::memcpy(&address, bytes.data(), std::min(bytes.size(), sizeof address));
   Napi::Env napi(env);
   if (address.ss_family == AF_INET || address.ss_family == AF_INET6) {
     // With the scope of a link-local address: fe80::1%eth0.

@@ -7,10 +7,10 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import type { Command } from 'commander';
-import pc from 'picocolors';
 import type { Handler, Say } from '../demos/peer.js';
 import { listen } from '../demos/server.js';
 import { DefaultSelector } from '../index.js';
+import { pc } from './colors.js';
 import { mechanismTable, systemLine } from './info.js';
 import { applications, showBytes } from './serve.js';
 

@@ -2,9 +2,9 @@
 import { release, type } from 'node:os';
 import Table from 'cli-table3';
 import type { Command } from 'commander';
-import pc from 'picocolors';
 import { DefaultSelector, availableMechanisms } from '../index.js';
 import { FD_SETSIZE } from '../syscalls.js';
+import { pc } from './colors.js';
 
 /** The mechanisms as a table, the chosen one marked. */
 export function mechanismTable(): string {

@@ -7,8 +7,9 @@
 import { check, closedError, invalidType, namedError, outOfRange, systemError, unavailable } from '../errors.js';
 import { type NativeDescriptor, native, passFdsCalls, shareSocketCalls } from '../native.js';
 import { type FileObject, HIGHEST_FD, fileno } from '../syscalls/file-object.js';
-import { boolean, bytesOf, fieldsOf, listOf, uint8Array, wholeNumber } from '../validate.js';
+import { boolean, bytesOf, fieldsOf, lengthOf, listOf, uint8Array, wholeNumber } from '../validate.js';
 import {
+  type EncodedAddress,
   type SocketAddress,
   type SocketFamily,
   decodeAddress,
@@ -224,8 +225,7 @@ export class Socket implements Disposable {
 
   /** bind(2). @throws EADDRINUSE, EADDRNOTAVAIL, EACCES, EINVAL (bound already) */
   bind(address: SocketAddress): this {
-    this.#assertOpen();
-    const { sockaddr, context } = encodeAddress(address, this.#family, 'bind');
+    const { sockaddr, context } = this.#encode(address, 'bind');
     check(native.bind(this.#fd, sockaddr), 'bind', context);
     return this;
   }
@@ -261,8 +261,7 @@ export class Socket implements Disposable {
    * @throws ECONNREFUSED, ETIMEDOUT, ENETUNREACH, EISCONN, EALREADY
    */
   connect(address: SocketAddress): boolean {
-    this.#assertOpen();
-    const { sockaddr, context } = encodeAddress(address, this.#family, 'connect');
+    const { sockaddr, context } = this.#encode(address, 'connect');
     const result = native.connect(this.#fd, sockaddr);
     // EAGAIN: a Unix socket whose listener's backlog is full; it is not in progress (connect(2)).
     const inProgress = result === native.inProgress;
@@ -331,8 +330,9 @@ export class Socket implements Disposable {
     this.#assertOpen();
     const bytes = bytesOf('data', data);
     const deadline = new Deadline(this.#timeout === 0 ? null : this.#timeout);
-    for (let sent = 0; sent < bytes.length; ) {
-      const result = native.send(this.#fd, bytes, sent, bytes.length - sent, 0);
+    const length = lengthOf(bytes);
+    for (let sent = 0; sent < length; ) {
+      const result = native.send(this.#fd, bytes, sent, length - sent, 0);
       if (result === native.wouldBlock) untilReady(this.#fd, 'write', deadline, 'send');
       else sent += check(result, 'send');
     }
@@ -355,9 +355,8 @@ export class Socket implements Disposable {
 
   /** sendto(2). @returns how many bytes were sent: all of a datagram. null: would block */
   sendTo(data: Uint8Array | string, address: SocketAddress): number | null {
-    this.#assertOpen();
+    const { sockaddr, context } = this.#encode(address, 'sendto');
     const bytes = bytesOf('data', data);
-    const { sockaddr, context } = encodeAddress(address, this.#family, 'sendto');
     return this.#attempt('sendto', 'write', () => native.sendto(this.#fd, bytes, 0, sockaddr), context);
   }
 
@@ -371,8 +370,9 @@ export class Socket implements Disposable {
     this.#assertOpen();
     const calls = passFds();
     const numbers = Int32Array.from(listOf('fds', fds).map((fileobj) => fileno(fileobj as FileObject)));
+    this.#assertOpen(); // again: a fileno() of the caller's may have closed this socket
     const given = data === undefined ? undefined : uint8Array('data', data);
-    const bytes = given === undefined || given.length === 0 ? new Uint8Array(1) : given;
+    const bytes = given === undefined || lengthOf(given) === 0 ? new Uint8Array(1) : given;
     return this.#attempt('sendmsg', 'write', () => calls.sendFds(this.#fd, bytes, numbers, numbers.length));
   }
 
@@ -409,7 +409,7 @@ export class Socket implements Disposable {
   static fromShare(shared: Uint8Array): Socket {
     const calls = shareSocket();
     const bytes = uint8Array('shared', shared);
-    if (bytes.length !== calls.shareSize) throw outOfRange('shared', `${calls.shareSize} bytes long`, bytes.length);
+    if (lengthOf(bytes) !== calls.shareSize) throw outOfRange('shared', `${calls.shareSize} bytes long`, lengthOf(bytes));
     const fd = check(calls.WSASocket(bytes), 'WSASocket');
     try {
       return Socket.fromFd(fd);
@@ -497,6 +497,13 @@ export class Socket implements Disposable {
     if (this.#fd < 0) throw closedError('socket');
   }
 
+  #encode(address: unknown, syscall: string): EncodedAddress {
+    this.#assertOpen();
+    const encoded = encodeAddress(address, this.#family, syscall);
+    this.#assertOpen(); // again: the address's getters are the caller's, and may have closed this socket
+    return encoded;
+  }
+
   #setTimeout(timeout: number | null): void {
     const before = this.#timeout;
     this.#timeout = timeout;
@@ -553,8 +560,9 @@ function flagBits(flags: unknown): number {
 
 /** Offset and length of a part, within the bytes. */
 function partOf(bytes: Uint8Array, offset: unknown, length: unknown): [offset: number, length: number] {
-  const start = wholeNumber('offset', offset, 0, bytes.length);
-  const rest = bytes.length - start;
+  const most = lengthOf(bytes);
+  const start = wholeNumber('offset', offset, 0, most);
+  const rest = most - start;
   return [start, length === undefined ? rest : wholeNumber('length', length, 0, rest)];
 }
 

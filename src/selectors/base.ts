@@ -68,6 +68,15 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
   #generation = 0;
   #closed = false;
 
+  constructor() {
+    if (new.target === BaseSelector) {
+      this.wakeChannel.close();
+      throw Object.assign(new TypeError('BaseSelector is abstract: construct one of its subclasses'), {
+        code: 'ERR_ILLEGAL_CONSTRUCTOR',
+      });
+    }
+  }
+
   // ------------------------------------------------------------------------------------------ what a mechanism answers
 
   /** Begins to watch. Throws where the kernel refuses; nothing is watched then. */
@@ -127,6 +136,7 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
     this.#assertOpen();
     checkEvents(events);
     const fd = fileno(fileobj);
+    this.#assertOpen(); // again: a fileno() of the caller's may have closed this selector
     if (this.registrations.has(fd)) throw keyExists(`descriptor ${fd}`);
     if (fd === this.wakeChannel.fd || fd === this.fd) throw invalidValue(`descriptor ${fd} is the selector's own`);
     const generation = (this.#generation % HIGHEST_GENERATION) + 1;
@@ -333,6 +343,7 @@ class SelectorMap<D> implements ReadonlyMap<FileObject, SelectorKey<D>> {
     callback: (key: SelectorKey<D>, fd: FileObject, map: ReadonlyMap<FileObject, SelectorKey<D>>) => void,
     thisArg?: unknown,
   ): void {
-    for (const [fd, key] of this) callback.call(thisArg, key, fd, this);
+    if (typeof callback !== 'function') throw invalidType('callback', 'a function', callback);
+    for (const [fd, key] of this) Reflect.apply(callback, thisArg, [key, fd, this]);
   }
 }

@@ -1,5 +1,5 @@
 /** The ranking, as Python's: epoll | kqueue > poll > select. */
-import { invalidValue } from '../errors.js';
+import { invalidType, invalidValue } from '../errors.js';
 import { READINESS_MECHANISMS, type ReadinessMechanism } from '../syscalls/probe.js';
 import type { BaseSelector } from './base.js';
 import { EpollSelector } from './epoll.js';
@@ -32,6 +32,7 @@ export type DefaultSelector<D = unknown> = BaseSelector<D>;
 /** A selector by the name of its mechanism; the default one where none is said. @throws ERR_INVALID_ARG_VALUE, ERR_UNAVAILABLE */
 export function createSelector<D = unknown>(mechanism?: string): BaseSelector<D> {
   if (mechanism === undefined) return new DefaultSelector<D>();
+  if (typeof mechanism !== 'string') throw invalidType('mechanism', 'a string', mechanism);
   if (!Object.hasOwn(selectorClasses, mechanism)) {
     throw invalidValue(`there is no selector '${mechanism}'; there is: ${READINESS_MECHANISMS.join(', ')}`);
   }

@@ -2,7 +2,7 @@
 import { check, outOfRange } from '../errors.js';
 import { epollCalls } from '../native.js';
 import { rawTimeoutOf, wholeNumber } from '../validate.js';
-import { type FileObject, fileno } from './file-object.js';
+import { type FileObject, HIGHEST_FD, fileno } from './file-object.js';
 import { KernelSet, openedSet } from './kernel-set.js';
 import { mechanismUnavailable } from './probe.js';
 
@@ -45,7 +45,7 @@ export class Epoll extends KernelSet {
    */
   static fromFd(fd: number): Epoll {
     calls();
-    return new Epoll(fd);
+    return new Epoll(wholeNumber('fd', fd, 0, HIGHEST_FD));
   }
 
   /**
@@ -88,10 +88,11 @@ export class Epoll extends KernelSet {
   }
 
   #control(operation: number, fileobj: FileObject, events: number, data: number | undefined): void {
-    const epfd = this.fileno();
+    this.assertOpen();
     const fd = fileno(fileobj);
     const mask = wholeNumber('events', events, 0, 0xffff_ffff) | 0;
     const label = data === undefined ? fd : wholeNumber('data', data, 0, Number.MAX_SAFE_INTEGER);
+    const epfd = this.fileno(); // not before: a fileno() of the caller's may have closed this object
     check(calls().epoll_ctl(epfd, operation, fd, mask, label | 0, Math.floor(label / TWO_TO_32) | 0), 'epoll_ctl');
   }
 }

@@ -37,8 +37,12 @@ export abstract class KernelSet implements Disposable {
 
   /** The descriptor. @throws ERR_CLOSED */
   fileno(): number {
-    if (this.#fd < 0) throw closedError(this.#what);
+    this.assertOpen();
     return this.#fd;
+  }
+
+  protected assertOpen(): void {
+    if (this.#fd < 0) throw closedError(this.#what);
   }
 
   /** Lets go of the descriptor; the second time nothing happens. Left to the garbage collector, it is closed too. */

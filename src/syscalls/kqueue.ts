@@ -2,6 +2,7 @@
 import { check } from '../errors.js';
 import { kqueueCalls } from '../native.js';
 import { fieldsOf, listOf, rawTimeoutOf, wholeNumber } from '../validate.js';
+import { HIGHEST_FD } from './file-object.js';
 import { KernelSet, openedSet } from './kernel-set.js';
 import { mechanismUnavailable } from './probe.js';
 
@@ -85,7 +86,7 @@ export class Kqueue extends KernelSet {
   /** Takes over a kqueue descriptor that came from elsewhere: close(), or the garbage collector, closes it. */
   static fromFd(fd: number): Kqueue {
     calls();
-    return new Kqueue(fd);
+    return new Kqueue(wholeNumber('fd', fd, 0, HIGHEST_FD));
   }
 
   /**
@@ -97,11 +98,12 @@ export class Kqueue extends KernelSet {
    *   the call throws it
    */
   control(changes: Iterable<Kevent>, maxEvents: number, timeout?: number | null): Required<Kevent>[] {
-    const kq = this.fileno();
+    this.assertOpen();
     const list = listOf('changes', changes).map(numbersOf);
     const room = wholeNumber('maxEvents', maxEvents, 0, 1 << 20);
     const limit = rawTimeoutOf(timeout, 'refused');
     const out = new Float64Array(NUMBERS * room);
+    const kq = this.fileno(); // not before: the caller's iterator and getters may have closed this object
     const count = check(
       calls().kevent(kq, Float64Array.from(list.flat()), list.length, out, room, limit),
       'kevent',

@@ -40,6 +40,7 @@ export class Poll implements Disposable {
     this.#assertOpen();
     const number = fileno(fd);
     const mask = wholeNumber('events', events, 0, USHRT_MAX);
+    this.#assertOpen(); // again: a fileno() of the caller's may have closed this object
     let position = this.#positions.get(number);
     if (position === undefined) {
       position = this.#count++;

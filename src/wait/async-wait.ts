@@ -48,6 +48,9 @@ interface Pending<T> {
   readonly signal: AbortSignal | undefined;
 }
 
+/** The platform's own, which a signal's properties of these names do not change. */
+const { addEventListener: addListener, removeEventListener: removeListener } = EventTarget.prototype;
+
 export class AsyncWait<T> {
   readonly #waitable: Waitable<T>;
   #pending: Pending<T> | undefined;
@@ -67,10 +70,11 @@ export class AsyncWait<T> {
       const { timeout, signal } = readOptions(options);
       if (this.#closed) throw closedError(this.#waitable.what);
       if (this.#pending !== undefined) throw busyError(this.#waitable.what);
-      if (signal?.aborted === true) throw abortError(signal);
+      if (signal !== undefined && guarded('signal', () => signal.aborted)) throw abortError(signal);
       const deadline = timeout < 0 ? Infinity : performance.now() + timeout;
+      // First: should the signal be none after all and throw, nothing is pending.
+      if (signal !== undefined) guarded('signal', () => addListener.call(signal, 'abort', this.#onAbort));
       this.#pending = { resolve, reject, deadline, signal };
-      signal?.addEventListener('abort', this.#onAbort);
       this.#schedule();
     });
   }
@@ -142,7 +146,7 @@ export class AsyncWait<T> {
   #settle(): Pending<T> | undefined {
     const pending = this.#pending;
     this.#pending = undefined;
-    pending?.signal?.removeEventListener('abort', this.#onAbort);
+    if (pending?.signal !== undefined) removeListener.call(pending.signal, 'abort', this.#onAbort);
     clearImmediate(this.#immediate);
     this.#immediate = undefined;
     this.interestChanged();

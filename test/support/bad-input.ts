@@ -1,0 +1,802 @@
+/**
+ * Each public function and method, with each wrong value in each place, the other arguments being good. No runtime import of the
+ * package: test/bad-input.test.ts gives it the sources, and a child process the built package.
+ */
+import { readdirSync, readlinkSync } from 'node:fs';
+import { types } from 'node:util';
+import type { BaseSelector, Socket } from '../../src/index.js';
+import { type Api, type BadValue, badValues, isLiveBytes } from './bad-values.js';
+
+/** One place of a call's arguments. */
+interface Place {
+  readonly name: string;
+  readonly good: () => unknown;
+  /** Is a call with this value allowed to succeed? */
+  readonly accepts: (value: unknown) => boolean;
+  /** Left out: asks the network's name servers, or makes a file. */
+  readonly leaveOut?: (value: unknown) => boolean;
+}
+
+interface Target {
+  readonly places: readonly Place[];
+  call(...args: readonly unknown[]): unknown;
+  /** Compared, member for member, before and after. */
+  state?(): readonly unknown[];
+  /** Undoes a call that succeeded. */
+  undo?(): void;
+  /** Throws when the object no longer works. */
+  usable?(): void;
+}
+
+export interface Attack {
+  readonly name: string;
+  /** @param own closed afterwards */
+  prepare(own: <T extends { close(): void }>(closable: T) => T): Target;
+}
+
+// ----------------------------------------------------------------------------------------------- what is legal in a place
+
+const HIGHEST_FD = process.platform === 'win32' ? 0xffff_ffff : 0x7fff_ffff;
+const INT_MAX = 0x7fff_ffff;
+
+type Accepts = Place['accepts'];
+const never: Accepts = () => false;
+const always: Accepts = () => true;
+const isObject: Accepts = (value) => typeof value === 'object' && value !== null;
+const whole =
+  (least: number, most: number): Accepts =>
+  (value) =>
+    Number.isInteger(value) && (value as number) >= least && (value as number) <= most;
+const optional =
+  (accepts: Accepts): Accepts =>
+  (value) =>
+    value === undefined || accepts(value);
+const isTimeout: Accepts = (value) => value === undefined || value === null || (typeof value === 'number' && !Number.isNaN(value));
+const isNotNegative: Accepts = (value) => isTimeout(value) && !((value as number) < 0);
+const isBoolean: Accepts = (value) => typeof value === 'boolean';
+const isBytesOrString: Accepts = (value) => typeof value === 'string' || isLiveBytes(value);
+/** A list of file objects: without any, or a typed array (of descriptor 0, as there are here). */
+const isList: Accepts = (value) => {
+  if (!isObject(value) || types.isProxy(value)) return false;
+  try {
+    const members = [...(value as Iterable<unknown>)];
+    return members.length === 0 || (types.isTypedArray(value) && members.every((member) => member === 0));
+  } catch {
+    return false;
+  }
+};
+
+const place = (name: string, good: () => unknown, accepts: Accepts, leaveOut?: Place['leaveOut']): Place => ({
+  name,
+  good,
+  accepts,
+  ...(leaveOut && { leaveOut }),
+});
+
+// ------------------------------------------------------------------------------------------------------------ the attacks
+
+const SELECTORS = { select: 'SelectSelector', poll: 'PollSelector', epoll: 'EpollSelector', kqueue: 'KqueueSelector' } as const;
+
+function selectorAttacks({ index }: Api): Attack[] {
+  const { EVENT_READ, EVENT_WRITE, availableMechanisms, createSelector, Socket } = index;
+  const attacks: Attack[] = [];
+  for (const { mechanism, available } of availableMechanisms()) {
+    if (!available) continue;
+    /** A selector with one key, which is ready for writing. */
+    const attack = (
+      name: string,
+      make: (selector: BaseSelector, registered: Socket, other: Socket) => Pick<Target, 'places' | 'call'>,
+    ) => {
+      attacks.push({
+        name: `${mechanism} ${name}`,
+        prepare(own) {
+          const selector = own(createSelector(mechanism));
+          const [registered, other] = Socket.pair({ blocking: false }).map(own) as [Socket, Socket];
+          const key = selector.register(registered, EVENT_WRITE, 'data');
+          return {
+            ...make(selector, registered, other),
+            state: () => [selector.getMap().size, ...selector.getMap().values(), selector.closed, selector.mechanism],
+            undo() {
+              for (const { fd } of [...selector.getMap().values()]) selector.unregister(fd);
+              Object.assign(key, {});
+              selector.register(registered, EVENT_WRITE, 'data');
+            },
+            usable() {
+              selector.wakeup();
+              selector.select(0);
+              const ready = selector.select(1000).map(([{ fileobj }, events]) => [fileobj, events]);
+              if (ready.length !== 1 || ready[0]?.[0] !== registered || ready[0][1] !== EVENT_WRITE) {
+                throw new Error(`the selector answers ${ready.length} ready`);
+              }
+            },
+          };
+        },
+      });
+    };
+    const events = (good: number) => place('events', () => good, (value) => value === 1 || value === 2 || value === 3);
+    const data = place('data', () => 'other', always);
+    attack('register', (s, _, other) => ({
+      places: [place('fileobj', () => other, never), events(EVENT_READ), data],
+      call: (...args) => s.register(...(args as Parameters<typeof s.register>)),
+    }));
+    attack('modify', (s, registered) => ({
+      places: [place('fileobj', () => registered, never), events(EVENT_READ), data],
+      call: (...args) => s.modify(...(args as Parameters<typeof s.modify>)),
+    }));
+    attack('unregister', (s, registered) => ({
+      places: [place('fileobj', () => registered, never)],
+      call: (fileobj) => s.unregister(fileobj as number),
+    }));
+    attack('getKey', (s, registered) => ({
+      places: [place('fileobj', () => registered, never)],
+      call: (fileobj) => s.getKey(fileobj as number),
+    }));
+    attack('getMap().get', (s, registered) => ({
+      places: [place('fileobj', () => registered, whole(0, HIGHEST_FD)), place('missing', () => 1, always)],
+      call: (...args) => s.getMap().get(...(args as [number])),
+    }));
+    attack('getMap().has', (s, registered) => ({
+      places: [place('fileobj', () => registered, whole(0, HIGHEST_FD))],
+      call: (fileobj) => s.getMap().has(fileobj as number),
+    }));
+    attack('getMap().forEach', (s) => ({
+      places: [place('callback', () => () => undefined, (value) => typeof value === 'function', (value) => typeof value === 'function'), place('thisArg', () => 1, always)],
+      call: (...args) => {
+        s.getMap().forEach(...(args as [() => void]));
+      },
+    }));
+    attack('select', (s) => ({
+      places: [place('timeout', () => 0, isTimeout)],
+      call(timeout) {
+        s.wakeup(); // so that it ends whatever the timeout
+        return s.select(timeout as number);
+      },
+    }));
+    attack('selectAsync', (s) => ({
+      places: [place('options', () => ({ timeout: 0 }), (value) => optional(isObject)(value))],
+      call(options) {
+        s.wakeup();
+        return s.selectAsync(options as object);
+      },
+    }));
+    attack('selectAsync({timeout})', (s) => ({
+      places: [place('timeout', () => 0, isTimeout)],
+      call(timeout) {
+        s.wakeup();
+        return s.selectAsync({ timeout: timeout as number });
+      },
+    }));
+    attack('selectAsync({signal})', (s) => ({
+      places: [place('signal', () => undefined, (value) => value === undefined || value instanceof AbortSignal)],
+      call(signal) {
+        s.wakeup();
+        return s.selectAsync({ signal: signal as AbortSignal });
+      },
+    }));
+    attack('wakeup', (s) => ({ places: [place('nothing', () => undefined, always)], call: (value) => (s.wakeup as (v: unknown) => void)(value) }));
+    attack('[Symbol.asyncIterator]().next', (s) => ({
+      places: [place('nothing', () => undefined, always)],
+      async call(value) {
+        s.wakeup();
+        const iterator = s[Symbol.asyncIterator]() as AsyncGenerator<unknown, void, unknown>;
+        await iterator.next(value);
+        await iterator.return();
+      },
+    }));
+    attacks.push({
+      name: `${mechanism} constructor`,
+      prepare: () => ({
+        places: [place('nothing', () => undefined, always)],
+        call: (value) => Reflect.construct(index[SELECTORS[mechanism as keyof typeof SELECTORS]], [value]) as unknown,
+      }),
+    });
+  }
+  return attacks;
+}
+
+function socketAttacks({ index }: Api): Attack[] {
+  const { Socket } = index;
+  const attacks: Attack[] = [];
+  const isNotFalsy: Accepts = (value) => value !== undefined && value !== null;
+  const constructing = (name: string, make: (options: object) => unknown, options: Record<string, [unknown, Accepts]>) => {
+    attacks.push({
+      name,
+      prepare: () => ({
+        places: [place('options', () => ({ blocking: false }), optional(isObject))],
+        call: (value) => make(value as object),
+      }),
+    });
+    for (const [field, [good, accepts]] of Object.entries(options)) {
+      attacks.push({
+        name: `${name}.${field}`,
+        prepare: () => ({
+          // null and undefined: as if nothing were said.
+          places: [place(field, () => good, (value) => !isNotFalsy(value) || accepts(value))],
+          call: (value) => make({ [field]: value }),
+        }),
+      });
+    }
+  };
+  // A number is the system's own: any that the kernel takes.
+  const fields: Record<string, [unknown, Accepts]> = {
+    family: ['ipv4', whole(0, 0xffff)],
+    type: ['stream', whole(0, INT_MAX)],
+    protocol: [0, whole(0, INT_MAX)],
+    blocking: [true, isBoolean],
+  };
+  constructing('new Socket', (options) => new Socket(options), fields);
+  constructing('Socket.pair', (options) => Socket.pair(options), fields);
+  attacks.push({
+    name: 'Socket.fromFd',
+    prepare(own) {
+      const socket = own(new Socket());
+      return {
+        places: [place('fd', () => 'a good one', never), place('options', () => ({ blocking: false }), optional(isObject))],
+        call(fd, options) {
+          if (fd !== 'a good one') return Socket.fromFd(fd as number, options as object);
+          const copy = socket.dup().detach();
+          try {
+            return Socket.fromFd(copy, options as object);
+          } catch (error) {
+            Socket.fromFd(copy).close(); // refused: it is still the caller's
+            throw error;
+          }
+        },
+      };
+    },
+  });
+  attacks.push({
+    name: 'Socket.fromFd({blocking})',
+    prepare(own) {
+      const socket = own(new Socket());
+      return {
+        places: [place('blocking', () => true, optional(isBoolean))],
+        call(blocking) {
+          const fd = socket.dup().detach();
+          try {
+            return Socket.fromFd(fd, { blocking: blocking as boolean });
+          } catch (error) {
+            Socket.fromFd(fd).close(); // refused: it is still the caller's
+            throw error;
+          }
+        },
+      };
+    },
+  });
+  attacks.push({
+    name: 'Socket.fromShare',
+    prepare: () => ({
+      places: [place('shared', () => new Uint8Array(1), never)],
+      call: (shared) => Socket.fromShare(shared as Uint8Array),
+    }),
+  });
+
+  /** A non-blocking connected pair of stream sockets, with something to receive. */
+  const attack = (name: string, make: (a: Socket, b: Socket) => Pick<Target, 'places' | 'call' | 'undo'>, type: 'stream' | 'dgram' = 'stream') => {
+    attacks.push({
+      name: `Socket ${name}`,
+      prepare(own) {
+        const pair = () => Socket.pair(process.platform === 'win32' ? { blocking: false } : { blocking: false, type });
+        const [a, b] = pair().map(own) as [Socket, Socket];
+        const drain = () => {
+          for (const socket of [a, b]) while ((socket.recv(65_536)?.length ?? 0) > 0);
+        };
+        const target = make(a, b);
+        return {
+          ...target,
+          call(...args) {
+            b.send('something to receive');
+            return target.call(...args);
+          },
+          state: () => [a.fd, a.fileno(), a.blocking, a.timeout, a.family, a.type, a.inheritable, b.fd, b.blocking],
+          undo() {
+            target.undo?.();
+          },
+          usable() {
+            drain();
+            if (a.send('probe') !== 5) throw new Error('it does not send');
+            const deadline = performance.now() + 2000;
+            let got: Buffer | null = null;
+            while (got === null && performance.now() < deadline) got = b.recv(10);
+            if (got?.toString() !== 'probe') throw new Error(`the peer received ${String(got)}`);
+          },
+        };
+      },
+    });
+  };
+  const setter = (name: 'blocking' | 'timeout' | 'inheritable', good: unknown, accepts: Accepts) => {
+    attack(`${name} =`, (a) => {
+      const before: unknown = a[name];
+      return {
+        places: [place('value', () => good, accepts)],
+        call(value) {
+          (a as unknown as Record<string, unknown>)[name] = value;
+        },
+        undo() {
+          (a as unknown as Record<string, unknown>)[name] = before;
+        },
+      };
+    });
+  };
+  setter('blocking', false, isBoolean);
+  setter('inheritable', false, isBoolean);
+  setter('timeout', 0, (value) => value === null || (typeof value === 'number' && value >= 0));
+
+  const size = place('size', () => 100, whole(0, INT_MAX));
+  const flags = place('flags', () => 0, optional(whole(-0x8000_0000, INT_MAX)));
+  const part = [
+    place('offset', () => 0, optional(whole(0, 4))),
+    place('length', () => 1, optional(whole(0, 4))),
+  ];
+  attack('recv', (a) => ({ places: [size, flags], call: (...args) => a.recv(...(args as [number, number])) }));
+  attack('recvInto', (a) => ({
+    places: [place('buffer', () => Buffer.alloc(4), isLiveBytes), ...part],
+    call: (buffer, offset, length) => a.recvInto(buffer as Uint8Array, offset as number, length as number),
+  }));
+  attack('recvInto(buffer)', (a) => ({
+    places: [place('buffer', () => Buffer.alloc(4), isLiveBytes)],
+    call: (buffer) => a.recvInto(buffer as Uint8Array),
+  }));
+  attack('send', (a) => ({
+    places: [place('data', () => 'data', isBytesOrString), ...part],
+    call: (...args) => a.send(...(args as ['', number])),
+  }));
+  attack('send(data)', (a) => ({ places: [place('data', () => 'data', isBytesOrString)], call: (data) => a.send(data as string) }));
+  attack('sendAll', (a) => ({
+    // A hundred thousand characters may be more than the kernel holds while nobody receives.
+    places: [place('data', () => 'data', isBytesOrString, (value) => typeof value === 'string' && value.length > 10_000)],
+    call: (data) => {
+      a.sendAll(data as string);
+    },
+  }));
+  attack('recvFrom', (a) => ({ places: [size], call: (most) => a.recvFrom(most as number) }));
+  attack('shutdown', (a) => ({ places: [place('how', () => 'x', never)], call: (how) => a.shutdown(how as 'read') }));
+  attack('listen', (a) => ({
+    places: [place('backlog', () => 1, optional(whole(-INT_MAX, INT_MAX)))],
+    call: (backlog) => {
+        a.listen(backlog as number);
+      },
+  }));
+  attack('setOption(name, value)', (a) => ({
+    places: [
+      // A number is a level, and 1 is not an option of each.
+      place('name', () => 'SO_KEEPALIVE', (value) => typeof value === 'number'),
+      place('value', () => true, (value) => isBoolean(value) || whole(-0x8000_0000, INT_MAX)(value)),
+    ],
+    call: (...args) => {
+        a.setOption(...(args as ['SO_KEEPALIVE', boolean]));
+      },
+    undo: () => a.setOption('SO_KEEPALIVE', false),
+  }));
+  attack('setOption(SO_LINGER)', (a) => ({
+    places: [place('value', () => false, (value) => isBoolean(value) || whole(-1, 0xffff)(value))],
+    call: (value) => {
+        a.setOption('SO_LINGER', value as number);
+      },
+    undo: () => a.setOption('SO_LINGER', false),
+  }));
+  attack('setOption(level, option, value)', (a) => ({
+    places: [
+      place('level', () => 0x7f_0000, never),
+      place('option', () => 0x7f_0000, never),
+      place('value', () => 1, never),
+    ],
+    call: (...args) => {
+        a.setOption(...(args as [number, number, number]));
+      },
+  }));
+  attack('getOption(name)', (a) => ({ places: [place('name', () => 'SO_KEEPALIVE', never)], call: (name) => a.getOption(name as 'SO_KEEPALIVE') }));
+  attack('getOption(level, option, length)', (a) => ({
+    places: [place('level', () => 0x7f_0000, never), place('option', () => 0x7f_0000, never), place('length', () => 4, never)],
+    call: (...args) => a.getOption(...(args as [number, number, number])),
+  }));
+  attack('share', (a) => ({ places: [place('pid', () => 0, whole(1, 0xffff_ffff))], call: (pid) => a.share(pid as number) }));
+  for (const name of ['accept', 'error', 'dup', 'fileno'] as const) {
+    attack(name, (a) => ({ places: [place('nothing', () => undefined, always)], call: (value) => (a[name] as (v: unknown) => unknown)(value) }));
+  }
+  if (process.platform !== 'win32') {
+    attack('sendFds', (a, b) => ({
+      places: [place('fds', () => [b], isList), place('data', () => undefined, optional(isLiveBytes))],
+      call: (...args) => a.sendFds(...(args as [[]])),
+    }));
+    attack('sendFds([fd])', (a) => ({ places: [place('fd', () => 0, never)], call: (fd) => a.sendFds([fd as number]) }));
+    attack('recvFds', (a) => ({
+      places: [place('maxFds', () => 1, whole(0, 253)), place('size', () => 1, optional(whole(0, INT_MAX)))],
+      call: (...args) => a.recvFds(...(args as [number])),
+    }));
+  }
+
+  /** Names are looked up, and '' and '1' are addresses. */
+  const isName = (value: unknown) => typeof value === 'string' && !value.includes('\0');
+  const isSockaddr: Accepts = isLiveBytes;
+  const addressed = (method: 'bind' | 'connect' | 'sendTo', type: 'stream' | 'dgram') => {
+    const shapes: readonly [string, (value: unknown) => unknown, Accepts, ((value: unknown) => boolean)?][] = [
+      ['address', (value) => value, never],
+      ['{host}', (host) => ({ host, port: 9 }), never, isName],
+      ['{port}', (port) => ({ host: '127.0.0.1', port }), whole(0, 65_535)],
+      ['{path}', (path) => ({ path }), never],
+      ['{raw}', (raw) => ({ raw }), isSockaddr],
+    ];
+    for (const [shape, wrap, accepts, leaveOut] of shapes) {
+      attacks.push({
+        name: `Socket ${method}(${shape})`,
+        prepare(own) {
+          const socket = own(new Socket({ type, blocking: false }));
+          return {
+            places: [place(shape, () => ({ host: '127.0.0.1', port: 0 }), accepts, leaveOut)],
+            call: (value) => (method === 'sendTo' ? socket.sendTo('x', wrap(value) as { path: string }) : socket[method](wrap(value) as { path: string })),
+            state: () => [socket.fd, socket.blocking, socket.family],
+            usable() {
+              socket.getOption('SO_REUSEADDR');
+            },
+          };
+        },
+      });
+    }
+  };
+  addressed('bind', 'stream');
+  addressed('connect', 'stream');
+  addressed('sendTo', 'dgram');
+  attacks.push({
+    name: 'Socket sendTo(data)',
+    prepare(own) {
+      const receiver = own(new Socket({ type: 'dgram', blocking: false }).bind({ host: '127.0.0.1', port: 0 }));
+      const socket = own(new Socket({ type: 'dgram', blocking: false }));
+      return {
+        places: [place('data', () => 'x', isBytesOrString)],
+        call: (data) => socket.sendTo(data as string, receiver.localAddress),
+        usable() {
+          while (receiver.recvFrom(65_536) !== null);
+        },
+      };
+    },
+  });
+  return attacks;
+}
+
+function syscallAttacks({ index, syscalls }: Api): Attack[] {
+  const { Socket, availableMechanisms } = index;
+  const { Poll, Epoll, Kqueue, POLLIN, POLLOUT, EPOLLOUT, EV_ADD, EVFILT_WRITE } = syscalls;
+  const isAvailable = (name: string) => availableMechanisms().some(({ mechanism, available }) => mechanism === name && available);
+  const attacks: Attack[] = [];
+  const pair = (own: (socket: Socket) => Socket) => Socket.pair({ blocking: false }).map(own) as [Socket, Socket];
+
+  for (const index of [0, 1, 2]) {
+    attacks.push({
+      name: `select list ${index}`,
+      prepare(own) {
+        const [a] = pair(own);
+        const lists = (list: unknown) => [[], [a.fd], []].map((good, i) => (i === index ? list : good)) as [number[], number[], number[]];
+        return {
+          // A writable socket is always among the good ones: no timeout is waited for.
+          places: [place('list', () => (index === 1 ? [a.fd] : []), isList), place('timeout', () => 0, isNotNegative)],
+          call: (list, timeout) => syscalls.select(...lists(list), timeout as number),
+        };
+      },
+    });
+    attacks.push({
+      name: `select member of list ${index}`,
+      prepare: () => ({
+        places: [place('fd', () => 0x7fff, never)],
+        call: (fd) => syscalls.select(...([0, 1, 2].map((i) => (i === index ? [fd] : [])) as [number[], number[], number[]]), 0),
+      }),
+    });
+  }
+
+  const poll = (name: string, make: (poll: InstanceType<typeof Poll>, a: Socket, b: Socket) => Pick<Target, 'places' | 'call' | 'undo'>) => {
+    attacks.push({
+      name: `Poll ${name}`,
+      prepare(own) {
+        const object = own(new Poll());
+        const [a, b] = pair(own);
+        object.register(a.fd, POLLOUT);
+        return {
+          ...make(object, a, b),
+          state: () => [object.closed],
+          usable() {
+            const rows = object.poll(1000);
+            if (rows.length !== 1 || rows[0]?.fd !== a.fd || rows[0].events !== POLLOUT) throw new Error(`poll() answers ${JSON.stringify(rows)}`);
+          },
+        };
+      },
+    });
+  };
+  const USHRT_MAX = 0xffff;
+  const pollEvents = place('events', () => POLLIN, optional(whole(0, USHRT_MAX)));
+  poll('register', (p, _, b) => {
+    let last: unknown;
+    return {
+      places: [place('fd', () => b.fd, whole(0, HIGHEST_FD)), pollEvents],
+      call: (...args) => {
+        last = args[0];
+        p.register(...(args as [number]));
+      },
+      undo() {
+        p.unregister(last as number);
+      },
+    };
+  });
+  poll('modify', (p, a) => ({
+    places: [place('fd', () => a.fd, never), place('events', () => POLLOUT, whole(0, USHRT_MAX))],
+    call: (...args) => {
+      p.modify(...(args as [number, number]));
+    },
+    undo: () => {
+      p.modify(a.fd, POLLOUT);
+    },
+  }));
+  poll('unregister', (p, a) => ({
+    places: [place('fd', () => a.fd, never)],
+    call: (fd) => {
+      p.unregister(fd as number);
+    },
+  }));
+  poll('poll', (p) => ({
+    places: [place('timeout', () => 0, (value) => isTimeout(value) && !((value as number) > INT_MAX))],
+    call: (timeout) => p.poll(timeout as number),
+  }));
+
+  // Objects of their own: each is made by a constructor that takes nothing.
+  for (const [name, Class] of Object.entries({ Poll, Epoll, Kqueue })) {
+    attacks.push({
+      name: `new ${name}`,
+      prepare: () => ({
+        places: [place('nothing', () => undefined, (value) => name === 'Poll' || value === undefined || value === null || whole(0, HIGHEST_FD)(value))],
+        call: (value) => {
+          const made = Reflect.construct(Class, [value]) as { close(): void };
+          try {
+            made.close();
+          } catch {
+            // a number that is no open descriptor
+          }
+        },
+      }),
+    });
+  }
+  for (const [name, Class] of Object.entries({ Epoll, Kqueue })) {
+    attacks.push({
+      name: `${name}.fromFd`,
+      prepare: () => ({
+        places: [place('fd', () => -1, whole(0, HIGHEST_FD))],
+        call: (fd) => {
+          const made = Class.fromFd(fd as number);
+          try {
+            made.close();
+          } catch {
+            // a number that is no open descriptor
+          }
+        },
+      }),
+    });
+  }
+
+  if (isAvailable('epoll')) {
+    const epoll = (name: string, make: (epoll: InstanceType<typeof Epoll>, a: Socket, b: Socket) => Pick<Target, 'places' | 'call' | 'undo'>) => {
+      attacks.push({
+        name: `Epoll ${name}`,
+        prepare(own) {
+          const object = own(new Epoll());
+          const [a, b] = pair(own);
+          object.add(a.fd, EPOLLOUT, 7);
+          return {
+            ...make(object, a, b),
+            state: () => [object.fd, object.closed, object.fileno()],
+            usable() {
+              const rows = object.wait(-1, 1000);
+              if (rows.length !== 1 || rows[0]?.data !== 7 || rows[0].events !== EPOLLOUT) throw new Error(`wait() answers ${JSON.stringify(rows)}`);
+            },
+          };
+        },
+      });
+    };
+    // Bits that epoll does not know are the kernel's to judge.
+    const events = place('events', () => EPOLLOUT, whole(0, 0xffff_ffff));
+    const data = place('data', () => 7, optional(whole(0, Number.MAX_SAFE_INTEGER)));
+    epoll('add', (e, _, b) => ({
+      places: [place('fd', () => b.fd, never), events, data],
+      call: (...args) => {
+        e.add(...(args as [number, number]));
+      },
+      undo: () => {
+        e.delete(b.fd);
+      },
+    }));
+    epoll('modify', (e, a) => ({
+      places: [place('fd', () => a.fd, never), events, data],
+      call: (...args) => {
+        e.modify(...(args as [number, number]));
+      },
+      undo: () => {
+        e.modify(a.fd, EPOLLOUT, 7);
+      },
+    }));
+    epoll('delete', (e, a) => ({
+      places: [place('fd', () => a.fd, never)],
+      call: (fd) => {
+        e.delete(fd as number);
+      },
+    }));
+    epoll('wait', (e) => ({
+      places: [place('maxEvents', () => 1, (value) => value === undefined || value === -1 || whole(1, INT_MAX)(value)), place('timeout', () => 0, isTimeout)],
+      call: (...args) => e.wait(...(args as [number])),
+    }));
+  }
+  if (isAvailable('kqueue')) {
+    const kqueue = (name: string, make: (kqueue: InstanceType<typeof Kqueue>, b: Socket) => Pick<Target, 'places' | 'call'>) => {
+      attacks.push({
+        name: `Kqueue ${name}`,
+        prepare(own) {
+          const object = own(new Kqueue());
+          const [a, b] = pair(own);
+          const change = { ident: a.fd, filter: EVFILT_WRITE, flags: EV_ADD, udata: 7 };
+          object.control([change], 0, 0);
+          return {
+            ...make(object, b),
+            state: () => [object.fd, object.closed, object.fileno()],
+            usable() {
+              const rows = object.control([], 10, 1000);
+              if (!rows.some(({ udata }) => udata === 7)) throw new Error(`control() answers ${JSON.stringify(rows)}`);
+            },
+          };
+        },
+      });
+    };
+    kqueue('control', (k) => ({
+      places: [
+        place('changes', () => [], isList),
+        place('maxEvents', () => 1, whole(0, 1 << 20)),
+        place('timeout', () => 0, isNotNegative),
+      ],
+      call: (...args) => k.control(...(args as [[], number, number])),
+    }));
+    for (const field of ['ident', 'filter', 'flags', 'fflags', 'data', 'udata']) {
+      kqueue(`control({${field}})`, (k, b) => ({
+        // What a filter makes of its numbers is the kernel's to say.
+        places: [place(field, () => 0, (value) => (field === 'fflags' || field === 'data' || field === 'udata' ? value === undefined : false) || Number.isInteger(value))],
+        call: (value) => k.control([{ ident: b.fd, filter: EVFILT_WRITE, flags: EV_ADD, [field]: value }], 0, 0),
+      }));
+    }
+    kqueue('control([change])', (k) => ({ places: [place('change', () => ({}), never)], call: (change) => k.control([change as never], 0, 0) }));
+  }
+  attacks.push({
+    name: 'kevent',
+    prepare: () => ({
+      // Builds a record; control() looks at it.
+      places: ['ident', 'filter', 'flags', 'fflags', 'data', 'udata'].map((field) => place(field, () => 0, always)),
+      call: (...args) => syscalls.kevent(...(args as [number])),
+    }),
+  });
+  return attacks;
+}
+
+function functionAttacks({ index }: Api): Attack[] {
+  return [
+    { name: 'fileno', prepare: () => ({ places: [place('fileobj', () => 0, whole(0, HIGHEST_FD))], call: (value) => index.fileno(value as number) }) },
+    {
+      name: 'wakeup',
+      prepare(own) {
+        const selector = own(new index.DefaultSelector());
+        return {
+          places: [place('wakeupHandle', () => selector.wakeupHandle, never)],
+          call: (handle) => {
+            index.wakeup(handle as number);
+          },
+          usable() {
+            selector.wakeup();
+            selector.select(1000);
+          },
+        };
+      },
+    },
+    {
+      name: 'createSelector',
+      prepare: () => ({ places: [place('mechanism', () => 'poll', (value) => value === undefined)], call: (value) => index.createSelector(value as 'poll') }),
+    },
+    {
+      name: 'availableMechanisms',
+      prepare: () => ({
+        places: [place('nothing', () => undefined, always)],
+        call: (value) => (index.availableMechanisms as (value: unknown) => unknown)(value),
+      }),
+    },
+    {
+      name: 'new BaseSelector',
+      prepare: () => ({ places: [place('nothing', () => undefined, never)], call: (value) => Reflect.construct(index.BaseSelector, [value]) as unknown }),
+    },
+  ];
+}
+
+export function attacks(api: Api): Attack[] {
+  return [...functionAttacks(api), ...selectorAttacks(api), ...socketAttacks(api), ...syscallAttacks(api)];
+}
+
+// ------------------------------------------------------------------------------------------------------------ carrying out
+
+/** How many files are open. */
+const openCount = () => (process.platform === 'linux' ? readdirSync('/proc/self/fd').length : 0);
+
+/** Descriptors of the kinds that this package makes; others come and go with Node and the test runner. */
+function descriptors(): Set<string> {
+  if (process.platform !== 'linux') return new Set();
+  const open = new Set<string>();
+  for (const name of readdirSync('/proc/self/fd')) {
+    try {
+      const what = readlinkSync(`/proc/self/fd/${name}`);
+      if (/^(socket:|anon_inode:\[(eventfd|eventpoll)\])/.test(what)) open.add(`${name} ${what}`);
+    } catch {
+      // The one by which the folder was read.
+    }
+  }
+  return open;
+}
+
+/** What is wrong with an error; undefined: nothing. */
+export function faultOf(error: unknown): string | undefined {
+  if (!types.isNativeError(error)) return `threw what is no Error: ${typeof error}`;
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (typeof code !== 'string' || !/^(ERR_[A-Z_]+|E[A-Z0-9_]+|ABORT_ERR|UNKNOWN)$/.test(code)) {
+    return `threw an error without a code: ${error.stack ?? message}`;
+  }
+  if (message.startsWith('native argument')) return `was not checked before the addon did: ${message}`;
+  return undefined;
+}
+
+function release(result: unknown): void {
+  for (const made of Array.isArray(result) ? (result as unknown[]) : [result]) {
+    const close = (made as { close?: unknown } | null | undefined)?.close;
+    if (typeof close === 'function') close.call(made);
+  }
+}
+
+async function strike(name: string, target: Target, at: number, { name: valueName, value }: BadValue): Promise<string[]> {
+  const spot = target.places[at];
+  if (spot === undefined || spot.leaveOut?.(value) === true) return [];
+  const faults: string[] = [];
+  const complain = (what: string) => faults.push(`${name}, ${spot.name} = ${valueName}: ${what}`);
+  const args = target.places.map(({ good }, index) => (index === at ? value : good()));
+  const [state, open] = [target.state?.() ?? [], openCount()];
+  let failed = false;
+  try {
+    const result: unknown = target.call(...args);
+    const settled: unknown = types.isPromise(result) ? await result : result;
+    if (!spot.accepts(value)) complain('was accepted');
+    release(settled);
+    target.undo?.();
+  } catch (error) {
+    failed = true;
+    const fault = faultOf(error);
+    if (fault !== undefined) complain(fault);
+  }
+  const after = target.state?.() ?? [];
+  const same = failed ? state.length === after.length && state.every((part, i) => Object.is(part, after[i])) : state.length === after.length;
+  if (!same) complain('left another state behind');
+  try {
+    target.usable?.();
+  } catch (error) {
+    complain(`it no longer works afterwards: ${(error as Error).message}`);
+  }
+  if (openCount() > open) complain(`left a descriptor open: ${[...descriptors()].at(-1)}`);
+  return faults;
+}
+
+/** Everything that is wrong; nothing, it is to be hoped. */
+export async function carryOut(api: Api, attack: Attack): Promise<{ faults: string[]; strikes: number }> {
+  const owned: { close(): void }[] = [];
+  const target = attack.prepare((closable) => {
+    owned.push(closable);
+    return closable;
+  });
+  const faults: string[] = [];
+  let strikes = 0;
+  try {
+    for (const at of target.places.keys()) {
+      for (const bad of badValues(api)) {
+        faults.push(...(await strike(attack.name, target, at, bad)));
+        strikes++;
+      }
+    }
+  } finally {
+    for (const closable of owned.reverse()) closable.close();
+  }
+  return { faults, strikes };
+}
