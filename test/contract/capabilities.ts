@@ -13,10 +13,13 @@ const ofSystem: Partial<Record<NodeJS.Platform, Lacks>> = {
     'unix sockets': 'Wine 8 has no AF_UNIX sockets',
     'limited numbers': 'an fd_set of Windows counts its members, not their numbers',
     signals: 'Windows has no signals',
-    'reset seen': 'Wine 8 was seen to report a reset as a plain close',
+    'reset seen': 'under Wine 8 a reset arrives as a plain end of the stream',
+    'SO_ERROR cleared': 'Winsock keeps the error of a failed connect in SO_ERROR',
     'hang-up before connect': 'on Windows an unconnected socket is not ready',
   },
+  linux: { 'limited count': 'an fd_set of POSIX limits the numbers, not how many there are' },
   darwin: {
+    'limited count': 'an fd_set of POSIX limits the numbers, not how many there are',
     'hang-up before connect': 'BSD reports an unconnected socket otherwise than Linux',
   },
 };
@@ -27,21 +30,34 @@ const noneOfItsOwn: Lacks = { 'own descriptor': 'the mechanism is a call, not a 
 const filesReady: Lacks = { 'regular files refused': 'regular files are accepted and always ready' };
 
 const ofMechanism: Partial<Record<Mechanism, Lacks>> = {
-  select: { ...reported, ...noneOfItsOwn, ...filesReady, 'any number': 'an fd_set holds descriptors below FD_SETSIZE' },
-  poll: { ...reported, ...noneOfItsOwn, ...filesReady, 'limited numbers': 'poll takes any number' },
+  select: { ...reported, ...noneOfItsOwn, ...filesReady, 'any number': 'an fd_set holds FD_SETSIZE descriptors' },
+  poll: { ...reported, ...noneOfItsOwn, ...filesReady, 'limited numbers': 'poll takes any number',
+    'limited count': 'poll takes any number' },
   epoll: {
     ...forgotten,
     'regular files ready': 'epoll refuses regular files',
     'limited numbers': 'epoll takes any number',
+    'limited count': 'epoll takes any number',
   },
   kqueue: {
     ...forgotten,
     'regular files ready': 'a kqueue counts the bytes to the end of the file: nothing to read is not ready',
     'regular files refused': 'a kqueue accepts regular files',
     'limited numbers': 'kqueue takes any number',
+    'limited count': 'kqueue takes any number',
+  },
+};
+
+const ofMechanismOnSystem: Partial<Record<`${Mechanism} on ${NodeJS.Platform}`, Lacks>> = {
+  'poll on win32': {
+    'closed descriptors reported': 'Wine 8: WSAPoll does not look up from its wait for a closed socket among open ones (Windows: POLLNVAL)',
   },
 };
 
 export function lacksOf(mechanism: Mechanism): Lacks {
-  return { ...ofMechanism[mechanism], ...ofSystem[process.platform] };
+  return {
+    ...ofMechanism[mechanism],
+    ...ofSystem[process.platform],
+    ...ofMechanismOnSystem[`${mechanism} on ${process.platform}`],
+  };
 }

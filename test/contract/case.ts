@@ -16,6 +16,8 @@ export type Capability =
   | 'unix sockets'
   | 'any number'
   | 'limited numbers'
+  | 'limited count'
+  | 'SO_ERROR cleared'
   | 'closed descriptors forgotten'
   | 'closed descriptors reported'
   | 'own descriptor'

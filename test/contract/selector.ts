@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BaseSelector, EVENT_READ, EVENT_WRITE, Socket, wakeup } from '../../src/index.js';
-import { constants } from '../../src/syscalls.js';
+import { FD_SETSIZE, constants } from '../../src/syscalls.js';
 import type { Bench } from '../support/bench.js';
 import { assertWaited, byData, rejectsCode, throwsCode, timed, untilReady } from '../support/expect.js';
 import type { Case } from './case.js';
@@ -489,6 +489,18 @@ const selecting: readonly Case<SelectorContext>[] = [
     },
   },
   {
+    name: 'S53 more sockets than fd_set counts are refused; those that fit are watched',
+    needs: ['limited count'],
+    run({ bench, selector }) {
+      const s = selector();
+      const socket = () => bench.own(new Socket({ type: 'dgram', blocking: false }));
+      for (let i = 0; i < FD_SETSIZE - 2; i++) s.register(socket(), EVENT_WRITE, i);
+      throwsCode('ERR_OUT_OF_RANGE', () => s.register(socket(), EVENT_WRITE));
+      assert.equal(s.getMap().size, 512);
+      assert.equal(s.select(1000).length, 512);
+    },
+  },
+  {
     name: 'S55 W5 unregistered while a wait is under way: not told; registered meanwhile: told by that very wait',
     async run({ bench, selector }) {
       const s = selector();
@@ -633,6 +645,18 @@ const readiness: readonly Case<SelectorContext>[] = [
       const address = bench.deafAddress();
       // Windows tries for two seconds, Linux says it at once.
       assert.equal(a.connect(address), false);
+      s.register(a, EVENT_WRITE, 'a');
+      untilReady(s, { a: EVENT_WRITE });
+      assert.equal(a.error()?.code, 'ECONNREFUSED');
+    },
+  },
+  {
+    name: 'S63 SO_ERROR is read once',
+    needs: ['SO_ERROR cleared'],
+    run({ bench, selector }) {
+      const s = selector();
+      const a = bench.own(new Socket({ blocking: false }));
+      a.connect(bench.deafAddress());
       s.register(a, EVENT_WRITE, 'a');
       untilReady(s, { a: EVENT_WRITE });
       assert.equal(a.error()?.code, 'ECONNREFUSED');

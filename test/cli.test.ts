@@ -1,0 +1,149 @@
+/** The command line, as a user meets it. */
+import { spawnSync } from 'node:child_process';
+import { connect } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import { availableMechanisms } from '../src/index.js';
+import { Bench } from './support/bench.js';
+import { startCli } from './support/program.js';
+
+const mechanisms = availableMechanisms().filter(({ available }) => available).map(({ mechanism }) => mechanism as string);
+const noSignals = process.platform === 'win32' ? ' — not here: Windows has no signals to send' : '';
+
+/** What a server answers to these bytes, sent in pieces, until it closes. */
+async function talk(port: number, pieces: readonly string[]): Promise<string> {
+  const socket = connect({ port, host: '127.0.0.1' });
+  let text = '';
+  socket.on('data', (bytes) => (text += bytes.toString('utf8')));
+  for (const piece of pieces) {
+    socket.write(piece);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+  }
+  socket.end();
+  await new Promise((resolve, reject) => socket.on('close', resolve).on('error', reject));
+  return text;
+}
+
+async function serve(bench: Bench, args: readonly string[]) {
+  const program = bench.own(startCli(['serve', 'reactor', '--port', '0', ...args]));
+  const [, port] = await program.printed(/listening on 127\.0\.0\.1:(\d+) .*\n/);
+  return { program, port: Number(port) };
+}
+
+describe('demo', () => {
+  it('names what this machine has, runs both servers with real clients, and ends with 0', async () => {
+    const { stdout, stderr, code } = await startCli(['demo']).ended;
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    for (const mechanism of mechanisms) expect(stdout).toMatch(new RegExp(`${mechanism} .*yes`));
+    expect(stdout).toContain('✓ client 2 printed');
+    expect(stdout).toContain('[ann] hello, bob');
+    expect(stdout).not.toContain('\u001b[');
+  });
+});
+
+describe('info', () => {
+  it('prints a table, and JSON for machines', async () => {
+    const [text, json] = await Promise.all([startCli(['info']).ended, startCli(['info', '--json']).ended]);
+    expect(text.stdout).toContain('what the kernel said');
+    const parsed = JSON.parse(json.stdout) as { default: string; mechanisms: unknown[] };
+    expect(parsed.default).toBe(mechanisms[0]);
+    expect(parsed.mechanisms).toHaveLength(4);
+  });
+});
+
+describe('serve reactor', () => {
+  it.each(mechanisms)('echo over %s: split, joined and large messages come back whole', async (mechanism) => {
+    using bench = new Bench();
+    const { port } = await serve(bench, ['--mechanism', mechanism]);
+    const large = 'x'.repeat(3_000_000);
+    const answers = await Promise.all([talk(port, ['a', 'bc', 'd\ne']), talk(port, [large]), talk(port, [])]);
+    expect(answers[0]).toBe('abcd\ne');
+    expect(answers[1]?.length).toBe(large.length);
+    expect(answers[1] === large).toBe(true);
+    expect(answers[2]).toBe('');
+  });
+
+  it.each(mechanisms)('chat over %s: everybody gets it, half a line waits for its other half, nonsense gets an answer', async (mechanism) => {
+    using bench = new Bench();
+    const { port } = await serve(bench, ['--app', 'chat', '--mechanism', mechanism]);
+    const listener = connect({ port, host: '127.0.0.1' });
+    let heard = '';
+    listener.on('data', (bytes) => (heard += bytes.toString('utf8')));
+    await new Promise((resolve) => listener.on('connect', resolve));
+    const said = await talk(port, ['{"user": "ann", ', '"text": "grüße"}\n{"user":"ann","text":"2"}\n', 'nonsense\n{"user":1}\n']);
+    expect(said).toMatch(/^\[ann\] grüße\n\[ann\] 2\na message is a line like .*\na message is a line like .*\n$/);
+    while (!heard.includes('2\n')) await new Promise((resolve) => listener.once('data', resolve));
+    expect(heard).toBe('[ann] grüße\n[ann] 2\n');
+    listener.destroy();
+  });
+
+  it.skipIf(noSignals)(`Ctrl-C ends it with 0${noSignals}`, async () => {
+    using bench = new Bench();
+    const { program, port } = await serve(bench, ['--app', 'chat']);
+    const client = connect({ port, host: '127.0.0.1' });
+    await new Promise((resolve) => client.on('connect', resolve));
+    client.on('error', () => undefined); // a reset, where it was not accepted yet
+    program.process.kill('SIGINT');
+    expect(await program.ended).toMatchObject({ code: 0, signal: null, stderr: '' });
+    client.destroy();
+  });
+
+  it('a client that reads nothing does not stop the others', async () => {
+    using bench = new Bench();
+    const { port } = await serve(bench, []);
+    const greedy = connect({ port, host: '127.0.0.1' });
+    greedy.pause();
+    greedy.on('error', () => undefined);
+    greedy.write(Buffer.alloc(20_000_000));
+    expect(await talk(port, ['still here'])).toBe('still here');
+    greedy.destroy();
+  });
+});
+
+describe('wrong input', () => {
+  it.each([
+    [['serve', 'reactor', '--port', 'x'], /A port is a number/],
+    [['serve', 'reactor', '--port', '70000'], /A port is a number/],
+    [['serve', 'reactor', '--mechanism', 'iocp'], /Allowed choices are epoll, kqueue, poll, select/],
+    [['serve', 'reactor', '--app', 'rpc'], /Allowed choices are echo, chat/],
+    [['serve', 'prefork'], /there is no server model 'prefork'; there is: reactor/],
+    [['serve'], /missing required argument/],
+    [['serv'], /Did you mean serve/],
+    [['info', '--jason'], /Did you mean --json/],
+    [['serve', 'reactor', '--host', '203.0.113.1', '--port', '0'], /EADDRNOTAVAIL/],
+    [['client', 'echo', '--port', '1'], /ECONNREFUSED/],
+  ])('%j: one line that says what is wrong, and exit code 1', async (args, message) => {
+    const { stderr, stdout, code } = await startCli(args).ended;
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toMatch(/^\s+at /m);
+    expect(stdout).toBe('');
+    expect(code).toBe(1);
+  });
+
+  it('a port that is taken', async () => {
+    using bench = new Bench();
+    const { port } = await serve(bench, []);
+    const { stderr, code } = await startCli(['serve', 'reactor', '--port', String(port)]).ended;
+    expect(stderr).toMatch(/EADDRINUSE.*bind 127\.0\.0\.1/);
+    expect(code).toBe(1);
+  });
+
+  it('help teaches', async () => {
+    const { stdout, code } = await startCli(['serve', '--help']).ended;
+    expect(stdout).toContain('nc 127.0.0.1 1234');
+    expect(code).toBe(0);
+  });
+});
+
+describe('client', () => {
+  const input = process.platform === 'win32' ? ' — not here: no shell to redirect a file' : '';
+  it.skipIf(input)(`takes a regular file and /dev/null for its standard input${input}`, async () => {
+    using bench = new Bench();
+    const { port } = await serve(bench, []);
+    const command = (from: string) => `exec "${process.execPath}" dist/cli/main.js client echo --port ${port} < ${from}`;
+    const run = (from: string) => spawnSync('sh', ['-c', command(from)], { encoding: 'utf8' });
+    const { readFileSync } = await import('node:fs');
+    expect(run('LICENSE').stdout).toBe(readFileSync('LICENSE', 'utf8'));
+    expect(run('/dev/null')).toMatchObject({ stdout: '', status: 0 });
+  });
+});
