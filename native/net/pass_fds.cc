@@ -67,12 +67,7 @@ napi_value RecvFds(napi_env env, napi_callback_info info) {
   message.msg_control = control.data();
   // CMSG_LEN, not CMSG_SPACE: the padding of an odd number would let one descriptor more in.
   message.msg_controllen = static_cast<decltype(message.msg_controllen)>(CMSG_LEN(descriptors.size_bytes()));
-#ifdef MSG_CMSG_CLOEXEC
-  constexpr int kFlags = MSG_CMSG_CLOEXEC;
-#else
-  constexpr int kFlags = 0;
-#endif
-  const Result result = CallAgain(::recvmsg, fd, &message, kFlags);
+  const Result result = CallAgain(::recvmsg, fd, &message, kReceiveCloseOnExec);
   size_t count = 0;
   if (result.ok()) {
     for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {

@@ -1,6 +1,7 @@
 // socket(2) and what is done with one. One function a system call, named after it; each returns a number, negative where the call
 // failed (the system's error, negated).
-#include <cstring>
+#include <algorithm>
+#include <limits>
 
 #include "core/args.h"
 #include "core/syscall.h"
@@ -9,16 +10,10 @@
 namespace selectors {
 namespace {
 
-// The system's own pointer types: Winsock reads and writes char, POSIX void.
-#ifdef _WIN32
-char* Raw(void* data) { return static_cast<char*>(data); }
-const char* Raw(const void* data) { return static_cast<const char*>(data); }
-int Size(size_t size) { return static_cast<int>(size > INT_MAX ? INT_MAX : size); }
-#else
-void* Raw(void* data) { return data; }
-const void* Raw(const void* data) { return data; }
-size_t Size(size_t size) { return size; }
-#endif
+// Bytes and their number as this system's calls take them.
+RawBytes* Raw(void* data) { return static_cast<RawBytes*>(data); }
+const RawBytes* Raw(const void* data) { return static_cast<const RawBytes*>(data); }
+RawSize Size(size_t size) { return static_cast<RawSize>(std::min<size_t>(size, std::numeric_limits<RawSize>::max())); }
 
 const sockaddr* AddressOf(std::span<uint8_t> bytes) { return reinterpret_cast<const sockaddr*>(bytes.data()); }
 SocketLength LengthOf(std::span<uint8_t> bytes) { return static_cast<SocketLength>(bytes.size()); }

@@ -1,1 +1,39 @@
-// headers
+// The headers whose numbers `constants` has: AF_*, SOCK_*, IPPROTO_*, MSG_*, SOL_*, SO_*, TCP_*, IP_*, IPV6_*.
+#pragma once
+
+#ifdef _WIN32
+// In this order.
+#include <winsock2.h>
+#include <ws2tcpip.h>
+#include <mswsock.h>
+#include <mstcpip.h>
+#if __has_include(<afunix.h>)
+#include <afunix.h>
+#endif
+#else
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/un.h>
+#endif
+
+#ifdef __linux__
+#if __has_include(<linux/can.h>)
+#include <linux/can.h>
+#include <linux/can/raw.h>
+#endif
+#if __has_include(<linux/errqueue.h>)
+#include <linux/types.h>
+#include <time.h>
+#include <linux/errqueue.h>
+#endif
+#if __has_include(<linux/netlink.h>)
+#include <linux/netlink.h>
+#endif
+#if __has_include(<linux/vm_sockets.h>)
+#include <linux/vm_sockets.h>
+#endif
+#endif

@@ -1,5 +1,5 @@
-// What differs between operating systems, behind one header. posix.cc (Linux, macOS) and win.cc answer it; no other file of the
-// addon asks which system it is on (net/constants.inc asks for each name whether the headers have it).
+// What differs between operating systems, behind one header. posix.cc (Linux, macOS) and win.cc answer it; no file outside
+// of this folder asks which system it is on.
 #pragma once
 
 #include <cstddef>
@@ -46,6 +46,9 @@ inline constexpr int kInProgress = WSAEWOULDBLOCK;
 inline constexpr int kNoMemory = WSAENOBUFS;
 inline constexpr int kNoSignal = 0;
 inline constexpr int kLingerOption = SO_LINGER;
+// What send, recv and the socket options take: char and int here, void and size_t on POSIX.
+using RawBytes = char;
+using RawSize = int;
 // Winsock's select tells a failed connect in the third set; elsewhere that set is for out-of-band data.
 inline constexpr bool kFailedConnectIsExcept = true;
 inline constexpr bool kHasEpoll = false;
@@ -65,6 +68,8 @@ inline constexpr int64_t kLowestFd = INT32_MIN;
 inline constexpr int64_t kHighestFd = INT32_MAX;
 using PollFd = pollfd;
 using SocketLength = socklen_t;
+using RawBytes = void;
+using RawSize = size_t;
 inline constexpr int kInterrupted = EINTR;
 inline constexpr int kBadDescriptor = EBADF;
 inline constexpr int kInvalidArgument = EINVAL;
@@ -76,6 +81,11 @@ inline constexpr int kNoMemory = ENOMEM;
 inline constexpr int kNoSignal = MSG_NOSIGNAL;
 #else
 inline constexpr int kNoSignal = 0;  // macOS: SO_NOSIGPIPE is set on each socket instead
+#endif
+#ifdef MSG_CMSG_CLOEXEC
+inline constexpr int kReceiveCloseOnExec = MSG_CMSG_CLOEXEC;
+#else
+inline constexpr int kReceiveCloseOnExec = 0;  // macOS: FD_CLOEXEC is set on each received descriptor instead
 #endif
 #ifdef SO_LINGER_SEC
 inline constexpr int kLingerOption = SO_LINGER_SEC;  // macOS counts SO_LINGER in clock ticks
