@@ -72,7 +72,7 @@ for (const file of files) closeSync(file);
 process.stdout.write(readFileSync(output));
 // Debian's wrapper has the same advice each time: it is not needed for 64-bit programs.
 const advice = /wine32 is missing|multiarch needs to be enabled|dpkg --add-architecture|apt-get install wine32/;
-for (const line of readFileSync(errors, 'latin1').split('\n')) {
+for (const line of readFileSync(errors, 'utf8').split('\n')) {
   if (line !== '' && !advice.test(line)) process.stderr.write(`${line}\n`);
 }
 process.stdout.write('Windows here is Wine: what that does not prove is listed in docs/semantics.md.\n');

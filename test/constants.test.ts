@@ -19,7 +19,11 @@ function compiler(options: readonly string[], source: string): string {
   return spawnSync('g++', args, { input: source, encoding: 'utf8', maxBuffer: 1 << 26 }).stdout;
 }
 
-describe.skipIf(reason)(`constants${reason}`, () => {
+describe('constants', () => {
+  if (reason !== '') {
+    it.skip(`against the headers${reason}`, () => undefined);
+    return;
+  }
   const names = Array.from(compiler(['-dM', '-E'], headers).matchAll(PREFIXES), ([, name]) => name as string);
 
   // Headers that are richer than the list say nothing against it; then: node scripts/list-constants.mjs.

@@ -1,32 +1,36 @@
 /** The addon itself, behind the back of the TypeScript that guards it: errors, and never a crash. */
 import { describe, expect, it } from 'vitest';
-import { answerOf, runScript } from './support/child.js';
+import { Bench } from './support/bench.js';
+import { answerOf, runProgram, runScript } from './support/program.js';
 
 const support = ['native-attack.ts', 'bad-values.ts'];
 
 describe('the addon, called directly', () => {
-  it('refuses wrong values, keeps to the memory that it is given, and survives', () => {
-    const child = runScript(
+  it('refuses wrong values, keeps to the memory that it is given, and survives', async () => {
+    using bench = new Bench();
+    const outcome = runScript(
+      bench,
+      support,
       `const { attackAddon } = require('./native-attack.js');
-       const result = attackAddon(native, { index, syscalls });
+       const result = attackAddon(native, { index: selectors, syscalls });
        gc();
        setTimeout(() => {
          gc();
          console.log(JSON.stringify(result));
        }, 300);`,
-      { support, execArgv: ['--expose-gc'], timeout: 55_000 },
+      ['--expose-gc'],
     );
-    const { faults, strikes, functions } = answerOf(child) as { faults: string[]; strikes: number; functions: string[] };
+    const { faults, strikes, functions } = (await answerOf(outcome)) as { faults: string[]; strikes: number; functions: string[] };
     expect(faults).toEqual([]);
     expect(strikes).toBeGreaterThan(10_000);
     expect(functions).toEqual(expect.arrayContaining(['select', 'poll', 'recv', 'send', 'Waiter', 'Wakeup', 'Descriptor']));
   });
 
-  it('survives another thread that changes the descriptors while it looks at them', () => {
-    const child = runScript(
+  it('survives another thread that changes the descriptors while it looks at them', async () => {
+    const outcome = runProgram(
       `const { Worker } = require('node:worker_threads');
        const shared = new Int32Array(new SharedArrayBuffer(4 * 64));
-       const [a] = index.Socket.pair({ blocking: false });
+       const [a] = selectors.Socket.pair({ blocking: false });
        const other = new Worker(
          \`const { workerData: [shared, fd] } = require('node:worker_threads');
           for (;;) shared.fill(shared[0] === fd ? 0x7fffffff : fd);\`,
@@ -47,13 +51,13 @@ describe('the addon, called directly', () => {
          process.exit();
        });`,
     );
-    const { done, refused } = answerOf(child) as { done: number; refused: number };
+    const { done, refused } = (await answerOf(outcome)) as { done: number; refused: number };
     expect(done + refused).toBeGreaterThan(100);
   });
 
-  it('survives memory that shrinks, and memory that has gone', () => {
-    const child = runScript(
-      `const [a, b] = index.Socket.pair({ blocking: false });
+  it('survives memory that shrinks, and memory that has gone', async () => {
+    const outcome = runProgram(
+      `const [a, b] = selectors.Socket.pair({ blocking: false });
        const answers = [];
        const call = (f) => { try { answers.push(f()); } catch (error) { answers.push(error.name); } };
        const buffer = new ArrayBuffer(64, { maxByteLength: 128 });
@@ -72,8 +76,7 @@ describe('the addon, called directly', () => {
          call(() => native.select(ints, 2, ints, 2, ints, 2, ints, 0));
        }
        console.log(JSON.stringify(answers.length));`,
-      { execArgv: ['--harmony-rab-gsab'] },
     );
-    expect(answerOf(child)).toBe(72);
+    expect(await answerOf(outcome)).toBe(72);
   });
 });

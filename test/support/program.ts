@@ -1,15 +1,22 @@
 /** Child processes: small programs over the built package, and the command line itself. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import ts from 'typescript';
+import type { Bench } from './bench.js';
 
 export const root = join(import.meta.dirname, '../..');
 export const cli = join(root, 'dist/cli/main.js');
 
-/** A program that has `selectors` (the built package) and `syscalls` at hand. */
+/** A program that has the built package at hand (Node cannot load TypeScript): `selectors`, `syscalls`, and the addon as `native`. */
 export function programText(body: string): string {
-  const load = (entry: string) => `require(${JSON.stringify(join(root, 'dist', entry))})`;
-  return `'use strict';\nconst selectors = ${load('index.js')};\nconst syscalls = ${load('syscalls.js')};\n${body}`;
+  const load = (entry: string) => `require(${JSON.stringify(join(root, 'dist', `${entry}.js`))})`;
+  return `'use strict';
+const selectors = ${load('index')};
+const syscalls = ${load('syscalls')};
+const { native } = ${load('native')};
+${body}`;
 }
 
 export interface Outcome {
@@ -66,4 +73,27 @@ export function runProgram(body: string, nodeOptions: readonly string[] = []): P
 /** `selectors-native …` */
 export function startCli(args: readonly string[], env: NodeJS.ProcessEnv = {}): Program {
   return new Program(process.execPath, [cli, ...args], env);
+}
+
+/** The same from a folder where files of test/support/ are beside it: './name.js'. */
+export function runScript(bench: Bench, support: readonly string[], body: string, nodeOptions: readonly string[] = []): Promise<Outcome> {
+  const folder = bench.folder();
+  for (const name of support) writeFileSync(join(folder, `${basename(name, '.ts')}.js`), transpiled(join(root, 'test/support', name)));
+  const path = join(folder, 'script.js');
+  writeFileSync(path, programText(body));
+  return bench.own(new Program(process.execPath, [...nodeOptions, path])).ended;
+}
+
+function transpiled(path: string): string {
+  const { outputText } = ts.transpileModule(readFileSync(path, 'utf8'), {
+    compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022, esModuleInterop: true },
+  });
+  return outputText;
+}
+
+/** What a program printed last, as JSON. One that crashed, hung or failed throws, with all that it said. */
+export async function answerOf(outcome: Promise<Outcome>): Promise<unknown> {
+  const { stdout, stderr, code, signal } = await outcome;
+  if (code !== 0) throw new Error(`it ended with ${signal ?? `exit code ${code}`}\n${stdout.slice(-2000)}\n${stderr.slice(-4000)}`);
+  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
 }
