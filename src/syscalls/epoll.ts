@@ -90,7 +90,8 @@ export class Epoll extends KernelSet {
   #control(operation: number, fileobj: FileObject, events: number, data: number | undefined): void {
     this.assertOpen();
     const fd = fileno(fileobj);
-    const mask = wholeNumber('events', events, 0, 0xffff_ffff) | 0;
+    // Negative too: EPOLLET is the highest bit of 32, and `|` makes signed numbers.
+    const mask = wholeNumber('events', events, -0x8000_0000, 0xffff_ffff) | 0;
     const label = data === undefined ? fd : wholeNumber('data', data, 0, Number.MAX_SAFE_INTEGER);
     const epfd = this.fileno(); // not before: a fileno() of the caller's may have closed this object
     check(calls().epoll_ctl(epfd, operation, fd, mask, label | 0, Math.floor(label / TWO_TO_32) | 0), 'epoll_ctl');

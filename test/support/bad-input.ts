@@ -590,7 +590,7 @@ function syscallAttacks({ index, syscalls }: Api): Attack[] {
       });
     };
     // Bits that epoll does not know are the kernel's to judge.
-    const events = place('events', () => EPOLLOUT, whole(0, 0xffff_ffff));
+    const events = place('events', () => EPOLLOUT, whole(-0x8000_0000, 0xffff_ffff));
     const data = place('data', () => 7, optional(whole(0, Number.MAX_SAFE_INTEGER)));
     epoll('add', (e, _, b) => ({
       places: [place('fd', () => b.fd, never), events, data],

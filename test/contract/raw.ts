@@ -1,0 +1,543 @@
+/** What the systems' own calls do: S71 to S97 of the behaviours, one table a mechanism. */
+import assert from 'node:assert/strict';
+import type { FileObject, Socket } from '../../src/index.js';
+import {
+  EPOLLET,
+  EPOLLEXCLUSIVE,
+  EPOLLHUP,
+  EPOLLIN,
+  EPOLLONESHOT,
+  EPOLLOUT,
+  EPOLLRDHUP,
+  EVFILT_READ,
+  EVFILT_TIMER,
+  EVFILT_USER,
+  EVFILT_WRITE,
+  EV_ADD,
+  EV_CLEAR,
+  EV_DELETE,
+  EV_ERROR,
+  EV_ONESHOT,
+  EV_RECEIPT,
+  Epoll,
+  Kqueue,
+  POLLERR,
+  POLLHUP,
+  POLLIN,
+  POLLNVAL,
+  POLLOUT,
+  POLLPRI,
+  Poll,
+  constants,
+  kevent,
+  select,
+} from '../../src/syscalls.js';
+import type { Bench } from '../support/bench.js';
+import { assertWaited, throwsCode, timed } from '../support/expect.js';
+import type { Case } from './case.js';
+
+export interface RawContext {
+  readonly bench: Bench;
+}
+
+const { MSG_OOB = 1 } = constants;
+
+/** What a closed descriptor is called: Windows has only sockets. */
+const CLOSED = process.platform === 'win32' ? 'ENOTSOCK' : 'EBADF';
+
+/** Makes something readable, and waits until the kernel says so. */
+function sendTo(reader: Socket, writer: Socket, text: string): void {
+  writer.send(text);
+  assert.deepEqual(select([reader], [], [], 5000).read, [reader]);
+}
+
+const selectCases: readonly Case<RawContext>[] = [
+  {
+    name: 'S71 a descriptor that is twice in a list is told twice, and in each list where it is ready',
+    run({ bench }) {
+      const [a] = bench.pair();
+      const ready = select([a], [a, a], [], 1000);
+      assert.deepEqual(ready, { read: [], write: [a, a], except: [] });
+      assert.deepEqual(select([], [a.fd, a], [], 1000).write, [a.fd, a], 'as they were given');
+    },
+  },
+  {
+    name: 'S72 three new lists; those that were given are not changed',
+    run({ bench }) {
+      const [a, b] = bench.pair();
+      const lists: [Socket[], Socket[], Socket[]] = [[a, b], [a, b], [a]];
+      const ready = select(...lists, 1000);
+      assert.equal(new Set([ready.read, ready.write, ready.except, ...lists]).size, 6);
+      assert.deepEqual(lists, [[a, b], [a, b], [a]]);
+      const none = select([], [], [], 0);
+      assert.equal(new Set([none.read, none.write, none.except]).size, 3);
+    },
+  },
+  {
+    name: 'S73 a negative timeout is refused, as NaN and other types are',
+    run() {
+      for (const timeout of [-1, -1e-100, -Infinity, NaN]) throwsCode('ERR_OUT_OF_RANGE', () => select([], [], [], timeout));
+      throwsCode('ERR_INVALID_ARG_TYPE', () => select([], [], [], '1' as unknown as number));
+      assertWaited(timed(() => select([], [], [], 30)).ms, 30);
+    },
+  },
+  {
+    name: 'S74 a fileno() that changes the lists while they are gone through',
+    run({ bench }) {
+      const [a, b] = bench.pair();
+      const list: FileObject[] = [];
+      const emptying = {
+        fileno(): number {
+          list.length = 0;
+          for (let i = 0; i < 1000; i++) list.push(b);
+          return a.fd;
+        },
+      };
+      list.push(emptying, b);
+      assert.deepEqual(select([], list, [], 1000).write, [emptying, b]);
+    },
+  },
+  {
+    name: 'S75 a closed descriptor fails the call',
+    run({ bench }) {
+      const [a, b] = bench.pair();
+      const { fd } = a;
+      a.close();
+      throwsCode(CLOSED, () => select([b.fd], [fd], [], 1000));
+    },
+  },
+  {
+    name: 'an out-of-band byte is an exceptional condition',
+    run({ bench }) {
+      const [client, server] = bench.tcpPair();
+      client.send('!', 0, 1, MSG_OOB);
+      assert.deepEqual(select([server], [], [server], 5000), { read: [], write: [], except: [server] });
+    },
+  },
+];
+
+
+const pollCases: readonly Case<RawContext>[] = [
+  {
+    name: 'S76 without a mask: POLLIN, POLLPRI and POLLOUT',
+    needs: ['out-of-band told apart'],
+    run({ bench }) {
+      const [client, server] = bench.tcpPair();
+      const poll = bench.own(new Poll());
+      poll.register(server);
+      sendTo(server, client, 'x');
+      client.send('!', 0, 1, MSG_OOB);
+      assert.deepEqual(select([], [], [server], 5000).except, [server]);
+      assert.deepEqual(poll.poll(1000), [{ fd: server.fd, events: POLLIN | POLLPRI | POLLOUT }]);
+    },
+  },
+  {
+    name: 'S77 registering again replaces the mask',
+    run({ bench }) {
+      const [a, b] = bench.pair();
+      const poll = bench.own(new Poll());
+      poll.register(a, POLLIN | POLLOUT);
+      poll.register(a, POLLIN);
+      assert.deepEqual(poll.poll(0), []);
+      sendTo(a, b, 'x');
+      assert.deepEqual(poll.poll(1000), [{ fd: a.fd, events: POLLIN }]);
+      poll.modify(a, POLLOUT);
+      assert.deepEqual(poll.poll(1000), [{ fd: a.fd, events: POLLOUT }]);
+    },
+  },
+  {
+    name: 'S78 a closed descriptor is told as POLLNVAL, each time',
+    run({ bench }) {
+      const [a] = bench.pair();
+      const poll = bench.own(new Poll());
+      poll.register(a, POLLIN);
+      const { fd } = a;
+      a.close();
+      for (let i = 0; i < 3; i++) assert.deepEqual(poll.poll(1000), [{ fd, events: POLLNVAL }]);
+      poll.unregister(fd);
+      assert.deepEqual(poll.poll(0), []);
+    },
+  },
+  {
+    name: 'S79 unregistering or modifying what is not registered',
+    run({ bench }) {
+      const [a] = bench.pair();
+      const poll = bench.own(new Poll());
+      throwsCode('ERR_KEY_NOT_FOUND', () => poll.unregister(a));
+      throwsCode('ENOENT', () => poll.modify(a, POLLIN));
+      poll.register(a);
+      poll.unregister(a.fd);
+      throwsCode('ERR_KEY_NOT_FOUND', () => poll.unregister(a));
+    },
+  },
+  {
+    name: 'unregistering keeps the others, wherever they are in the array',
+    run({ bench }) {
+      const poll = bench.own(new Poll());
+      const sockets = Array.from({ length: 20 }, () => bench.pair()).flat();
+      for (const socket of sockets) poll.register(socket, POLLOUT);
+      const told = () => new Set(poll.poll(1000).map(({ fd }) => fd));
+      const left = new Set(sockets.map(({ fd }) => fd));
+      for (const at of [0, 39, 17, 1, 38, 20]) {
+        const { fd } = sockets[at] as Socket;
+        poll.unregister(fd);
+        left.delete(fd);
+        assert.deepEqual(told(), left);
+      }
+    },
+  },
+  {
+    name: 'S80 any negative timeout, and none, wait for ever',
+    run({ bench }) {
+      const [a, b] = bench.pair();
+      for (const timeout of [-1, -1000, -1e-100, -Infinity, null, undefined]) {
+        const poll = bench.own(new Poll());
+        poll.register(a, POLLIN);
+        // Nobody can wake it but what is ready already: it is, and so it returns.
+        b.send('x');
+        assert.deepEqual(poll.poll(timeout), [{ fd: a.fd, events: POLLIN }]);
+      }
+    },
+  },
+  {
+    name: 'S81 masks above USHRT_MAX and timeouts above INT_MAX are refused, and change nothing',
+    run({ bench }) {
+      const [a] = bench.pair();
+      const poll = bench.own(new Poll());
+      for (const mask of [-1, 0x1_0000, 2 ** 32, 2 ** 64, 0.5, NaN]) {
+        throwsCode('ERR_OUT_OF_RANGE', () => poll.register(a, mask));
+        throwsCode('ERR_OUT_OF_RANGE', () => poll.modify(a, mask));
+      }
+      poll.register(a, POLLOUT);
+      for (const timeout of [2 ** 31, 2 ** 63, Infinity, NaN]) throwsCode('ERR_OUT_OF_RANGE', () => poll.poll(timeout));
+      throwsCode('ERR_OUT_OF_RANGE', () => poll.modify(a, 0x1_0000));
+      assert.deepEqual(poll.poll(2 ** 31 - 1), [{ fd: a.fd, events: POLLOUT }]);
+    },
+  },
+  {
+    name: 'hang-ups and errors are told unasked',
+    run({ bench }) {
+      const [a, b] = bench.pair();
+      const poll = bench.own(new Poll());
+      poll.register(a, 0);
+      assert.deepEqual(poll.poll(0), []);
+      b.close();
+      const [row] = poll.poll(5000);
+      assert.equal(row?.fd, a.fd);
+      assert.notEqual((row?.events ?? 0) & (POLLHUP | POLLERR), 0);
+    },
+  },
+  {
+    name: 'S93 after close() every method says ERR_CLOSED, and close() does nothing',
+    run({ bench }) {
+      const [a] = bench.pair();
+      const poll = new Poll();
+      poll.register(a);
+      poll.close();
+      poll.close();
+      assert.equal(poll.closed, true);
+      for (const call of [() => poll.register(a), () => poll.modify(a, 1), () => poll.unregister(a), () => poll.poll(0)]) {
+        throwsCode('ERR_CLOSED', call);
+      }
+      {
+        using other = new Poll();
+        other.register(a);
+      }
+    },
+  },
+];
+
+const fdsOf = (events: readonly { readonly data: number }[]) => events.map(({ data }) => data).sort((x, y) => x - y);
+
+const epollCases: readonly Case<RawContext>[] = [
+  {
+    name: 'add, modify, delete: level-triggered, with the descriptor as data',
+    run({ bench }) {
+      const [a, b] = bench.pair();
+      const epoll = bench.own(new Epoll());
+      epoll.add(a, EPOLLIN | EPOLLOUT);
+      assert.deepEqual(epoll.wait(-1, 1000), [{ data: a.fd, events: EPOLLOUT }]);
+      b.send('x');
+      assert.deepEqual(epoll.wait(-1, 1000), [{ data: a.fd, events: EPOLLIN | EPOLLOUT }]);
+      assert.deepEqual(epoll.wait(-1, 1000), [{ data: a.fd, events: EPOLLIN | EPOLLOUT }], 'as long as it is ready');
+      epoll.modify(a, EPOLLIN);
+      assert.deepEqual(epoll.wait(-1, 1000), [{ data: a.fd, events: EPOLLIN }]);
+      epoll.delete(a);
+      assert.deepEqual(epoll.wait(-1, 0), []);
+    },
+  },
+  {
+    name: 'data: all numbers to 2^53 - 1 come back as they were given',
+    run({ bench }) {
+      const [a] = bench.pair();
+      const epoll = bench.own(new Epoll());
+      epoll.add(a, EPOLLOUT, 0);
+      for (const data of [0, 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 52 + 3, 2 ** 53 - 1]) {
+        epoll.modify(a, EPOLLOUT, data);
+        assert.deepEqual(epoll.wait(1, 1000), [{ data, events: EPOLLOUT }]);
+      }
+      for (const data of [-1, 2 ** 53, 0.5, NaN]) throwsCode('ERR_OUT_OF_RANGE', () => epoll.modify(a, EPOLLOUT, data));
+    },
+  },
+  {
+    name: 'S83 adding twice is EEXIST, what was not added ENOENT, the epoll itself EINVAL',
+    run({ bench }) {
+      const [a] = bench.pair();
+      const epoll = bench.own(new Epoll());
+      throwsCode('ENOENT', () => epoll.modify(a, EPOLLIN));
+      throwsCode('ENOENT', () => epoll.delete(a));
+      epoll.add(a, EPOLLIN);
+      throwsCode('EEXIST', () => epoll.add(a, EPOLLIN));
+      throwsCode('EINVAL', () => epoll.add(epoll, EPOLLIN));
+      throwsCode('EPERM', () => epoll.add(bench.regularFile(), EPOLLIN));
+    },
+  },
+  {
+    name: 'S84 deleting a descriptor that is closed is EBADF, and is not swallowed',
+    run({ bench }) {
+      const [a] = bench.pair();
+      const epoll = bench.own(new Epoll());
+      epoll.add(a, EPOLLIN);
+      const { fd } = a;
+      a.close();
+      throwsCode('EBADF', () => epoll.delete(fd));
+    },
+  },
+  {
+    name: 'S85 maxEvents: that many at the most, and the others have their turn',
+    run({ bench }) {
+      const epoll = bench.own(new Epoll());
+      for (const most of [0, -2, 1.5, NaN, 2 ** 31]) throwsCode('ERR_OUT_OF_RANGE', () => epoll.wait(most, 0));
+      const sockets = [...bench.pair(), ...bench.pair(), ...bench.pair()];
+      for (const socket of sockets) epoll.add(socket, EPOLLOUT);
+      const all = sockets.map(({ fd }) => fd).sort((x, y) => x - y);
+      assert.deepEqual(fdsOf(epoll.wait(-1, 0)), all);
+      const turns = [epoll.wait(2, 0), epoll.wait(2, 0), epoll.wait(2, 0)];
+      assert.deepEqual(turns.map(({ length }) => length), [2, 2, 2]);
+      assert.deepEqual(fdsOf(turns.flat()), all);
+      assert.deepEqual(fdsOf(epoll.wait(2 ** 31 - 1, 0)), all);
+    },
+  },
+  {
+    name: 'S80 negative timeouts, and none, wait for ever; a fraction is rounded up',
+    run({ bench }) {
+      const [a] = bench.pair();
+      const epoll = bench.own(new Epoll());
+      assertWaited(timed(() => epoll.wait(1, 20.1)).ms, 20.1);
+      epoll.add(a, EPOLLOUT);
+      for (const timeout of [-1, -1e-100, null, undefined]) assert.equal(epoll.wait(1, timeout).length, 1);
+    },
+  },
+  {
+    name: 'S87 EPOLLET: once for each arrival, whether it is read or not',
+    run({ bench }) {
+      const [a, b] = bench.pair();
+      const epoll = bench.own(new Epoll());
+      epoll.add(a, EPOLLIN | EPOLLET);
+      b.send('x');
+      assert.equal(epoll.wait(1, 1000).length, 1);
+      assert.equal(epoll.wait(1, 0).length, 0, 'told already');
+      b.send('y');
+      assert.equal(epoll.wait(1, 1000).length, 1, 'new data');
+    },
+  },
+  {
+    name: 'S88 EPOLLONESHOT: one event, until it is modified',
+    run({ bench }) {
+      const [a] = bench.pair();
+      const epoll = bench.own(new Epoll());
+      epoll.add(a, EPOLLOUT | EPOLLONESHOT);
+      assert.equal(epoll.wait(1, 1000).length, 1);
+      assert.equal(epoll.wait(1, 0).length, 0);
+      epoll.modify(a, EPOLLOUT | EPOLLONESHOT);
+      assert.equal(epoll.wait(1, 1000).length, 1);
+    },
+  },
+  {
+    name: 'S89 EPOLLEXCLUSIVE cannot be modified: EINVAL',
+    run({ bench }) {
+      const listener = bench.listener();
+      const epoll = bench.own(new Epoll());
+      epoll.add(listener, EPOLLIN | EPOLLEXCLUSIVE);
+      throwsCode('EINVAL', () => epoll.modify(listener, EPOLLIN));
+    },
+  },
+  {
+    name: 'S90 EPOLLRDHUP is told where it is asked for; EPOLLHUP when both have finished',
+    run({ bench }) {
+      const [asked, its] = bench.tcpPair();
+      const [unasked, others] = bench.tcpPair();
+      const epoll = bench.own(new Epoll());
+      epoll.add(asked, EPOLLIN | EPOLLRDHUP, 1);
+      epoll.add(unasked, EPOLLIN, 2);
+      its.shutdown('write');
+      others.shutdown('write');
+      const seen = () => Object.fromEntries(epoll.wait(-1, 1000).map(({ data, events }) => [data, events]));
+      while (Object.keys(seen()).length < 2);
+      assert.deepEqual(seen(), { 1: EPOLLIN | EPOLLRDHUP, 2: EPOLLIN });
+      asked.shutdown('write');
+      epoll.delete(unasked);
+      while (((seen()[1] ?? 0) & EPOLLHUP) === 0);
+      assert.deepEqual(seen(), { 1: EPOLLIN | EPOLLRDHUP | EPOLLHUP });
+    },
+  },
+  {
+    name: 'S91 an epoll in an epoll is readable when something in it is ready',
+    run({ bench }) {
+      const [a, b] = bench.pair();
+      const inner = bench.own(new Epoll());
+      const outer = bench.own(new Epoll());
+      inner.add(a, EPOLLIN);
+      outer.add(inner, EPOLLIN);
+      assert.deepEqual(outer.wait(1, 0), []);
+      b.send('x');
+      assert.deepEqual(outer.wait(1, 1000), [{ data: inner.fd, events: EPOLLIN }]);
+    },
+  },
+  {
+    name: 'S92 fromFd shares the set; when one object has closed the number, the other gets EBADF',
+    run({ bench }) {
+      const [a] = bench.pair();
+      const first = new Epoll();
+      const second = Epoll.fromFd(first.fd);
+      first.add(a, EPOLLOUT);
+      assert.deepEqual(second.wait(1, 1000), [{ data: a.fd, events: EPOLLOUT }]);
+      first.close();
+      throwsCode('EBADF', () => second.wait(1, 0));
+      throwsCode('EBADF', () => second.close());
+      assert.equal(second.closed, true);
+    },
+  },
+  {
+    name: 'S93 after close(): closed, every call ERR_CLOSED, close() again nothing',
+    run({ bench }) {
+      const [a] = bench.pair();
+      const epoll = new Epoll();
+      assert.ok(epoll.fileno() >= 0);
+      assert.equal(epoll.closed, false);
+      epoll.close();
+      epoll.close();
+      assert.deepEqual([epoll.closed, epoll.fd], [true, -1]);
+      const calls = [
+        () => epoll.fileno(),
+        () => epoll.add(a, EPOLLIN),
+        () => epoll.modify(a, EPOLLIN),
+        () => epoll.delete(a),
+        () => epoll.wait(1, 0),
+      ];
+      for (const call of calls) throwsCode('ERR_CLOSED', call);
+    },
+  },
+];
+
+const kqueueCases: readonly Case<RawContext>[] = [
+  {
+    name: 'S94 kevent(): its fields and their defaults, the full range of flags and fflags, equal by fields',
+    run() {
+      assert.deepEqual(kevent(3), { ident: 3, filter: EVFILT_READ, flags: EV_ADD, fflags: 0, data: 0, udata: 0 });
+      assert.deepEqual(kevent(3, EVFILT_WRITE, 0xffff, 0xffff_ffff, -1, 2 ** 53 - 1), {
+        ident: 3,
+        filter: EVFILT_WRITE,
+        flags: 0xffff,
+        fflags: 0xffff_ffff,
+        data: -1,
+        udata: 2 ** 53 - 1,
+      });
+    },
+  },
+  {
+    name: 'S95 control takes any iterable, once; maxEvents 0 makes the changes and returns at once',
+    run({ bench }) {
+      const [a, b] = bench.pair();
+      const kqueue = bench.own(new Kqueue());
+      let times = 0;
+      const changes = {
+        *[Symbol.iterator]() {
+          times++;
+          yield kevent(a.fd, EVFILT_WRITE);
+          yield kevent(b.fd, EVFILT_WRITE);
+        },
+      };
+      assert.deepEqual(timed(() => kqueue.control(changes, 0)).value, []);
+      assert.equal(times, 1);
+      assert.deepEqual(kqueue.control([], 4, 1000).map(({ ident }) => ident).sort(), [a.fd, b.fd].sort());
+      assert.equal(kqueue.control([], 1, 1000).length, 1);
+      kqueue.control([kevent(a.fd, EVFILT_WRITE, EV_DELETE), kevent(b.fd, EVFILT_WRITE, EV_DELETE)], 0);
+      assert.deepEqual(kqueue.control([], 4, 0), []);
+    },
+  },
+  {
+    name: 'S96 data: bytes to be read',
+    run({ bench }) {
+      const [client, server] = bench.tcpPair();
+      const kqueue = bench.own(new Kqueue());
+      kqueue.control([kevent(server.fd, EVFILT_READ, EV_ADD, 0, 0, 77)], 0);
+      assert.deepEqual(kqueue.control([], 4, 0), []);
+      sendTo(server, client, 'twelve bytes');
+      const [event] = kqueue.control([], 4, 1000);
+      assert.deepEqual([event?.ident, event?.filter, event?.data, event?.udata], [server.fd, EVFILT_READ, 12, 77]);
+    },
+  },
+  {
+    name: 'EV_CLEAR: once for each arrival; EV_ONESHOT: once',
+    run({ bench }) {
+      const [a, b] = bench.pair();
+      const kqueue = bench.own(new Kqueue());
+      kqueue.control([kevent(a.fd, EVFILT_READ, EV_ADD | EV_CLEAR)], 0);
+      b.send('x');
+      assert.equal(kqueue.control([], 4, 1000).length, 1);
+      assert.equal(kqueue.control([], 4, 0).length, 0);
+      b.send('y');
+      assert.equal(kqueue.control([], 4, 1000).length, 1);
+      kqueue.control([kevent(b.fd, EVFILT_WRITE, EV_ADD | EV_ONESHOT)], 0);
+      assert.equal(kqueue.control([], 4, 1000).length, 1);
+      assert.equal(kqueue.control([], 4, 0).length, 0);
+    },
+  },
+  {
+    name: 'EVFILT_TIMER fires; its data counts how often',
+    run({ bench }) {
+      const kqueue = bench.own(new Kqueue());
+      kqueue.control([kevent(1, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, 30)], 0);
+      const { value, ms } = timed(() => kqueue.control([], 1, 5000));
+      assert.deepEqual(value.map(({ ident, filter, data }) => [ident, filter, data]), [[1, EVFILT_TIMER, 1]]);
+      assertWaited(ms, 28);
+    },
+  },
+  {
+    name: 'EVFILT_USER: an event of the program’s own',
+    run({ bench }) {
+      const kqueue = bench.own(new Kqueue());
+      const NOTE_TRIGGER = 0x0100_0000;
+      kqueue.control([kevent(7, EVFILT_USER, EV_ADD | EV_CLEAR)], 0);
+      assert.deepEqual(kqueue.control([], 1, 0), []);
+      kqueue.control([kevent(7, EVFILT_USER, 0, NOTE_TRIGGER)], 0);
+      assert.deepEqual(kqueue.control([], 1, 1000).map(({ ident }) => ident), [7]);
+    },
+  },
+  {
+    name: 'a change that fails: an event with EV_ERROR where there is room, else it is thrown',
+    run({ bench }) {
+      const [a] = bench.pair();
+      const kqueue = bench.own(new Kqueue());
+      throwsCode('ENOENT', () => kqueue.control([kevent(a.fd, EVFILT_READ, EV_DELETE)], 0));
+      const [event] = kqueue.control([kevent(a.fd, EVFILT_READ, EV_DELETE | EV_RECEIPT)], 1, 1000);
+      assert.equal((event?.flags ?? 0) & EV_ERROR, EV_ERROR);
+      assert.notEqual(event?.data, 0);
+    },
+  },
+  {
+    name: 'S93 after close(): closed, every call ERR_CLOSED, close() again nothing',
+    run() {
+      const kqueue = new Kqueue();
+      assert.ok(kqueue.fileno() >= 0);
+      kqueue.close();
+      kqueue.close();
+      assert.deepEqual([kqueue.closed, kqueue.fd], [true, -1]);
+      throwsCode('ERR_CLOSED', () => kqueue.fileno());
+      throwsCode('ERR_CLOSED', () => kqueue.control([], 0));
+    },
+  },
+];
+
+export const rawCases = { select: selectCases, poll: pollCases, epoll: epollCases, kqueue: kqueueCases } as const;
