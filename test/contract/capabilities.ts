@@ -7,6 +7,14 @@ import type { Lacks } from './case.js';
 
 const ofSystem: Partial<Record<NodeJS.Platform, Lacks>> = {
   win32: {
+    POLLPRI: 'WSAPoll refuses it',
+    'regular files': 'on Windows a file of Node’s has no handle that Winsock knows',
+    'abstract names': 'they are Linux’s',
+    SCM_RIGHTS: 'Windows hands sockets over with WSADuplicateSocket',
+    TCP_INFO: 'it is Linux’s',
+    netlink: 'it is Linux’s',
+    'all options': 'Windows has no SO_REUSEPORT, and Wine 8 not all of keep-alive',
+    'handles of Node': 'Node does not tell its handles on Windows',
     pipes: 'Winsock watches sockets only',
     'regular files ready': 'Winsock watches sockets only',
     'regular files refused': 'Winsock watches sockets only',
@@ -17,8 +25,17 @@ const ofSystem: Partial<Record<NodeJS.Platform, Lacks>> = {
     'SO_ERROR cleared': 'Winsock keeps the error of a failed connect in SO_ERROR',
     'hang-up before connect': 'on Windows an unconnected socket is not ready',
   },
-  linux: { 'limited count': 'an fd_set of POSIX limits the numbers, not how many there are' },
+  linux: {
+    'no POLLPRI': 'poll(2) has it',
+    'limited count': 'an fd_set of POSIX limits the numbers, not how many there are',
+    WSADuplicateSocket: 'it is Windows’ way; sendFds is POSIX’',
+  },
   darwin: {
+    'no POLLPRI': 'poll(2) has it',
+    WSADuplicateSocket: 'it is Windows’ way; sendFds is POSIX’',
+    'abstract names': 'they are Linux’s',
+    TCP_INFO: 'it is Linux’s',
+    netlink: 'it is Linux’s',
     'limited count': 'an fd_set of POSIX limits the numbers, not how many there are',
     'hang-up before connect': 'BSD reports an unconnected socket otherwise than Linux',
   },
@@ -54,10 +71,15 @@ const ofMechanismOnSystem: Partial<Record<`${Mechanism} on ${NodeJS.Platform}`, 
   },
 };
 
+/** What the system lacks, whatever the mechanism. */
+export function lacksOfSystem(): Lacks {
+  return ofSystem[process.platform] ?? {};
+}
+
 export function lacksOf(mechanism: Mechanism): Lacks {
   return {
     ...ofMechanism[mechanism],
-    ...ofSystem[process.platform],
+    ...lacksOfSystem(),
     ...ofMechanismOnSystem[`${mechanism} on ${process.platform}`],
   };
 }

@@ -14,6 +14,14 @@ export type Capability =
   | 'regular files ready'
   | 'regular files refused'
   | 'unix sockets'
+  | 'abstract names'
+  | 'SCM_RIGHTS'
+  | 'WSADuplicateSocket'
+  | 'TCP_INFO'
+  | 'netlink'
+  | 'all options'
+  | 'regular files'
+  | 'handles of Node'
   | 'any number'
   | 'limited numbers'
   | 'limited count'
@@ -24,7 +32,8 @@ export type Capability =
   | 'signals'
   | 'reset seen'
   | 'hang-up before connect'
-  | 'out-of-band told apart';
+  | 'POLLPRI'
+  | 'no POLLPRI';
 
 /** What a mechanism lacks, and why. */
 export type Lacks = Partial<Record<Capability, string>>;

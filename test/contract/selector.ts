@@ -688,7 +688,6 @@ const readiness: readonly Case<SelectorContext>[] = [
   },
   {
     name: 'S66 an out-of-band byte is not for reading',
-    needs: ['out-of-band told apart'],
     run({ bench, selector }) {
       const s = selector();
       const [a, b] = bench.tcpPair();
