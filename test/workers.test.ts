@@ -1,0 +1,242 @@
+/** Worker threads: one, ten at once, and terminated in whatever they do; nothing is left behind. */
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import { describe, expect, it } from 'vitest';
+import { Socket, availableMechanisms, createSelector, wakeup } from '../src/index.js';
+import { Bench } from './support/bench.js';
+import { openDescriptors } from './support/descriptors.js';
+import { answerOf, programText, runProgram } from './support/program.js';
+
+const mechanisms = availableMechanisms().flatMap(({ mechanism, available }) => (available ? [mechanism] : []));
+
+/** A worker with the built package at hand; `post` sends a message home. */
+function startWorker(bench: Bench, body: string, workerData: unknown = null): Worker {
+  const text = programText(`
+    const { parentPort, workerData } = require('node:worker_threads');
+    const post = (message) => parentPort.postMessage(message);
+    (async () => { ${body} })();
+  `);
+  const worker = new Worker(text, { eval: true, workerData });
+  bench.atEnd(() => void worker.terminate());
+  return worker;
+}
+
+async function messageOf(worker: Worker): Promise<unknown> {
+  const [message] = (await Promise.race([once(worker, 'message'), once(worker, 'exit').then(() => ['it ended'])])) as unknown[];
+  return message;
+}
+
+/** An echo of its own in a thread: a selector, sockets, blocking and asynchronous waits. */
+const work = `
+  const selector = selectors.createSelector(workerData.mechanism);
+  const [a, b] = selectors.Socket.pair({ blocking: false });
+  selector.register(b, selectors.EVENT_READ);
+  let echoed = '';
+  for (let i = 0; i < 50; i++) {
+    a.send(String(i % 10));
+    const ready = i % 2 === 0 ? selector.select(5000) : await selector.selectAsync({ timeout: 5000 });
+    for (const [key] of ready) echoed += key.fileobj.recv(10).toString();
+  }
+  selector.close();
+  a.blocking = true;
+  b.sendAll('and blocking');
+  echoed += a.recv(100).toString();
+  a.close();
+  b.close();
+  post(echoed);
+`;
+const worked = `${'0123456789'.repeat(5)}and blocking`;
+
+const isLinux = process.platform === 'linux';
+const threads = () => (isLinux ? openDescriptors() : new Map<number, string>());
+
+/** Everything that the process has open, once what Node itself closes late has gone. */
+async function leftOver(before: ReadonlyMap<number, string>): Promise<string[]> {
+  for (let i = 0; ; i++) {
+    const kinds = (open: ReadonlyMap<number, string>) => [...open.values()].map((what) => what.replace(/\d+/g, '')).sort();
+    const counts = new Map<string, number>();
+    for (const what of kinds(threads())) counts.set(what, (counts.get(what) ?? 0) + 1);
+    for (const what of kinds(before)) counts.set(what, (counts.get(what) ?? 0) - 1);
+    const more = [...counts].filter(([, count]) => count > 0).map(([what, count]) => `${count} × ${what}`);
+    if (more.length === 0 || i > 100) return more;
+    await sleep(20);
+  }
+}
+
+describe.each(mechanisms)('%s in worker threads', (mechanism) => {
+  it('one works', async () => {
+    using bench = new Bench();
+    const before = threads();
+    const worker = startWorker(bench, work, { mechanism });
+    const exited = once(worker, 'exit');
+    expect(await messageOf(worker)).toBe(worked);
+    expect(await exited).toEqual([0]);
+    expect(await leftOver(before)).toEqual([]);
+  });
+
+  it('ten work at once', async () => {
+    using bench = new Bench();
+    const before = threads();
+    const workers = Array.from({ length: 10 }, () => startWorker(bench, work, { mechanism }));
+    const exits = workers.map((worker) => once(worker, 'exit'));
+    expect(await Promise.all(workers.map(messageOf))).toEqual(new Array(10).fill(worked));
+    await Promise.all(exits);
+    expect(await leftOver(before)).toEqual([]);
+  });
+
+  it.each(['selector.select()', 'await selector.selectAsync()'])('wakeup ends %s in a worker, and one here', async (wait) => {
+    using bench = new Bench();
+    const here = bench.own(createSelector(mechanism));
+    const worker = startWorker(
+      bench,
+      `const selector = selectors.createSelector(workerData.mechanism);
+       post(selector.wakeupHandle);
+       const ready = ${wait};
+       selectors.wakeup(workerData.handle);
+       post(ready.length);
+       selector.close();`,
+      { mechanism, handle: here.wakeupHandle },
+    );
+    const handle = (await messageOf(worker)) as number;
+    const answer = messageOf(worker);
+    await sleep(50); // the wait is under way, most likely; a wake-up that comes before it counts as well
+    wakeup(handle);
+    const start = performance.now();
+    expect(await here.selectAsync({ timeout: 10_000 })).toEqual([]);
+    expect(performance.now() - start).toBeLessThan(9000);
+    expect(await answer).toBe(0);
+  });
+
+  it.each([
+    ['select()', 'selector.register(a, selectors.EVENT_READ); post(1); selector.select();'],
+    ['select() again and again', 'post(1); for (;;) selector.select(10);'],
+    ['selectAsync()', 'selector.register(a, selectors.EVENT_READ); post(1); await selector.selectAsync();'],
+    ['for await', 'selector.register(b, selectors.EVENT_WRITE); post(1); for await (const batch of selector);'],
+    ['recv()', 'a.blocking = true; post(1); a.recv(1);'],
+    ['accept()', "const listener = new selectors.Socket().bind({ host: '127.0.0.1', port: 0 }).listen(); post(1); listener.accept();"],
+    ['sendAll()', 'a.blocking = true; post(1); a.sendAll(Buffer.alloc(100_000_000));'],
+    ['recvFrom()', "const socket = new selectors.Socket({ type: 'dgram' }).bind({ host: '127.0.0.1', port: 0 }); post(1); socket.recvFrom(1);"],
+  ])('worker.terminate() ends %s promptly, and nothing stays open', async (_, blocking) => {
+    using bench = new Bench();
+    const before = threads();
+    const worker = startWorker(
+      bench,
+      `const selector = selectors.createSelector(workerData.mechanism);
+       const [a, b] = selectors.Socket.pair({ blocking: false });
+       ${blocking}`,
+      { mechanism },
+    );
+    expect(await messageOf(worker)).toBe(1);
+    await sleep(30);
+    const start = performance.now();
+    await worker.terminate();
+    expect(performance.now() - start).toBeLessThan(2000);
+    expect(await leftOver(before)).toEqual([]);
+  });
+});
+
+describe('threads and processes', () => {
+  it('thirty workers, terminated at any moment of their life', async () => {
+    using bench = new Bench();
+    const before = threads();
+    let moment = 7;
+    for (let round = 0; round < 3; round++) {
+      const workers = Array.from({ length: 10 }, (_, i) =>
+        startWorker(bench, `for (;;) { ${work} }`, { mechanism: mechanisms[i % mechanisms.length] }),
+      );
+      await Promise.all(
+        workers.map(async (worker) => {
+          moment = (moment * 16_807) % 2_147_483_647;
+          await sleep(moment % 200);
+          await worker.terminate();
+        }),
+      );
+    }
+    expect(await leftOver(before)).toEqual([]);
+  });
+
+  it('a handle whose selector is closed wakes nobody, and is no error', async () => {
+    using bench = new Bench();
+    const worker = startWorker(bench, `const s = new selectors.DefaultSelector(); post(s.wakeupHandle); s.close();`);
+    const exited = once(worker, 'exit');
+    const handle = (await messageOf(worker)) as number;
+    await exited;
+    wakeup(handle);
+  });
+
+  it('what is forgotten without close() is closed by the garbage collector', async () => {
+    const outcome = runProgram(
+      `const fs = require('node:fs');
+       const count = () => process.platform === 'linux' ? fs.readdirSync('/proc/self/fd').length : 0;
+       new selectors.DefaultSelector().close();
+       const before = count();
+       (function () {
+         for (let i = 0; i < 100; i++) {
+           selectors.Socket.pair();
+           const selector = new selectors.DefaultSelector();
+           new selectors.Socket();
+         }
+       })();
+       const most = count();
+       const look = (tries) => {
+         gc();
+         if (count() > before && tries > 0) setTimeout(look, 10, tries - 1);
+         else console.log(JSON.stringify({ opened: most - before, left: count() - before }));
+       };
+       setTimeout(look, 10, 200);`,
+      ['--expose-gc'],
+    );
+    const { opened, left } = (await answerOf(outcome)) as { opened: number; left: number };
+    if (isLinux) expect(opened).toBeGreaterThan(100);
+    expect(left).toBe(0);
+  });
+
+  it('a pending selectAsync keeps the process alive, and nothing else does', async () => {
+    const ended = await answerOf(
+      runProgram(`
+        const idle = new selectors.DefaultSelector();
+        const sockets = selectors.Socket.pair();
+        const start = performance.now();
+        new selectors.DefaultSelector().selectAsync({ timeout: 300 }).then(() => console.log(performance.now() - start));
+      `),
+    );
+    expect(ended).toBeGreaterThanOrEqual(300);
+  });
+
+  it.each(['process.exit(7)', 'process.kill(process.pid, "SIGTERM")', 'throw new Error("on purpose")'])(
+    'the process can end while waits are under way: %s',
+    async (end) => {
+      if (process.platform === 'win32' && end.includes('kill')) return;
+      const outcome = await runProgram(`
+        for (const { mechanism, available } of selectors.availableMechanisms()) {
+          if (available) selectors.createSelector(mechanism).selectAsync();
+        }
+        setTimeout(() => { ${end} }, 50);
+      `);
+      if (end.includes('exit')) expect(outcome).toMatchObject({ code: 7, stderr: '' });
+      else if (end.includes('kill')) expect(outcome).toMatchObject({ signal: 'SIGTERM' });
+      else expect(outcome.stderr).toContain('on purpose');
+      expect(outcome.signal).not.toBe('SIGSEGV');
+      expect(outcome.signal).not.toBe('SIGABRT');
+    },
+  );
+
+  it('sockets go from thread to thread as descriptors: detach here, fromFd there', async () => {
+    using bench = new Bench();
+    const [a, b] = Socket.pair();
+    bench.own(b);
+    const worker = startWorker(
+      bench,
+      `const socket = selectors.Socket.fromFd(workerData);
+       socket.sendAll('from the worker');
+       post(socket.recv(100).toString());
+       socket.close();`,
+      a.detach(),
+    );
+    const answer = messageOf(worker);
+    b.sendAll('from home');
+    expect(await answer).toBe('from home');
+    expect(b.recv(100)?.toString()).toBe('from the worker');
+  });
+});
