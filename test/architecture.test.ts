@@ -1,0 +1,120 @@
+/** The rules of the house (CONTRIBUTING.md): who may import whom, and what the addon may ask of Node. */
+import { readFileSync, readdirSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { root } from './support/program.js';
+
+function files(folder: string, ending: RegExp): string[] {
+  const names = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' });
+  return names.filter((name) => ending.test(name)).map((name) => join(folder, name).replaceAll('\\', '/'));
+}
+
+const read = (path: string) => readFileSync(join(root, path), 'utf8');
+
+/** Room → the rooms it may import. A room is a folder of src/, or a file in it. */
+const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  'native.ts': [],
+  'errors.ts': [],
+  'validate.ts': ['errors.ts'],
+  syscalls: ['native.ts', 'errors.ts', 'validate.ts'],
+  wait: ['native.ts', 'errors.ts', 'validate.ts'],
+  net: ['native.ts', 'errors.ts', 'validate.ts', 'syscalls'],
+  selectors: ['native.ts', 'errors.ts', 'validate.ts', 'syscalls', 'wait'],
+  // The entries export, and do nothing else.
+  'index.ts': ['net', 'selectors', 'syscalls', 'wait'],
+  'syscalls.ts': ['native.ts', 'syscalls'],
+  // As any program: through the entry.
+  demos: ['index.ts'],
+  cli: ['index.ts', 'syscalls.ts', 'demos', 'selectors', 'syscalls'],
+};
+
+const roomOf = (path: string) => path.split('/')[1] as string;
+
+function importsOf(path: string): string[] {
+  const found = read(path).matchAll(/(?:from|import\() ?'(\.[^']*)\.js'/g);
+  return Array.from(found, ([, target]) => relative(root, join(root, dirname(path), `${target}.ts`)).replaceAll('\\', '/'));
+}
+
+describe('TypeScript', () => {
+  const sources = files('src', /\.ts$/).filter((path) => !path.endsWith('.d.ts'));
+
+  it.each(sources)('%s imports only what it may', (path) => {
+    const allowed = [...(ROOMS[roomOf(path)] ?? []), roomOf(path)];
+    expect(importsOf(path).filter((target) => !allowed.includes(roomOf(target)))).toEqual([]);
+  });
+
+  it('one mechanism, one room: none imports another, neither as a call nor as a selector', () => {
+    const mechanisms = ['select', 'poll', 'epoll', 'kqueue'];
+    for (const path of sources.filter((one) => /^src\/(selectors|syscalls)\/(select|poll|epoll|kqueue)\.ts$/.test(one))) {
+      const own = /(\w+)\.ts$/.exec(path)?.[1];
+      // poll(2) is how a thread waits for an epoll or a kqueue, and so the constants of poll are theirs too.
+      const others = mechanisms.filter((name) => name !== own && !(name === 'poll' && path.startsWith('src/selectors')));
+      const wrong = importsOf(path).filter((target) => others.some((name) => target.endsWith(`/${name}.ts`)));
+      expect(wrong, path).toEqual([]);
+    }
+  });
+
+  it('only native.ts loads the addon', () => {
+    expect(sources.filter((path) => read(path).includes("'node-gyp-build'"))).toEqual(['src/native.ts']);
+  });
+
+  it('the contract cases know no test runner', () => {
+    for (const path of files('test/contract', /\.ts$/)) expect(read(path), path).not.toMatch(/from 'vitest'/);
+  });
+});
+
+describe('C++', () => {
+  const sources = files('native', /\.(cc|h)$/);
+
+  it('asks which system it is on in native/platform/ alone', () => {
+    const asking = sources.filter((path) => /^\s*#\s*(if|ifdef|ifndef|elif)\b/m.test(read(path)));
+    expect(asking.filter((path) => !path.startsWith('native/platform/'))).toEqual([]);
+  });
+
+  it('mechanisms, net and wait never see one another', () => {
+    for (const path of sources) {
+      const includes = Array.from(read(path).matchAll(/#include "([^"/]+)\//g), ([, room]) => room as string);
+      const room = roomOf(path);
+      const allowed: Readonly<Record<string, readonly string[]>> = {
+        core: ['core', 'platform'],
+        platform: ['core', 'platform'],
+        'addon.cc': ['core', 'mechanisms', 'net', 'wait', 'platform'],
+      };
+      const may = allowed[room] ?? ['core', 'platform', room];
+      expect(includes.filter((one) => !may.includes(one)), path).toEqual([]);
+    }
+  });
+
+  it('every source file is on the list, which both builds read', () => {
+    const list = JSON.parse(read('native/sources.gypi')) as { variables: Record<string, string[]> };
+    expect(Object.values(list.variables).flat().sort()).toEqual(sources.filter((path) => path.endsWith('.cc')).sort());
+  });
+});
+
+/** The dynamic symbols of an ELF file (elf(5)), the undefined ones. */
+function importedSymbols(path: string): string[] {
+  const elf = readFileSync(path);
+  const at = (offset: number) => Number(elf.readBigUInt64LE(offset));
+  const sections = Array.from({ length: elf.readUInt16LE(60) }, (_, i) => at(40) + i * elf.readUInt16LE(58));
+  const SHT_DYNSYM = 11;
+  const table = sections.find((header) => elf.readUInt32LE(header + 4) === SHT_DYNSYM);
+  if (table === undefined) throw new Error('no dynamic symbols');
+  const strings = at((sections[elf.readUInt32LE(table + 40)] as number) + 24);
+  const names: string[] = [];
+  for (let entry = at(table + 24); entry < at(table + 24) + at(table + 32); entry += 24) {
+    const isUndefined = elf.readUInt16LE(entry + 6) === 0;
+    const start = strings + elf.readUInt32LE(entry);
+    if (isUndefined) names.push(elf.toString('latin1', start, elf.indexOf(0, start)));
+  }
+  return names;
+}
+
+describe('the addon', () => {
+  const isElf = process.platform === 'linux';
+  it.skipIf(!isElf)(`asks Node for Node-API alone: no uv_*, no V8${isElf ? '' : ' — not here: no ELF file'}`, () => {
+    const symbols = importedSymbols(join(root, 'build/Release/selectors_native.node'));
+    expect(symbols.filter((name) => name.startsWith('napi_')).length).toBeGreaterThan(20);
+    expect(symbols.filter((name) => name.startsWith('uv_') || /v8|N4node/.test(name))).toEqual([]);
+    expect(symbols).toEqual(expect.arrayContaining(['epoll_wait', 'poll', 'select', 'recv']));
+  });
+});

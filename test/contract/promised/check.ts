@@ -1,0 +1,58 @@
+/** The package keeps its promises: tsc refuses this file where a name, a parameter or a type is not what was promised. */
+import type * as index from '../../../src/index.js';
+import type * as syscalls from '../../../src/syscalls.js';
+import type * as promisedIndex from './index.js';
+import type * as promisedSyscalls from './syscalls.js';
+
+/** Every value that is promised is there, with a type that serves where the promised one is expected. */
+type Keeps<Promised, Real extends Promised> = [Promised, Real];
+
+export type IndexValues = Keeps<Omit<typeof promisedIndex, Classes>, Omit<typeof index, Classes>>;
+export type SyscallsValues = Keeps<Omit<typeof promisedSyscalls, 'Epoll' | 'Kqueue' | 'Poll'>, typeof syscalls>;
+
+// Classes by their instances and their static sides: a class with private members is never another class.
+type Classes = 'BaseSelector' | 'SelectSelector' | 'PollSelector' | 'EpollSelector' | 'KqueueSelector' | 'DefaultSelector' | 'Socket';
+type Selector = promisedIndex.BaseSelector<string>;
+export type Selectors = [
+  Keeps<Selector, index.BaseSelector<string>>,
+  Keeps<Selector, index.SelectSelector<string>>,
+  Keeps<Selector, index.PollSelector<string>>,
+  Keeps<Selector, index.EpollSelector<string>>,
+  Keeps<Selector, index.KqueueSelector<string>>,
+  Keeps<Selector, index.DefaultSelector<string>>,
+];
+type Creatable = (new () => Selector) & { readonly isAvailable: boolean };
+export type SelectorClasses = [
+  Keeps<Creatable, typeof index.SelectSelector<string>>,
+  Keeps<Creatable, typeof index.PollSelector<string>>,
+  Keeps<Creatable, typeof index.EpollSelector<string>>,
+  Keeps<Creatable, typeof index.KqueueSelector<string>>,
+  Keeps<(new () => Selector) & { readonly isAvailable: true }, typeof index.DefaultSelector<string>>,
+];
+export type Sockets = [
+  Keeps<promisedIndex.Socket, index.Socket>,
+  Keeps<Omit<typeof promisedIndex.Socket, 'prototype'>, typeof index.Socket>,
+  Keeps<new (options?: promisedIndex.SocketOptions) => promisedIndex.Socket, typeof index.Socket>,
+];
+export type Sets = [
+  Keeps<promisedSyscalls.Poll, syscalls.Poll>,
+  Keeps<promisedSyscalls.Epoll, syscalls.Epoll>,
+  Keeps<promisedSyscalls.Kqueue, syscalls.Kqueue>,
+  Keeps<promisedSyscalls.Kevent, syscalls.Kevent>,
+  Keeps<{ new (): promisedSyscalls.Epoll; fromFd(fd: number): promisedSyscalls.Epoll }, typeof syscalls.Epoll>,
+  Keeps<{ new (): promisedSyscalls.Kqueue; fromFd(fd: number): promisedSyscalls.Kqueue }, typeof syscalls.Kqueue>,
+];
+export type Types = [
+  Keeps<promisedIndex.FileObject, index.FileObject>,
+  Keeps<index.FileObject, promisedIndex.FileObject>,
+  Keeps<promisedIndex.SocketAddress, index.SocketAddress>,
+  Keeps<index.SocketAddress, promisedIndex.SocketAddress>,
+  Keeps<index.SocketOptions, promisedIndex.SocketOptions>,
+  Keeps<index.SocketOptionName, promisedIndex.SocketOptionName>,
+  Keeps<index.SocketFamily, promisedIndex.SocketFamily>,
+  Keeps<index.SocketType, promisedIndex.SocketType>,
+  Keeps<index.WaitOptions, promisedIndex.WaitOptions>,
+  Keeps<promisedIndex.Mechanism, index.Mechanism>,
+  Keeps<promisedIndex.ReadyEvent<string>, index.ReadyEvent<string>>,
+  Keeps<promisedIndex.SelectorKey<string>, index.SelectorKey<string>>,
+];

@@ -1,0 +1,151 @@
+/** What callers of `selectors-native` may rely on, by name and by meaning. The package may offer more. */
+import type { Server as NetServer, Socket as NetSocket } from 'node:net';
+
+// ---------------------------------------------------------------------------------------------------- file objects
+
+/** A descriptor, or anything that has one: our own classes, `net.Socket`, `net.Server`, `process.stdin`, pipes, ttys. */
+export type FileObject = number | { readonly fd: number } | { fileno(): number } | NetSocket | NetServer;
+
+/** The descriptor of a file object. Throws ERR_INVALID_ARG_VALUE where there is none (closed, or not an OS handle). */
+export function fileno(fileobj: FileObject): number;
+
+// -------------------------------------------------------------------------------------------------------- selectors
+
+export const EVENT_READ: 1;
+export const EVENT_WRITE: 2;
+/** EVENT_READ, EVENT_WRITE, or both or-ed together. */
+export type EventMask = number;
+
+export interface SelectorKey<D = unknown> {
+  readonly fileobj: FileObject;
+  readonly fd: number;
+  readonly events: EventMask;
+  readonly data: D;
+}
+
+/** One ready file object: its key, and which of the key's events are ready. */
+export type ReadyEvent<D = unknown> = readonly [key: SelectorKey<D>, events: EventMask];
+
+export interface WaitOptions { readonly timeout?: number | null; readonly signal?: AbortSignal }
+
+/** Readiness selectors, with the meaning of Python's `selectors` module. */
+export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIterable<readonly ReadyEvent<D>[]> {
+  /** Can this class be constructed here? Asked of the kernel, not of the platform's name. */
+  static readonly isAvailable: boolean;
+  /** 'select' | 'poll' | 'epoll' | 'kqueue' */
+  readonly mechanism: Mechanism;
+  /** Descriptor of the multiplexer itself where it has one (epoll, kqueue), else undefined. */
+  readonly fd: number | undefined;
+
+  register(fileobj: FileObject, events: EventMask, data?: D): SelectorKey<D>;
+  /** Works after the file object was closed, and after its number was given to another file. */
+  unregister(fileobj: FileObject): SelectorKey<D>;
+  /** `data` alone costs no system call. A modify that the kernel refuses changes nothing. */
+  modify(fileobj: FileObject, events: EventMask, data?: D): SelectorKey<D>;
+  /** BLOCKS this thread until something is ready or the time is over. */
+  select(timeout?: number | null): ReadyEvent<D>[];
+  /** The same without blocking Node's own event loop. Rejects with AbortError when `signal` fires. */
+  selectAsync(options?: WaitOptions): Promise<ReadyEvent<D>[]>;
+  /** Batches of ready events for ever, without blocking Node's event loop; ends when the selector is closed. */
+  [Symbol.asyncIterator](): AsyncIterator<readonly ReadyEvent<D>[]>;
+  /** Makes the wait that is under way, or the next one, return early. Sticky: none is lost; many before one wait count as one. */
+  wakeup(): void;
+  /** For other threads: a number that they may be sent, and give to the function `wakeup` below. */
+  readonly wakeupHandle: number;
+  getKey(fileobj: FileObject): SelectorKey<D>;
+  /** A live, read-only view: iterates descriptors, looks up by any file object. */
+  getMap(): ReadonlyMap<FileObject, SelectorKey<D>>;
+  close(): void;
+  [Symbol.dispose](): void;
+}
+
+/** What `selector.wakeup()`, `proactor.wakeup()` and `loop.stop()` do, from any thread. */
+export function wakeup(wakeupHandle: number): void;
+
+export class SelectSelector<D = unknown> extends BaseSelector<D> { constructor() }
+export class PollSelector<D = unknown> extends BaseSelector<D> { constructor() }
+export class EpollSelector<D = unknown> extends BaseSelector<D> { constructor() }
+export class KqueueSelector<D = unknown> extends BaseSelector<D> { constructor() }
+
+/** The best selector that works here: epoll | kqueue > poll > select. One of the classes above, not a wrapper. */
+export const DefaultSelector: { new <D = unknown>(): BaseSelector<D>; readonly isAvailable: true };
+export type DefaultSelector<D = unknown> = BaseSelector<D>;
+
+// ---------------------------------------------------------------------------------------------------------- sockets
+
+/** A number stands for the OS's own AF_*, SOCK_*: netlink, CAN, packet, vsock … */
+export type SocketFamily = 'ipv4' | 'ipv6' | 'unix' | number;
+export type SocketType = 'stream' | 'dgram' | 'seqpacket' | 'raw' | number;
+export type SocketAddress =
+  | { readonly host: string; readonly port: number }   // an IP address ('fe80::1%eth0' with its scope), or a name to be resolved (blocking)
+  | { readonly path: string }                          // a Unix socket; '\0name' is Linux's abstract namespace
+  | { readonly raw: Uint8Array };                      // any other family: the sockaddr as the OS lays it out
+
+export interface SocketOptions {
+  readonly family?: SocketFamily; readonly type?: SocketType; readonly protocol?: number;
+  readonly blocking?: boolean;
+}
+
+/** A socket of the operating system, blocking (the default, as in C and Python) or non-blocking; no buffering, no magic. */
+export class Socket implements Disposable {
+  constructor(options?: SocketOptions);
+  /** Take over a descriptor that came from elsewhere (inherited, passed, `net.Socket`). */
+  static fromFd(fd: number, options?: { readonly blocking?: boolean }): Socket;
+  /** Two connected stream sockets: socketpair(2), or a loopback pair where the OS has none. */
+  static pair(options?: SocketOptions): [Socket, Socket];
+
+  readonly fd: number;                 // -1 once closed
+  fileno(): number;
+  readonly family: SocketFamily;
+  readonly type: SocketType;
+  /** false: calls answer null instead of waiting. */
+  blocking: boolean;
+  /** How long a blocking call waits before it throws ETIMEDOUT; null: for ever. Milliseconds. */
+  timeout: number | null;
+
+  bind(address: SocketAddress): this;
+  listen(backlog?: number): this;
+  /** The connection is blocking or not as this listener is. null: would block. */
+  accept(): Socket | null;
+  /** true: connected. false: in progress (non-blocking); wait for EVENT_WRITE, then ask `error()`. */
+  connect(address: SocketAddress): boolean;
+  /** SO_ERROR, read and cleared: the system error of a connect that was in progress, or null. */
+  error(): NodeJS.ErrnoException | null;
+
+  /** Up to `size` bytes; `flags` are the OS's MSG_*, from the entry `syscalls`. null: would block. Empty: the peer has finished sending. */
+  recv(size: number, flags?: number): Buffer | null;
+  recvInto(buffer: Uint8Array, offset?: number, length?: number): number | null;
+  /** How many bytes the kernel took, which may be fewer than given. null: would block. Never raises SIGPIPE. */
+  send(data: Uint8Array | string, offset?: number, length?: number): number | null;
+  /** All of it, waiting as long as it takes, whether the socket blocks or not. */
+  sendAll(data: Uint8Array | string): void;
+  recvFrom(size: number): { readonly data: Buffer; readonly address: SocketAddress } | null;
+  sendTo(data: Uint8Array | string, address: SocketAddress): number | null;
+  /** Hand descriptors to the process at the other end of a Unix socket (SCM_RIGHTS), and take them. */
+  sendFds(fds: readonly FileObject[], data?: Uint8Array): number | null;
+  recvFds(maxFds: number, size?: number): { readonly fds: number[]; readonly data: Buffer } | null;
+  /** Windows' way to the same end (WSADuplicateSocket): bytes that the process `pid`, and it alone, turns into this socket. */
+  share(pid: number): Uint8Array;
+  static fromShare(shared: Uint8Array): Socket;
+
+  shutdown(how: 'read' | 'write' | 'both'): void;
+  readonly localAddress: SocketAddress;
+  readonly remoteAddress: SocketAddress;
+  setOption(name: SocketOptionName, value: number | boolean): this;
+  getOption(name: SocketOptionName): number;
+  /** Any option by the OS's own numbers; the value as an int or as the struct's bytes (TCP_INFO …). */
+  setOption(level: number, option: number, value: number | Uint8Array): this;
+  getOption(level: number, option: number, length: number): Buffer;
+  /** Give the descriptor away without closing it; this object is closed afterwards. */
+  detach(): number;
+  close(): void;
+  [Symbol.dispose](): void;
+}
+
+/** The operating systems' own names; one that this OS lacks throws ENOPROTOOPT. */
+export type SocketOptionName =
+  | 'SO_REUSEADDR' | 'SO_REUSEPORT' | 'SO_KEEPALIVE' | 'SO_BROADCAST' | 'SO_SNDBUF' | 'SO_RCVBUF' | 'SO_LINGER'
+  | 'TCP_NODELAY' | 'TCP_KEEPIDLE' | 'TCP_KEEPINTVL' | 'TCP_KEEPCNT' | 'IPV6_V6ONLY';
+
+export type Mechanism = 'select' | 'poll' | 'epoll' | 'kqueue' | 'iocp' | 'io_uring' | `emulated:${'select' | 'poll' | 'epoll' | 'kqueue'}`;
+export function availableMechanisms(): ReadonlyArray<{ readonly mechanism: Mechanism; readonly available: boolean; readonly why: string }>;

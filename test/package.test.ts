@@ -1,0 +1,99 @@
+/** The package as a stranger gets it: packed, installed, built, imported, required, typed. */
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import * as index from '../src/index.js';
+import * as syscalls from '../src/syscalls.js';
+import { Bench } from './support/bench.js';
+import { root } from './support/program.js';
+
+const reason = process.platform === 'win32' ? ' — not here: under Wine there is no npm and no compiler' : '';
+
+describe.skipIf(reason)(`the package${reason}`, () => {
+  const bench = new Bench();
+  let folder = '';
+  let installed = '';
+
+  beforeAll(() => {
+    folder = bench.folder();
+    const [packed] = JSON.parse(
+      execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], { cwd: root, encoding: 'utf8' }),
+    ) as [{ filename: string }];
+    installed = join(folder, 'node_modules/selectors-native');
+    mkdirSync(installed, { recursive: true });
+    execFileSync('tar', ['-xzf', join(folder, packed.filename), '-C', installed, '--strip-components=1']);
+    // Its dependencies are those of the project: nothing is fetched.
+    const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { dependencies: object };
+    for (const name of [...Object.keys(dependencies), '@types', 'undici-types', 'string-width', 'emoji-regex', 'is-fullwidth-code-point', 'strip-ansi', 'ansi-regex']) {
+      symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name), 'dir');
+    }
+    const nodeGyp = createRequire(join(root, 'package.json')).resolve('node-gyp/bin/node-gyp.js'); // as npm gives it
+    execFileSync(process.execPath, ['scripts/build-native.mjs'], { cwd: installed, env: { ...process.env, npm_config_node_gyp: nodeGyp } });
+    return () => bench[Symbol.dispose]();
+  }, 120_000);
+
+  const run = (name: string, text: string) => {
+    writeFileSync(join(folder, name), text);
+    return execFileSync(process.execPath, [name], { cwd: folder, encoding: 'utf8' });
+  };
+
+  it('is imported and required, and is one: the same classes both ways', () => {
+    const answer = run(
+      'both.mjs',
+      `import { createRequire } from 'node:module';
+       import { DefaultSelector, BaseSelector } from 'selectors-native';
+       import * as all from 'selectors-native';
+       import * as syscalls from 'selectors-native/syscalls';
+       const require = createRequire(import.meta.url);
+       const required = require('selectors-native');
+       console.log(JSON.stringify({
+         same: required.BaseSelector === BaseSelector && required.DefaultSelector === DefaultSelector,
+         made: new DefaultSelector() instanceof required.BaseSelector,
+         index: Object.keys(all).sort(),
+         syscalls: Object.keys(syscalls).sort(),
+         required: Object.keys(require('selectors-native/syscalls')).sort(),
+       }));`,
+    );
+    const names = (module: object) => Object.keys(module).sort();
+    expect(JSON.parse(answer)).toEqual({
+      same: true,
+      made: true,
+      index: names(index),
+      syscalls: names(syscalls),
+      required: names(syscalls),
+    });
+  });
+
+  it('has types for both', () => {
+    const program = (how: string) => `${how}
+      const selector: BaseSelector<string> = new DefaultSelector<string>();
+      selector.register(new Socket(), EVENT_READ, 'text');
+      for (const [key, events] of selector.select(0)) console.log(key.data.toUpperCase(), events + 1);
+      const flag: number = EPOLLIN;
+      // @ts-expect-error: the data of a key is of the selector's type
+      selector.register(1, EVENT_READ, 5);
+      console.log(flag);`;
+    const imports = `import { type BaseSelector, DefaultSelector, EVENT_READ, Socket } from 'selectors-native';
+      import { EPOLLIN } from 'selectors-native/syscalls';`;
+    writeFileSync(join(folder, 'esm.mts'), program(imports));
+    writeFileSync(join(folder, 'cjs.cts'), program(imports));
+    const tsc = createRequire(join(root, 'package.json')).resolve('typescript/bin/tsc');
+    const options = ['--noEmit', '--strict', '--target', 'es2022', '--lib', 'es2023,esnext.disposable', '--types', 'node'];
+    for (const module of ['node16', 'nodenext']) {
+      execFileSync(process.execPath, [tsc, ...options, '--module', module, 'esm.mts', 'cjs.cts'], { cwd: folder, stdio: 'pipe' });
+    }
+  });
+
+  it('its program runs', () => {
+    const { bin } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as { bin: Record<string, string> };
+    const stdout = execFileSync(join(installed, bin['selectors-native'] as string), ['info', '--json'], { encoding: 'utf8' });
+    expect(stdout).toContain('poll');
+  });
+
+  it('can be loaded by a bundler’s copy: the addon is found from dist/', () => {
+    cpSync(installed, join(folder, 'copy'), { recursive: true });
+    expect(run('copied.cjs', "console.log(new (require('./copy/dist/index.js').PollSelector)().mechanism)")).toBe('poll\n');
+  });
+});
