@@ -13,7 +13,9 @@ const addon = join(root, 'build/Release/selectors_native.node');
 const stamp = 'build/.native-stamp';
 
 function print() {
-  const libkqueue = execFileSync(process.execPath, [join(root, 'scripts/libkqueue.cjs'), '--libs'], { encoding: 'utf8' });
+  const libkqueue = execFileSync(process.execPath, [join(root, 'scripts/libkqueue.cjs'), '--libs'], {
+    encoding: 'utf8',
+  });
   return fingerprint(['native', 'binding.gyp'], [process.platform, process.arch, process.versions.modules, libkqueue]);
 }
 
@@ -39,7 +41,9 @@ const result = spawnSync(process.execPath, [nodeGyp(), 'rebuild', '--silent', '-
 });
 if (result.status !== 0) {
   process.stderr.write(`${result.stdout ?? ''}${result.stderr ?? ''}`);
-  process.stderr.write('\nselectors-native: the native part could not be built. It needs a C++20 compiler (g++ 10, clang 12, MSVC 2019),\n');
+  process.stderr.write(
+    '\nselectors-native: the native part could not be built. It needs a C++20 compiler (g++ 10, clang 12, MSVC 2019),\n',
+  );
   process.stderr.write('make and python3; on Debian: apt-get install g++ make python3\n');
   process.exit(result.status ?? 1);
 }

@@ -19,7 +19,10 @@ function run(file, args) {
 /** dist/NAME.mjs and dist/NAME.d.mts beside dist/NAME.js and dist/NAME.d.ts. */
 function writeEsmEntry(name) {
   const names = Object.keys(require(join(root, 'dist', `${name}.js`)));
-  writeFileSync(join(root, `dist/${name}.mjs`), `export {\n${names.map((n) => `  ${n},\n`).join('')}} from './${name}.js';\n`);
+  writeFileSync(
+    join(root, `dist/${name}.mjs`),
+    `export {\n${names.map((n) => `  ${n},\n`).join('')}} from './${name}.js';\n`,
+  );
   writeFileSync(join(root, `dist/${name}.d.mts`), `export * from './${name}.js';\n`);
 }
 

@@ -45,15 +45,19 @@ for (const [target, cpu] of TARGETS) {
   const found = readMachO(join(folder, 'build/Release/selectors_native.node'));
   const problems = [];
   if (found.cpu !== cpu) problems.push(`it is for CPU 0x${found.cpu.toString(16)}`);
-  if (![...found.defined].some((name) => name.startsWith('_napi_register_module'))) problems.push('it registers no module');
+  if (![...found.defined].some((name) => name.startsWith('_napi_register_module')))
+    problems.push('it registers no module');
   for (const stem of ['_kqueue', '_kevent', '_poll', '_select']) {
-    if (![...found.undefined].some((symbol) => symbol.split('$')[0] === stem)) problems.push(`it does not call ${stem}`);
+    if (![...found.undefined].some((symbol) => symbol.split('$')[0] === stem))
+      problems.push(`it does not call ${stem}`);
   }
   const ours = [...found.undefined].filter((name) => name.includes('selectors'));
   if (ours.length > 0) problems.push(`it lacks ${ours.join(', ')}`);
   const uv = [...found.undefined].filter((name) => name.startsWith('_uv_'));
   if (uv.length > 0) problems.push(`it imports ${uv.join(', ')}`);
   if (problems.length > 0) fail(`${target}: ${problems.join('; ')}`);
-  console.log(`${target}: compiled and linked, kqueue included; ${found.undefined.size} symbols for the system and node to give`);
+  console.log(
+    `${target}: compiled and linked, kqueue included; ${found.undefined.size} symbols for the system and node to give`,
+  );
 }
 console.log('Not run here: that takes a Mac.');

@@ -21,7 +21,10 @@ function find() {
   }
   try {
     const ask = (option) =>
-      execFileSync('pkg-config', [option, 'libkqueue'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+      execFileSync('pkg-config', [option, 'libkqueue'], {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'ignore'],
+      }).trim();
     return { cflags: ask('--cflags'), libs: ask('--libs') };
   } catch {
     return null; // no pkg-config, or no libkqueue: the usual case

@@ -12,7 +12,8 @@ import { root } from './stamp.mjs';
 const PREFIXES = '(?:AF|SOCK|IPPROTO|MSG|SOL|SO|TCP|IP|IPV6)_';
 
 // Microsoft's own ws2def.h has these as enumerators where mingw-w64's has macros; that compiler cannot be asked here.
-const MICROSOFT = 'AH DSTOPTS ESP FRAGMENT GGP HOPOPTS ICLFXBM ICMP ICMPV6 IDP IGMP IPV4 IPV6 L2TP MAX ND NONE PGM PIM PUP RAW RDP';
+const MICROSOFT =
+  'AH DSTOPTS ESP FRAGMENT GGP HOPOPTS ICLFXBM ICMP ICMPV6 IDP IGMP IPV4 IPV6 L2TP MAX ND NONE PGM PIM PUP RAW RDP';
 const microsoft = `${MICROSOFT} ROUTING SCTP TCP UDP`.split(' ').map((name) => `IPPROTO_${name}`);
 
 needPrograms('The list of constants', [
@@ -21,8 +22,16 @@ needPrograms('The list of constants', [
 ]);
 const systems = [
   { name: 'Linux', guard: 'defined(__linux__)', compiler: ['g++'] },
-  { name: 'Windows', guard: 'defined(__MINGW32__)', compiler: ['x86_64-w64-mingw32-g++-posix', '-D_WIN32_WINNT=0x0A00'] },
-  { name: 'macOS', guard: 'defined(__APPLE__)', compiler: [zigCompiler(), 'c++', '-target', 'aarch64-macos', '-ferror-limit=0'] },
+  {
+    name: 'Windows',
+    guard: 'defined(__MINGW32__)',
+    compiler: ['x86_64-w64-mingw32-g++-posix', '-D_WIN32_WINNT=0x0A00'],
+  },
+  {
+    name: 'macOS',
+    guard: 'defined(__APPLE__)',
+    compiler: [zigCompiler(), 'c++', '-target', 'aarch64-macos', '-ferror-limit=0'],
+  },
 ];
 
 function compile({ compiler: [program, ...target] }, options, source) {
@@ -36,15 +45,22 @@ const headers = '#include "platform/constants_headers.h"\n';
 
 /** The names of its macros and of its enumerators, as far as they are numbers. */
 function namesOf(system) {
-  const macros = compile(system, ['-dM', '-E'], headers).stdout.matchAll(new RegExp(`^#define (${PREFIXES}\\w+) .+$`, 'gm'));
+  const macros = compile(system, ['-dM', '-E'], headers).stdout.matchAll(
+    new RegExp(`^#define (${PREFIXES}\\w+) .+$`, 'gm'),
+  );
   const isMacro = new Set(Array.from(macros, ([, name]) => name));
   const text = compile(system, ['-E', '-P'], headers).stdout;
   const enumerators = text.matchAll(/\benum\b[^{};]*\{([^}]*)\}/g);
-  const words = Array.from(enumerators, ([, body]) => body.match(new RegExp(`\\b${PREFIXES}\\w+(?=\\s*(?:=|,|$))`, 'g')) ?? []).flat();
+  const words = Array.from(
+    enumerators,
+    ([, body]) => body.match(new RegExp(`\\b${PREFIXES}\\w+(?=\\s*(?:=|,|$))`, 'g')) ?? [],
+  ).flat();
   const isEnumerator = new Set(words.filter((name) => !isMacro.has(name)));
   // One line a name: the compiler says which are none.
   const names = [...isMacro, ...isEnumerator];
-  const uses = names.map((name, i) => `#line ${i + 1} "names"\nconst double value_${i} = static_cast<double>(${name});\n`);
+  const uses = names.map(
+    (name, i) => `#line ${i + 1} "names"\nconst double value_${i} = static_cast<double>(${name});\n`,
+  );
   const { stderr } = compile(system, ['-fsyntax-only'], headers + uses.join(''));
   const failed = new Set(Array.from(stderr.matchAll(/^names:(\d+):\d+: error/gm), ([, line]) => names[line - 1]));
   const isNumber = (name) => !failed.has(name);
@@ -52,12 +68,18 @@ function namesOf(system) {
 }
 
 const found = systems.map((system) => ({ ...system, ...namesOf(system) }));
-found.push({ name: 'Windows, with Microsoft’s headers', guard: 'defined(_MSC_VER)', macros: [], enumerators: microsoft });
+found.push({
+  name: 'Windows, with Microsoft’s headers',
+  guard: 'defined(_MSC_VER)',
+  macros: [],
+  enumerators: microsoft,
+});
 const line = (name) => `constant("${name}", static_cast<double>(${name}));`;
 const all = [...new Set(found.flatMap((system) => system.macros))].sort();
 const lines = ['// Made by scripts/list-constants.mjs.', ...all.map((name) => `#ifdef ${name}\n${line(name)}\n#endif`)];
 for (const { name, guard, macros, enumerators } of found) {
-  if (enumerators.length > 0) lines.push(`// ${name}: enumerators.`, `#if ${guard}`, ...enumerators.sort().map(line), '#endif');
+  if (enumerators.length > 0)
+    lines.push(`// ${name}: enumerators.`, `#if ${guard}`, ...enumerators.sort().map(line), '#endif');
   console.log(`${name}: ${macros.length} macros, ${enumerators.length} enumerators`);
 }
 writeFileSync(join(root, 'native/platform/constants.inc'), `${lines.join('\n')}\n`);

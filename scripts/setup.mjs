@@ -18,7 +18,7 @@ function isAlive(pid) {
 }
 
 async function takeLock() {
-  for (let said = false; ; ) {
+  for (let said = false; ;) {
     try {
       mkdirSync(lock);
       writeFileSync(owner, String(process.pid));
@@ -41,7 +41,11 @@ async function takeLock() {
 
 function run(command, args, what) {
   process.stderr.write(`selectors-native: ${what} …\n`);
-  const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], shell: process.platform === 'win32' });
+  const result = spawnSync(command, args, {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    shell: process.platform === 'win32',
+  });
   if (result.status !== 0) process.exit(result.status ?? 1);
 }
 

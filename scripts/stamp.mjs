@@ -18,7 +18,8 @@ export function fingerprint(inputs, words = []) {
   const hash = createHash('sha256');
   for (const word of words) hash.update(`${word}\0`);
   for (const input of inputs) {
-    for (const file of filesBelow(join(root, input))) hash.update(`${relative(root, file)}\0`).update(readFileSync(file));
+    for (const file of filesBelow(join(root, input)))
+      hash.update(`${relative(root, file)}\0`).update(readFileSync(file));
   }
   return hash.digest('hex');
 }

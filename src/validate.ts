@@ -79,11 +79,7 @@ function isDetached(bytes: Uint8Array): boolean {
  * Reads named fields of an options object once, so that they cannot change between the check and the use. A getter or a proxy's trap
  * that throws is the caller's mistake: ERR_INVALID_ARG_VALUE, with what it threw as the cause.
  */
-export function fieldsOf<K extends string>(
-  name: string,
-  value: unknown,
-  keys: readonly K[],
-): Record<K, unknown> {
+export function fieldsOf<K extends string>(name: string, value: unknown, keys: readonly K[]): Record<K, unknown> {
   if (typeof value !== 'object' || value === null) throw invalidType(name, 'an object', value);
   return guarded(name, () => {
     const fields = {} as Record<K, unknown>;

@@ -32,7 +32,9 @@ const roomOf = (path: string) => path.split('/')[1] as string;
 
 function importsOf(path: string): string[] {
   const found = read(path).matchAll(/(?:from|import\() ?'(\.[^']*)\.js'/g);
-  return Array.from(found, ([, target]) => relative(root, join(root, dirname(path), `${target}.ts`)).replaceAll('\\', '/'));
+  return Array.from(found, ([, target]) =>
+    relative(root, join(root, dirname(path), `${target}.ts`)).replaceAll('\\', '/'),
+  );
 }
 
 describe('TypeScript', () => {
@@ -45,10 +47,14 @@ describe('TypeScript', () => {
 
   it('one mechanism, one room: none imports another, neither as a call nor as a selector', () => {
     const mechanisms = ['select', 'poll', 'epoll', 'kqueue'];
-    for (const path of sources.filter((one) => /^src\/(selectors|syscalls)\/(select|poll|epoll|kqueue)\.ts$/.test(one))) {
+    for (const path of sources.filter((one) =>
+      /^src\/(selectors|syscalls)\/(select|poll|epoll|kqueue)\.ts$/.test(one),
+    )) {
       const own = /(\w+)\.ts$/.exec(path)?.[1];
       // poll(2) is how a thread waits for an epoll or a kqueue, and so the constants of poll are theirs too.
-      const others = mechanisms.filter((name) => name !== own && !(name === 'poll' && path.startsWith('src/selectors')));
+      const others = mechanisms.filter(
+        (name) => name !== own && !(name === 'poll' && path.startsWith('src/selectors')),
+      );
       const wrong = importsOf(path).filter((target) => others.some((name) => target.endsWith(`/${name}.ts`)));
       expect(wrong, path).toEqual([]);
     }
@@ -81,7 +87,10 @@ describe('C++', () => {
         'addon.cc': ['core', 'mechanisms', 'net', 'wait', 'platform'],
       };
       const may = allowed[room] ?? ['core', 'platform', room];
-      expect(includes.filter((one) => !may.includes(one)), path).toEqual([]);
+      expect(
+        includes.filter((one) => !may.includes(one)),
+        path,
+      ).toEqual([]);
     }
   });
 

@@ -65,14 +65,18 @@ describe('each argument, each wrong value', () => {
       if (!isSelector && ['Epoll', 'Kqueue'].includes(name) && !has(name.toLowerCase())) continue;
       const lacking = process.platform === 'win32' ? ['sendFds', 'recvFds'] : ['share', 'fromShare'];
       const methods = Object.entries(Object.getOwnPropertyDescriptors(value.prototype as object))
-        .filter(([method, { value: body, set }]) => (typeof body === 'function' || set !== undefined) && ![...exempt, ...lacking].includes(method))
+        .filter(
+          ([method, { value: body, set }]) =>
+            (typeof body === 'function' || set !== undefined) && ![...exempt, ...lacking].includes(method),
+        )
         .map(([method]) => method);
       const statics = Object.entries(Object.getOwnPropertyDescriptors(value))
-        
+
         .filter(([method, { value: body }]) => typeof body === 'function' && !lacking.includes(method))
         .map(([method]) => method);
       if (isSelector && value !== index.BaseSelector) continue; // the base has them all
-      for (const method of methods) if (!isAttacked(`${mechanism} ${method}`)) missing.push(`${name}.prototype.${method}`);
+      for (const method of methods)
+        if (!isAttacked(`${mechanism} ${method}`)) missing.push(`${name}.prototype.${method}`);
       for (const method of statics) if (!isAttacked(`${name}.${method}`)) missing.push(`${name}.${method}`);
     }
     // Protected, or @internal: their arguments come from this package.
@@ -100,10 +104,13 @@ describe("a caller's own code runs in between", () => {
         const closing = fileobj(method === 'register' ? a.fd : b.fd, () => {
           selector.close();
         });
-        assert.throws(() => selector[method](closing, EVENT_READ), (error: NodeJS.ErrnoException) => {
-          assert.match(String(error.code), /^ERR_(CLOSED|KEY_NOT_FOUND)$/);
-          return true;
-        });
+        assert.throws(
+          () => selector[method](closing, EVENT_READ),
+          (error: NodeJS.ErrnoException) => {
+            assert.match(String(error.code), /^ERR_(CLOSED|KEY_NOT_FOUND)$/);
+            return true;
+          },
+        );
         assert.equal(selector.getMap().size, 0);
         assert.ok(selector.closed);
       }
@@ -113,9 +120,19 @@ describe("a caller's own code runs in between", () => {
       using bench = new Bench();
       const [a] = bench.pair();
       const selector = bench.own(createSelector(mechanism));
-      throwsCode('ERR_KEY_EXISTS', () => selector.register(fileobj(a.fd, () => selector.register(a, EVENT_READ)), EVENT_WRITE));
+      throwsCode('ERR_KEY_EXISTS', () =>
+        selector.register(
+          fileobj(a.fd, () => selector.register(a, EVENT_READ)),
+          EVENT_WRITE,
+        ),
+      );
       assert.equal(selector.getKey(a).events, EVENT_READ);
-      throwsCode('ERR_KEY_NOT_FOUND', () => selector.modify(fileobj(a.fd, () => selector.unregister(a)), EVENT_WRITE));
+      throwsCode('ERR_KEY_NOT_FOUND', () =>
+        selector.modify(
+          fileobj(a.fd, () => selector.unregister(a)),
+          EVENT_WRITE,
+        ),
+      );
       assert.equal(selector.getMap().size, 0);
       throwsCode('ERR_KEY_NOT_FOUND', () => selector.unregister(fileobj(a.fd, () => undefined)));
       selector.register(a, EVENT_WRITE);
@@ -150,7 +167,10 @@ describe("a caller's own code runs in between", () => {
       const refuse = () => {
         throw new Error('replaced');
       };
-      Object.defineProperties(controller.signal, { addEventListener: { value: refuse }, removeEventListener: { value: refuse } });
+      Object.defineProperties(controller.signal, {
+        addEventListener: { value: refuse },
+        removeEventListener: { value: refuse },
+      });
       assert.equal((await selector.selectAsync({ signal: controller.signal, timeout: 1000 })).length, 1);
       selector.unregister(a);
       const pending = selector.selectAsync({ signal: controller.signal });
@@ -222,7 +242,10 @@ describe("a caller's own code runs in between", () => {
     using bench = new Bench();
     const [a, b] = bench.pair();
     const list: index.FileObject[] = [];
-    list.push(fileobj(a.fd, () => (list.length = 0)), fileobj(b.fd, () => list.push(a)));
+    list.push(
+      fileobj(a.fd, () => (list.length = 0)),
+      fileobj(b.fd, () => list.push(a)),
+    );
     assert.equal(syscalls.select([], list, [], 1000).write.length, 2);
     const closing = [
       fileobj(a.fd, () => {
@@ -244,13 +267,15 @@ describe("a caller's own code runs in between", () => {
     });
     for (const method of ['bind', 'connect'] as const) {
       const socket = bench.own(new Socket({ blocking: false }));
-      assert.throws(() =>
-        socket[method](
-          address(() => {
-            socket.close();
-          }),
-        ),
-      { code: 'ERR_CLOSED' });
+      assert.throws(
+        () =>
+          socket[method](
+            address(() => {
+              socket.close();
+            }),
+          ),
+        { code: 'ERR_CLOSED' },
+      );
     }
     const socket = bench.own(new Socket({ type: 'dgram', blocking: false }));
     throwsCode('ERR_CLOSED', () =>
@@ -263,7 +288,12 @@ describe("a caller's own code runs in between", () => {
     );
     const sender = bench.own(new Socket({ type: 'dgram', blocking: false }));
     const bytes = new Uint8Array(8);
-    throwsCode('ERR_INVALID_ARG_VALUE', () => sender.sendTo(bytes, address(() => detached(bytes))));
+    throwsCode('ERR_INVALID_ARG_VALUE', () =>
+      sender.sendTo(
+        bytes,
+        address(() => detached(bytes)),
+      ),
+    );
   });
 
   it.skipIf(process.platform === 'win32')('Socket: a file object handed over closes the socket', () => {
@@ -296,13 +326,16 @@ describe('what is closed', () => {
     const socket = bench.own(new Socket());
     socket.close();
     const calls = Object.getOwnPropertyNames(Socket.prototype).filter(
-      (name) => !['constructor', 'close', 'fileno', 'fd', 'family', 'type', 'blocking', 'timeout', 'closed'].includes(name),
+      (name) =>
+        !['constructor', 'close', 'fileno', 'fd', 'family', 'type', 'blocking', 'timeout', 'closed'].includes(name),
     );
     assert.ok(calls.length > 15);
     for (const name of calls) {
       throwsCode('ERR_CLOSED', () => {
         const { get, value } = Object.getOwnPropertyDescriptor(Socket.prototype, name) ?? {};
-        return get === undefined ? Reflect.apply(value as () => unknown, socket, [junk, junk, junk]) : (Reflect.apply(get, socket, []) as unknown);
+        return get === undefined
+          ? Reflect.apply(value as () => unknown, socket, [junk, junk, junk])
+          : (Reflect.apply(get, socket, []) as unknown);
       });
     }
     for (const name of ['blocking', 'timeout', 'inheritable'] as const) {
@@ -329,7 +362,10 @@ describe('a method on what is not its object', () => {
             try {
               const result: unknown = Reflect.apply(body, target, []);
               // A few ask nothing of their object.
-              assert.ok(result === undefined || typeof result !== 'number' || name === 'fd', `${name} answered ${String(result)}`);
+              assert.ok(
+                result === undefined || typeof result !== 'number' || name === 'fd',
+                `${name} answered ${String(result)}`,
+              );
             } catch (error) {
               assert.ok(error instanceof Error, name);
             }

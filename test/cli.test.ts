@@ -6,7 +6,9 @@ import { availableMechanisms } from '../src/index.js';
 import { Bench } from './support/bench.js';
 import { startCli } from './support/program.js';
 
-const mechanisms = availableMechanisms().filter(({ available }) => available).map(({ mechanism }) => mechanism as string);
+const mechanisms = availableMechanisms()
+  .filter(({ available }) => available)
+  .map(({ mechanism }) => mechanism as string);
 const noSignals = process.platform === 'win32' ? ' — not here: Windows has no signals to send' : '';
 
 /** What a server answers to these bytes, sent in pieces, until it closes. */
@@ -63,19 +65,26 @@ describe('serve reactor', () => {
     expect(answers[2]).toBe('');
   });
 
-  it.each(mechanisms)('chat over %s: everybody gets it, half a line waits for its other half, nonsense gets an answer', async (mechanism) => {
-    using bench = new Bench();
-    const { port } = await serve(bench, ['--app', 'chat', '--mechanism', mechanism]);
-    const listener = connect({ port, host: '127.0.0.1' });
-    let heard = '';
-    listener.on('data', (bytes) => (heard += bytes.toString('utf8')));
-    await new Promise((resolve) => listener.on('connect', resolve));
-    const said = await talk(port, ['{"user": "ann", ', '"text": "grüße"}\n{"user":"ann","text":"2"}\n', 'nonsense\n{"user":1}\n']);
-    expect(said).toMatch(/^\[ann\] grüße\n\[ann\] 2\na message is a line like .*\na message is a line like .*\n$/);
-    while (!heard.includes('2\n')) await new Promise((resolve) => listener.once('data', resolve));
-    expect(heard).toBe('[ann] grüße\n[ann] 2\n');
-    listener.destroy();
-  });
+  it.each(mechanisms)(
+    'chat over %s: everybody gets it, half a line waits for its other half, nonsense gets an answer',
+    async (mechanism) => {
+      using bench = new Bench();
+      const { port } = await serve(bench, ['--app', 'chat', '--mechanism', mechanism]);
+      const listener = connect({ port, host: '127.0.0.1' });
+      let heard = '';
+      listener.on('data', (bytes) => (heard += bytes.toString('utf8')));
+      await new Promise((resolve) => listener.on('connect', resolve));
+      const said = await talk(port, [
+        '{"user": "ann", ',
+        '"text": "grüße"}\n{"user":"ann","text":"2"}\n',
+        'nonsense\n{"user":1}\n',
+      ]);
+      expect(said).toMatch(/^\[ann\] grüße\n\[ann\] 2\na message is a line like .*\na message is a line like .*\n$/);
+      while (!heard.includes('2\n')) await new Promise((resolve) => listener.once('data', resolve));
+      expect(heard).toBe('[ann] grüße\n[ann] 2\n');
+      listener.destroy();
+    },
+  );
 
   it.skipIf(noSignals)(`Ctrl-C ends it with 0${noSignals}`, async () => {
     using bench = new Bench();
@@ -140,7 +149,8 @@ describe('client', () => {
   it.skipIf(input)(`takes a regular file and /dev/null for its standard input${input}`, async () => {
     using bench = new Bench();
     const { port } = await serve(bench, []);
-    const command = (from: string) => `exec "${process.execPath}" dist/cli/main.js client echo --port ${port} < ${from}`;
+    const command = (from: string) =>
+      `exec "${process.execPath}" dist/cli/main.js client echo --port ${port} < ${from}`;
     const run = (from: string) => spawnSync('sh', ['-c', command(from)], { encoding: 'utf8' });
     const { readFileSync } = await import('node:fs');
     expect(run('LICENSE').stdout).toBe(readFileSync('LICENSE', 'utf8'));

@@ -29,15 +29,26 @@ describe('constants', () => {
   // Headers that are richer than the list say nothing against it; then: node scripts/list-constants.mjs.
   const [, glibc] = /__GLIBC_MINOR__ (\d+)/.exec(compiler(['-dM', '-E'], headers)) ?? [];
   const newer = Number(glibc ?? Infinity) > 36 ? ' — not here: the list is of Debian 12, these headers are others' : '';
-  it.skipIf(newer)(`has each AF_, SOCK_, IPPROTO_, MSG_, SOL_, SO_, TCP_, IP_ and IPV6_ name of the headers${newer}`, () => {
-    expect(names.length).toBeGreaterThan(300);
-    expect(names.filter((name) => !(name in constants)), 'names that the list lacks').toEqual([]);
-  });
+  it.skipIf(newer)(
+    `has each AF_, SOCK_, IPPROTO_, MSG_, SOL_, SO_, TCP_, IP_ and IPV6_ name of the headers${newer}`,
+    () => {
+      expect(names.length).toBeGreaterThan(300);
+      expect(
+        names.filter((name) => !(name in constants)),
+        'names that the list lacks',
+      ).toEqual([]);
+    },
+  );
 
   it('with its value', () => {
     const asked = Object.keys(constants);
-    const assembly = compiler(['-S', '-o-'], `${headers}extern "C" const long long values[] = {${asked.join(', ')}, 0x5e1ec7};`);
-    const values = Array.from(assembly.matchAll(/^\s+\.(?:quad|xword|dword)\s+(-?\d+)$/gm), ([, value]) => Number(value));
+    const assembly = compiler(
+      ['-S', '-o-'],
+      `${headers}extern "C" const long long values[] = {${asked.join(', ')}, 0x5e1ec7};`,
+    );
+    const values = Array.from(assembly.matchAll(/^\s+\.(?:quad|xword|dword)\s+(-?\d+)$/gm), ([, value]) =>
+      Number(value),
+    );
     expect(values.at(-1)).toBe(0x5e1ec7);
     expect(Object.fromEntries(asked.map((name, i) => [name, values[i]]))).toEqual({ ...constants });
   });

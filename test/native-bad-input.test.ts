@@ -20,10 +20,16 @@ describe('the addon, called directly', () => {
        }, 300);`,
       ['--expose-gc'],
     );
-    const { faults, strikes, functions } = (await answerOf(outcome)) as { faults: string[]; strikes: number; functions: string[] };
+    const { faults, strikes, functions } = (await answerOf(outcome)) as {
+      faults: string[];
+      strikes: number;
+      functions: string[];
+    };
     expect(faults).toEqual([]);
     expect(strikes).toBeGreaterThan(10_000);
-    expect(functions).toEqual(expect.arrayContaining(['select', 'poll', 'recv', 'send', 'Waiter', 'Wakeup', 'Descriptor']));
+    expect(functions).toEqual(
+      expect.arrayContaining(['select', 'poll', 'recv', 'send', 'Waiter', 'Wakeup', 'Descriptor']),
+    );
   });
 
   it('survives another thread that changes the descriptors while it looks at them', async () => {

@@ -19,18 +19,33 @@ describe.skipIf(reason)(`the package${reason}`, () => {
   beforeAll(() => {
     folder = bench.folder();
     const [packed] = JSON.parse(
-      execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], { cwd: root, encoding: 'utf8' }),
+      execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], {
+        cwd: root,
+        encoding: 'utf8',
+      }),
     ) as [{ filename: string }];
     installed = join(folder, 'node_modules/selectors-native');
     mkdirSync(installed, { recursive: true });
     execFileSync('tar', ['-xzf', join(folder, packed.filename), '-C', installed, '--strip-components=1']);
     // Its dependencies are those of the project: nothing is fetched.
     const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { dependencies: object };
-    for (const name of [...Object.keys(dependencies), '@types', 'undici-types', 'string-width', 'emoji-regex', 'is-fullwidth-code-point', 'strip-ansi', 'ansi-regex']) {
+    for (const name of [
+      ...Object.keys(dependencies),
+      '@types',
+      'undici-types',
+      'string-width',
+      'emoji-regex',
+      'is-fullwidth-code-point',
+      'strip-ansi',
+      'ansi-regex',
+    ]) {
       symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name), 'dir');
     }
     const nodeGyp = createRequire(join(root, 'package.json')).resolve('node-gyp/bin/node-gyp.js'); // as npm gives it
-    execFileSync(process.execPath, ['scripts/build-native.mjs'], { cwd: installed, env: { ...process.env, npm_config_node_gyp: nodeGyp } });
+    execFileSync(process.execPath, ['scripts/build-native.mjs'], {
+      cwd: installed,
+      env: { ...process.env, npm_config_node_gyp: nodeGyp },
+    });
     return () => bench[Symbol.dispose]();
   }, 120_000);
 
@@ -80,20 +95,38 @@ describe.skipIf(reason)(`the package${reason}`, () => {
     writeFileSync(join(folder, 'esm.mts'), program(imports));
     writeFileSync(join(folder, 'cjs.cts'), program(imports));
     const tsc = createRequire(join(root, 'package.json')).resolve('typescript/bin/tsc');
-    const options = ['--noEmit', '--strict', '--target', 'es2022', '--lib', 'es2023,esnext.disposable', '--types', 'node'];
+    const options = [
+      '--noEmit',
+      '--strict',
+      '--target',
+      'es2022',
+      '--lib',
+      'es2023,esnext.disposable',
+      '--types',
+      'node',
+    ];
     for (const module of ['node16', 'nodenext']) {
-      execFileSync(process.execPath, [tsc, ...options, '--module', module, 'esm.mts', 'cjs.cts'], { cwd: folder, stdio: 'pipe' });
+      execFileSync(process.execPath, [tsc, ...options, '--module', module, 'esm.mts', 'cjs.cts'], {
+        cwd: folder,
+        stdio: 'pipe',
+      });
     }
   });
 
   it('its program runs', () => {
-    const { bin } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as { bin: Record<string, string> };
-    const stdout = execFileSync(join(installed, bin['selectors-native'] as string), ['info', '--json'], { encoding: 'utf8' });
+    const { bin } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as {
+      bin: Record<string, string>;
+    };
+    const stdout = execFileSync(join(installed, bin['selectors-native'] as string), ['info', '--json'], {
+      encoding: 'utf8',
+    });
     expect(stdout).toContain('poll');
   });
 
   it('can be loaded by a bundler’s copy: the addon is found from dist/', () => {
     cpSync(installed, join(folder, 'copy'), { recursive: true });
-    expect(run('copied.cjs', "console.log(new (require('./copy/dist/index.js').PollSelector)().mechanism)")).toBe('poll\n');
+    expect(run('copied.cjs', "console.log(new (require('./copy/dist/index.js').PollSelector)().mechanism)")).toBe(
+      'poll\n',
+    );
   });
 });

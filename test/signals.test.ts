@@ -4,12 +4,16 @@ import { describe, expect, it } from 'vitest';
 import { availableMechanisms } from '../src/index.js';
 import { Program, programText, runProgram, startProgram } from './support/program.js';
 
-const mechanisms = availableMechanisms().filter(({ available }) => available).map(({ mechanism }) => mechanism);
+const mechanisms = availableMechanisms()
+  .filter(({ available }) => available)
+  .map(({ mechanism }) => mechanism);
 const noSignals = process.platform === 'win32' ? ' — not here: Windows has no signals' : '';
 
 describe.skipIf(noSignals)(`signals during select()${noSignals}`, () => {
-  it.each(mechanisms)('S48 %s: a storm of handled signals; the wait goes on with the time that is left', async (mechanism) => {
-    const program = startProgram(`
+  it.each(mechanisms)(
+    'S48 %s: a storm of handled signals; the wait goes on with the time that is left',
+    async (mechanism) => {
+      const program = startProgram(`
       process.on('SIGUSR2', () => {});
       const selector = selectors.createSelector('${mechanism}');
       const [a] = selectors.Socket.pair();
@@ -20,32 +24,36 @@ describe.skipIf(noSignals)(`signals during select()${noSignals}`, () => {
       console.log(JSON.stringify({ ready: ready.length, ms: performance.now() - start }));
       process.exit();
     `);
-    await program.printed(/waiting/);
-    let sent = 0;
-    const storm = setInterval(() => {
-      program.process.kill('SIGUSR2');
-      sent++;
-    }, 10);
-    const [, result] = await program.printed(/(\{.*\})/);
-    clearInterval(storm);
-    const { ready, ms } = JSON.parse(result as string) as { ready: number; ms: number };
-    expect(ready).toBe(0);
-    expect(ms).toBeGreaterThanOrEqual(600);
-    expect(ms).toBeLessThan(2500);
-    expect(sent).toBeGreaterThan(10);
-    await program.ended;
-  });
+      await program.printed(/waiting/);
+      let sent = 0;
+      const storm = setInterval(() => {
+        program.process.kill('SIGUSR2');
+        sent++;
+      }, 10);
+      const [, result] = await program.printed(/(\{.*\})/);
+      clearInterval(storm);
+      const { ready, ms } = JSON.parse(result as string) as { ready: number; ms: number };
+      expect(ready).toBe(0);
+      expect(ms).toBeGreaterThanOrEqual(600);
+      expect(ms).toBeLessThan(2500);
+      expect(sent).toBeGreaterThan(10);
+      await program.ended;
+    },
+  );
 
-  it.each(mechanisms)('S49 %s: a signal that nobody handles ends a blocking wait, and the process, at once', async (mechanism) => {
-    const program = startProgram(`
+  it.each(mechanisms)(
+    'S49 %s: a signal that nobody handles ends a blocking wait, and the process, at once',
+    async (mechanism) => {
+      const program = startProgram(`
       const selector = selectors.createSelector('${mechanism}');
       console.log('waiting');
       selector.select();
     `);
-    await program.printed(/waiting/);
-    program.process.kill('SIGINT');
-    expect(await program.ended).toMatchObject({ code: null, signal: 'SIGINT' });
-  });
+      await program.printed(/waiting/);
+      program.process.kill('SIGINT');
+      expect(await program.ended).toMatchObject({ code: null, signal: 'SIGINT' });
+    },
+  );
 
   it('S49 a handler of Node’s runs as soon as the thread is back, and its error ends the program', async () => {
     const program = startProgram(`
@@ -68,7 +76,8 @@ describe.skipIf(noSignals)(`signals during select()${noSignals}`, () => {
 /** Why nothing can be run under strace here; empty where it can. */
 function reasonWithoutStrace(): string {
   if (process.platform !== 'linux') return ' — not here: strace is of Linux';
-  if (process.env.SELECTORS_NATIVE_SANITIZED) return ' — not here: the sanitizers and strace both want to trace the process';
+  if (process.env.SELECTORS_NATIVE_SANITIZED)
+    return ' — not here: the sanitizers and strace both want to trace the process';
   return spawnSync('strace', ['-V']).status === 0 ? '' : ' — not here: strace is not installed';
 }
 const noStrace = reasonWithoutStrace();
@@ -86,7 +95,10 @@ describe.skipIf(noStrace)(`what the kernel may answer${noStrace}`, () => {
     ['poll', 'poll'],
     ['select', 'pselect6'],
   ])('S48 %s: every third wait interrupted', async (mechanism, call) => {
-    const outcome = await withFault(call, 'error=EINTR:when=3+3', `
+    const outcome = await withFault(
+      call,
+      'error=EINTR:when=3+3',
+      `
       const selector = selectors.createSelector('${mechanism}');
       const [a, b] = selectors.Socket.pair();
       selector.register(b, selectors.EVENT_READ);
@@ -96,7 +108,8 @@ describe.skipIf(noStrace)(`what the kernel may answer${noStrace}`, () => {
       }
       a.send('x');
       console.log(selector.select(1000).length);
-    `);
+    `,
+    );
     expect(outcome.stdout.trim()).toBe('1');
     expect(outcome.injected).toBeGreaterThan(3);
   });
@@ -109,7 +122,10 @@ describe.skipIf(noStrace)(`what the kernel may answer${noStrace}`, () => {
   ])('a sandbox that answers %s to %s: DefaultSelector falls back, and says why', async (error, call) => {
     // Node itself needs these as it starts: only later calls are refused.
     const own = await callsOfNode(call);
-    const outcome = await withFault(call, `error=${error}:when=${own + 1}+`, `
+    const outcome = await withFault(
+      call,
+      `error=${error}:when=${own + 1}+`,
+      `
       const { availableMechanisms, DefaultSelector, EpollSelector, Socket, EVENT_WRITE } = selectors;
       const epoll = availableMechanisms().find((row) => row.mechanism === 'epoll');
       const selector = new DefaultSelector();
@@ -118,7 +134,8 @@ describe.skipIf(noStrace)(`what the kernel may answer${noStrace}`, () => {
       try { new EpollSelector(); } catch (error) { code = error.code; }
       console.log(JSON.stringify({ epoll, available: EpollSelector.isAvailable, chosen: selector.mechanism, code,
         ready: selector.select(0).map(([key]) => key.data) }));
-    `);
+    `,
+    );
     const seen = JSON.parse(outcome.stdout) as Record<string, unknown>;
     expect(seen).toMatchObject({ epoll: { available: false }, available: false, chosen: 'poll', ready: ['works'] });
     expect((seen.epoll as { why: string }).why).toContain(`${call} failed: ${error}`);
@@ -128,12 +145,16 @@ describe.skipIf(noStrace)(`what the kernel may answer${noStrace}`, () => {
   /** How many such calls Node's main thread makes before a program begins. */
   async function callsOfNode(call: string): Promise<number> {
     const program = "require('node:fs').writeSync(2, 'BEGIN')";
-    const { stderr } = await new Program('strace', ['-qq', '-e', `trace=${call}`, process.execPath, '-e', program]).ended;
+    const { stderr } = await new Program('strace', ['-qq', '-e', `trace=${call}`, process.execPath, '-e', program])
+      .ended;
     return stderr.slice(0, stderr.indexOf('BEGIN')).split(`${call}(`).length - 1;
   }
 
   it('S21 modify of the data alone makes no system call', async () => {
-    const outcome = await withFault('epoll_ctl', 'delay_enter=1', `
+    const outcome = await withFault(
+      'epoll_ctl',
+      'delay_enter=1',
+      `
       const selector = new selectors.EpollSelector();
       const [a] = selectors.Socket.pair();
       selector.register(a, selectors.EVENT_READ, 0);
@@ -142,14 +163,18 @@ describe.skipIf(noStrace)(`what the kernel may answer${noStrace}`, () => {
       for (let i = 1; i <= 100; i++) selector.modify(a, selectors.EVENT_READ, i);
       writeSync(2, 'END\\n');
       console.log(selector.getKey(a).data);
-    `);
+    `,
+    );
     expect(outcome.stdout.trim()).toBe('100');
     const between = outcome.stderr.slice(outcome.stderr.indexOf('BEGIN'), outcome.stderr.indexOf('END'));
     expect(between).not.toContain('epoll_ctl');
   });
 
   it('S34 descriptors are close-on-exec from the first', async () => {
-    const outcome = await withFault('epoll_create1,eventfd2,socket,socketpair,accept4,dup,fcntl', 'delay_enter=1', `
+    const outcome = await withFault(
+      'epoll_create1,eventfd2,socket,socketpair,accept4,dup,fcntl',
+      'delay_enter=1',
+      `
       const { EpollSelector, Socket } = selectors;
       require('node:fs').writeSync(2, 'BEGIN\\n');
       const selector = new EpollSelector();
@@ -159,10 +184,12 @@ describe.skipIf(noStrace)(`what the kernel may answer${noStrace}`, () => {
       Socket.pair();
       listener.dup();
       require('node:fs').writeSync(2, 'END\\n');
-    `);
+    `,
+    );
     const calls = outcome.stderr.slice(outcome.stderr.indexOf('BEGIN'), outcome.stderr.indexOf('END'));
     expect(calls).toContain('epoll_create1(EPOLL_CLOEXEC)');
-    for (const line of calls.split('\n').filter((l) => /(eventfd2|socket|socketpair|accept4)\(/.test(l))) expect(line).toMatch(/CLOEXEC/);
+    for (const line of calls.split('\n').filter((l) => /(eventfd2|socket|socketpair|accept4)\(/.test(l)))
+      expect(line).toMatch(/CLOEXEC/);
     expect(calls).toContain('F_DUPFD_CLOEXEC');
     expect(calls).not.toMatch(/\bdup\(/);
   });

@@ -23,7 +23,10 @@ function startWorker(bench: Bench, body: string, workerData: unknown = null): Wo
 }
 
 async function messageOf(worker: Worker): Promise<unknown> {
-  const [message] = (await Promise.race([once(worker, 'message'), once(worker, 'exit').then(() => ['it ended'])])) as unknown[];
+  const [message] = (await Promise.race([
+    once(worker, 'message'),
+    once(worker, 'exit').then(() => ['it ended']),
+  ])) as unknown[];
   return message;
 }
 
@@ -54,7 +57,8 @@ const threads = () => (isLinux ? openDescriptors() : new Map<number, string>());
 /** Everything that the process has open, once what Node itself closes late has gone. */
 async function leftOver(before: ReadonlyMap<number, string>): Promise<string[]> {
   for (let i = 0; ; i++) {
-    const kinds = (open: ReadonlyMap<number, string>) => [...open.values()].map((what) => what.replace(/\d+/g, '')).sort();
+    const kinds = (open: ReadonlyMap<number, string>) =>
+      [...open.values()].map((what) => what.replace(/\d+/g, '')).sort();
     const counts = new Map<string, number>();
     for (const what of kinds(threads())) counts.set(what, (counts.get(what) ?? 0) + 1);
     for (const what of kinds(before)) counts.set(what, (counts.get(what) ?? 0) - 1);
@@ -85,28 +89,31 @@ describe.each(mechanisms)('%s in worker threads', (mechanism) => {
     expect(await leftOver(before)).toEqual([]);
   });
 
-  it.each(['selector.select()', 'await selector.selectAsync()'])('wakeup ends %s in a worker, and one here', async (wait) => {
-    using bench = new Bench();
-    const here = bench.own(createSelector(mechanism));
-    const worker = startWorker(
-      bench,
-      `const selector = selectors.createSelector(workerData.mechanism);
+  it.each(['selector.select()', 'await selector.selectAsync()'])(
+    'wakeup ends %s in a worker, and one here',
+    async (wait) => {
+      using bench = new Bench();
+      const here = bench.own(createSelector(mechanism));
+      const worker = startWorker(
+        bench,
+        `const selector = selectors.createSelector(workerData.mechanism);
        post(selector.wakeupHandle);
        const ready = ${wait};
        selectors.wakeup(workerData.handle);
        post(ready.length);
        selector.close();`,
-      { mechanism, handle: here.wakeupHandle },
-    );
-    const handle = (await messageOf(worker)) as number;
-    const answer = messageOf(worker);
-    await sleep(50); // the wait is under way, most likely; a wake-up that comes before it counts as well
-    wakeup(handle);
-    const start = performance.now();
-    expect(await here.selectAsync({ timeout: 10_000 })).toEqual([]);
-    expect(performance.now() - start).toBeLessThan(9000);
-    expect(await answer).toBe(0);
-  });
+        { mechanism, handle: here.wakeupHandle },
+      );
+      const handle = (await messageOf(worker)) as number;
+      const answer = messageOf(worker);
+      await sleep(50); // the wait is under way, most likely; a wake-up that comes before it counts as well
+      wakeup(handle);
+      const start = performance.now();
+      expect(await here.selectAsync({ timeout: 10_000 })).toEqual([]);
+      expect(performance.now() - start).toBeLessThan(9000);
+      expect(await answer).toBe(0);
+    },
+  );
 
   it.each([
     ['select()', 'selector.register(a, selectors.EVENT_READ); post(1); selector.select();'],
@@ -114,9 +121,15 @@ describe.each(mechanisms)('%s in worker threads', (mechanism) => {
     ['selectAsync()', 'selector.register(a, selectors.EVENT_READ); post(1); await selector.selectAsync();'],
     ['for await', 'selector.register(b, selectors.EVENT_WRITE); post(1); for await (const batch of selector);'],
     ['recv()', 'a.blocking = true; post(1); a.recv(1);'],
-    ['accept()', "const listener = new selectors.Socket().bind({ host: '127.0.0.1', port: 0 }).listen(); post(1); listener.accept();"],
+    [
+      'accept()',
+      "const listener = new selectors.Socket().bind({ host: '127.0.0.1', port: 0 }).listen(); post(1); listener.accept();",
+    ],
     ['sendAll()', 'a.blocking = true; post(1); a.sendAll(Buffer.alloc(100_000_000));'],
-    ['recvFrom()', "const socket = new selectors.Socket({ type: 'dgram' }).bind({ host: '127.0.0.1', port: 0 }); post(1); socket.recvFrom(1);"],
+    [
+      'recvFrom()',
+      "const socket = new selectors.Socket({ type: 'dgram' }).bind({ host: '127.0.0.1', port: 0 }); post(1); socket.recvFrom(1);",
+    ],
   ])('worker.terminate() ends %s promptly, and nothing stays open', async (_, blocking) => {
     using bench = new Bench();
     const before = threads();

@@ -76,7 +76,8 @@ std::span<T> Args::TypedArrayAt(size_t index, napi_typedarray_type type, const c
   size_t length = 0;
   void* data = nullptr;
   bool is_typed_array = false;
-  if (!ok_ || index >= count_ || napi_is_typedarray(env_, values_[index], &is_typed_array) != napi_ok || !is_typed_array ||
+  if (!ok_ || index >= count_ || napi_is_typedarray(env_, values_[index], &is_typed_array) != napi_ok ||
+      !is_typed_array ||
       napi_get_typedarray_info(env_, values_[index], &actual, &length, &data, nullptr, nullptr) != napi_ok ||
       actual != type) {
     Fail(index, what);

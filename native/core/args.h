@@ -1,8 +1,10 @@
-// The arguments of one call from JavaScript, read strictly. C++ never trusts them: TypeScript has checked them for its callers, and
-// here they are checked again for the memory's sake. The first wrong one leaves a TypeError pending and makes ok() false; whatever
-// is read after it is zero or empty. Nothing here runs JavaScript (no getter, no proxy trap).
+// The arguments of one call from JavaScript, read strictly. C++ never trusts them: TypeScript has checked them for its
+// callers, and here they are checked again for the memory's sake. The first wrong one leaves a TypeError pending and
+// makes ok() false; whatever is read after it is zero or empty. Nothing here runs JavaScript (no getter, no proxy
+// trap).
 //
-// The functions that use it are plain napi callbacks: a call costs some 25 ns with them, twice that with wrapped objects.
+// The functions that use it are plain napi callbacks: a call costs some 25 ns with them, twice that with wrapped
+// objects.
 #pragma once
 
 #include <napi.h>
@@ -32,7 +34,9 @@ class Args {
     return static_cast<int>(WholeAt(index, std::numeric_limits<int>::min(), std::numeric_limits<int>::max()));
   }
   // At most `limit`: an index or a count into something that long.
-  size_t SizeAt(size_t index, size_t limit) { return static_cast<size_t>(WholeAt(index, 0, static_cast<double>(limit))); }
+  size_t SizeAt(size_t index, size_t limit) {
+    return static_cast<size_t>(WholeAt(index, 0, static_cast<double>(limit)));
+  }
   Fd FdAt(size_t index);
   // Milliseconds; negative: for ever. Not NaN.
   double TimeoutAt(size_t index);

@@ -1,5 +1,5 @@
-// Who closes a descriptor. UniqueFd owns one in C++; the JavaScript class Descriptor owns one for a TypeScript object and closes it
-// when that is collected, and when its environment (a worker thread, the process) ends.
+// Who closes a descriptor. UniqueFd owns one in C++; the JavaScript class Descriptor owns one for a TypeScript object
+// and closes it when that is collected, and when its environment (a worker thread, the process) ends.
 #pragma once
 
 #include <napi.h>

@@ -1,7 +1,8 @@
 // What a system call answered: a value, or the operating system's own error number (errno, or WSAGetLastError).
 //
-// Nothing here throws. An error crosses into JavaScript as a negative number and becomes an Error there (src/errors.ts), because
-// a throw and catch costs as much as a whole 64-byte message and "would block" is an everyday answer.
+// Nothing here throws. An error crosses into JavaScript as a negative number and becomes an Error there
+// (src/errors.ts), because a throw and catch costs as much as a whole 64-byte message and "would block" is an everyday
+// answer.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +11,8 @@ namespace selectors {
 
 class [[nodiscard]] Result {
  public:
-  static constexpr Result Ok(int64_t value) { return Result(value, 0); }
-  static constexpr Result Error(int code) { return Result(-1, code); }
+  static constexpr Result Ok(int64_t value) { return {value, 0}; }
+  static constexpr Result Error(int code) { return {-1, code}; }
 
   constexpr bool ok() const { return error_ == 0; }
   constexpr int64_t value() const { return value_; }

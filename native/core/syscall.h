@@ -14,7 +14,8 @@ Result Call(Function function, Arguments... arguments) {
   return Result::Ok(static_cast<int64_t>(answer));
 }
 
-// The same, taken up again when a signal interrupts it (PEP 475). For calls without a timeout; waits are in core/wait.h.
+// The same, taken up again when a signal interrupts it (PEP 475). For calls without a timeout; waits are in
+// core/wait.h.
 template <typename Function, typename... Arguments>
 Result CallAgain(Function function, Arguments... arguments) {
   for (;;) {

@@ -1,7 +1,7 @@
 // How long a wait lasts. Times are milliseconds with fractions; a negative one means for ever.
 //
-// Rounding goes up everywhere: a wait that ends early makes its caller ask again at once, and a loop with a timer then spins
-// through the last fraction of its time (bpo-20311: 918 wake-ups instead of 20). A whole number stays as it is.
+// Rounding goes up everywhere: a wait that ends early makes its caller ask again at once, and a loop with a timer then
+// spins through the last fraction of its time (bpo-20311: 918 wake-ups instead of 20). A whole number stays as it is.
 #pragma once
 
 #include <climits>
@@ -14,7 +14,8 @@ namespace selectors {
 
 inline constexpr double kForever = -1;
 
-// For epoll_wait(2), poll(2) and WSAPoll. More than an int holds (24 days) becomes the longest there is; Wait goes on from there.
+// For epoll_wait(2), poll(2) and WSAPoll. More than an int holds (24 days) becomes the longest there is; Wait goes on
+// from there.
 inline int CeilMilliseconds(double timeout) {
   if (timeout < 0) return -1;
   return timeout >= INT_MAX ? INT_MAX : static_cast<int>(std::ceil(timeout));
@@ -34,8 +35,9 @@ inline SecondsAndNanoseconds SplitTimeout(double timeout, double nanosecond_step
   return {static_cast<long>(seconds), static_cast<long>((steps - seconds * per_second) * nanosecond_steps)};
 }
 
-// Runs call(remaining milliseconds), a Result of how many are ready, until something is or the time is over. A call that a signal
-// interrupted, or that the system ended early, is made again with what is left, counted on the monotonic clock.
+// Runs call(remaining milliseconds), a Result of how many are ready, until something is or the time is over. A call
+// that a signal interrupted, or that the system ended early, is made again with what is left, counted on the monotonic
+// clock.
 template <typename WaitCall>
 Result Wait(double timeout, WaitCall call) {
   const double deadline = timeout > 0 ? MonotonicMilliseconds() + timeout : 0;

@@ -1,9 +1,9 @@
-// epoll(7): the set of descriptors lives in the kernel, which keeps a list of the ready ones. epoll_wait takes from that list, so its
-// cost grows with what is ready, not with what is watched.
+// epoll(7): the set of descriptors lives in the kernel, which keeps a list of the ready ones. epoll_wait takes from
+// that list, so its cost grows with what is ready, not with what is watched.
 //
-// A registration belongs to the open file, not to the number: it stays when the number is closed while a duplicate lives, and can
-// then be named by nobody. Each event therefore carries two numbers of the caller's (epoll_data): by convention the descriptor, and
-// a generation that tells its former owner from its present one.
+// A registration belongs to the open file, not to the number: it stays when the number is closed while a duplicate
+// lives, and can then be named by nobody. Each event therefore carries two numbers of the caller's (epoll_data): by
+// convention the descriptor, and a generation that tells its former owner from its present one.
 #include <sys/epoll.h>
 
 #include <algorithm>
@@ -16,11 +16,14 @@
 namespace selectors {
 namespace {
 
-// Events a call; what is left over comes first next time, for the kernel turns its list (epoll_wait(2)). On the stack: 12 KiB.
+// Events a call; what is left over comes first next time, for the kernel turns its list (epoll_wait(2)). On the stack:
+// 12 KiB.
 constexpr size_t kMostEvents = 1024;
 
 // epoll_create1(): the descriptor, or a negative error.
-napi_value EpollCreate1(napi_env env, napi_callback_info) { return ToJavaScript(env, Call(::epoll_create1, EPOLL_CLOEXEC)); }
+napi_value EpollCreate1(napi_env env, napi_callback_info) {
+  return ToJavaScript(env, Call(::epoll_create1, EPOLL_CLOEXEC));
+}
 
 // epoll_ctl(epfd, operation, fd, events, low, high): 0 or a negative error. low and high are the halves of epoll_data.
 napi_value EpollCtl(napi_env env, napi_callback_info info) {
@@ -30,12 +33,14 @@ napi_value EpollCtl(napi_env env, napi_callback_info info) {
   const Fd fd = args.FdAt(2);
   epoll_event event{};
   event.events = static_cast<uint32_t>(args.IntAt(3));
-  event.data.u64 = static_cast<uint32_t>(args.IntAt(4)) | static_cast<uint64_t>(static_cast<uint32_t>(args.IntAt(5))) << 32;
+  event.data.u64 = static_cast<uint32_t>(args.IntAt(4)) | static_cast<uint64_t>(static_cast<uint32_t>(args.IntAt(5)))
+                                                              << 32;
   if (!args.ok()) return nullptr;
   return ToJavaScript(env, Call(::epoll_ctl, epfd, operation, fd, &event));
 }
 
-// epoll_wait(epfd, out, maxEvents, timeout): how many triples [events, low, high] it put into `out`, or a negative error.
+// epoll_wait(epfd, out, maxEvents, timeout): how many triples [events, low, high] it put into `out`, or a negative
+// error.
 napi_value EpollWait(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const Fd epfd = args.FdAt(0);

@@ -1,7 +1,8 @@
 // kqueue(2) and kevent(2) of macOS and the BSDs; on Linux, where libkqueue is installed, its emulation over epoll.
 //
-// A kqueue holds filters ("knotes"), each named by an identifier and a kind: one for reading a descriptor, another for writing it, and
-// others for timers, signals, files, processes. One call changes filters and takes events. Closing a descriptor drops its filters.
+// A kqueue holds filters ("knotes"), each named by an identifier and a kind: one for reading a descriptor, another for
+// writing it, and others for timers, signals, files, processes. One call changes filters and takes events. Closing a
+// descriptor drops its filters.
 #include <sys/types.h>
 // After sys/types.h.
 #include <sys/event.h>
@@ -55,7 +56,8 @@ bool AreWhole(std::span<double> numbers) {
 napi_value KqueueCreate(napi_env env, napi_callback_info) {
   const Result kq = Call(::kqueue);
   if (kq.ok()) {
-    SetInheritable(static_cast<Fd>(kq.value()), false).Ignore("a kqueue is not inherited by fork, and exec of us is not a case");
+    SetInheritable(static_cast<Fd>(kq.value()), false)
+        .Ignore("a kqueue is not inherited by fork, and exec of us is not a case");
   }
   return ToJavaScript(env, kq);
 }
@@ -85,9 +87,9 @@ napi_value Kevent(napi_env env, napi_callback_info info) {
       time.tv_nsec = split.nanoseconds;
     }
     errno = 0;
-    const Result result = Call(::kevent, kq, static_cast<const struct kevent*>(wanted.get()), static_cast<int>(change_count),
-                               events.get(), static_cast<int>(most),
-                               static_cast<const timespec*>(remaining < 0 ? nullptr : &time));
+    const Result result =
+        Call(::kevent, kq, static_cast<const struct kevent*>(wanted.get()), static_cast<int>(change_count),
+             events.get(), static_cast<int>(most), static_cast<const timespec*>(remaining < 0 ? nullptr : &time));
     // The changes are made even where a signal ends the wait (kevent(2), EINTR): once is enough.
     change_count = 0;
     // libkqueue says -1 with no error for a filter that is there already; BSD takes it as a change.
@@ -95,7 +97,8 @@ napi_value Kevent(napi_env env, napi_callback_info info) {
   };
   // No room for events: the call makes its changes and returns at once.
   const Result result = most == 0 ? call(0) : Wait(timeout, call);
-  for (int64_t i = 0; i < result.value(); ++i) ToNumbers(events[static_cast<size_t>(i)], &out[static_cast<size_t>(i) * kNumbers]);
+  for (int64_t i = 0; i < result.value(); ++i)
+    ToNumbers(events[static_cast<size_t>(i)], &out[static_cast<size_t>(i) * kNumbers]);
   return ToJavaScript(env, result);
 }
 

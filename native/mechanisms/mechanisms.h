@@ -1,5 +1,5 @@
-// Each mechanism is one file that exports its system calls to JavaScript and knows no other. A file that is not compiled on this
-// system is not called for (addon.cc).
+// Each mechanism is one file that exports its system calls to JavaScript and knows no other. A file that is not
+// compiled on this system is not called for (addon.cc).
 #pragma once
 
 #include <napi.h>

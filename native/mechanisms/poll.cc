@@ -1,5 +1,5 @@
-// poll(2), and Winsock's WSAPoll: an array of descriptors with what is asked of each goes in, and what happened is written beside it.
-// No limit to the numbers, but the kernel still goes through the whole array each time.
+// poll(2), and Winsock's WSAPoll: an array of descriptors with what is asked of each goes in, and what happened is
+// written beside it. No limit to the numbers, but the kernel still goes through the whole array each time.
 #include <memory>
 
 #include "core/args.h"
@@ -9,8 +9,8 @@
 namespace selectors {
 namespace {
 
-// poll(interest, count, out, timeout): `interest` holds `count` pairs [descriptor, events]. How many pairs [descriptor, revents] it
-// put into `out`, which needs room for as many, or a negative error.
+// poll(interest, count, out, timeout): `interest` holds `count` pairs [descriptor, events]. How many pairs [descriptor,
+// revents] it put into `out`, which needs room for as many, or a negative error.
 napi_value Poll(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const std::span<int32_t> interest = args.IntsAt(0);

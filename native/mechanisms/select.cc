@@ -1,8 +1,9 @@
 // select(2), and Winsock's select: three sets of descriptors go in, the ready ones come out of the same sets.
 //
-// An fd_set on POSIX is a bitmap of FD_SETSIZE (1024) bits: FD_SET with a higher number writes outside of it (the overflow of
-// quickjs-ng/quickjs#1097). On Windows it is an array of FD_SETSIZE sockets (512 as compiled here, 64 by default) of any number.
-// The kernel looks at every descriptor below the highest each time: the cost grows with the set, not with what is ready.
+// An fd_set on POSIX is a bitmap of FD_SETSIZE (1024) bits: FD_SET with a higher number writes outside of it (the
+// overflow of quickjs-ng/quickjs#1097). On Windows it is an array of FD_SETSIZE sockets (512 as compiled here, 64 by
+// default) of any number. The kernel looks at every descriptor below the highest each time: the cost grows with the
+// set, not with what is ready.
 #include <algorithm>
 
 #include "core/args.h"
@@ -36,8 +37,8 @@ bool Fill(Interest& interest, Fd& highest) {
   return true;
 }
 
-// select(read, readCount, write, writeCount, except, exceptCount, out, timeout): how many pairs [descriptor, 1 | 2 | 4] it put
-// into `out`, which needs room for all that were given, or a negative error.
+// select(read, readCount, write, writeCount, except, exceptCount, out, timeout): how many pairs [descriptor, 1 | 2 | 4]
+// it put into `out`, which needs room for all that were given, or a negative error.
 napi_value Select(napi_env env, napi_callback_info info) {
   Args args(env, info);
   Interest interests[] = {{args.IntsAt(0), kRead, {}}, {args.IntsAt(2), kWrite, {}}, {args.IntsAt(4), kExcept, {}}};

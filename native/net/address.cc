@@ -15,8 +15,8 @@ napi_value Bytes(napi_env env, const void* data, size_t length) {
   return buffer;
 }
 
-// resolve(host, port, family): the sockaddr of an IP address or of a host's name; for a name this asks the system's resolver, and
-// BLOCKS until it answers. A failure is getaddrinfo's own number (EAI_*), as a number.
+// resolve(host, port, family): the sockaddr of an IP address or of a host's name; for a name this asks the system's
+// resolver, and BLOCKS until it answers. A failure is getaddrinfo's own number (EAI_*), as a number.
 napi_value Resolve(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const std::string host = args.StringAt(0);
@@ -39,8 +39,8 @@ napi_value Resolve(napi_env env, napi_callback_info info) {
   return Bytes(env, &address, length);
 }
 
-// encodeUnix(path): its sockaddr_un, or -ENAMETOOLONG. A path that begins with NUL is a name in Linux's abstract namespace; there the
-// length ends it, elsewhere a NUL does.
+// encodeUnix(path): its sockaddr_un, or -ENAMETOOLONG. A path that begins with NUL is a name in Linux's abstract
+// namespace; there the length ends it, elsewhere a NUL does.
 napi_value EncodeUnix(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const std::string path = args.StringAt(0);
@@ -71,8 +71,10 @@ napi_value Decode(napi_env env, napi_callback_info info) {
   if (address.ss_family == AF_INET || address.ss_family == AF_INET6) {
     // With the scope of a link-local address: fe80::1%eth0.
     char host[NI_MAXHOST];
-    const auto length = static_cast<SocketLength>(address.ss_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
-    if (getnameinfo(reinterpret_cast<sockaddr*>(&address), length, host, sizeof host, nullptr, 0, NI_NUMERICHOST) == 0) {
+    const auto length =
+        static_cast<SocketLength>(address.ss_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
+    if (getnameinfo(reinterpret_cast<sockaddr*>(&address), length, host, sizeof host, nullptr, 0, NI_NUMERICHOST) ==
+        0) {
       const uint16_t port = ntohs(address.ss_family == AF_INET ? reinterpret_cast<sockaddr_in*>(&address)->sin_port
                                                                : reinterpret_cast<sockaddr_in6*>(&address)->sin6_port);
       Napi::Array pair = Napi::Array::New(napi, 2);

@@ -1,7 +1,7 @@
 // Sockets and their addresses, one function a system call, named after it.
 //
-// All addresses cross as bytes, a sockaddr as this system lays it out: what the kernel takes is what JavaScript can hold, keep and
-// compare. net/address.cc translates them from and to host, port and path.
+// All addresses cross as bytes, a sockaddr as this system lays it out: what the kernel takes is what JavaScript can
+// hold, keep and compare. net/address.cc translates them from and to host, port and path.
 #pragma once
 
 #include <napi.h>

@@ -21,7 +21,8 @@ class ControlMessage {
   std::unique_ptr<size_t[]> words_;
 };
 
-// sendFds(fd, data, descriptors, count): how many bytes of `data` were sent (at least one, or no descriptor goes with it).
+// sendFds(fd, data, descriptors, count): how many bytes of `data` were sent (at least one, or no descriptor goes with
+// it).
 napi_value SendFds(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const Fd fd = args.FdAt(0);
@@ -48,8 +49,9 @@ napi_value SendFds(napi_env env, napi_callback_info info) {
   return ToJavaScript(env, CallAgain(::sendmsg, fd, static_cast<const msghdr*>(&message), kNoSignal));
 }
 
-// recvFds(fd, buffer, descriptorsOut, out): how many bytes; out[0] is how many descriptors were put into `descriptorsOut`, all of them
-// close-on-exec, and out[1] the message's flags: MSG_CTRUNC says that more were sent than there was room for. Those are closed.
+// recvFds(fd, buffer, descriptorsOut, out): how many bytes; out[0] is how many descriptors were put into
+// `descriptorsOut`, all of them close-on-exec, and out[1] the message's flags: MSG_CTRUNC says that more were sent than
+// there was room for. Those are closed.
 napi_value RecvFds(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const Fd fd = args.FdAt(0);

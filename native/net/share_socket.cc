@@ -1,5 +1,5 @@
-// Windows' way to hand a socket to another process: WSADuplicateSocket describes it in a WSAPROTOCOL_INFO that is good for one
-// process, and once; WSASocket makes the socket there. The first process must keep its own open until then.
+// Windows' way to hand a socket to another process: WSADuplicateSocket describes it in a WSAPROTOCOL_INFO that is good
+// for one process, and once; WSASocket makes the socket there. The first process must keep its own open until then.
 #include <cstring>
 
 #include "core/args.h"

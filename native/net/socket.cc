@@ -1,5 +1,5 @@
-// socket(2) and what is done with one. One function a system call, named after it; each returns a number, negative where the call
-// failed (the system's error, negated).
+// socket(2) and what is done with one. One function a system call, named after it; each returns a number, negative
+// where the call failed (the system's error, negated).
 #include <algorithm>
 #include <limits>
 
@@ -111,8 +111,8 @@ napi_value Send(napi_env env, napi_callback_info info) {
   return ToJavaScript(env, CallAgain(::send, fd, Raw(part.data()), Size(part.size()), flags | kNoSignal));
 }
 
-// recvfrom(fd, buffer, flags, sockaddr, lengthOut): how many bytes; the sender's address goes into the Uint8Array, its length into the
-// Int32Array.
+// recvfrom(fd, buffer, flags, sockaddr, lengthOut): how many bytes; the sender's address goes into the Uint8Array, its
+// length into the Int32Array.
 napi_value RecvFrom(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const Fd fd = args.FdAt(0);
@@ -170,7 +170,8 @@ napi_value SetSockOpt(napi_env env, napi_callback_info info) {
   const int option = args.IntAt(2);
   const std::span<const uint8_t> value = args.BytesAt(3);
   if (!args.ok()) return nullptr;
-  return ToJavaScript(env, Call(::setsockopt, fd, level, option, Raw(value.data()), static_cast<SocketLength>(value.size())));
+  return ToJavaScript(
+      env, Call(::setsockopt, fd, level, option, Raw(value.data()), static_cast<SocketLength>(value.size())));
 }
 
 // getsockopt(fd, level, option, out): how many bytes the value has.

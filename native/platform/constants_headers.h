@@ -2,11 +2,12 @@
 #pragma once
 
 #ifdef _WIN32
-// In this order.
+// clang-format off: in this order
 #include <winsock2.h>
 #include <ws2tcpip.h>
 #include <mswsock.h>
 #include <mstcpip.h>
+// clang-format on
 #if __has_include(<afunix.h>)
 #include <afunix.h>
 #endif
@@ -26,9 +27,11 @@
 #include <linux/can/raw.h>
 #endif
 #if __has_include(<linux/errqueue.h>)
+// clang-format off: it wants what the first two have
 #include <linux/types.h>
 #include <time.h>
 #include <linux/errqueue.h>
+// clang-format on
 #endif
 #if __has_include(<linux/netlink.h>)
 #include <linux/netlink.h>

@@ -1,5 +1,5 @@
-// What differs between operating systems, behind one header. posix.cc (Linux, macOS) and win.cc answer it; no file outside
-// of this folder asks which system it is on.
+// What differs between operating systems, behind one header. posix.cc (Linux, macOS) and win.cc answer it; no file
+// outside of this folder asks which system it is on.
 #pragma once
 
 #include <cstddef>
@@ -80,7 +80,7 @@ inline constexpr int kNoMemory = ENOMEM;
 #ifdef MSG_NOSIGNAL
 inline constexpr int kNoSignal = MSG_NOSIGNAL;
 #else
-inline constexpr int kNoSignal = 0;  // macOS: SO_NOSIGPIPE is set on each socket instead
+inline constexpr int kNoSignal = 0;            // macOS: SO_NOSIGPIPE is set on each socket instead
 #endif
 #ifdef MSG_CMSG_CLOEXEC
 inline constexpr int kReceiveCloseOnExec = MSG_CMSG_CLOEXEC;
@@ -148,17 +148,19 @@ Result OpenSocketPair(int family, int type, int protocol, Fd pair[2]);
 // The connection's descriptor, non-blocking or not as asked, whatever the listener is.
 Result AcceptConnection(Fd listener, bool non_blocking);
 
-// One poll(2) or WSAPoll with `timeout` milliseconds (negative: for ever). On Windows an empty list sleeps, and a closed socket
-// is an event (POLLNVAL) as on POSIX, also where WSAPoll fails instead (Wine 8).
+// One poll(2) or WSAPoll with `timeout` milliseconds (negative: for ever). On Windows an empty list sleeps, and a
+// closed socket is an event (POLLNVAL) as on POSIX, also where WSAPoll fails instead (Wine 8).
 Result PollFds(PollFd* fds, size_t count, int timeout);
-// One select(2) that waits `timeout` milliseconds with fractions. `highest` is the highest descriptor in the sets, and may be
-// kNoFd where they are all empty: Windows' select refuses that, so there it sleeps.
+// One select(2) that waits `timeout` milliseconds with fractions. `highest` is the highest descriptor in the sets, and
+// may be kNoFd where they are all empty: Windows' select refuses that, so there it sleeps.
 Result SelectFds(Fd highest, fd_set* read, fd_set* write, fd_set* except, double timeout);
-// Can one more descriptor, this one, be put into a set that holds `count`? POSIX counts the number, Windows the members.
+// Can one more descriptor, this one, be put into a set that holds `count`? POSIX counts the number, Windows the
+// members.
 bool FitsFdSet(Fd fd, size_t count);
 
-// A channel that ends a wait: eventfd(2), a pipe, or on Windows a UDP socket connected to itself (select takes only sockets).
-// `read` becomes readable after SignalWakeChannel and until DrainWakeChannel; on Linux and Windows both ends are one.
+// A channel that ends a wait: eventfd(2), a pipe, or on Windows a UDP socket connected to itself (select takes only
+// sockets). `read` becomes readable after SignalWakeChannel and until DrainWakeChannel; on Linux and Windows both ends
+// are one.
 Result OpenWakeChannel(Fd* read, Fd* write);
 Result SignalWakeChannel(Fd write);
 void DrainWakeChannel(Fd read);

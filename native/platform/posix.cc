@@ -133,8 +133,8 @@ Result OpenSocketPair(int family, int type, int protocol, Fd pair[2]) {
 }
 
 Result AcceptConnection(Fd listener, bool non_blocking) {
-  const Result accepted = PreparedSocket(
-      CallAgain(::accept, listener, static_cast<sockaddr*>(nullptr), static_cast<socklen_t*>(nullptr)));
+  const Result accepted =
+      PreparedSocket(CallAgain(::accept, listener, static_cast<sockaddr*>(nullptr), static_cast<socklen_t*>(nullptr)));
   if (!accepted.ok()) return accepted;
   // BSD's connections inherit O_NONBLOCK from their listener.
   const Result set = SetNonBlocking(static_cast<Fd>(accepted.value()), non_blocking);
@@ -170,11 +170,14 @@ Result SignalWakeChannel(Fd write) {
 void DrainWakeChannel(Fd read) {
   char bytes[64];
   // An eventfd gives its counter in one read of 8 bytes; a pipe may hold more than one buffer of wake-ups.
-  while (CallAgain(::read, read, static_cast<void*>(bytes), sizeof bytes).value() == static_cast<int64_t>(sizeof bytes)) {
+  while (CallAgain(::read, read, static_cast<void*>(bytes), sizeof bytes).value() ==
+         static_cast<int64_t>(sizeof bytes)) {
   }
 }
 
-Result PollFds(PollFd* fds, size_t count, int timeout) { return Call(::poll, fds, static_cast<nfds_t>(count), timeout); }
+Result PollFds(PollFd* fds, size_t count, int timeout) {
+  return Call(::poll, fds, static_cast<nfds_t>(count), timeout);
+}
 
 Result SelectFds(Fd highest, fd_set* read, fd_set* write, fd_set* except, double timeout) {
   timeval time{};

@@ -70,7 +70,8 @@ Result SetInheritable(Fd fd, bool on) {
 
 Result IsInheritable(Fd fd) {
   DWORD flags = 0;
-  if (!GetHandleInformation(reinterpret_cast<HANDLE>(fd), &flags)) return Result::Error(static_cast<int>(GetLastError()));
+  if (!GetHandleInformation(reinterpret_cast<HANDLE>(fd), &flags))
+    return Result::Error(static_cast<int>(GetLastError()));
   return Result::Ok((flags & HANDLE_FLAG_INHERIT) != 0);
 }
 

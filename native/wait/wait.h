@@ -7,8 +7,8 @@
 
 namespace selectors {
 
-// A descriptor that becomes readable when somebody signals, and stays so until it is drained: many signals count as one and none is
-// lost. Signal may be called from any thread, as long as the channel lives.
+// A descriptor that becomes readable when somebody signals, and stays so until it is drained: many signals count as one
+// and none is lost. Signal may be called from any thread, as long as the channel lives.
 class WakeChannel {
  public:
   Result Open() {

@@ -1,13 +1,14 @@
 // A wait beside Node's loop: a thread of its own sits in poll(2) or select(2), and Node's loop is told when it returns.
 //
-// The thread only finds out that something is ready; it takes no event. JavaScript then asks its mechanism without waiting, so what it
-// hears is true at that moment, and edge-triggered events stay where they are. An epoll or kqueue set is watched as one descriptor,
-// readable when one of its own is ready (epoll(7)).
+// The thread only finds out that something is ready; it takes no event. JavaScript then asks its mechanism without
+// waiting, so what it hears is true at that moment, and edge-triggered events stay where they are. An epoll or kqueue
+// set is watched as one descriptor, readable when one of its own is ready (epoll(7)).
 //
 //   idle --start--> waiting --(ready | time over | interrupt | failed)--> returning --callback on Node's loop--> idle
 //
-// The thread begins with the first wait, sleeps in between, and ends with close(), with the object, or with its environment. A wait
-// under way keeps its callback, and with it all that the callback uses, alive, and Node's loop running; an idle Waiter neither.
+// The thread begins with the first wait, sleeps in between, and ends with close(), with the object, or with its
+// environment. A wait under way keeps its callback, and with it all that the callback uses, alive, and Node's loop
+// running; an idle Waiter neither.
 #include <algorithm>
 #include <condition_variable>
 #include <memory>
@@ -81,8 +82,8 @@ class Waiter : public Napi::ObjectWrap<Waiter> {
     const Result opened = interrupt_.Open();
     if (!opened.ok()) return {info.Env(), ToJavaScript(info.Env(), opened)};
     // No function and no reference to this object: an idle Waiter may be collected.
-    if (napi_create_threadsafe_function(Env(), nullptr, nullptr, Napi::String::New(Env(), "selectors-native wait"), 0, 1,
-                                        nullptr, nullptr, this, Returned, &return_) != napi_ok) {
+    if (napi_create_threadsafe_function(Env(), nullptr, nullptr, Napi::String::New(Env(), "selectors-native wait"), 0,
+                                        1, nullptr, nullptr, this, Returned, &return_) != napi_ok) {
       return Napi::Number::New(info.Env(), -kNoMemory);
     }
     napi_unref_threadsafe_function(Env(), return_);
@@ -91,8 +92,8 @@ class Waiter : public Napi::ObjectWrap<Waiter> {
     return Napi::Number::New(info.Env(), 0);
   }
 
-  // start(useSelect, interest, count, timeout, callback): true, or false while the last wait has not returned. The callback is called
-  // once, on Node's loop, with a negative error or something else.
+  // start(useSelect, interest, count, timeout, callback): true, or false while the last wait has not returned. The
+  // callback is called once, on Node's loop, with a negative error or something else.
   Napi::Value Start(const Napi::CallbackInfo& info) {
     Args args(info);
     const bool use_select = args.BooleanAt(0);

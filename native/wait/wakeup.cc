@@ -1,7 +1,8 @@
 // Wake-ups: one thread ends the wait of another.
 //
-// new Wakeup() opens a channel that its owner watches among its descriptors, and gives it a handle, a number that any thread of the
-// process may be sent. wakeup(handle) signals it. Numbers are never used again, so one that comes too late wakes nobody else.
+// new Wakeup() opens a channel that its owner watches among its descriptors, and gives it a handle, a number that any
+// thread of the process may be sent. wakeup(handle) signals it. Numbers are never used again, so one that comes too
+// late wakes nobody else.
 #include <memory>
 #include <mutex>
 #include <unordered_map>
@@ -12,8 +13,8 @@
 namespace selectors {
 namespace {
 
-// All open channels of the process. Threads share nothing else: each has an environment and objects of its own, so this is the one
-// table that cannot be an environment's.
+// All open channels of the process. Threads share nothing else: each has an environment and objects of its own, so this
+// is the one table that cannot be an environment's.
 class Registry {
  public:
   uint32_t Add(std::shared_ptr<WakeChannel> channel) {
@@ -35,7 +36,7 @@ class Registry {
 
   static Registry& OfProcess() {
     // Never destroyed: a worker may end after the main thread has begun to.
-    static Registry* const registry = new Registry;
+    static auto* const registry = new Registry;
     return *registry;
   }
 
@@ -88,15 +89,16 @@ class Wakeup : public Napi::ObjectWrap<Wakeup> {
   uint32_t handle_ = 0;
 };
 
-// wakeup(handle): true, or false for a number that was never given out. One whose channel is closed is no error: its owner may close
-// it while the number is on its way.
+// wakeup(handle): true, or false for a number that was never given out. One whose channel is closed is no error: its
+// owner may close it while the number is on its way.
 napi_value WakeUp(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const size_t handle = args.SizeAt(0, UINT32_MAX);
   if (!args.ok()) return nullptr;
   bool known = false;
   const auto channel = Registry::OfProcess().Find(static_cast<uint32_t>(handle), &known);
-  if (channel != nullptr) channel->Signal().Ignore("the channel is open and full at the most, which counts as signalled");
+  if (channel != nullptr)
+    channel->Signal().Ignore("the channel is open and full at the most, which counts as signalled");
   napi_value result = nullptr;
   napi_get_boolean(env, known, &result);
   return result;

@@ -57,7 +57,10 @@ class Client {
 }
 
 /** Runs a server while `conversation` talks to it, and prints what the server sees. */
-async function withServer(app: keyof typeof applications, conversation: (port: number) => Promise<void>): Promise<void> {
+async function withServer(
+  app: keyof typeof applications,
+  conversation: (port: number) => Promise<void>,
+): Promise<void> {
   const selector = new DefaultSelector<Handler>();
   const listener = listen('127.0.0.1', 0);
   const { port } = listener.localAddress as { port: number };

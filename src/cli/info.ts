@@ -33,7 +33,11 @@ export function addInfo(program: Command): void {
     .option('--json', 'for machines')
     .action(({ json }: { json?: true }) => {
       const text = json
-        ? JSON.stringify({ system: systemLine(), default: chosenMechanism(), mechanisms: availableMechanisms() }, null, 2)
+        ? JSON.stringify(
+            { system: systemLine(), default: chosenMechanism(), mechanisms: availableMechanisms() },
+            null,
+            2,
+          )
         : `${systemLine()}\n${mechanismTable()}`;
       process.stdout.write(`${text}\n`);
     });

@@ -9,6 +9,9 @@ function parsePort(text: string): number {
 }
 
 export const hostOption = (): Option => new Option('--host <address>', 'IP address or name').default('127.0.0.1');
-export const portOption = (): Option => new Option('--port <number>', 'TCP port; 0: any free one').default(1234).argParser(parsePort);
+export const portOption = (): Option =>
+  new Option('--port <number>', 'TCP port; 0: any free one').default(1234).argParser(parsePort);
 export const mechanismOption = (): Option =>
-  new Option('--mechanism <name>', 'which multiplexer (default: the best that works here)').choices(READINESS_MECHANISMS);
+  new Option('--mechanism <name>', 'which multiplexer (default: the best that works here)').choices(
+    READINESS_MECHANISMS,
+  );

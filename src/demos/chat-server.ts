@@ -36,7 +36,8 @@ export function chatServer(listener: Socket, selector: BaseSelector<Handler>, sa
   const onLine = (sender: Peer, line: string): void => {
     if (line === '') return;
     const message = format(line);
-    if (message === null) return sender.send(Buffer.from('a message is a line like {"user": "ann", "text": "hello"}\n'));
+    if (message === null)
+      return sender.send(Buffer.from('a message is a line like {"user": "ann", "text": "hello"}\n'));
     for (const peer of room.keys()) {
       if (peer.isOpen) peer.send(Buffer.from(`${message}\n`));
       else room.delete(peer);

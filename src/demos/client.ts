@@ -24,8 +24,9 @@ export async function client(host: string, port: number, toBytes: LineToBytes): 
   socket.connect({ host, port });
 
   let typed = '';
+  const decoder = new TextDecoder();
   const onInput = (bytes: Buffer): void => {
-    const lines = (typed + bytes.toString('utf8')).split('\n');
+    const lines = (typed + decoder.decode(bytes, { stream: true })).split('\n');
     typed = lines.pop() ?? '';
     for (const line of lines) socket.sendAll(toBytes(line));
   };
@@ -33,10 +34,10 @@ export async function client(host: string, port: number, toBytes: LineToBytes): 
     if (typed !== '') socket.sendAll(toBytes(typed));
     socket.shutdown('write'); // the server answers what it has, and ends
   };
-  let ended = false;
   const onMessage = (): void => {
     const bytes = socket.recv(65_536);
-    if (bytes === null || bytes.length === 0) ended = true;
+    if (bytes === null || bytes.length === 0)
+      selector.close(); // which ends the loop below
     else process.stdout.write(bytes);
   };
 
@@ -44,7 +45,6 @@ export async function client(host: string, port: number, toBytes: LineToBytes): 
   watchInput(selector, onInput, onInputEnd);
   for await (const ready of selector) {
     for (const [key] of ready) key.data();
-    if (ended) break;
   }
 }
 
@@ -72,7 +72,8 @@ function bridgeFromStdin(): Socket {
       let rest = chunk as Buffer;
       while (rest.length > 0) {
         const sent = sink.send(rest);
-        if (sent === null) await sleep(5); // the other end is in this very thread: let it read
+        if (sent === null)
+          await sleep(5); // the other end is in this very thread: let it read
         else rest = rest.subarray(sent);
       }
     }

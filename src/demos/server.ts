@@ -1,6 +1,7 @@
 /** What the echo and the chat server share: a listening socket, and the loop. */
 import { type BaseSelector, EVENT_READ, Socket } from '../index.js';
-import { type Handler, Peer, type Say } from './peer.js';
+import type { Peer } from './peer.js';
+import { type Handler, type Say } from './peer.js';
 
 /** A non-blocking TCP socket that listens. */
 export function listen(host: string, port: number): Socket {

@@ -1,5 +1,5 @@
 /** Between what people write and the sockaddr that the kernel takes. */
-import { check, invalidType, invalidValue, namedError } from '../errors.js';
+import { invalidType, invalidValue, namedError, systemError } from '../errors.js';
 import { native } from '../native.js';
 import { fieldsOf, uint8Array, wholeNumber } from '../validate.js';
 
@@ -13,9 +13,7 @@ export type SocketFamily = 'ipv4' | 'ipv6' | 'unix' | number;
  * other family, the sockaddr as the OS lays it out.
  */
 export type SocketAddress =
-  | { readonly host: string; readonly port: number }
-  | { readonly path: string }
-  | { readonly raw: Uint8Array };
+  { readonly host: string; readonly port: number } | { readonly path: string } | { readonly raw: Uint8Array };
 
 /** The names of families, and their numbers here. */
 const families: readonly (readonly [SocketFamily, number])[] = [
@@ -27,7 +25,12 @@ const families: readonly (readonly [SocketFamily, number])[] = [
 export function familyNumber(family: unknown): number {
   if (typeof family === 'number') return wholeNumber('family', family, 0, 0xffff);
   const found = families.find(([name]) => name === family);
-  if (found === undefined) throw invalidChoice('family', families.map(([name]) => name), family);
+  if (found === undefined)
+    throw invalidChoice(
+      'family',
+      families.map(([name]) => name),
+      family,
+    );
   return found[1];
 }
 
@@ -38,7 +41,9 @@ export function familyName(number: number): SocketFamily {
 /** @throws ERR_INVALID_ARG_VALUE for another string, ERR_INVALID_ARG_TYPE for what is none */
 export function invalidChoice(name: string, choices: readonly (string | number)[], value: unknown): Error {
   const expected = `one of ${choices.map((choice) => `'${choice}'`).join(', ')} or a number`;
-  return typeof value === 'string' ? invalidValue(`${name} must be ${expected}, not '${value}'`) : invalidType(name, expected, value);
+  return typeof value === 'string'
+    ? invalidValue(`${name} must be ${expected}, not '${value}'`)
+    : invalidType(name, expected, value);
 }
 
 /** What of an address an error tells. */
@@ -65,7 +70,7 @@ export function encodeAddress(address: unknown, family: number, syscall: string)
     // NUL ends a path in the kernel's eyes: 'a\0b' would become 'a'.
     if (path.includes('\0', 1)) throw invalidValue('address.path must not contain a NUL, but as its first character');
     const sockaddr = native.encodeUnix(path);
-    if (typeof sockaddr === 'number') throw check(sockaddr, syscall, { path });
+    if (typeof sockaddr === 'number') throw systemError(sockaddr, syscall, { path });
     return { sockaddr, context: { path } };
   }
   if (typeof host !== 'string') throw invalidType('address.host', 'a string (or give a path, or raw)', host);

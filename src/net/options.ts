@@ -49,7 +49,8 @@ interface Numbers {
 
 function numbersOf(name: unknown, syscall: string): Numbers {
   if (typeof name !== 'string') throw invalidType('name', "a socket option's name", name);
-  if (!Object.hasOwn(levels, name)) throw invalidValue(`there is no socket option '${name}' by name; give its level and number`);
+  if (!Object.hasOwn(levels, name))
+    throw invalidValue(`there is no socket option '${name}' by name; give its level and number`);
   const known = name as SocketOptionName;
   const level = native.constants[levels[known]];
   const option = native.constants[known] ?? native.constants[otherNames[known] ?? ''];
@@ -64,7 +65,8 @@ function intBytes(value: number): Uint8Array {
 
 export function setNamedOption(fd: number, name: unknown, value: unknown): void {
   const { level, option } = numbersOf(name, 'setsockopt');
-  if (typeof value !== 'number' && typeof value !== 'boolean') throw invalidType('value', 'a number or a boolean', value);
+  if (typeof value !== 'number' && typeof value !== 'boolean')
+    throw invalidType('value', 'a number or a boolean', value);
   if (name === 'SO_LINGER') {
     // false: off. true: on, with no time to linger: close() then resets the connection.
     const seconds = value === false ? -1 : value === true ? 0 : wholeNumber('value', value, -1, MOST_LINGER);
@@ -89,13 +91,20 @@ export function getNamedOption(fd: number, name: unknown): number {
 }
 
 export function setRawOption(fd: number, level: unknown, option: unknown, value: unknown): void {
-  const numbers = [wholeNumber('level', level, INT_MIN, INT_MAX), wholeNumber('option', option, INT_MIN, INT_MAX)] as const;
-  const bytes = typeof value === 'number' ? intBytes(wholeNumber('value', value, INT_MIN, INT_MAX)) : uint8Array('value', value);
+  const numbers = [
+    wholeNumber('level', level, INT_MIN, INT_MAX),
+    wholeNumber('option', option, INT_MIN, INT_MAX),
+  ] as const;
+  const bytes =
+    typeof value === 'number' ? intBytes(wholeNumber('value', value, INT_MIN, INT_MAX)) : uint8Array('value', value);
   check(native.setsockopt(fd, ...numbers, bytes), 'setsockopt');
 }
 
 export function getRawOption(fd: number, level: unknown, option: unknown, length: unknown): Buffer {
-  const numbers = [wholeNumber('level', level, INT_MIN, INT_MAX), wholeNumber('option', option, INT_MIN, INT_MAX)] as const;
+  const numbers = [
+    wholeNumber('level', level, INT_MIN, INT_MAX),
+    wholeNumber('option', option, INT_MIN, INT_MAX),
+  ] as const;
   const out = Buffer.alloc(wholeNumber('length', length, 0, MOST_LINGER));
   return out.subarray(0, check(native.getsockopt(fd, ...numbers, out), 'getsockopt'));
 }

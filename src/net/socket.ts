@@ -47,7 +47,12 @@ const types: readonly (readonly [SocketType, number])[] = [
 function typeNumber(type: unknown): number {
   if (typeof type === 'number') return wholeNumber('type', type, 0, 0x7fff_ffff);
   const found = types.find(([name]) => name === type);
-  if (found === undefined) throw invalidChoice('type', types.map(([name]) => name), type);
+  if (found === undefined)
+    throw invalidChoice(
+      'type',
+      types.map(([name]) => name),
+      type,
+    );
   return found[1];
 }
 
@@ -89,7 +94,8 @@ interface ParsedOptions {
 }
 
 function parseOptions(options: unknown, defaultFamily: SocketFamily): ParsedOptions {
-  const fields = options === undefined ? undefined : fieldsOf('options', options, ['family', 'type', 'protocol', 'blocking']);
+  const fields =
+    options === undefined ? undefined : fieldsOf('options', options, ['family', 'type', 'protocol', 'blocking']);
   return {
     family: familyNumber(fields?.family ?? defaultFamily),
     type: typeNumber(fields?.type ?? 'stream'),
@@ -127,7 +133,7 @@ export class Socket implements Disposable {
   }
 
   static #adopt(fd: number, family: number, type: number, blocking: boolean): Socket {
-    return new Socket(new Adopted(fd, family, type, blocking) as SocketOptions);
+    return new Socket(new Adopted(fd, family, type, blocking));
   }
 
   /**
@@ -331,7 +337,7 @@ export class Socket implements Disposable {
     const bytes = bytesOf('data', data);
     const deadline = new Deadline(this.#timeout === 0 ? null : this.#timeout);
     const length = lengthOf(bytes);
-    for (let sent = 0; sent < length; ) {
+    for (let sent = 0; sent < length;) {
       const result = native.send(this.#fd, bytes, sent, length - sent, 0);
       if (result === native.wouldBlock) untilReady(this.#fd, 'write', deadline, 'send');
       else sent += check(result, 'send');
@@ -409,7 +415,8 @@ export class Socket implements Disposable {
   static fromShare(shared: Uint8Array): Socket {
     const calls = shareSocket();
     const bytes = uint8Array('shared', shared);
-    if (lengthOf(bytes) !== calls.shareSize) throw outOfRange('shared', `${calls.shareSize} bytes long`, lengthOf(bytes));
+    if (lengthOf(bytes) !== calls.shareSize)
+      throw outOfRange('shared', `${calls.shareSize} bytes long`, lengthOf(bytes));
     const fd = check(calls.WSASocket(bytes), 'WSASocket');
     try {
       return Socket.fromFd(fd);
@@ -588,11 +595,13 @@ function systemErrorIs(result: number, code: string): boolean {
 }
 
 function passFds() {
-  if (passFdsCalls === undefined) throw unavailable('Windows has no SCM_RIGHTS; share() hands a socket to another process');
+  if (passFdsCalls === undefined)
+    throw unavailable('Windows has no SCM_RIGHTS; share() hands a socket to another process');
   return passFdsCalls;
 }
 
 function shareSocket() {
-  if (shareSocketCalls === undefined) throw unavailable('WSADuplicateSocket is of Windows; sendFds() hands descriptors over');
+  if (shareSocketCalls === undefined)
+    throw unavailable('WSADuplicateSocket is of Windows; sendFds() hands descriptors over');
   return shareSocketCalls;
 }

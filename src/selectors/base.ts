@@ -190,7 +190,7 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
     const limit = timeoutOf(timeout);
     const deadline = limit > 0 ? performance.now() + limit : 0;
     const ready: ReadyEvent<D>[] = [];
-    for (let remaining = limit; ; ) {
+    for (let remaining = limit; ;) {
       const part = remaining < 0 ? (SLICE === Infinity ? -1 : SLICE) : Math.min(remaining, SLICE);
       const woken = this.take(part, ready);
       if (woken || ready.length > 0 || limit === 0) return ready;
@@ -217,7 +217,7 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
 
   /** Batches of ready events for ever, without blocking Node's loop (an empty one after a wakeup()); ends when the selector is closed. */
   async *[Symbol.asyncIterator](): AsyncGenerator<readonly ReadyEvent<D>[], void, undefined> {
-    while (!this.#closed) {
+    for (;;) {
       let ready: ReadyEvent<D>[];
       try {
         ready = await this.selectAsync();

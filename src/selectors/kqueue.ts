@@ -99,7 +99,12 @@ export class KqueueSelector<D = unknown> extends BaseSelector<D> {
     const done: EventMask[] = [];
     for (const event of [EVENT_READ, EVENT_WRITE]) {
       if (((before ^ after) & event) === 0) continue;
-      const result = this.#filter(fd, event, (after & event) !== 0 ? this.#calls.EV_ADD : this.#calls.EV_DELETE, generation);
+      const result = this.#filter(
+        fd,
+        event,
+        (after & event) !== 0 ? this.#calls.EV_ADD : this.#calls.EV_DELETE,
+        generation,
+      );
       if (result < 0) {
         for (const undo of done) {
           this.#filter(fd, undo, (after & undo) !== 0 ? this.#calls.EV_DELETE : this.#calls.EV_ADD, generation);

@@ -23,9 +23,7 @@ export function fileno(fileobj: FileObject): number {
     if (!isDescriptor(fileobj)) throw outOfRange('the file object', 'a descriptor, 0 or more', fileobj);
     return fileobj;
   }
-  if ((typeof fileobj !== 'object' && typeof fileobj !== 'function') || fileobj === null) {
-    throw invalidType('the file object', 'a descriptor or an object that has one', fileobj);
-  }
+  if (!isObject(fileobj)) throw invalidType('the file object', 'a descriptor or an object that has one', fileobj);
   let fd: unknown;
   try {
     fd = descriptorOf(fileobj);
@@ -33,9 +31,15 @@ export function fileno(fileobj: FileObject): number {
     throw invalidValue('invalid file object: asking it for its descriptor failed', error);
   }
   if (!isDescriptor(fd)) {
-    throw invalidValue('invalid file object: it has no descriptor (it is closed, or not a handle of the operating system)');
+    throw invalidValue(
+      'invalid file object: it has no descriptor (it is closed, or not a handle of the operating system)',
+    );
   }
   return fd;
+}
+
+function isObject(value: unknown): boolean {
+  return (typeof value === 'object' && value !== null) || typeof value === 'function';
 }
 
 function isDescriptor(value: unknown): value is number {

@@ -104,12 +104,16 @@ export class Kqueue extends KernelSet {
     const limit = rawTimeoutOf(timeout, 'refused');
     const out = new Float64Array(NUMBERS * room);
     const kq = this.fileno(); // not before: the caller's iterator and getters may have closed this object
-    const count = check(
-      calls().kevent(kq, Float64Array.from(list.flat()), list.length, out, room, limit),
-      'kevent',
-    );
+    const count = check(calls().kevent(kq, Float64Array.from(list.flat()), list.length, out, room, limit), 'kevent');
     return Array.from({ length: count }, (_, i) => {
-      const numbers = [...out.subarray(NUMBERS * i, NUMBERS * (i + 1))] as [number, number, number, number, number, number];
+      const numbers = [...out.subarray(NUMBERS * i, NUMBERS * (i + 1))] as [
+        number,
+        number,
+        number,
+        number,
+        number,
+        number,
+      ];
       return kevent(...numbers);
     });
   }

@@ -24,28 +24,35 @@ const nothing = new Int32Array(0);
 
 /** Each makes the mechanism's calls once and undoes them; it stops at the first that fails. */
 const probes: Readonly<Record<ReadinessMechanism, () => Step[] | null>> = {
-  select: () => [[native.FD_SETSIZE < 1024 ? "Winsock's select" : 'select', native.select(nothing, 0, nothing, 0, nothing, 0, nothing, 0)]],
+  select: () => [
+    [
+      native.FD_SETSIZE < 1024 ? "Winsock's select" : 'select',
+      native.select(nothing, 0, nothing, 0, nothing, 0, nothing, 0),
+    ],
+  ],
   poll: () => [[process.platform === 'win32' ? 'WSAPoll' : 'poll', native.poll(nothing, 0, nothing, 0)]],
   epoll: () => {
     if (epollCalls === undefined) return null;
-    const { epoll_create1, epoll_ctl, epoll_wait, EPOLL_CTL_ADD, EPOLLIN } = epollCalls;
-    return withSet('epoll_create1', epoll_create1, (epfd, fd) => [
-      ['epoll_ctl', epoll_ctl(epfd, EPOLL_CTL_ADD, fd, EPOLLIN, fd, 0)],
-      ['epoll_wait', epoll_wait(epfd, new Int32Array(3), 1, 0)],
+    const calls = epollCalls;
+    return withSet('epoll_create1', calls.epoll_create1(), (epfd, fd) => [
+      ['epoll_ctl', calls.epoll_ctl(epfd, calls.EPOLL_CTL_ADD, fd, calls.EPOLLIN, fd, 0)],
+      ['epoll_wait', calls.epoll_wait(epfd, new Int32Array(3), 1, 0)],
     ]);
   },
   kqueue: () => {
     if (kqueueCalls === undefined) return null;
-    const { kqueue, kevent, EVFILT_READ, EV_ADD } = kqueueCalls;
-    return withSet('kqueue', kqueue, (kq, fd) => [
-      ['kevent', kevent(kq, Float64Array.of(fd, EVFILT_READ, EV_ADD, 0, 0, 0), 1, new Float64Array(6), 1, 0)],
+    const calls = kqueueCalls;
+    return withSet('kqueue', calls.kqueue(), (kq, fd) => [
+      [
+        'kevent',
+        calls.kevent(kq, Float64Array.of(fd, calls.EVFILT_READ, calls.EV_ADD, 0, 0, 0), 1, new Float64Array(6), 1, 0),
+      ],
     ]);
   },
 };
 
 /** A set of the kernel's, and a descriptor to put into it: both are gone afterwards. */
-function withSet(syscall: string, create: () => number, use: (set: number, fd: number) => Step[]): Step[] {
-  const set = create();
+function withSet(syscall: string, set: number, use: (set: number, fd: number) => Step[]): Step[] {
   if (set < 0) return [[syscall, set]];
   const owner = new native.Descriptor(set);
   const wakeup = new native.Wakeup();
@@ -85,7 +92,9 @@ export function availableMechanisms(): readonly Availability[] {
 
 /** ERR_UNAVAILABLE for a mechanism, naming those that this machine has. */
 export function mechanismUnavailable(mechanism: ReadinessMechanism, cause?: Error): Error {
-  const have = availableMechanisms().filter((row) => row.available).map((row) => row.mechanism);
+  const have = availableMechanisms()
+    .filter((row) => row.available)
+    .map((row) => row.mechanism);
   const why = cause?.message ?? probe(mechanism).why;
   return unavailable(`${mechanism} is not available here (${why}); there is: ${have.join(', ')}`, cause);
 }

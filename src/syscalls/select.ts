@@ -40,7 +40,8 @@ export function select<F extends FileObject>(
   const [readFds, writeFds, exceptFds] = lists.map((list) => {
     const fds = list.map((fileobj) => fileno(fileobj));
     const tooMuch = fds.find((fd, index) => !fitsFdSet(fd, index));
-    if (tooMuch !== undefined) throw outOfRange('filedescriptor', `what fd_set can hold (FD_SETSIZE ${FD_SETSIZE})`, tooMuch);
+    if (tooMuch !== undefined)
+      throw outOfRange('filedescriptor', `what fd_set can hold (FD_SETSIZE ${FD_SETSIZE})`, tooMuch);
     return Int32Array.from(fds);
   }) as [Int32Array, Int32Array, Int32Array];
 

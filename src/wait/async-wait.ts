@@ -48,8 +48,8 @@ interface Pending<T> {
   readonly signal: AbortSignal | undefined;
 }
 
-/** The platform's own, which a signal's properties of these names do not change. */
-const { addEventListener: addListener, removeEventListener: removeListener } = EventTarget.prototype;
+/** The platform's own, whatever properties of these names a signal has been given. */
+const listening = EventTarget.prototype;
 
 export class AsyncWait<T> {
   readonly #waitable: Waitable<T>;
@@ -73,7 +73,8 @@ export class AsyncWait<T> {
       if (signal !== undefined && guarded('signal', () => signal.aborted)) throw abortError(signal);
       const deadline = timeout < 0 ? Infinity : performance.now() + timeout;
       // First: should the signal be none after all and throw, nothing is pending.
-      if (signal !== undefined) guarded('signal', () => addListener.call(signal, 'abort', this.#onAbort));
+      if (signal !== undefined)
+        guarded('signal', () => listening.addEventListener.call(signal, 'abort', this.#onAbort));
       this.#pending = { resolve, reject, deadline, signal };
       this.#schedule();
     });
@@ -146,7 +147,7 @@ export class AsyncWait<T> {
   #settle(): Pending<T> | undefined {
     const pending = this.#pending;
     this.#pending = undefined;
-    if (pending?.signal !== undefined) removeListener.call(pending.signal, 'abort', this.#onAbort);
+    if (pending?.signal !== undefined) listening.removeEventListener.call(pending.signal, 'abort', this.#onAbort);
     clearImmediate(this.#immediate);
     this.#immediate = undefined;
     this.interestChanged();

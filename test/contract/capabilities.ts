@@ -41,15 +41,24 @@ const ofSystem: Partial<Record<NodeJS.Platform, Lacks>> = {
   },
 };
 
-const reported: Lacks = { 'closed descriptors forgotten': 'its interest is not in the kernel: select and poll report a closed descriptor' };
-const forgotten: Lacks = { 'closed descriptors reported': 'its interest is in the kernel, which forgets a closed descriptor' };
+const reported: Lacks = {
+  'closed descriptors forgotten': 'its interest is not in the kernel: select and poll report a closed descriptor',
+};
+const forgotten: Lacks = {
+  'closed descriptors reported': 'its interest is in the kernel, which forgets a closed descriptor',
+};
 const noneOfItsOwn: Lacks = { 'own descriptor': 'the mechanism is a call, not a file' };
 const filesReady: Lacks = { 'regular files refused': 'regular files are accepted and always ready' };
 
 const ofMechanism: Partial<Record<Mechanism, Lacks>> = {
   select: { ...reported, ...noneOfItsOwn, ...filesReady, 'any number': 'an fd_set holds FD_SETSIZE descriptors' },
-  poll: { ...reported, ...noneOfItsOwn, ...filesReady, 'limited numbers': 'poll takes any number',
-    'limited count': 'poll takes any number' },
+  poll: {
+    ...reported,
+    ...noneOfItsOwn,
+    ...filesReady,
+    'limited numbers': 'poll takes any number',
+    'limited count': 'poll takes any number',
+  },
   epoll: {
     ...forgotten,
     'regular files ready': 'epoll refuses regular files',
@@ -67,7 +76,8 @@ const ofMechanism: Partial<Record<Mechanism, Lacks>> = {
 
 const ofMechanismOnSystem: Partial<Record<`${Mechanism} on ${NodeJS.Platform}`, Lacks>> = {
   'poll on win32': {
-    'closed descriptors reported': 'Wine 8: WSAPoll does not look up from its wait for a closed socket among open ones (Windows: POLLNVAL)',
+    'closed descriptors reported':
+      'Wine 8: WSAPoll does not look up from its wait for a closed socket among open ones (Windows: POLLNVAL)',
   },
 };
 

@@ -76,7 +76,8 @@ const selectCases: readonly Case<RawContext>[] = [
   {
     name: 'S73 a negative timeout is refused, as NaN and other types are',
     run() {
-      for (const timeout of [-1, -1e-100, -Infinity, NaN]) throwsCode('ERR_OUT_OF_RANGE', () => select([], [], [], timeout));
+      for (const timeout of [-1, -1e-100, -Infinity, NaN])
+        throwsCode('ERR_OUT_OF_RANGE', () => select([], [], [], timeout));
       throwsCode('ERR_INVALID_ARG_TYPE', () => select([], [], [], '1' as unknown as number));
       assertWaited(timed(() => select([], [], [], 30)).ms, 30);
     },
@@ -116,11 +117,16 @@ const selectCases: readonly Case<RawContext>[] = [
   },
 ];
 
-
 /** What poll says, as letters: POLLIN is two bits on Windows, of which one is told. */
 function told(poll: Poll, timeout?: number | null): [fd: number, events: string][] {
-  const letters = [['r', POLLIN], ['w', POLLOUT], ['n', POLLNVAL]] as const;
-  return poll.poll(timeout).map(({ fd, events }) => [fd, letters.map(([letter, bit]) => (events & bit ? letter : '')).join('')]);
+  const letters = [
+    ['r', POLLIN],
+    ['w', POLLOUT],
+    ['n', POLLNVAL],
+  ] as const;
+  return poll
+    .poll(timeout)
+    .map(({ fd, events }) => [fd, letters.map(([letter, bit]) => (events & bit ? letter : '')).join('')]);
 }
 
 const pollCases: readonly Case<RawContext>[] = [
@@ -253,7 +259,12 @@ const pollCases: readonly Case<RawContext>[] = [
       poll.close();
       poll.close();
       assert.equal(poll.closed, true);
-      for (const call of [() => poll.register(a), () => poll.modify(a, 1), () => poll.unregister(a), () => poll.poll(0)]) {
+      for (const call of [
+        () => poll.register(a),
+        () => poll.modify(a, 1),
+        () => poll.unregister(a),
+        () => poll.poll(0),
+      ]) {
         throwsCode('ERR_CLOSED', call);
       }
       {
@@ -330,7 +341,10 @@ const epollCases: readonly Case<RawContext>[] = [
       const all = sockets.map(({ fd }) => fd).sort((x, y) => x - y);
       assert.deepEqual(fdsOf(epoll.wait(-1, 0)), all);
       const turns = [epoll.wait(2, 0), epoll.wait(2, 0), epoll.wait(2, 0)];
-      assert.deepEqual(turns.map(({ length }) => length), [2, 2, 2]);
+      assert.deepEqual(
+        turns.map(({ length }) => length),
+        [2, 2, 2],
+      );
       assert.deepEqual(fdsOf(turns.flat()), all);
       assert.deepEqual(fdsOf(epoll.wait(2 ** 31 - 1, 0)), all);
     },
@@ -477,7 +491,13 @@ const kqueueCases: readonly Case<RawContext>[] = [
       };
       assert.deepEqual(timed(() => kqueue.control(changes, 0)).value, []);
       assert.equal(times, 1);
-      assert.deepEqual(kqueue.control([], 4, 1000).map(({ ident }) => ident).sort(), [a.fd, b.fd].sort());
+      assert.deepEqual(
+        kqueue
+          .control([], 4, 1000)
+          .map(({ ident }) => ident)
+          .sort(),
+        [a.fd, b.fd].sort(),
+      );
       assert.equal(kqueue.control([], 1, 1000).length, 1);
       kqueue.control([kevent(a.fd, EVFILT_WRITE, EV_DELETE), kevent(b.fd, EVFILT_WRITE, EV_DELETE)], 0);
       assert.deepEqual(kqueue.control([], 4, 0), []);
@@ -517,7 +537,10 @@ const kqueueCases: readonly Case<RawContext>[] = [
       const kqueue = bench.own(new Kqueue());
       kqueue.control([kevent(1, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, 30)], 0);
       const { value, ms } = timed(() => kqueue.control([], 1, 5000));
-      assert.deepEqual(value.map(({ ident, filter, data }) => [ident, filter, data]), [[1, EVFILT_TIMER, 1]]);
+      assert.deepEqual(
+        value.map(({ ident, filter, data }) => [ident, filter, data]),
+        [[1, EVFILT_TIMER, 1]],
+      );
       assertWaited(ms, 28);
     },
   },
@@ -529,7 +552,10 @@ const kqueueCases: readonly Case<RawContext>[] = [
       kqueue.control([kevent(7, EVFILT_USER, EV_ADD | EV_CLEAR)], 0);
       assert.deepEqual(kqueue.control([], 1, 0), []);
       kqueue.control([kevent(7, EVFILT_USER, 0, NOTE_TRIGGER)], 0);
-      assert.deepEqual(kqueue.control([], 1, 1000).map(({ ident }) => ident), [7]);
+      assert.deepEqual(
+        kqueue.control([], 1, 1000).map(({ ident }) => ident),
+        [7],
+      );
     },
   },
   {

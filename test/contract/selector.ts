@@ -37,7 +37,8 @@ const registering: readonly Case<SelectorContext>[] = [
     run({ bench, selector }) {
       const s = selector();
       const [a] = bench.pair();
-      for (const events of [999999, 0, 4, -1, 1.5, NaN]) throwsCode('ERR_INVALID_ARG_VALUE', () => s.register(a, events));
+      for (const events of [999999, 0, 4, -1, 1.5, NaN])
+        throwsCode('ERR_INVALID_ARG_VALUE', () => s.register(a, events));
       throwsCode('ERR_INVALID_ARG_TYPE', () => s.register(a, '1' as unknown as number));
       assert.equal(s.getMap().size, 0);
       s.register(a, EVENT_READ);
@@ -53,7 +54,14 @@ const registering: readonly Case<SelectorContext>[] = [
           throw new Error('no');
         },
       };
-      for (const object of [{}, { fileno: () => 'one' }, { fileno: () => -1 }, { fileno: () => 1.5 }, throwing, { fd: -1 }]) {
+      for (const object of [
+        {},
+        { fileno: () => 'one' },
+        { fileno: () => -1 },
+        { fileno: () => 1.5 },
+        throwing,
+        { fd: -1 },
+      ]) {
         throwsCode('ERR_INVALID_ARG_VALUE', () => s.register(object as { fd: number }, EVENT_READ));
       }
       const [a] = bench.pair();
@@ -198,7 +206,10 @@ const changing: readonly Case<SelectorContext>[] = [
       const key = s.register(b, EVENT_READ, 'b');
       b.close();
       assert.equal(s.unregister(b), key);
-      assert.deepEqual([...s.getMap().values()].map(({ data }) => data), ['a']);
+      assert.deepEqual(
+        [...s.getMap().values()].map(({ data }) => data),
+        ['a'],
+      );
     },
   },
   {
@@ -277,7 +288,13 @@ const mapping: readonly Case<SelectorContext>[] = [
       assert.equal(map.size, 2);
       assert.deepEqual([...map.keys()], [a.fd, b.fd]);
       assert.deepEqual([...map.values()], [key, second]);
-      assert.deepEqual([...map], [[a.fd, key], [b.fd, second]]);
+      assert.deepEqual(
+        [...map],
+        [
+          [a.fd, key],
+          [b.fd, second],
+        ],
+      );
       const seen: unknown[] = [];
       map.forEach((value, fd) => seen.push([fd, value]));
       assert.deepEqual(seen, [...map.entries()]);
@@ -567,7 +584,10 @@ const selecting: readonly Case<SelectorContext>[] = [
         writer.send(`message of ${name}`);
         s.unregister(writer);
         writers.delete(name);
-        const expected = { ...Object.fromEntries([...writers.keys()].map((w) => [w, EVENT_WRITE])), [`r${name.slice(1)}`]: EVENT_READ };
+        const expected = {
+          ...Object.fromEntries([...writers.keys()].map((w) => [w, EVENT_WRITE])),
+          [`r${name.slice(1)}`]: EVENT_READ,
+        };
         untilReady(s, expected);
         const reader = readers.get(`r${name.slice(1)}`) as Socket;
         received.push(String(reader.recv(100)));
@@ -724,7 +744,7 @@ const readiness: readonly Case<SelectorContext>[] = [
       untilReady(s, { a: EVENT_READ });
       const deadline = performance.now() + 5000;
       let text = '';
-      for (let ended = false; !ended && performance.now() < deadline; ) {
+      for (let ended = false; !ended && performance.now() < deadline;) {
         s.select(100);
         const part = a.recv(4);
         ended = part?.length === 0;

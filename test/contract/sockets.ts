@@ -17,7 +17,10 @@ export interface SocketContext {
 const { MSG_PEEK = 2, MSG_OOB = 1, MSG_TRUNC = 0, MSG_CTRUNC = 0 } = constants;
 const BADF = process.platform === 'win32' ? 'ENOTSOCK' : 'EBADF';
 const anyPort = { host: '127.0.0.1', port: 0 };
-type Ip = { readonly host: string; readonly port: number };
+interface Ip {
+  readonly host: string;
+  readonly port: number;
+}
 
 function readable(...sockets: Socket[]): void {
   assert.deepEqual(select(sockets, [], [], 5000).read, sockets);
@@ -180,7 +183,13 @@ const lifeCases: readonly Case<SocketContext>[] = [
       const client = bench.own(new Socket());
       client.connect(listener.localAddress);
       readable(listener);
-      const sockets = [listener, client, bench.own(listener.accept() as Socket), ...bench.pair(), bench.own(client.dup())];
+      const sockets = [
+        listener,
+        client,
+        bench.own(listener.accept() as Socket),
+        ...bench.pair(),
+        bench.own(client.dup()),
+      ];
       for (const socket of sockets) {
         assert.equal(socket.inheritable, false);
         socket.inheritable = true;
@@ -202,7 +211,13 @@ const lifeCases: readonly Case<SocketContext>[] = [
       const others = Array.from({ length: 4 }, () => bench.own(new Socket()));
       if (process.platform !== 'win32') assert.ok(others.some((other) => other.fd === fd));
       assert.deepEqual([a.fd, a.fileno()], [-1, -1]);
-      for (const call of [() => a.send('x'), () => a.recv(1), () => a.sendAll('x'), () => a.detach(), () => a.localAddress]) {
+      for (const call of [
+        () => a.send('x'),
+        () => a.recv(1),
+        () => a.sendAll('x'),
+        () => a.detach(),
+        () => a.localAddress,
+      ]) {
         throwsCode('ERR_CLOSED', call);
       }
       for (const other of others) assert.equal(other.error(), null);
@@ -233,7 +248,8 @@ const lifeCases: readonly Case<SocketContext>[] = [
       ];
       for (const socket of made) {
         const { family, type, blocking } = socket;
-        const asked = process.platform === 'win32' && socket.family === 'ipv6' && made.indexOf(socket) === 2 ? 'ipv4' : family;
+        const asked =
+          process.platform === 'win32' && socket.family === 'ipv6' && made.indexOf(socket) === 2 ? 'ipv4' : family;
         const copy = bench.own(Socket.fromFd(socket.detach(), process.platform === 'win32' ? { blocking } : undefined));
         assert.deepEqual([copy.family, copy.type, copy.blocking], [asked, type, blocking]);
       }
@@ -313,7 +329,10 @@ const streamCases: readonly Case<SocketContext>[] = [
   {
     name: 'TCP over IPv4 and IPv6: addresses, connect, accept, send, recv, half-close',
     run({ bench }) {
-      for (const [family, host] of [['ipv4', '127.0.0.1'], ['ipv6', '::1']] as const) {
+      for (const [family, host] of [
+        ['ipv4', '127.0.0.1'],
+        ['ipv6', '::1'],
+      ] as const) {
         const listener = bench.own(new Socket({ family })).bind({ host, port: 0 }).listen();
         const { port } = listener.localAddress as Ip;
         assert.ok(port > 0);
@@ -346,11 +365,14 @@ const streamCases: readonly Case<SocketContext>[] = [
       const six = bench.own(new Socket({ family: 'ipv6' })).bind({ host: '', port: 0 });
       assert.equal((six.localAddress as Ip).host, '::');
       const lost = bench.own(new Socket());
-      assert.throws(() => lost.connect({ host: 'no-such-host.invalid', port: 1 }), (error: NodeJS.ErrnoException) => {
-        assert.match(String(error.code), /^(ENOTFOUND|EAI_AGAIN)$/);
-        assert.equal(error.syscall, 'getaddrinfo');
-        return true;
-      });
+      assert.throws(
+        () => lost.connect({ host: 'no-such-host.invalid', port: 1 }),
+        (error: NodeJS.ErrnoException) => {
+          assert.match(String(error.code), /^(ENOTFOUND|EAI_AGAIN)$/);
+          assert.equal(error.syscall, 'getaddrinfo');
+          return true;
+        },
+      );
     },
   },
   {
@@ -382,7 +404,8 @@ const streamCases: readonly Case<SocketContext>[] = [
         bench.own(listener.accept() as Socket);
       }
       const listener = bench.own(new Socket()).bind(anyPort);
-      for (const backlog of [2 ** 31, 2 ** 64, NaN, 1.5]) throwsCode('ERR_OUT_OF_RANGE', () => listener.listen(backlog));
+      for (const backlog of [2 ** 31, 2 ** 64, NaN, 1.5])
+        throwsCode('ERR_OUT_OF_RANGE', () => listener.listen(backlog));
       throwsCode('ERR_INVALID_ARG_TYPE', () => listener.listen('5' as unknown as number));
     },
   },
@@ -465,7 +488,10 @@ const datagramCases: readonly Case<SocketContext>[] = [
   {
     name: 'datagrams: sendTo and recvFrom with addresses, over IPv4 and IPv6',
     run({ bench }) {
-      for (const [family, host] of [['ipv4', '127.0.0.1'], ['ipv6', '::1']] as const) {
+      for (const [family, host] of [
+        ['ipv4', '127.0.0.1'],
+        ['ipv6', '::1'],
+      ] as const) {
         const open = () => bench.own(new Socket({ family, type: 'dgram', blocking: false })).bind({ host, port: 0 });
         const [a, b] = [open(), open()];
         assert.equal(a.sendTo('one', b.localAddress), 3);
@@ -523,7 +549,11 @@ const optionCases: readonly Case<SocketContext>[] = [
     needs: ['all options'],
     run({ bench }) {
       const socket = bench.own(new Socket());
-      for (const [name, value] of [['TCP_KEEPIDLE', 33], ['TCP_KEEPINTVL', 7], ['TCP_KEEPCNT', 3]] as const) {
+      for (const [name, value] of [
+        ['TCP_KEEPIDLE', 33],
+        ['TCP_KEEPINTVL', 7],
+        ['TCP_KEEPCNT', 3],
+      ] as const) {
         socket.setOption(name, value);
         assert.equal(socket.getOption(name), value, name);
       }
@@ -596,7 +626,10 @@ const pairCases: readonly Case<SocketContext>[] = [
     needs: ['unix sockets'],
     run({ bench }) {
       const path = join(bench.folder(), 'socket');
-      const listener = bench.own(new Socket({ family: 'unix' })).bind({ path }).listen();
+      const listener = bench
+        .own(new Socket({ family: 'unix' }))
+        .bind({ path })
+        .listen();
       assert.ok(existsSync(path));
       assert.deepEqual(listener.localAddress, { path });
       const client = bench.own(new Socket({ family: 'unix' }));
@@ -605,7 +638,8 @@ const pairCases: readonly Case<SocketContext>[] = [
       assert.deepEqual(server.localAddress, { path });
       assert.deepEqual(server.remoteAddress, { path: '' });
       assert.deepEqual(client.remoteAddress, { path });
-      const open = (name: string) => bench.own(new Socket({ family: 'unix', type: 'dgram' })).bind({ path: `${path}${name}` });
+      const open = (name: string) =>
+        bench.own(new Socket({ family: 'unix', type: 'dgram' })).bind({ path: `${path}${name}` });
       const [a, b] = [open('a'), open('b')];
       a.sendTo('x', b.localAddress);
       assert.deepEqual(b.recvFrom(10)?.address, { path: `${path}a` });
@@ -621,7 +655,10 @@ const pairCases: readonly Case<SocketContext>[] = [
     needs: ['abstract names'],
     run({ bench }) {
       const address = { path: `\0selectors-native-${process.pid}` };
-      const listener = bench.own(new Socket({ family: 'unix' })).bind(address).listen();
+      const listener = bench
+        .own(new Socket({ family: 'unix' }))
+        .bind(address)
+        .listen();
       assert.deepEqual(listener.localAddress, address);
       assert.equal(bench.own(new Socket({ family: 'unix' })).connect(address), true);
     },
@@ -729,7 +766,10 @@ const passingCases: readonly Case<SocketContext>[] = [
     needs: ['SCM_RIGHTS'],
     async run({ bench }) {
       const path = join(bench.folder(), 'socket');
-      const meeting = bench.own(new Socket({ family: 'unix', blocking: false })).bind({ path }).listen();
+      const meeting = bench
+        .own(new Socket({ family: 'unix', blocking: false }))
+        .bind({ path })
+        .listen();
       const program = bench.own(
         startProgram(`
           const meeting = new selectors.Socket({ family: 'unix' });

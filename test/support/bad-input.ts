@@ -51,7 +51,8 @@ const optional =
   (accepts: Accepts): Accepts =>
   (value) =>
     value === undefined || accepts(value);
-const isTimeout: Accepts = (value) => value === undefined || value === null || (typeof value === 'number' && !Number.isNaN(value));
+const isTimeout: Accepts = (value) =>
+  value === undefined || value === null || (typeof value === 'number' && !Number.isNaN(value));
 const isNotNegative: Accepts = (value) => isTimeout(value) && !((value as number) < 0);
 const isBoolean: Accepts = (value) => typeof value === 'boolean';
 const isBytesOrString: Accepts = (value) => typeof value === 'string' || isLiveBytes(value);
@@ -75,7 +76,12 @@ const place = (name: string, good: () => unknown, accepts: Accepts, leaveOut?: P
 
 // ------------------------------------------------------------------------------------------------------------ the attacks
 
-const SELECTORS = { select: 'SelectSelector', poll: 'PollSelector', epoll: 'EpollSelector', kqueue: 'KqueueSelector' } as const;
+const SELECTORS = {
+  select: 'SelectSelector',
+  poll: 'PollSelector',
+  epoll: 'EpollSelector',
+  kqueue: 'KqueueSelector',
+} as const;
 
 function selectorAttacks({ index }: Api): Attack[] {
   const { EVENT_READ, EVENT_WRITE, availableMechanisms, createSelector, Socket } = index;
@@ -113,7 +119,12 @@ function selectorAttacks({ index }: Api): Attack[] {
         },
       });
     };
-    const events = (good: number) => place('events', () => good, (value) => value === 1 || value === 2 || value === 3);
+    const events = (good: number) =>
+      place(
+        'events',
+        () => good,
+        (value) => value === 1 || value === 2 || value === 3,
+      );
     const data = place('data', () => 'other', always);
     attack('register', (s, _, other) => ({
       places: [place('fileobj', () => other, never), events(EVENT_READ), data],
@@ -140,7 +151,15 @@ function selectorAttacks({ index }: Api): Attack[] {
       call: (fileobj) => s.getMap().has(fileobj as number),
     }));
     attack('getMap().forEach', (s) => ({
-      places: [place('callback', () => () => undefined, (value) => typeof value === 'function', (value) => typeof value === 'function'), place('thisArg', () => 1, always)],
+      places: [
+        place(
+          'callback',
+          () => () => undefined,
+          (value) => typeof value === 'function',
+          (value) => typeof value === 'function',
+        ),
+        place('thisArg', () => 1, always),
+      ],
       call: (...args) => {
         s.getMap().forEach(...(args as [() => void]));
       },
@@ -153,7 +172,13 @@ function selectorAttacks({ index }: Api): Attack[] {
       },
     }));
     attack('selectAsync', (s) => ({
-      places: [place('options', () => ({ timeout: 0 }), (value) => optional(isObject)(value))],
+      places: [
+        place(
+          'options',
+          () => ({ timeout: 0 }),
+          (value) => optional(isObject)(value),
+        ),
+      ],
       call(options) {
         s.wakeup();
         return s.selectAsync(options as object);
@@ -167,13 +192,22 @@ function selectorAttacks({ index }: Api): Attack[] {
       },
     }));
     attack('selectAsync({signal})', (s) => ({
-      places: [place('signal', () => undefined, (value) => value === undefined || value instanceof AbortSignal)],
+      places: [
+        place(
+          'signal',
+          () => undefined,
+          (value) => value === undefined || value instanceof AbortSignal,
+        ),
+      ],
       call(signal) {
         s.wakeup();
         return s.selectAsync({ signal: signal as AbortSignal });
       },
     }));
-    attack('wakeup', (s) => ({ places: [place('nothing', () => undefined, always)], call: (value) => (s.wakeup as (v: unknown) => void)(value) }));
+    attack('wakeup', (s) => ({
+      places: [place('nothing', () => undefined, always)],
+      call: (value) => (s.wakeup as (v: unknown) => void)(value),
+    }));
     attack('[Symbol.asyncIterator]().next', (s) => ({
       places: [place('nothing', () => undefined, always)],
       async call(value) {
@@ -198,7 +232,11 @@ function socketAttacks({ index }: Api): Attack[] {
   const { Socket } = index;
   const attacks: Attack[] = [];
   const isNotFalsy: Accepts = (value) => value !== undefined && value !== null;
-  const constructing = (name: string, make: (options: object) => unknown, options: Record<string, [unknown, Accepts]>) => {
+  const constructing = (
+    name: string,
+    make: (options: object) => unknown,
+    options: Record<string, [unknown, Accepts]>,
+  ) => {
     attacks.push({
       name,
       prepare: () => ({
@@ -211,7 +249,13 @@ function socketAttacks({ index }: Api): Attack[] {
         name: `${name}.${field}`,
         prepare: () => ({
           // null and undefined: as if nothing were said.
-          places: [place(field, () => good, (value) => !isNotFalsy(value) || accepts(value))],
+          places: [
+            place(
+              field,
+              () => good,
+              (value) => !isNotFalsy(value) || accepts(value),
+            ),
+          ],
           call: (value) => make({ [field]: value }),
         }),
       });
@@ -231,7 +275,10 @@ function socketAttacks({ index }: Api): Attack[] {
     prepare(own) {
       const socket = own(new Socket());
       return {
-        places: [place('fd', () => 'a good one', never), place('options', () => ({ blocking: false }), optional(isObject))],
+        places: [
+          place('fd', () => 'a good one', never),
+          place('options', () => ({ blocking: false }), optional(isObject)),
+        ],
         call(fd, options) {
           if (fd !== 'a good one') return Socket.fromFd(fd as number, options as object);
           const copy = socket.dup().detach();
@@ -272,7 +319,11 @@ function socketAttacks({ index }: Api): Attack[] {
   });
 
   /** A non-blocking connected pair of stream sockets, with something to receive. */
-  const attack = (name: string, make: (a: Socket, b: Socket) => Pick<Target, 'places' | 'call' | 'undo'>, type: 'stream' | 'dgram' = 'stream') => {
+  const attack = (
+    name: string,
+    make: (a: Socket, b: Socket) => Pick<Target, 'places' | 'call' | 'undo'>,
+    type: 'stream' | 'dgram' = 'stream',
+  ) => {
     attacks.push({
       name: `Socket ${name}`,
       prepare(own) {
@@ -324,10 +375,7 @@ function socketAttacks({ index }: Api): Attack[] {
 
   const size = place('size', () => 100, whole(0, INT_MAX));
   const flags = place('flags', () => 0, optional(whole(-0x8000_0000, INT_MAX)));
-  const part = [
-    place('offset', () => 0, optional(whole(0, 4))),
-    place('length', () => 1, optional(whole(0, 4))),
-  ];
+  const part = [place('offset', () => 0, optional(whole(0, 4))), place('length', () => 1, optional(whole(0, 4)))];
   attack('recv', (a) => ({ places: [size, flags], call: (...args) => a.recv(...(args as [number, number])) }));
   attack('recvInto', (a) => ({
     places: [place('buffer', () => Buffer.alloc(4), isLiveBytes), ...part],
@@ -341,10 +389,20 @@ function socketAttacks({ index }: Api): Attack[] {
     places: [place('data', () => 'data', isBytesOrString), ...part],
     call: (...args) => a.send(...(args as ['', number])),
   }));
-  attack('send(data)', (a) => ({ places: [place('data', () => 'data', isBytesOrString)], call: (data) => a.send(data as string) }));
+  attack('send(data)', (a) => ({
+    places: [place('data', () => 'data', isBytesOrString)],
+    call: (data) => a.send(data as string),
+  }));
   attack('sendAll', (a) => ({
     // A hundred thousand characters may be more than the kernel holds while nobody receives.
-    places: [place('data', () => 'data', isBytesOrString, (value) => typeof value === 'string' && value.length > 10_000)],
+    places: [
+      place(
+        'data',
+        () => 'data',
+        isBytesOrString,
+        (value) => typeof value === 'string' && value.length > 10_000,
+      ),
+    ],
     call: (data) => {
       a.sendAll(data as string);
     },
@@ -354,25 +412,39 @@ function socketAttacks({ index }: Api): Attack[] {
   attack('listen', (a) => ({
     places: [place('backlog', () => 1, optional(whole(-INT_MAX, INT_MAX)))],
     call: (backlog) => {
-        a.listen(backlog as number);
-      },
+      a.listen(backlog as number);
+    },
   }));
   attack('setOption(name, value)', (a) => ({
     places: [
       // A number is a level, and 1 is not an option of each.
-      place('name', () => 'SO_KEEPALIVE', (value) => typeof value === 'number'),
-      place('value', () => true, (value) => isBoolean(value) || whole(-0x8000_0000, INT_MAX)(value)),
+      place(
+        'name',
+        () => 'SO_KEEPALIVE',
+        (value) => typeof value === 'number',
+      ),
+      place(
+        'value',
+        () => true,
+        (value) => isBoolean(value) || whole(-0x8000_0000, INT_MAX)(value),
+      ),
     ],
     call: (...args) => {
-        a.setOption(...(args as ['SO_KEEPALIVE', boolean]));
-      },
+      a.setOption(...(args as ['SO_KEEPALIVE', boolean]));
+    },
     undo: () => a.setOption('SO_KEEPALIVE', false),
   }));
   attack('setOption(SO_LINGER)', (a) => ({
-    places: [place('value', () => false, (value) => isBoolean(value) || whole(-1, 0xffff)(value))],
+    places: [
+      place(
+        'value',
+        () => false,
+        (value) => isBoolean(value) || whole(-1, 0xffff)(value),
+      ),
+    ],
     call: (value) => {
-        a.setOption('SO_LINGER', value as number);
-      },
+      a.setOption('SO_LINGER', value as number);
+    },
     undo: () => a.setOption('SO_LINGER', false),
   }));
   attack('setOption(level, option, value)', (a) => ({
@@ -382,24 +454,40 @@ function socketAttacks({ index }: Api): Attack[] {
       place('value', () => 1, never),
     ],
     call: (...args) => {
-        a.setOption(...(args as [number, number, number]));
-      },
+      a.setOption(...(args as [number, number, number]));
+    },
   }));
-  attack('getOption(name)', (a) => ({ places: [place('name', () => 'SO_KEEPALIVE', never)], call: (name) => a.getOption(name as 'SO_KEEPALIVE') }));
+  attack('getOption(name)', (a) => ({
+    places: [place('name', () => 'SO_KEEPALIVE', never)],
+    call: (name) => a.getOption(name as 'SO_KEEPALIVE'),
+  }));
   attack('getOption(level, option, length)', (a) => ({
-    places: [place('level', () => 0x7f_0000, never), place('option', () => 0x7f_0000, never), place('length', () => 4, never)],
+    places: [
+      place('level', () => 0x7f_0000, never),
+      place('option', () => 0x7f_0000, never),
+      place('length', () => 4, never),
+    ],
     call: (...args) => a.getOption(...(args as [number, number, number])),
   }));
-  attack('share', (a) => ({ places: [place('pid', () => 0, whole(1, 0xffff_ffff))], call: (pid) => a.share(pid as number) }));
+  attack('share', (a) => ({
+    places: [place('pid', () => 0, whole(1, 0xffff_ffff))],
+    call: (pid) => a.share(pid as number),
+  }));
   for (const name of ['accept', 'error', 'dup', 'fileno'] as const) {
-    attack(name, (a) => ({ places: [place('nothing', () => undefined, always)], call: (value) => (a[name] as (v: unknown) => unknown)(value) }));
+    attack(name, (a) => ({
+      places: [place('nothing', () => undefined, always)],
+      call: (value) => (a[name] as (v: unknown) => unknown)(value),
+    }));
   }
   if (process.platform !== 'win32') {
     attack('sendFds', (a, b) => ({
       places: [place('fds', () => [b], isList), place('data', () => undefined, optional(isLiveBytes))],
       call: (...args) => a.sendFds(...(args as [[]])),
     }));
-    attack('sendFds([fd])', (a) => ({ places: [place('fd', () => 0, never)], call: (fd) => a.sendFds([fd as number]) }));
+    attack('sendFds([fd])', (a) => ({
+      places: [place('fd', () => 0, never)],
+      call: (fd) => a.sendFds([fd as number]),
+    }));
     attack('recvFds', (a) => ({
       places: [place('maxFds', () => 1, whole(0, 253)), place('size', () => 1, optional(whole(0, INT_MAX)))],
       call: (...args) => a.recvFds(...(args as [number])),
@@ -424,7 +512,10 @@ function socketAttacks({ index }: Api): Attack[] {
           const socket = own(new Socket({ type, blocking: false }));
           return {
             places: [place(shape, () => ({ host: '127.0.0.1', port: 0 }), accepts, leaveOut)],
-            call: (value) => (method === 'sendTo' ? socket.sendTo('x', wrap(value) as { path: string }) : socket[method](wrap(value) as { path: string })),
+            call: (value) =>
+              method === 'sendTo'
+                ? socket.sendTo('x', wrap(value) as { path: string })
+                : socket[method](wrap(value) as { path: string }),
             state: () => [socket.fd, socket.blocking, socket.family],
             usable() {
               socket.getOption('SO_REUSEADDR');
@@ -457,7 +548,8 @@ function socketAttacks({ index }: Api): Attack[] {
 function syscallAttacks({ index, syscalls }: Api): Attack[] {
   const { Socket, availableMechanisms } = index;
   const { Poll, Epoll, Kqueue, POLLIN, POLLOUT, EPOLLOUT, EV_ADD, EVFILT_WRITE } = syscalls;
-  const isAvailable = (name: string) => availableMechanisms().some(({ mechanism, available }) => mechanism === name && available);
+  const isAvailable = (name: string) =>
+    availableMechanisms().some(({ mechanism, available }) => mechanism === name && available);
   const attacks: Attack[] = [];
   const pair = (own: (socket: Socket) => Socket) => Socket.pair({ blocking: false }).map(own) as [Socket, Socket];
 
@@ -466,7 +558,8 @@ function syscallAttacks({ index, syscalls }: Api): Attack[] {
       name: `select list ${index}`,
       prepare(own) {
         const [a] = pair(own);
-        const lists = (list: unknown) => [[], [a.fd], []].map((good, i) => (i === index ? list : good)) as [number[], number[], number[]];
+        const lists = (list: unknown) =>
+          [[], [a.fd], []].map((good, i) => (i === index ? list : good)) as [number[], number[], number[]];
         return {
           // A writable socket is always among the good ones: no timeout is waited for.
           places: [place('list', () => (index === 1 ? [a.fd] : []), isList), place('timeout', () => 0, isNotNegative)],
@@ -478,12 +571,16 @@ function syscallAttacks({ index, syscalls }: Api): Attack[] {
       name: `select member of list ${index}`,
       prepare: () => ({
         places: [place('fd', () => 0x7fff, never)],
-        call: (fd) => syscalls.select(...([0, 1, 2].map((i) => (i === index ? [fd] : [])) as [number[], number[], number[]]), 0),
+        call: (fd) =>
+          syscalls.select(...([0, 1, 2].map((i) => (i === index ? [fd] : [])) as [number[], number[], number[]]), 0),
       }),
     });
   }
 
-  const poll = (name: string, make: (poll: InstanceType<typeof Poll>, a: Socket, b: Socket) => Pick<Target, 'places' | 'call' | 'undo'>) => {
+  const poll = (
+    name: string,
+    make: (poll: InstanceType<typeof Poll>, a: Socket, b: Socket) => Pick<Target, 'places' | 'call' | 'undo'>,
+  ) => {
     attacks.push({
       name: `Poll ${name}`,
       prepare(own) {
@@ -495,7 +592,8 @@ function syscallAttacks({ index, syscalls }: Api): Attack[] {
           state: () => [object.closed],
           usable() {
             const rows = object.poll(1000);
-            if (rows.length !== 1 || rows[0]?.fd !== a.fd || rows[0].events !== POLLOUT) throw new Error(`poll() answers ${JSON.stringify(rows)}`);
+            if (rows.length !== 1 || rows[0]?.fd !== a.fd || rows[0].events !== POLLOUT)
+              throw new Error(`poll() answers ${JSON.stringify(rows)}`);
           },
         };
       },
@@ -532,7 +630,13 @@ function syscallAttacks({ index, syscalls }: Api): Attack[] {
     },
   }));
   poll('poll', (p) => ({
-    places: [place('timeout', () => 0, (value) => isTimeout(value) && !((value as number) > INT_MAX))],
+    places: [
+      place(
+        'timeout',
+        () => 0,
+        (value) => isTimeout(value) && !((value as number) > INT_MAX),
+      ),
+    ],
     call: (timeout) => p.poll(timeout as number),
   }));
 
@@ -541,7 +645,13 @@ function syscallAttacks({ index, syscalls }: Api): Attack[] {
     attacks.push({
       name: `new ${name}`,
       prepare: () => ({
-        places: [place('nothing', () => undefined, (value) => name === 'Poll' || value === undefined || value === null || whole(0, HIGHEST_FD)(value))],
+        places: [
+          place(
+            'nothing',
+            () => undefined,
+            (value) => name === 'Poll' || value === undefined || value === null || whole(0, HIGHEST_FD)(value),
+          ),
+        ],
         call: (value) => {
           const made = Reflect.construct(Class, [value]) as { close(): void };
           try {
@@ -571,7 +681,10 @@ function syscallAttacks({ index, syscalls }: Api): Attack[] {
   }
 
   if (isAvailable('epoll')) {
-    const epoll = (name: string, make: (epoll: InstanceType<typeof Epoll>, a: Socket, b: Socket) => Pick<Target, 'places' | 'call' | 'undo'>) => {
+    const epoll = (
+      name: string,
+      make: (epoll: InstanceType<typeof Epoll>, a: Socket, b: Socket) => Pick<Target, 'places' | 'call' | 'undo'>,
+    ) => {
       attacks.push({
         name: `Epoll ${name}`,
         prepare(own) {
@@ -583,7 +696,8 @@ function syscallAttacks({ index, syscalls }: Api): Attack[] {
             state: () => [object.fd, object.closed, object.fileno()],
             usable() {
               const rows = object.wait(-1, 1000);
-              if (rows.length !== 1 || rows[0]?.data !== 7 || rows[0].events !== EPOLLOUT) throw new Error(`wait() answers ${JSON.stringify(rows)}`);
+              if (rows.length !== 1 || rows[0]?.data !== 7 || rows[0].events !== EPOLLOUT)
+                throw new Error(`wait() answers ${JSON.stringify(rows)}`);
             },
           };
         },
@@ -617,12 +731,22 @@ function syscallAttacks({ index, syscalls }: Api): Attack[] {
       },
     }));
     epoll('wait', (e) => ({
-      places: [place('maxEvents', () => 1, (value) => value === undefined || value === -1 || whole(1, INT_MAX)(value)), place('timeout', () => 0, isTimeout)],
+      places: [
+        place(
+          'maxEvents',
+          () => 1,
+          (value) => value === undefined || value === -1 || whole(1, INT_MAX)(value),
+        ),
+        place('timeout', () => 0, isTimeout),
+      ],
       call: (...args) => e.wait(...(args as [number])),
     }));
   }
   if (isAvailable('kqueue')) {
-    const kqueue = (name: string, make: (kqueue: InstanceType<typeof Kqueue>, b: Socket) => Pick<Target, 'places' | 'call'>) => {
+    const kqueue = (
+      name: string,
+      make: (kqueue: InstanceType<typeof Kqueue>, b: Socket) => Pick<Target, 'places' | 'call'>,
+    ) => {
       attacks.push({
         name: `Kqueue ${name}`,
         prepare(own) {
@@ -652,11 +776,22 @@ function syscallAttacks({ index, syscalls }: Api): Attack[] {
     for (const field of ['ident', 'filter', 'flags', 'fflags', 'data', 'udata']) {
       kqueue(`control({${field}})`, (k, b) => ({
         // What a filter makes of its numbers is the kernel's to say.
-        places: [place(field, () => 0, (value) => (field === 'fflags' || field === 'data' || field === 'udata' ? value === undefined : false) || Number.isInteger(value))],
+        places: [
+          place(
+            field,
+            () => 0,
+            (value) =>
+              (field === 'fflags' || field === 'data' || field === 'udata' ? value === undefined : false) ||
+              Number.isInteger(value),
+          ),
+        ],
         call: (value) => k.control([{ ident: b.fd, filter: EVFILT_WRITE, flags: EV_ADD, [field]: value }], 0, 0),
       }));
     }
-    kqueue('control([change])', (k) => ({ places: [place('change', () => ({}), never)], call: (change) => k.control([change as never], 0, 0) }));
+    kqueue('control([change])', (k) => ({
+      places: [place('change', () => ({}), never)],
+      call: (change) => k.control([change as never], 0, 0),
+    }));
   }
   attacks.push({
     name: 'kevent',
@@ -671,7 +806,13 @@ function syscallAttacks({ index, syscalls }: Api): Attack[] {
 
 function functionAttacks({ index }: Api): Attack[] {
   return [
-    { name: 'fileno', prepare: () => ({ places: [place('fileobj', () => 0, whole(0, HIGHEST_FD))], call: (value) => index.fileno(value as number) }) },
+    {
+      name: 'fileno',
+      prepare: () => ({
+        places: [place('fileobj', () => 0, whole(0, HIGHEST_FD))],
+        call: (value) => index.fileno(value as number),
+      }),
+    },
     {
       name: 'wakeup',
       prepare(own) {
@@ -690,7 +831,16 @@ function functionAttacks({ index }: Api): Attack[] {
     },
     {
       name: 'createSelector',
-      prepare: () => ({ places: [place('mechanism', () => 'poll', (value) => value === undefined)], call: (value) => index.createSelector(value as 'poll') }),
+      prepare: () => ({
+        places: [
+          place(
+            'mechanism',
+            () => 'poll',
+            (value) => value === undefined,
+          ),
+        ],
+        call: (value) => index.createSelector(value as 'poll'),
+      }),
     },
     {
       name: 'availableMechanisms',
@@ -701,7 +851,10 @@ function functionAttacks({ index }: Api): Attack[] {
     },
     {
       name: 'new BaseSelector',
-      prepare: () => ({ places: [place('nothing', () => undefined, never)], call: (value) => Reflect.construct(index.BaseSelector, [value]) as unknown }),
+      prepare: () => ({
+        places: [place('nothing', () => undefined, never)],
+        call: (value) => Reflect.construct(index.BaseSelector, [value]) as unknown,
+      }),
     },
   ];
 }
@@ -748,7 +901,12 @@ function release(result: unknown): void {
   }
 }
 
-async function strike(name: string, target: Target, at: number, { name: valueName, value }: BadValue): Promise<string[]> {
+async function strike(
+  name: string,
+  target: Target,
+  at: number,
+  { name: valueName, value }: BadValue,
+): Promise<string[]> {
   const spot = target.places[at];
   if (spot === undefined || spot.leaveOut?.(value) === true) return [];
   const faults: string[] = [];
@@ -768,7 +926,9 @@ async function strike(name: string, target: Target, at: number, { name: valueNam
     if (fault !== undefined) complain(fault);
   }
   const after = target.state?.() ?? [];
-  const same = failed ? state.length === after.length && state.every((part, i) => Object.is(part, after[i])) : state.length === after.length;
+  const same = failed
+    ? state.length === after.length && state.every((part, i) => Object.is(part, after[i]))
+    : state.length === after.length;
   if (!same) complain('left another state behind');
   try {
     target.usable?.();

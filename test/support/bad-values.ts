@@ -20,7 +20,9 @@ const refuse = (): never => {
 
 /** Every trap throws. */
 export function throwingProxy(target: object): object {
-  const traps = Object.getOwnPropertyNames(Reflect).filter((name) => typeof Reflect[name as keyof typeof Reflect] === 'function');
+  const traps = Object.getOwnPropertyNames(Reflect).filter(
+    (name) => typeof Reflect[name as keyof typeof Reflect] === 'function',
+  );
   return new Proxy(target, Object.fromEntries(traps.map((trap) => [trap, refuse])));
 }
 
@@ -48,7 +50,9 @@ function lying(view: Uint8Array, property: string, get: () => unknown): Uint8Arr
 export function isLiveBytes(value: unknown): boolean {
   if (!types.isUint8Array(value)) return false;
   try {
-    Reflect.construct(Uint8Array, [Reflect.get(Object.getPrototypeOf(Uint8Array.prototype) as object, 'buffer', value)]);
+    Reflect.construct(Uint8Array, [
+      Reflect.get(Object.getPrototypeOf(Uint8Array.prototype) as object, 'buffer', value),
+    ]);
     return true;
   } catch {
     return false;
@@ -61,8 +65,25 @@ export function badValues({ index, syscalls }: Api): BadValue[] {
   const add = (name: string, value: unknown) => list.push({ name, value });
 
   for (const value of [undefined, null, true, false]) add(String(value), value);
-  for (const value of ['', 'x', '1', '\0', 'x\0y', '\ud800', 'x'.repeat(100_000)]) add(`string ${JSON.stringify(value.slice(0, 10))}`, value);
-  for (const value of [NaN, Infinity, -Infinity, -1, -0.5, 1.5, 999_999, 2 ** 31 - 1, 2 ** 31, 2 ** 32, 2 ** 53, 1e308, -1e308, -(2 ** 31), 5e-324]) {
+  for (const value of ['', 'x', '1', '\0', 'x\0y', '\ud800', 'x'.repeat(100_000)])
+    add(`string ${JSON.stringify(value.slice(0, 10))}`, value);
+  for (const value of [
+    NaN,
+    Infinity,
+    -Infinity,
+    -1,
+    -0.5,
+    1.5,
+    999_999,
+    2 ** 31 - 1,
+    2 ** 31,
+    2 ** 32,
+    2 ** 53,
+    1e308,
+    -1e308,
+    -(2 ** 31),
+    5e-324,
+  ]) {
     add(String(value), value);
   }
   add('1n', 1n);
@@ -103,21 +124,36 @@ export function badValues({ index, syscalls }: Api): BadValue[] {
   add('ArrayBuffer', new ArrayBuffer(8));
   add('SharedArrayBuffer', new SharedArrayBuffer(8));
   add('Uint8Array of a getter "length" that throws', lying(new Uint8Array(4), 'length', refuse));
-  add('Uint8Array that says length 1e9', lying(new Uint8Array(4), 'length', () => 1e9));
-  add('Uint8Array that says length NaN', lying(new Uint8Array(4), 'length', () => NaN));
+  add(
+    'Uint8Array that says length 1e9',
+    lying(new Uint8Array(4), 'length', () => 1e9),
+  );
+  add(
+    'Uint8Array that says length NaN',
+    lying(new Uint8Array(4), 'length', () => NaN),
+  );
   add('Uint8Array of a getter "buffer" that throws', lying(new Uint8Array(4), 'buffer', refuse));
-  add('Uint8Array without a buffer', lying(new Uint8Array(4), 'buffer', () => undefined));
+  add(
+    'Uint8Array without a buffer',
+    lying(new Uint8Array(4), 'buffer', () => undefined),
+  );
   add('object of Uint8Array.prototype', Object.create(Uint8Array.prototype));
 
   // Objects that throw when they are asked
   add('throwing proxy', throwingProxy({}));
   add('throwing proxy of an array', throwingProxy([1]));
-  add('throwing proxy of a function', throwingProxy(() => 1));
+  add(
+    'throwing proxy of a function',
+    throwingProxy(() => 1),
+  );
   add('throwing proxy of a Uint8Array', throwingProxy(new Uint8Array(4)));
   const revoked = Proxy.revocable({}, {});
   revoked.revoke();
   add('revoked proxy', revoked.proxy);
-  add('getters that throw', withGetters('fd', 'fileno', 'timeout', 'signal', 'family', 'blocking', 'host', 'path', 'raw', 'length', 'ident'));
+  add(
+    'getters that throw',
+    withGetters('fd', 'fileno', 'timeout', 'signal', 'family', 'blocking', 'host', 'path', 'raw', 'length', 'ident'),
+  );
   add('getter "fd" that throws', withGetters('fd'));
   add('getter "_handle" that throws', withGetters('_handle'));
   const hostile = Object.defineProperty({}, 'fd', {
@@ -125,7 +161,18 @@ export function badValues({ index, syscalls }: Api): BadValue[] {
       throw hostileError();
     },
   });
-  add('getter that throws a hostile error', Object.defineProperties(hostile, Object.fromEntries(['timeout', 'family', 'host', 'blocking', 'ident'].map((name) => [name, { get: () => Reflect.get(hostile, 'fd') as unknown }]))));
+  add(
+    'getter that throws a hostile error',
+    Object.defineProperties(
+      hostile,
+      Object.fromEntries(
+        ['timeout', 'family', 'host', 'blocking', 'ident'].map((name) => [
+          name,
+          { get: () => Reflect.get(hostile, 'fd') as unknown },
+        ]),
+      ),
+    ),
+  );
   add('getter that throws undefined', {
     get timeout(): never {
       // eslint-disable-next-line @typescript-eslint/only-throw-error -- what a caller may do

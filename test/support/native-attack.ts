@@ -11,7 +11,12 @@ type Class = new (...args: readonly unknown[]) => Record<string, Callable>;
 
 /** What an argument must be; anything else must throw. */
 const kinds = {
-  fd: (value: unknown) => isWhole(value, process.platform === 'win32' ? 0 : -0x8000_0000, process.platform === 'win32' ? 0xffff_ffff : 0x7fff_ffff),
+  fd: (value: unknown) =>
+    isWhole(
+      value,
+      process.platform === 'win32' ? 0 : -0x8000_0000,
+      process.platform === 'win32' ? 0xffff_ffff : 0x7fff_ffff,
+    ),
   int: (value: unknown) => isWhole(value, -0x8000_0000, 0x7fff_ffff),
   size: (value: unknown) => isWhole(value, 0, 0xffff_ffff),
   time: (value: unknown) => typeof value === 'number' && !Number.isNaN(value),
@@ -33,7 +38,11 @@ const CANARY = 0xa5;
 const guarded = new Set<{ readonly buffer: ArrayBuffer; readonly start: number; readonly end: number }>();
 
 /** A view with untouched memory before and after it. */
-function within<T>(Type: { new (buffer: ArrayBuffer, offset: number, length: number): T; readonly BYTES_PER_ELEMENT: number }, length: number, fill: (view: T) => void = () => undefined): T {
+function within<T>(
+  Type: { new (buffer: ArrayBuffer, offset: number, length: number): T; readonly BYTES_PER_ELEMENT: number },
+  length: number,
+  fill: (view: T) => void = () => undefined,
+): T {
   const bytes = length * Type.BYTES_PER_ELEMENT;
   const buffer = new ArrayBuffer(bytes + 2 * GUARD);
   new Uint8Array(buffer).fill(CANARY);
@@ -48,7 +57,8 @@ function guardsHold(): boolean {
   let hold = true;
   for (const { buffer, start, end } of guarded) {
     const all = new Uint8Array(buffer);
-    hold &&= all.subarray(0, start).every((byte) => byte === CANARY) && all.subarray(end).every((byte) => byte === CANARY);
+    hold &&=
+      all.subarray(0, start).every((byte) => byte === CANARY) && all.subarray(end).every((byte) => byte === CANARY);
   }
   guarded.clear();
   return hold;
@@ -84,13 +94,29 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
   // The socket is ready to be written, so that no timeout is waited for.
   const signatures: Readonly<Record<string, readonly Parameter[]>> = {
     wakeup: [['size', () => wakeup.handle?.()]],
-    select: [ints(), number('size', 0), ints(a.fd), number('size', 1), ints(), number('size', 0), ints(0, 0), number('time', 0)],
+    select: [
+      ints(),
+      number('size', 0),
+      ints(a.fd),
+      number('size', 1),
+      ints(),
+      number('size', 0),
+      ints(0, 0),
+      number('time', 0),
+    ],
     poll: [ints(a.fd, api.syscalls.POLLOUT), number('size', 1), ints(0, 0), number('time', 0)],
     epoll_create1: [],
     epoll_ctl: [['fd', () => sets?.fd], number('int', 3), fd, number('int', 4), number('int', 0), number('int', 0)],
     epoll_wait: [['fd', () => sets?.fd], ints(0, 0, 0, 0, 0, 0), number('size', 2), number('time', 0)],
     kqueue: [],
-    kevent: [['fd', () => kqueue?.fd], doubles(1e6, -1, 2, 0, 0, 0), number('size', 0), doubles(0, 0, 0, 0, 0, 0), number('size', 1), number('time', 0)],
+    kevent: [
+      ['fd', () => kqueue?.fd],
+      doubles(1e6, -1, 2, 0, 0, 0),
+      number('size', 0),
+      doubles(0, 0, 0, 0, 0, 0),
+      number('size', 1),
+      number('time', 0),
+    ],
     resolve: [['text', () => '127.0.0.1'], number('size', 80), number('int', 0)],
     encodeUnix: [path],
     decode: [bytes(16)],
@@ -156,7 +182,9 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
     }
   };
 
-  const functions = Object.keys(native).filter((name) => typeof native[name] === 'function' && !/^[A-Z](?!SA)/.test(name));
+  const functions = Object.keys(native).filter(
+    (name) => typeof native[name] === 'function' && !/^[A-Z](?!SA)/.test(name),
+  );
   for (const name of functions) {
     const parameters = signatures[name];
     if (parameters === undefined) {
@@ -171,7 +199,13 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
         if (name === 'resolve' && kind === 'text' && typeof value === 'string') continue;
         const args = good();
         args[at] = value;
-        strike(`${name}, argument ${at} (${kind}) = ${valueName}`, () => call(...args), !kinds[kind](value), args, name);
+        strike(
+          `${name}, argument ${at} (${kind}) = ${valueName}`,
+          () => call(...args),
+          !kinds[kind](value),
+          args,
+          name,
+        );
       }
       const few = good().slice(0, at);
       strike(`${name} with ${at} arguments`, () => call(...few), true, few, name);
@@ -179,7 +213,13 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
     for (const { name: valueName, value } of badValues(api)) {
       const all = parameters.map(() => value);
       if (name === 'resolve') continue;
-      strike(`${name}, all ${valueName}`, () => call(...all), parameters.some(([kind]) => !kinds[kind](value)), all, name);
+      strike(
+        `${name}, all ${valueName}`,
+        () => call(...all),
+        parameters.some(([kind]) => !kinds[kind](value)),
+        all,
+        name,
+      );
       const args = good();
       strike(`${name} on ${valueName}`, () => Reflect.apply(call, value, args), false, args, name);
     }
@@ -224,7 +264,11 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
   return { faults, strikes, functions };
 }
 
-function attackClasses(native: Addon, api: Api, strike: (what: string, call: () => unknown, mustThrow: boolean) => void): string[] {
+function attackClasses(
+  native: Addon,
+  api: Api,
+  strike: (what: string, call: () => unknown, mustThrow: boolean) => void,
+): string[] {
   const names = Object.keys(native).filter((name) => typeof native[name] === 'function' && /^[A-Z](?!SA)/.test(name));
   const make: Readonly<Record<string, () => Record<string, Callable>>> = {
     Descriptor: () => new (native.Descriptor as Class)(999_999),
@@ -234,30 +278,40 @@ function attackClasses(native: Addon, api: Api, strike: (what: string, call: () 
   for (const name of names) {
     const Type = native[name] as Class;
     const methods = Object.getOwnPropertyNames(Type.prototype).filter((method) => method !== 'constructor');
-    strike(`${name} without new`, () => (native[name] as unknown as Callable)(1), true);
+    strike(`${name} without new`, () => (native[name] as Callable)(1), true);
     for (const other of names) {
       // An object of one class in the clothes of another.
       strike(
         `${name} built for ${other}`,
         () => {
-          const object = Reflect.construct(Type, [999_999], native[other] as Class) as Record<string, Callable>;
-          if (name !== other) for (const method of Object.getOwnPropertyNames((native[other] as Class).prototype)) if (method !== 'constructor') object[method]?.();
+          const object: Record<string, Callable> = Reflect.construct(Type, [999_999], native[other] as Class);
+          if (name !== other)
+            for (const method of Object.getOwnPropertyNames((native[other] as Class).prototype))
+              if (method !== 'constructor') object[method]?.();
         },
         name !== other,
       );
     }
-    strike(`${name} built for Object`, () => Reflect.construct(Type, [999_999], Object) as unknown, false);
-    strike(`${name} extended`, () => new (class extends Type {})(999_999) as unknown, false);
+    strike(`${name} built for Object`, () => Reflect.construct(Type, [999_999], Object), false);
+    strike(`${name} extended`, () => new (class extends Type {})(999_999), false);
     for (const { name: valueName, value } of badValues(api)) {
       strike(`new ${name}(${valueName})`, () => new Type(value), name === 'Descriptor' && !kinds.fd(value));
       for (const method of methods) {
         const body = Type.prototype[method] as Callable;
         strike(`${name}.${method} on ${valueName}`, () => Reflect.apply(body, value, [1, 2, 3, 4, 5]), true);
         const object = make[name]?.();
-        strike(`${name}.${method}(${valueName}) unopened`, () => object?.[method]?.(value, value, value, value, value), false);
+        strike(
+          `${name}.${method}(${valueName}) unopened`,
+          () => object?.[method]?.(value, value, value, value, value),
+          false,
+        );
         object?.open?.();
         const mayBe = method !== 'start';
-        strike(`${name}.${method}(${valueName}) opened`, () => object?.[method]?.(value, value, value, value, value), !mayBe);
+        strike(
+          `${name}.${method}(${valueName}) opened`,
+          () => object?.[method]?.(value, value, value, value, value),
+          !mayBe,
+        );
         object?.close?.();
         strike(`${name}.${method}(${valueName}) closed`, () => object?.[method]?.(value), false);
       }
@@ -269,7 +323,11 @@ function attackClasses(native: Addon, api: Api, strike: (what: string, call: () 
         strike(`${name}.${method} on a ${other}`, () => Reflect.apply(body, foreign, []), true);
       }
       strike(`${name}.${method} on its prototype`, () => Reflect.apply(body, Type.prototype, []), true);
-      strike(`${name}.${method} on an object without the inside`, () => Reflect.apply(body, Object.create(Type.prototype), []), true);
+      strike(
+        `${name}.${method} on an object without the inside`,
+        () => Reflect.apply(body, Object.create(Type.prototype), []),
+        true,
+      );
     }
   }
   attackStart(native, api, strike);
@@ -277,7 +335,11 @@ function attackClasses(native: Addon, api: Api, strike: (what: string, call: () 
 }
 
 /** Waiter.start(useSelect, interest, count, timeout, callback), each place. */
-function attackStart(native: Addon, api: Api, strike: (what: string, call: () => unknown, mustThrow: boolean) => void): void {
+function attackStart(
+  native: Addon,
+  api: Api,
+  strike: (what: string, call: () => unknown, mustThrow: boolean) => void,
+): void {
   const good = (): unknown[] => [false, new Int32Array(0), 0, 1, () => undefined];
   const places: readonly Kind[] = ['flag', 'ints', 'size', 'time', 'function'];
   for (const [at, kind] of places.entries()) {
@@ -288,7 +350,8 @@ function attackStart(native: Addon, api: Api, strike: (what: string, call: () =>
       args[at] = value;
       const mustThrow = !kinds[kind](value) || (kind === 'size' && (value as number) > 0);
       // What a callback throws belongs to the process.
-      if (!(kind === 'function' && typeof value === 'function')) strike(`Waiter.start, argument ${at} = ${name}`, () => waiter.start?.(...args), mustThrow);
+      if (!(kind === 'function' && typeof value === 'function'))
+        strike(`Waiter.start, argument ${at} = ${name}`, () => waiter.start?.(...args), mustThrow);
       waiter.interrupt?.();
       waiter.close?.();
       waiter.close?.();

@@ -76,9 +76,15 @@ export function startCli(args: readonly string[], env: NodeJS.ProcessEnv = {}): 
 }
 
 /** The same from a folder where files of test/support/ are beside it: './name.js'. */
-export function runScript(bench: Bench, support: readonly string[], body: string, nodeOptions: readonly string[] = []): Promise<Outcome> {
+export function runScript(
+  bench: Bench,
+  support: readonly string[],
+  body: string,
+  nodeOptions: readonly string[] = [],
+): Promise<Outcome> {
   const folder = bench.folder();
-  for (const name of support) writeFileSync(join(folder, `${basename(name, '.ts')}.js`), transpiled(join(root, 'test/support', name)));
+  for (const name of support)
+    writeFileSync(join(folder, `${basename(name, '.ts')}.js`), transpiled(join(root, 'test/support', name)));
   const path = join(folder, 'script.js');
   writeFileSync(path, programText(body));
   return bench.own(new Program(process.execPath, [...nodeOptions, path])).ended;
@@ -94,6 +100,7 @@ function transpiled(path: string): string {
 /** What a program printed last, as JSON. One that crashed, hung or failed throws, with all that it said. */
 export async function answerOf(outcome: Promise<Outcome>): Promise<unknown> {
   const { stdout, stderr, code, signal } = await outcome;
-  if (code !== 0) throw new Error(`it ended with ${signal ?? `exit code ${code}`}\n${stdout.slice(-2000)}\n${stderr.slice(-4000)}`);
+  if (code !== 0)
+    throw new Error(`it ended with ${signal ?? `exit code ${code}`}\n${stdout.slice(-2000)}\n${stderr.slice(-4000)}`);
   return JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
 }

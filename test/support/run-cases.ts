@@ -3,7 +3,11 @@ import { it } from 'vitest';
 import { type Case, type Lacks, reasonToSkip } from '../contract/case.js';
 import type { Bench } from './bench.js';
 
-export function runCases<C extends { readonly bench: Bench }>(cases: readonly Case<C>[], lacks: Lacks, context: () => C): void {
+export function runCases<C extends { readonly bench: Bench }>(
+  cases: readonly Case<C>[],
+  lacks: Lacks,
+  context: () => C,
+): void {
   for (const { name, needs, run } of cases) {
     const reason = reasonToSkip(needs, lacks);
     if (reason !== undefined) {

@@ -11,7 +11,14 @@ export type IndexValues = Keeps<Omit<typeof promisedIndex, Classes>, Omit<typeof
 export type SyscallsValues = Keeps<Omit<typeof promisedSyscalls, 'Epoll' | 'Kqueue' | 'Poll'>, typeof syscalls>;
 
 // Classes by their instances and their static sides: a class with private members is never another class.
-type Classes = 'BaseSelector' | 'SelectSelector' | 'PollSelector' | 'EpollSelector' | 'KqueueSelector' | 'DefaultSelector' | 'Socket';
+type Classes =
+  | 'BaseSelector'
+  | 'SelectSelector'
+  | 'PollSelector'
+  | 'EpollSelector'
+  | 'KqueueSelector'
+  | 'DefaultSelector'
+  | 'Socket';
 type Selector = promisedIndex.BaseSelector<string>;
 export type Selectors = [
   Keeps<Selector, index.BaseSelector<string>>,

@@ -1,0 +1,92 @@
+import js from '@eslint/js';
+import ts from 'typescript-eslint';
+
+/** Who may import whom: as test/architecture.test.ts says, told while one writes. */
+const mayNotImport = (files, ...patterns) => ({
+  files,
+  rules: {
+    'no-restricted-imports': [
+      'error',
+      { patterns: [{ group: patterns, message: 'CONTRIBUTING.md: who may import whom' }] },
+    ],
+  },
+});
+
+export default ts.config(
+  { ignores: ['build/', 'dist/', '.cross/', 'node_modules/', 'test/contract/promised/*.d.ts'] },
+  js.configs.recommended,
+  {
+    files: ['**/*.ts', '**/*.mts'],
+    extends: [ts.configs.strictTypeChecked, ts.configs.stylisticTypeChecked],
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      // Numbers in messages are what this package is about.
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true, allowNullish: true },
+      ],
+      // `if (done) return finish();` reads well.
+      '@typescript-eslint/no-confusing-void-expression': 'off',
+      // Getters and overloads that differ in what they tell the reader.
+      '@typescript-eslint/class-literal-property-style': 'off',
+      '@typescript-eslint/unified-signatures': 'off',
+      '@typescript-eslint/no-invalid-void-type': ['error', { allowAsThisParameter: true }],
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+      // `x as Socket` says what it is; `x!` does not.
+      '@typescript-eslint/non-nullable-type-assertion-style': 'off',
+      // for (;;)
+      '@typescript-eslint/no-unnecessary-condition': ['error', { allowConstantLoopConditions: true }],
+      'no-empty': ['error', { allowEmptyCatch: false }],
+      eqeqeq: 'error',
+    },
+  },
+  {
+    files: ['test/**'],
+    rules: {
+      // Cases are given closed objects, wrong types and unbound methods on purpose.
+      '@typescript-eslint/no-unused-vars': ['error', { varsIgnorePattern: '^_' }],
+      '@typescript-eslint/no-unnecessary-condition': 'off',
+      '@typescript-eslint/unbound-method': 'off',
+      '@typescript-eslint/require-await': 'off',
+      '@typescript-eslint/no-extraneous-class': 'off',
+      '@typescript-eslint/no-base-to-string': 'off',
+      '@typescript-eslint/no-unsafe-argument': 'off',
+      '@typescript-eslint/no-unsafe-assignment': 'off',
+      '@typescript-eslint/no-unsafe-member-access': 'off',
+    },
+  },
+  {
+    files: ['**/*.mjs', '**/*.cjs'],
+    languageOptions: {
+      globals: {
+        process: 'readonly',
+        console: 'readonly',
+        setTimeout: 'readonly',
+        clearTimeout: 'readonly',
+        require: 'readonly',
+        Buffer: 'readonly',
+      },
+    },
+  },
+  mayNotImport(
+    ['src/syscalls/**', 'src/wait/**'],
+    '**/selectors/*',
+    '**/net/*',
+    '**/demos/*',
+    '**/cli/*',
+    '**/index.js',
+  ),
+  mayNotImport(['src/net/**'], '**/selectors/*', '**/wait/*', '**/demos/*', '**/cli/*', '**/index.js'),
+  mayNotImport(['src/selectors/**'], '**/net/*', '**/demos/*', '**/cli/*', '**/index.js'),
+  mayNotImport(
+    ['src/demos/**'],
+    '**/selectors/*',
+    '**/net/*',
+    '**/syscalls/*',
+    '**/wait/*',
+    '**/native.js',
+    '**/cli/*',
+  ),
+  mayNotImport(['src/cli/**'], '**/native.js', '**/net/*', '**/wait/*'),
+);
