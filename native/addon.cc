@@ -1,5 +1,5 @@
-// The addon: one table of what it exports, made anew for each environment (the main thread, every worker). It keeps no
-// state of its own; what has a lifetime is an object of its environment, or owned by one.
+// The addon: one table of what it exports, made anew for each environment (the main thread, every worker). What
+// has a lifetime is an object of its environment, or owned by one.
 #include <napi.h>
 
 #include "core/descriptor.h"
@@ -16,6 +16,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
     Napi::Error::New(env, "Winsock could not be started").ThrowAsJavaScriptException();
     return exports;
   }
+  Unclaimed::Attach(env);
   RegisterDescriptor(env, exports);
   RegisterSelect(env, exports);
   RegisterPoll(env, exports);

@@ -57,7 +57,7 @@ for (const [target, cpu] of TARGETS) {
   if (uv.length > 0) problems.push(`it imports ${uv.join(', ')}`);
   if (problems.length > 0) fail(`${target}: ${problems.join('; ')}`);
   console.log(
-    `${target}: compiled and linked, kqueue included; ${found.undefined.size} symbols for the system and node to give`,
+    `✓ ${target}: compiled and linked, kqueue included; ${found.undefined.size} symbols for the system and node to give`,
   );
 }
-console.log('Not run here: that takes a Mac.');
+console.log('- not run: that takes a Mac.');

@@ -9,7 +9,13 @@ import * as syscalls from '../src/syscalls.js';
 import { Bench } from './support/bench.js';
 import { root } from './support/program.js';
 
-const reason = process.platform === 'win32' ? ' — not here: under Wine there is no npm and no compiler' : '';
+function reasonNotToRun(): string {
+  if (process.platform === 'win32') return ' — not here: under Wine there is no npm and no compiler';
+  if (process.env.SELECTORS_NATIVE_SANITIZED)
+    return ' — not here: npm and the compiler would be looked at instead of the addon';
+  return '';
+}
+const reason = reasonNotToRun();
 
 describe.skipIf(reason)(`the package${reason}`, () => {
   const bench = new Bench();

@@ -150,6 +150,24 @@ describe.skipIf(noStrace)(`what the kernel may answer${noStrace}`, () => {
     return stderr.slice(0, stderr.indexOf('BEGIN')).split(`${call}(`).length - 1;
   }
 
+  it('no thread left: selectAsync rejects with EAGAIN, and works when there is one again', async () => {
+    const own = (await callsOfNode('clone3')) + (await callsOfNode('clone'));
+    const outcome = await withFault(
+      'clone,clone3',
+      `error=EAGAIN:when=${own + 1}`,
+      `
+      const selector = new selectors.DefaultSelector();
+      selector.selectAsync({ timeout: 10 }).then(
+        () => console.log('it waited'),
+        async ({ code, syscall }) => {
+          console.log(code, syscall, (await selector.selectAsync({ timeout: 10 })).length);
+        },
+      );
+    `,
+    );
+    expect(outcome.stdout.trim()).toBe('EAGAIN pthread_create 0');
+  });
+
   it('S21 modify of the data alone makes no system call', async () => {
     const outcome = await withFault(
       'epoll_ctl',

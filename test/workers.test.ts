@@ -169,6 +169,28 @@ describe('threads and processes', () => {
     expect(await leftOver(before)).toEqual([]);
   });
 
+  it('a thread that ends between opening a descriptor and giving it to its object leaves nothing open', async () => {
+    using bench = new Bench();
+    const before = threads();
+    const worker = startWorker(
+      bench,
+      `const { AF_INET, SOCK_STREAM } = syscalls.constants;
+       const fds = new Int32Array(2);
+       const opened = [native.socket(AF_INET, SOCK_STREAM, 0)];
+       if (process.platform !== 'win32') {
+         native.socketpair(1, SOCK_STREAM, 0, fds);
+         opened.push(...fds);
+       }
+       if (native.epoll_create1) opened.push(native.epoll_create1());
+       opened.push(native.duplicate(opened[0]));
+       post(opened.filter((fd) => fd >= 0).length);`,
+    );
+    const exited = once(worker, 'exit');
+    expect(await messageOf(worker)).toBeGreaterThanOrEqual(2);
+    await exited;
+    expect(await leftOver(before)).toEqual([]);
+  });
+
   it('a handle whose selector is closed wakes nobody, and is no error', async () => {
     using bench = new Bench();
     const worker = startWorker(bench, `const s = new selectors.DefaultSelector(); post(s.wakeupHandle); s.close();`);

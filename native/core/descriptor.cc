@@ -15,7 +15,10 @@ class Descriptor : public Napi::ObjectWrap<Descriptor> {
   explicit Descriptor(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Descriptor>(info) {
     Args args(info);
     const Fd fd = args.FdAt(0);
-    if (args.ok()) fd_ = UniqueFd(fd);
+    // Not wrapped: the environment is ending, and nobody would ever delete this object.
+    if (!args.ok() || IsEmpty()) return;
+    fd_ = UniqueFd(fd);
+    Unclaimed::Remove(Env(), fd);
   }
 
  private:
@@ -28,6 +31,35 @@ class Descriptor : public Napi::ObjectWrap<Descriptor> {
 };
 
 }  // namespace
+
+Unclaimed::~Unclaimed() {
+  for (const Fd fd : fds_) CloseFd(fd).Ignore("the descriptor is gone whatever close(2) says");
+}
+
+void Unclaimed::Attach(napi_env env) {
+  auto* unclaimed = new Unclaimed;
+  const auto finalize = [](napi_env, void* data, void*) { delete static_cast<Unclaimed*>(data); };
+  if (napi_set_instance_data(env, unclaimed, finalize, nullptr) != napi_ok) delete unclaimed;
+}
+
+Unclaimed* Unclaimed::Of(napi_env env) {
+  void* data = nullptr;
+  napi_get_instance_data(env, &data);
+  return static_cast<Unclaimed*>(data);
+}
+
+void Unclaimed::Add(napi_env env, Fd fd) {
+  if (Unclaimed* const unclaimed = Of(env)) unclaimed->fds_.insert(fd);
+}
+
+void Unclaimed::Remove(napi_env env, Fd fd) {
+  if (Unclaimed* const unclaimed = Of(env)) unclaimed->fds_.erase(fd);
+}
+
+napi_value OpenedToJavaScript(napi_env env, Result opened) {
+  if (opened.ok()) Unclaimed::Add(env, static_cast<Fd>(opened.value()));
+  return ToJavaScript(env, opened);
+}
 
 void RegisterDescriptor(Napi::Env env, Napi::Object exports) { exports.Set("Descriptor", Descriptor::Define(env)); }
 

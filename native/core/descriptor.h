@@ -4,6 +4,8 @@
 
 #include <napi.h>
 
+#include <unordered_set>
+
 #include "platform/platform.h"
 
 namespace selectors {
@@ -39,6 +41,27 @@ class UniqueFd {
  private:
   Fd fd_ = kNoFd;
 };
+
+// What an environment has opened and no Descriptor has taken over yet. Between the two, a worker may be terminated:
+// what is still here then is closed with its environment.
+class Unclaimed {
+ public:
+  static void Attach(napi_env env);
+  static void Add(napi_env env, Fd fd);
+  static void Remove(napi_env env, Fd fd);
+
+  Unclaimed() = default;
+  Unclaimed(const Unclaimed&) = delete;
+  Unclaimed& operator=(const Unclaimed&) = delete;
+  ~Unclaimed();
+
+ private:
+  static Unclaimed* Of(napi_env env);
+  std::unordered_set<Fd> fds_;
+};
+
+// The number of a descriptor that was opened just now, unclaimed, or the error negated.
+napi_value OpenedToJavaScript(napi_env env, Result opened);
 
 // exports.Descriptor: new Descriptor(fd); close() -> 0 or a negative error; release() gives the number up unclosed.
 void RegisterDescriptor(Napi::Env env, Napi::Object exports);

@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "core/args.h"
+#include "core/descriptor.h"
 #include "core/syscall.h"
 #include "core/wait.h"
 #include "mechanisms/mechanisms.h"
@@ -22,7 +23,7 @@ constexpr size_t kMostEvents = 1024;
 
 // epoll_create1(): the descriptor, or a negative error.
 napi_value EpollCreate1(napi_env env, napi_callback_info) {
-  return ToJavaScript(env, Call(::epoll_create1, EPOLL_CLOEXEC));
+  return OpenedToJavaScript(env, Call(::epoll_create1, EPOLL_CLOEXEC));
 }
 
 // epoll_ctl(epfd, operation, fd, events, low, high): 0 or a negative error. low and high are the halves of epoll_data.

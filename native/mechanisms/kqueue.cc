@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "core/args.h"
+#include "core/descriptor.h"
 #include "core/syscall.h"
 #include "core/wait.h"
 #include "mechanisms/mechanisms.h"
@@ -59,7 +60,7 @@ napi_value KqueueCreate(napi_env env, napi_callback_info) {
     SetInheritable(static_cast<Fd>(kq.value()), false)
         .Ignore("a kqueue is not inherited by fork, and exec of us is not a case");
   }
-  return ToJavaScript(env, kq);
+  return OpenedToJavaScript(env, kq);
 }
 
 // kevent(kq, changes, changeCount, out, maxEvents, timeout): how many events it put into `out`, or a negative error.

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/args.h"
+#include "core/descriptor.h"
 #include "core/syscall.h"
 #include "net/net.h"
 
@@ -31,8 +32,8 @@ napi_value FromDescription(napi_env env, napi_callback_info info) {
   if (args.ok() && bytes.size() != sizeof description) args.Fail(0, "the bytes of a WSAPROTOCOL_INFO");
   if (!args.ok()) return nullptr;
   std::memcpy(&description, bytes.data(), sizeof description);
-  return ToJavaScript(env, Call(::WSASocketW, FROM_PROTOCOL_INFO, FROM_PROTOCOL_INFO, FROM_PROTOCOL_INFO, &description,
-                                GROUP{0}, DWORD{WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT}));
+  return OpenedToJavaScript(env, Call(::WSASocketW, FROM_PROTOCOL_INFO, FROM_PROTOCOL_INFO, FROM_PROTOCOL_INFO,
+                                      &description, GROUP{0}, DWORD{WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT}));
 }
 
 }  // namespace

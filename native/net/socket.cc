@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "core/args.h"
+#include "core/descriptor.h"
 #include "core/syscall.h"
 #include "net/net.h"
 
@@ -33,7 +34,7 @@ napi_value Socket(napi_env env, napi_callback_info info) {
   const int type = args.IntAt(1);
   const int protocol = args.IntAt(2);
   if (!args.ok()) return nullptr;
-  return ToJavaScript(env, OpenSocket(family, type, protocol));
+  return OpenedToJavaScript(env, OpenSocket(family, type, protocol));
 }
 
 // socketpair(family, type, protocol, out): both descriptors into the Int32Array.
@@ -48,8 +49,10 @@ napi_value SocketPair(napi_env env, napi_callback_info info) {
   Fd pair[2] = {kNoFd, kNoFd};
   const Result made = OpenSocketPair(family, type, protocol, pair);
   if (made.ok()) {
-    out[0] = static_cast<int32_t>(pair[0]);
-    out[1] = static_cast<int32_t>(pair[1]);
+    for (size_t i = 0; i < 2; ++i) {
+      Unclaimed::Add(env, pair[i]);
+      out[i] = static_cast<int32_t>(pair[i]);
+    }
   }
   return ToJavaScript(env, made);
 }
@@ -78,7 +81,7 @@ napi_value Accept(napi_env env, napi_callback_info info) {
   const Fd fd = args.FdAt(0);
   const bool non_blocking = args.BooleanAt(1);
   if (!args.ok()) return nullptr;
-  return ToJavaScript(env, AcceptConnection(fd, non_blocking));
+  return OpenedToJavaScript(env, AcceptConnection(fd, non_blocking));
 }
 
 // connect(fd, sockaddr). Interrupted, it goes on by itself (connect(2)): EINTR then means "in progress".
@@ -222,6 +225,14 @@ napi_value OfFd(napi_env env, napi_callback_info info) {
   return ToJavaScript(env, Function(fd));
 }
 
+// duplicate(fd): a second descriptor for the same open file.
+napi_value Duplicate(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  const Fd fd = args.FdAt(0);
+  if (!args.ok()) return nullptr;
+  return OpenedToJavaScript(env, DuplicateFd(fd));
+}
+
 template <Result (*Function)(Fd, bool)>
 napi_value OfFdAndFlag(napi_env env, napi_callback_info info) {
   Args args(env, info);
@@ -252,7 +263,7 @@ void RegisterSocket(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "setLinger", SetLinger);
   Export(env, exports, "getLinger", GetLinger);
   Export(env, exports, "isOpen", OfFd<IsOpenFd>);
-  Export(env, exports, "duplicate", OfFd<DuplicateFd>);
+  Export(env, exports, "duplicate", Duplicate);
   Export(env, exports, "isNonBlocking", OfFd<IsNonBlocking>);
   Export(env, exports, "setNonBlocking", OfFdAndFlag<SetNonBlocking>);
   Export(env, exports, "isInheritable", OfFd<IsInheritable>);

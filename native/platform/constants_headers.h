@@ -2,7 +2,8 @@
 #pragma once
 
 #ifdef _WIN32
-// clang-format off: in this order
+// In this order.
+// clang-format off
 #include <winsock2.h>
 #include <ws2tcpip.h>
 #include <mswsock.h>
@@ -27,7 +28,8 @@
 #include <linux/can/raw.h>
 #endif
 #if __has_include(<linux/errqueue.h>)
-// clang-format off: it wants what the first two have
+// It wants what the first two have.
+// clang-format off
 #include <linux/types.h>
 #include <time.h>
 #include <linux/errqueue.h>

@@ -18,6 +18,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -37,6 +38,7 @@ inline constexpr int64_t kLowestFd = 0;
 inline constexpr int64_t kHighestFd = UINT32_MAX;
 using PollFd = WSAPOLLFD;
 using SocketLength = int;
+using ThreadHandle = HANDLE;
 inline constexpr int kInterrupted = WSAEINTR;
 inline constexpr int kBadDescriptor = WSAENOTSOCK;
 inline constexpr int kInvalidArgument = WSAEINVAL;
@@ -68,6 +70,7 @@ inline constexpr int64_t kLowestFd = INT32_MIN;
 inline constexpr int64_t kHighestFd = INT32_MAX;
 using PollFd = pollfd;
 using SocketLength = socklen_t;
+using ThreadHandle = pthread_t;
 using RawBytes = void;
 using RawSize = size_t;
 inline constexpr int kInterrupted = EINTR;
@@ -127,8 +130,24 @@ Result StartNetwork();
 // Milliseconds on a clock that no one sets.
 double MonotonicMilliseconds();
 
-// So that signals go to the threads that run JavaScript. Nothing on Windows, which has none.
-void BlockSignalsInThisThread();
+// A thread, to which no signals are given. Not std::thread: that has no other way to say that the system has no thread
+// left than to end the process.
+class Thread {
+ public:
+  Thread() = default;
+  Thread(const Thread&) = delete;
+  Thread& operator=(const Thread&) = delete;
+  ~Thread() { Join(); }
+
+  // EAGAIN: there are too many.
+  Result Start(void (*body)(void*), void* argument);
+  // Waits for its end, once.
+  void Join();
+
+ private:
+  ThreadHandle handle_{};
+  bool started_ = false;
+};
 
 Result CloseFd(Fd fd);
 // A duplicate, close-on-exec.

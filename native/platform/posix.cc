@@ -1,10 +1,10 @@
 // Linux and macOS.
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <time.h>
 
 #include <cmath>
+#include <memory>
 
 #include "core/syscall.h"
 #include "core/wait.h"
@@ -26,10 +26,39 @@ double MonotonicMilliseconds() {
   return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
 }
 
-void BlockSignalsInThisThread() {
+namespace {
+
+struct ThreadStart {
+  void (*body)(void*);
+  void* argument;
+};
+
+void* RunThread(void* data) {
+  const std::unique_ptr<ThreadStart> start(static_cast<ThreadStart*>(data));
+  start->body(start->argument);
+  return nullptr;
+}
+
+}  // namespace
+
+Result Thread::Start(void (*body)(void*), void* argument) {
+  auto start = std::make_unique<ThreadStart>(ThreadStart{body, argument});
+  // The new thread inherits the mask: signals go to the threads that run JavaScript.
   sigset_t all;
+  sigset_t before;
   sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, nullptr);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const int error = pthread_create(&handle_, nullptr, RunThread, start.get());
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (error != 0) return Result::Error(error);
+  start.release();  // RunThread's
+  started_ = true;
+  return Result::Ok(0);
+}
+
+void Thread::Join() {
+  if (started_) pthread_join(handle_, nullptr);
+  started_ = false;
 }
 
 Result CloseFd(Fd fd) { return Call(::close, fd); }

@@ -1,5 +1,8 @@
 // Windows: Winsock 2.
+#include <process.h>
+
 #include <cmath>
+#include <memory>
 
 #include "core/syscall.h"
 #include "core/wait.h"
@@ -37,7 +40,37 @@ double MonotonicMilliseconds() {
   return static_cast<double>(now.QuadPart) * 1e3 / static_cast<double>(frequency.QuadPart);
 }
 
-void BlockSignalsInThisThread() {}
+namespace {
+
+struct ThreadStart {
+  void (*body)(void*);
+  void* argument;
+};
+
+unsigned __stdcall RunThread(void* data) {
+  const std::unique_ptr<ThreadStart> start(static_cast<ThreadStart*>(data));
+  start->body(start->argument);
+  return 0;
+}
+
+}  // namespace
+
+Result Thread::Start(void (*body)(void*), void* argument) {
+  auto start = std::make_unique<ThreadStart>(ThreadStart{body, argument});
+  const uintptr_t handle = _beginthreadex(nullptr, 0, RunThread, start.get(), 0, nullptr);
+  if (handle == 0) return Result::Error(kNoMemory);
+  start.release();  // RunThread's
+  handle_ = reinterpret_cast<HANDLE>(handle);
+  started_ = true;
+  return Result::Ok(0);
+}
+
+void Thread::Join() {
+  if (!started_) return;
+  WaitForSingleObject(handle_, INFINITE);
+  CloseHandle(handle_);
+  started_ = false;
+}
 
 Result CloseFd(Fd fd) { return Call(::closesocket, fd); }
 

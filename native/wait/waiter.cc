@@ -6,14 +6,13 @@
 //
 //   idle --start--> waiting --(ready | time over | interrupt | failed)--> returning --callback on Node's loop--> idle
 //
-// The thread begins with the first wait, sleeps in between, and ends with close(), with the object, or with its
+// The thread begins with open(), sleeps in between, and ends with close(), with the object, or with its
 // environment. A wait under way keeps its callback, and with it all that the callback uses, alive, and Node's loop
 // running; an idle Waiter neither.
 #include <algorithm>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
-#include <thread>
 #include <vector>
 
 #include "core/args.h"
@@ -76,7 +75,7 @@ class Waiter : public Napi::ObjectWrap<Waiter> {
  private:
   enum class State { kIdle, kWaiting, kReturning, kEnded };
 
-  // open(): 0, or a negative error where there is no descriptor left for the channel.
+  // open(): 0, or a negative error where there is no descriptor left for the channel, or no thread.
   Napi::Value Open(const Napi::CallbackInfo& info) {
     if (opened_ || ended_) return Napi::Number::New(info.Env(), 0);
     const Result opened = interrupt_.Open();
@@ -87,6 +86,11 @@ class Waiter : public Napi::ObjectWrap<Waiter> {
       return Napi::Number::New(info.Env(), -kNoMemory);
     }
     napi_unref_threadsafe_function(Env(), return_);
+    const Result started = thread_.Start([](void* self) { static_cast<Waiter*>(self)->Run(); }, this);
+    if (!started.ok()) {
+      napi_release_threadsafe_function(return_, napi_tsfn_abort);
+      return {info.Env(), ToJavaScript(info.Env(), started)};
+    }
     napi_add_env_cleanup_hook(Env(), EndWithEnvironment, this);
     opened_ = true;
     return Napi::Number::New(info.Env(), 0);
@@ -114,11 +118,7 @@ class Waiter : public Napi::ObjectWrap<Waiter> {
       timeout_ = timeout;
       state_ = State::kWaiting;
     }
-    if (!thread_.joinable()) {
-      thread_ = std::thread([this] { Run(); });
-    } else {
-      changed_.notify_one();
-    }
+    changed_.notify_one();
     return Napi::Boolean::New(info.Env(), true);
   }
 
@@ -134,7 +134,6 @@ class Waiter : public Napi::ObjectWrap<Waiter> {
 
   // The thread.
   void Run() {
-    BlockSignalsInThisThread();
     std::unique_lock lock(mutex_);
     for (;;) {
       changed_.wait(lock, [this] { return state_ == State::kWaiting || state_ == State::kEnded; });
@@ -182,7 +181,7 @@ class Waiter : public Napi::ObjectWrap<Waiter> {
       state_ = State::kEnded;
     }
     changed_.notify_one();
-    if (thread_.joinable()) thread_.join();
+    thread_.Join();
     interrupt_.Close();
     callback_.Reset();
     if (!opened_) return;
@@ -198,7 +197,7 @@ class Waiter : public Napi::ObjectWrap<Waiter> {
   bool ended_ = false;
   napi_threadsafe_function return_ = nullptr;
   Napi::FunctionReference callback_;
-  std::thread thread_;
+  Thread thread_;
 
   WakeChannel interrupt_;
 

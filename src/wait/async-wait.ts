@@ -12,7 +12,7 @@
  * Taking happens on Node's own thread, at the moment the promise settles: what was ready earlier and is no longer is not told. It
  * begins with a turn of Node's loop, so that a descriptor that is always ready leaves room for timers and other promises.
  */
-import { busyError, check, closedError, invalidType, systemError } from '../errors.js';
+import { busyError, closedError, invalidType, systemError, systemErrorName } from '../errors.js';
 import { type NativeWaiter, native } from '../native.js';
 import { fieldsOf, guarded, timeoutOf } from '../validate.js';
 
@@ -132,7 +132,11 @@ export class AsyncWait<T> {
     if (this.#waiterIsBusy) return; // interrupted, and on its way back: #onReturn goes on from there
     if (this.#waiter === undefined) {
       const waiter = new native.Waiter();
-      check(waiter.open(), native.wakeSyscall);
+      const opened = waiter.open();
+      if (opened < 0) {
+        waiter.close();
+        throw systemError(opened, systemErrorName(opened) === 'EAGAIN' ? 'pthread_create' : native.wakeSyscall);
+      }
       this.#waiter = waiter;
     }
     const { useSelect, pairs } = this.#waitable.interest();

@@ -775,7 +775,7 @@ const passingCases: readonly Case<SocketContext>[] = [
           const meeting = new selectors.Socket({ family: 'unix' });
           meeting.connect({ path: ${JSON.stringify(path)} });
           const { fds, data } = meeting.recvFds(1, 100);
-          const listener = selectors.Socket.fromFd(fds[0]);
+          const listener = selectors.Socket.fromFd(fds[0], { blocking: true });
           console.log(data.toString(), listener.family, listener.type, listener.blocking);
           const connection = listener.accept();
           connection.sendAll('served by ' + process.pid);
