@@ -5,12 +5,14 @@
  * On macOS a kqueue cannot watch every tty (EINVAL), and loses the end of a named FIFO: SelectSelector can and does not.
  */
 import { check } from '../errors.js';
-import { kqueueCalls } from '../native.js';
-import { Kqueue } from '../syscalls/kqueue.js';
+import { kqueueCalls, native } from '../native.js';
+import { Kqueue, kevent } from '../syscalls/kqueue.js';
 import { POLLIN } from '../syscalls/poll.js';
 import { mechanismUnavailable, probe } from '../syscalls/probe.js';
 import type { Interest } from '../wait/async-wait.js';
+import { WakeChannel } from '../wait/wake-channel.js';
 import { BaseSelector, EVENT_READ, EVENT_WRITE, type EventMask, type ReadyEvent, type Registration } from './base.js';
+import { pollPairs } from './poll-pairs.js';
 
 /** Numbers of a struct kevent: ident, filter, flags, fflags, data, udata (the generation). */
 const KEVENT = 6;
@@ -20,6 +22,22 @@ const NONE = new Float64Array(0);
 function calls() {
   if (kqueueCalls === undefined) throw mechanismUnavailable('kqueue');
   return kqueueCalls;
+}
+
+let polls: boolean | undefined;
+
+/** A kqueue is a file that is readable when something in it is ready; libkqueue's, on Linux, is none. Asked once. */
+function canBePolled(): boolean {
+  if (polls === undefined) {
+    const channel = new WakeChannel();
+    const kqueue = new Kqueue();
+    channel.signal();
+    kqueue.control([kevent(channel.fd)], 0);
+    polls = check(native.poll(Int32Array.of(kqueue.fd, POLLIN), 1, new Int32Array(2), 0), 'poll') === 1;
+    kqueue.close();
+    channel.close();
+  }
+  return polls;
 }
 
 export class KqueueSelector<D = unknown> extends BaseSelector<D> {
@@ -87,7 +105,10 @@ export class KqueueSelector<D = unknown> extends BaseSelector<D> {
   }
 
   protected override interest(): Interest {
-    return { useSelect: false, pairs: Int32Array.of(this.#kqueue.fd, POLLIN) };
+    if (canBePolled()) return { useSelect: false, pairs: Int32Array.of(this.#kqueue.fd, POLLIN) };
+    // libkqueue: each descriptor instead, but those that were closed, which poll(2) would tell of and the kqueue has forgotten.
+    const open = [...this.registrations].filter(([fd]) => native.isOpen(fd) >= 0);
+    return { useSelect: false, pairs: pollPairs(new Map(open), this.wakeChannel.fd) };
   }
 
   protected override closeMechanism(): void {

@@ -75,6 +75,11 @@ const ofMechanism: Partial<Record<Mechanism, Lacks>> = {
 };
 
 const ofMechanismOnSystem: Partial<Record<`${Mechanism} on ${NodeJS.Platform}`, Lacks>> = {
+  'kqueue on linux': {
+    'own descriptor watchable': 'libkqueue’s kqueue is not a file that polls',
+    'closing ends watching': 'libkqueue watches with epoll, which goes on while a duplicate lives',
+    'errors left to the caller': 'libkqueue asks for SO_ERROR itself, which clears it',
+  },
   'poll on win32': {
     'closed descriptors reported':
       'Wine 8: WSAPoll does not look up from its wait for a closed socket among open ones (Windows: POLLNVAL)',

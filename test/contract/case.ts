@@ -32,6 +32,9 @@ export type Capability =
   | 'signals'
   | 'reset seen'
   | 'hang-up before connect'
+  | 'own descriptor watchable'
+  | 'closing ends watching'
+  | 'errors left to the caller'
   | 'POLLPRI'
   | 'no POLLPRI';
 

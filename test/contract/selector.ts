@@ -352,7 +352,7 @@ const mapping: readonly Case<SelectorContext>[] = [
   },
   {
     name: 'S34 the multiplexer has a descriptor of its own, close-on-exec',
-    needs: ['own descriptor'],
+    needs: ['own descriptor', 'own descriptor watchable'],
     run({ bench, selector }) {
       const s = selector();
       const { fd } = s;
@@ -647,7 +647,7 @@ const readiness: readonly Case<SelectorContext>[] = [
   },
   {
     name: 'S62 reset: both directions, and recv says ECONNRESET',
-    needs: ['reset seen'],
+    needs: ['reset seen', 'errors left to the caller'],
     run({ bench, selector }) {
       const s = selector();
       const [a, b] = bench.tcpPair();
@@ -659,6 +659,7 @@ const readiness: readonly Case<SelectorContext>[] = [
   },
   {
     name: 'S54 S63 a connect that is refused: writable, and SO_ERROR says ECONNREFUSED',
+    needs: ['errors left to the caller'],
     run({ bench, selector }) {
       const s = selector();
       const a = bench.own(new Socket({ blocking: false }));
@@ -672,7 +673,7 @@ const readiness: readonly Case<SelectorContext>[] = [
   },
   {
     name: 'S63 SO_ERROR is read once',
-    needs: ['SO_ERROR cleared'],
+    needs: ['SO_ERROR cleared', 'errors left to the caller'],
     run({ bench, selector }) {
       const s = selector();
       const a = bench.own(new Socket({ blocking: false }));
@@ -807,6 +808,7 @@ const warts: readonly Case<SelectorContext>[] = [
   },
   {
     name: 'W8 closed while a duplicate lives, and the number used again: its events reach no other key, and select does not spin',
+    needs: ['closing ends watching'],
     async run({ bench, selector }) {
       const s = selector();
       const [a, b] = bench.pair();

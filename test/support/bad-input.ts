@@ -868,6 +868,9 @@ export function attacks(api: Api): Attack[] {
 /** How many files are open. */
 const openCount = () => (process.platform === 'linux' ? readdirSync('/proc/self/fd').length : 0);
 
+/** libkqueue closes the inside of a kqueue later, in a thread of its own. */
+const closesLater = (api: Api) => process.platform === 'linux' && api.syscalls.EVFILT_READ !== 0;
+
 /** Descriptors of the kinds that this package makes; others come and go with Node and the test runner. */
 function descriptors(): Set<string> {
   if (process.platform !== 'linux') return new Set();
@@ -906,13 +909,14 @@ async function strike(
   target: Target,
   at: number,
   { name: valueName, value }: BadValue,
+  known: ReadonlySet<string> | null,
 ): Promise<string[]> {
   const spot = target.places[at];
   if (spot === undefined || spot.leaveOut?.(value) === true) return [];
   const faults: string[] = [];
   const complain = (what: string) => faults.push(`${name}, ${spot.name} = ${valueName}: ${what}`);
   const args = target.places.map(({ good }, index) => (index === at ? value : good()));
-  const [state, open] = [target.state?.() ?? [], openCount()];
+  const [state, open] = [target.state?.() ?? [], known === null ? Infinity : openCount()];
   let failed = false;
   try {
     const result: unknown = target.call(...args);
@@ -935,7 +939,10 @@ async function strike(
   } catch (error) {
     complain(`it no longer works afterwards: ${(error as Error).message}`);
   }
-  if (openCount() > open) complain(`left a descriptor open: ${[...descriptors()].at(-1)}`);
+  if (openCount() > open) {
+    // Node and the test runner may have opened something meanwhile: what counts is of our kinds, and new.
+    for (const what of descriptors()) if (known?.has(what) === false) complain(`left a descriptor open: ${what}`);
+  }
   return faults;
 }
 
@@ -948,10 +955,11 @@ export async function carryOut(api: Api, attack: Attack): Promise<{ faults: stri
   });
   const faults: string[] = [];
   let strikes = 0;
+  const known = closesLater(api) ? null : descriptors();
   try {
     for (const at of target.places.keys()) {
       for (const bad of badValues(api)) {
-        faults.push(...(await strike(attack.name, target, at, bad)));
+        faults.push(...(await strike(attack.name, target, at, bad, known)));
         strikes++;
       }
     }
