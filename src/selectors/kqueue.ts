@@ -66,10 +66,12 @@ export class KqueueSelector<D = unknown> extends BaseSelector<D> {
     this.#exchange(fd, 0, events, generation);
     const most = KEVENT * (2 * this.registrations.size + 3);
     if (this.#events.length < most) this.#events = new Float64Array(2 * most);
+    this.#changed();
   }
 
   protected override change(fd: number, events: EventMask, { key, generation }: Registration<D>): void {
     this.#exchange(fd, key.events, events, generation);
+    this.#changed();
   }
 
   protected override forget(fd: number, events: EventMask): void {
@@ -77,6 +79,7 @@ export class KqueueSelector<D = unknown> extends BaseSelector<D> {
       // Ignored: ENOENT and EBADF, for closing a descriptor has dropped its filters already.
       if ((events & event) !== 0) this.#filter(fd, event, this.#calls.EV_DELETE, 0);
     }
+    this.#changed();
   }
 
   protected override take(timeout: number, ready: ReadyEvent<D>[]): boolean {
@@ -134,6 +137,11 @@ export class KqueueSelector<D = unknown> extends BaseSelector<D> {
       }
       done.push(event);
     }
+  }
+
+  /** A wait under way goes by the filters, unless it polls each descriptor. */
+  #changed(): void {
+    if (polls === false) this.interestChanged();
   }
 
   #filter(fd: number, event: EventMask, flags: number, generation: number): number {

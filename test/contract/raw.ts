@@ -108,7 +108,7 @@ const selectCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'an out-of-band byte is an exceptional condition',
+    name: 'W11 an out-of-band byte is an exceptional condition',
     run({ bench }) {
       const [client, server] = bench.tcpPair();
       client.send('!', 0, 1, MSG_OOB);
@@ -238,7 +238,7 @@ const pollCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'hang-ups and errors are told unasked',
+    name: 'W11 hang-ups and errors are told unasked',
     run({ bench }) {
       const [a, b] = bench.pair();
       const poll = bench.own(new Poll());
@@ -360,7 +360,7 @@ const epollCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'S87 EPOLLET: once for each arrival, whether it is read or not',
+    name: 'S87 W11 EPOLLET: once for each arrival, whether it is read or not',
     run({ bench }) {
       const [a, b] = bench.pair();
       const epoll = bench.own(new Epoll());
@@ -373,7 +373,7 @@ const epollCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'S88 EPOLLONESHOT: one event, until it is modified',
+    name: 'S88 W11 EPOLLONESHOT: one event, until it is modified',
     run({ bench }) {
       const [a] = bench.pair();
       const epoll = bench.own(new Epoll());
@@ -385,7 +385,7 @@ const epollCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'S89 EPOLLEXCLUSIVE cannot be modified: EINVAL',
+    name: 'S89 W11 EPOLLEXCLUSIVE cannot be modified: EINVAL',
     run({ bench }) {
       const listener = bench.listener();
       const epoll = bench.own(new Epoll());
@@ -394,7 +394,7 @@ const epollCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'S90 EPOLLRDHUP is told where it is asked for; EPOLLHUP when both have finished',
+    name: 'S90 W11 EPOLLRDHUP is told where it is asked for; EPOLLHUP when both have finished',
     run({ bench }) {
       const [asked, its] = bench.tcpPair();
       const [unasked, others] = bench.tcpPair();
