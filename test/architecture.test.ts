@@ -69,6 +69,21 @@ describe('TypeScript', () => {
   });
 });
 
+describe('behaviours', () => {
+  it('each number is in a test’s name, or among what docs/semantics.md says is not tested', () => {
+    const all = [
+      ...Array.from({ length: 110 }, (_, i) => `S${i + 1}`),
+      ...Array.from({ length: 12 }, (_, i) => `W${i + 1}`),
+    ];
+    const names = files('test', /\.ts$/)
+      .flatMap((path) => read(path).split('\n'))
+      .filter((line) => /(name: |\bit|\)\(|^)\s*\(?['`]/.test(line));
+    const untested = read('docs/semantics.md').split('## Not tested here')[1] ?? '';
+    const said = new Set([...names, ...untested.split('\n')].flatMap((line) => line.match(/\b[SW]\d+\b/g) ?? []));
+    expect(all.filter((number) => !said.has(number))).toEqual([]);
+  });
+});
+
 describe('C++', () => {
   const sources = files('native', /\.(cc|h)$/);
 

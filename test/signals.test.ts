@@ -55,6 +55,42 @@ describe.skipIf(noSignals)(`signals during select()${noSignals}`, () => {
     },
   );
 
+  it('S103 a storm of handled signals during recv, recvFrom, accept and sendAll: each waits out its whole timeout', async () => {
+    const program = startProgram(`
+      process.on('SIGUSR2', () => {});
+      const { Socket } = selectors;
+      const any = { host: '127.0.0.1', port: 0 };
+      const [a] = Socket.pair();
+      const listener = new Socket().bind(any).listen();
+      const datagrams = new Socket({ type: 'dgram' }).bind(any);
+      for (const socket of [a, listener, datagrams]) socket.timeout = 300;
+      console.log('waiting');
+      const times = {};
+      const timed = (name, call) => {
+        const start = performance.now();
+        try { call(); } catch (error) { times[name] = [error.code, performance.now() - start]; }
+      };
+      timed('recv', () => a.recv(1));
+      timed('recvFrom', () => datagrams.recvFrom(1));
+      timed('accept', () => listener.accept());
+      timed('sendAll', () => a.sendAll(Buffer.alloc(50_000_000)));
+      console.log(JSON.stringify(times));
+      process.exit();
+    `);
+    await program.printed(/waiting/);
+    const storm = setInterval(() => program.process.kill('SIGUSR2'), 5);
+    const [, result] = await program.printed(/(\{.*\})/);
+    clearInterval(storm);
+    const times = JSON.parse(result as string) as Record<string, [string, number]>;
+    expect(Object.keys(times)).toEqual(['recv', 'recvFrom', 'accept', 'sendAll']);
+    for (const [code, ms] of Object.values(times)) {
+      expect(code).toBe('ETIMEDOUT');
+      expect(ms).toBeGreaterThanOrEqual(300);
+      expect(ms).toBeLessThan(2000);
+    }
+    await program.ended;
+  });
+
   it('S49 a handler of Node’s runs as soon as the thread is back, and its error ends the program', async () => {
     const program = startProgram(`
       process.on('SIGUSR2', () => { throw new Error('from the handler'); });
@@ -149,6 +185,32 @@ describe.skipIf(noStrace)(`what the kernel may answer${noStrace}`, () => {
       .ended;
     return stderr.slice(0, stderr.indexOf('BEGIN')).split(`${call}(`).length - 1;
   }
+
+  it.each([
+    ['recvfrom', 'a.recv(5).toString()'],
+    ['recvfrom', 'datagrams.recvFrom(5).data.toString()'],
+    ['sendto', "(b.send('x'), a.recvInto(Buffer.alloc(9)), 'hello')"],
+    ['accept4', "(client.connect(listener.localAddress), listener.accept(), 'hello')"],
+    ['sendmsg', "(a.sendFds([b]), 'hello')"],
+    ['recvmsg', "(a.sendFds([b]), b.recvFds(1).fds.length === 1 ? 'hello' : '')"],
+  ])('S103 %s interrupted three times in a row is made again: %s', async (call, expression) => {
+    const outcome = await withFault(
+      call,
+      'error=EINTR:when=1..3',
+      `
+      const { Socket } = selectors;
+      const any = { host: '127.0.0.1', port: 0 };
+      const [a, b] = Socket.pair();
+      const listener = new Socket().bind(any).listen();
+      const client = new Socket();
+      const datagrams = new Socket({ type: 'dgram' }).bind(any);
+      ${call === 'recvfrom' ? "b.send('hello'); new Socket({ type: 'dgram' }).sendTo('hello', datagrams.localAddress);" : ''}
+      console.log(${expression});
+    `,
+    );
+    expect(outcome.stdout.trim()).toBe('hello');
+    expect(outcome.injected).toBe(3);
+  });
 
   it('no thread left: selectAsync rejects with EAGAIN, and works when there is one again', async () => {
     const own = (await callsOfNode('clone3')) + (await callsOfNode('clone'));

@@ -516,6 +516,16 @@ const kqueueCases: readonly Case<RawContext>[] = [
     },
   },
   {
+    name: 'S70 a regular file: the bytes to its end, and at the end nothing',
+    run({ bench }) {
+      const kqueue = bench.own(new Kqueue());
+      const file = bench.regularFile();
+      kqueue.control([kevent(file.fd)], 0);
+      const [event] = kqueue.control([], 1, 1000);
+      assert.deepEqual([event?.ident, event?.data], [file.fd, 'contents'.length]);
+    },
+  },
+  {
     name: 'EV_CLEAR: once for each arrival; EV_ONESHOT: once',
     run({ bench }) {
       const [a, b] = bench.pair();
