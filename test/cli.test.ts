@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { availableMechanisms } from '../src/index.js';
+import { Socket, availableMechanisms } from '../src/index.js';
 import { Bench } from './support/bench.js';
 import { startCli } from './support/program.js';
 
@@ -40,6 +40,16 @@ describe('demo', () => {
     expect(stdout).toContain('✓ client 2 printed');
     expect(stdout).toContain('[ann] hello, bob');
     expect(stdout).not.toContain('\u001b[');
+  });
+});
+
+describe('output that nobody reads', () => {
+  it.skipIf(noSignals)(`ends it without a word${noSignals}`, () => {
+    const { stderr, stdout } = spawnSync('sh', ['-c', `"${process.execPath}" dist/cli/main.js demo | head -1`], {
+      encoding: 'utf8',
+    });
+    expect(stdout.split('\n')).toHaveLength(2);
+    expect(stderr).toBe('');
   });
 });
 
@@ -95,6 +105,38 @@ describe('serve reactor', () => {
     program.process.kill('SIGINT');
     expect(await program.ended).toMatchObject({ code: 0, signal: null, stderr: '' });
     client.destroy();
+  });
+
+  it.skipIf(noSignals)(`chat: a member who has gone by a reset costs nobody else a message${noSignals}`, async () => {
+    using bench = new Bench();
+    const { program, port } = await serve(bench, ['--app', 'chat']);
+    const address = { host: '127.0.0.1', port };
+    const [ann, bob, eve] = [new Socket(), new Socket(), new Socket()].map((socket) => bench.own(socket)) as [
+      Socket,
+      Socket,
+      Socket,
+    ];
+    for (const socket of [eve, ann, bob]) {
+      socket.timeout = 10_000;
+      socket.connect(address);
+      socket.sendAll('{"user": "x", "text": "here"}\n');
+      expect(socket.recv(100)?.toString()).toContain('[x] here');
+    }
+    // Both in one turn of the server: the message comes first, and eve's reset is met on the way to her.
+    program.process.kill('SIGSTOP');
+    ann.sendAll('{"user": "ann", "text": "to all"}\n');
+    eve.setOption('SO_LINGER', 0).close();
+    program.process.kill('SIGCONT');
+    const hears = (socket: Socket, text: string) => {
+      for (let heard = ''; !heard.includes(text); ) {
+        const part = socket.recv(100) as Buffer;
+        expect(part.length, 'the server has hung up').toBeGreaterThan(0);
+        heard += part.toString();
+      }
+    };
+    for (const socket of [ann, bob]) hears(socket, 'to all');
+    ann.sendAll('{"user": "ann", "text": "again"}\n');
+    hears(bob, 'again');
   });
 
   it('a client that reads nothing does not stop the others', async () => {

@@ -51,7 +51,7 @@ Result Thread::Start(void (*body)(void*), void* argument) {
   const int error = pthread_create(&handle_, nullptr, RunThread, start.get());
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (error != 0) return Result::Error(error);
-  start.release();  // RunThread's
+  static_cast<void>(start.release());  // RunThread's
   started_ = true;
   return Result::Ok(0);
 }

@@ -59,7 +59,7 @@ Result Thread::Start(void (*body)(void*), void* argument) {
   auto start = std::make_unique<ThreadStart>(ThreadStart{body, argument});
   const uintptr_t handle = _beginthreadex(nullptr, 0, RunThread, start.get(), 0, nullptr);
   if (handle == 0) return Result::Error(kNoMemory);
-  start.release();  // RunThread's
+  static_cast<void>(start.release());  // RunThread's
   handle_ = reinterpret_cast<HANDLE>(handle);
   started_ = true;
   return Result::Ok(0);

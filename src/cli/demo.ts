@@ -31,6 +31,7 @@ class Client {
     this.#process = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#process.stdout.on('data', (bytes: Buffer) => (this.#printed += bytes.toString('utf8')));
     this.#closed = once(this.#process, 'close');
+    process.once('exit', () => this.#process.kill());
   }
 
   type(text: string): void {

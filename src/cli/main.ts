@@ -17,6 +17,12 @@ const program = new Command('selectors-native')
   .showSuggestionAfterError();
 for (const add of [addDemo, addInfo, addServe, addClient]) add(program);
 
+// `selectors-native demo | head -1`: nobody reads any further.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
+
 program.parseAsync().catch((error: unknown) => {
   process.stderr.write(`selectors-native: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;

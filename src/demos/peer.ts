@@ -53,13 +53,13 @@ export class Peer {
     this.#queue.push(bytes);
     this.#queued += bytes.length;
     if (this.#queued > MOST_QUEUED) this.close('reads too slowly');
-    else this.#flush();
+    else this.#orClose(() => this.#flush());
   }
 
   /** Closes once everything queued is sent. */
   end(): void {
     this.#ending = true;
-    this.#flush();
+    this.#orClose(() => this.#flush());
   }
 
   close(why = 'closed'): void {
@@ -70,11 +70,18 @@ export class Peer {
   }
 
   #onReady(events: number): void {
-    try {
+    this.#orClose(() => {
       if ((events & EVENT_WRITE) !== 0) this.#flush();
       if ((events & EVENT_READ) !== 0 && this.isOpen && !this.#ending) this.onReadable(this);
+    });
+  }
+
+  /** ECONNRESET, EPIPE: this connection's trouble alone, also where another one's message was on its way to it. */
+  #orClose(act: () => void): void {
+    try {
+      act();
     } catch (error) {
-      this.close((error as Error).message); // ECONNRESET, EPIPE: this connection's trouble alone
+      this.close((error as Error).message);
     }
   }
 

@@ -1,7 +1,6 @@
 /** What the echo and the chat server share: a listening socket, and the loop. */
 import { type BaseSelector, EVENT_READ, Socket } from '../index.js';
-import type { Peer } from './peer.js';
-import { type Handler, type Say } from './peer.js';
+import type { Handler, Peer, Say } from './peer.js';
 
 /** A non-blocking TCP socket that listens. */
 export function listen(host: string, port: number): Socket {
@@ -32,14 +31,24 @@ export async function serve(
 ): Promise<void> {
   const peers = new Set<Peer>();
   const accept = (): void => {
+    const connection = acceptOrPause();
+    if (connection === null) return;
     try {
-      const connection = listener.accept();
-      if (connection !== null) peers.add(onConnection(connection));
+      peers.add(onConnection(connection));
+    } catch (error) {
+      say('listener', (error as Error).message); // ENOTCONN: it has gone already
+      connection.close();
+    }
+  };
+  const acceptOrPause = (): Socket | null => {
+    try {
+      return listener.accept();
     } catch (error) {
       // EMFILE: no descriptor is free. The client waits in the backlog, and the listener stays readable: asking at once would spin.
       say('listener', (error as Error).message);
       selector.unregister(listener);
       setTimeout(() => selector.closed || selector.register(listener, EVENT_READ, accept), ACCEPT_PAUSE);
+      return null;
     }
   };
 
