@@ -57,5 +57,6 @@ const found = readdirSync(reports)
   .filter((report) => report !== '');
 for (const report of found) process.stderr.write(`\n${report}\n`);
 rmSync(reports, { recursive: true });
-process.stdout.write(`sanitizers: ${found.length === 0 ? 'no report' : `${found.length} reports, above`}\n`);
+const ending = code === 0 ? '' : `; the tests ended with exit code ${code}`;
+process.stdout.write(`sanitizers: ${found.length === 0 ? 'no report' : `${found.length} reports, above`}${ending}\n`);
 process.exit(code !== 0 ? code : found.length === 0 ? 0 : 1);
