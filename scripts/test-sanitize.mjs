@@ -39,6 +39,8 @@ const code = await runLimited(
   },
 );
 
+const ours = [join(root, 'native/'), 'node-addon-api', 'selectors_native.node'];
+
 /**
  * What of a report concerns this package. Node gives its memory back only where it ends of itself: after process.exit() or an uncaught
  * error all of V8 is "leaked". So of leaks those count that our code had a part in; of everything else, all.
@@ -47,7 +49,7 @@ function judge(report) {
   if (!report.includes('LeakSanitizer')) return report;
   return report
     .split('\n\n')
-    .filter((record) => record.includes('selectors_native.node'))
+    .filter((record) => ours.some((place) => record.includes(place)))
     .join('\n\n');
 }
 
