@@ -15,7 +15,8 @@ class Descriptor : public Napi::ObjectWrap<Descriptor> {
   explicit Descriptor(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Descriptor>(info) {
     Args args(info);
     const Fd fd = args.FdAt(0);
-    // Not wrapped: the environment is ending, and nobody would ever delete this object.
+    // Not wrapped: the environment is ending, and whether anybody deletes this object depends on where wrapping
+    // stopped.
     if (!args.ok() || IsEmpty()) return;
     fd_ = UniqueFd(fd);
     Unclaimed::Remove(Env(), fd);
