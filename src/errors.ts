@@ -9,6 +9,10 @@ const byNumber = getSystemErrorMap();
 /** 'EBADF' → [Node's negative number, 'bad file descriptor'] */
 const byName = new Map([...byNumber].map(([number, [name, text]]) => [name, [number, text] as const]));
 
+// As Node: dns.lookup's name for it, with libuv's number.
+const unknownName = byName.get('EAI_NONAME');
+if (unknownName !== undefined) byName.set('ENOTFOUND', unknownName);
+
 /** Winsock's errors that Node calls by another name, or that have no WSAE name. The others lose their 'WSA'. */
 const windowsNames: Readonly<Record<string, string>> = { WSAEWOULDBLOCK: 'EAGAIN', WSAESHUTDOWN: 'EPIPE' };
 const windowsNumbers: readonly (readonly [number, string])[] = [

@@ -178,6 +178,34 @@ describe("a caller's own code runs in between", () => {
       await rejectsCode('ABORT_ERR', pending);
     });
 
+    it(`${mechanism}: a signal whose getters start another wait, or close the selector, or throw`, async () => {
+      using bench = new Bench();
+      const selector = bench.own(createSelector(mechanism));
+      const signalOf = (name: string, get: () => unknown) =>
+        Object.defineProperty(new AbortController().signal, name, { get, configurable: true });
+      let first: Promise<unknown> | undefined;
+      const starting = signalOf('aborted', () => {
+        first ??= selector.selectAsync({ timeout: 20 });
+        return false;
+      });
+      await rejectsCode('ERR_BUSY', selector.selectAsync({ signal: starting }));
+      assert.deepEqual(await first, []);
+      const controller = new AbortController();
+      Object.defineProperty(controller.signal, 'reason', {
+        get() {
+          throw new Error('no reason');
+        },
+      });
+      const pending = selector.selectAsync({ signal: controller.signal });
+      controller.abort();
+      await rejectsCode('ABORT_ERR', pending);
+      const closing = signalOf('aborted', () => {
+        selector.close();
+        return false;
+      });
+      await rejectsCode('ERR_CLOSED', selector.selectAsync({ signal: closing }));
+    });
+
     it(`${mechanism}: options whose getters close the selector`, async () => {
       using bench = new Bench();
       const selector = bench.own(createSelector(mechanism));

@@ -1,6 +1,6 @@
 /** The command line, as a user meets it. */
 import { spawnSync } from 'node:child_process';
-import { connect } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { Socket, availableMechanisms } from '../src/index.js';
 import { Bench } from './support/bench.js';
@@ -128,7 +128,7 @@ describe('serve reactor', () => {
     eve.setOption('SO_LINGER', 0).close();
     program.process.kill('SIGCONT');
     const hears = (socket: Socket, text: string) => {
-      for (let heard = ''; !heard.includes(text); ) {
+      for (let heard = ''; !heard.includes(text);) {
         const part = socket.recv(100) as Buffer;
         expect(part.length, 'the server has hung up').toBeGreaterThan(0);
         heard += part.toString();
@@ -187,6 +187,30 @@ describe('wrong input', () => {
 });
 
 describe('client', () => {
+  it('reads while it writes: more than all buffers hold comes back whole', async () => {
+    using bench = new Bench();
+    const { port } = await serve(bench, ['--app', 'chat']);
+    const talking = bench.own(startCli(['client', 'chat', '--user', 'u', '--port', String(port)]));
+    talking.process.stdin?.end('a\n'.repeat(200_000));
+    const { stdout, code } = await talking.ended;
+    expect(stdout.length).toBe('[u] a\n'.length * 200_000);
+    expect(code).toBe(0);
+  });
+
+  it('ends with 0 when the server does, whatever its standard input is doing', async () => {
+    using bench = new Bench();
+    const server = createServer((connection) => connection.resume().end('bye\n'));
+    bench.own(server);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as { port: number };
+    for (const typed of ['', 'x\n', null]) {
+      const program = bench.own(startCli(['client', 'echo', '--port', String(port)]));
+      if (typed !== null) program.process.stdin?.end(typed);
+      program.process.stdin?.on('error', () => undefined); // EPIPE: it has ended already
+      expect(await program.ended).toMatchObject({ stdout: 'bye\n', stderr: '', code: 0 });
+    }
+  });
+
   const input = process.platform === 'win32' ? ' — not here: no shell to redirect a file' : '';
   it.skipIf(input)(`takes a regular file and /dev/null for its standard input${input}`, async () => {
     using bench = new Bench();
@@ -196,6 +220,7 @@ describe('client', () => {
     const run = (from: string) => spawnSync('sh', ['-c', command(from)], { encoding: 'utf8' });
     const { readFileSync } = await import('node:fs');
     expect(run('LICENSE').stdout).toBe(readFileSync('LICENSE', 'utf8'));
+    expect(run('dist/cli/main.js').stdout).toBe(readFileSync('dist/cli/main.js', 'utf8'));
     expect(run('/dev/null')).toMatchObject({ stdout: '', status: 0 });
   });
 });

@@ -1,12 +1,13 @@
 /** Worker threads: one, ten at once, and terminated in whatever they do; nothing is left behind. */
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import { Socket, availableMechanisms, createSelector, wakeup } from '../src/index.js';
 import { Bench } from './support/bench.js';
 import { openDescriptors } from './support/descriptors.js';
-import { answerOf, programText, runProgram } from './support/program.js';
+import { answerOf, programText, root, runProgram } from './support/program.js';
 
 const mechanisms = availableMechanisms().flatMap(({ mechanism, available }) => (available ? [mechanism] : []));
 
@@ -119,6 +120,15 @@ describe.each(mechanisms)('%s in worker threads', (mechanism) => {
     ['select()', 'selector.register(a, selectors.EVENT_READ); post(1); selector.select();'],
     ['select() again and again', 'post(1); for (;;) selector.select(10);'],
     ['selectAsync()', 'selector.register(a, selectors.EVENT_READ); post(1); await selector.selectAsync();'],
+    ['select, the call', 'post(1); syscalls.select([a], [], []);'],
+    ['Poll.poll()', 'const poll = new syscalls.Poll(); poll.register(a, syscalls.POLLIN); post(1); poll.poll();'],
+    [
+      'the call of the mechanism’s own set',
+      `post(1);
+       if (workerData.mechanism === 'epoll') new syscalls.Epoll().wait();
+       else if (workerData.mechanism === 'kqueue') new syscalls.Kqueue().control([], 1);
+       else selector.select();`,
+    ],
     ['for await', 'selector.register(b, selectors.EVENT_WRITE); post(1); for await (const batch of selector);'],
     ['recv()', 'a.blocking = true; post(1); a.recv(1);'],
     [
@@ -242,7 +252,7 @@ describe('threads and processes', () => {
   it.each(['process.exit(7)', 'process.kill(process.pid, "SIGTERM")', 'throw new Error("on purpose")'])(
     'the process can end while waits are under way: %s',
     async (end) => {
-      if (process.platform === 'win32' && end.includes('kill')) return;
+      if (process.platform === 'win32' && end.includes('kill')) return; // Windows has no signals
       const outcome = await runProgram(`
         for (const { mechanism, available } of selectors.availableMechanisms()) {
           if (available) selectors.createSelector(mechanism).selectAsync();
@@ -256,6 +266,20 @@ describe('threads and processes', () => {
       expect(outcome.signal).not.toBe('SIGABRT');
     },
   );
+
+  it('the process can exit while a worker blocks in the calls themselves', async () => {
+    const outcome = await runProgram(
+      `
+      const { Worker } = require('node:worker_threads');
+      const body = (wait) => 'const { Poll, select } = require(' + JSON.stringify(require.resolve(process.argv[1])) + '); ' +
+        'require("node:worker_threads").parentPort.postMessage(1); ' + wait;
+      const workers = ['new Poll().poll()', 'select([], [], [])'].map((wait) => new Worker(body(wait), { eval: true }));
+      Promise.all(workers.map((worker) => new Promise((resolve) => worker.on('message', resolve)))).then(() =>
+        setTimeout(() => process.exit(3), 50));
+    `.replace('require.resolve(process.argv[1])', JSON.stringify(join(root, 'dist/syscalls.js'))),
+    );
+    expect(outcome).toMatchObject({ code: 3, stderr: '' });
+  });
 
   it('sockets go from thread to thread as descriptors: detach here, fromFd there', async () => {
     using bench = new Bench();

@@ -143,7 +143,10 @@ class Waiter : public Napi::ObjectWrap<Waiter> {
       const bool use_select = use_select_;
       const double timeout = timeout_;
       lock.unlock();
-      const Result result = (use_select ? WaitInSelect : WaitInPoll)(interests, interrupt_.fd(), timeout);
+      // poll(2) where fd_set cannot hold the channel that was opened last: what is taken afterwards is select's in any
+      // case.
+      const bool in_select = use_select && FitsFdSet(interrupt_.fd(), 0);
+      const Result result = (in_select ? WaitInSelect : WaitInPoll)(interests, interrupt_.fd(), timeout);
       lock.lock();
       if (state_ == State::kEnded) return;
       state_ = State::kReturning;

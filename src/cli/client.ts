@@ -1,6 +1,6 @@
 /** `client`: the other end of `serve`, with the standard input as one more file object of its selector. */
 import { Argument, type Command } from 'commander';
-import { chatLine, client, echoLine } from '../demos/client.js';
+import { chatLines, client, echoBytes } from '../demos/client.js';
 import { hostOption, portOption } from './options.js';
 
 export function addClient(program: Command): void {
@@ -12,6 +12,6 @@ export function addClient(program: Command): void {
     .addOption(portOption())
     .option('--user <name>', 'your name in the chat', process.env.USER ?? process.env.USERNAME ?? 'guest')
     .action((app: string, { host, port, user }: { host: string; port: number; user: string }) =>
-      client(host, port, app === 'chat' ? chatLine(user) : echoLine),
+      client(host, port, app === 'chat' ? chatLines(user) : echoBytes),
     );
 }

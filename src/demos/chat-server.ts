@@ -29,7 +29,7 @@ export function chatServer(listener: Socket, selector: BaseSelector<Handler>, sa
       onLine(peer, lines.toString('utf8', start, end).trim());
       start = end + 1;
     }
-    room.set(peer, lines.subarray(start));
+    if (room.has(peer)) room.set(peer, lines.subarray(start));
     if (lines.length - start > LONGEST_LINE) leave(peer);
   };
 
@@ -38,10 +38,7 @@ export function chatServer(listener: Socket, selector: BaseSelector<Handler>, sa
     const message = format(line);
     if (message === null)
       return sender.send(Buffer.from('a message is a line like {"user": "ann", "text": "hello"}\n'));
-    for (const peer of room.keys()) {
-      if (peer.isOpen) peer.send(Buffer.from(`${message}\n`));
-      else room.delete(peer);
-    }
+    for (const peer of room.keys()) peer.send(Buffer.from(`${message}\n`));
   };
 
   const leave = (peer: Peer): void => {
@@ -50,7 +47,7 @@ export function chatServer(listener: Socket, selector: BaseSelector<Handler>, sa
   };
 
   const onConnection = (connection: Socket): Peer => {
-    const peer = new Peer(selector, connection, onReadable, say);
+    const peer = new Peer(selector, connection, onReadable, say, () => room.delete(peer));
     room.set(peer, Buffer.alloc(0));
     return peer;
   };

@@ -1,84 +1,134 @@
 /**
  * Post 004's client: one selector watches the socket and the standard input, which is one more file object.
  *
- * Where it is not one that the system can watch (Windows' console and pipes; a regular file, with epoll), Node reads it, and passes
- * it on through a pair of sockets that can be.
+ *   input is watched --what the kernel does not take at once is queued--> input waits --queue empty--> input is watched
+ *
+ * It reads while it writes: a client that only wrote would wait for a server that waits for it to read.
  */
 import { readSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type BaseSelector, DefaultSelector, EVENT_READ, Socket } from '../index.js';
+import { DefaultSelector, EVENT_READ, EVENT_WRITE, type FileObject, Socket } from '../index.js';
 
-/** What the client makes of a line that was typed. */
-export type LineToBytes = (line: string) => string;
+/** What the client makes of what was typed; null: it has ended. */
+export type Convert = (typed: Buffer | null) => Uint8Array;
 
-export const echoLine: LineToBytes = (line) => `${line}\n`;
-export const chatLine =
-  (user: string): LineToBytes =>
-  (text) =>
-    `${JSON.stringify({ user, text })}\n`;
+export const echoBytes: Convert = (typed) => typed ?? Buffer.alloc(0);
 
-/** Sends the lines of the standard input, prints what comes, until the server ends the conversation. */
-export async function client(host: string, port: number, toBytes: LineToBytes): Promise<void> {
-  using selector = new DefaultSelector<() => void>();
+export function chatLines(user: string): Convert {
+  const decoder = new TextDecoder();
+  let begun = '';
+  return (typed) => {
+    const text = typed === null ? `${decoder.decode()}\n` : decoder.decode(typed, { stream: true });
+    const lines = (begun + text).split('\n');
+    begun = lines.pop() ?? '';
+    const said = lines.filter((line) => line.trim() !== '');
+    return Buffer.from(said.map((line) => `${JSON.stringify({ user, text: line.trim() })}\n`).join(''));
+  };
+}
+
+/** Sends what is typed, prints what comes, until the server ends the conversation. */
+export async function client(host: string, port: number, convert: Convert): Promise<void> {
+  using selector = new DefaultSelector<(events: number) => void>();
   using socket = new Socket({ family: host.includes(':') ? 'ipv6' : 'ipv4' });
   socket.connect({ host, port });
+  socket.blocking = false;
 
-  let typed = '';
-  const decoder = new TextDecoder();
-  const onInput = (bytes: Buffer): void => {
-    const lines = (typed + decoder.decode(bytes, { stream: true })).split('\n');
-    typed = lines.pop() ?? '';
-    for (const line of lines) socket.sendAll(toBytes(line));
+  const queue: Uint8Array[] = [];
+  let ended = false;
+
+  const onInput = (): void => {
+    const typed = input.read();
+    if (typed === null) return;
+    ended = typed.length === 0;
+    const bytes = convert(ended ? null : typed);
+    if (bytes.length > 0) queue.push(bytes);
+    flush();
   };
-  const onInputEnd = (): void => {
-    if (typed !== '') socket.sendAll(toBytes(typed));
-    socket.shutdown('write'); // the server answers what it has, and ends
-  };
-  const onMessage = (): void => {
+  const onServer = (events: number): void => {
+    if ((events & EVENT_WRITE) !== 0) flush();
+    if ((events & EVENT_READ) === 0) return;
     const bytes = socket.recv(65_536);
-    if (bytes === null || bytes.length === 0)
-      selector.close(); // which ends the loop below
-    else process.stdout.write(bytes);
+    if (bytes === null) return;
+    if (bytes.length > 0) process.stdout.write(bytes);
+    else selector.close(); // which ends the loop below
+  };
+  const flush = (): void => {
+    for (let first = queue[0]; first !== undefined; first = queue[0]) {
+      const sent = socket.send(first);
+      if (sent === null) break;
+      if (sent < first.length) queue[0] = first.subarray(sent);
+      else queue.shift();
+    }
+    const isEmpty = queue.length === 0;
+    selector.modify(socket, isEmpty ? EVENT_READ : EVENT_READ | EVENT_WRITE, onServer);
+    const watched = selector.getMap().has(input.file);
+    if (isEmpty && !ended && !watched) selector.register(input.file, EVENT_READ, onInput);
+    if ((!isEmpty || ended) && watched) selector.unregister(input.file);
+    if (isEmpty && ended) socket.shutdown('write'); // the server answers what it has, and ends
   };
 
-  selector.register(socket, EVENT_READ, onMessage);
-  watchInput(selector, onInput, onInputEnd);
-  for await (const ready of selector) {
-    for (const [key] of ready) key.data();
-  }
-}
-
-function watchInput(selector: BaseSelector<() => void>, onInput: (bytes: Buffer) => void, onEnd: () => void): void {
-  const stdin = { fd: 0 };
-  const buffer = Buffer.alloc(65_536);
-  const handle = (source: { fd: number }, bytes: Buffer): void => {
-    if (bytes.length > 0) return onInput(bytes);
-    selector.unregister(source);
-    onEnd();
-  };
+  let input = directInput();
+  selector.register(socket, EVENT_READ, onServer);
   try {
-    selector.register(stdin, EVENT_READ, () => handle(stdin, buffer.subarray(0, readSync(0, buffer))));
+    selector.register(input.file, EVENT_READ, onInput);
   } catch {
-    const bridge = bridgeFromStdin();
-    selector.register(bridge, EVENT_READ, () => handle(bridge, bridge.recv(65_536) ?? Buffer.alloc(0)));
+    // Not a file that the system can watch: Windows' console and pipes; a regular file, with epoll.
+    input = bridgedInput();
+    selector.register(input.file, EVENT_READ, onInput);
+  }
+  try {
+    for await (const ready of selector) {
+      for (const [key, events] of ready) if (!selector.closed) key.data(events);
+    }
+  } finally {
+    input.close();
   }
 }
 
-/** A socket from which the standard input can be received. */
-function bridgeFromStdin(): Socket {
+interface Input {
+  readonly file: FileObject;
+  /** null: nothing yet. Empty: the end. */
+  read(): Buffer | null;
+  close(): void;
+}
+
+function directInput(): Input {
+  const buffer = Buffer.alloc(65_536);
+  const read = (): Buffer | null => {
+    try {
+      return Buffer.from(buffer.subarray(0, readSync(0, buffer)));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return null; // somebody has made it non-blocking
+      throw error;
+    }
+  };
+  return { file: { fd: 0 }, read, close: () => undefined };
+}
+
+/** Node reads the standard input, and passes it on through a pair of sockets, of which one can be watched. */
+function bridgedInput(): Input {
   const [source, sink] = Socket.pair({ blocking: false });
   const pump = async (): Promise<void> => {
     for await (const chunk of process.stdin) {
-      let rest = chunk as Buffer;
-      while (rest.length > 0) {
+      for (let rest = chunk as Buffer; rest.length > 0;) {
         const sent = sink.send(rest);
         if (sent === null)
           await sleep(5); // the other end is in this very thread: let it read
         else rest = rest.subarray(sent);
       }
     }
-    sink.close();
   };
-  void pump();
-  return source;
+  const onError = (error: unknown): void => {
+    if (source.fd < 0) return; // the conversation is over, and nobody reads what is typed
+    process.stderr.write(`standard input: ${(error as Error).message}\n`);
+    process.exitCode = 1;
+  };
+  void pump()
+    .catch(onError)
+    .finally(() => sink.close());
+  const close = (): void => {
+    source.close();
+    process.stdin.destroy();
+  };
+  return { file: source, read: () => source.recv(65_536), close };
 }

@@ -29,6 +29,7 @@ export class Peer {
     readonly socket: Socket,
     readonly onReadable: (peer: Peer) => void,
     readonly say: Say,
+    readonly onClose: (peer: Peer) => void = () => undefined,
   ) {
     this.name = show(socket.remoteAddress);
     selector.register(socket, EVENT_READ, (events) => this.#onReady(events));
@@ -67,6 +68,7 @@ export class Peer {
     this.selector.unregister(this.socket);
     this.socket.close();
     this.say(this.name, why);
+    this.onClose(this);
   }
 
   #onReady(events: number): void {

@@ -56,6 +56,9 @@ function typeNumber(type: unknown): number {
   return found[1];
 }
 
+/** Flags with which a call never waits. */
+const DO_NOT_WAIT = (native.constants.MSG_DONTWAIT ?? 0) | (native.constants.MSG_ERRQUEUE ?? 0);
+
 const HOW = { read: 0, write: 1, both: 2 } as const;
 const INT_MAX = 0x7fff_ffff;
 /** The most that one call receives. */
@@ -328,7 +331,7 @@ export class Socket implements Disposable {
     const bytes = bytesOf('data', data);
     const [start, most] = partOf(bytes, offset, length);
     const bits = flagBits(flags);
-    return this.#attempt('send', 'write', () => native.send(this.#fd, bytes, start, most, bits));
+    return this.#attempt('send', 'write', () => native.send(this.#fd, bytes, start, most, bits), {}, bits);
   }
 
   /** All of it, waiting as long as it takes, whether the socket blocks or not; one `timeout` for the whole. BLOCKS. @throws ETIMEDOUT */
@@ -356,7 +359,7 @@ export class Socket implements Disposable {
       return systemErrorIs(result, 'EMSGSIZE') && process.platform === 'win32' ? buffer.length : result;
     });
     if (count === null) return null;
-    return { data: buffer.subarray(0, count), address: decodeAddress(sockaddr.subarray(0, length[0])) };
+    return { data: buffer.subarray(0, count), address: this.#decode(sockaddr, length[0] ?? 0) };
   }
 
   /** sendto(2). @returns how many bytes were sent: all of a datagram. null: would block */
@@ -426,7 +429,10 @@ export class Socket implements Disposable {
     }
   }
 
-  /** A second socket for the same open file, close-on-exec. (dup(2); WSADuplicateSocket on Windows) */
+  /**
+   * A second socket for the same open file, close-on-exec (dup(2); WSADuplicateSocket on Windows). The system keeps whether it blocks with
+   * the file, so set `blocking` or `timeout` on both alike, or on the one before it is duplicated.
+   */
   dup(): Socket {
     this.#assertOpen();
     const fd = check(native.duplicate(this.#fd), 'dup');
@@ -526,12 +532,18 @@ export class Socket implements Disposable {
     check(native.setNonBlocking(this.#fd, this.#timeout !== null || !BLOCKS_IN_KERNEL), 'fcntl');
   }
 
+  /** On a blocking socket, is "would block" the kernel's last word? Its own time is over (SO_RCVTIMEO), or waiting was not asked for. */
+  #hasWaited(flags: number): boolean {
+    if ((flags & DO_NOT_WAIT) !== 0) return true;
+    return this.#timeout === null && BLOCKS_IN_KERNEL && native.isNonBlocking(this.#fd) === 0;
+  }
+
   /** Makes a call; where it would block, null, or the same again once the descriptor is ready. */
-  #attempt(syscall: string, direction: 'read' | 'write', call: () => number, context = {}): number | null {
+  #attempt(syscall: string, direction: 'read' | 'write', call: () => number, context = {}, flags = 0): number | null {
     const first = call();
     if (first >= 0) return first;
     if (first !== native.wouldBlock) throw systemError(first, syscall, context);
-    if (this.#timeout === 0) return null;
+    if (this.#timeout === 0 || this.#hasWaited(flags)) return null;
     const deadline = new Deadline(this.#timeout);
     for (;;) {
       untilReady(this.#fd, direction, deadline, syscall);
@@ -541,7 +553,7 @@ export class Socket implements Disposable {
   }
 
   #receive(bytes: Uint8Array, offset: number, length: number, flags: number): number | null {
-    return this.#attempt('recv', 'read', () => native.recv(this.#fd, bytes, offset, length, flags));
+    return this.#attempt('recv', 'read', () => native.recv(this.#fd, bytes, offset, length, flags), {}, flags);
   }
 
   #takeError(context: object): NodeJS.ErrnoException | null {
@@ -554,7 +566,10 @@ export class Socket implements Disposable {
   #address(syscall: 'getsockname' | 'getpeername'): SocketAddress {
     this.#assertOpen();
     const sockaddr = new Uint8Array(SOCKADDR_SIZE);
-    const length = check(native[syscall](this.#fd, sockaddr), syscall);
+    return this.#decode(sockaddr, check(native[syscall](this.#fd, sockaddr), syscall));
+  }
+
+  #decode(sockaddr: Uint8Array, length: number): SocketAddress {
     // macOS and Linux may tell a Unix socket without a name by its family alone, or by nothing.
     return length === 0 && this.#family === AF_UNIX ? { path: '' } : decodeAddress(sockaddr.subarray(0, length));
   }

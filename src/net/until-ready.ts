@@ -3,13 +3,13 @@ import { isMainThread } from 'node:worker_threads';
 import { check, namedError } from '../errors.js';
 import { native } from '../native.js';
 import { POLLIN, POLLOUT } from '../syscalls/poll.js';
+import { sliceOf } from '../syscalls/slices.js';
 
 /**
  * A worker that blocks in recv(2) cannot be ended by worker.terminate(), which stops JavaScript and not a system call. So in a worker
  * a blocking socket is non-blocking underneath, and waits here, in slices, with JavaScript in between.
  */
 export const BLOCKS_IN_KERNEL = isMainThread;
-const SLICE = isMainThread ? Infinity : 100;
 
 /** Winsock's select tells a failed connect; WSAPoll does not on all versions of Windows. */
 const USE_SELECT = process.platform === 'win32';
@@ -33,8 +33,8 @@ export function untilReady(fd: number, direction: 'read' | 'write', deadline: De
   for (;;) {
     const remaining = deadline.remaining;
     if (remaining <= 0) throw namedError('ETIMEDOUT', syscall);
-    const part = Math.min(remaining, SLICE);
-    if (waitOnce(fd, direction, part === Infinity ? -1 : part) > 0) return;
+    const part = sliceOf(remaining === Infinity ? -1 : remaining);
+    if (waitOnce(fd, direction, part) > 0) return;
   }
 }
 

@@ -5,10 +5,10 @@
  * A register, modify or unregister that fails leaves everything as it was: what the caller gave is checked first, then the kernel is
  * asked, then the key is written down.
  */
-import { isMainThread } from 'node:worker_threads';
 import { closedError, invalidType, invalidValue, keyExists, keyNotFound } from '../errors.js';
 import { type FileObject, fileno } from '../syscalls/file-object.js';
 import type { Mechanism } from '../syscalls/probe.js';
+import { sliceOf } from '../syscalls/slices.js';
 import { timeoutOf } from '../validate.js';
 import { AsyncWait, type Interest, type WaitOptions } from '../wait/async-wait.js';
 import { WakeChannel } from '../wait/wake-channel.js';
@@ -35,12 +35,6 @@ export interface Registration<D> {
   /** Another number for each register. Where the kernel gives it back with an event, it tells a descriptor's former file from this one. */
   readonly generation: number;
 }
-
-/**
- * A blocked thread cannot be told that its worker is to end: worker.terminate() stops JavaScript, not a system call. So a worker waits
- * in slices and is back in JavaScript in between.
- */
-const SLICE = isMainThread ? Infinity : 100;
 
 const HIGHEST_GENERATION = 0x7fff_ffff;
 
@@ -191,8 +185,9 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
     const deadline = limit > 0 ? performance.now() + limit : 0;
     const ready: ReadyEvent<D>[] = [];
     for (let remaining = limit; ;) {
-      const part = remaining < 0 ? (SLICE === Infinity ? -1 : SLICE) : Math.min(remaining, SLICE);
-      const woken = this.take(part, ready);
+      const woken = this.take(sliceOf(remaining), ready);
+      // It may have been meant for a selectAsync that is pending.
+      if (woken && this.#asyncWait.isPending) this.wakeChannel.signal();
       if (woken || ready.length > 0 || limit === 0) return ready;
       // Nothing, and not because of a wake-up: a slice is over, or what was ready belongs to no key any more.
       if (limit > 0) {

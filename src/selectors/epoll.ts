@@ -87,7 +87,7 @@ export class EpollSelector<D = unknown> extends BaseSelector<D> {
     }
     check(count, 'epoll_wait');
     if (woken) this.wakeChannel.drain();
-    if (stale) this.#rebuild();
+    if (stale) this.#rebuildOr(woken || ready.length > 0);
     return woken;
   }
 
@@ -107,15 +107,35 @@ export class EpollSelector<D = unknown> extends BaseSelector<D> {
     check(this.#calls.epoll_ctl(this.#epoll.fd, operation, fd, events, fd, generation), 'epoll_ctl');
   }
 
-  /** A new set with what is registered now; what nobody can name any more stays behind in the old one. */
-  #rebuild(): void {
-    const old = this.#epoll;
-    this.#epoll = new Epoll();
-    this.#add(this.wakeChannel.fd, EPOLLIN, WAKE_GENERATION);
-    for (const [fd, { key, generation }] of this.registrations) {
-      // Not checked: a descriptor that was closed and is still registered is forgotten, as the kernel forgets it.
-      this.#calls.epoll_ctl(this.#epoll.fd, this.#calls.EPOLL_CTL_ADD, fd, epollEvents(key.events), fd, generation);
+  /** @param hasNews there is something to tell: then a set that cannot be made (EMFILE) is for the next time */
+  #rebuildOr(hasNews: boolean): void {
+    try {
+      this.#rebuild();
+    } catch (error) {
+      if (!hasNews) throw error;
     }
+  }
+
+  /** A new set with what is registered and still there; what nobody can name any more stays behind in the old one. */
+  #rebuild(): void {
+    const calls = this.#calls;
+    const old = this.#epoll;
+    const fresh = new Epoll();
+    try {
+      const add = (fd: number, events: number, generation: number) =>
+        calls.epoll_ctl(fresh.fd, calls.EPOLL_CTL_ADD, fd, events, fd, generation);
+      check(add(this.wakeChannel.fd, EPOLLIN, WAKE_GENERATION), 'epoll_ctl');
+      for (const [fd, { key, generation }] of this.registrations) {
+        const events = epollEvents(key.events);
+        // The old set knows whether the number is still the file that was registered: ENOENT or EBADF where it was closed since.
+        const known = calls.epoll_ctl(old.fd, calls.EPOLL_CTL_MOD, fd, events, fd, generation) >= 0;
+        if (known) check(add(fd, events, generation), 'epoll_ctl');
+      }
+    } catch (error) {
+      fresh.close();
+      throw error;
+    }
+    this.#epoll = fresh;
     this.interestChanged();
     old.close();
   }

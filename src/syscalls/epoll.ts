@@ -5,6 +5,7 @@ import { rawTimeoutOf, wholeNumber } from '../validate.js';
 import { type FileObject, HIGHEST_FD, fileno } from './file-object.js';
 import { KernelSet, openedSet } from './kernel-set.js';
 import { mechanismUnavailable } from './probe.js';
+import { inSlices } from './slices.js';
 
 export const EPOLLIN = epollCalls?.EPOLLIN ?? 0;
 export const EPOLLPRI = epollCalls?.EPOLLPRI ?? 0;
@@ -80,10 +81,14 @@ export class Epoll extends KernelSet {
     const room = Math.min(most === -1 ? MOST_EVENTS : most, MOST_EVENTS);
     const limit = rawTimeoutOf(timeout, 'for ever');
     if (3 * room > this.#out.length) this.#out = new Int32Array(3 * room);
-    const count = check(calls().epoll_wait(epfd, this.#out, room, limit), 'epoll_wait');
+    const out = this.#out;
+    const count = check(
+      inSlices(limit, (part) => calls().epoll_wait(epfd, out, room, part)),
+      'epoll_wait',
+    );
     return Array.from({ length: count }, (_, i) => ({
-      data: ((this.#out[3 * i + 2] ?? 0) >>> 0) * TWO_TO_32 + ((this.#out[3 * i + 1] ?? 0) >>> 0),
-      events: (this.#out[3 * i] ?? 0) >>> 0,
+      data: ((out[3 * i + 2] ?? 0) >>> 0) * TWO_TO_32 + ((out[3 * i + 1] ?? 0) >>> 0),
+      events: (out[3 * i] ?? 0) >>> 0,
     }));
   }
 

@@ -5,6 +5,7 @@ import { fieldsOf, listOf, rawTimeoutOf, wholeNumber } from '../validate.js';
 import { HIGHEST_FD } from './file-object.js';
 import { KernelSet, openedSet } from './kernel-set.js';
 import { mechanismUnavailable } from './probe.js';
+import { inSlices } from './slices.js';
 
 export const EVFILT_READ = kqueueCalls?.EVFILT_READ ?? 0;
 export const EVFILT_WRITE = kqueueCalls?.EVFILT_WRITE ?? 0;
@@ -48,6 +49,7 @@ export function kevent(
 
 const FIELDS = ['ident', 'filter', 'flags', 'fflags', 'data', 'udata'] as const;
 const NUMBERS = FIELDS.length;
+const NO_CHANGES = new Float64Array(0);
 const MOST = Number.MAX_SAFE_INTEGER;
 /** Least and most of each field of struct kevent, in the order of FIELDS, as far as a number can say it. */
 const RANGES = [
@@ -104,7 +106,14 @@ export class Kqueue extends KernelSet {
     const limit = rawTimeoutOf(timeout, 'refused');
     const out = new Float64Array(NUMBERS * room);
     const kq = this.fileno(); // not before: the caller's iterator and getters may have closed this object
-    const count = check(calls().kevent(kq, Float64Array.from(list.flat()), list.length, out, room, limit), 'kevent');
+    let given = Float64Array.from(list.flat());
+    const wait = (part: number): number => {
+      const changes = given;
+      given = NO_CHANGES; // once is enough
+      return calls().kevent(kq, changes, changes.length / NUMBERS, out, room, part);
+    };
+    // Without room for events it makes its changes and returns at once.
+    const count = check(room === 0 ? wait(0) : inSlices(limit, wait), 'kevent');
     return Array.from({ length: count }, (_, i) => {
       const numbers = [...out.subarray(NUMBERS * i, NUMBERS * (i + 1))] as [
         number,

@@ -3,6 +3,7 @@ import { check, closedError, keyNotFound, namedError } from '../errors.js';
 import { native } from '../native.js';
 import { rawTimeoutOf, wholeNumber } from '../validate.js';
 import { type FileObject, fileno } from './file-object.js';
+import { inSlices } from './slices.js';
 
 export const { POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP, POLLNVAL, POLLRDHUP } = native;
 
@@ -88,7 +89,7 @@ export class Poll implements Disposable {
    */
   poll(timeout?: number | null): { readonly fd: number; readonly events: number }[] {
     this.#assertOpen();
-    const pairs = this.wait(rawTimeoutOf(timeout, 'for ever', INT_MAX));
+    const pairs = inSlices(rawTimeoutOf(timeout, 'for ever', INT_MAX), (part) => this.wait(part));
     return Array.from({ length: pairs }, (_, i) => ({ fd: this.#out[2 * i] ?? -1, events: this.#out[2 * i + 1] ?? 0 }));
   }
 

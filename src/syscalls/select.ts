@@ -3,6 +3,7 @@ import { check, outOfRange } from '../errors.js';
 import { native } from '../native.js';
 import { listOf, rawTimeoutOf } from '../validate.js';
 import { type FileObject, fileno } from './file-object.js';
+import { inSlices } from './slices.js';
 
 /** How many descriptors a set holds. POSIX counts the numbers (0 to FD_SETSIZE - 1), Windows the members, whatever their number. */
 export const FD_SETSIZE = native.FD_SETSIZE;
@@ -47,7 +48,9 @@ export function select<F extends FileObject>(
 
   const out = new Int32Array(2 * (readFds.length + writeFds.length + exceptFds.length));
   const pairs = check(
-    native.select(readFds, readFds.length, writeFds, writeFds.length, exceptFds, exceptFds.length, out, limit),
+    inSlices(limit, (part) =>
+      native.select(readFds, readFds.length, writeFds, writeFds.length, exceptFds, exceptFds.length, out, part),
+    ),
     'select',
   );
   const ready = new Map<number, number>();

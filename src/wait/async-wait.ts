@@ -58,19 +58,26 @@ export class AsyncWait<T> {
   #waiter: NativeWaiter | undefined;
   /** Started and not returned. */
   #waiterIsBusy = false;
+  /** The waiter could not wait for this interest: a descriptor in it is closed, say. */
+  #failed = false;
   #closed = false;
 
   constructor(waitable: Waitable<T>) {
     this.#waitable = waitable;
   }
 
+  get isPending(): boolean {
+    return this.#pending !== undefined;
+  }
+
   /** Rejects with ERR_BUSY while another wait is pending. */
   wait(options?: WaitOptions): Promise<T> {
     return new Promise((resolve, reject) => {
-      const { timeout, signal } = readOptions(options);
+      const { timeout, signal, reason } = readOptions(options);
+      // Not before: reading them may have run code of the caller's.
       if (this.#closed) throw closedError(this.#waitable.what);
       if (this.#pending !== undefined) throw busyError(this.#waitable.what);
-      if (signal !== undefined && guarded('signal', () => signal.aborted)) throw abortError(signal);
+      if (reason !== undefined) throw reason;
       const deadline = timeout < 0 ? Infinity : performance.now() + timeout;
       // First: should the signal be none after all and throw, nothing is pending.
       if (signal !== undefined)
@@ -82,6 +89,7 @@ export class AsyncWait<T> {
 
   /** The interest is another one now: a wait under way goes on with it. */
   interestChanged(): void {
+    this.#failed = false;
     if (this.#waiterIsBusy) this.#waiter?.interrupt();
   }
 
@@ -120,7 +128,10 @@ export class AsyncWait<T> {
   readonly #onReturn = (error: number): void => {
     this.#waiterIsBusy = false;
     if (this.#pending === undefined || this.#immediate !== undefined) return;
-    if (error < 0) this.#fail(systemError(error, this.#waitable.interest().useSelect ? 'select' : 'poll'));
+    // Once it is no failure: a descriptor was closed after the waiter was told of it, and taking goes around that.
+    const again = this.#failed;
+    this.#failed = error < 0;
+    if (error < 0 && again) this.#fail(systemError(error, this.#waitable.interest().useSelect ? 'select' : 'poll'));
     else this.#onTurn();
   };
 
@@ -159,16 +170,31 @@ export class AsyncWait<T> {
   }
 }
 
-function readOptions(options: unknown): { timeout: number; signal: AbortSignal | undefined } {
-  if (options === undefined) return { timeout: -1, signal: undefined };
+interface ReadOptions {
+  readonly timeout: number;
+  readonly signal: AbortSignal | undefined;
+  /** The signal has fired already. */
+  readonly reason: Error | undefined;
+}
+
+function readOptions(options: unknown): ReadOptions {
+  if (options === undefined) return { timeout: -1, signal: undefined, reason: undefined };
   const { timeout, signal } = fieldsOf('options', options, ['timeout', 'signal']);
   const isSignal = guarded('signal', () => signal instanceof AbortSignal);
   if (signal !== undefined && !isSignal) throw invalidType('signal', 'an AbortSignal', signal);
-  return { timeout: timeoutOf(timeout), signal: signal as AbortSignal | undefined };
+  const known = signal as AbortSignal | undefined;
+  const reason = known !== undefined && guarded('signal', () => known.aborted) ? abortError(known) : undefined;
+  return { timeout: timeoutOf(timeout), signal: known, reason };
 }
 
 /** As Node's own functions reject: name AbortError, code ABORT_ERR, the signal's reason as the cause. */
 function abortError(signal: AbortSignal): Error {
-  const error = new Error('The operation was aborted', { cause: signal.reason });
+  let cause: unknown;
+  try {
+    cause = signal.reason;
+  } catch (thrown) {
+    cause = thrown; // a getter of somebody's
+  }
+  const error = new Error('The operation was aborted', { cause });
   return Object.assign(error, { name: 'AbortError', code: 'ABORT_ERR' });
 }

@@ -8,6 +8,8 @@ import type { Lacks } from './case.js';
 const ofSystem: Partial<Record<NodeJS.Platform, Lacks>> = {
   win32: {
     POLLPRI: 'WSAPoll refuses it',
+    'numbers used again': 'Windows does not give the lowest number that is free',
+    MSG_DONTWAIT: 'Winsock has no such flag',
     'regular files': 'on Windows a file of Node’s has no handle that Winsock knows',
     'abstract names': 'they are Linux’s',
     SCM_RIGHTS: 'Windows hands sockets over with WSADuplicateSocket',

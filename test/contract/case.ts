@@ -32,6 +32,8 @@ export type Capability =
   | 'signals'
   | 'reset seen'
   | 'hang-up before connect'
+  | 'numbers used again'
+  | 'MSG_DONTWAIT'
   | 'own descriptor watchable'
   | 'closing ends watching'
   | 'errors left to the caller'

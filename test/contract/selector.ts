@@ -1,10 +1,12 @@
 /** What every selector does: S1 to S70 and W1 to W12 of the behaviours, over one mechanism. */
 import assert from 'node:assert/strict';
+import { openSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BaseSelector, EVENT_READ, EVENT_WRITE, Socket, wakeup } from '../../src/index.js';
 import { FD_SETSIZE, constants } from '../../src/syscalls.js';
-import type { Bench } from '../support/bench.js';
+import { type Bench, Descriptor } from '../support/bench.js';
 import { assertWaited, byData, rejectsCode, throwsCode, timed, untilReady } from '../support/expect.js';
 import type { Case } from './case.js';
 
@@ -855,6 +857,78 @@ const warts: readonly Case<SelectorContext>[] = [
 ];
 
 const asynchronous: readonly Case<SelectorContext>[] = [
+  {
+    name: 'W5 W7 unregistered and closed while a wait begins: that wait, and the next, go on',
+    async run({ bench, selector }) {
+      for (let i = 0; i < 40; i++) {
+        const s = selector();
+        const [gone, a] = [bench.pair()[0], bench.pair()[0]];
+        s.register(gone, EVENT_READ, 'gone');
+        const waiting = s.selectAsync({ timeout: 5000 });
+        // At whatever point of its beginning the wait is by now.
+        if (i % 4 > 0) await new Promise((resolve) => setImmediate(resolve));
+        if (i % 4 > 1) await new Promise((resolve) => setImmediate(resolve));
+        s.unregister(gone);
+        gone.close();
+        s.register(a, EVENT_WRITE, 'a');
+        assert.deepEqual(byData(await waiting), { a: EVENT_WRITE });
+        assert.deepEqual(byData(await s.selectAsync({ timeout: 5000 })), { a: EVENT_WRITE });
+        s.close();
+      }
+    },
+  },
+  {
+    name: 'W8 closed and not unregistered, its number another file’s: that file is not the key’s, also after a ghost was laid',
+    needs: ['closed descriptors forgotten', 'closing ends watching', 'numbers used again'],
+    run({ bench, selector }) {
+      const s = selector();
+      const [gone] = bench.pair();
+      const [ghost, ghostPeer] = bench.pair();
+      const { fd } = gone;
+      s.register(gone, EVENT_READ, 'gone');
+      s.register(ghost, EVENT_READ, 'ghost');
+      gone.close();
+      const others: [Socket, Socket][] = [];
+      while (!others.flat().some((socket) => socket.fd === fd)) others.push(bench.pair());
+      for (const pair of others) for (const socket of pair) socket.send('for nobody');
+      assert.deepEqual(s.select(0), []);
+      // A duplicate lives on, so the set reports a file that no key names.
+      bench.own(ghost.dup());
+      s.unregister(ghost);
+      const number = ghost.fd;
+      ghost.close();
+      assert.equal(s.getMap().has(number), false);
+      ghostPeer.send('boo');
+      for (let i = 0; i < 5; i++) assert.deepEqual(s.select(5), []);
+    },
+  },
+  {
+    name: 'W12 a wakeup that is meant for selectAsync is not lost to a select(0) in between',
+    async run({ selector }) {
+      const s = selector();
+      const waiting = s.selectAsync({ timeout: 10_000 });
+      await sleep(20);
+      s.wakeup();
+      s.select(0);
+      const start = performance.now();
+      assert.deepEqual(await waiting, []);
+      assert.ok(performance.now() - start < 5000);
+    },
+  },
+  {
+    name: 'S51 S52 selectAsync where the process has more than FD_SETSIZE descriptors open',
+    needs: ['regular files'],
+    async run({ bench, selector }) {
+      const s = selector();
+      const [a] = bench.pair();
+      s.register(a, EVENT_READ, 'a');
+      const path = join(bench.folder(), 'file');
+      for (let i = 0; i < 1100; i++) bench.own(new Descriptor(openSync(path, 'a')));
+      assert.deepEqual(await s.selectAsync({ timeout: 20 }), []);
+      s.modify(a, EVENT_WRITE, 'a');
+      assert.deepEqual(byData(await s.selectAsync({ timeout: 5000 })), { a: EVENT_WRITE });
+    },
+  },
   {
     name: 'selectAsync leaves Node’s loop running: timers and net servers are served meanwhile',
     async run({ bench, selector }) {

@@ -79,6 +79,38 @@ const blockingCases: readonly Case<SocketContext>[] = [
     },
   },
   {
+    name: 'MSG_DONTWAIT and MSG_ERRQUEUE do not wait, on a blocking socket either',
+    needs: ['MSG_DONTWAIT'],
+    run({ bench }) {
+      const { MSG_DONTWAIT = 0, MSG_ERRQUEUE = MSG_DONTWAIT } = constants;
+      const [a, b] = bench.tcpPair();
+      a.blocking = b.blocking = true;
+      assert.equal(a.recv(10, MSG_DONTWAIT), null);
+      assert.equal(a.recv(10, MSG_ERRQUEUE), null);
+      const chunk = Buffer.alloc(65_536);
+      while (b.send(chunk, 0, chunk.length, MSG_DONTWAIT) !== null);
+    },
+  },
+  {
+    name: 'SO_RCVTIMEO, the kernel’s own timeout: null when it is over',
+    needs: ['MSG_DONTWAIT'],
+    async run({ bench }) {
+      const program = bench.own(
+        startProgram(`
+          const { SOL_SOCKET, SO_RCVTIMEO } = syscalls.constants;
+          const [a] = selectors.Socket.pair();
+          a.setOption(SOL_SOCKET, SO_RCVTIMEO, new Uint8Array(BigInt64Array.of(0n, 50_000n).buffer));
+          const start = performance.now();
+          console.log(JSON.stringify([a.recv(10), performance.now() - start]));
+        `),
+      );
+      const { stdout } = await program.ended;
+      const [answer, ms] = JSON.parse(stdout) as [null, number];
+      assert.equal(answer, null);
+      assertWaited(ms, 49);
+    },
+  },
+  {
     name: 'S99 blocking true and false are timeout null and 0; a timeout makes the descriptor non-blocking, and calls wait',
     run({ bench }) {
       const socket = bench.own(new Socket());
@@ -370,6 +402,7 @@ const streamCases: readonly Case<SocketContext>[] = [
         (error: NodeJS.ErrnoException) => {
           assert.match(String(error.code), /^(ENOTFOUND|EAI_AGAIN)$/);
           assert.equal(error.syscall, 'getaddrinfo');
+          assert.ok((error.errno ?? 0) < -3000, 'libuv’s number');
           return true;
         },
       );
@@ -643,6 +676,9 @@ const pairCases: readonly Case<SocketContext>[] = [
       const [a, b] = [open('a'), open('b')];
       a.sendTo('x', b.localAddress);
       assert.deepEqual(b.recvFrom(10)?.address, { path: `${path}a` });
+      const unnamed = bench.own(new Socket({ family: 'unix', type: 'dgram' }));
+      unnamed.sendTo('x', b.localAddress);
+      assert.deepEqual(b.recvFrom(10)?.address, { path: '' });
       const other = bench.own(new Socket({ family: 'unix' }));
       throwsCode('ENAMETOOLONG', () => other.bind({ path: 'x'.repeat(200) }));
       throwsCode('ERR_INVALID_ARG_VALUE', () => other.bind({ path: 'a\0b' }));
