@@ -27,7 +27,7 @@ function makePrefix() {
   // Node refuses Windows versions before 10; Wine 8 gives new prefixes 7.
   build('sh', ['-c', "wine reg add 'HKCU\\Software\\Wine' /v Version /d win10 /f </dev/null"], wineEnv);
   const dll = join(prefix, 'drive_c/windows/system32/bcryptprimitives.dll');
-  build('x86_64-w64-mingw32-gcc', ['-shared', '-O2', '-o', dll, 'scripts/wine/bcryptprimitives.c', '-ladvapi32']);
+  build('x86_64-w64-mingw32-gcc-posix', ['-shared', '-O2', '-o', dll, 'scripts/wine/bcryptprimitives.c', '-ladvapi32']);
   writeFileSync(stamp, '');
 }
 
