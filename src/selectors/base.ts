@@ -187,7 +187,7 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
     for (let remaining = limit; ;) {
       const woken = this.take(sliceOf(remaining), ready);
       // It may have been meant for a selectAsync that is pending.
-      if (woken && this.#asyncWait.isPending) this.wakeChannel.signal();
+      if (woken) this.#asyncWait.wake();
       if (woken || ready.length > 0 || limit === 0) return ready;
       // Nothing, and not because of a wake-up: a slice is over, or what was ready belongs to no key any more.
       if (limit > 0) {

@@ -66,8 +66,9 @@ export class AsyncWait<T> {
     this.#waitable = waitable;
   }
 
-  get isPending(): boolean {
-    return this.#pending !== undefined;
+  /** A wake-up was seen elsewhere that may have been meant for the pending wait: it ends with nothing. */
+  wake(): void {
+    this.#settle()?.resolve(this.#waitable.nothing());
   }
 
   /** Rejects with ERR_BUSY while another wait is pending. */
