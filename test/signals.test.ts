@@ -230,6 +230,29 @@ describe.skipIf(noStrace)(`what the kernel may answer${noStrace}`, () => {
     expect(outcome.stdout.trim()).toBe('EAGAIN pthread_create 0');
   });
 
+  it.each([
+    ['epoll', 'epoll_wait'],
+    ['poll', 'poll'],
+    ['select', 'pselect6'],
+  ])('S43 %s: a fraction of a millisecond is rounded up, and waited for in one call', async (mechanism, call) => {
+    // Rounded down, the rest of each wait would be spent asking again and again (python/asyncio#106).
+    const outcome = await withFault(
+      call,
+      'delay_enter=1',
+      `
+      const selector = selectors.createSelector('${mechanism}');
+      const { writeSync } = require('node:fs');
+      writeSync(2, 'BEGIN\\n');
+      for (let i = 0; i < 30; i++) selector.select(1.5);
+      writeSync(2, 'END\\n');
+    `,
+    );
+    const between = outcome.stderr.slice(outcome.stderr.indexOf('BEGIN'), outcome.stderr.indexOf('END'));
+    const calls = between.split(`${call}(`).length - 1;
+    expect(calls).toBeGreaterThanOrEqual(30);
+    expect(calls).toBeLessThanOrEqual(45); // a wait may end a little early, and is then made again
+  });
+
   it('S21 modify of the data alone makes no system call', async () => {
     const outcome = await withFault(
       'epoll_ctl',

@@ -53,7 +53,7 @@ const work = `
 const worked = `${'0123456789'.repeat(5)}and blocking`;
 
 const isLinux = process.platform === 'linux';
-const threads = () => (isLinux ? openDescriptors() : new Map<number, string>());
+const opened = () => (isLinux ? openDescriptors() : new Map<number, string>());
 
 /** Everything that the process has open, once what Node itself closes late has gone. */
 async function leftOver(before: ReadonlyMap<number, string>): Promise<string[]> {
@@ -61,7 +61,7 @@ async function leftOver(before: ReadonlyMap<number, string>): Promise<string[]> 
     const kinds = (open: ReadonlyMap<number, string>) =>
       [...open.values()].map((what) => what.replace(/\d+/g, '')).sort();
     const counts = new Map<string, number>();
-    for (const what of kinds(threads())) counts.set(what, (counts.get(what) ?? 0) + 1);
+    for (const what of kinds(opened())) counts.set(what, (counts.get(what) ?? 0) + 1);
     for (const what of kinds(before)) counts.set(what, (counts.get(what) ?? 0) - 1);
     const more = [...counts].filter(([, count]) => count > 0).map(([what, count]) => `${count} × ${what}`);
     if (more.length === 0 || i > 100) return more;
@@ -72,7 +72,7 @@ async function leftOver(before: ReadonlyMap<number, string>): Promise<string[]> 
 describe.each(mechanisms)('%s in worker threads', (mechanism) => {
   it('one works', async () => {
     using bench = new Bench();
-    const before = threads();
+    const before = opened();
     const worker = startWorker(bench, work, { mechanism });
     const exited = once(worker, 'exit');
     expect(await messageOf(worker)).toBe(worked);
@@ -82,7 +82,7 @@ describe.each(mechanisms)('%s in worker threads', (mechanism) => {
 
   it('ten work at once', async () => {
     using bench = new Bench();
-    const before = threads();
+    const before = opened();
     const workers = Array.from({ length: 10 }, () => startWorker(bench, work, { mechanism }));
     const exits = workers.map((worker) => once(worker, 'exit'));
     expect(await Promise.all(workers.map(messageOf))).toEqual(new Array(10).fill(worked));
@@ -142,7 +142,7 @@ describe.each(mechanisms)('%s in worker threads', (mechanism) => {
     ],
   ])('worker.terminate() ends %s promptly, and nothing stays open', async (_, blocking) => {
     using bench = new Bench();
-    const before = threads();
+    const before = opened();
     const worker = startWorker(
       bench,
       `const selector = selectors.createSelector(workerData.mechanism);
@@ -162,7 +162,7 @@ describe.each(mechanisms)('%s in worker threads', (mechanism) => {
 describe('threads and processes', () => {
   it('thirty workers, terminated at any moment of their life', async () => {
     using bench = new Bench();
-    const before = threads();
+    const before = opened();
     let moment = 7;
     for (let round = 0; round < 3; round++) {
       const workers = Array.from({ length: 10 }, (_, i) =>
@@ -181,7 +181,7 @@ describe('threads and processes', () => {
 
   it('a thread that ends between opening a descriptor and giving it to its object leaves nothing open', async () => {
     using bench = new Bench();
-    const before = threads();
+    const before = opened();
     const worker = startWorker(
       bench,
       `const { AF_INET, SOCK_STREAM } = syscalls.constants;
