@@ -2,14 +2,28 @@
 // has a lifetime is an object of its environment, or owned by one.
 #include <napi.h>
 
+#include <vector>
+
 #include "core/descriptor.h"
 #include "mechanisms/mechanisms.h"
 #include "net/net.h"
 #include "platform/platform.h"
+#include "turn/turn.h"
 #include "wait/wait.h"
 
 namespace selectors {
 namespace {
+
+// Those that are compiled here; JavaScript finds them by name.
+const std::vector<Multiplexer>& MultiplexersOfThisSystem() {
+  static const auto* const all = [] {
+    auto* const list = new std::vector<Multiplexer>{kSelect, kPoll};
+    if constexpr (kHasEpoll) list->push_back(kEpoll);
+    if constexpr (kHasKqueue) list->push_back(kKqueue);
+    return list;
+  }();
+  return *all;
+}
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   if (!StartNetwork().ok()) {
@@ -29,6 +43,9 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   if constexpr (kHasShareSocket) RegisterShareSocket(env, exports);
   RegisterWakeup(env, exports);
   RegisterWaiter(env, exports);
+  RegisterLoopWatch(env, exports);
+  RegisterSignals(env, exports);
+  RegisterTurn(env, exports, MultiplexersOfThisSystem());
   return exports;
 }
 

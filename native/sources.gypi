@@ -9,6 +9,9 @@
       "native/net/address.cc",
       "native/net/constants.cc",
       "native/net/socket.cc",
+      "native/turn/turn.cc",
+      "native/wait/loop_watch.cc",
+      "native/wait/signals.cc",
       "native/wait/waiter.cc",
       "native/wait/wakeup.cc"
     ],

@@ -12,6 +12,14 @@ export interface NativeDescriptor {
   release(): number;
 }
 
+/** Owns many: those that a loop has. */
+export interface NativeDescriptors {
+  add(fd: number): void;
+  /** EBADF for one that was never added. */
+  close(fd: number): number;
+  closeAll(): void;
+}
+
 export interface NativeWakeup {
   open(): number;
   fd(): number;
@@ -33,8 +41,51 @@ export interface NativeWaiter {
   close(): void;
 }
 
+/** A descriptor among those that Node's own loop watches. */
+export interface NativeLoopWatch {
+  /** 0, a negative error, or 1: this program's loop cannot be asked. */
+  open(fd: number, callback: () => void): number;
+  start(): number;
+  stop(): void;
+  close(): void;
+}
+
+/** A signal that signals a wake channel. */
+export interface NativeSignalWatch {
+  open(signal: number, wakeupHandle: number): number;
+  take(): boolean;
+  refresh(): number;
+  close(): void;
+}
+
+/** See native/turn/turn.cc. */
+export interface NativeTurn {
+  setSlot(index: number, buffer: Uint8Array): void;
+  wait(
+    multiplexer: number,
+    set: number,
+    interest: Int32Array,
+    timeout: number,
+    receiving: Int32Array,
+    out: Int32Array,
+    pool: Uint8Array,
+    poolOffset: number,
+  ): number;
+  flush(outgoing: Int32Array, count: number, slab: Uint8Array, buffers: readonly Uint8Array[]): void;
+}
+
 interface Everywhere {
   readonly Descriptor: new (fd: number) => NativeDescriptor;
+  readonly Descriptors: new () => NativeDescriptors;
+  readonly LoopWatch: new () => NativeLoopWatch;
+  readonly SignalWatch: new () => NativeSignalWatch;
+  readonly Turn: new () => NativeTurn;
+  /** The number of each mechanism that a turn can wait in. */
+  readonly multiplexers: Readonly<Record<string, number>>;
+  readonly READY_NUMBERS: number;
+  readonly OUTGOING_NUMBERS: number;
+  readonly NOT_RECEIVED: number;
+  readonly MOST_SLOTS: number;
   readonly Wakeup: new () => NativeWakeup;
   readonly Waiter: new () => NativeWaiter;
   wakeup(handle: number): boolean;
@@ -75,7 +126,7 @@ interface Everywhere {
   socketpair(family: number, type: number, protocol: number, out: Int32Array): number;
   bind(fd: number, sockaddr: Uint8Array): number;
   listen(fd: number, backlog: number): number;
-  accept(fd: number, nonBlocking: boolean): number;
+  accept(fd: number, nonBlocking: boolean, sockaddr: Uint8Array, lengthOut: Int32Array): number;
   connect(fd: number, sockaddr: Uint8Array): number;
   recv(fd: number, buffer: Uint8Array, offset: number, length: number, flags: number): number;
   send(fd: number, buffer: Uint8Array, offset: number, length: number, flags: number): number;

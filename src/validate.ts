@@ -60,10 +60,13 @@ export function uint8Array(name: string, value: unknown): Uint8Array {
 
 /** What the language itself says of a typed array, whatever properties of these names the caller has put upon it. */
 const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object;
+const { get: lengthGetter } = Object.getOwnPropertyDescriptor(typedArray, 'length') as {
+  readonly get: (this: Uint8Array) => number;
+};
 
 /** How many bytes there really are. */
 export function lengthOf(bytes: Uint8Array): number {
-  return Reflect.get(typedArray, 'length', bytes) as number;
+  return lengthGetter.call(bytes);
 }
 
 function isDetached(bytes: Uint8Array): boolean {

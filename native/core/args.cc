@@ -99,6 +99,27 @@ std::span<double> Args::DoublesAt(size_t index) {
   return TypedArrayAt<double>(index, napi_float64_array, "a Float64Array");
 }
 
+uint32_t Args::ArrayLengthAt(size_t index) {
+  uint32_t length = 0;
+  bool is_array = false;
+  if (!ok_ || index >= count_ || napi_is_array(env_, values_[index], &is_array) != napi_ok || !is_array ||
+      napi_get_array_length(env_, values_[index], &length) != napi_ok) {
+    Fail(index, "an array");
+    return 0;
+  }
+  return length;
+}
+
+napi_value Args::ElementAt(size_t index, uint32_t element) {
+  napi_value value = nullptr;
+  if (ok_ && napi_get_element(env_, values_[index], element, &value) != napi_ok) {
+    // What it threw is pending, and goes on to the caller.
+    ok_ = false;
+    return nullptr;
+  }
+  return value;
+}
+
 napi_value ToJavaScript(napi_env env, Result result) {
   const int64_t value = result.ok() ? result.value() : -static_cast<int64_t>(result.error());
   napi_value number = nullptr;

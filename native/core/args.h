@@ -1,7 +1,7 @@
 // The arguments of one call from JavaScript, read strictly. C++ never trusts them: TypeScript has checked them for its
 // callers, and here they are checked again for the memory's sake. The first wrong one leaves a TypeError pending and
 // makes ok() false; whatever is read after it is zero or empty. Nothing here runs JavaScript (no getter, no proxy
-// trap).
+// trap), but for ElementAt.
 //
 // The functions that use it are plain napi callbacks: a call costs some 25 ns with them, twice that with wrapped
 // objects.
@@ -47,6 +47,10 @@ class Args {
   std::span<uint8_t> BytesAt(size_t index);
   std::span<int32_t> IntsAt(size_t index);
   std::span<double> DoublesAt(size_t index);
+  // Of an array. Reading an element may run JavaScript, where somebody has given the array accessors: before the memory
+  // of any other argument is looked at. Null where that threw.
+  uint32_t ArrayLengthAt(size_t index);
+  napi_value ElementAt(size_t index, uint32_t element);
 
   // A value that no TypeScript caller lets through: a TypeError, and ok() is false from here on.
   void Fail(size_t index, const char* what);

@@ -31,6 +31,45 @@ class Descriptor : public Napi::ObjectWrap<Descriptor> {
   UniqueFd fd_;
 };
 
+// Many descriptors with one owner. A wrapped object for each connection of a loop would cost more memory than the
+// connection itself.
+class Descriptors : public Napi::ObjectWrap<Descriptors> {
+ public:
+  static Napi::Function Define(Napi::Env env) {
+    return DefineClass(env, "Descriptors",
+                       {InstanceMethod<&Descriptors::Add>("add"), InstanceMethod<&Descriptors::Close>("close"),
+                        InstanceMethod<&Descriptors::CloseAll>("closeAll")});
+  }
+
+  explicit Descriptors(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Descriptors>(info) {}
+  ~Descriptors() override { CloseEach(); }
+
+ private:
+  // add(fd): this object closes it from now on.
+  void Add(const Napi::CallbackInfo& info) {
+    Args args(info);
+    const Fd fd = args.FdAt(0);
+    if (!args.ok()) return;
+    fds_.insert(fd);
+    Unclaimed::Remove(Env(), fd);
+  }
+  // close(fd): 0 or a negative error. One that was never added stays open: EBADF.
+  Napi::Value Close(const Napi::CallbackInfo& info) {
+    Args args(info);
+    const Fd fd = args.FdAt(0);
+    if (!args.ok()) return info.Env().Undefined();
+    const Result closed = fds_.erase(fd) == 0 ? Result::Error(kBadDescriptor) : CloseFd(fd);
+    return {info.Env(), ToJavaScript(info.Env(), closed)};
+  }
+  void CloseAll(const Napi::CallbackInfo&) { CloseEach(); }
+  void CloseEach() {
+    for (const Fd fd : fds_) CloseFd(fd).Ignore("the descriptor is gone whatever close(2) says");
+    fds_.clear();
+  }
+
+  std::unordered_set<Fd> fds_;
+};
+
 }  // namespace
 
 Unclaimed::~Unclaimed() {
@@ -62,6 +101,9 @@ napi_value OpenedToJavaScript(napi_env env, Result opened) {
   return ToJavaScript(env, opened);
 }
 
-void RegisterDescriptor(Napi::Env env, Napi::Object exports) { exports.Set("Descriptor", Descriptor::Define(env)); }
+void RegisterDescriptor(Napi::Env env, Napi::Object exports) {
+  exports.Set("Descriptor", Descriptor::Define(env));
+  exports.Set("Descriptors", Descriptors::Define(env));
+}
 
 }  // namespace selectors

@@ -1,5 +1,6 @@
-// Who closes a descriptor. UniqueFd owns one in C++; the JavaScript class Descriptor owns one for a TypeScript object
-// and closes it when that is collected, and when its environment (a worker thread, the process) ends.
+// Who closes a descriptor. UniqueFd owns one in C++; the JavaScript class Descriptor owns one for a TypeScript object,
+// Descriptors owns many for a loop, and both close them when that is collected, and when its environment (a worker
+// thread, the process) ends.
 #pragma once
 
 #include <napi.h>
@@ -64,6 +65,7 @@ class Unclaimed {
 napi_value OpenedToJavaScript(napi_env env, Result opened);
 
 // exports.Descriptor: new Descriptor(fd); close() -> 0 or a negative error; release() gives the number up unclosed.
+// exports.Descriptors: new Descriptors(); add(fd); close(fd) -> 0 or a negative error; closeAll().
 void RegisterDescriptor(Napi::Env env, Napi::Object exports);
 
 }  // namespace selectors

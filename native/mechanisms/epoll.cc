@@ -10,6 +10,7 @@
 
 #include "core/args.h"
 #include "core/descriptor.h"
+#include "core/multiplexer.h"
 #include "core/syscall.h"
 #include "core/wait.h"
 #include "mechanisms/mechanisms.h"
@@ -40,6 +41,12 @@ napi_value EpollCtl(napi_env env, napi_callback_info info) {
   return ToJavaScript(env, Call(::epoll_ctl, epfd, operation, fd, &event));
 }
 
+Result WaitForEvents(Fd epfd, std::span<epoll_event> events, double timeout) {
+  return Wait(timeout, [&](double remaining) {
+    return Call(::epoll_wait, epfd, events.data(), static_cast<int>(events.size()), CeilMilliseconds(remaining));
+  });
+}
+
 // epoll_wait(epfd, out, maxEvents, timeout): how many triples [events, low, high] it put into `out`, or a negative
 // error.
 napi_value EpollWait(napi_env env, napi_callback_info info) {
@@ -51,9 +58,7 @@ napi_value EpollWait(napi_env env, napi_callback_info info) {
   if (!args.ok()) return nullptr;
 
   epoll_event events[kMostEvents];
-  const Result result = Wait(timeout, [&](double remaining) {
-    return Call(::epoll_wait, epfd, events, static_cast<int>(most), CeilMilliseconds(remaining));
-  });
+  const Result result = WaitForEvents(epfd, std::span(events).first(most), timeout);
   for (int64_t i = 0; i < result.value(); ++i) {
     int32_t* triple = &out[static_cast<size_t>(3 * i)];
     triple[0] = static_cast<int32_t>(events[i].events);
@@ -63,7 +68,23 @@ napi_value EpollWait(napi_env env, napi_callback_info info) {
   return ToJavaScript(env, result);
 }
 
+Result WaitInEpoll(const WaitRequest& request, std::span<Ready> out) {
+  epoll_event events[kMostEvents];
+  const Result result =
+      WaitForEvents(request.set, std::span(events).first(std::min(out.size(), kMostEvents)), request.timeout);
+  for (size_t i = 0; static_cast<int64_t>(i) < result.value(); ++i) {
+    const uint32_t happened = events[i].events;
+    out[i].fd = static_cast<int32_t>(events[i].data.u64 & UINT32_MAX);
+    out[i].generation = static_cast<int32_t>(events[i].data.u64 >> 32);
+    out[i].events = ((happened & ~uint32_t{EPOLLOUT}) != 0 ? kReadable : 0) |
+                    ((happened & ~uint32_t{EPOLLIN}) != 0 ? kWritable : 0);
+  }
+  return result;
+}
+
 }  // namespace
+
+const Multiplexer kEpoll{"epoll", WaitInEpoll};
 
 void RegisterEpoll(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "epoll_create1", EpollCreate1);

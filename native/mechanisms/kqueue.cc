@@ -13,6 +13,7 @@
 
 #include "core/args.h"
 #include "core/descriptor.h"
+#include "core/multiplexer.h"
 #include "core/syscall.h"
 #include "core/wait.h"
 #include "mechanisms/mechanisms.h"
@@ -63,6 +64,27 @@ napi_value KqueueCreate(napi_env env, napi_callback_info) {
   return OpenedToJavaScript(env, kq);
 }
 
+Result WaitForEvents(Fd kq, std::span<const struct kevent> changes, std::span<struct kevent> events, double timeout) {
+  const auto call = [&](double remaining) {
+    timespec time{};
+    if (remaining >= 0) {
+      const SecondsAndNanoseconds split = SplitTimeout(remaining, 1);
+      time.tv_sec = split.seconds;
+      time.tv_nsec = split.nanoseconds;
+    }
+    errno = 0;
+    const Result result =
+        Call(::kevent, kq, changes.data(), static_cast<int>(changes.size()), events.data(),
+             static_cast<int>(events.size()), static_cast<const timespec*>(remaining < 0 ? nullptr : &time));
+    // The changes are made even where a signal ends the wait (kevent(2), EINTR): once is enough.
+    changes = {};
+    // libkqueue says -1 with no error for a filter that is there already; BSD takes it as a change.
+    return !result.ok() || result.value() >= 0 ? result : Result::Ok(0);
+  };
+  // No room for events: the call makes its changes and returns at once.
+  return events.empty() ? call(0) : Wait(timeout, call);
+}
+
 // kevent(kq, changes, changeCount, out, maxEvents, timeout): how many events it put into `out`, or a negative error.
 napi_value Kevent(napi_env env, napi_callback_info info) {
   Args args(env, info);
@@ -75,35 +97,32 @@ napi_value Kevent(napi_env env, napi_callback_info info) {
   if (args.ok() && !AreWhole(changes)) args.Fail(1, "kevents of whole numbers in range");
   if (!args.ok()) return nullptr;
 
-  size_t change_count = changes.size() / kNumbers;
+  const size_t change_count = changes.size() / kNumbers;
   const std::unique_ptr<struct kevent[]> wanted(new struct kevent[change_count]);
   for (size_t i = 0; i < change_count; ++i) wanted[i] = FromNumbers(&changes[i * kNumbers]);
   const std::unique_ptr<struct kevent[]> events(new struct kevent[most]);
-
-  const auto call = [&](double remaining) {
-    timespec time{};
-    if (remaining >= 0) {
-      const SecondsAndNanoseconds split = SplitTimeout(remaining, 1);
-      time.tv_sec = split.seconds;
-      time.tv_nsec = split.nanoseconds;
-    }
-    errno = 0;
-    const Result result =
-        Call(::kevent, kq, static_cast<const struct kevent*>(wanted.get()), static_cast<int>(change_count),
-             events.get(), static_cast<int>(most), static_cast<const timespec*>(remaining < 0 ? nullptr : &time));
-    // The changes are made even where a signal ends the wait (kevent(2), EINTR): once is enough.
-    change_count = 0;
-    // libkqueue says -1 with no error for a filter that is there already; BSD takes it as a change.
-    return !result.ok() || result.value() >= 0 ? result : Result::Ok(0);
-  };
-  // No room for events: the call makes its changes and returns at once.
-  const Result result = most == 0 ? call(0) : Wait(timeout, call);
+  const Result result =
+      WaitForEvents(kq, std::span(wanted.get(), change_count), std::span(events.get(), most), timeout);
   for (int64_t i = 0; i < result.value(); ++i)
     ToNumbers(events[static_cast<size_t>(i)], &out[static_cast<size_t>(i) * kNumbers]);
   return ToJavaScript(env, result);
 }
 
+// A descriptor that can be read and written is told twice, once for each filter.
+Result WaitInKqueue(const WaitRequest& request, std::span<Ready> out) {
+  const std::unique_ptr<struct kevent[]> events(new struct kevent[out.size()]);
+  const Result result = WaitForEvents(request.set, {}, std::span(events.get(), out.size()), request.timeout);
+  for (size_t i = 0; static_cast<int64_t>(i) < result.value(); ++i) {
+    out[i].fd = static_cast<int32_t>(events[i].ident);
+    out[i].generation = static_cast<int32_t>(reinterpret_cast<uintptr_t>(events[i].udata));
+    out[i].events = events[i].filter == EVFILT_READ ? kReadable : kWritable;
+  }
+  return result;
+}
+
 }  // namespace
+
+const Multiplexer kKqueue{"kqueue", WaitInKqueue};
 
 void RegisterKqueue(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "kqueue", KqueueCreate);

@@ -4,11 +4,18 @@
 
 #include <napi.h>
 
+#include "core/multiplexer.h"
+
 namespace selectors {
 
 void RegisterSelect(Napi::Env env, Napi::Object exports);
 void RegisterPoll(Napi::Env env, Napi::Object exports);
 void RegisterEpoll(Napi::Env env, Napi::Object exports);
 void RegisterKqueue(Napi::Env env, Napi::Object exports);
+
+extern const Multiplexer kSelect;
+extern const Multiplexer kPoll;
+extern const Multiplexer kEpoll;
+extern const Multiplexer kKqueue;
 
 }  // namespace selectors

@@ -3,11 +3,31 @@
 #include <memory>
 
 #include "core/args.h"
+#include "core/multiplexer.h"
 #include "core/wait.h"
 #include "mechanisms/mechanisms.h"
 
 namespace selectors {
 namespace {
+
+struct PollArray {
+  std::unique_ptr<PollFd[]> fds;
+  Result result;
+};
+
+// `interest`: pairs [descriptor, events].
+PollArray WaitForPairs(std::span<const int32_t> interest, double timeout) {
+  const size_t count = interest.size() / 2;
+  std::unique_ptr<PollFd[]> fds(new PollFd[count]);
+  for (size_t i = 0; i < count; ++i) {
+    fds[i].fd = static_cast<Fd>(interest[2 * i]);
+    fds[i].events = static_cast<short>(interest[2 * i + 1]);
+    fds[i].revents = 0;
+  }
+  const Result result =
+      Wait(timeout, [&](double remaining) { return PollFds(fds.get(), count, CeilMilliseconds(remaining)); });
+  return {std::move(fds), result};
+}
 
 // poll(interest, count, out, timeout): `interest` holds `count` pairs [descriptor, events]. How many pairs [descriptor,
 // revents] it put into `out`, which needs room for as many, or a negative error.
@@ -20,27 +40,35 @@ napi_value Poll(napi_env env, napi_callback_info info) {
   if (args.ok() && out.size() < 2 * count) args.Fail(2, "large enough for all descriptors");
   if (!args.ok()) return nullptr;
 
-  const std::unique_ptr<PollFd[]> fds(new PollFd[count]);
-  for (size_t i = 0; i < count; ++i) {
-    fds[i].fd = static_cast<Fd>(interest[2 * i]);
-    fds[i].events = static_cast<short>(interest[2 * i + 1]);
-    fds[i].revents = 0;
-  }
-  const Result result =
-      Wait(timeout, [&](double remaining) { return PollFds(fds.get(), count, CeilMilliseconds(remaining)); });
+  const auto [fds, result] = WaitForPairs(interest.first(2 * count), timeout);
   if (!result.ok()) return ToJavaScript(env, result);
 
   size_t pairs = 0;
   for (size_t i = 0; i < count && static_cast<int64_t>(pairs) < result.value(); ++i) {
     if (fds[i].revents == 0) continue;
-    out[2 * pairs] = interest[2 * i];
+    out[2 * pairs] = static_cast<int32_t>(fds[i].fd);
     out[2 * pairs + 1] = static_cast<uint16_t>(fds[i].revents);
     ++pairs;
   }
   return ToJavaScript(env, Result::Ok(static_cast<int64_t>(pairs)));
 }
 
+Result WaitInPoll(const WaitRequest& request, std::span<Ready> out) {
+  const auto [fds, result] = WaitForPairs(request.interest, request.timeout);
+  if (!result.ok()) return result;
+  size_t ready = 0;
+  for (size_t i = 0; i < request.interest.size() / 2 && ready < out.size(); ++i) {
+    const int happened = static_cast<uint16_t>(fds[i].revents);
+    if (happened == 0) continue;
+    const int events = ((happened & ~POLLOUT) != 0 ? kReadable : 0) | ((happened & ~POLLIN) != 0 ? kWritable : 0);
+    out[ready++] = {static_cast<int32_t>(fds[i].fd), 0, events, 0, 0};
+  }
+  return Result::Ok(static_cast<int64_t>(ready));
+}
+
 }  // namespace
+
+const Multiplexer kPoll{"poll", WaitInPoll};
 
 void RegisterPoll(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "poll", Poll);

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "core/args.h"
+#include "core/multiplexer.h"
 #include "core/wait.h"
 #include "mechanisms/mechanisms.h"
 
@@ -81,7 +82,47 @@ napi_value Select(napi_env env, napi_callback_info info) {
   return ToJavaScript(env, Result::Ok(static_cast<int64_t>(pairs)));
 }
 
+// The sets of pairs [descriptor, POLLIN | POLLOUT]. false: a descriptor does not fit.
+bool FillFromPairs(std::span<const int32_t> pairs, fd_set& read, fd_set& write, Fd& highest) {
+  FD_ZERO(&read);
+  FD_ZERO(&write);
+  for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
+    const Fd fd = static_cast<Fd>(pairs[i]);
+    const int events = pairs[i + 1];
+    if (!FitsFdSet(fd, i / 2)) return false;
+    if ((events & ~POLLOUT) != 0) FD_SET(fd, &read);
+    if ((events & POLLOUT) != 0) FD_SET(fd, &write);
+    if (highest == kNoFd || fd > highest) highest = fd;
+  }
+  return true;
+}
+
+Result WaitInSelect(const WaitRequest& request, std::span<Ready> out) {
+  fd_set read;
+  fd_set write;
+  fd_set except;
+  const Result result = Wait(request.timeout, [&](double remaining) {
+    Fd highest = kNoFd;
+    if (!FillFromPairs(request.interest, read, write, highest)) return Result::Error(kInvalidArgument);
+    FD_ZERO(&except);
+    if (kFailedConnectIsExcept) except = write;
+    return SelectFds(highest, &read, &write, &except, remaining);
+  });
+  if (!result.ok() || result.value() == 0) return result;
+  size_t ready = 0;
+  for (size_t i = 0; i + 1 < request.interest.size() && ready < out.size(); i += 2) {
+    const Fd fd = static_cast<Fd>(request.interest[i]);
+    if (!FitsFdSet(fd, 0)) continue;  // of shared memory, which may hold another number by now
+    const int events = (FD_ISSET(fd, &read) ? kReadable : 0) |
+                       (FD_ISSET(fd, &write) || (kFailedConnectIsExcept && FD_ISSET(fd, &except)) ? kWritable : 0);
+    if (events != 0) out[ready++] = {static_cast<int32_t>(fd), 0, events, 0, 0};
+  }
+  return Result::Ok(static_cast<int64_t>(ready));
+}
+
 }  // namespace
+
+const Multiplexer kSelect{"select", WaitInSelect};
 
 void RegisterSelect(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "select", Select);

@@ -1,20 +1,12 @@
 // socket(2) and what is done with one. One function a system call, named after it; each returns a number, negative
 // where the call failed (the system's error, negated).
-#include <algorithm>
-#include <limits>
-
 #include "core/args.h"
 #include "core/descriptor.h"
-#include "core/syscall.h"
+#include "core/transfer.h"
 #include "net/net.h"
 
 namespace selectors {
 namespace {
-
-// Bytes and their number as this system's calls take them.
-RawBytes* Raw(void* data) { return static_cast<RawBytes*>(data); }
-const RawBytes* Raw(const void* data) { return static_cast<const RawBytes*>(data); }
-RawSize Size(size_t size) { return static_cast<RawSize>(std::min<size_t>(size, std::numeric_limits<RawSize>::max())); }
 
 const sockaddr* AddressOf(std::span<uint8_t> bytes) { return reinterpret_cast<const sockaddr*>(bytes.data()); }
 SocketLength LengthOf(std::span<uint8_t> bytes) { return static_cast<SocketLength>(bytes.size()); }
@@ -75,13 +67,20 @@ napi_value Listen(napi_env env, napi_callback_info info) {
   return ToJavaScript(env, Call(::listen, fd, backlog));
 }
 
-// accept(fd, nonBlocking): the connection's descriptor.
+// accept(fd, nonBlocking, sockaddr, lengthOut): the connection's descriptor; the peer's address goes into the
+// Uint8Array, its length into the Int32Array.
 napi_value Accept(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const Fd fd = args.FdAt(0);
   const bool non_blocking = args.BooleanAt(1);
+  const std::span<uint8_t> address = args.BytesAt(2);
+  const std::span<int32_t> length_out = args.IntsAt(3);
+  if (args.ok() && length_out.empty()) args.Fail(3, "an Int32Array of one");
   if (!args.ok()) return nullptr;
-  return OpenedToJavaScript(env, AcceptConnection(fd, non_blocking));
+  SocketLength length = LengthOf(address);
+  const Result accepted = AcceptConnection(fd, non_blocking, reinterpret_cast<sockaddr*>(address.data()), &length);
+  length_out[0] = accepted.ok() ? static_cast<int32_t>(std::min(length, LengthOf(address))) : 0;
+  return OpenedToJavaScript(env, accepted);
 }
 
 // connect(fd, sockaddr). Interrupted, it goes on by itself (connect(2)): EINTR then means "in progress".
@@ -101,7 +100,7 @@ napi_value Recv(napi_env env, napi_callback_info info) {
   const std::span<uint8_t> part = PartAt(args, 1);
   const int flags = args.IntAt(4);
   if (!args.ok()) return nullptr;
-  return ToJavaScript(env, CallAgain(::recv, fd, Raw(part.data()), Size(part.size()), flags));
+  return ToJavaScript(env, ReceiveBytes(fd, part, flags));
 }
 
 // send(fd, buffer, offset, length, flags): how many bytes the kernel took.
@@ -111,7 +110,7 @@ napi_value Send(napi_env env, napi_callback_info info) {
   const std::span<const uint8_t> part = PartAt(args, 1);
   const int flags = args.IntAt(4);
   if (!args.ok()) return nullptr;
-  return ToJavaScript(env, CallAgain(::send, fd, Raw(part.data()), Size(part.size()), flags | kNoSignal));
+  return ToJavaScript(env, SendBytes(fd, part, flags));
 }
 
 // recvfrom(fd, buffer, flags, sockaddr, lengthOut): how many bytes; the sender's address goes into the Uint8Array, its

@@ -56,6 +56,8 @@ inline constexpr bool kFailedConnectIsExcept = true;
 inline constexpr bool kHasEpoll = false;
 inline constexpr bool kHasPassFds = false;
 inline constexpr bool kHasShareSocket = true;
+// libuv on Windows polls sockets alone, and a multiplexer is none.
+inline constexpr bool kLoopWatchesAnyDescriptor = false;
 inline constexpr const char* kWakeSyscall = "socket";
 
 // afunix.h, which older SDKs lack.
@@ -105,6 +107,7 @@ inline constexpr const char* kWakeSyscall = "pipe";
 #endif
 inline constexpr bool kHasPassFds = true;
 inline constexpr bool kHasShareSocket = false;
+inline constexpr bool kLoopWatchesAnyDescriptor = true;
 using UnixAddress = sockaddr_un;
 #endif
 
@@ -164,8 +167,17 @@ Result IsInheritable(Fd fd);
 Result OpenSocket(int family, int type, int protocol);
 // socketpair(2). Windows has none: WSAEOPNOTSUPP.
 Result OpenSocketPair(int family, int type, int protocol, Fd pair[2]);
-// The connection's descriptor, non-blocking or not as asked, whatever the listener is.
-Result AcceptConnection(Fd listener, bool non_blocking);
+// The connection's descriptor, non-blocking or not as asked, whatever the listener is; and the peer's address, whose
+// length may come out larger than the room that was given.
+Result AcceptConnection(Fd listener, bool non_blocking, sockaddr* address, SocketLength* length);
+
+// Sends several pieces as one: sendmsg(2), WSASend. How many bytes the kernel took. At most kMostPieces.
+struct Piece {
+  const uint8_t* data;
+  size_t size;
+};
+inline constexpr size_t kMostPieces = 64;
+Result SendPieces(Fd fd, const Piece* pieces, size_t count);
 
 // One poll(2) or WSAPoll with `timeout` milliseconds (negative: for ever). On Windows an empty list sleeps, and a
 // closed socket is an event (POLLNVAL) as on POSIX, also where WSAPoll fails instead (Wine 8).
@@ -183,5 +195,16 @@ bool FitsFdSet(Fd fd, size_t count);
 Result OpenWakeChannel(Fd* read, Fd* write);
 Result SignalWakeChannel(Fd write);
 void DrainWakeChannel(Fd read);
+
+// Has `handler` called for a signal of the process, in whichever thread and at any moment: it may do what
+// signal-safety(7) allows. Windows: Ctrl-C as SIGINT, Ctrl-Break as SIGBREAK, the console's closing as SIGHUP, each in
+// a thread of the system's. A handler that was there before and is not Node's last one (which ends the process) is
+// called afterwards. Asking again puts back what somebody else has taken away meanwhile.
+Result CatchSignal(int signal, void (*handler)(int));
+// What was there before is there again.
+void ReleaseSignal(int signal);
+
+// A function of the program that loaded the addon, by name; null where it has none of that name.
+void* FunctionOfProgram(const char* name);
 
 }  // namespace selectors

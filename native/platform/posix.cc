@@ -1,8 +1,12 @@
 // Linux and macOS.
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/uio.h>
 #include <time.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <memory>
 
@@ -100,9 +104,8 @@ Result OpenSocketPair(int family, int type, int protocol, Fd pair[2]) {
   return Call(::socketpair, family, type | SOCK_CLOEXEC, protocol, pair);
 }
 
-Result AcceptConnection(Fd listener, bool non_blocking) {
-  return CallAgain(::accept4, listener, static_cast<sockaddr*>(nullptr), static_cast<socklen_t*>(nullptr),
-                   SOCK_CLOEXEC | (non_blocking ? SOCK_NONBLOCK : 0));
+Result AcceptConnection(Fd listener, bool non_blocking, sockaddr* address, SocketLength* length) {
+  return CallAgain(::accept4, listener, address, length, SOCK_CLOEXEC | (non_blocking ? SOCK_NONBLOCK : 0));
 }
 
 Result OpenWakeChannel(Fd* read, Fd* write) {
@@ -161,9 +164,8 @@ Result OpenSocketPair(int family, int type, int protocol, Fd pair[2]) {
   return made;
 }
 
-Result AcceptConnection(Fd listener, bool non_blocking) {
-  const Result accepted =
-      PreparedSocket(CallAgain(::accept, listener, static_cast<sockaddr*>(nullptr), static_cast<socklen_t*>(nullptr)));
+Result AcceptConnection(Fd listener, bool non_blocking, sockaddr* address, SocketLength* length) {
+  const Result accepted = PreparedSocket(CallAgain(::accept, listener, address, length));
   if (!accepted.ok()) return accepted;
   // BSD's connections inherit O_NONBLOCK from their listener.
   const Result set = SetNonBlocking(static_cast<Fd>(accepted.value()), non_blocking);
@@ -204,6 +206,16 @@ void DrainWakeChannel(Fd read) {
   }
 }
 
+Result SendPieces(Fd fd, const Piece* pieces, size_t count) {
+  iovec vector[kMostPieces];
+  const size_t used = std::min(count, kMostPieces);
+  for (size_t i = 0; i < used; ++i) vector[i] = {const_cast<uint8_t*>(pieces[i].data), pieces[i].size};
+  msghdr message{};
+  message.msg_iov = vector;
+  message.msg_iovlen = static_cast<decltype(message.msg_iovlen)>(used);
+  return CallAgain(::sendmsg, fd, static_cast<const msghdr*>(&message), kNoSignal);
+}
+
 Result PollFds(PollFd* fds, size_t count, int timeout) {
   return Call(::poll, fds, static_cast<nfds_t>(count), timeout);
 }
@@ -217,6 +229,73 @@ Result SelectFds(Fd highest, fd_set* read, fd_set* write, fd_set* except, double
   }
   return Call(::select, highest + 1, read, write, except, timeout < 0 ? static_cast<timeval*>(nullptr) : &time);
 }
+
+namespace {
+
+// A caught signal, read by its handler: in any thread, between any two instructions.
+struct Caught {
+  std::atomic<void (*)(int)> handler;
+  std::atomic<bool> has_before;
+  struct sigaction before;
+};
+Caught caught[NSIG];
+
+void OnSignal(int signal, siginfo_t* info, void* context) {
+  const int error = errno;
+  const Caught& entry = caught[signal];
+  if (void (*const handler)(int) = entry.handler) handler(signal);
+  if (entry.has_before) {
+    if ((entry.before.sa_flags & SA_SIGINFO) != 0) {
+      entry.before.sa_sigaction(signal, info, context);
+    } else {
+      entry.before.sa_handler(signal);
+    }
+  }
+  errno = error;
+}
+
+bool IsOurs(const struct sigaction& action) {
+  return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == OnSignal;
+}
+
+// SA_RESETHAND: Node's own handler of SIGINT and SIGTERM, which ends the process in place of the system.
+bool IsToBeCalled(const struct sigaction& action) {
+  if ((action.sa_flags & SA_RESETHAND) != 0) return false;
+  return (action.sa_flags & SA_SIGINFO) != 0 || (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN);
+}
+
+}  // namespace
+
+Result CatchSignal(int signal, void (*handler)(int)) {
+  if (signal <= 0 || signal >= NSIG) return Result::Error(EINVAL);
+  struct sigaction present {};
+  const Result asked = Call(::sigaction, signal, static_cast<const struct sigaction*>(nullptr), &present);
+  if (!asked.ok()) return asked;
+  Caught& entry = caught[signal];
+  entry.handler = handler;
+  if (IsOurs(present)) return Result::Ok(0);
+  entry.has_before = false;
+  entry.before = present;
+  entry.has_before = IsToBeCalled(present);
+  struct sigaction ours {};
+  ours.sa_sigaction = OnSignal;
+  ours.sa_flags = SA_SIGINFO | SA_RESTART;
+  sigfillset(&ours.sa_mask);
+  return Call(::sigaction, signal, static_cast<const struct sigaction*>(&ours),
+              static_cast<struct sigaction*>(nullptr));
+}
+
+void ReleaseSignal(int signal) {
+  struct sigaction present {};
+  const Result asked = Call(::sigaction, signal, static_cast<const struct sigaction*>(nullptr), &present);
+  if (!asked.ok() || !IsOurs(present)) return;  // somebody has put another handler in its place since
+  Call(::sigaction, signal, static_cast<const struct sigaction*>(&caught[signal].before),
+       static_cast<struct sigaction*>(nullptr))
+      .Ignore("it was there before");
+  caught[signal].handler = nullptr;
+}
+
+void* FunctionOfProgram(const char* name) { return dlsym(RTLD_DEFAULT, name); }
 
 bool FitsFdSet(Fd fd, size_t) { return fd >= 0 && fd < FD_SETSIZE; }
 

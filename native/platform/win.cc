@@ -1,6 +1,11 @@
 // Windows: Winsock 2.
 #include <process.h>
 
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+#include <climits>
 #include <cmath>
 #include <memory>
 
@@ -115,15 +120,27 @@ Result OpenSocket(int family, int type, int protocol) {
 
 Result OpenSocketPair(int, int, int, Fd[2]) { return Result::Error(WSAEOPNOTSUPP); }
 
-Result AcceptConnection(Fd listener, bool non_blocking) {
-  const Result accepted =
-      Uninherited(Call(::accept, listener, static_cast<sockaddr*>(nullptr), static_cast<int*>(nullptr)));
+Result AcceptConnection(Fd listener, bool non_blocking, sockaddr* address, SocketLength* length) {
+  const Result accepted = Uninherited(Call(::accept, listener, address, length));
   if (!accepted.ok()) return accepted;
   // Winsock's connections inherit FIONBIO from their listener.
   const Result set = SetNonBlocking(static_cast<Fd>(accepted.value()), non_blocking);
   if (set.ok()) return accepted;
   CloseFd(static_cast<Fd>(accepted.value())).Ignore("the connection is given up");
   return set;
+}
+
+Result SendPieces(Fd fd, const Piece* pieces, size_t count) {
+  WSABUF buffers[kMostPieces];
+  const size_t used = std::min(count, kMostPieces);
+  for (size_t i = 0; i < used; ++i) {
+    buffers[i].buf = reinterpret_cast<char*>(const_cast<uint8_t*>(pieces[i].data));
+    buffers[i].len = static_cast<ULONG>(std::min<size_t>(pieces[i].size, ULONG_MAX));
+  }
+  DWORD sent = 0;
+  const Result result = Call(::WSASend, fd, static_cast<WSABUF*>(buffers), static_cast<DWORD>(used), &sent, DWORD{0},
+                             static_cast<WSAOVERLAPPED*>(nullptr), LPWSAOVERLAPPED_COMPLETION_ROUTINE{nullptr});
+  return result.ok() ? Result::Ok(sent) : result;
 }
 
 Result PollFds(PollFd* fds, size_t count, int timeout) {
@@ -150,6 +167,52 @@ Result SelectFds(Fd, fd_set* read, fd_set* write, fd_set* except, double timeout
     time.tv_usec = split.nanoseconds / 1000;
   }
   return Call(::select, 0, read, write, except, timeout < 0 ? static_cast<timeval*>(nullptr) : &time);
+}
+
+namespace {
+
+// The console's events that Node gives the names of signals. SIGHUP has no number in Windows' own headers.
+constexpr int kHangUp = 1;
+struct ConsoleEvent {
+  DWORD event;
+  int signal;
+  std::atomic<void (*)(int)> handler;
+};
+ConsoleEvent console_events[] = {
+    {CTRL_C_EVENT, SIGINT, nullptr}, {CTRL_BREAK_EVENT, SIGBREAK, nullptr}, {CTRL_CLOSE_EVENT, kHangUp, nullptr}};
+
+BOOL WINAPI OnConsoleEvent(DWORD event) {
+  for (const ConsoleEvent& entry : console_events) {
+    void (*const handler)(int) = entry.handler;
+    if (entry.event != event || handler == nullptr) continue;
+    handler(entry.signal);
+    return TRUE;
+  }
+  return FALSE;
+}
+
+}  // namespace
+
+Result CatchSignal(int signal, void (*handler)(int)) {
+  for (ConsoleEvent& entry : console_events) {
+    if (entry.signal != signal) continue;
+    entry.handler = handler;
+    // Moved to the front of the list: the last one that was set is asked first.
+    SetConsoleCtrlHandler(OnConsoleEvent, FALSE);
+    return SetConsoleCtrlHandler(OnConsoleEvent, TRUE) ? Result::Ok(0)
+                                                       : Result::Error(static_cast<int>(GetLastError()));
+  }
+  return Result::Error(WSAEINVAL);
+}
+
+void ReleaseSignal(int signal) {
+  for (ConsoleEvent& entry : console_events) {
+    if (entry.signal == signal) entry.handler = nullptr;
+  }
+}
+
+void* FunctionOfProgram(const char* name) {
+  return reinterpret_cast<void*>(GetProcAddress(GetModuleHandleW(nullptr), name));
 }
 
 bool FitsFdSet(Fd, size_t count) { return count < FD_SETSIZE; }

@@ -3,6 +3,8 @@
 
 #include <napi.h>
 
+#include <memory>
+
 #include "core/descriptor.h"
 
 namespace selectors {
@@ -33,9 +35,17 @@ class WakeChannel {
   UniqueFd write_;  // none where one descriptor is both ends
 };
 
+// The open channel of a handle that was given out, or null. Whoever holds it keeps it open.
+std::shared_ptr<WakeChannel> FindWakeChannel(uint32_t handle);
+
 // exports.Wakeup and exports.wakeup: see wakeup.cc.
 void RegisterWakeup(Napi::Env env, Napi::Object exports);
 // exports.Waiter: see waiter.cc.
 void RegisterWaiter(Napi::Env env, Napi::Object exports);
+
+// exports.LoopWatch: see loop_watch.cc.
+void RegisterLoopWatch(Napi::Env env, Napi::Object exports);
+// exports.SignalWatch: see signals.cc.
+void RegisterSignals(Napi::Env env, Napi::Object exports);
 
 }  // namespace selectors

@@ -106,6 +106,11 @@ napi_value WakeUp(napi_env env, napi_callback_info info) {
 
 }  // namespace
 
+std::shared_ptr<WakeChannel> FindWakeChannel(uint32_t handle) {
+  bool known = false;
+  return Registry::OfProcess().Find(handle, &known);
+}
+
 void RegisterWakeup(Napi::Env env, Napi::Object exports) {
   exports.Set("Wakeup", Wakeup::Define(env));
   Export(env, exports, "wakeup", WakeUp);

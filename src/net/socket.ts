@@ -70,6 +70,10 @@ const MOST_FDS = 253;
 const HAS_SOCKETPAIR = process.platform !== 'win32';
 const SCRATCH_SIZE = 65_536;
 
+/** Who was accepted: here it is asked for when it is wanted. */
+const PEER = new Uint8Array(SOCKADDR_SIZE);
+const PEER_LENGTH = new Int32Array(1);
+
 /** Received bytes land here first, so that a small message does not keep a large buffer alive. */
 let scratch: Buffer | undefined;
 
@@ -259,7 +263,7 @@ export class Socket implements Disposable {
   accept(): Socket | null {
     this.#assertOpen();
     const nonBlocking = this.#timeout === 0 || !BLOCKS_IN_KERNEL;
-    const fd = this.#attempt('accept', 'read', () => native.accept(this.#fd, nonBlocking));
+    const fd = this.#attempt('accept', 'read', () => native.accept(this.#fd, nonBlocking, PEER, PEER_LENGTH));
     if (fd === null) return null;
     return Socket.#adopt(fd, this.#family, this.#type, this.blocking);
   }

@@ -5,12 +5,15 @@
  * A register, modify or unregister that fails leaves everything as it was: what the caller gave is checked first, then the kernel is
  * asked, then the key is written down.
  */
-import { closedError, invalidType, invalidValue, keyExists, keyNotFound } from '../errors.js';
+import { check, closedError, invalidType, invalidValue, keyExists, keyNotFound } from '../errors.js';
+import { native } from '../native.js';
 import { type FileObject, fileno } from '../syscalls/file-object.js';
 import type { Mechanism } from '../syscalls/probe.js';
 import { sliceOf } from '../syscalls/slices.js';
+import type { ReceiveBatch } from '../syscalls/turn.js';
 import { timeoutOf } from '../validate.js';
 import { AsyncWait, type Interest, type WaitOptions } from '../wait/async-wait.js';
+import { Attachment } from '../wait/attachment.js';
 import { WakeChannel } from '../wait/wake-channel.js';
 
 export const EVENT_READ = 1;
@@ -37,6 +40,16 @@ export interface Registration<D> {
 }
 
 const HIGHEST_GENERATION = 0x7fff_ffff;
+const NO_INTEREST = new Int32Array(0);
+
+/** What a turn of a loop found ready: the keys, record by record. undefined: an event of a registration that is no more. */
+export interface TurnKeys<D> {
+  readonly keys: (SelectorKey<D> | undefined)[];
+  /** How many records there are. */
+  count: number;
+  /** Somebody called wakeup(). */
+  woken: boolean;
+}
 
 /** Readiness selectors, with the meaning of Python's `selectors` module. Belongs to the thread that made it. */
 export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIterable<readonly ReadyEvent<D>[]> {
@@ -59,6 +72,7 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
     nothing: () => [],
     interest: () => this.interest(),
   });
+  #attachment: Attachment | undefined;
   #generation = 0;
   #closed = false;
 
@@ -85,6 +99,12 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
   protected abstract interest(): Interest;
   /** Closes what the mechanism has of the kernel's. */
   protected abstract closeMechanism(): void;
+  /** For a mechanism whose set is not the kernel's: pairs [descriptor, POLLIN | POLLOUT] of all that is registered, and the wake channel. */
+  protected turnInterest(): Int32Array {
+    return NO_INTEREST;
+  }
+  /** The kernel has told of a registration that is no more. @param hasNews there is something else to tell */
+  protected onStale?(hasNews: boolean): void;
 
   /** For what a constructor opens: the wake channel does not stay open where that fails. */
   protected orClose<T>(open: () => T): T {
@@ -99,6 +119,67 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
   /** For mechanisms whose interest is copied for a wait: the wait under way must begin again with the new one. */
   protected interestChanged(): void {
     this.#asyncWait.interestChanged();
+    this.#attachment?.interestChanged();
+  }
+
+  // ------------------------------------------------------------------------------------------------------ for the loops
+
+  /** @internal The number that tells this registration of a descriptor from others; 0: it is not registered. */
+  generationOf(fd: number): number {
+    return this.registrations.get(fd)?.generation ?? 0;
+  }
+
+  /** @internal select() for a loop: waits, and receives from the connections that `batch` knows (native/turn/turn.cc). */
+  turn(batch: ReceiveBatch, timeout: number, found: TurnKeys<D>): void {
+    this.#assertOpen();
+    if (this.fd === undefined) batch.reserve(this.registrations.size + 1);
+    const multiplexer = native.multiplexers[this.mechanism] ?? -1;
+    const count = batch.wait(multiplexer, this.fd ?? 0, this.turnInterest(), timeout);
+    if (count === native.badDescriptor) return this.#turnAroundClosed(batch, found);
+    check(count, this.mechanism);
+    let woken = false;
+    let stale = false;
+    for (let i = 0; i < count; i++) {
+      const fd = batch.fd(i);
+      const generation = batch.generation(i);
+      const registration = this.registrations.get(fd);
+      const isThis = registration !== undefined && (generation === 0 || generation === registration.generation);
+      found.keys[i] = isThis ? registration.key : undefined;
+      if (isThis) continue;
+      if (fd === this.wakeChannel.fd && generation === 0) woken = true;
+      else stale = true;
+    }
+    found.count = count;
+    found.woken = woken;
+    if (woken) {
+      this.wakeChannel.drain();
+      this.#asyncWait.wake();
+    }
+    // Where the kernel forgets by itself there is nothing to do.
+    if (stale) this.onStale?.(count > 1);
+  }
+
+  /** Somebody closed a registered descriptor, which select(2) refuses to look at: take() goes around it. */
+  #turnAroundClosed(batch: ReceiveBatch, found: TurnKeys<D>): void {
+    const ready: ReadyEvent<D>[] = [];
+    found.woken = this.take(0, ready);
+    found.count = ready.length;
+    ready.forEach(([key, events], record) => {
+      found.keys[record] = key;
+      batch.setReady(record, events);
+    });
+  }
+
+  /** @internal Calls back in each turn of Node's loop in which something is ready, until it is closed. One at a time: ERR_BUSY. */
+  attach(onReady: () => void): Attachment {
+    this.#assertOpen();
+    this.#attachment?.close();
+    this.#attachment = new Attachment(
+      () => this.interest(),
+      () => this.fd,
+      onReady,
+    );
+    return this.#attachment;
   }
 
   // ----------------------------------------------------------------------------------------------------- the public API
@@ -248,6 +329,7 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
     this.registrations.clear();
     // The waiting thread first: no descriptor is closed under it.
     this.#asyncWait.close();
+    this.#attachment?.close();
     this.closeMechanism();
     this.wakeChannel.close();
   }

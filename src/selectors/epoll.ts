@@ -87,12 +87,21 @@ export class EpollSelector<D = unknown> extends BaseSelector<D> {
     }
     check(count, 'epoll_wait');
     if (woken) this.wakeChannel.drain();
-    if (stale) this.#rebuildOr(woken || ready.length > 0);
+    if (stale) this.onStale(woken || ready.length > 0);
     return woken;
   }
 
   protected override interest(): Interest {
     return { useSelect: false, pairs: Int32Array.of(this.#epoll.fd, POLLIN) };
+  }
+
+  protected override onStale(hasNews: boolean): void {
+    try {
+      this.#rebuild();
+    } catch (error) {
+      // There is something to tell: a set that cannot be made (EMFILE) is for the next time.
+      if (!hasNews) throw error;
+    }
   }
 
   protected override closeMechanism(): void {
@@ -105,15 +114,6 @@ export class EpollSelector<D = unknown> extends BaseSelector<D> {
 
   #control(operation: number, fd: number, events: number, generation: number): void {
     check(this.#calls.epoll_ctl(this.#epoll.fd, operation, fd, events, fd, generation), 'epoll_ctl');
-  }
-
-  /** @param hasNews there is something to tell: then a set that cannot be made (EMFILE) is for the next time */
-  #rebuildOr(hasNews: boolean): void {
-    try {
-      this.#rebuild();
-    } catch (error) {
-      if (!hasNews) throw error;
-    }
   }
 
   /** A new set with what is registered and still there; what nobody can name any more stays behind in the old one. */

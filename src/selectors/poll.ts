@@ -62,6 +62,10 @@ export class PollSelector<D = unknown> extends BaseSelector<D> {
     return { useSelect: false, pairs: this.#poll.interest };
   }
 
+  protected override turnInterest(): Int32Array {
+    return this.#poll.interest;
+  }
+
   protected override closeMechanism(): void {
     this.#poll.close();
   }

@@ -25,6 +25,8 @@ export class SelectSelector<D = unknown> extends BaseSelector<D> {
 
   /** What to read and what to write, as select takes it; undefined after a change. */
   #sets: { readonly read: Int32Array; readonly write: Int32Array; readonly out: Int32Array } | undefined;
+  /** The same as pairs [descriptor, POLLIN | POLLOUT]. */
+  #pairs: Int32Array | undefined;
 
   constructor() {
     super();
@@ -54,15 +56,19 @@ export class SelectSelector<D = unknown> extends BaseSelector<D> {
   }
 
   protected override interest(): Interest {
-    return { useSelect: true, pairs: pollPairs(this.registrations, this.wakeChannel.fd) };
+    return { useSelect: true, pairs: this.turnInterest() };
+  }
+
+  protected override turnInterest(): Int32Array {
+    return (this.#pairs ??= pollPairs(this.registrations, this.wakeChannel.fd));
   }
 
   protected override closeMechanism(): void {
-    this.#sets = undefined;
+    this.#sets = this.#pairs = undefined;
   }
 
   #setsChanged(): void {
-    this.#sets = undefined;
+    this.#sets = this.#pairs = undefined;
     this.interestChanged();
   }
 

@@ -12,9 +12,10 @@
  * Taking happens on Node's own thread, at the moment the promise settles: what was ready earlier and is no longer is not told. It
  * begins with a turn of Node's loop, so that a descriptor that is always ready leaves room for timers and other promises.
  */
-import { busyError, closedError, invalidType, systemError, systemErrorName } from '../errors.js';
-import { type NativeWaiter, native } from '../native.js';
+import { busyError, closedError, invalidType, systemError } from '../errors.js';
+import type { NativeWaiter } from '../native.js';
 import { fieldsOf, guarded, timeoutOf } from '../validate.js';
+import { openWaiter } from './waiter.js';
 
 export interface WaitOptions {
   /** Milliseconds; null: for ever; 0 or less: what is ready now. */
@@ -142,15 +143,7 @@ export class AsyncWait<T> {
 
   #startWaiter(timeout: number): void {
     if (this.#waiterIsBusy) return; // interrupted, and on its way back: #onReturn goes on from there
-    if (this.#waiter === undefined) {
-      const waiter = new native.Waiter();
-      const opened = waiter.open();
-      if (opened < 0) {
-        waiter.close();
-        throw systemError(opened, systemErrorName(opened) === 'EAGAIN' ? 'pthread_create' : native.wakeSyscall);
-      }
-      this.#waiter = waiter;
-    }
+    this.#waiter ??= openWaiter();
     const { useSelect, pairs } = this.#waitable.interest();
     this.#waiterIsBusy = this.#waiter.start(useSelect, pairs, pairs.length / 2, timeout, this.#onReturn);
   }

@@ -1,0 +1,193 @@
+// One turn of an event loop in two calls. wait() waits in a mechanism, then receives once from each connection that is
+// ready; JavaScript handles what came; flush() sends what it wrote. The system calls are those that a plain loop makes,
+// in its order: the wait, a recv a connection, a send a connection. What is saved are the crossings between JavaScript
+// and C++, each of which costs up to a twentieth of a 64-byte message.
+//
+// All numbers cross in an Int32Array. Bytes come in one of two ways:
+//
+//   a small message, which is the everyday case, is received into a slot, which stays warm in the cache, and is packed
+//   behind the last one in the pool;
+//   a large one stays in its slot, and the next recv takes the next slot. JavaScript gives the slot away with the
+//   message and puts another buffer in its place.
+//
+// There is no state but the slots. Whose turn it is to be received from is told by the array `receiving`: at the index
+// of a descriptor stands the generation of the connection that has it, or 0. An event of another generation is a
+// former owner's, and not one byte is read for it.
+#include "turn/turn.h"
+
+#include <cstring>
+#include <vector>
+
+#include "core/args.h"
+#include "core/transfer.h"
+
+namespace selectors {
+namespace {
+
+// "How many bytes" of an event for which nothing was received.
+constexpr int32_t kNotReceived = INT32_MIN;
+// Larger messages stay in their slots: to copy 4 KiB costs 2 % of receiving them.
+constexpr size_t kMostPacked = 4096;
+constexpr size_t kMostSlots = 64;
+constexpr size_t kReadyNumbers = sizeof(Ready) / sizeof(int32_t);
+
+// A piece to send: three numbers. Pieces of one descriptor that follow one another are sent as one.
+struct Outgoing {
+  int32_t fd;
+  int32_t place;   // offset in the slab, or -1 - the index in the array of buffers
+  int32_t length;  // in the first piece of a descriptor, afterwards: how many bytes were sent, or a negative error
+};
+constexpr size_t kOutgoingNumbers = sizeof(Outgoing) / sizeof(int32_t);
+
+template <typename Record>
+std::span<Record> RecordsIn(std::span<int32_t> numbers) {
+  static_assert(alignof(Record) == alignof(int32_t));
+  return {reinterpret_cast<Record*>(numbers.data()), numbers.size() / (sizeof(Record) / sizeof(int32_t))};
+}
+
+std::span<uint8_t> MemoryOf(napi_env env, napi_value value) {
+  napi_typedarray_type type{};
+  void* data = nullptr;
+  size_t length = 0;
+  bool is_typed_array = false;
+  if (value == nullptr || napi_is_typedarray(env, value, &is_typed_array) != napi_ok || !is_typed_array ||
+      napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok ||
+      type != napi_uint8_array || data == nullptr) {
+    return {};
+  }
+  return {static_cast<uint8_t*>(data), length};
+}
+
+class Turn : public Napi::ObjectWrap<Turn> {
+ public:
+  static Napi::Function Define(Napi::Env env, const Multiplexers& multiplexers) {
+    return DefineClass(env, "Turn",
+                       {InstanceMethod<&Turn::SetSlot>("setSlot"),
+                        InstanceMethod<&Turn::Wait>("wait", napi_default, const_cast<Multiplexers*>(&multiplexers)),
+                        InstanceMethod<&Turn::Flush>("flush")});
+  }
+
+  explicit Turn(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Turn>(info) {}
+
+ private:
+  // setSlot(index, buffer): where a large message goes. The buffer is kept alive until another takes its place.
+  void SetSlot(const Napi::CallbackInfo& info) {
+    Args args(info);
+    const size_t index = args.SizeAt(0, std::min(slots_.size(), kMostSlots - 1));
+    args.BytesAt(1);
+    if (!args.ok()) return;
+    if (index == slots_.size()) slots_.emplace_back();
+    slots_[index] = Napi::Persistent(info[1].As<Napi::Object>());
+  }
+
+  // wait(mechanism, set, interest, timeout, receiving, out, pool, poolOffset): how many records (core/multiplexer.h) it
+  // put into `out`, or a negative error of the wait. The place of bytes is their offset in the pool, or -1 - the slot.
+  Napi::Value Wait(const Napi::CallbackInfo& info) {
+    Args args(info);
+    const Multiplexers& multiplexers = *static_cast<const Multiplexers*>(info.Data());
+    const size_t mechanism = args.SizeAt(0, multiplexers.size() - 1);
+    const Fd set = args.FdAt(1);
+    const std::span<int32_t> interest = args.IntsAt(2);
+    const double timeout = args.TimeoutAt(3);
+    const std::span<const int32_t> receiving = args.IntsAt(4);
+    const std::span<Ready> out = RecordsIn<Ready>(args.IntsAt(5));
+    std::span<uint8_t> pool = args.BytesAt(6);
+    size_t pool_used = args.SizeAt(7, pool.size());
+    if (!args.ok()) return info.Env().Undefined();
+
+    const Result result = multiplexers[mechanism].wait({set, interest, timeout}, out);
+    size_t slot = 0;
+    for (Ready& ready : out.first(static_cast<size_t>(std::max<int64_t>(result.value(), 0)))) {
+      ready.received = kNotReceived;
+      const size_t fd = static_cast<uint32_t>(ready.fd);
+      if ((ready.events & kReadable) == 0 || fd >= receiving.size()) continue;
+      const int32_t generation = receiving[fd];
+      if (generation == 0 || (ready.generation != 0 && ready.generation != generation)) continue;
+      const std::span<uint8_t> memory = SlotAt(info.Env(), slot);
+      if (memory.empty()) continue;  // no slot is left: JavaScript receives by itself
+      ready.generation = generation;
+      const Result received = ReceiveBytes(static_cast<Fd>(fd), memory, 0);
+      ready.received = static_cast<int32_t>(received.ok() ? received.value() : -received.error());
+      if (ready.received <= 0) continue;
+      const size_t size = static_cast<size_t>(ready.received);
+      if (size <= kMostPacked && size <= pool.size() - pool_used) {
+        std::memcpy(&pool[pool_used], memory.data(), size);
+        ready.place = static_cast<int32_t>(pool_used);
+        pool_used += size;
+      } else {
+        ready.place = -1 - static_cast<int32_t>(slot++);
+      }
+    }
+    return {info.Env(), ToJavaScript(info.Env(), result)};
+  }
+
+  // flush(outgoing, count, slab, buffers): sends `count` pieces. A descriptor's answer stands where the length of its
+  // first piece stood.
+  void Flush(const Napi::CallbackInfo& info) {
+    Args args(info);
+    // First, for an array of somebody else's may have accessors, and those may take memory away that is looked at
+    // below.
+    const std::vector<napi_value> buffers = ElementsOf(args, 3);
+    std::span<Outgoing> outgoing = RecordsIn<Outgoing>(args.IntsAt(0));
+    outgoing = outgoing.first(args.SizeAt(1, outgoing.size()));
+    const std::span<const uint8_t> slab = args.BytesAt(2);
+    if (!args.ok()) return;
+    for (size_t first = 0; first < outgoing.size();) {
+      const Fd fd = static_cast<Fd>(static_cast<uint32_t>(outgoing[first].fd));
+      size_t end = first + 1;
+      while (end < outgoing.size() && outgoing[end].fd == outgoing[first].fd) ++end;
+      const Result sent = SendGroup(info.Env(), fd, outgoing.subspan(first, end - first), slab, buffers);
+      outgoing[first].length = static_cast<int32_t>(sent.ok() ? sent.value() : -sent.error());
+      first = end;
+    }
+  }
+
+  static std::vector<napi_value> ElementsOf(Args& args, size_t index) {
+    std::vector<napi_value> elements(args.ArrayLengthAt(index));
+    for (size_t i = 0; i < elements.size(); ++i) elements[i] = args.ElementAt(index, i);
+    return elements;
+  }
+
+  static Result SendGroup(napi_env env, Fd fd, std::span<const Outgoing> group, std::span<const uint8_t> slab,
+                          std::span<const napi_value> buffers) {
+    const size_t count = std::min(group.size(), kMostPieces);
+    Piece pieces[kMostPieces];
+    for (size_t i = 0; i < count; ++i) {
+      const Outgoing piece = group[i];
+      const size_t length = static_cast<size_t>(std::max(piece.length, 0));
+      std::span<const uint8_t> memory;
+      if (piece.place >= 0) {
+        const size_t offset = static_cast<size_t>(piece.place);
+        if (offset <= slab.size()) memory = slab.subspan(offset);
+      } else {
+        const size_t index = static_cast<size_t>(-1 - static_cast<int64_t>(piece.place));
+        if (index < buffers.size()) memory = MemoryOf(env, buffers[index]);
+      }
+      pieces[i] = {memory.data(), std::min(length, memory.size())};
+    }
+    return count == 1 ? SendBytes(fd, {pieces[0].data, pieces[0].size}, 0) : SendPieces(fd, pieces, count);
+  }
+
+  // The memory of a slot as it is now: empty where there is none, or where it was detached.
+  std::span<uint8_t> SlotAt(napi_env env, size_t index) const {
+    return index < slots_.size() ? MemoryOf(env, slots_[index].Value()) : std::span<uint8_t>();
+  }
+
+  std::vector<Napi::ObjectReference> slots_;
+};
+
+}  // namespace
+
+void RegisterTurn(Napi::Env env, Napi::Object exports, const Multiplexers& multiplexers) {
+  exports.Set("Turn", Turn::Define(env, multiplexers));
+  Napi::Object numbers = Napi::Object::New(env);
+  for (size_t i = 0; i < multiplexers.size(); ++i)
+    numbers.Set(multiplexers[i].name, Napi::Number::New(env, static_cast<double>(i)));
+  exports.Set("multiplexers", numbers);
+  exports.Set("READY_NUMBERS", Napi::Number::New(env, static_cast<double>(kReadyNumbers)));
+  exports.Set("OUTGOING_NUMBERS", Napi::Number::New(env, static_cast<double>(kOutgoingNumbers)));
+  exports.Set("NOT_RECEIVED", Napi::Number::New(env, kNotReceived));
+  exports.Set("MOST_SLOTS", Napi::Number::New(env, static_cast<double>(kMostSlots)));
+}
+
+}  // namespace selectors

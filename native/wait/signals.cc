@@ -1,0 +1,129 @@
+// Signals that end a wait. Node's own handlers run on Node's loop, which stands still while a thread blocks in a wait
+// of ours; these signal a wake channel, which that wait watches.
+//
+//   the system --> handler (any thread, any moment) --> pending = true, the channel is signalled
+//   the waiting thread returns, JavaScript asks take(): was it this signal?
+//
+// Signals that come before one is taken count as one, as the system counts them.
+#include <array>
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+#include "core/args.h"
+#include "wait/wait.h"
+
+namespace selectors {
+namespace {
+
+// What the handler reads. It may not lock or allocate (signal-safety(7)): a fixed table of the process.
+struct Entry {
+  std::atomic<int> signal;  // 0: free
+  std::atomic<const WakeChannel*> channel;
+  std::atomic<bool> pending;
+};
+constexpr size_t kMostEntries = 256;
+std::array<Entry, kMostEntries> entries;
+// Handlers that are reading the table just now: no channel is closed under them.
+std::atomic<int> reading;
+// Of those who write it.
+std::mutex& TableMutex() {
+  static auto* const mutex = new std::mutex;
+  return *mutex;
+}
+
+void OnSignal(int signal) {
+  ++reading;
+  for (Entry& entry : entries) {
+    if (entry.signal != signal) continue;
+    entry.pending = true;
+    if (const WakeChannel* const channel = entry.channel) {
+      channel->Signal().Ignore("the channel is open and full at the most, which counts as signalled");
+    }
+  }
+  --reading;
+}
+
+// new SignalWatch(): open(signal, wakeupHandle) -> 0 or a negative error; take() -> has it come since?; refresh() takes
+// the signal again where another handler was put in place; close().
+class SignalWatch : public Napi::ObjectWrap<SignalWatch> {
+ public:
+  static Napi::Function Define(Napi::Env env) {
+    return DefineClass(
+        env, "SignalWatch",
+        {InstanceMethod<&SignalWatch::Open>("open"), InstanceMethod<&SignalWatch::Take>("take"),
+         InstanceMethod<&SignalWatch::Refresh>("refresh"), InstanceMethod<&SignalWatch::Close>("close")});
+  }
+
+  explicit SignalWatch(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SignalWatch>(info) {}
+  ~SignalWatch() override { Forget(); }
+
+ private:
+  Napi::Value Open(const Napi::CallbackInfo& info) {
+    Args args(info);
+    const int signal = args.IntAt(0);
+    const size_t handle = args.SizeAt(1, UINT32_MAX);
+    if (!args.ok()) return info.Env().Undefined();
+    const Result opened = entry_ == nullptr ? Watch(signal, static_cast<uint32_t>(handle)) : Result::Ok(0);
+    return {info.Env(), ToJavaScript(info.Env(), opened)};
+  }
+
+  Result Watch(int signal, uint32_t handle) {
+    const std::lock_guard lock(TableMutex());
+    std::shared_ptr<WakeChannel> channel = FindWakeChannel(handle);
+    if (channel == nullptr || signal <= 0) return Result::Error(kInvalidArgument);
+    for (Entry& entry : entries) {
+      if (entry.signal != 0) continue;
+      entry.pending = false;
+      entry.channel = channel.get();
+      entry.signal = signal;
+      const Result caught = CatchSignal(signal, OnSignal);
+      if (!caught.ok()) {
+        entry.signal = 0;
+        entry.channel = nullptr;
+        return caught;
+      }
+      entry_ = &entry;
+      channel_ = std::move(channel);
+      return Result::Ok(0);
+    }
+    return Result::Error(kNoMemory);
+  }
+
+  Napi::Value Take(const Napi::CallbackInfo& info) {
+    return Napi::Boolean::New(info.Env(), entry_ != nullptr && entry_->pending.exchange(false));
+  }
+
+  Napi::Value Refresh(const Napi::CallbackInfo& info) {
+    const std::lock_guard lock(TableMutex());
+    const Result caught = entry_ == nullptr ? Result::Ok(0) : CatchSignal(entry_->signal, OnSignal);
+    return {info.Env(), ToJavaScript(info.Env(), caught)};
+  }
+
+  void Close(const Napi::CallbackInfo&) { Forget(); }
+
+  void Forget() {
+    if (entry_ == nullptr) return;
+    const std::lock_guard lock(TableMutex());
+    const int signal = entry_->signal;
+    entry_->signal = 0;
+    entry_->channel = nullptr;
+    entry_ = nullptr;
+    bool is_last = true;
+    for (const Entry& entry : entries) is_last = is_last && entry.signal != signal;
+    if (is_last) ReleaseSignal(signal);
+    // A handler in another thread that has seen the entry still may use its channel. One in this thread has run to its
+    // end.
+    while (reading > 0) std::this_thread::yield();
+    channel_.reset();
+  }
+
+  Entry* entry_ = nullptr;
+  std::shared_ptr<WakeChannel> channel_;
+};
+
+}  // namespace
+
+void RegisterSignals(Napi::Env env, Napi::Object exports) { exports.Set("SignalWatch", SignalWatch::Define(env)); }
+
+}  // namespace selectors

@@ -1,0 +1,427 @@
+/**
+ * A connection of a loop, whichever mechanism is below: the two sides of its stream, and what its handler is told when.
+ *
+ *   write side   connecting --connected--> idle
+ *                idle --write()--> queued --flush: all sent--> idle
+ *                queued --flush: a part is sent--> writing --the rest is sent--> idle
+ *                any of them --end()--> the same, draining --all sent--> finished (FIN)
+ *   read side    open <--pause()/resume()--> paused      (also while too much waits to be sent)
+ *                open --FIN of the peer--> ended
+ *
+ * Both finished and ended: closed, cleanly. destroy(), an error of the kernel's, or a handler that throws: closed at once.
+ *
+ * What is written in one turn is copied into the loop's slab, where it makes one piece, or is sent from where it is (large, or not one
+ * piece with what came before). What the kernel does not take is kept in `rest` until it does.
+ */
+import { types } from 'node:util';
+import { closedError, invalidType, systemError } from '../errors.js';
+import { localAddressOf, unpackAddress } from '../net/stream.js';
+import type { SocketAddress } from '../net/address.js';
+import { MOST_COPIED, MOST_PIECES, type SendBatch, WOULD_BLOCK } from '../syscalls/turn.js';
+import { lengthOf } from '../validate.js';
+import type { Connection, ConnectionHandler, EventLoop } from './event-loop.js';
+
+/** What a connection asks of its loop. */
+export interface ConnectionHost {
+  readonly loop: EventLoop;
+  readonly sends: SendBatch;
+  /** It has something to send at the end of this turn. */
+  toFlush(connection: StreamConnection): void;
+  /** What it wants to know of its descriptor may be different now. */
+  toWatch(connection: StreamConnection): void;
+  /** Sends FIN. */
+  finishSending(connection: StreamConnection): void;
+  /** Lets go of the descriptor, and calls `close` before the turn ends. */
+  closed(connection: StreamConnection, fd: number, error: Error | null): void;
+  callSoon(callback: () => void): void;
+  /** What a handler threw. */
+  report(error: unknown): void;
+}
+
+/** What the connections of a listener have in common. */
+export interface ConnectionSettings {
+  readonly host: ConnectionHost;
+  readonly handler: ConnectionHandler;
+  readonly highWaterMark: number;
+  /** Told when one of them is closed. */
+  readonly onClosed: (() => void) | undefined;
+}
+
+export const DEFAULT_HIGH_WATER_MARK = 65_536;
+
+/** The states, as bits. */
+const CONNECTING = 1;
+/** A flush is to come. */
+const QUEUED = 2;
+/** The kernel has not taken everything: wait until it can. */
+const WRITING = 4;
+/** write() has said false. */
+const NEEDS_DRAIN = 8;
+/** FIN follows what is buffered. */
+const DRAINING = 16;
+/** The caller has said end(), and knows it. */
+const ENDED_BY_CALLER = 32;
+const FINISHED = 64;
+const PEER_ENDED = 128;
+const PAUSED = 256;
+/** Nothing is received until some of what waits is sent. */
+const HELD_BACK = 512;
+/** What the peer sent, or its end, waits for resume(). */
+const HOLDING = 1024;
+/** It is in the loop's list of those whose interest may be different. */
+const TO_WATCH = 2048;
+const CLOSED = 4096;
+/** The kernel refused what was sent; #piece says why. */
+const SEND_FAILED = 8192;
+
+export class StreamConnection<D = unknown> implements Connection<D> {
+  data: D = undefined as D;
+  /** @internal What it is registered with the multiplexer for: EVENT_READ, EVENT_WRITE, 0 for nothing. */
+  watched = 0;
+  #fd: number;
+  readonly #settings: ConnectionSettings;
+  #state: number;
+  #queued = 0;
+  /** In the slab, of this turn. */
+  #place = 0;
+  #placed = 0;
+  #rest: Uint8Array[] | null = null;
+  /** The number of its first piece in the flush under way. */
+  #piece = -1;
+  /** What was received for a paused connection. */
+  #held: Buffer | null = null;
+  readonly #peer: string;
+  #local: SocketAddress | null = null;
+
+  /** @param peer the packed address of the other end */
+  constructor(settings: ConnectionSettings, fd: number, peer: string, connecting: boolean) {
+    this.#settings = settings;
+    this.#fd = fd;
+    this.#peer = peer;
+    this.#state = connecting ? CONNECTING : 0;
+  }
+
+  // ----------------------------------------------------------------------------------------------------- the public API
+
+  get loop(): EventLoop {
+    return this.#settings.host.loop;
+  }
+
+  get fd(): number {
+    return this.#fd;
+  }
+
+  get localAddress(): SocketAddress {
+    return (this.#local ??= localAddressOf(this.#fd));
+  }
+
+  get remoteAddress(): SocketAddress {
+    return unpackAddress(this.#peer);
+  }
+
+  get writableLength(): number {
+    return this.#queued;
+  }
+
+  write(bytes: Uint8Array | string): boolean {
+    const isText = typeof bytes === 'string';
+    if (!isText && !types.isUint8Array(bytes)) throw invalidType('bytes', 'a Uint8Array or a string', bytes);
+    const state = this.#state;
+    if ((state & (DRAINING | CLOSED)) !== 0) {
+      if ((state & (ENDED_BY_CALLER | CLOSED)) === ENDED_BY_CALLER) throw closedError("connection's write side");
+      return false;
+    }
+    const length = isText ? Buffer.byteLength(bytes, 'utf8') : lengthOf(bytes);
+    if (length > 0) this.#take(bytes, length);
+    if (this.#queued < this.#settings.highWaterMark) return true;
+    this.#state |= NEEDS_DRAIN;
+    return false;
+  }
+
+  end(bytes?: Uint8Array | string): void {
+    if (bytes !== undefined) this.write(bytes);
+    if ((this.#state & CLOSED) !== 0) return;
+    this.#state |= ENDED_BY_CALLER;
+    this.#drain();
+  }
+
+  pause(): void {
+    if ((this.#state & (PAUSED | CLOSED)) !== 0) return;
+    this.#state |= PAUSED;
+    this.watchSoon();
+  }
+
+  resume(): void {
+    if ((this.#state & (PAUSED | CLOSED)) !== PAUSED) return;
+    this.#state &= ~PAUSED;
+    if ((this.#state & HOLDING) !== 0) this.#settings.host.callSoon(() => this.#deliverHeld());
+    else this.watchSoon();
+  }
+
+  destroy(error?: Error): void {
+    if (error !== undefined && !(error instanceof Error)) throw invalidType('error', 'an Error', error);
+    this.fail(error ?? null);
+  }
+
+  // -------------------------------------------------------------------------------------------------------- for the loop
+
+  /** @internal */
+  get isClosed(): boolean {
+    return (this.#state & CLOSED) !== 0;
+  }
+
+  /** @internal */
+  get isConnecting(): boolean {
+    return (this.#state & CONNECTING) !== 0;
+  }
+
+  /** @internal Is there anything to be received for? */
+  get wantsToReceive(): boolean {
+    return (this.#state & (CONNECTING | PEER_ENDED | PAUSED | HELD_BACK | HOLDING | CLOSED)) === 0;
+  }
+
+  /** @internal Must it be told when the kernel takes more (or has connected)? */
+  get wantsToSend(): boolean {
+    return (this.#state & (CONNECTING | WRITING)) !== 0;
+  }
+
+  /** @internal Its interest is not what the loop knows. */
+  watchSoon(): void {
+    if ((this.#state & TO_WATCH) !== 0) return;
+    this.#state |= TO_WATCH;
+    this.#settings.host.toWatch(this);
+  }
+
+  /** @internal The loop has taken it off its list. */
+  watchedAgain(): void {
+    this.#state &= ~TO_WATCH;
+  }
+
+  /** @internal Accepted, or connected. */
+  opened(): void {
+    this.#state &= ~CONNECTING;
+    this.watchSoon();
+    if (this.#queued > 0) this.#flushSoon();
+    try {
+      this.#settings.handler.open?.(this);
+    } catch (error) {
+      this.#threw(error);
+    }
+    if ((this.#state & (DRAINING | FINISHED | CLOSED)) === DRAINING) this.#finishIfEmpty();
+  }
+
+  /** @internal Bytes have come. */
+  received(chunk: Buffer): void {
+    if ((this.#state & (PAUSED | CLOSED)) !== 0) {
+      if ((this.#state & CLOSED) === 0) this.#hold(chunk);
+      return;
+    }
+    try {
+      this.#settings.handler.data?.(this, chunk);
+    } catch (error) {
+      this.#threw(error);
+    }
+  }
+
+  /** @internal The peer has finished sending. */
+  peerEnded(): void {
+    if ((this.#state & (PEER_ENDED | CLOSED)) !== 0) return;
+    this.#state |= PEER_ENDED;
+    this.watchSoon();
+    if ((this.#state & PAUSED) !== 0) this.#state |= HOLDING;
+    else this.#tellEnd();
+  }
+
+  /** @internal The kernel can take more. */
+  writable(): void {
+    if ((this.#state & WRITING) === 0) return;
+    this.#state &= ~WRITING;
+    this.watchSoon();
+    this.#flushSoon();
+  }
+
+  /** @internal Puts what it has to send into the batch. */
+  collect(batch: SendBatch): void {
+    this.#piece = -1;
+    const fd = this.#fd;
+    if (fd < 0) return;
+    let pieces = 0;
+    if (this.#placed > 0) {
+      this.#piece = batch.addCopied(fd, this.#place, this.#placed);
+      pieces = 1;
+    }
+    if (this.#rest === null) return;
+    for (let i = 0; i < this.#rest.length && pieces < MOST_PIECES; i++, pieces++) {
+      const bytes = this.#rest[i] as Uint8Array;
+      const piece = batch.addBuffer(fd, bytes, lengthOf(bytes));
+      if (pieces === 0) this.#piece = piece;
+    }
+  }
+
+  /**
+   * @internal The batch was sent. What is left is kept; no handler is called.
+   * @returns has the connection to be asked for what follows?
+   */
+  flushed(batch: SendBatch): boolean {
+    this.#state &= ~QUEUED;
+    if (this.#piece < 0) return false;
+    const sent = batch.sent(this.#piece);
+    if (sent === this.#queued) {
+      this.#queued = this.#placed = 0;
+      this.#rest = null;
+      return (this.#state & (NEEDS_DRAIN | DRAINING | HELD_BACK)) !== 0;
+    }
+    if (sent < 0 && sent !== WOULD_BLOCK) {
+      this.#state |= SEND_FAILED;
+      this.#piece = sent;
+      return true;
+    }
+    this.#keepRest(batch, Math.max(sent, 0));
+    return true;
+  }
+
+  /** @internal What follows from a flush: `drain`, FIN, the end of an error, less or more to be received. */
+  afterFlush(): void {
+    if ((this.#state & CLOSED) !== 0) return;
+    if ((this.#state & SEND_FAILED) !== 0) return this.fail(systemError(this.#piece, 'send'));
+    this.#holdBack();
+    if ((this.#state & NEEDS_DRAIN) !== 0 && 4 * this.#queued <= this.#settings.highWaterMark) {
+      this.#state &= ~NEEDS_DRAIN;
+      if ((this.#state & DRAINING) === 0) {
+        try {
+          this.#settings.handler.drain?.(this);
+        } catch (error) {
+          this.#threw(error);
+        }
+      }
+    }
+    if ((this.#state & (DRAINING | FINISHED | CLOSED)) === DRAINING) this.#finishIfEmpty();
+  }
+
+  /** @internal Closes now. null: a clean end. */
+  fail(error: Error | null): void {
+    if ((this.#state & CLOSED) !== 0) return;
+    const fd = this.#fd;
+    this.#state |= CLOSED;
+    this.#fd = -1;
+    this.#queued = this.#placed = 0;
+    this.#rest = this.#held = null;
+    this.#settings.host.closed(this, fd, error);
+  }
+
+  /** @internal The last handler. */
+  tellClosed(error: Error | null): void {
+    this.#settings.onClosed?.();
+    try {
+      this.#settings.handler.close?.(this, error);
+    } catch (thrown) {
+      this.#settings.host.report(thrown);
+    }
+  }
+
+  // --------------------------------------------------------------------------------------------------------------------
+
+  /** Into the slab, as one piece with what it has there of this turn; else behind it. */
+  #take(bytes: Uint8Array | string, length: number): void {
+    const { sends } = this.#settings.host;
+    this.#queued += length;
+    const isWaiting = (this.#state & (WRITING | CONNECTING)) !== 0;
+    const continues = this.#placed === 0 || this.#place + this.#placed === sends.slabUsed;
+    if (this.#rest === null && !isWaiting && continues && sends.hasRoomFor(length)) {
+      if (this.#placed === 0) this.#place = sends.slabUsed;
+      this.#placed += length;
+      if (typeof bytes === 'string') sends.encode(bytes, length);
+      else sends.copy(bytes, length);
+    } else {
+      const own = typeof bytes === 'string' || length <= MOST_COPIED ? Buffer.from(bytes as Uint8Array) : bytes;
+      (this.#rest ??= []).push(own);
+    }
+    if (!isWaiting) this.#flushSoon();
+  }
+
+  #flushSoon(): void {
+    if ((this.#state & QUEUED) !== 0) return;
+    this.#state |= QUEUED;
+    this.#settings.host.toFlush(this);
+  }
+
+  #keepRest(batch: SendBatch, sent: number): void {
+    this.#queued -= sent;
+    const rest = this.#rest ?? [];
+    if (sent < this.#placed) {
+      rest.unshift(batch.copied(this.#place + sent, this.#placed - sent));
+      sent = 0;
+    } else {
+      sent -= this.#placed;
+    }
+    this.#placed = 0;
+    let whole = 0;
+    for (let first = rest[0]; first !== undefined && sent >= lengthOf(first); first = rest[whole]) {
+      sent -= lengthOf(first);
+      whole++;
+    }
+    if (whole > 0) rest.splice(0, whole);
+    const first = rest[0];
+    if (sent > 0 && first !== undefined) rest[0] = first.subarray(sent);
+    this.#rest = rest;
+    this.#state |= WRITING;
+    this.watchSoon();
+  }
+
+  #holdBack(): void {
+    const isHeld = (this.#state & HELD_BACK) !== 0;
+    const { highWaterMark } = this.#settings;
+    if (isHeld ? 4 * this.#queued > highWaterMark : this.#queued < highWaterMark) return;
+    this.#state ^= HELD_BACK;
+    this.watchSoon();
+  }
+
+  #hold(chunk: Buffer): void {
+    this.#held = this.#held === null ? chunk : Buffer.concat([this.#held, chunk]);
+    this.#state |= HOLDING;
+    this.watchSoon();
+  }
+
+  #deliverHeld(): void {
+    if ((this.#state & (HOLDING | PAUSED | CLOSED)) !== HOLDING) return;
+    this.#state &= ~HOLDING;
+    this.watchSoon();
+    const chunk = this.#held;
+    this.#held = null;
+    if (chunk !== null) this.received(chunk);
+    if ((this.#state & PEER_ENDED) === 0) return;
+    if ((this.#state & PAUSED) !== 0) this.#state |= HOLDING;
+    else if ((this.#state & CLOSED) === 0) this.#tellEnd();
+  }
+
+  #tellEnd(): void {
+    const { handler } = this.#settings;
+    try {
+      if (handler.end === undefined) this.#drain();
+      else handler.end(this);
+    } catch (error) {
+      this.#threw(error);
+    }
+    if ((this.#state & (FINISHED | CLOSED)) === FINISHED) this.fail(null);
+  }
+
+  /** FIN, when all is sent. */
+  #drain(): void {
+    if ((this.#state & (DRAINING | CLOSED)) !== 0) return;
+    this.#state |= DRAINING;
+    this.#finishIfEmpty();
+  }
+
+  #finishIfEmpty(): void {
+    if (this.#queued > 0 || (this.#state & CONNECTING) !== 0) return;
+    // The whole connection: close(2) sends FIN itself.
+    if ((this.#state & PEER_ENDED) !== 0 && (this.#state & HOLDING) === 0) return this.fail(null);
+    this.#state |= FINISHED;
+    this.#settings.host.finishSending(this);
+  }
+
+  #threw(error: unknown): void {
+    this.#settings.host.report(error);
+    this.fail(error instanceof Error ? error : new Error('a handler threw', { cause: error }));
+  }
+}

@@ -1,0 +1,144 @@
+/** What every loop offers. One handler object serves all connections, and the same object runs on every loop. */
+import type { SocketAddress } from '../net/address.js';
+import type { Mechanism } from '../syscalls/probe.js';
+
+/**
+ * One connection of a loop.
+ *
+ * The write side is buffered: what write() is given in a turn is sent at the end of that turn, as much as the kernel takes, and the rest
+ * when it takes more.
+ *
+ *   idle --write()--> queued --end of the turn--> idle | writing --the kernel has it all--> idle
+ *   idle | queued | writing --end()--> draining --the kernel has it all, FIN--> finished
+ *
+ * It is closed when the peer has finished sending and the write side is finished; by destroy(); by an error; by a handler that throws.
+ */
+export interface Connection<D = unknown> {
+  readonly loop: EventLoop;
+  /** -1 once closed. */
+  readonly fd: number;
+  /** getsockname(2). @throws ERR_CLOSED where it was not asked for before the connection closed */
+  readonly localAddress: SocketAddress;
+  /** Known for good from the accept or the connect() on. */
+  readonly remoteAddress: SocketAddress;
+  /** The caller's own state for this connection. */
+  data: D;
+  /** Bytes accepted by write() that the kernel does not have yet. */
+  readonly writableLength: number;
+  /**
+   * Sends, in the order of the calls. The bytes are the loop's until they are sent: do not change them before. A string is UTF-8.
+   *
+   * A connection that is closed, or that was ended because its peer has finished, takes nothing: false, and no error, for a program
+   * cannot know it before its `close` handler is called.
+   *
+   * @returns false: at least `highWaterMark` bytes wait by now, and `drain` will be called when they have become few
+   * @throws ERR_INVALID_ARG_TYPE; ERR_CLOSED after end()
+   */
+  write(bytes: Uint8Array | string): boolean;
+  /** Finishes sending what is buffered, then sends FIN. Data can still be received. The second time nothing happens. */
+  end(bytes?: Uint8Array | string): void;
+  /** No `data` and no `end` until resume(): the kernel's buffer fills, and the peer has to wait. */
+  pause(): void;
+  resume(): void;
+  /** Drops what is buffered and closes now; the `close` handler is called before the turn ends, with this error. */
+  destroy(error?: Error): void;
+}
+
+/**
+ * What a program does with its connections. A handler that throws costs its own connection, which is destroyed with what it threw.
+ * After `close` no handler is called for that connection.
+ */
+export interface ConnectionHandler<D = unknown> {
+  /** Accepted, or connected. */
+  open?(connection: Connection<D>): void;
+  /** `chunk` is the caller's to keep. While `highWaterMark` bytes or more wait to be sent, nothing is received. */
+  data?(connection: Connection<D>, chunk: Buffer): void;
+  /** After a write() that said false: a quarter of `highWaterMark` or less waits to be sent. */
+  drain?(connection: Connection<D>): void;
+  /** The peer has finished sending. Without this handler the connection is ended too. */
+  end?(connection: Connection<D>): void;
+  /** Exactly once for each connection, and for a connect() that never opened; `error` says why, where the end was not a clean one. */
+  close?(connection: Connection<D>, error: Error | null): void;
+}
+
+export interface ListenOptions {
+  /** IP address or name (a name is resolved, which BLOCKS); '' for all addresses of this machine. '127.0.0.1' where nothing is said. */
+  readonly host?: string;
+  /** 0: any free one, which `listener.address` tells. 0 where nothing is said. */
+  readonly port?: number;
+  /** A Unix socket instead. Its file is removed by close(). */
+  readonly path?: string;
+  /** How many connections may wait in the kernel to be accepted. SOMAXCONN where nothing is said. */
+  readonly backlog?: number;
+  /** Several sockets on one port, between which the kernel deals out the connections (SO_REUSEPORT; ENOPROTOOPT on Windows). */
+  readonly reusePort?: boolean;
+  /** Reached: accepting pauses, further clients wait in the kernel's backlog. No limit where nothing is said. */
+  readonly maxConnections?: number;
+  /** Bytes. 65536 where nothing is said. */
+  readonly highWaterMark?: number;
+}
+
+/** A socket that listens. close() stops accepting; connections that are open stay open. */
+export interface Listener extends Disposable {
+  readonly address: SocketAddress;
+  /** How many connections are open that it has accepted. */
+  readonly connections: number;
+  close(): void;
+}
+
+export interface Timer extends Disposable {
+  /** It will not be called. After it was called, or the second time, nothing happens. */
+  cancel(): void;
+}
+
+/**
+ * A single-threaded event loop over one multiplexer. A handler or callback that throws costs its own connection, the rest of
+ * the batch is still served, and the error then goes to `onError`, or, where none was given, out of run()/runOnce()/start(); several of
+ * one turn go out as one AggregateError. The loop can go on after that.
+ *
+ * Belongs to the thread that made it. A turn waits; then it calls what callSoon() was given before, what is ready (the read side of a
+ * descriptor before its write side), and the timers that are due; then it sends what was written. What a callback adds is for the next turn.
+ */
+export interface EventLoop extends Disposable {
+  readonly mechanism: Mechanism;
+  /** @throws EADDRINUSE, EADDRNOTAVAIL, EACCES; ENOTFOUND; ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE; ERR_CLOSED */
+  listen<D>(options: ListenOptions, handler: ConnectionHandler<D>): Listener;
+  /**
+   * A connection to somebody else's listener. write() may be called at once; `open` tells when it is connected, `close` when that failed.
+   * A host's name is resolved first, which BLOCKS.
+   * @throws ENOTFOUND, EMFILE; ERR_INVALID_ARG_TYPE; ERR_CLOSED
+   */
+  connect<D>(address: SocketAddress, handler: ConnectionHandler<D>): Connection<D>;
+  callSoon(callback: () => void): void;
+  /** @param ms 0 or more (less counts as 0), at most 2^53; it is never called earlier. Equal times are called in the order of their calls */
+  callLater(ms: number, callback: () => void): Timer;
+  /** Monotonic milliseconds, as callLater counts them: a clock that somebody sets has no effect. */
+  now(): number;
+  /**
+   * Calls back when the process is sent a signal, also in a blocking run(), where Node's own handlers cannot be called. Several between
+   * two turns count as one. While somebody listens, the system's own answer (to end the process) is off. Any thread may listen; a
+   * handler of `process.on()` that was there before is called too, in Node's own time. Windows: SIGINT (Ctrl-C), SIGBREAK, SIGHUP.
+   * @returns what ends it
+   * @throws ERR_INVALID_ARG_VALUE for a signal that this system does not have or nobody can handle
+   */
+  onSignal(signal: NodeJS.Signals, callback: () => void): Disposable;
+  /**
+   * BLOCKS this thread, turning until stop(): the plain loop of the textbooks. Node's own loop stands still meanwhile: no promise, no timer
+   * of Node's goes on. @throws ERR_BUSY from within a callback
+   */
+  run(): void;
+  /**
+   * One turn, which waits up to `timeout` milliseconds (null: for ever) for something to do. BLOCKS.
+   * @returns how many events it handled: ready descriptors, timers, callbacks, signals
+   */
+  runOnce(timeout?: number | null): number;
+  /**
+   * The same loop living inside Node's: promises, timers and streams go on. Keeps Node alive. Resolves after stop() or close(); rejects
+   * with what a handler threw, where there is no `onError`.
+   */
+  start(): Promise<void>;
+  /** The turn under way is the last one. Before run() or start(): one turn, which does not wait. */
+  stop(): void;
+  /** Closes all listeners and connections (their `close` handlers are called), and the multiplexer. In a callback: at the turn's end. */
+  close(): void;
+}

@@ -1,0 +1,171 @@
+/**
+ * A listening socket of a loop.
+ *
+ *   listening --maxConnections are open--> full --one is closed--> listening
+ *   listening --no descriptor is left (EMFILE …)--> backing off --a while, or one is closed--> listening
+ *
+ * full and backing off are not watched: the listener stays readable as long as somebody waits in the backlog, and would be ready in
+ * every turn.
+ */
+import { rmSync } from 'node:fs';
+import { invalidType, invalidValue, systemError, systemErrorName } from '../errors.js';
+import { Socket } from '../net/socket.js';
+import type { SocketAddress } from '../net/address.js';
+import { resolveAddress } from '../net/stream.js';
+import { WOULD_BLOCK } from '../syscalls/turn.js';
+import { boolean, fieldsOf, wholeNumber } from '../validate.js';
+import { type ConnectionHost, type ConnectionSettings, DEFAULT_HIGH_WATER_MARK } from './connection.js';
+import type { ConnectionHandler, Listener, Timer } from './event-loop.js';
+
+/** Accepts a turn at the most: another listener, and the connections, have their turn too (bpo-27906). */
+const MOST_ACCEPTS = 64;
+/** How long nobody is accepted when no descriptor is left. */
+const BACK_OFF = 100;
+/** The system has no room for another connection: it is the listener's trouble. All others concern one client (accept(2)): the next, please. */
+const EXHAUSTED: readonly string[] = ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'];
+
+const INT_MAX = 0x7fff_ffff;
+
+export interface ParsedListenOptions {
+  readonly address: SocketAddress;
+  readonly backlog: number | undefined;
+  readonly reusePort: boolean;
+  readonly maxConnections: number;
+  readonly highWaterMark: number;
+}
+
+export function parseListenOptions(options: unknown): ParsedListenOptions {
+  const fields = fieldsOf('options', options, [
+    'host',
+    'port',
+    'path',
+    'backlog',
+    'reusePort',
+    'maxConnections',
+    'highWaterMark',
+  ]);
+  const { host = '127.0.0.1', port = 0, path, backlog, reusePort = false } = fields;
+  if (path !== undefined && (fields.host !== undefined || fields.port !== undefined)) {
+    throw invalidValue('a listener has a path, or a host and a port');
+  }
+  if (path !== undefined && typeof path !== 'string') throw invalidType('path', 'a string', path);
+  if (typeof host !== 'string') throw invalidType('host', 'a string', host);
+  const { maxConnections = Infinity, highWaterMark = DEFAULT_HIGH_WATER_MARK } = fields;
+  return {
+    address: path === undefined ? { host, port: wholeNumber('port', port, 0, 65_535) } : { path },
+    backlog: backlog === undefined ? undefined : wholeNumber('backlog', backlog, -INT_MAX, INT_MAX),
+    reusePort: boolean('reusePort', reusePort),
+    maxConnections: maxConnections === Infinity ? Infinity : wholeNumber('maxConnections', maxConnections, 1, INT_MAX),
+    highWaterMark: wholeNumber('highWaterMark', highWaterMark, 1, INT_MAX),
+  };
+}
+
+/** @throws the system's errors; nothing is open then */
+export function openListener({ address: given, backlog, reusePort }: ParsedListenOptions): Socket {
+  const { family, address } = resolveAddress(given, 'bind');
+  const socket = new Socket({ family, blocking: false });
+  try {
+    // A server that was stopped can start again at once. (Windows needs no such leave, and means something else by it.)
+    if (family !== 'unix' && process.platform !== 'win32') socket.setOption('SO_REUSEADDR', true);
+    if (reusePort) socket.setOption('SO_REUSEPORT', true);
+    return socket.bind(address).listen(backlog);
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
+}
+
+/** What a listener asks of its loop. */
+export interface ListenerHost extends ConnectionHost {
+  /** accept(2) and all that follows. @returns 0, or a negative error */
+  accept(listener: StreamListener): number;
+  watch(listener: StreamListener): void;
+  unwatch(listener: StreamListener): void;
+  callLater(ms: number, callback: () => void): Timer;
+  /** No descriptor is left. */
+  exhausted(error: Error): void;
+  /** A connection is closed: there is room for another. */
+  onRoom(): void;
+  listenerClosed(listener: StreamListener): void;
+}
+
+export class StreamListener implements Listener {
+  readonly address: SocketAddress;
+  connections = 0;
+  /** @internal */
+  readonly settings: ConnectionSettings;
+  readonly #host: ListenerHost;
+  readonly #socket: Socket;
+  readonly #maxConnections: number;
+  #backOff: Timer | undefined;
+  #watched = false;
+
+  constructor(host: ListenerHost, socket: Socket, options: ParsedListenOptions, handler: ConnectionHandler) {
+    this.#host = host;
+    this.#socket = socket;
+    this.#maxConnections = options.maxConnections;
+    this.address = socket.localAddress;
+    const onClosed = (): void => {
+      this.connections--;
+      host.onRoom();
+    };
+    this.settings = { host, handler, highWaterMark: options.highWaterMark, onClosed };
+  }
+
+  /** @internal -1 once closed. */
+  get fd(): number {
+    return this.#socket.fd;
+  }
+
+  /** @internal Begins, or goes on, to accept. @throws where the multiplexer refuses the descriptor */
+  listen(): void {
+    if (this.#watched || this.fd < 0 || this.connections >= this.#maxConnections) return;
+    this.#backOff?.cancel();
+    this.#backOff = undefined;
+    this.#host.watch(this);
+    this.#watched = true;
+  }
+
+  /** @internal Somebody waits to be accepted. */
+  onReadable(): void {
+    for (let i = 0; i < MOST_ACCEPTS && this.#watched; i++) {
+      if (this.connections >= this.#maxConnections) return this.#unwatch();
+      const result = this.#host.accept(this);
+      if (result === WOULD_BLOCK) return;
+      if (result < 0 && EXHAUSTED.includes(systemErrorName(result))) return this.backOff(systemError(result, 'accept'));
+    }
+  }
+
+  /** @internal */
+  backOff(error: Error): void {
+    if (this.#backOff !== undefined || this.fd < 0) return;
+    this.#unwatch();
+    this.#backOff = this.#host.callLater(BACK_OFF, () => this.listen());
+    this.#host.exhausted(error);
+  }
+
+  /** @internal A connection of the loop is closed: there is room for another. */
+  onRoom(): void {
+    if (!this.#watched) this.listen();
+  }
+
+  close(): void {
+    if (this.fd < 0) return;
+    this.#backOff?.cancel();
+    this.#unwatch();
+    this.#socket.close();
+    // A name in Linux's abstract namespace is no file.
+    if ('path' in this.address && !/^(\0|$)/.test(this.address.path)) rmSync(this.address.path, { force: true });
+    this.#host.listenerClosed(this);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #unwatch(): void {
+    if (!this.#watched) return;
+    this.#watched = false;
+    this.#host.unwatch(this);
+  }
+}

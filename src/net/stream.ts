@@ -1,0 +1,79 @@
+/** What a loop does with a connection's descriptor. By number, for a Socket object each would be most of what a connection costs. */
+import { closedError } from '../errors.js';
+import { type NativeDescriptors, native } from '../native.js';
+import { type SocketAddress, type SocketFamily, decodeAddress, encodeAddress } from './address.js';
+
+const { IPPROTO_TCP = 6, TCP_NODELAY = 1 } = native.constants;
+const { SOL_SOCKET = 1, SO_ERROR = 4 } = native.constants;
+
+/** The largest sockaddr (sockaddr_storage). */
+const SOCKADDR_SIZE = 128;
+const sockaddr = Buffer.alloc(SOCKADDR_SIZE);
+const number = new Int32Array(1);
+const numberBytes = new Uint8Array(number.buffer);
+const ON = new Uint8Array(Int32Array.of(1).buffer);
+const SHUT_WR = 1;
+const AF_UNSPEC = 0;
+
+/** Owns descriptors: closed one by one, or when this object is collected, or with its thread. */
+export function ownDescriptors(): NativeDescriptors {
+  return new native.Descriptors();
+}
+
+/** accept(2), non-blocking. @returns the descriptor, whose peer `lastPeer` tells, or a negative error */
+export function acceptStream(listener: number): number {
+  return native.accept(listener, true, sockaddr, number);
+}
+
+/** Who was accepted last: its sockaddr as a string of bytes, which costs a tenth of the memory of an object. */
+export function lastPeer(): string {
+  return sockaddr.toString('latin1', 0, number[0]);
+}
+
+export function unpackAddress(packed: string): SocketAddress {
+  // A Unix socket without a name may be told by nothing (macOS).
+  return packed === '' ? { path: '' } : decodeAddress(Buffer.from(packed, 'latin1'));
+}
+
+/** Small messages are sent at once, not kept back until earlier ones are acknowledged (as asyncio has it). */
+export function setNoDelay(fd: number): void {
+  // Ignored: the peer may be gone already, or it is a Unix socket.
+  native.setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, ON);
+}
+
+/** getsockname(2). @throws ERR_CLOSED */
+export function localAddressOf(fd: number): SocketAddress {
+  const length = fd < 0 ? -1 : native.getsockname(fd, sockaddr);
+  if (length < 0) throw closedError('connection');
+  return length === 0 ? { path: '' } : decodeAddress(sockaddr.subarray(0, length));
+}
+
+/** shutdown(2): FIN. @returns 0 or a negative error */
+export function finishSending(fd: number): number {
+  return native.shutdown(fd, SHUT_WR);
+}
+
+/** SO_ERROR, of a connect that was in progress. @returns 0, or a negative error */
+export function connectError(fd: number): number {
+  const result = native.getsockopt(fd, SOL_SOCKET, SO_ERROR, numberBytes);
+  return result < 0 ? result : -(number[0] as number);
+}
+
+export interface ResolvedAddress {
+  readonly family: SocketFamily;
+  /** Without a name that would have to be looked up again. */
+  readonly address: SocketAddress;
+  /** See lastPeer. */
+  readonly packed: string;
+}
+
+/** What an address is: its family by its path, or by what its host is or resolves to (which BLOCKS, for a name). */
+export function resolveAddress(address: unknown, syscall: string): ResolvedAddress {
+  const { sockaddr: bytes } = encodeAddress(address, AF_UNSPEC, syscall);
+  const packed = Buffer.from(bytes).toString('latin1');
+  const decoded = decodeAddress(bytes);
+  if ('path' in decoded) return { family: 'unix', address: decoded, packed };
+  if ('host' in decoded) return { family: decoded.host.includes(':') ? 'ipv6' : 'ipv4', address: decoded, packed };
+  // sa_family: 16 bits, or on BSD 8 bits behind the length.
+  return { family: (process.platform === 'darwin' ? bytes[1] : bytes[0]) ?? 0, address: decoded, packed };
+}

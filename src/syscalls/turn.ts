@@ -1,0 +1,227 @@
+/**
+ * The hot path of the loops (native/turn/turn.cc): one call waits and receives for all connections that are ready, one sends all that
+ * was written. The numbers and the memory that these calls work in are here; what they mean to a loop is in loops/.
+ *
+ * Memory of what is received. Whoever gets a chunk may keep it for good, so no byte of it is written again:
+ *
+ *   up to 4 KiB    packed one behind the other in a pool of 32 KiB, which is left to the chunks when it is full
+ *   up to 16 KiB   copied out of the slot it was received into
+ *   more           the slot itself, 64 KiB, is given away, and a new one takes its place
+ *
+ * So a chunk that is kept keeps at most 32 KiB, or four times its size, from being freed.
+ */
+import { native } from '../native.js';
+
+const { READY_NUMBERS, OUTGOING_NUMBERS, NOT_RECEIVED, MOST_SLOTS } = native;
+
+const SLOT_SIZE = 65_536;
+const FIRST_SLOTS = 4;
+const LEAST_GIVEN_AWAY = 16_384;
+const POOL_SIZE = 32_768;
+/** With less room than this in the pool, a new one. */
+const LEAST_POOL = 8192;
+/** Records a wait. epoll gives the rest next time, in turn; the others are given room for all their descriptors. */
+const FIRST_RECORDS = 128;
+/** Descriptors are small numbers; one beyond this is received from by a call of its own. */
+const MOST_RECEIVING = 1 << 20;
+
+/** Waits and receives. */
+export class ReceiveBatch {
+  readonly #turn = new native.Turn();
+  #numbers = new Int32Array(FIRST_RECORDS * READY_NUMBERS);
+  /** By descriptor: the generation of the connection that is to be received from, or 0. */
+  #receiving = new Int32Array(1024);
+  #pool = Buffer.allocUnsafeSlow(POOL_SIZE);
+  #poolUsed = 0;
+  readonly #slots: Buffer[] = [];
+  #slotsUsed = 0;
+  #scratch: Buffer | undefined;
+
+  constructor() {
+    this.#addSlots(FIRST_SLOTS);
+  }
+
+  /** Room for so many records at least. */
+  reserve(records: number): void {
+    if (records * READY_NUMBERS > this.#numbers.length) this.#numbers = new Int32Array(2 * records * READY_NUMBERS);
+  }
+
+  /** From now on a wait receives from this descriptor when it is readable. @returns false: the number is too high for that */
+  startReceiving(fd: number, generation: number): boolean {
+    if (fd >= MOST_RECEIVING) return false;
+    if (fd >= this.#receiving.length) {
+      const larger = new Int32Array(2 ** Math.ceil(Math.log2(fd + 1)));
+      larger.set(this.#receiving);
+      this.#receiving = larger;
+    }
+    this.#receiving[fd] = generation;
+    return true;
+  }
+
+  stopReceiving(fd: number): void {
+    if (fd < this.#receiving.length) this.#receiving[fd] = 0;
+  }
+
+  /** Waits, then receives. @returns how many records there are, or the wait's error, negative */
+  wait(multiplexer: number, set: number, interest: Int32Array, timeout: number): number {
+    if (POOL_SIZE - this.#poolUsed < LEAST_POOL) {
+      this.#pool = Buffer.allocUnsafeSlow(POOL_SIZE);
+      this.#poolUsed = 0;
+    }
+    if (this.#slotsUsed === this.#slots.length) this.#addSlots(this.#slots.length);
+    this.#slotsUsed = 0;
+    return this.#turn.wait(
+      multiplexer,
+      set,
+      interest,
+      timeout,
+      this.#receiving,
+      this.#numbers,
+      this.#pool,
+      this.#poolUsed,
+    );
+  }
+
+  fd(record: number): number {
+    return this.#numbers[record * READY_NUMBERS] as number;
+  }
+
+  /** What the descriptor was registered with; 0 where the mechanism does not say. */
+  generation(record: number): number {
+    return this.#numbers[record * READY_NUMBERS + 1] as number;
+  }
+
+  /** 1: readable, 2: writable. */
+  events(record: number): number {
+    return this.#numbers[record * READY_NUMBERS + 2] as number;
+  }
+
+  /** How many bytes were received (0: the peer has finished sending), a negative error, or NOT_RECEIVED: it was not tried. */
+  received(record: number): number {
+    return this.#numbers[record * READY_NUMBERS + 3] as number;
+  }
+
+  /** A record that no wait has written. */
+  setReady(record: number, events: number): void {
+    this.#numbers[record * READY_NUMBERS + 2] = events;
+    this.#numbers[record * READY_NUMBERS + 3] = NOT_RECEIVED;
+  }
+
+  /** The bytes, the caller's to keep; to be asked for once, and before the next wait. */
+  chunk(record: number): Buffer {
+    const length = this.received(record);
+    const place = this.#numbers[record * READY_NUMBERS + 4] as number;
+    if (place >= 0) {
+      this.#poolUsed = place + length;
+      return this.#pool.subarray(place, this.#poolUsed);
+    }
+    const index = -1 - place;
+    const slot = this.#slots[index] as Buffer;
+    this.#slotsUsed = index + 1;
+    if (length < LEAST_GIVEN_AWAY) return Buffer.from(slot.subarray(0, length));
+    this.#setSlot(index);
+    return slot.subarray(0, length);
+  }
+
+  /** One recv(2) of its own. @returns the bytes, empty at the end of the stream, or a negative error */
+  receive(fd: number): Buffer | number {
+    const scratch = (this.#scratch ??= Buffer.allocUnsafeSlow(SLOT_SIZE));
+    const received = native.recv(fd, scratch, 0, SLOT_SIZE, 0);
+    return received < 0 ? received : Buffer.from(scratch.subarray(0, received));
+  }
+
+  #addSlots(more: number): void {
+    const count = Math.min(this.#slots.length + more, MOST_SLOTS);
+    while (this.#slots.length < count) this.#setSlot(this.#slots.length);
+  }
+
+  #setSlot(index: number): void {
+    const slot = Buffer.allocUnsafeSlow(SLOT_SIZE);
+    this.#slots[index] = slot;
+    this.#turn.setSlot(index, slot);
+  }
+}
+
+export { NOT_RECEIVED };
+/** What a call answers that would have to wait. */
+export const WOULD_BLOCK = native.wouldBlock;
+
+/** Pieces a descriptor in one flush at the most: what one sendmsg(2) takes. */
+export const MOST_PIECES = 64;
+/** Pieces up to this size are copied, larger ones are sent from where they are. */
+export const MOST_COPIED = 4096;
+const SLAB_SIZE = 262_144;
+
+/** What is to be sent by the next flush: pieces, those of one descriptor one after the other. */
+export class SendBatch {
+  readonly #turn = new native.Turn();
+  #numbers = new Int32Array(FIRST_RECORDS * OUTGOING_NUMBERS);
+  #count = 0;
+  readonly #slab = Buffer.allocUnsafeSlow(SLAB_SIZE);
+  #slabUsed = 0;
+  #buffers: Uint8Array[] = [];
+
+  /** Where the next copied piece will be. */
+  get slabUsed(): number {
+    return this.#slabUsed;
+  }
+
+  hasRoomFor(length: number): boolean {
+    return length <= MOST_COPIED && length <= SLAB_SIZE - this.#slabUsed;
+  }
+
+  copy(bytes: Uint8Array, length: number): void {
+    this.#slab.set(bytes, this.#slabUsed);
+    this.#slabUsed += length;
+  }
+
+  /** UTF-8, of which there must be so much. */
+  encode(text: string, length: number): void {
+    this.#slab.write(text, this.#slabUsed, length, 'utf8');
+    this.#slabUsed += length;
+  }
+
+  /** A part of what was copied, for whoever must keep it longer than this turn. */
+  copied(place: number, length: number): Buffer {
+    return Buffer.from(this.#slab.subarray(place, place + length));
+  }
+
+  /** @returns the number of the piece, by which its answer is found */
+  addCopied(fd: number, place: number, length: number): number {
+    return this.#add(fd, place, length);
+  }
+
+  addBuffer(fd: number, buffer: Uint8Array, length: number): number {
+    this.#buffers.push(buffer);
+    return this.#add(fd, -this.#buffers.length, length);
+  }
+
+  /** Sends all pieces. */
+  flush(): void {
+    this.#turn.flush(this.#numbers, this.#count, this.#slab, this.#buffers);
+  }
+
+  /** How many bytes of this piece and those after it, of the same descriptor, were sent; or a negative error. */
+  sent(piece: number): number {
+    return this.#numbers[piece * OUTGOING_NUMBERS + 2] as number;
+  }
+
+  clear(): void {
+    this.#count = 0;
+    this.#slabUsed = 0;
+    if (this.#buffers.length > 0) this.#buffers = [];
+  }
+
+  #add(fd: number, place: number, length: number): number {
+    const at = this.#count * OUTGOING_NUMBERS;
+    if (at === this.#numbers.length) {
+      const larger = new Int32Array(2 * at);
+      larger.set(this.#numbers);
+      this.#numbers = larger;
+    }
+    this.#numbers[at] = fd;
+    this.#numbers[at + 1] = place;
+    this.#numbers[at + 2] = length;
+    return this.#count++;
+  }
+}
