@@ -68,6 +68,7 @@ export interface NativeTurn {
     timeout: number,
     receiving: Int32Array,
     out: Int32Array,
+    most: number,
     pool: Uint8Array,
     poolOffset: number,
   ): number;

@@ -22,7 +22,7 @@ namespace selectors {
 
 class Args {
  public:
-  static constexpr size_t kMost = 8;
+  static constexpr size_t kMost = 9;
 
   Args(napi_env env, napi_callback_info info);
   explicit Args(const Napi::CallbackInfo& info);

@@ -7,8 +7,8 @@
 //
 //   a small message, which is the everyday case, is received into a slot, which stays warm in the cache, and is packed
 //   behind the last one in the pool;
-//   a large one stays in its slot, and the next recv takes the next slot. JavaScript gives the slot away with the
-//   message and puts another buffer in its place.
+//   a large one stays in its slot, and the next recv takes the next slot. Either JavaScript gives the slot away with
+//   the message and puts another buffer in its place, or it is done with it before the next wait.
 //
 // There is no state but the slots. Whose turn it is to be received from is told by the array `receiving`: at the index
 // of a descriptor stands the generation of the connection that has it, or 0. An event of another generation is a
@@ -80,8 +80,9 @@ class Turn : public Napi::ObjectWrap<Turn> {
     slots_[index] = Napi::Persistent(info[1].As<Napi::Object>());
   }
 
-  // wait(mechanism, set, interest, timeout, receiving, out, pool, poolOffset): how many records (core/multiplexer.h) it
-  // put into `out`, or a negative error of the wait. The place of bytes is their offset in the pool, or -1 - the slot.
+  // wait(mechanism, set, interest, timeout, receiving, out, most, pool, poolOffset): how many records
+  // (core/multiplexer.h), `most` at the most, it put into `out`, or a negative error of the wait. The place of bytes is
+  // their offset in the pool, or -1 - the slot.
   Napi::Value Wait(const Napi::CallbackInfo& info) {
     Args args(info);
     const Multiplexers& multiplexers = *static_cast<const Multiplexers*>(info.Data());
@@ -90,9 +91,10 @@ class Turn : public Napi::ObjectWrap<Turn> {
     const std::span<int32_t> interest = args.IntsAt(2);
     const double timeout = args.TimeoutAt(3);
     const std::span<const int32_t> receiving = args.IntsAt(4);
-    const std::span<Ready> out = RecordsIn<Ready>(args.IntsAt(5));
-    std::span<uint8_t> pool = args.BytesAt(6);
-    size_t pool_used = args.SizeAt(7, pool.size());
+    const std::span<Ready> room = RecordsIn<Ready>(args.IntsAt(5));
+    const std::span<Ready> out = room.first(args.SizeAt(6, room.size()));
+    std::span<uint8_t> pool = args.BytesAt(7);
+    size_t pool_used = args.SizeAt(8, pool.size());
     if (!args.ok()) return info.Env().Undefined();
 
     const Result result = multiplexers[mechanism].wait({set, interest, timeout}, out);

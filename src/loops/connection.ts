@@ -25,6 +25,8 @@ import type { Connection, ConnectionHandler, EventLoop } from './event-loop.js';
 export interface ConnectionHost {
   readonly loop: EventLoop;
   readonly sends: SendBatch;
+  /** Is this memory that the next turn receives into? */
+  isBorrowed(bytes: Uint8Array): boolean;
   /** It has something to send at the end of this turn. */
   toFlush(connection: StreamConnection): void;
   /** What it wants to know of its descriptor may be different now. */
@@ -73,6 +75,8 @@ const TO_WATCH = 2048;
 const CLOSED = 4096;
 /** The kernel refused what was sent; #piece says why. */
 const SEND_FAILED = 8192;
+/** What was written in this turn is in memory that the next one receives into. */
+const HAS_BORROWED = 16_384;
 
 export class StreamConnection<D = unknown> implements Connection<D> {
   data: D = undefined as D;
@@ -173,6 +177,11 @@ export class StreamConnection<D = unknown> implements Connection<D> {
   /** @internal */
   get isConnecting(): boolean {
     return (this.#state & CONNECTING) !== 0;
+  }
+
+  /** @internal Its handler is done with a chunk when it returns. */
+  get borrows(): boolean {
+    return this.#settings.handler.borrowsChunks === true;
   }
 
   /** @internal Is there anything to be received for? */
@@ -333,8 +342,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
       if (typeof bytes === 'string') sends.encode(bytes, length);
       else sends.copy(bytes, length);
     } else {
-      const own = typeof bytes === 'string' || length <= MOST_COPIED ? Buffer.from(bytes as Uint8Array) : bytes;
-      (this.#rest ??= []).push(own);
+      (this.#rest ??= []).push(this.#pieceOf(bytes, length, isWaiting));
     }
     if (!isWaiting) this.#flushSoon();
   }
@@ -363,9 +371,24 @@ export class StreamConnection<D = unknown> implements Connection<D> {
     if (whole > 0) rest.splice(0, whole);
     const first = rest[0];
     if (sent > 0 && first !== undefined) rest[0] = first.subarray(sent);
-    this.#rest = rest;
+    this.#rest = (this.#state & HAS_BORROWED) !== 0 ? rest.map((bytes) => this.#own(bytes)) : rest;
+    this.#state &= ~HAS_BORROWED;
     this.#state |= WRITING;
     this.watchSoon();
+  }
+
+  /** A piece of its own: copied where it is small, or where its memory is another's before it can be sent. */
+  #pieceOf(bytes: Uint8Array | string, length: number, isWaiting: boolean): Uint8Array {
+    if (typeof bytes === 'string') return Buffer.from(bytes, 'utf8');
+    if (length <= MOST_COPIED) return Buffer.from(bytes);
+    if (isWaiting) return this.#own(bytes);
+    if (this.#settings.host.isBorrowed(bytes)) this.#state |= HAS_BORROWED;
+    return bytes;
+  }
+
+  /** Bytes that outlive this turn. */
+  #own(bytes: Uint8Array): Uint8Array {
+    return this.#settings.host.isBorrowed(bytes) ? Buffer.from(bytes) : bytes;
   }
 
   #holdBack(): void {
@@ -377,7 +400,8 @@ export class StreamConnection<D = unknown> implements Connection<D> {
   }
 
   #hold(chunk: Buffer): void {
-    this.#held = this.#held === null ? chunk : Buffer.concat([this.#held, chunk]);
+    const own = this.#own(chunk) as Buffer;
+    this.#held = this.#held === null ? own : Buffer.concat([this.#held, own]);
     this.#state |= HOLDING;
     this.watchSoon();
   }

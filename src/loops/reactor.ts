@@ -234,7 +234,7 @@ export class Reactor extends BaseLoop implements EventLoop {
     if (connection.isConnecting) return this.#onConnected(connection);
     const batch = this.#received;
     const received = batch.received(record);
-    if (received > 0) connection.received(batch.chunk(record));
+    if (received > 0) connection.received(batch.chunk(record, connection.borrows));
     else if (received === 0) connection.peerEnded();
     else if (received === NOT_RECEIVED) this.#receiveAlone(connection, batch.events(record));
     else if (received !== WOULD_BLOCK) connection.fail(systemError(received, 'recv'));
@@ -339,6 +339,7 @@ export class Reactor extends BaseLoop implements EventLoop {
   readonly #host: ListenerHost = {
     loop: this,
     sends: this.#sends,
+    isBorrowed: (bytes) => this.#received.isBorrowed(bytes),
     toFlush: (connection) => {
       this.#toFlush.push(connection);
       this.kick();

@@ -134,7 +134,8 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
     this.#assertOpen();
     if (this.fd === undefined) batch.reserve(this.registrations.size + 1);
     const multiplexer = native.multiplexers[this.mechanism] ?? -1;
-    const count = batch.wait(multiplexer, this.fd ?? 0, this.turnInterest(), timeout);
+    const hasSet = this.fd !== undefined;
+    const count = batch.wait(multiplexer, this.fd ?? 0, this.turnInterest(), timeout, hasSet);
     if (count === native.badDescriptor) return this.#turnAroundClosed(batch, found);
     check(count, this.mechanism);
     let woken = false;
