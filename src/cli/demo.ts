@@ -7,12 +7,12 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import type { Command } from 'commander';
-import type { Handler, Say } from '../demos/peer.js';
-import { listen } from '../demos/server.js';
-import { DefaultSelector } from '../index.js';
+import { Reactor } from '../index.js';
+import type { ApplicationName } from '../servers/applications/index.js';
+import { type Say, serveOn, showAddress } from '../servers/serve.js';
 import { pc } from './colors.js';
 import { mechanismTable, systemLine } from './info.js';
-import { applications, showBytes } from './serve.js';
+import { showBytes } from './serve.js';
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
@@ -58,23 +58,20 @@ class Client {
 }
 
 /** Runs a server while `conversation` talks to it, and prints what the server sees. */
-async function withServer(
-  app: keyof typeof applications,
-  conversation: (port: number) => Promise<void>,
-): Promise<void> {
-  const selector = new DefaultSelector<Handler>();
-  const listener = listen('127.0.0.1', 0);
-  const { port } = listener.localAddress as { port: number };
-  say(pc.bold(`\n${app} server on 127.0.0.1:${port}, ${selector.mechanism}`));
+async function withServer(app: ApplicationName, conversation: (port: number) => Promise<void>): Promise<void> {
+  using loop = new Reactor();
   const wire: Say = (who, what, bytes) => {
     const arrow = what === 'sent' ? '──▶' : what === 'gets' ? '◀──' : '   ';
     say(`  ${who.padEnd(16)} ${arrow} ${bytes === undefined ? pc.dim(what) : showBytes(bytes)}`);
   };
-  const served = applications[app](listener, selector, wire);
+  const server = serveOn(loop, {}, app, { say: wire });
+  const { address } = server.listener;
+  say(pc.bold(`\n${app} server on ${showAddress(address)}, a reactor on ${loop.mechanism} inside Node's loop`));
+  const served = loop.start();
   try {
-    await conversation(port);
+    await conversation((address as { port: number }).port);
   } finally {
-    selector.close();
+    server.stop();
     await served;
   }
 }

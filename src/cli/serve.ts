@@ -1,33 +1,51 @@
 /** `serve`: a server in the foreground, until Ctrl-C. */
-import { type Command, Option } from 'commander';
-import { chatServer } from '../demos/chat-server.js';
-import { echoServer } from '../demos/echo-server.js';
-import { type Handler, show } from '../demos/peer.js';
-import { listen } from '../demos/server.js';
-import { createSelector } from '../selectors/default.js';
+import { writeSync } from 'node:fs';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { Reactor, createSelector } from '../index.js';
+import { type ApplicationName, applications } from '../servers/applications/index.js';
+import { type Say, serveOn, showAddress } from '../servers/serve.js';
 import { hostOption, mechanismOption, portOption } from './options.js';
 
-export const applications = { echo: echoServer, chat: chatServer };
 const MODELS = ['reactor'] as const;
 
 interface ServeOptions {
-  readonly app: keyof typeof applications;
+  readonly app: ApplicationName;
   readonly mechanism?: string;
   readonly host: string;
   readonly port: number;
+  readonly maxConnections?: number;
+  readonly insideNode?: true;
   readonly verbose?: true;
 }
 
+/** Prints at once, also while Node's loop stands still. */
+function print(line: string): void {
+  try {
+    writeSync(1, `${line}\n`);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EPIPE') process.exit(); // `… | head -1`: nobody reads any further
+    if (code !== 'EAGAIN') throw error; // a slow terminal: a line is lost, the server goes on
+  }
+}
+
 async function serve(model: string, options: ServeOptions): Promise<void> {
-  const selector = createSelector<Handler>(options.mechanism);
-  const listener = listen(options.host, options.port);
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => selector.close());
-  const served = applications[options.app](listener, selector, (who, what, bytes) => {
-    if (options.verbose) process.stdout.write(`${who} ${what}${bytes === undefined ? '' : ` ${showBytes(bytes)}`}\n`);
+  const { app, host, port, maxConnections, insideNode, verbose } = options;
+  const selector = createSelector(options.mechanism);
+  using loop = new Reactor({ selector, onError: (error) => printError(error) });
+  const say: Say = (who, what, bytes) => print(`${who} ${what}${bytes === undefined ? '' : ` ${showBytes(bytes)}`}`);
+  const server = serveOn(loop, { host, port, ...(maxConnections === undefined ? {} : { maxConnections }) }, app, {
+    ...(verbose ? { say } : {}),
   });
-  const address = show(listener.localAddress);
-  process.stdout.write(`listening on ${address} (${model}, ${options.app}, ${selector.mechanism}); Ctrl-C ends it\n`);
-  await served;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) loop.onSignal(signal, () => server.stop());
+  const address = showAddress(server.listener.address);
+  print(`listening on ${address} (${model}, ${app}, ${loop.mechanism}); Ctrl-C ends it`);
+  if (insideNode) await loop.start();
+  else loop.run();
+}
+
+function printError(error: unknown): void {
+  writeSync(2, `selectors-native: ${error instanceof Error ? error.message : String(error)}\n`);
 }
 
 const LONGEST_SHOWN = 60;
@@ -38,16 +56,33 @@ export function showBytes(bytes: Uint8Array): string {
   return `${JSON.stringify(text)}${bytes.length > LONGEST_SHOWN ? '…' : ''} (${bytes.length} bytes)`;
 }
 
+function parseCount(text: string): number {
+  const count = Number(text);
+  if (!/^\d+$/.test(text) || count < 1 || count > 0x7fff_ffff) throw new InvalidArgumentError('A number, 1 or more.');
+  return count;
+}
+
+const TRY_IT = `
+Applications:
+${Object.entries(applications)
+  .map(([name, { summary }]) => `  ${name.padEnd(5)} ${summary}`)
+  .join('\n')}
+
+Try it:  nc 127.0.0.1 1234
+Ctrl-C stops accepting, sends what is buffered, and ends; a second one ends at once.`;
+
 export function addServe(program: Command): void {
   program
     .command('serve')
     .description('run a server until Ctrl-C')
-    .addHelpText('after', '\nTry it:  nc 127.0.0.1 1234\nChat takes a line of JSON:  {"user": "ann", "text": "hello"}')
+    .addHelpText('after', TRY_IT)
     .argument('<model>', `the server model: ${MODELS.join(', ')}`)
     .addOption(new Option('--app <name>', 'what it serves').choices(Object.keys(applications)).default('echo'))
     .addOption(mechanismOption())
     .addOption(hostOption())
     .addOption(portOption())
+    .option('--max-connections <number>', 'further clients wait (default: no limit)', parseCount)
+    .option('--inside-node', "live in Node's own loop (start) instead of blocking the thread (run)")
     .option('--verbose', 'print what goes over the wire')
     .action((model: string, options: ServeOptions, command: Command) => {
       if (!MODELS.some((known) => known === model)) {

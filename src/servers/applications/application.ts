@@ -1,0 +1,25 @@
+/**
+ * What a server serves: bytes in, bytes out, no socket. So every server model can serve every application, over threads and blocking
+ * sockets as over a loop, and a test can do without either.
+ */
+
+/** Whoever is at the other end. A loop's Connection is one. */
+export interface Peer {
+  /** The application's own state for this peer. */
+  data: unknown;
+  /** Bytes written that are not on their way yet. */
+  readonly writableLength: number;
+  write(bytes: Uint8Array | string): boolean;
+  /** Nothing more will be written. What the peer still sends is told to `data`. */
+  end(): void;
+  destroy(error?: Error): void;
+}
+
+/** One object serves all peers. It is a handler for a loop as it is. */
+export interface Application {
+  /** `data` is done with its chunk when it returns. */
+  readonly borrowsChunks: true;
+  open?(peer: Peer): void;
+  data(peer: Peer, chunk: Buffer): void;
+  close?(peer: Peer): void;
+}
