@@ -344,7 +344,9 @@ export class StreamConnection<D = unknown> implements Connection<D> {
     } else {
       (this.#rest ??= []).push(this.#pieceOf(bytes, length, isWaiting));
     }
-    if (!isWaiting) this.#flushSoon();
+    // What is flushed at the turn's end may be gone then; what waits for the kernel is not.
+    if (isWaiting) this.#holdBack();
+    else this.#flushSoon();
   }
 
   #flushSoon(): void {

@@ -1,0 +1,771 @@
+/** What every event loop does, over any mechanism, blocking and inside Node's own loop: S111 to S122 and R1 to R33 of the behaviours. */
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  type Connection,
+  type ConnectionHandler,
+  type EventLoop,
+  type ListenOptions,
+  type Listener,
+  Socket,
+  type SocketAddress,
+} from '../../src/index.js';
+import type { Bench } from '../support/bench.js';
+import { throwsCode } from '../support/expect.js';
+import type { Case } from './case.js';
+
+export interface LoopContext {
+  readonly bench: Bench;
+  /** A new one of the mechanism under test, closed at the end. */
+  loop(onError?: (error: unknown) => void): EventLoop;
+  /** Runs the loop until the condition holds. */
+  until(loop: EventLoop, what: string, condition: () => boolean): Promise<void>;
+  /** Runs the loop, the way that is under test, until something stops it. */
+  run(loop: EventLoop): Promise<void>;
+}
+
+/** A blocking client of the operating system's, connected. */
+export function clientOf(bench: Bench, { address }: { readonly address: SocketAddress }): Socket {
+  const client = bench.own(new Socket());
+  client.connect(address);
+  client.blocking = false;
+  return client;
+}
+
+/** What has arrived at a non-blocking client; null at the end of the stream. */
+function readAll(client: Socket): { readonly text: string; readonly ended: boolean } {
+  let text = '';
+  for (;;) {
+    const bytes = client.recv(65_536);
+    if (bytes === null) return { text, ended: false };
+    if (bytes.length === 0) return { text, ended: true };
+    text += bytes.toString('latin1');
+  }
+}
+
+/** A client's side of a conversation, read bit by bit. */
+class Reader {
+  text = '';
+  ended = false;
+  constructor(readonly client: Socket) {}
+  poll(): this {
+    if (this.ended) return this;
+    const { text, ended } = readAll(this.client);
+    this.text += text;
+    this.ended = ended;
+    return this;
+  }
+}
+
+const echo: ConnectionHandler = { data: (connection, chunk) => void connection.write(chunk) };
+
+/** A handler that keeps what it was told. */
+function recorder(more: ConnectionHandler = {}) {
+  const log: string[] = [];
+  const connections: Connection[] = [];
+  const errors: (Error | null)[] = [];
+  let bytes = '';
+  const handler: ConnectionHandler = {
+    open(connection) {
+      connections.push(connection);
+      log.push('open');
+      more.open?.(connection);
+    },
+    data(connection, chunk) {
+      bytes += chunk.toString('latin1');
+      log.push('data');
+      more.data?.(connection, chunk);
+    },
+    drain(connection) {
+      log.push('drain');
+      more.drain?.(connection);
+    },
+    close(connection, error) {
+      log.push('close');
+      errors.push(error);
+      more.close?.(connection, error);
+    },
+  };
+  if (more.end !== undefined) {
+    const { end } = more;
+    handler.end = (connection) => {
+      log.push('end');
+      end(connection);
+    };
+  }
+  return {
+    handler,
+    log,
+    connections,
+    errors,
+    get bytes() {
+      return bytes;
+    },
+  };
+}
+
+function listen(loop: EventLoop, handler: ConnectionHandler, options: ListenOptions = {}): Listener {
+  return loop.listen(options, handler);
+}
+
+const callbacks: readonly Case<LoopContext>[] = [
+  {
+    name: 'callSoon: in the order of the calls; S119 what a callback adds waits for the next turn, after another poll',
+    async run({ loop: make, until }) {
+      const loop = make();
+      const said: string[] = [];
+      loop.callSoon(() => {
+        said.push('a');
+        loop.callSoon(() => said.push('c'));
+      });
+      loop.callSoon(() => said.push('b'));
+      assert.equal(loop.runOnce(0), 2);
+      assert.deepEqual(said, ['a', 'b']);
+      await until(loop, 'the third', () => said.length === 3);
+      assert.deepEqual(said, ['a', 'b', 'c']);
+    },
+  },
+  {
+    name: 'R18 timers are never early; those that are due at the same time come in the order of the calls',
+    async run({ loop: make, until }) {
+      const loop = make();
+      const said: string[] = [];
+      const start = loop.now();
+      const due: number[] = [];
+      for (const ms of [30, 10.5, 20, 0, -5]) {
+        loop.callLater(ms, () => {
+          said.push(String(ms));
+          due.push(loop.now() - start - ms);
+        });
+      }
+      for (const name of ['x', 'y', 'z']) loop.callLater(40, () => said.push(name));
+      await until(loop, 'all', () => said.length === 8);
+      assert.deepEqual(said.slice(2), ['10.5', '20', '30', 'x', 'y', 'z']);
+      for (const late of due) assert.ok(late >= 0, `early by ${-late} ms`);
+    },
+  },
+  {
+    name: 'S120 R18 cancelled timers are not called; a slow callback delays the others and skips none',
+    async run({ loop: make, until }) {
+      const loop = make();
+      const said: string[] = [];
+      const timers = Array.from({ length: 300 }, (_, i) => loop.callLater(5, () => said.push(String(i))));
+      for (const timer of timers.slice(0, 298)) timer.cancel();
+      timers[0]?.cancel();
+      loop.callLater(0, () => {
+        const end = loop.now() + 20;
+        while (loop.now() < end);
+        timers[298]?.[Symbol.dispose]();
+      });
+      await until(loop, 'the last', () => said.length > 0);
+      assert.deepEqual(said, ['299']);
+    },
+  },
+  {
+    name: 'S120 a timer of more than a day does not disturb; without anything to do, runOnce() returns when its time is over',
+    run({ loop: make }) {
+      const loop = make();
+      using _timer = loop.callLater(1e12, () => assert.fail('early'));
+      const start = loop.now();
+      assert.equal(loop.runOnce(15.5), 0);
+      assert.ok(loop.now() - start >= 15.5);
+      for (const wrong of [NaN, Infinity]) throwsCode('ERR_OUT_OF_RANGE', () => loop.callLater(wrong, () => undefined));
+    },
+  },
+  {
+    name: 'stop() ends it at the end of the turn; before it runs, there is one turn that does not wait',
+    async run({ loop: make, run }) {
+      const loop = make();
+      const said: string[] = [];
+      loop.callSoon(() => {
+        loop.stop();
+        said.push('first');
+      });
+      loop.callSoon(() => said.push('second'));
+      await run(loop);
+      assert.deepEqual(said, ['first', 'second']);
+      loop.stop();
+      await run(loop);
+      loop.callLater(5, () => loop.stop());
+      await run(loop);
+    },
+  },
+  {
+    name: 'R5 run(), runOnce() and start() within a callback are refused, and the turn goes on',
+    async run({ loop: make, until }) {
+      const loop = make();
+      let tried = 0;
+      loop.callSoon(() => {
+        throwsCode('ERR_BUSY', () => loop.run());
+        throwsCode('ERR_BUSY', () => loop.runOnce(0));
+        loop.start().catch((error: unknown) => assert.equal((error as NodeJS.ErrnoException).code, 'ERR_BUSY'));
+        tried++;
+      });
+      await until(loop, 'all tried', () => tried === 1);
+    },
+  },
+  {
+    name: 'R6 a callback that throws: the rest of the batch is called, then the error goes out; the loop can go on',
+    async run({ loop: make, run, until }) {
+      const loop = make();
+      let called = 0;
+      loop.callSoon(() => {
+        throw new Error('first');
+      });
+      loop.callSoon(() => called++);
+      await assert.rejects(run(loop), /^Error: first$/);
+      assert.equal(called, 1);
+      for (const text of ['one', 'two']) {
+        loop.callSoon(() => {
+          throw new Error(text);
+        });
+      }
+      await assert.rejects(run(loop), (error: AggregateError) => {
+        assert.deepEqual(
+          error.errors.map(({ message }: Error) => message),
+          ['one', 'two'],
+        );
+        return true;
+      });
+      loop.callSoon(() => called++);
+      await until(loop, 'the next', () => called === 2);
+    },
+  },
+  {
+    name: 'R6 with onError, errors go there one by one, and nothing stops',
+    async run({ loop: make, until }) {
+      const errors: unknown[] = [];
+      const loop = make((error) => errors.push(error));
+      for (const thrown of ['a string', new Error('an error')]) {
+        loop.callSoon(() => {
+          throw thrown;
+        });
+      }
+      await until(loop, 'both', () => errors.length === 2);
+      assert.equal(errors[0], 'a string');
+    },
+  },
+  {
+    name: 'used after close() it throws ERR_CLOSED; close() again, and stop(), do nothing',
+    async run({ bench, loop: make }) {
+      const loop = make();
+      const { address } = listen(loop, {});
+      loop.close();
+      loop.close();
+      loop.stop();
+      for (const use of [
+        () => loop.listen({}, {}),
+        () => loop.connect(address, {}),
+        () => loop.callSoon(() => undefined),
+        () => loop.callLater(1, () => undefined),
+        () => loop.onSignal('SIGINT', () => undefined),
+        () => loop.run(),
+        () => loop.runOnce(0),
+      ]) {
+        throwsCode('ERR_CLOSED', use);
+      }
+      await assert.rejects(loop.start(), { code: 'ERR_CLOSED' });
+      throwsCode('ECONNREFUSED', () => bench.own(new Socket()).connect(address));
+    },
+  },
+  {
+    name: 'close() in a callback: the turn ends, every connection is told, and run() returns',
+    async run({ bench, loop: make, run }) {
+      const loop = make();
+      const { handler, log } = recorder({ data: () => loop.close() });
+      const client = clientOf(bench, listen(loop, handler));
+      client.send('x');
+      await run(loop);
+      assert.deepEqual(log, ['open', 'data', 'close']);
+      throwsCode('ERR_CLOSED', () => loop.callSoon(() => undefined));
+    },
+  },
+];
+
+const streams: readonly Case<LoopContext>[] = [
+  {
+    name: 'listen and connect on one loop: both ends know each other, and what is written arrives',
+    async run({ loop: make, until }) {
+      const loop = make();
+      const server = recorder({ data: (connection, chunk) => void connection.end(Buffer.concat([chunk, chunk])) });
+      const listener = listen(loop, server.handler);
+      const client = recorder({ open: (connection) => void connection.write('grüße') });
+      const connection = loop.connect(listener.address, client.handler);
+      assert.equal(connection.loop, loop);
+      await until(loop, 'the answer', () => client.log.includes('close') && server.log.includes('close'));
+      assert.equal(Buffer.from(client.bytes, 'latin1').toString('utf8'), 'grüßegrüße');
+      assert.deepEqual(client.errors, [null]);
+      assert.deepEqual(server.errors, [null]);
+      assert.deepEqual(connection.remoteAddress, listener.address);
+      assert.equal(connection.fd, -1);
+      assert.equal(listener.connections, 0);
+    },
+  },
+  {
+    name: 'addresses: of the connection from its open to after its close',
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const seen: SocketAddress[] = [];
+      const { handler, connections, log } = recorder({
+        open: (connection) => seen.push(connection.localAddress, connection.remoteAddress),
+      });
+      const listener = listen(loop, handler);
+      const client = clientOf(bench, listener);
+      await until(loop, 'it opens', () => seen.length === 2);
+      assert.deepEqual(seen, [listener.address, client.localAddress]);
+      assert.deepEqual(client.remoteAddress, listener.address);
+      client.close();
+      await until(loop, 'it closes', () => log.includes('close'));
+      assert.deepEqual([connections[0]?.localAddress, connections[0]?.remoteAddress], seen);
+    },
+  },
+  {
+    name: 'R15 S118 half-close: all that was sent comes back before the end of the stream',
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const listener = listen(loop, echo);
+      const reader = new Reader(clientOf(bench, listener));
+      const text = 'half-close '.repeat(20_000);
+      let sent = 0;
+      await until(loop, 'the end', () => {
+        if (sent < text.length) {
+          sent += reader.client.send(text.slice(sent, sent + 50_000)) ?? 0;
+          if (sent === text.length) reader.client.shutdown('write');
+        }
+        return reader.poll().ended;
+      });
+      assert.equal(reader.text.length, text.length);
+      assert.ok(reader.text === text);
+      await until(loop, 'it closes', () => listener.connections === 0);
+    },
+  },
+  {
+    name: 'S118 with an `end` handler the write side stays open until end()',
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const { handler, log } = recorder({
+        end: (connection) => void loop.callLater(5, () => connection.end('afterwards')),
+      });
+      const reader = new Reader(clientOf(bench, listen(loop, handler)));
+      reader.client.shutdown('write');
+      await until(loop, 'the end', () => reader.poll().ended);
+      assert.equal(reader.text, 'afterwards');
+      await until(loop, 'it closes', () => log.includes('close'));
+      assert.deepEqual(log, ['open', 'end', 'close']);
+    },
+  },
+  {
+    name: 'S117 R14 end() flushes what is buffered, then sends FIN; data still comes in; write() after it throws',
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const large = Buffer.alloc(3_000_000, 'x');
+      const { handler, log, connections } = recorder({
+        open(connection) {
+          connection.write(large);
+          connection.end('!');
+          throwsCode('ERR_CLOSED', () => connection.write('more'));
+          connection.end();
+        },
+      });
+      const reader = new Reader(clientOf(bench, listen(loop, handler)));
+      await until(loop, 'the end', () => reader.poll().ended);
+      assert.equal(reader.text.length, large.length + 1);
+      assert.equal(log.includes('close'), false);
+      reader.client.send('still heard');
+      await until(loop, 'the data', () => log.includes('data'));
+      reader.client.close();
+      await until(loop, 'it closes', () => log.includes('close'));
+      assert.equal(connections[0]?.write('x'), false);
+      assert.deepEqual(log, ['open', 'data', 'close']);
+    },
+  },
+  {
+    name: 'R14 destroy() drops what is buffered and closes at once; `close` comes once, with its error, in the same turn',
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const why = new Error('enough');
+      const { handler, log, errors, connections } = recorder({
+        data(connection) {
+          connection.write('never sent');
+          connection.destroy(why);
+          connection.destroy(new Error('too late'));
+          assert.equal(connection.fd, -1);
+          assert.equal(connection.writableLength, 0);
+          assert.equal(connection.write('x'), false);
+          connection.end();
+          connection.pause();
+          connection.resume();
+        },
+      });
+      const reader = new Reader(clientOf(bench, listen(loop, handler)));
+      reader.client.send('x');
+      await until(loop, 'it closes', () => log.includes('close'));
+      await until(loop, 'the client sees it', () => reader.poll().ended);
+      assert.equal(reader.text, '');
+      assert.deepEqual(log, ['open', 'data', 'close']);
+      assert.deepEqual(errors, [why]);
+      assert.equal(connections.length, 1);
+    },
+  },
+  {
+    name: 'S116 R12 R13 a slow reader: write() says false, memory is bounded, drain comes, every byte arrives',
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const total = 8_000_000;
+      const highWaterMark = 100_000;
+      const piece = Buffer.alloc(10_000);
+      let pushed = 0;
+      let most = 0;
+      const push = (connection: Connection): void => {
+        while (pushed < total) {
+          piece.fill(pushed / piece.length);
+          pushed += piece.length;
+          const goesOn = connection.write(Buffer.from(piece));
+          most = Math.max(most, connection.writableLength);
+          assert.equal(goesOn, connection.writableLength < highWaterMark);
+          if (!goesOn) return;
+        }
+        connection.end();
+      };
+      const { handler, log } = recorder({ open: push, drain: push });
+      const client = clientOf(bench, listen(loop, handler, { highWaterMark }));
+      let got = 0;
+      await until(loop, 'all of it', () => {
+        const bytes = client.recv(65_536);
+        for (let i = 0; i < (bytes?.length ?? 0); i += 997)
+          assert.equal(bytes?.[i], Math.floor((got + i) / piece.length) & 0xff);
+        got += bytes?.length ?? 0;
+        return bytes?.length === 0;
+      });
+      assert.equal(got, total);
+      assert.ok(most <= highWaterMark + piece.length, `${most} bytes were buffered`);
+      assert.ok(log.filter((entry) => entry === 'drain').length > 1);
+    },
+  },
+  {
+    name: 'R12 receive back-pressure: who does not read what it caused is not received from',
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      let received = 0;
+      let most = 0;
+      const listener = listen(
+        loop,
+        {
+          data(connection, chunk) {
+            received += chunk.length;
+            connection.write(chunk);
+            most = Math.max(most, connection.writableLength);
+          },
+        },
+        { highWaterMark: 65_536 },
+      );
+      const client = clientOf(bench, listener);
+      const piece = Buffer.alloc(65_536, 'p');
+      let sent = 0;
+      let refused = 0;
+      await until(loop, 'the kernel takes no more', () => {
+        const took = client.send(piece);
+        if (took === null) refused++;
+        else refused = 0;
+        sent += took ?? 0;
+        return refused > 20;
+      });
+      assert.ok(received < sent, 'the server stopped receiving');
+      assert.ok(most <= 2 * 65_536, `${most} bytes were buffered`);
+      let got = 0;
+      await until(loop, 'all came back', () => {
+        got += client.recv(1 << 20)?.length ?? 0;
+        return got === sent;
+      });
+    },
+  },
+  {
+    name: 'pause() and resume(): nothing is told in between, nothing is lost, the end of the stream waits too',
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const { handler, log, connections } = recorder({
+        open: (connection) => connection.pause(),
+        end: (connection) => connection.end(),
+      });
+      const record = recorder();
+      const client = clientOf(bench, listen(loop, handler));
+      client.send('while paused');
+      client.shutdown('write');
+      await until(loop, 'it opens', () => log.length === 1);
+      for (let i = 0; i < 5; i++) loop.runOnce(2);
+      assert.deepEqual(log, ['open']);
+      connections[0]?.resume();
+      connections[0]?.pause();
+      connections[0]?.resume();
+      await until(loop, 'it closes', () => log.includes('close'));
+      assert.deepEqual(log, ['open', 'data', 'end', 'close']);
+      assert.equal(record.log.length, 0);
+    },
+  },
+  {
+    name: 'R3 one handler pauses, ends or destroys another connection whose data came in the same batch',
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const all: Connection[] = [];
+      const said: string[] = [];
+      const listener = listen(loop, {
+        open: (connection) => void all.push(connection),
+        data(connection, chunk) {
+          said.push(chunk.toString());
+          for (const other of all) {
+            if (other === connection) continue;
+            if (chunk.toString() === 'pause') other.pause();
+            else other.destroy();
+          }
+        },
+        close: (connection) => void all.splice(all.indexOf(connection), 1),
+      });
+      const clients = [clientOf(bench, listener), clientOf(bench, listener)];
+      await until(loop, 'both open', () => all.length === 2);
+      for (const client of clients) client.send('pause');
+      await until(loop, 'one of them speaks', () => said.length > 0);
+      for (let i = 0; i < 5; i++) loop.runOnce(2);
+      assert.deepEqual(said, ['pause'], 'the other one is paused');
+      for (const connection of all) connection.resume();
+      await until(loop, 'the other speaks', () => said.length === 2);
+      for (const connection of all) connection.resume();
+      for (const client of clients) client.send('destroy');
+      await until(loop, 'one is destroyed', () => all.length === 1);
+      for (let i = 0; i < 5; i++) loop.runOnce(2);
+      assert.equal(said.filter((text) => text === 'destroy').length, 1, 'what the other had sent is told to nobody');
+    },
+  },
+  {
+    name: 'R1 R2 a number that is used again within a batch: nobody is told what belongs to its former owner',
+    needs: ['numbers used again'],
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const { handler, log, connections } = recorder();
+      const victim = clientOf(bench, listen(loop, handler));
+      await until(loop, 'it opens', () => connections.length === 1);
+      const server = recorder({ data: (connection, chunk) => void connection.write(chunk) });
+      const { address } = listen(loop, server.handler);
+      const heir = recorder({ open: (connection) => void connection.write('of the heir') });
+      const number = connections[0]?.fd;
+      // After the wait, and before what it has found is told.
+      loop.callSoon(() => {
+        connections[0]?.destroy();
+        assert.equal(loop.connect(address, heir.handler).fd, number);
+      });
+      victim.send('of the former owner');
+      await until(loop, 'the echo', () => heir.bytes.length > 0);
+      assert.equal(heir.bytes, 'of the heir');
+      assert.deepEqual(log, ['open', 'close']);
+    },
+  },
+  {
+    name: 'R6 a handler that throws costs its own connection: `close` tells why, the others are served',
+    async run({ bench, loop: make, until }) {
+      const thrown: unknown[] = [];
+      const loop = make((error) => thrown.push(error));
+      for (const place of ['open', 'data', 'end', 'drain', 'close'] as const) {
+        thrown.length = 0;
+        const { handler, log, errors } = recorder({
+          [place](connection: Connection) {
+            if (place !== 'close' || log.includes('data')) throw new Error(`in ${place}`);
+            connection.destroy();
+          },
+          ...(place === 'drain' ? { data: (connection) => void connection.write(Buffer.alloc(70_000)) } : {}),
+        });
+        const bad = clientOf(bench, listen(loop, handler));
+        const good = new Reader(clientOf(bench, listen(loop, echo)));
+        bad.send('x');
+        good.client.send(place);
+        if (place === 'end' || place === 'close') bad.shutdown('write');
+        await until(loop, `${place} throws`, () => log.includes('close') && good.poll().text === place);
+        assert.equal((thrown[0] as Error).message, `in ${place}`);
+        assert.equal(thrown.length, 1);
+        assert.equal(errors[0]?.message, place === 'close' ? undefined : `in ${place}`);
+        assert.equal(log.filter((entry) => entry === 'close').length, 1);
+        bad.close();
+      }
+    },
+  },
+  {
+    name: 'R16 a reset: the handler is told ECONNRESET or EPIPE, also while it writes; the process lives',
+    needs: ['reset seen'],
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const { handler, errors, log } = recorder({
+        open: (connection) => void connection.write(Buffer.alloc(10_000_000)),
+      });
+      const listener = listen(loop, handler);
+      const client = clientOf(bench, listener);
+      await until(loop, 'it opens', () => log.includes('open'));
+      client.setOption('SO_LINGER', true);
+      client.close();
+      await until(loop, 'it closes', () => log.includes('close'));
+      assert.match((errors[0] as NodeJS.ErrnoException).code ?? '', /^(ECONNRESET|EPIPE)$/);
+      assert.equal(log.filter((entry) => entry === 'close').length, 1);
+    },
+  },
+  {
+    name: 'connect(): a refused one tells `close` why, once, and never opened; what was written before is dropped',
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const { handler, errors, log } = recorder();
+      const address = bench.deafAddress();
+      const connection = loop.connect(address, handler);
+      connection.write('early');
+      await until(loop, 'it fails', () => log.length > 0);
+      assert.deepEqual(log, ['close']);
+      const error = errors[0] as NodeJS.ErrnoException & { port?: number };
+      assert.equal(error.code, 'ECONNREFUSED');
+      assert.equal(error.syscall, 'connect');
+      assert.equal(error.port, address.port);
+      assert.deepEqual(connection.remoteAddress, address);
+    },
+  },
+  {
+    name: 'connect(): write() and end() at once are sent when it is connected',
+    async run({ loop: make, until }) {
+      const loop = make();
+      const server = recorder();
+      const listener = listen(loop, server.handler);
+      const client = recorder();
+      loop.connect(listener.address, client.handler).end('early');
+      assert.deepEqual(client.log, []);
+      await until(loop, 'both closed', () => client.log.includes('close') && server.log.includes('close'));
+      assert.equal(server.bytes, 'early');
+      assert.deepEqual(client.log, ['open', 'close']);
+    },
+  },
+  {
+    name: 'S114 many clients at once are all accepted; maxConnections lets the others wait',
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const { handler, connections } = recorder({ data: (connection, chunk) => void connection.write(chunk) });
+      const listener = listen(loop, handler, { maxConnections: 3, backlog: 100 });
+      const readers = Array.from({ length: 10 }, () => new Reader(clientOf(bench, listener)));
+      for (const { client } of readers) client.send('hello');
+      await until(loop, 'three', () => connections.length === 3);
+      for (let i = 0; i < 5; i++) loop.runOnce(2);
+      assert.equal(connections.length, 3);
+      assert.equal(listener.connections, 3);
+      let open = 10;
+      await until(loop, 'each in its turn', () => {
+        assert.ok(listener.connections <= 3);
+        for (const reader of readers) {
+          if (reader.client.fd < 0 || reader.poll().text !== 'hello') continue;
+          reader.client.close();
+          open--;
+        }
+        return open === 0 && listener.connections === 0;
+      });
+      assert.equal(connections.length, 10);
+    },
+  },
+  {
+    name: 'R7 R9 a firehose starves nobody: a quiet client of another listener is answered while it streams',
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      let poured = 0;
+      const hose = clientOf(bench, listen(loop, { data: (_, chunk) => void (poured += chunk.length) }));
+      const quiet = new Reader(clientOf(bench, listen(loop, echo)));
+      const piece = Buffer.alloc(1 << 20);
+      let turnsWithoutAnswer = 0;
+      let asked = 0;
+      await until(loop, 'a hundred answers', () => {
+        while (hose.send(piece) !== null);
+        if (quiet.poll().text.length === asked) {
+          quiet.client.send('?');
+          asked++;
+          turnsWithoutAnswer = 0;
+        }
+        assert.ok(turnsWithoutAnswer++ < 200, 'starved');
+        return asked === 100;
+      });
+      assert.ok(poured > 1 << 20);
+    },
+  },
+  {
+    name: 'a Unix socket: path, its file is removed by close()',
+    needs: ['unix sockets'],
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const path = join(bench.folder(), 'socket');
+      const listener = listen(loop, echo, { path });
+      assert.deepEqual(listener.address, { path });
+      const client = recorder({ open: (connection) => void connection.end('through a file') });
+      loop.connect({ path }, client.handler);
+      await until(loop, 'the echo', () => client.log.includes('close'));
+      assert.equal(client.bytes, 'through a file');
+      listener.close();
+      listener.close();
+      assert.equal(existsSync(path), false);
+    },
+  },
+  {
+    name: 'listen(): an address in use is EADDRINUSE, and nothing is left behind',
+    run({ loop: make }) {
+      const loop = make();
+      const { address } = listen(loop, echo);
+      throwsCode('EADDRINUSE', () => listen(loop, echo, address as { host: string; port: number }));
+      throwsCode('ERR_INVALID_ARG_VALUE', () => listen(loop, echo, { path: '/x', port: 1 }));
+      throwsCode('ERR_OUT_OF_RANGE', () => listen(loop, echo, { port: 65_536 }));
+      throwsCode('ERR_OUT_OF_RANGE', () => listen(loop, echo, { maxConnections: 0 }));
+      throwsCode('ERR_OUT_OF_RANGE', () => listen(loop, echo, { highWaterMark: 0 }));
+      throwsCode('ERR_INVALID_ARG_TYPE', () => listen(loop, { data: 'no function' } as unknown as ConnectionHandler));
+    },
+  },
+  {
+    name: 'chunks are the caller’s to keep: kept ones are not written to again',
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const kept: Buffer[] = [];
+      let received = 0;
+      const listener = listen(loop, {
+        data(_, chunk) {
+          kept.push(chunk);
+          received += chunk.length;
+        },
+      });
+      const clients = [clientOf(bench, listener), clientOf(bench, listener)];
+      const sent = [0, 0];
+      const sizes = [1, 64, 5000, 20_000, 65_536, 300];
+      let turn = 0;
+      let total = 0;
+      await until(loop, 'a few megabytes', () => {
+        clients.forEach((client, i) => {
+          const size = sizes[turn++ % sizes.length] ?? 1;
+          const bytes = Buffer.from(Array.from({ length: size }, (_, k) => ((sent[i] ?? 0) + k + 128 * i) & 0xff));
+          const took = client.send(bytes) ?? 0;
+          sent[i] = (sent[i] ?? 0) + took;
+          total += took;
+        });
+        return total > 3_000_000;
+      });
+      await until(loop, 'all of it', () => received === total);
+      // Each chunk counts up; the two clients' streams are told apart by where they begin.
+      for (const chunk of kept)
+        for (let i = 1; i < chunk.length; i++) assert.equal(chunk[i], ((chunk[i - 1] ?? 0) + 1) & 0xff);
+    },
+  },
+  {
+    name: 'borrowed chunks: what is written of them arrives whole, also to a slow reader and from a paused connection',
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const listener = listen(loop, { ...echo, borrowsChunks: true }, { highWaterMark: 1 << 20 });
+      const text = Array.from({ length: 400_000 }, (_, i) => String.fromCharCode(33 + ((i * 7919) % 90))).join('');
+      const readers = Array.from({ length: 3 }, () => new Reader(clientOf(bench, listener)));
+      const sent = readers.map(() => 0);
+      await until(loop, 'all echoes', () => {
+        readers.forEach((reader, i) => {
+          const at = sent[i] ?? 0;
+          if (at < text.length) sent[i] = at + (reader.client.send(text.slice(at, at + 200_000)) ?? 0);
+          else if (i < 2 || readers.slice(0, 2).every(({ text: got }) => got.length === text.length)) reader.poll();
+        });
+        return readers.every(({ text: got }) => got.length === text.length);
+      });
+      for (const reader of readers) assert.ok(reader.text === text);
+    },
+  },
+];
+
+export const loopCases: readonly Case<LoopContext>[] = [...callbacks, ...streams];

@@ -1,0 +1,230 @@
+/** What a reactor adds to a loop: readiness of any descriptor. */
+import assert from 'node:assert/strict';
+import { EVENT_READ, EVENT_WRITE, type Reactor, wakeup } from '../../src/index.js';
+import { throwsCode } from '../support/expect.js';
+import type { Case } from './case.js';
+import { type LoopContext, clientOf } from './loop.js';
+
+export interface ReactorContext extends LoopContext {
+  loop(onError?: (error: unknown) => void): Reactor;
+}
+
+export const reactorCases: readonly Case<ReactorContext>[] = [
+  {
+    name: 'addReader and addWriter are plain readiness: called while there is something, until they are removed',
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const [a, b] = bench.pair();
+      let reads = 0;
+      let writes = 0;
+      loop.addReader(b, () => reads++);
+      loop.addWriter(b, () => writes++);
+      await until(loop, 'it is writable', () => writes > 2);
+      assert.equal(reads, 0);
+      assert.equal(loop.removeWriter(b), true);
+      const before = writes;
+      a.send('x');
+      await until(loop, 'it is readable, again and again', () => reads > 2);
+      assert.equal(writes, before);
+      assert.equal(b.recv(10)?.toString(), 'x');
+      assert.equal(loop.removeReader(b), true);
+      assert.equal(loop.selector.getMap().size, 0);
+    },
+  },
+  {
+    name: 'S111 addReader again: the new callback takes the place of the old one; the writer stays',
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const [a, b] = bench.pair();
+      const said = new Set<string>();
+      loop.addWriter(b, () => said.add('writer'));
+      loop.addReader(b, () => said.add('old'));
+      loop.addReader(b, () => said.add('new'));
+      assert.equal(loop.selector.getKey(b).events, EVENT_READ | EVENT_WRITE);
+      a.send('x');
+      await until(loop, 'both', () => said.size === 2);
+      assert.deepEqual([...said].sort(), ['new', 'writer']);
+    },
+  },
+  {
+    name: 'S112 removeReader with a writer left is a modify, else an unregister; false for what is unknown, or closed by now',
+    run({ bench, loop: make }) {
+      const loop = make();
+      const [a, b] = bench.pair();
+      assert.equal(loop.removeReader(a), false);
+      assert.equal(loop.removeWriter(a), false);
+      loop.addReader(a, () => undefined);
+      assert.equal(loop.removeWriter(a), false);
+      loop.addWriter(a, () => undefined);
+      assert.equal(loop.removeReader(a), true);
+      assert.equal(loop.removeReader(a), false);
+      assert.equal(loop.selector.getKey(a).events, EVENT_WRITE);
+      a.close();
+      assert.equal(loop.removeWriter(a), true, 'by the object that it was registered with');
+      assert.equal(loop.selector.getMap().size, 0);
+      assert.equal(loop.removeWriter(a), false);
+      throwsCode('ERR_INVALID_ARG_TYPE', () => loop.addReader(b, undefined as unknown as () => void));
+      assert.equal(loop.selector.getMap().size, 0);
+    },
+  },
+  {
+    name: 'S113 the reader is called before the writer of the same descriptor; one that is removed meanwhile is not called',
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const [a, b] = bench.pair();
+      const said: string[] = [];
+      a.send('x');
+      loop.addWriter(b, () => said.push('writer'));
+      loop.addReader(b, () => {
+        said.push('reader');
+        loop.removeWriter(b);
+      });
+      await until(loop, 'the reader', () => said.length > 0);
+      assert.equal(said[0], 'reader');
+      assert.equal(said.includes('writer'), false);
+    },
+  },
+  {
+    name: 'R3 R4 removed in a callback it is not called any more in that batch; added, not before the next',
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const pairs = Array.from({ length: 8 }, () => bench.pair());
+      const called = new Set<number>();
+      const turns = new Map<number, number>();
+      let turn = 0;
+      pairs.forEach(([a, b], i) => {
+        a.send('x');
+        loop.addReader(b, () => {
+          called.add(i);
+          turns.set(i, turn);
+          pairs.forEach(([, other], k) => {
+            loop.removeReader(other);
+            // Anew, in the middle of the batch that has found it ready.
+            if (k === (i + 1) % 8) loop.addReader(other, () => turns.set(100 + k, turn));
+          });
+        });
+      });
+      loop.runOnce(1000);
+      assert.equal(called.size, 1, 'the first of the batch has removed all others');
+      assert.equal(turns.size, 1, 'and what it has added is not called');
+      turn = 1;
+      await until(loop, 'the added one', () => turns.size === 2);
+      assert.equal([...turns.values()].at(-1), 1);
+    },
+  },
+  {
+    name: 'S122 a connection’s or a listener’s descriptor is refused by addReader and addWriter, also while it is paused',
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      let fd = -1;
+      const listener = loop.listen(
+        {},
+        {
+          open(connection) {
+            ({ fd } = connection);
+            connection.pause();
+          },
+        },
+      );
+      const client = clientOf(bench, listener);
+      client.send('x');
+      await until(loop, 'it opens', () => fd >= 0);
+      const listening = [...loop.selector.getMap().keys()];
+      assert.equal(listening.length, 1);
+      for (const number of [fd, listening[0] as number]) {
+        throwsCode('ERR_KEY_EXISTS', () => loop.addReader(number, () => undefined));
+        throwsCode('ERR_KEY_EXISTS', () => loop.addWriter(number, () => undefined));
+        assert.equal(loop.removeReader(number), false);
+      }
+    },
+  },
+  {
+    name: 'R13 write interest is registered only while something waits: an idle connection costs no turn',
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      let big = false;
+      const listener = loop.listen(
+        {},
+        { data: (connection) => void connection.write(big ? Buffer.alloc(10_000_000) : 'small') },
+      );
+      const client = clientOf(bench, listener);
+      client.send('x');
+      let got = 0;
+      await until(loop, 'the answer', () => (got += client.recv(100)?.length ?? 0) === 5);
+      const key = () => [...loop.selector.getMap().values()].at(-1);
+      assert.equal(key()?.events, EVENT_READ);
+      assert.equal(loop.runOnce(20), 0);
+      big = true;
+      client.send('x');
+      await until(loop, 'write interest', () => ((key()?.events ?? 0) & EVENT_WRITE) !== 0);
+      got = 0;
+      await until(loop, 'all of it', () => (got += client.recv(1 << 20)?.length ?? 0) === 10_000_000);
+      await until(loop, 'read interest alone', () => key()?.events === EVENT_READ);
+    },
+  },
+  {
+    name: 'R20 wakeup() of the selector ends a wait of the loop; many count as one, and none is an event',
+    async run({ loop: make, until }) {
+      const loop = make();
+      for (let i = 0; i < 100; i++) wakeup(loop.selector.wakeupHandle);
+      const start = loop.now();
+      assert.equal(loop.runOnce(5000), 0);
+      assert.ok(loop.now() - start < 2000);
+      assert.equal(loop.runOnce(10), 0);
+      let called = false;
+      loop.callLater(5, () => (called = true));
+      await until(loop, 'the timer', () => called);
+    },
+  },
+  {
+    name: 'R5 select() of the loop’s own selector within a callback takes nothing away',
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const [a, b] = bench.pair();
+      const [c, d] = bench.pair();
+      const said: string[] = [];
+      for (const [name, socket] of [
+        ['b', b],
+        ['d', d],
+      ] as const) {
+        loop.addReader(socket, () => {
+          assert.ok(loop.selector.select(0).length > 0);
+          said.push(`${name} ${socket.recv(10)?.toString()}`);
+        });
+      }
+      a.send('1');
+      c.send('2');
+      await until(loop, 'both', () => said.length === 2);
+      assert.deepEqual(said.sort(), ['b 1', 'd 2']);
+    },
+  },
+  {
+    name: 'a key that somebody else has registered on the loop’s selector is an error, and not a silent spin',
+    async run({ bench, loop: make, until }) {
+      const errors: unknown[] = [];
+      const loop = make((error) => errors.push(error));
+      const [a, b] = bench.pair();
+      loop.selector.register(b, EVENT_READ, 'not the loop’s');
+      a.send('x');
+      await until(loop, 'an error', () => errors.length > 0);
+      assert.equal((errors[0] as NodeJS.ErrnoException).code, 'ERR_KEY_EXISTS');
+      loop.selector.unregister(b);
+    },
+  },
+  {
+    name: 'W7 a watched descriptor that somebody has closed disturbs no other',
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const [a, b] = bench.pair();
+      const [c, d] = bench.pair();
+      let heard = 0;
+      loop.addReader(a, () => loop.removeReader(a));
+      loop.addReader(d, () => (heard += d.recv(10)?.length ?? 0));
+      a.close();
+      c.send('x');
+      await until(loop, 'the other', () => heard === 1);
+      loop.removeReader(a);
+      b.close();
+    },
+  },
+];
