@@ -20,12 +20,14 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   wait: ['native.ts', 'errors.ts', 'validate.ts'],
   net: ['native.ts', 'errors.ts', 'validate.ts', 'syscalls'],
   selectors: ['native.ts', 'errors.ts', 'validate.ts', 'syscalls', 'wait'],
+  loops: ['native.ts', 'errors.ts', 'validate.ts', 'syscalls', 'wait', 'net', 'selectors'],
+  servers: ['loops', 'net'],
   // The entries export, and do nothing else.
-  'index.ts': ['net', 'selectors', 'syscalls', 'wait'],
+  'index.ts': ['loops', 'net', 'selectors', 'syscalls', 'wait'],
   'syscalls.ts': ['native.ts', 'syscalls'],
   // As any program: through the entry.
   demos: ['index.ts'],
-  cli: ['index.ts', 'syscalls.ts', 'demos', 'selectors', 'syscalls'],
+  cli: ['index.ts', 'syscalls.ts', 'demos', 'servers', 'syscalls'],
 };
 
 const roomOf = (path: string) => path.split('/')[1] as string;
@@ -60,6 +62,23 @@ describe('TypeScript', () => {
     }
   });
 
+  it('applications are sans-I/O: they import one another, and nothing else', () => {
+    for (const path of sources.filter((one) => one.startsWith('src/servers/applications/'))) {
+      expect(
+        importsOf(path).filter((target) => !target.startsWith('src/servers/applications/')),
+        path,
+      ).toEqual([]);
+      expect(read(path), path).not.toMatch(/from 'node:/);
+    }
+  });
+
+  it('loops know of selectors what all have in common, and which is the default', () => {
+    for (const path of sources.filter((one) => one.startsWith('src/loops/'))) {
+      const selectors = importsOf(path).filter((target) => roomOf(target) === 'selectors');
+      for (const target of selectors) expect(target, path).toMatch(/\/(base|default)\.ts$/);
+    }
+  });
+
   it('only native.ts loads the addon', () => {
     expect(sources.filter((path) => read(path).includes("'node-gyp-build'"))).toEqual(['src/native.ts']);
   });
@@ -72,14 +91,15 @@ describe('TypeScript', () => {
 describe('behaviours', () => {
   it('each number is in a test’s name, or among what docs/semantics.md says is not tested', () => {
     const all = [
-      ...Array.from({ length: 110 }, (_, i) => `S${i + 1}`),
+      ...Array.from({ length: 122 }, (_, i) => `S${i + 1}`),
       ...Array.from({ length: 12 }, (_, i) => `W${i + 1}`),
+      ...Array.from({ length: 33 }, (_, i) => `R${i + 1}`),
     ];
     const names = files('test', /\.ts$/)
       .flatMap((path) => read(path).split('\n'))
       .filter((line) => /(name: |\bit|\)\(|^)\s*\(?['`]/.test(line));
     const untested = read('docs/semantics.md').split('## Not tested here')[1] ?? '';
-    const said = new Set([...names, ...untested.split('\n')].flatMap((line) => line.match(/\b[SW]\d+\b/g) ?? []));
+    const said = new Set([...names, ...untested.split('\n')].flatMap((line) => line.match(/\b[SWR]\d+\b/g) ?? []));
     expect(all.filter((number) => !said.has(number))).toEqual([]);
   });
 });
@@ -92,14 +112,14 @@ describe('C++', () => {
     expect(asking.filter((path) => !path.startsWith('native/platform/'))).toEqual([]);
   });
 
-  it('mechanisms, net and wait never see one another', () => {
+  it('mechanisms, net, turn and wait never see one another', () => {
     for (const path of sources) {
       const includes = Array.from(read(path).matchAll(/#include "([^"/]+)\//g), ([, room]) => room as string);
       const room = roomOf(path);
       const allowed: Readonly<Record<string, readonly string[]>> = {
         core: ['core', 'platform'],
         platform: ['core', 'platform'],
-        'addon.cc': ['core', 'mechanisms', 'net', 'wait', 'platform'],
+        'addon.cc': ['core', 'mechanisms', 'net', 'turn', 'wait', 'platform'],
       };
       const may = allowed[room] ?? ['core', 'platform', room];
       expect(

@@ -1,8 +1,8 @@
 /** S48, S49: signals during a blocking wait. POSIX. */
-import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { availableMechanisms } from '../src/index.js';
-import { Program, programText, runProgram, startProgram } from './support/program.js';
+import { runProgram, startProgram } from './support/program.js';
+import { callsOfNode, noStrace, withFault } from './support/strace.js';
 
 const mechanisms = availableMechanisms()
   .filter(({ available }) => available)
@@ -109,23 +109,7 @@ describe.skipIf(noSignals)(`signals during select()${noSignals}`, () => {
   });
 });
 
-/** Why nothing can be run under strace here; empty where it can. */
-function reasonWithoutStrace(): string {
-  if (process.platform !== 'linux') return ' — not here: strace is of Linux';
-  if (process.env.SELECTORS_NATIVE_SANITIZED)
-    return ' — not here: the sanitizers and strace both want to trace the process';
-  return spawnSync('strace', ['-V']).status === 0 ? '' : ' — not here: strace is not installed';
-}
-const noStrace = reasonWithoutStrace();
-
 describe.skipIf(noStrace)(`what the kernel may answer${noStrace}`, () => {
-  /** Runs a program with a system call of its main thread made to fail, and says how often it did. */
-  async function withFault(call: string, fault: string, body: string) {
-    const options = ['-qq', '-e', `trace=${call}`, '-e', `inject=${call}:${fault}`];
-    const outcome = await new Program('strace', [...options, process.execPath, '-e', programText(body)]).ended;
-    return { ...outcome, injected: outcome.stderr.split('\n').filter((line) => line.includes('INJECTED')).length };
-  }
-
   it.each([
     ['epoll', 'epoll_wait'],
     ['poll', 'poll'],
@@ -177,14 +161,6 @@ describe.skipIf(noStrace)(`what the kernel may answer${noStrace}`, () => {
     expect((seen.epoll as { why: string }).why).toContain(`${call} failed: ${error}`);
     if (call === 'epoll_create1') expect(seen.code).toBe('ERR_UNAVAILABLE');
   });
-
-  /** How many such calls Node's main thread makes before a program begins. */
-  async function callsOfNode(call: string): Promise<number> {
-    const program = "require('node:fs').writeSync(2, 'BEGIN')";
-    const { stderr } = await new Program('strace', ['-qq', '-e', `trace=${call}`, process.execPath, '-e', program])
-      .ended;
-    return stderr.slice(0, stderr.indexOf('BEGIN')).split(`${call}(`).length - 1;
-  }
 
   it.each([
     ['recvfrom', 'a.recv(5).toString()'],

@@ -6,7 +6,7 @@
  * something to send, and whose interest is another now. So write interest is registered only for what the kernel did not take
  * (post 004), and a connection that is paused and resumed costs no system call.
  */
-import { invalidType, keyExists, systemError } from '../errors.js';
+import { invalidType, keyExists, outOfRange, systemError } from '../errors.js';
 import type { SocketAddress } from '../net/address.js';
 import { Socket } from '../net/socket.js';
 import {
@@ -317,6 +317,12 @@ export class Reactor extends BaseLoop implements EventLoop {
   // ------------------------------------------------------------------------------------------------------------ listeners
 
   #accept(listener: StreamListener): number {
+    if (!this.selector.hasRoom()) {
+      listener.backOff(
+        outOfRange('the number of descriptors', `what ${this.mechanism} can watch`, this.selector.getMap().size),
+      );
+      return WOULD_BLOCK;
+    }
     const fd = acceptStream(listener.fd);
     if (fd < 0) return fd;
     this.#descriptors.add(fd);
@@ -325,7 +331,7 @@ export class Reactor extends BaseLoop implements EventLoop {
     try {
       this.#watchConnection(connection);
     } catch (error) {
-      // The multiplexer has no room for it: select's fd_set is full.
+      // ENOSPC, ENOMEM: the multiplexer has no room for it.
       this.#descriptors.close(fd);
       listener.backOff(error as Error);
       return WOULD_BLOCK;

@@ -124,6 +124,11 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
 
   // ------------------------------------------------------------------------------------------------------ for the loops
 
+  /** @internal Can one more descriptor, the next that the system gives, be registered? */
+  hasRoom(): boolean {
+    return true;
+  }
+
   /** @internal The number that tells this registration of a descriptor from others; 0: it is not registered. */
   generationOf(fd: number): number {
     return this.registrations.get(fd)?.generation ?? 0;

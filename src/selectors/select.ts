@@ -33,6 +33,14 @@ export class SelectSelector<D = unknown> extends BaseSelector<D> {
     this.orClose(() => checkFits(this.wakeChannel.fd, 0));
   }
 
+  /** By the number of a descriptor that is opened for it. */
+  override hasRoom(): boolean {
+    const next = native.duplicate(this.wakeChannel.fd);
+    if (next < 0) return true; // none is left: whoever opens one is told
+    new native.Descriptor(next).close();
+    return fitsFdSet(next, this.registrations.size + OWN_MEMBERS);
+  }
+
   protected override watch(fd: number): void {
     checkFits(fd, this.registrations.size + OWN_MEMBERS);
     check(native.isOpen(fd), 'select');

@@ -35,6 +35,8 @@ export function serveOn(
   const created: Application = applications[application].create();
   const served = options.say === undefined ? created : new Spoken(created, options.say);
   const open = new Set<Connection>();
+  /** When it began to end, on the loop's clock. */
+  let begun = -1;
   const handler: ConnectionHandler = {
     borrowsChunks: true,
     open(connection) {
@@ -42,7 +44,8 @@ export function serveOn(
       served.open?.(connection);
     },
     data(connection, chunk) {
-      served.data(connection, chunk);
+      // What still comes is read, and so the end behind it; nobody is answered any more.
+      if (begun < 0) served.data(connection, chunk);
     },
     close(connection) {
       open.delete(connection);
@@ -51,7 +54,6 @@ export function serveOn(
   };
   const listener = loop.listen(listen, handler);
 
-  let begun = -1;
   const look = (): void => {
     const waited = loop.now() - begun;
     const isSlow = [...open].some(({ writableLength }) => writableLength > 0);

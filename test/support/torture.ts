@@ -1,0 +1,488 @@
+/**
+ * Random operations on a loop, held against a model of what each connection must see. Clients are plain sockets, driven between the turns
+ * of the loop; what its handlers do is random too. Every byte is a function of who sent it and where in the stream it stands, so that one
+ * that is lost, doubled or another's is seen.
+ *
+ * The same seed makes the same choices; the kernel's answers may differ.
+ */
+import assert from 'node:assert/strict';
+import type { Connection, ConnectionHandler, EventLoop, Listener, Reactor, Socket } from '../../src/index.js';
+
+export interface TortureApi {
+  readonly Socket: typeof Socket;
+  /** A new loop. */
+  loop(onError: (error: unknown) => void): EventLoop;
+  /** Of loops that watch descriptors: addReader and the like. */
+  watching?(loop: EventLoop): Reactor | undefined;
+}
+
+export interface Tally {
+  operations: number;
+  turns: number;
+  opened: number;
+  closed: number;
+  resets: number;
+  throws: number;
+  bytesIn: number;
+  bytesOut: number;
+  drains: number;
+  numbersUsedAgain: number;
+}
+
+const MOST_CLIENTS = 150;
+const MOST_PIECE = 80_000;
+const PERIOD = 65_521;
+/** A reset clears away unread bytes at both ends; a clean close must not. */
+const LINGER = 0;
+
+/** mulberry32 */
+function randomOf(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 0x1_0000_0000;
+  };
+}
+
+const pattern = Buffer.from(
+  Array.from({ length: PERIOD + 2 * MOST_PIECE }, (_, i) => ((i % PERIOD) * 2_654_435_761) >>> 23),
+);
+
+/** What stands in stream `id` from `position` on. */
+function streamOf(id: number, position: number, length: number): Buffer {
+  const offset = (id * 7919 + position) % PERIOD;
+  return pattern.subarray(offset, offset + length);
+}
+
+function checkStream(who: string, id: number, position: number, bytes: Buffer): void {
+  for (let start = 0; start < bytes.length; start += MOST_PIECE) {
+    const part = bytes.subarray(start, start + MOST_PIECE);
+    if (part.equals(streamOf(id, position + start, part.length))) continue;
+    const expected = streamOf(id, position + start, part.length);
+    const at = part.findIndex((byte, i) => byte !== expected[i]);
+    assert.fail(`${who}: byte ${position + start + at} is another one, of ${part.length} from ${position + start} on`);
+  }
+}
+
+/** One conversation, as both ends must see it. */
+class Conversation {
+  /** Bytes that the client has given to the kernel, and that the server was told. */
+  asked = 0;
+  heard = 0;
+  /** Bytes that the server has written, and that the client has got. */
+  said = 0;
+  got = 0;
+  clientFinished = false;
+  clientSawEnd = false;
+  /** Somebody has cut it short: then a prefix is all that can be asked for. */
+  cut = false;
+  serverEnded = false;
+  state: 'waiting' | 'open' | 'closed' = 'waiting';
+  peerEnded = false;
+  owesDrain = false;
+
+  constructor(
+    readonly id: number,
+    readonly client: Socket | undefined,
+    readonly isSlow: boolean,
+  ) {}
+
+  get question(): number {
+    return 2 * this.id;
+  }
+
+  get answer(): number {
+    return 2 * this.id + 1;
+  }
+}
+
+class Torture {
+  readonly tally: Tally = {
+    operations: 0,
+    turns: 0,
+    opened: 0,
+    closed: 0,
+    resets: 0,
+    throws: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    drains: 0,
+    numbersUsedAgain: 0,
+  };
+  readonly #api: TortureApi;
+  readonly #random: () => number;
+  readonly #loop: EventLoop;
+  readonly #listeners: Listener[] = [];
+  readonly #clients: Conversation[] = [];
+  /** By the client's port: the conversation that the next connection from there belongs to. */
+  readonly #byPort = new Map<number, Conversation>();
+  readonly #open = new Map<Connection, Conversation>();
+  readonly #numbers = new Set<number>();
+  #lastId = 0;
+  #expectedThrows = 0;
+  readonly #unexpected: unknown[] = [];
+
+  constructor(api: TortureApi, seed: number) {
+    this.#api = api;
+    this.#random = randomOf(seed);
+    this.#loop = api.loop((error) => {
+      if ((error as Error).message === 'on purpose') this.tally.throws++;
+      else this.#unexpected.push(error);
+    });
+  }
+
+  run(operations: number): Tally {
+    try {
+      for (let i = 0; i < 3; i++) this.#listeners.push(this.#listen(i));
+      const watching = this.#api.watching?.(this.#loop);
+      const pairs = watching === undefined ? undefined : new WatchedPairs(this.#api.Socket, watching, this.#random);
+      while (this.tally.operations < operations) {
+        this.tally.operations++;
+        this.#operate(pairs);
+        if (this.#chance(0.25)) this.#turn();
+      }
+      pairs?.close();
+      this.#finish();
+      return this.tally;
+    } finally {
+      this.#loop.close();
+      for (const { client } of this.#clients) client?.close();
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------------------------- chances
+
+  #chance(probability: number): boolean {
+    return this.#random() < probability;
+  }
+
+  #below(count: number): number {
+    return Math.floor(this.#random() * count);
+  }
+
+  #pick<T>(list: readonly T[]): T | undefined {
+    return list[this.#below(list.length)];
+  }
+
+  #size(): number {
+    const kind = this.#random();
+    return 1 + this.#below(kind < 0.7 ? 100 : kind < 0.95 ? 5000 : MOST_PIECE);
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- the server
+
+  #listen(index: number): Listener {
+    const highWaterMark = [1000, 65_536, 300_000][index] ?? 1;
+    return this.#loop.listen({ highWaterMark, maxConnections: 60 }, this.#handler(index));
+  }
+
+  #handler(index: number): ConnectionHandler {
+    const handler: ConnectionHandler = {
+      borrowsChunks: index === 1,
+      open: (connection) => this.#opened(connection),
+      data: (connection, chunk) => {
+        const conversation = this.#of(connection);
+        assert.equal(conversation.peerEnded, false, 'data after the end');
+        checkStream(`client ${conversation.id} → server`, conversation.question, conversation.heard, chunk);
+        conversation.heard += chunk.length;
+        this.tally.bytesIn += chunk.length;
+        this.#act(connection, conversation);
+      },
+      drain: (connection) => {
+        const conversation = this.#of(connection);
+        assert.ok(conversation.owesDrain, 'drain without need');
+        assert.ok(4 * connection.writableLength <= ([1000, 65_536, 300_000][index] ?? 1), 'drain too early');
+        conversation.owesDrain = false;
+        this.tally.drains++;
+        if (this.#chance(0.5)) this.#write(connection, conversation);
+      },
+      close: (connection, error) => this.#closed(connection, error),
+    };
+    if (index !== 2) return handler;
+    // The write side is the handler's: ended now, or some turns later.
+    handler.end = (connection) => {
+      const conversation = this.#of(connection);
+      assert.equal(conversation.peerEnded, false, 'end twice');
+      conversation.peerEnded = true;
+      const end = (): void => {
+        if (connection.fd < 0) return;
+        if (!conversation.serverEnded && this.#chance(0.5)) this.#write(connection, conversation);
+        conversation.serverEnded = true;
+        connection.end();
+      };
+      if (this.#chance(0.5)) end();
+      else this.#loop.callSoon(end);
+    };
+    return handler;
+  }
+
+  #of(connection: Connection): Conversation {
+    const conversation = this.#open.get(connection);
+    assert.ok(conversation !== undefined, 'a handler is called for a connection that is not open');
+    return conversation;
+  }
+
+  #opened(connection: Connection): void {
+    const { port } = connection.remoteAddress as { port: number };
+    const conversation = this.#byPort.get(port);
+    assert.ok(conversation?.state === 'waiting', `a connection from port ${port}, where nobody waits`);
+    conversation.state = 'open';
+    assert.equal(this.#open.has(connection), false, 'opened twice');
+    this.#open.set(connection, conversation);
+    if (this.#numbers.has(connection.fd)) this.tally.numbersUsedAgain++;
+    this.#numbers.add(connection.fd);
+    this.tally.opened++;
+    if (this.#chance(0.1)) this.#act(connection, conversation);
+  }
+
+  #closed(connection: Connection, error: Error | null): void {
+    const conversation = this.#of(connection);
+    this.#open.delete(connection);
+    conversation.state = 'closed';
+    this.tally.closed++;
+    if (error === null && !conversation.cut) {
+      assert.ok(conversation.clientFinished, 'a clean end before the client has finished');
+      assert.equal(
+        conversation.heard,
+        conversation.asked,
+        `client ${conversation.id}: bytes lost on the way to the server`,
+      );
+    }
+    if (error !== null) {
+      // Only what somebody has done on purpose may fail.
+      assert.ok(conversation.cut, `client ${conversation.id}: ${error.message}`);
+      conversation.cut = true;
+    }
+  }
+
+  #write(connection: Connection, conversation: Conversation): void {
+    if (conversation.serverEnded || connection.fd < 0) return;
+    const bytes = streamOf(conversation.answer, conversation.said, this.#size());
+    // Small ones may be changed at once afterwards, for they are copied; others are the loop's.
+    const goesOn = connection.write(bytes);
+    // false is also said of a connection whose peer has finished, which takes nothing more.
+    const takesNothing = conversation.peerEnded && connection.writableLength === 0 && !goesOn;
+    if (!takesNothing) conversation.said += bytes.length;
+    if (!goesOn) conversation.owesDrain = true;
+    this.tally.bytesOut += bytes.length;
+  }
+
+  /** What a handler may do. */
+  #act(connection: Connection, conversation: Conversation): void {
+    const kind = this.#random();
+    if (kind < 0.6) return this.#write(connection, conversation);
+    if (kind < 0.7) {
+      for (let i = this.#below(6); i >= 0; i--) this.#write(connection, conversation);
+      return;
+    }
+    if (kind < 0.72) {
+      connection.pause();
+      const resume = (): void => connection.resume();
+      if (this.#chance(0.5)) this.#loop.callSoon(resume);
+      else this.#loop.callLater(this.#below(3), resume);
+      return;
+    }
+    if (kind < 0.73) {
+      conversation.serverEnded = true;
+      return connection.end();
+    }
+    if (kind < 0.74) {
+      const [victim] = this.#pick([...this.#open]) ?? [connection];
+      const cut = this.#of(victim);
+      cut.cut = true;
+      return victim.destroy(this.#chance(0.5) ? new Error('destroyed') : undefined);
+    }
+    if (kind < 0.745) {
+      conversation.cut = true;
+      this.#expectedThrows++;
+      throw new Error('on purpose');
+    }
+    if (kind < 0.78) {
+      // Another connection is written to.
+      const other = this.#pick([...this.#open]);
+      if (other !== undefined) this.#write(...other);
+    }
+  }
+
+  // ---------------------------------------------------------------------------------------------------------- the clients
+
+  #operate(pairs: WatchedPairs | undefined): void {
+    const kind = this.#random();
+    if (kind < 0.04 || this.#clients.length === 0) return this.#connect();
+    if (kind < 0.07) return pairs?.operate();
+    if (kind < 0.0701) return this.#relisten();
+    const index = this.#below(this.#clients.length);
+    const conversation = this.#clients[index] as Conversation;
+    if (kind < 0.5) return this.#ask(conversation);
+    if (kind < 0.97) return this.#listenTo(conversation, index);
+    if (kind < 0.985) return this.#finishAsking(conversation);
+    this.#leave(conversation, index, this.#chance(0.5));
+  }
+
+  #connect(): void {
+    const listener = this.#pick(this.#listeners);
+    if (this.#clients.length >= MOST_CLIENTS || listener === undefined) return;
+    const client = new this.#api.Socket();
+    client.connect(listener.address);
+    client.blocking = false;
+    const conversation = new Conversation(++this.#lastId, client, this.#chance(0.2));
+    this.#byPort.set((client.localAddress as { port: number }).port, conversation);
+    this.#clients.push(conversation);
+  }
+
+  /** A listener gives way to another, and its clients stay. */
+  #relisten(): void {
+    const index = this.#below(this.#listeners.length);
+    const waiting = [...this.#byPort.values()].some(({ state, cut }) => state === 'waiting' && !cut);
+    if (waiting) return; // whoever waits in the backlog would be reset
+    this.#listeners[index]?.close();
+    this.#listeners[index] = this.#listen(index);
+  }
+
+  #ask(conversation: Conversation): void {
+    const { client } = conversation;
+    if (client === undefined || conversation.clientFinished) return;
+    const bytes = streamOf(conversation.question, conversation.asked, this.#size());
+    this.#orCut(conversation, () => {
+      conversation.asked += client.send(bytes) ?? 0;
+    });
+  }
+
+  #listenTo(conversation: Conversation, index: number): void {
+    const { client } = conversation;
+    if (client === undefined || (conversation.isSlow && this.#chance(0.9))) return;
+    let bytes: Buffer | null = null;
+    const isGood = this.#orCut(conversation, () => {
+      bytes = client.recv(this.#chance(0.5) ? 65_536 : 1 + this.#below(2000));
+    });
+    if (!isGood) return this.#leave(conversation, index, false);
+    const received = bytes as Buffer | null;
+    if (received === null) return;
+    checkStream(`server → client ${conversation.id}`, conversation.answer, conversation.got, received);
+    conversation.got += received.length;
+    assert.ok(conversation.got <= conversation.said, 'more than was written');
+    if (received.length > 0) return;
+    conversation.clientSawEnd = true;
+    if (!conversation.cut)
+      assert.equal(
+        conversation.got,
+        conversation.said,
+        `client ${conversation.id}: bytes lost on the way to the client`,
+      );
+    if (conversation.clientFinished || this.#chance(0.5)) this.#leave(conversation, index, false);
+  }
+
+  #finishAsking(conversation: Conversation): void {
+    if (conversation.clientFinished) return;
+    conversation.clientFinished = true;
+    this.#orCut(conversation, () => conversation.client?.shutdown('write'));
+  }
+
+  #leave(conversation: Conversation, index: number, byReset: boolean): void {
+    const { client } = conversation;
+    this.#clients[index] = this.#clients.at(-1) as Conversation;
+    this.#clients.pop();
+    // Unless it has seen the end of the stream, the system answers what still comes with a reset.
+    if (!conversation.clientSawEnd || !conversation.clientFinished || byReset) conversation.cut = true;
+    if (byReset) {
+      this.tally.resets++;
+      this.#orCut(conversation, () => client?.setOption('SO_LINGER', LINGER));
+    }
+    client?.close();
+  }
+
+  /** A connection that was cut may fail here. */
+  #orCut(conversation: Conversation, act: () => void): boolean {
+    try {
+      act();
+      return true;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (!['ECONNRESET', 'EPIPE', 'ENOTCONN', 'ECONNABORTED'].includes(code ?? '')) throw error;
+      // The server has closed while this client was asking: that, too, is a reset.
+      assert.ok(conversation.cut || conversation.serverEnded, `client ${conversation.id}: ${(error as Error).message}`);
+      conversation.cut = true;
+      return false;
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------------------------- turning
+
+  #turn(): void {
+    this.tally.turns++;
+    this.#loop.runOnce(0);
+    if (this.#unexpected.length > 0) throw this.#unexpected[0];
+  }
+
+  /** Everybody finishes asking and reads to the end; then nothing may be left. */
+  #finish(): void {
+    const deadline = performance.now() + 20_000;
+    for (const conversation of this.#clients) this.#finishAsking(conversation);
+    while (this.#clients.length > 0 || this.#open.size > 0) {
+      assert.ok(performance.now() < deadline, `left: ${this.#clients.length} clients, ${this.#open.size} connections`);
+      for (let i = this.#clients.length - 1; i >= 0; i--) this.#listenTo(this.#clients[i] as Conversation, i);
+      this.#loop.runOnce(1);
+      if (this.#unexpected.length > 0) throw this.#unexpected[0];
+    }
+    const { tally } = this;
+    assert.equal(tally.closed, tally.opened, '`close` once for each `open`');
+    assert.equal(tally.throws, this.#expectedThrows, 'errors told');
+    for (const listener of this.#listeners) assert.equal(listener.connections, 0);
+  }
+}
+
+/** Descriptors that are watched by hand, registered and unregistered all the time. */
+class WatchedPairs {
+  readonly #pairs: { readonly near: Socket; readonly far: Socket; waiting: number; watched: boolean }[] = [];
+  readonly #loop: Reactor;
+  readonly #random: () => number;
+
+  constructor(socket: typeof Socket, loop: Reactor, random: () => number) {
+    this.#loop = loop;
+    this.#random = random;
+    for (let i = 0; i < 8; i++) {
+      const [near, far] = socket.pair({ blocking: false });
+      this.#pairs.push({ near, far, waiting: 0, watched: false });
+    }
+  }
+
+  operate(): void {
+    const pair = this.#pairs[Math.floor(this.#random() * this.#pairs.length)];
+    if (pair === undefined) return;
+    const { near, far } = pair;
+    if (this.#random() < 0.5) {
+      pair.waiting += near.send('x') ?? 0;
+    } else if (pair.watched) {
+      pair.watched = false;
+      assert.equal(this.#loop.removeReader(far), true);
+    } else {
+      pair.watched = true;
+      this.#loop.addReader(far, () => {
+        assert.ok(pair.watched, 'called after it was removed');
+        const bytes = far.recv(100);
+        assert.ok(bytes !== null && bytes.length > 0, 'told of readiness that is none');
+        pair.waiting -= bytes.length;
+        assert.ok(pair.waiting >= 0);
+        if (this.#random() < 0.3) {
+          pair.watched = false;
+          this.#loop.removeReader(far);
+        }
+      });
+    }
+  }
+
+  close(): void {
+    for (const { near, far, watched } of this.#pairs) {
+      if (watched) this.#loop.removeReader(far);
+      near.close();
+      far.close();
+    }
+  }
+}
+
+/** @throws where the loop does not do what the model says */
+export function torture(api: TortureApi, seed: number, operations: number): Tally {
+  return new Torture(api, seed).run(operations);
+}
