@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { connect, createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { Socket, availableMechanisms } from '../src/index.js';
+import { frame } from '../src/servers/applications/framing.js';
 import { Bench } from './support/bench.js';
 import { startCli } from './support/program.js';
 
@@ -15,13 +16,14 @@ const noSignals = process.platform === 'win32' ? ' — not here: Windows has no 
 async function talk(port: number, pieces: readonly string[]): Promise<string> {
   const socket = connect({ port, host: '127.0.0.1' });
   let text = '';
+  const closed = new Promise((resolve, reject) => socket.on('close', resolve).on('error', reject));
   socket.on('data', (bytes) => (text += bytes.toString('utf8')));
   for (const piece of pieces) {
     socket.write(piece);
     await new Promise((resolve) => setTimeout(resolve, 30));
   }
   socket.end();
-  await new Promise((resolve, reject) => socket.on('close', resolve).on('error', reject));
+  await closed;
   return text;
 }
 
@@ -96,6 +98,30 @@ describe('serve reactor', () => {
     },
   );
 
+  it.each(mechanisms)('rpc over %s: requests in pieces and in heaps, answered in their order', async (mechanism) => {
+    using bench = new Bench();
+    const { port } = await serve(bench, ['--app', 'rpc', '--mechanism', mechanism]);
+    const requests = Array.from({ length: 200 }, (_, i) => frame(JSON.stringify({ in: 'ping', params: i }))).join('');
+    const expected = Array.from({ length: 200 }, (_, i) => frame(JSON.stringify({ out: 'pong', result: i }))).join('');
+    const half = requests.length / 2 + 1;
+    expect(await talk(port, [requests.slice(0, 3), requests.slice(3, half), requests.slice(half)])).toBe(expected);
+    const tooLong = await talk(port, [`${frame('nonsense').toString()}\u007f\u007f\u007f\u007f`]);
+    expect(tooLong).toMatch(/"out":"error".*JSON/);
+  });
+
+  it.each([
+    ['--verbose', '--app', 'chat'],
+    ['--inside-node', '--app', 'chat', '--max-connections', '1'],
+  ])('%s %s %s serves as well', async (...options) => {
+    using bench = new Bench();
+    const { program, port } = await serve(bench, options);
+    expect(await talk(port, ['{"user":"ann","text":"hello"}\n'])).toBe('[ann] hello\n');
+    if (options[0] === '--verbose') {
+      await program.printed(/127\.0\.0\.1:\d+ connected\n.* sent ".*" \(30 bytes\)\n.* gets "\[ann\] hello\\n"/);
+      await program.printed(/127\.0\.0\.1:\d+ closed\n/);
+    }
+  });
+
   it.skipIf(noSignals)(`Ctrl-C ends it with 0${noSignals}`, async () => {
     using bench = new Bench();
     const { program, port } = await serve(bench, ['--app', 'chat']);
@@ -156,7 +182,7 @@ describe('wrong input', () => {
     [['serve', 'reactor', '--port', 'x'], /A port is a number/],
     [['serve', 'reactor', '--port', '70000'], /A port is a number/],
     [['serve', 'reactor', '--mechanism', 'iocp'], /Allowed choices are epoll, kqueue, poll, select/],
-    [['serve', 'reactor', '--app', 'rpc'], /Allowed choices are echo, chat/],
+    [['serve', 'reactor', '--app', 'news'], /Allowed choices are echo, rpc, chat/],
     [['serve', 'prefork'], /there is no server model 'prefork'; there is: reactor/],
     [['serve'], /missing required argument/],
     [['serv'], /Did you mean serve/],

@@ -146,7 +146,7 @@ class Turn : public Napi::ObjectWrap<Turn> {
 
   static std::vector<napi_value> ElementsOf(Args& args, size_t index) {
     std::vector<napi_value> elements(args.ArrayLengthAt(index));
-    for (size_t i = 0; i < elements.size(); ++i) elements[i] = args.ElementAt(index, i);
+    for (uint32_t i = 0; i < elements.size(); ++i) elements[i] = args.ElementAt(index, i);
     return elements;
   }
 

@@ -7,6 +7,8 @@ import { type Say, serveOn, showAddress } from '../servers/serve.js';
 import { hostOption, mechanismOption, portOption } from './options.js';
 
 const MODELS = ['reactor'] as const;
+/** Ctrl-C, and what asks a process to end. */
+const ENDING = process.platform === 'win32' ? (['SIGINT', 'SIGBREAK'] as const) : (['SIGINT', 'SIGTERM'] as const);
 
 interface ServeOptions {
   readonly app: ApplicationName;
@@ -37,7 +39,7 @@ async function serve(model: string, options: ServeOptions): Promise<void> {
   const server = serveOn(loop, { host, port, ...(maxConnections === undefined ? {} : { maxConnections }) }, app, {
     ...(verbose ? { say } : {}),
   });
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) loop.onSignal(signal, () => server.stop());
+  for (const signal of ENDING) loop.onSignal(signal, () => server.stop());
   const address = showAddress(server.listener.address);
   print(`listening on ${address} (${model}, ${app}, ${loop.mechanism}); Ctrl-C ends it`);
   if (insideNode) await loop.start();

@@ -239,7 +239,7 @@ const callbacks: readonly Case<LoopContext>[] = [
       const loop = make((error) => errors.push(error));
       for (const thrown of ['a string', new Error('an error')]) {
         loop.callSoon(() => {
-          throw thrown;
+          throw thrown as Error;
         });
       }
       await until(loop, 'both', () => errors.length === 2);
@@ -288,7 +288,7 @@ const streams: readonly Case<LoopContext>[] = [
     name: 'listen and connect on one loop: both ends know each other, and what is written arrives',
     async run({ loop: make, until }) {
       const loop = make();
-      const server = recorder({ data: (connection, chunk) => void connection.end(Buffer.concat([chunk, chunk])) });
+      const server = recorder({ data: (connection, chunk) => connection.end(Buffer.concat([chunk, chunk])) });
       const listener = listen(loop, server.handler);
       const client = recorder({ open: (connection) => void connection.write('grüße') });
       const connection = loop.connect(listener.address, client.handler);
@@ -692,7 +692,7 @@ const streams: readonly Case<LoopContext>[] = [
       const path = join(bench.folder(), 'socket');
       const listener = listen(loop, echo, { path });
       assert.deepEqual(listener.address, { path });
-      const client = recorder({ open: (connection) => void connection.end('through a file') });
+      const client = recorder({ open: (connection) => connection.end('through a file') });
       loop.connect({ path }, client.handler);
       await until(loop, 'the echo', () => client.log.includes('close'));
       assert.equal(client.bytes, 'through a file');

@@ -1,0 +1,189 @@
+/** The applications without any socket: bytes in, bytes out. */
+import { describe, expect, it } from 'vitest';
+import type { Application, Peer } from '../src/servers/applications/application.js';
+import { LONGEST_LINE, MOST_WAITING, chat } from '../src/servers/applications/chat.js';
+import { echo } from '../src/servers/applications/echo.js';
+import { frame } from '../src/servers/applications/framing.js';
+import { LONGEST_FRAME, rpc } from '../src/servers/applications/rpc.js';
+
+/** The other end, without a wire in between. What it is sent is copied at once, as a kernel does. */
+class TestPeer implements Peer {
+  data: unknown;
+  got = Buffer.alloc(0);
+  waiting = 0;
+  ended = false;
+  destroyed: Error | true | undefined;
+
+  constructor(readonly application: Application) {
+    application.open?.(this);
+  }
+
+  get writableLength(): number {
+    return this.waiting;
+  }
+
+  /** Sends in memory that is another's afterwards, as a loop's is. */
+  sends(bytes: Uint8Array | string): this {
+    const chunk = Buffer.from(bytes as Uint8Array);
+    this.application.data(this, chunk);
+    chunk.fill(0xff);
+    return this;
+  }
+
+  write(bytes: Uint8Array | string): boolean {
+    this.got = Buffer.concat([this.got, Buffer.from(bytes as Uint8Array)]);
+    return true;
+  }
+
+  end(): void {
+    this.ended = true;
+  }
+
+  destroy(error?: Error): void {
+    this.destroyed = error ?? true;
+  }
+
+  get text(): string {
+    return this.got.toString('utf8');
+  }
+
+  /** The frames that came, parsed. */
+  get replies(): unknown[] {
+    const replies: unknown[] = [];
+    for (let at = 0; at < this.got.length;) {
+      const length = this.got.readUInt32LE(at);
+      replies.push(JSON.parse(this.got.toString('utf8', at + 4, at + 4 + length)));
+      at += 4 + length;
+    }
+    return replies;
+  }
+}
+
+const request = (name: unknown, params?: unknown): Buffer => frame(JSON.stringify({ in: name, params }));
+
+describe('echo', () => {
+  it('bytes come back as they are', () => {
+    const bytes = Buffer.from([0, 1, 255, 10, 13]);
+    expect(new TestPeer(echo()).sends(bytes).sends('').sends('x').got).toEqual(
+      Buffer.concat([bytes, Buffer.from('x')]),
+    );
+  });
+});
+
+describe('rpc', () => {
+  it('a ping is answered with its parameters', () => {
+    const peer = new TestPeer(rpc()).sends(request('ping', { any: ['thing', null] }));
+    expect(peer.replies).toEqual([{ out: 'pong', result: { any: ['thing', null] } }]);
+    expect(peer.sends(request('ping')).replies[1]).toEqual({ out: 'pong', result: null });
+  });
+
+  it('R31 frames split at every byte boundary, and several in one read, answered in their order', () => {
+    const params = [1, 'grüße', '', { deep: [[]] }, 'x'.repeat(300)];
+    const stream = Buffer.concat(params.map((one) => request('ping', one)));
+    const expected = params.map((result) => ({ out: 'pong', result }));
+    for (let cut = 0; cut <= stream.length; cut++) {
+      const peer = new TestPeer(rpc()).sends(stream.subarray(0, cut)).sends(stream.subarray(cut));
+      expect(peer.replies).toEqual(expected);
+    }
+    const peer = new TestPeer(rpc());
+    for (const byte of stream) peer.sends(Buffer.of(byte));
+    expect(peer.replies).toEqual(expected);
+  });
+
+  it('R31 a length over the limit ends that connection alone; requests before it get their answers', () => {
+    const application = rpc();
+    const [bad, good] = [new TestPeer(application), new TestPeer(application)];
+    const tooLong = Buffer.alloc(4);
+    tooLong.writeUInt32LE(LONGEST_FRAME + 1);
+    bad.sends(Buffer.concat([request('ping', 1), tooLong, Buffer.from('{"in"')]));
+    expect(bad.replies).toEqual([{ out: 'pong', result: 1 }]);
+    expect(bad.ended).toBe(true);
+    expect(bad.destroyed).toBe(undefined);
+    bad.sends(request('ping', 2));
+    expect(bad.replies).toHaveLength(1);
+    expect(bad.destroyed).toBe(true);
+    expect(good.sends(request('ping', 3)).replies).toEqual([{ out: 'pong', result: 3 }]);
+  });
+
+  it('the longest frame is taken, in small pieces too, and costs time in proportion', () => {
+    const peer = new TestPeer(rpc());
+    const body = JSON.stringify({ in: 'ping', params: 'x'.repeat(LONGEST_FRAME - 25) });
+    const bytes = frame(body);
+    expect(bytes.length).toBe(LONGEST_FRAME + 4);
+    for (let i = 0; i < bytes.length; i += 64) peer.sends(bytes.subarray(i, i + 64));
+    expect(peer.replies).toHaveLength(1);
+  });
+
+  it.each([
+    ['broken JSON', frame('{"in": '), /JSON/],
+    ['an empty frame', frame(''), /JSON/],
+    ['JSON that is no object', frame('null'), /a request is/],
+    ['no name', frame('{"params": 1}'), /a request is/],
+    ['an unknown method', request('pong'), /no method 'pong'/],
+    ['a name of JavaScript’s own', request('constructor'), /no method 'constructor'/],
+    ['a method that throws', request('fail'), /on purpose/],
+  ])('%s is answered with an error, and the next request is served', (_, bytes, why) => {
+    const fail = (): never => {
+      throw new Error('on purpose');
+    };
+    const methods = { ping: { out: 'pong', call: (params: unknown) => params }, fail: { out: 'failed', call: fail } };
+    const peer = new TestPeer(rpc(methods)).sends(Buffer.concat([bytes, request('ping', 1)]));
+    expect(peer.replies).toEqual([
+      { out: 'error', result: expect.stringMatching(why) as string },
+      { out: 'pong', result: 1 },
+    ]);
+    expect(peer.ended).toBe(false);
+  });
+});
+
+describe('chat', () => {
+  const line = (user: string, text: string): string => `${JSON.stringify({ user, text })}\n`;
+
+  it('everybody gets it, the sender too; whoever has left does not', () => {
+    const room = chat();
+    const [ann, bob, eve] = [new TestPeer(room), new TestPeer(room), new TestPeer(room)];
+    ann.sends(line('ann', 'hello'));
+    room.close?.(eve);
+    bob.sends(line('bob', 'grüße'));
+    expect(ann.text).toBe('[ann] hello\n[bob] grüße\n');
+    expect(bob.text).toBe(ann.text);
+    expect(eve.text).toBe('[ann] hello\n');
+  });
+
+  it('lines split at every byte boundary', () => {
+    const stream = Buffer.from(line('ann', 'grüße') + line('ann', '2'));
+    for (let cut = 0; cut <= stream.length; cut++) {
+      const peer = new TestPeer(chat()).sends(stream.subarray(0, cut)).sends(stream.subarray(cut));
+      expect(peer.text).toBe('[ann] grüße\n[ann] 2\n');
+    }
+  });
+
+  it('what is no message is answered to its sender alone; empty lines are not', () => {
+    const room = chat();
+    const [ann, bob] = [new TestPeer(room), new TestPeer(room)];
+    ann.sends('nonsense\n\n \r\n{"user": 1, "text": "x"}\n');
+    expect(ann.text.split('\n').filter((one) => one.startsWith('a message is'))).toHaveLength(2);
+    expect(bob.text).toBe('');
+  });
+
+  it('a line that is too long ends its sender’s connection alone', () => {
+    const room = chat();
+    const [ann, bob] = [new TestPeer(room), new TestPeer(room)];
+    ann.sends('x'.repeat(LONGEST_LINE)).sends('y');
+    expect(ann.ended).toBe(true);
+    bob.sends(line('bob', 'hello'));
+    expect(bob.text).toBe('[bob] hello\n');
+    expect(ann.text).toBe('');
+    ann.sends('more\n');
+    expect(ann.destroyed).toBe(true);
+  });
+
+  it('a member who reads too slowly is let go, before it eats the memory', () => {
+    const room = chat();
+    const [ann, slow] = [new TestPeer(room), new TestPeer(room)];
+    slow.waiting = MOST_WAITING + 1;
+    ann.sends(line('ann', 'hello'));
+    expect(slow.destroyed).toBeInstanceOf(Error);
+    expect(ann.text).toBe('[ann] hello\n');
+  });
+});
