@@ -110,10 +110,11 @@ class Turn : public Napi::ObjectWrap<Turn> {
       ready.generation = generation;
       const Result received = ReceiveBytes(static_cast<Fd>(fd), memory, 0);
       ready.received = static_cast<int32_t>(received.ok() ? received.value() : -received.error());
-      if (ready.received <= 0) continue;
-      const size_t size = static_cast<size_t>(ready.received);
+      // Not read back from `ready`: in shared memory another thread may have written to it.
+      const size_t size = static_cast<size_t>(std::max<int64_t>(received.value(), 0));
+      if (size == 0) continue;
       if (size <= kMostPacked && size <= pool.size() - pool_used) {
-        std::memcpy(&pool[pool_used], memory.data(), size);
+        std::memmove(&pool[pool_used], memory.data(), size);
         ready.place = static_cast<int32_t>(pool_used);
         pool_used += size;
       } else {
@@ -127,6 +128,8 @@ class Turn : public Napi::ObjectWrap<Turn> {
   // first piece stood.
   void Flush(const Napi::CallbackInfo& info) {
     Args args(info);
+    // Each piece names one buffer at the most. An array can say any length without having any memory.
+    if (args.ArrayLengthAt(3) > RecordsIn<Outgoing>(args.IntsAt(0)).size()) args.Fail(3, "no longer than the pieces");
     // First, for an array of somebody else's may have accessors, and those may take memory away that is looked at
     // below.
     const std::vector<napi_value> buffers = ElementsOf(args, 3);
@@ -145,7 +148,7 @@ class Turn : public Napi::ObjectWrap<Turn> {
   }
 
   static std::vector<napi_value> ElementsOf(Args& args, size_t index) {
-    std::vector<napi_value> elements(args.ArrayLengthAt(index));
+    std::vector<napi_value> elements(args.ok() ? args.ArrayLengthAt(index) : 0);
     for (uint32_t i = 0; i < elements.size(); ++i) elements[i] = args.ElementAt(index, i);
     return elements;
   }

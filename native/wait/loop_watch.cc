@@ -79,13 +79,16 @@ class LoopWatch : public Napi::ObjectWrap<LoopWatch> {
   ~LoopWatch() override { Forget(); }
 
   void OnReady() {
-    const Napi::HandleScope scope(Env());
-    callback_.MakeCallback(Env().Global(), {});
+    const Napi::Env env = Env();
+    const Napi::HandleScope scope(env);
+    // The callback may drop the last reference to this object: it is not collected meanwhile.
+    [[maybe_unused]] const Napi::Object self = Value();
+    callback_.MakeCallback(env.Global(), {});
     napi_value thrown = nullptr;
     bool is_pending = false;
-    if (napi_is_exception_pending(Env(), &is_pending) == napi_ok && is_pending &&
-        napi_get_and_clear_last_exception(Env(), &thrown) == napi_ok) {
-      napi_fatal_exception(Env(), thrown);
+    if (napi_is_exception_pending(env, &is_pending) == napi_ok && is_pending &&
+        napi_get_and_clear_last_exception(env, &thrown) == napi_ok) {
+      napi_fatal_exception(env, thrown);
     }
   }
   // libuv has closed it, for the environment ends.
