@@ -60,18 +60,25 @@ export function uint8Array(name: string, value: unknown): Uint8Array {
 
 /** What the language itself says of a typed array, whatever properties of these names the caller has put upon it. */
 const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object;
-const { get: lengthGetter } = Object.getOwnPropertyDescriptor(typedArray, 'length') as {
-  readonly get: (this: Uint8Array) => number;
-};
+const getterOf = (name: string): unknown =>
+  (Object.getOwnPropertyDescriptor(typedArray, name) as { readonly get: unknown }).get;
+const lengthGetter = getterOf('length') as (this: Uint8Array) => number;
+const offsetGetter = getterOf('byteOffset') as (this: Uint8Array) => number;
+const bufferGetter = getterOf('buffer') as (this: Uint8Array) => ArrayBufferLike;
 
 /** How many bytes there really are. */
 export function lengthOf(bytes: Uint8Array): number {
   return lengthGetter.call(bytes);
 }
 
+/** The same memory as a plain Uint8Array: nothing of a subclass, or of what the caller has put upon it, runs when it is used later. */
+export function plainBytes(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bufferGetter.call(bytes), offsetGetter.call(bytes), lengthOf(bytes));
+}
+
 function isDetached(bytes: Uint8Array): boolean {
   try {
-    new Uint8Array(Reflect.get(typedArray, 'buffer', bytes) as ArrayBufferLike);
+    new Uint8Array(bufferGetter.call(bytes));
     return false;
   } catch {
     return true; // the one way to ask before ArrayBuffer.prototype.detached

@@ -9,7 +9,7 @@ import { busyError, closedError, invalidType, outOfRange } from '../errors.js';
 import type { SocketAddress } from '../net/address.js';
 import type { Mechanism } from '../syscalls/probe.js';
 import { SLICE, sliceOf } from '../syscalls/slices.js';
-import { fieldsOf, timeoutOf } from '../validate.js';
+import { boolean, fieldsOf, timeoutOf } from '../validate.js';
 import type { Attachment } from '../wait/attachment.js';
 import type { Connection, ConnectionHandler, EventLoop, ListenOptions, Listener, Timer } from './event-loop.js';
 import { Signals } from './signals.js';
@@ -29,11 +29,17 @@ export function callbackOf(name: string, value: unknown): Callback {
 
 const HANDLERS = ['open', 'data', 'drain', 'end', 'close'] as const;
 
-/** The handler itself, whose methods are looked up when they are called. */
-export function handlerOf<D>(handler: unknown): ConnectionHandler<D> {
-  const fields = fieldsOf('handler', handler, HANDLERS);
+export interface KnownHandler<D> {
+  /** Itself: its methods are looked up when they are called. */
+  readonly handler: ConnectionHandler<D>;
+  readonly borrowsChunks: boolean;
+}
+
+export function handlerOf<D>(handler: unknown): KnownHandler<D> {
+  const fields = fieldsOf('handler', handler, [...HANDLERS, 'borrowsChunks']);
   for (const name of HANDLERS) if (fields[name] !== undefined) callbackOf(`handler.${name}`, fields[name]);
-  return handler as ConnectionHandler<D>;
+  const { borrowsChunks = false } = fields;
+  return { handler: handler as ConnectionHandler<D>, borrowsChunks: boolean('handler.borrowsChunks', borrowsChunks) };
 }
 
 export function onErrorOf(value: unknown): ((error: unknown) => void) | undefined {

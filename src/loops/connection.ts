@@ -14,11 +14,11 @@
  * piece with what came before). What the kernel does not take is kept in `rest` until it does.
  */
 import { types } from 'node:util';
-import { closedError, invalidType, systemError } from '../errors.js';
+import { closedError, invalidType, invalidValue, systemError } from '../errors.js';
 import { localAddressOf, unpackAddress } from '../net/stream.js';
 import type { SocketAddress } from '../net/address.js';
 import { MOST_COPIED, MOST_PIECES, type SendBatch, WOULD_BLOCK } from '../syscalls/turn.js';
-import { lengthOf } from '../validate.js';
+import { guarded, lengthOf, plainBytes, uint8Array } from '../validate.js';
 import type { Connection, ConnectionHandler, EventLoop } from './event-loop.js';
 
 /** What a connection asks of its loop. */
@@ -44,6 +44,7 @@ export interface ConnectionHost {
 export interface ConnectionSettings {
   readonly host: ConnectionHost;
   readonly handler: ConnectionHandler;
+  readonly borrowsChunks: boolean;
   readonly highWaterMark: number;
   /** Told when one of them is closed. */
   readonly onClosed: (() => void) | undefined;
@@ -135,7 +136,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
       if ((state & (ENDED_BY_CALLER | CLOSED)) === ENDED_BY_CALLER) throw closedError("connection's write side");
       return false;
     }
-    const length = isText ? Buffer.byteLength(bytes, 'utf8') : lengthOf(bytes);
+    const length = isText ? Buffer.byteLength(bytes, 'utf8') : lengthOf(uint8Array('bytes', bytes));
     if (length > 0) this.#take(bytes, length);
     if (this.#queued < this.#settings.highWaterMark) return true;
     this.#state |= NEEDS_DRAIN;
@@ -163,7 +164,8 @@ export class StreamConnection<D = unknown> implements Connection<D> {
   }
 
   destroy(error?: Error): void {
-    if (error !== undefined && !(error instanceof Error)) throw invalidType('error', 'an Error', error);
+    if (error !== undefined && !guarded('error', () => error instanceof Error))
+      throw invalidType('error', 'an Error', error);
     this.fail(error ?? null);
   }
 
@@ -181,7 +183,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
 
   /** @internal Its handler is done with a chunk when it returns. */
   get borrows(): boolean {
-    return this.#settings.handler.borrowsChunks === true;
+    return this.#settings.borrowsChunks;
   }
 
   /** @internal Is there anything to be received for? */
@@ -254,6 +256,11 @@ export class StreamConnection<D = unknown> implements Connection<D> {
     this.#piece = -1;
     const fd = this.#fd;
     if (fd < 0) return;
+    // Before anything is sent: what comes after a gap would be another message.
+    for (let i = 0; this.#rest !== null && i < this.#rest.length && i < MOST_PIECES; i++) {
+      if (lengthOf(this.#rest[i] as Uint8Array) > 0) continue;
+      return this.fail(invalidValue('bytes given to write() lost their memory before they were sent'));
+    }
     let pieces = 0;
     if (this.#placed > 0) {
       this.#piece = batch.addCopied(fd, this.#place, this.#placed);
@@ -382,10 +389,11 @@ export class StreamConnection<D = unknown> implements Connection<D> {
   /** A piece of its own: copied where it is small, or where its memory is another's before it can be sent. */
   #pieceOf(bytes: Uint8Array | string, length: number, isWaiting: boolean): Uint8Array {
     if (typeof bytes === 'string') return Buffer.from(bytes, 'utf8');
-    if (length <= MOST_COPIED) return Buffer.from(bytes);
-    if (isWaiting) return this.#own(bytes);
-    if (this.#settings.host.isBorrowed(bytes)) this.#state |= HAS_BORROWED;
-    return bytes;
+    const plain = plainBytes(bytes);
+    if (length <= MOST_COPIED) return Buffer.from(plain);
+    if (isWaiting) return this.#own(plain);
+    if (this.#settings.host.isBorrowed(plain)) this.#state |= HAS_BORROWED;
+    return plain;
   }
 
   /** Bytes that outlive this turn. */

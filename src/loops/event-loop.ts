@@ -27,12 +27,13 @@ export interface Connection<D = unknown> {
   readonly writableLength: number;
   /**
    * Sends, in the order of the calls. The bytes are the loop's until they are sent: do not change them before. A string is UTF-8.
+   * Memory that is transferred away before it is sent costs the connection: it closes with ERR_INVALID_ARG_VALUE.
    *
    * A connection that is closed, or that was ended because its peer has finished, takes nothing: false, and no error, for a program
    * cannot know it before its `close` handler is called.
    *
    * @returns false: at least `highWaterMark` bytes wait by now, and `drain` will be called when they have become few
-   * @throws ERR_INVALID_ARG_TYPE; ERR_CLOSED after end()
+   * @throws ERR_INVALID_ARG_TYPE; ERR_INVALID_ARG_VALUE for detached memory; ERR_CLOSED after end()
    */
   write(bytes: Uint8Array | string): boolean;
   /** Finishes sending what is buffered, then sends FIN. Data can still be received. The second time nothing happens. */
@@ -51,7 +52,7 @@ export interface Connection<D = unknown> {
 export interface ConnectionHandler<D = unknown> {
   /**
    * true: `data` uses its chunk only until it returns, and may give it to write(). The loop then receives into the same memory again,
-   * which saves a quarter of what a 64 KiB message costs. Small messages gain nothing.
+   * which saves a quarter of what a 64 KiB message costs. Small messages gain nothing. Looked at once, by listen() or connect().
    */
   readonly borrowsChunks?: boolean;
   /** Accepted, or connected. */

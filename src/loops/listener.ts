@@ -15,7 +15,8 @@ import { resolveAddress } from '../net/stream.js';
 import { WOULD_BLOCK } from '../syscalls/turn.js';
 import { boolean, fieldsOf, wholeNumber } from '../validate.js';
 import { type ConnectionHost, type ConnectionSettings, DEFAULT_HIGH_WATER_MARK } from './connection.js';
-import type { ConnectionHandler, Listener, Timer } from './event-loop.js';
+import type { KnownHandler } from './base-loop.js';
+import type { Listener, Timer } from './event-loop.js';
 
 /** Accepts a turn at the most: another listener, and the connections, have their turn too (bpo-27906). */
 const MOST_ACCEPTS = 64;
@@ -100,7 +101,7 @@ export class StreamListener implements Listener {
   #backOff: Timer | undefined;
   #watched = false;
 
-  constructor(host: ListenerHost, socket: Socket, options: ParsedListenOptions, handler: ConnectionHandler) {
+  constructor(host: ListenerHost, socket: Socket, options: ParsedListenOptions, known: KnownHandler<unknown>) {
     this.#host = host;
     this.#socket = socket;
     this.#maxConnections = options.maxConnections;
@@ -109,7 +110,7 @@ export class StreamListener implements Listener {
       this.connections--;
       host.onRoom();
     };
-    this.settings = { host, handler, highWaterMark: options.highWaterMark, onClosed };
+    this.settings = { host, ...known, highWaterMark: options.highWaterMark, onClosed };
   }
 
   /** @internal -1 once closed. */
@@ -154,9 +155,9 @@ export class StreamListener implements Listener {
     this.#backOff?.cancel();
     this.#unwatch();
     this.#socket.close();
+    this.#host.listenerClosed(this);
     // A name in Linux's abstract namespace is no file.
     if ('path' in this.address && !/^(\0|$)/.test(this.address.path)) rmSync(this.address.path, { force: true });
-    this.#host.listenerClosed(this);
   }
 
   [Symbol.dispose](): void {

@@ -23,7 +23,7 @@ import { DefaultSelector } from '../selectors/default.js';
 import { type FileObject, fileno } from '../syscalls/file-object.js';
 import type { Mechanism } from '../syscalls/probe.js';
 import { NOT_RECEIVED, ReceiveBatch, SendBatch, WOULD_BLOCK } from '../syscalls/turn.js';
-import { fieldsOf } from '../validate.js';
+import { fieldsOf, guarded } from '../validate.js';
 import type { Attachment } from '../wait/attachment.js';
 import { BaseLoop, callbackOf, handlerOf, onErrorOf } from './base-loop.js';
 import { DEFAULT_HIGH_WATER_MARK, StreamConnection } from './connection.js';
@@ -78,10 +78,10 @@ export class Reactor extends BaseLoop implements EventLoop {
 
   constructor(options: ReactorOptions = {}) {
     const { selector, onError } = fieldsOf('options', options, ['selector', 'onError']);
-    if (selector !== undefined && !(selector instanceof BaseSelector))
+    if (selector !== undefined && !guarded('selector', () => selector instanceof BaseSelector))
       throw invalidType('selector', 'a selector', selector);
     super(onErrorOf(onError));
-    this.selector = selector ?? new DefaultSelector();
+    this.selector = (selector as BaseSelector | undefined) ?? new DefaultSelector();
   }
 
   get mechanism(): Mechanism {
@@ -122,7 +122,7 @@ export class Reactor extends BaseLoop implements EventLoop {
     const connection = new StreamConnection<D>(
       {
         host: this.#host,
-        handler: known,
+        ...known,
         highWaterMark: DEFAULT_HIGH_WATER_MARK,
         onClosed: () => this.#onRoom(),
       },
@@ -216,7 +216,7 @@ export class Reactor extends BaseLoop implements EventLoop {
   }
 
   protected override closeAll(): void {
-    for (const listener of this.#listeners) listener.close();
+    for (const listener of this.#listeners) this.guarded(() => listener.close());
     const registered = [...this.selector.getMap().values()].map(({ data }) => data);
     for (const data of [...registered, ...this.#parked]) if (data instanceof StreamConnection) data.fail(null);
     this.#tellClosed();
@@ -304,7 +304,7 @@ export class Reactor extends BaseLoop implements EventLoop {
     const reading = connection.wantsToReceive ? EVENT_READ : 0;
     const events = reading | (connection.wantsToSend ? EVENT_WRITE : 0);
     if (events === watched) return;
-    if (events === 0) this.selector.unregister(fd);
+    if (events === 0) this.#forget(fd);
     else if (watched === 0) this.selector.register(connection, events, connection);
     else this.selector.modify(connection, events, connection);
     connection.watched = events;
@@ -312,6 +312,11 @@ export class Reactor extends BaseLoop implements EventLoop {
     else this.#received.startReceiving(fd, this.selector.generationOf(fd));
     if (events === 0) this.#parked.add(connection);
     else if (watched === 0) this.#parked.delete(connection);
+  }
+
+  /** Also where somebody has closed the selector by now, or unregistered from it: what is closed must be closed all the same. */
+  #forget(fd: number): void {
+    if (this.selector.generationOf(fd) !== 0) this.selector.unregister(fd);
   }
 
   // ------------------------------------------------------------------------------------------------------------ listeners
@@ -360,7 +365,7 @@ export class Reactor extends BaseLoop implements EventLoop {
     },
     closed: (connection, fd, error) => {
       this.#received.stopReceiving(fd);
-      if (connection.watched !== 0) this.selector.unregister(fd);
+      if (connection.watched !== 0) this.#forget(fd);
       else this.#parked.delete(connection);
       // Ignored: what close(2) has to tell of a connection that is given up (ECONNRESET) is not news.
       this.#descriptors.close(fd);
@@ -371,7 +376,7 @@ export class Reactor extends BaseLoop implements EventLoop {
     report: (error) => this.report(error),
     accept: (listener) => this.#accept(listener),
     watch: (listener) => void this.selector.register(listener, EVENT_READ, listener),
-    unwatch: (listener) => void this.selector.unregister(listener.fd),
+    unwatch: (listener) => this.#forget(listener.fd),
     callLater: (ms, callback) => this.callLater(ms, callback),
     exhausted: (error) => this.warn(error),
     onRoom: () => this.#onRoom(),

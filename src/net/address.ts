@@ -1,7 +1,7 @@
 /** Between what people write and the sockaddr that the kernel takes. */
 import { invalidType, invalidValue, namedError, systemError } from '../errors.js';
 import { native } from '../native.js';
-import { fieldsOf, uint8Array, wholeNumber } from '../validate.js';
+import { fieldsOf, plainBytes, uint8Array, wholeNumber } from '../validate.js';
 
 const { AF_INET = 2, AF_INET6 = 10, AF_UNIX = 1 } = native.constants;
 
@@ -64,7 +64,7 @@ export interface EncodedAddress {
  */
 export function encodeAddress(address: unknown, family: number, syscall: string): EncodedAddress {
   const { host, port, path, raw } = fieldsOf('address', address, ['host', 'port', 'path', 'raw']);
-  if (raw !== undefined) return { sockaddr: uint8Array('address.raw', raw), context: {} };
+  if (raw !== undefined) return { sockaddr: plainBytes(uint8Array('address.raw', raw)), context: {} };
   if (path !== undefined) {
     if (typeof path !== 'string') throw invalidType('address.path', 'a string', path);
     // NUL ends a path in the kernel's eyes: 'a\0b' would become 'a'.
