@@ -1,5 +1,6 @@
 /** Wrong input of every kind: typed errors, nothing changed, nothing left open, and never a crash. */
 import assert from 'node:assert/strict';
+import { types } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import * as index from '../src/index.js';
 import * as syscalls from '../src/syscalls.js';
@@ -64,7 +65,12 @@ describe('each argument, each wrong value', () => {
       // On a system without it, nothing of it can be called.
       if (!isSelector && ['Epoll', 'Kqueue'].includes(name) && !has(name.toLowerCase())) continue;
       const lacking = process.platform === 'win32' ? ['sendFds', 'recvFds'] : ['share', 'fromShare'];
-      const methods = Object.entries(Object.getOwnPropertyDescriptors(value.prototype as object))
+      // What the loops have in common is no export of its own.
+      const parent: unknown = value === index.Reactor ? Object.getPrototypeOf(value.prototype) : {};
+      const methods = Object.entries({
+        ...Object.getOwnPropertyDescriptors(parent as object),
+        ...Object.getOwnPropertyDescriptors(value.prototype as object),
+      })
         .filter(
           ([method, { value: body, set }]) =>
             (typeof body === 'function' || set !== undefined) && ![...exempt, ...lacking].includes(method),
@@ -79,9 +85,21 @@ describe('each argument, each wrong value', () => {
         if (!isAttacked(`${mechanism} ${method}`)) missing.push(`${name}.prototype.${method}`);
       for (const method of statics) if (!isAttacked(`${name}.${method}`)) missing.push(`${name}.${method}`);
     }
+    // These are made by a loop.
+    const made = { Connection: ['write', 'end', 'pause', 'resume', 'destroy'], Listener: ['close'], Timer: ['cancel'] };
+    for (const [name, methods] of Object.entries(made))
+      for (const method of methods) if (!isAttacked(`${name} ${method}`)) missing.push(`${name}.prototype.${method}`);
     // Protected, or @internal: their arguments come from this package.
-    const inner = ['BaseSelector.prototype.orClose', 'BaseSelector.prototype.interestChanged', 'Poll.prototype.wait'];
-    expect(missing.filter((name) => !inner.includes(name))).toEqual([]);
+    const inner = {
+      BaseSelector: ['orClose', 'interestChanged', 'turnInterest', 'generationOf', 'turn', 'attach'],
+      Poll: ['wait'],
+      Reactor: [
+        ...['wake', 'hasWork', 'wait', 'dispatch', 'settle', 'attach', 'closeAll'],
+        ...['assertOpen', 'assertGoingOn', 'report', 'warn', 'guarded', 'kick'],
+      ],
+    };
+    const known = Object.entries(inner).flatMap(([name, methods]) => methods.map((one) => `${name}.prototype.${one}`));
+    expect(missing.filter((name) => !known.includes(name))).toEqual([]);
   });
 });
 
@@ -337,7 +355,308 @@ describe("a caller's own code runs in between", () => {
   });
 });
 
+/** A connection of the loop, and the socket at its other end. */
+function connectionOf(bench: Bench, loop: index.Reactor, handler: index.ConnectionHandler = {}) {
+  const opened: index.Connection[] = [];
+  const listener = loop.listen({}, { ...handler, open: (connection) => opened.push(connection) });
+  const peer = bench.own(new Socket());
+  peer.connect(listener.address);
+  peer.blocking = false;
+  for (let turn = 0; opened.length === 0 && turn < 10; turn++) loop.runOnce(1000);
+  return { connection: opened[0] as index.Connection, peer, listener };
+}
+
+/** All that the peer receives until the connection has sent everything. */
+function drained(loop: index.Reactor, connection: index.Connection, peer: index.Socket, length: number): Buffer {
+  const chunks: Buffer[] = [];
+  const deadline = performance.now() + 5000;
+  while (Buffer.concat(chunks).length < length || connection.writableLength > 0) {
+    assert.ok(performance.now() < deadline, `${Buffer.concat(chunks).length} of ${length} bytes`);
+    loop.runOnce(1);
+    for (let chunk; (chunk = peer.recv(1 << 20)) !== null;) {
+      assert.ok(chunk.length > 0, 'it was closed');
+      chunks.push(chunk);
+    }
+  }
+  return Buffer.concat(chunks);
+}
+
+describe("a loop, and a caller's own code in between", () => {
+  const loopOf = (bench: Bench, options: index.ReactorOptions = {}) => bench.own(new index.Reactor(options));
+
+  it('a getter, or a fileno(), closes the loop', () => {
+    using bench = new Bench();
+    const [a] = bench.pair();
+    /** What closes the loop when this field is read. */
+    const closing = (loop: index.Reactor, name: string, value: unknown, others: object = {}): never =>
+      Object.defineProperty({ ...others }, name, {
+        get() {
+          loop.close();
+          return value;
+        },
+      }) as never;
+    const address = { host: '127.0.0.1', port: 9 };
+    const file = (loop: index.Reactor) =>
+      fileobj(a.fd, () => {
+        loop.close();
+      });
+    const calls: ((loop: index.Reactor) => unknown)[] = [
+      (loop) => loop.listen(closing(loop, 'port', 0), {}),
+      (loop) => loop.listen({}, closing(loop, 'data', undefined)),
+      (loop) => loop.listen({}, closing(loop, 'borrowsChunks', true)),
+      (loop) => loop.connect(closing(loop, 'host', '127.0.0.1', { port: 9 }), {}),
+      (loop) => loop.connect(address, closing(loop, 'open', undefined)),
+      (loop) => {
+        loop.addReader(file(loop), () => undefined);
+      },
+      (loop) => {
+        loop.addWriter(file(loop), () => undefined);
+      },
+      (loop) => loop.removeReader(file(loop)) || loop.callSoon(() => undefined),
+      (loop) => loop.removeWriter(file(loop)) || loop.callSoon(() => undefined),
+    ];
+    for (const call of calls) {
+      const loop = loopOf(bench);
+      throwsCode('ERR_CLOSED', () => call(loop));
+      assert.ok(loop.closed);
+    }
+  });
+
+  it('fileno() watches, and unwatches, the same descriptor', () => {
+    using bench = new Bench();
+    const [a] = bench.pair();
+    const loop = loopOf(bench);
+    const called: string[] = [];
+    let times = 0;
+    loop.addWriter(
+      fileobj(a.fd, () => {
+        if (times++ === 0) loop.addWriter(a, () => called.push('inner'));
+      }),
+      () => called.push('outer'),
+    );
+    assert.equal(loop.runOnce(1000), 1);
+    assert.deepEqual(called, ['outer']);
+    const removing = fileobj(a.fd, () => {
+      loop.removeWriter(a);
+    });
+    assert.equal(loop.removeWriter(removing), false);
+    loop.addWriter(removing, () => called.push('again'));
+    assert.equal(loop.runOnce(1000), 1);
+    assert.deepEqual(called, ['outer', 'again']);
+  });
+
+  it('bytes that lie about themselves are sent as they are', () => {
+    using bench = new Bench();
+    const loop = loopOf(bench);
+    const refuse = (): never => {
+      throw new Error('thrown by the caller');
+    };
+    class Hostile extends Uint8Array {
+      static get [Symbol.species](): never {
+        return refuse();
+      }
+    }
+    const property =
+      (name: string, get: () => unknown) =>
+      (length: number): Uint8Array =>
+        Object.defineProperty(new Uint8Array(length).fill(length % 251), name, { get });
+    const kinds = [
+      property('length', () => 1e9),
+      property('length', () => 0),
+      property('length', refuse),
+      property('byteLength', refuse),
+      property('byteOffset', () => 1),
+      property('buffer', refuse),
+      property('buffer', () => undefined),
+      property('subarray', refuse),
+      property('constructor', refuse),
+      (length: number) => new Hostile(length).fill(length % 251),
+    ];
+    const { connection, peer } = connectionOf(bench, loop);
+    for (const bytes of kinds) {
+      // Copied; sent from where it is; more than the kernel takes at once.
+      const sizes = [4, 5000, 3_000_000];
+      for (const size of sizes) connection.write(bytes(size));
+      const total = sizes.reduce((sum, size) => sum + size);
+      assert.equal(connection.writableLength, total);
+      const got = drained(loop, connection, peer, total);
+      assert.ok(got.equals(Buffer.concat(sizes.map((size) => Buffer.alloc(size, size % 251)))));
+    }
+    // While it connects: kept apart.
+    const server = bench.listener();
+    const connecting = loop.connect(server.localAddress, {});
+    for (const bytes of kinds) connecting.write(bytes(4));
+    connecting.write('end');
+    let accepted: index.Socket | null = null;
+    for (let turn = 0; accepted === null && turn < 100; turn++) {
+      loop.runOnce(10);
+      accepted = server.accept();
+    }
+    const other = bench.own(accepted as index.Socket);
+    other.blocking = false;
+    const got = drained(loop, connecting, other, 4 * kinds.length + 3);
+    assert.ok(got.equals(Buffer.concat([Buffer.alloc(4 * kinds.length, 4), Buffer.from('end')])));
+  });
+
+  it('memory that is transferred away before it is sent costs its own connection', () => {
+    using bench = new Bench();
+    const loop = loopOf(bench);
+    for (const waits of [false, true]) {
+      const closed: unknown[] = [];
+      const { connection, peer } = connectionOf(bench, loop, { close: (_, error) => closed.push(error) });
+      const other = connectionOf(bench, loop);
+      if (waits) {
+        connection.write(new Uint8Array(8_000_000)); // more than the kernel takes
+        loop.runOnce(0);
+        assert.ok(connection.writableLength > 0);
+      }
+      const lost = new Uint8Array(100_000);
+      connection.write('before');
+      connection.write(lost);
+      connection.write('after');
+      detached(lost);
+      other.connection.write('other');
+      for (let turn = 0; closed.length === 0 && turn < 2000; turn++) {
+        loop.runOnce(1);
+        try {
+          for (let chunk; (chunk = peer.recv(1 << 20)) !== null && chunk.length > 0;)
+            assert.ok(!chunk.includes('after'), 'what follows is sent all the same');
+        } catch (error) {
+          if ((error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw error;
+        }
+      }
+      assert.equal((closed[0] as NodeJS.ErrnoException | undefined)?.code, 'ERR_INVALID_ARG_VALUE');
+      assert.deepEqual([connection.fd, connection.writableLength], [-1, 0]);
+      assert.equal(drained(loop, other.connection, other.peer, 5).toString(), 'other');
+    }
+  });
+
+  it('a handler whose getters throw later costs its own connection', () => {
+    using bench = new Bench();
+    const errors: unknown[] = [];
+    const loop = loopOf(bench, { onError: (error) => errors.push(error) });
+    for (const name of ['open', 'data', 'drain', 'end', 'close', 'borrowsChunks'] as const) {
+      let times = 0;
+      const handler = Object.defineProperty({}, name, {
+        get() {
+          if (times++ > 0) throw new Error(name);
+          return name === 'borrowsChunks' ? true : () => undefined;
+        },
+      }) as index.ConnectionHandler;
+      const listener = loop.listen({ highWaterMark: 1 }, handler);
+      const connection = loop.connect(listener.address, {
+        data: (_, chunk) => {
+          if (chunk.length > 0) connection.end();
+        },
+      });
+      connection.write('x');
+      for (let turn = 0; turn < 5; turn++) loop.runOnce(10);
+      connection.end();
+      for (let turn = 0; connection.fd >= 0 && turn < 10; turn++) loop.runOnce(50);
+      if (name === 'drain') {
+        // Only who writes is told.
+        assert.equal(errors.length, 0);
+        continue;
+      }
+      assert.deepEqual(
+        errors.splice(0).map((error) => (error as Error).message),
+        name === 'borrowsChunks' ? [] : [name],
+      );
+      listener.close();
+    }
+  });
+
+  it('onError that throws ends the turn, and the loop goes on', () => {
+    using bench = new Bench();
+    const loop = loopOf(bench, {
+      onError: (error) => {
+        throw error as Error;
+      },
+    });
+    loop.callSoon(() => {
+      throw new Error('mine');
+    });
+    assert.throws(() => loop.runOnce(0), { message: 'mine' });
+    let calls = 0;
+    loop.callSoon(() => calls++);
+    loop.runOnce(0);
+    assert.equal(calls, 1);
+  });
+
+  it('somebody closes its selector, or unregisters from it: close() lets go of everything all the same', () => {
+    using bench = new Bench();
+    for (const act of ['close', 'unregister'] as const) {
+      const loop = loopOf(bench);
+      const { listener, connection, peer } = connectionOf(bench, loop);
+      const { address } = listener;
+      const listening = [...loop.selector.getMap().keys()].filter((fd) => fd !== connection.fd);
+      if (act === 'close') loop.selector.close();
+      else for (const fd of [...listening, connection.fd]) loop.selector.unregister(fd);
+      if (act === 'close') throwsCode('ERR_CLOSED', () => loop.runOnce(0));
+      else listener.close();
+      loop.close();
+      assert.equal(peer.recv(1)?.length, 0);
+      throwsCode('ECONNREFUSED', () => bench.own(new Socket()).connect(address));
+    }
+  });
+
+  it('run(), runOnce() and start() within a turn: ERR_BUSY', async () => {
+    using bench = new Bench();
+    const loop = loopOf(bench);
+    const within: Promise<void>[] = [];
+    loop.callSoon(() => {
+      throwsCode('ERR_BUSY', () => {
+        loop.run();
+      });
+      throwsCode('ERR_BUSY', () => loop.runOnce(0));
+      within.push(rejectsCode('ERR_BUSY', loop.start()));
+    });
+    assert.equal(loop.runOnce(0), 1);
+    await Promise.all(within);
+    assert.equal(within.length, 1);
+  });
+});
+
 describe('what is closed', () => {
+  it('a loop stays closed, and so do what it made', async () => {
+    using bench = new Bench();
+    const junk = throwingProxy({}) as never;
+    const loop = bench.own(new index.Reactor());
+    const { connection, listener } = connectionOf(bench, loop);
+    const timer = loop.callLater(0, () => assert.fail('it is called'));
+    const ended = loop.onSignal('SIGHUP', () => undefined);
+    loop.close();
+    const methods = ['listen', 'connect', 'callSoon', 'callLater', 'onSignal', 'run', 'runOnce'] as const;
+    const watching = ['addReader', 'removeReader', 'addWriter', 'removeWriter'] as const;
+    for (const name of [...methods, ...watching]) {
+      throwsCode('ERR_CLOSED', () => (loop[name] as (...args: unknown[]) => unknown)(junk, junk));
+    }
+    await rejectsCode('ERR_CLOSED', (loop.start as (value: unknown) => Promise<void>)(junk));
+    assert.ok(loop.now() > 0);
+    loop.stop();
+    loop.close();
+    loop[Symbol.dispose]();
+    listener.close();
+    timer.cancel();
+    ended[Symbol.dispose]();
+    assert.deepEqual([loop.closed, connection.fd, connection.writableLength, listener.connections], [true, -1, 0, 0]);
+    assert.equal(connection.write('x'), false);
+    throwsCode('ERR_INVALID_ARG_TYPE', () => connection.write(junk));
+    throwsCode('ERR_INVALID_ARG_TYPE', () => {
+      connection.end(junk);
+    });
+    throwsCode('ERR_INVALID_ARG_VALUE', () => {
+      connection.destroy(junk);
+    });
+    throwsCode('ERR_CLOSED', () => connection.localAddress);
+    connection.end('x');
+    connection.end();
+    connection.pause();
+    connection.resume();
+    connection.destroy();
+    assert.equal(connection.writableLength, 0);
+  });
+
   it('stays closed: each method throws ERR_CLOSED, also for wrong arguments, and close() does nothing', () => {
     using bench = new Bench();
     const junk = throwingProxy({}) as never;
@@ -376,22 +695,31 @@ describe('what is closed', () => {
 });
 
 describe('a method on what is not its object', () => {
-  it('throws an Error', () => {
-    const classes = [index.SelectSelector, index.PollSelector, Socket, syscalls.Poll, syscalls.Epoll, syscalls.Kqueue];
+  it('throws an Error', async () => {
+    using bench = new Bench();
+    const loop = bench.own(new index.Reactor());
+    const { connection, listener } = connectionOf(bench, loop);
+    const made = [connection, listener, loop.callLater(0, () => undefined)];
+    const classes = [
+      ...[index.SelectSelector, index.PollSelector, Socket, syscalls.Poll, syscalls.Epoll, syscalls.Kqueue],
+      ...[index.Reactor, Object.getPrototypeOf(index.Reactor) as typeof index.Reactor],
+      ...made.map((one) => ({ prototype: Object.getPrototypeOf(one) as object })),
+    ];
     const targets = [undefined, null, 1, 'x', {}, Object.create(Socket.prototype), throwingProxy({}), () => 1];
     let calls = 0;
     for (const { prototype } of classes) {
-      for (const [name, { value, get, set }] of Object.entries(Object.getOwnPropertyDescriptors(prototype as object))) {
+      for (const [name, { value, get, set }] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
         if (name === 'constructor') continue;
         for (const target of targets) {
           for (const body of [value, get, set] as unknown[]) {
             if (typeof body !== 'function') continue;
             calls++;
             try {
-              const result: unknown = Reflect.apply(body, target, []);
+              const returned: unknown = Reflect.apply(body, target, []);
+              const result: unknown = types.isPromise(returned) ? await returned : returned;
               // A few ask nothing of their object.
               assert.ok(
-                result === undefined || typeof result !== 'number' || name === 'fd',
+                result === undefined || typeof result !== 'number' || ['fd', 'now'].includes(name),
                 `${name} answered ${String(result)}`,
               );
             } catch (error) {

@@ -28,7 +28,19 @@ describe('the addon, called directly', () => {
     expect(faults).toEqual([]);
     expect(strikes).toBeGreaterThan(10_000);
     expect(functions).toEqual(
-      expect.arrayContaining(['select', 'poll', 'recv', 'send', 'Waiter', 'Wakeup', 'Descriptor']),
+      expect.arrayContaining([
+        'select',
+        'poll',
+        'recv',
+        'send',
+        'Waiter',
+        'Wakeup',
+        'Descriptor',
+        'Descriptors',
+        'Turn',
+        'LoopWatch',
+        'SignalWatch',
+      ]),
     );
   });
 
@@ -59,6 +71,116 @@ describe('the addon, called directly', () => {
     );
     const { done, refused } = (await answerOf(outcome)) as { done: number; refused: number };
     expect(done + refused).toBeGreaterThan(100);
+  });
+
+  it('survives another thread that changes the numbers of a turn', async () => {
+    const outcome = runProgram(
+      `const { Worker } = require('node:worker_threads');
+       const shared = new Int32Array(new SharedArrayBuffer(4 * 64));
+       const bytes = new Uint8Array(new SharedArrayBuffer(64));
+       const [a, b] = selectors.Socket.pair({ blocking: false });
+       const other = new Worker(
+         \`const { workerData: [shared, fd] } = require('node:worker_threads');
+          for (;;) for (const number of [0x7fffffff, fd, -1, 65536, -0x80000000]) shared.fill(number);\`,
+         { eval: true, workerData: [shared, a.fd] });
+       other.on('online', () => {
+         const turn = new native.Turn();
+         turn.setSlot(0, bytes);
+         const receiving = new Int32Array(a.fd + 1).fill(1, a.fd), own = Int32Array.of(a.fd, syscalls.POLLIN | syscalls.POLLOUT);
+         const counts = { done: 0 };
+         for (const end = Date.now() + 700; Date.now() < end; counts.done++) {
+           b.send('x'.repeat(64));
+           for (const mechanism of [native.multiplexers.poll, native.multiplexers.select]) {
+             turn.wait(mechanism, 0, shared, 0, receiving, new Int32Array(20), 4, bytes, 0);
+             turn.wait(mechanism, 0, own, 0, receiving, shared, 12, bytes, 32);
+             turn.wait(mechanism, 0, own, 0, shared, shared, 12, bytes, 64);
+           }
+           const first = Int32Array.of(a.fd, 0, 8);
+           turn.flush(first, 1, bytes, []);
+           turn.flush(shared, 21, bytes, [bytes, bytes]);
+           while (a.recv(65536)?.length > 0);
+           while (b.recv(65536)?.length > 0);
+         }
+         console.log(JSON.stringify(counts));
+         process.exit();
+       });`,
+    );
+    const { done } = (await answerOf(outcome)) as { done: number };
+    expect(done).toBeGreaterThan(100);
+  });
+
+  it('survives slots, pools and slabs that shrink, and those that have gone', async () => {
+    const outcome = runProgram(
+      `const [a, b] = selectors.Socket.pair({ blocking: false });
+       const answers = [];
+       const call = (f) => { try { answers.push(f()); } catch (error) { answers.push(error.name); } };
+       const buffer = new ArrayBuffer(64, { maxByteLength: 128 });
+       const fixed = new Uint8Array(buffer, 32, 32), tracking = new Uint8Array(buffer), ints = new Int32Array(buffer, 0, 15);
+       const turn = new native.Turn();
+       turn.setSlot(0, fixed);
+       turn.setSlot(1, tracking);
+       const receiving = new Int32Array(a.fd + 1).fill(1), interest = Int32Array.of(a.fd, syscalls.POLLIN);
+       const { poll } = native.multiplexers;
+       for (const size of [64, 128, 40, 17, 1, 0]) {
+         buffer.resize?.(size);
+         for (const view of [fixed, tracking]) {
+           b.send('x'.repeat(100));
+           call(() => turn.wait(poll, 0, interest, 0, receiving, new Int32Array(10), 2, view, 0));
+           call(() => turn.wait(poll, 0, interest, 0, receiving, new Int32Array(10), 2, view, view.length));
+           call(() => turn.wait(poll, 0, interest, 0, receiving, ints, 2, view, 0));
+           call(() => turn.wait(poll, 0, ints, 0, ints, ints, 1, view, 0));
+           call(() => turn.flush(Int32Array.of(a.fd, 0, 32, a.fd, -1, 32), 2, view, [view, view]));
+           call(() => turn.flush(ints, 5, view, [fixed, tracking]));
+         }
+         while (b.recv(65536)?.length > 0);
+       }
+       console.log(JSON.stringify(answers.length));`,
+    );
+    expect(await answerOf(outcome)).toBe(72);
+  });
+
+  it('survives what a callback does with its LoopWatch, and that it is dropped', async () => {
+    const outcome = runProgram(
+      `const [a, b] = selectors.Socket.pair({ blocking: false });
+       b.send('x');
+       const counts = {};
+       const acts = {
+         drop: (watches) => { watches.length = 0; gc(); gc(); },
+         close: ([watch]) => { watch.close(); watch.close(); },
+         stop: ([watch]) => watch.stop(),
+         again: ([watch]) => { watch.close(); watch.open(a.fd, () => undefined); watch.start(); watch.close(); },
+         start: ([watch]) => { watch.start(); watch.open(a.fd, 5); },
+         throw: () => { throw new Error('mine'); },
+       };
+       process.on('uncaughtException', ({ message }) => (counts[message] = (counts[message] ?? 0) + 1));
+       const all = Object.entries(acts).map(([name, act]) => {
+         const watches = [new native.LoopWatch()];
+         watches[0].open(a.fd, () => {
+           counts[name] = (counts[name] ?? 0) + 1;
+           act(watches);
+         });
+         watches[0].start();
+         return watches;
+       });
+       for (let i = 0; i < 20; i++) {
+         const watch = new native.LoopWatch();
+         if (i % 4 > 0) watch.open(a.fd, () => undefined);
+         if (i % 4 > 1) watch.start();
+         if (i % 4 > 2) watch.stop();
+       }
+       setTimeout(() => {
+         for (const [watch] of all) watch?.close();
+         gc();
+         console.log(JSON.stringify(Object.keys(counts)));
+         process.exit();
+       }, 200);`,
+      ['--expose-gc'],
+    );
+    expect(await answerOf(outcome)).toEqual(
+      expect.arrayContaining(
+        process.platform === 'win32' ? [] : ['drop', 'close', 'stop', 'again', 'start', 'throw', 'mine'],
+      ),
+    );
   });
 
   it('survives memory that shrinks, and memory that has gone', async () => {

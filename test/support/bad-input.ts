@@ -3,8 +3,9 @@
  * package: test/bad-input.test.ts gives it the sources, and a child process the built package.
  */
 import { readdirSync, readlinkSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
 import { types } from 'node:util';
-import type { BaseSelector, Socket } from '../../src/index.js';
+import type { BaseSelector, Connection, Reactor, Socket } from '../../src/index.js';
 import { type Api, type BadValue, badValues, isLiveBytes } from './bad-values.js';
 
 /** One place of a call's arguments. */
@@ -859,8 +860,318 @@ function functionAttacks({ index }: Api): Attack[] {
   ];
 }
 
+/** What callbacks throw is told here, and is no fault. */
+const ignore = (): void => undefined;
+const isFunction: Accepts = (value) => typeof value === 'function';
+const CALLBACKS = ['open', 'data', 'drain', 'end', 'close'] as const;
+
+function reactorAttacks({ index }: Api): Attack[] {
+  const { BaseSelector, Reactor, Socket } = index;
+  const attacks: Attack[] = [];
+  const constructing = (name: string, spot: Place, options: (value: unknown) => unknown) => {
+    attacks.push({
+      name,
+      prepare: () => ({ places: [spot], call: (value) => new Reactor(options(value) as object) }),
+    });
+  };
+  constructing(
+    'new Reactor',
+    place('options', () => ({}), optional(isObject)),
+    (value) => value,
+  );
+  constructing(
+    'new Reactor({selector})',
+    place(
+      'selector',
+      () => undefined,
+      optional((value) => value instanceof BaseSelector),
+    ),
+    (selector) => ({ selector }),
+  );
+  constructing(
+    'new Reactor({onError})',
+    place('onError', () => ignore, optional(isFunction)),
+    (onError) => ({ onError }),
+  );
+
+  /** A loop that watches one socket, which can be written to. */
+  const attack = (
+    name: string,
+    make: (
+      loop: Reactor,
+      registered: Socket,
+      other: Socket,
+      watch: () => void,
+    ) => Pick<Target, 'places' | 'call' | 'undo'>,
+  ) => {
+    attacks.push({
+      name: `Reactor ${name}`,
+      prepare(own) {
+        const loop = own(new Reactor({ onError: ignore }));
+        const [registered, other] = Socket.pair({ blocking: false }).map(own) as [Socket, Socket];
+        let written = 0;
+        const watch = () => {
+          loop.addWriter(registered, () => written++);
+        };
+        watch();
+        return {
+          ...make(loop, registered, other, watch),
+          state: () => [loop.closed, loop.mechanism, ...loop.selector.getMap().values()],
+          usable() {
+            loop.runOnce(0);
+            const before = written;
+            let soon = 0;
+            loop.callSoon(() => soon++);
+            const handled = loop.runOnce(0);
+            if (soon !== 1 || written !== before + 1) throw new Error(`a turn handles ${handled}`);
+          },
+        };
+      },
+    });
+  };
+  const callback = place('callback', () => ignore, isFunction);
+  const nothing = place('nothing', () => undefined, always);
+
+  attack('listen', (loop) => ({
+    places: [place('options', () => ({}), isObject), place('handler', () => ({}), isObject)],
+    call: (...args) => loop.listen(...(args as [object, object])),
+  }));
+  const MAKES_A_FILE = (value: unknown) => typeof value === 'string' && /^[^\0]+$/.test(value) && value.length < 100;
+  const options: Record<string, [unknown, Accepts, Place['leaveOut']?]> = {
+    host: ['127.0.0.1', never, (value) => typeof value === 'string' && !value.includes('\0')],
+    port: [0, whole(0, 0xffff)],
+    path: [undefined, (value) => value === '' || value === '\0', MAKES_A_FILE],
+    backlog: [1, whole(-INT_MAX, INT_MAX)],
+    reusePort: [false, isBoolean],
+    maxConnections: [1, (value) => value === Infinity || whole(1, INT_MAX)(value)],
+    highWaterMark: [1, whole(1, INT_MAX)],
+  };
+  for (const [field, [good, accepts, leaveOut]] of Object.entries(options)) {
+    attack(`listen({${field}})`, (loop) => ({
+      places: [place(field, () => good, optional(accepts), leaveOut)],
+      call: (value) => loop.listen({ [field]: value }, {}),
+    }));
+  }
+  for (const field of [...CALLBACKS, 'borrowsChunks']) {
+    const spot = place(field, () => undefined, optional(field === 'borrowsChunks' ? isBoolean : isFunction));
+    attack(`listen(handler.${field})`, (loop) => ({
+      places: [spot],
+      call: (value) => loop.listen({}, { [field]: value }),
+    }));
+    attack(`connect(handler.${field})`, (loop) => ({
+      places: [spot],
+      call(value) {
+        loop.connect({ host: '127.0.0.1', port: 9 }, { [field]: value }).destroy();
+      },
+    }));
+  }
+  const shapes: readonly [string, (value: unknown) => unknown, Accepts, Place['leaveOut']?][] = [
+    ['address', (value) => value, never],
+    ['{host}', (host) => ({ host, port: 9 }), never, (value) => typeof value === 'string' && !value.includes('\0')],
+    ['{port}', (port) => ({ host: '127.0.0.1', port }), whole(0, 0xffff)],
+    // Where nobody listens, `close` is told so.
+    ['{path}', (path) => ({ path }), (value) => typeof value === 'string'],
+    ['{raw}', (raw) => ({ raw }), isLiveBytes],
+  ];
+  for (const [shape, wrap, accepts, leaveOut] of shapes) {
+    attack(`connect(${shape})`, (loop) => ({
+      places: [place(shape, () => undefined, accepts, leaveOut)],
+      call(value) {
+        loop.connect(wrap(value) as { path: string }, {}).destroy();
+      },
+    }));
+  }
+  attack('connect(handler)', (loop) => ({
+    places: [place('handler', () => ({}), isObject)],
+    call(handler) {
+      loop.connect({ host: '127.0.0.1', port: 9 }, handler as object).destroy();
+    },
+  }));
+  attack('callSoon', (loop) => ({
+    places: [callback],
+    call: (value) => {
+      loop.callSoon(value as () => void);
+    },
+  }));
+  const ms = place(
+    'ms',
+    () => 0,
+    (value) => typeof value === 'number' && value <= Number.MAX_SAFE_INTEGER,
+  );
+  attack('callLater', (loop) => ({
+    places: [ms, callback],
+    call: (...args) => {
+      loop.callLater(...(args as [number, () => void])).cancel();
+    },
+  }));
+  attack('callLater, called back', (loop) => ({
+    places: [callback],
+    call: (value) => void loop.callLater(0, value as () => void),
+  }));
+  attack('now', (loop) => ({ places: [nothing], call: (value) => (loop.now as (v: unknown) => number)(value) }));
+  attack('onSignal', (loop) => ({
+    places: [place('signal', () => 'SIGHUP', never), callback],
+    call: (...args) => {
+      loop.onSignal(...(args as ['SIGHUP', () => void]))[Symbol.dispose]();
+    },
+  }));
+  // Stopped before, a turn does not wait.
+  for (const name of ['run', 'runOnce', 'start'] as const) {
+    attack(name, (loop) => ({
+      places: [name === 'runOnce' ? place('timeout', () => 0, isTimeout) : nothing],
+      async call(value) {
+        loop.stop();
+        await (loop[name] as (v: unknown) => unknown)(value);
+        // What Node's loop has closed is gone at the end of its turn.
+        if (name === 'start') for (let turn = 0; turn < 2; turn++) await setImmediate();
+      },
+    }));
+  }
+  attack('stop', (loop) => ({
+    places: [nothing],
+    call: (value) => {
+      (loop.stop as (v: unknown) => void)(value);
+    },
+  }));
+  attack('close', () => ({
+    places: [nothing],
+    call: (value) => {
+      const made = new Reactor();
+      (made.close as (v: unknown) => void)(value);
+    },
+  }));
+  for (const name of ['Reader', 'Writer'] as const) {
+    attack(`add${name}`, (loop, _, other) => ({
+      places: [place('fileobj', () => other, never), callback],
+      call: (...args) => {
+        loop[`add${name}`](...(args as [Socket, () => void]));
+      },
+      undo: () => loop[`remove${name}`](other),
+    }));
+    attack(`add${name}, called back`, (loop, _, other) => ({
+      places: [callback],
+      call: (value) => {
+        loop[`add${name}`](other, value as () => void);
+        loop.runOnce(0);
+      },
+      undo: () => loop[`remove${name}`](other),
+    }));
+    attack(`remove${name}`, (loop, registered, _, watch) => ({
+      // Of what has no descriptor, none was ever watched.
+      places: [
+        place(
+          'fileobj',
+          () => registered,
+          (value) => isObject(value) || isFunction(value) || whole(0, HIGHEST_FD)(value),
+        ),
+      ],
+      call: (fileobj) => loop[`remove${name}`](fileobj as number),
+      undo: watch,
+    }));
+  }
+  attack('callLater().cancel: Timer cancel', (loop) => ({
+    places: [nothing],
+    call: (value) => {
+      (loop.callLater(0, ignore).cancel as (v: unknown) => void)(value);
+    },
+  }));
+  attack('listen().close: Listener close', (loop) => ({
+    places: [nothing],
+    call: (value) => {
+      (loop.listen({}, {}).close as (v: unknown) => void)(value);
+    },
+  }));
+  return attacks;
+}
+
+/** A connection of a loop, and the socket at its other end. */
+function connectionAttacks({ index }: Api): Attack[] {
+  const { Reactor, Socket } = index;
+  const attacks: Attack[] = [];
+  const attack = (name: keyof Connection, spot: Place, again: boolean, undo?: (connection: Connection) => void) => {
+    attacks.push({
+      name: `Connection ${name}`,
+      prepare(own) {
+        const loop = own(new Reactor());
+        let connection: Connection | undefined;
+        let received = 0;
+        const listener = loop.listen(
+          {},
+          { open: (opened) => (connection = opened), data: (_, chunk) => (received += chunk.length) },
+        );
+        let peer: Socket | undefined;
+        const accept = (): void => {
+          connection?.destroy();
+          connection = undefined;
+          peer?.close();
+          peer = own(new Socket());
+          peer.connect(listener.address);
+          peer.blocking = false;
+          for (let turn = 0; connection === undefined && turn < 10; turn++) loop.runOnce(1000);
+        };
+        accept();
+        const both = () => [connection, peer] as unknown as [Connection, Socket];
+        return {
+          places: [spot],
+          call: (value) => (both()[0][name] as (v: unknown) => unknown)(value),
+          state: () => [both()[0].fd, both()[0].writableLength, loop.closed, listener.connections],
+          undo() {
+            undo?.(both()[0]);
+            if (again) accept();
+          },
+          usable() {
+            const [one, other] = both();
+            one.write('probe');
+            const before = received;
+            other.send('x');
+            let text = '';
+            const deadline = performance.now() + 2000;
+            while (!(text.endsWith('probe') && one.writableLength === 0 && received > before)) {
+              loop.runOnce(0);
+              text += other.recv(1 << 20)?.toString('latin1') ?? '';
+              if (performance.now() > deadline) throw new Error(`the peer received ${text.length} bytes`);
+            }
+          },
+        };
+      },
+    });
+  };
+  const nothing = place('nothing', () => undefined, always);
+  attack(
+    'write',
+    place('bytes', () => 'data', isBytesOrString),
+    false,
+  );
+  attack(
+    'end',
+    place('bytes', () => 'data', optional(isBytesOrString)),
+    true,
+  );
+  attack('pause', nothing, false, (connection) => {
+    connection.resume();
+  });
+  attack('resume', nothing, false);
+  attack(
+    'destroy',
+    place(
+      'error',
+      () => new Error('mine'),
+      (value) => value === undefined,
+    ),
+    true,
+  );
+  return attacks;
+}
+
 export function attacks(api: Api): Attack[] {
-  return [...functionAttacks(api), ...selectorAttacks(api), ...socketAttacks(api), ...syscallAttacks(api)];
+  return [
+    ...functionAttacks(api),
+    ...selectorAttacks(api),
+    ...socketAttacks(api),
+    ...syscallAttacks(api),
+    ...reactorAttacks(api),
+    ...connectionAttacks(api),
+  ];
 }
 
 // ------------------------------------------------------------------------------------------------------------ carrying out

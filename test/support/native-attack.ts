@@ -2,8 +2,9 @@
  * The addon itself, called directly with wrong values. TypeScript lets none of them through; a mistake there must still be an error,
  * not a crash and not a byte written outside of the memory that was given. Runs in a child process: no runtime import of the package.
  */
+import { constants } from 'node:os';
 import { types } from 'node:util';
-import { type Api, badValues } from './bad-values.js';
+import { type Api, badValues, detached } from './bad-values.js';
 
 export type Addon = Readonly<Record<string, unknown>>;
 type Callable = (...args: readonly unknown[]) => unknown;
@@ -26,6 +27,7 @@ const kinds = {
   ints: (value: unknown) => types.isInt32Array(value),
   doubles: (value: unknown) => types.isFloat64Array(value),
   function: (value: unknown) => typeof value === 'function',
+  list: (value: unknown) => !types.isProxy(value) && Array.isArray(value),
 } as const;
 type Kind = keyof typeof kinds;
 
@@ -124,7 +126,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
     socketpair: [number('int', 1), number('int', 1), number('int', 0), ints(0, 0)],
     bind: [fd, bytes(16)],
     listen: [fd, number('int', 1)],
-    accept: [fd, flag],
+    accept: [fd, flag, bytes(16), ints(0)],
     connect: [fd, bytes(16)],
     recv: [fd, bytes(8), number('size', 2), number('size', 4), number('int', 0)],
     send: [fd, bytes(8), number('size', 2), number('size', 4), number('int', 0)],
@@ -185,13 +187,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
   const functions = Object.keys(native).filter(
     (name) => typeof native[name] === 'function' && !/^[A-Z](?!SA)/.test(name),
   );
-  for (const name of functions) {
-    const parameters = signatures[name];
-    if (parameters === undefined) {
-      complain(`${name}: has no row here`);
-      continue;
-    }
-    const call = native[name] as Callable;
+  const attackCall = (name: string, call: Callable, parameters: readonly Parameter[]): void => {
     const good = () => parameters.map(([, make]) => make());
     for (const [at, [kind]] of parameters.entries()) {
       for (const { name: valueName, value } of badValues(api)) {
@@ -254,7 +250,43 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
       });
       strike(`${name}, overlapping by ${shift}`, () => call(...args), false, args, name === 'recvFds' ? '' : name);
     }
+  };
+  for (const name of functions) {
+    const parameters = signatures[name];
+    if (parameters === undefined) complain(`${name}: has no row here`);
+    else attackCall(name, native[name] as Callable, parameters);
   }
+
+  const turn = new (native.Turn as Class)();
+  turn.setSlot?.(0, new Uint8Array(64));
+  const turnCall =
+    (method: string): Callable =>
+    (...args) =>
+      turn[method]?.(...args);
+  const set = (mechanism: string) => ({ epoll: sets?.fd, kqueue: kqueue?.fd })[mechanism] ?? 0;
+  for (const [mechanism, number] of Object.entries(native.multiplexers as Record<string, number>)) {
+    attackCall(`Turn.wait (${mechanism})`, turnCall('wait'), [
+      ['size', () => number],
+      ['fd', () => set(mechanism)],
+      ints(a.fd, api.syscalls.POLLOUT),
+      ['time', () => 0],
+      ints(...new Array<number>(a.fd + 1).fill(1)),
+      ints(...new Array<number>(10).fill(0)),
+      ['size', () => 2],
+      bytes(64),
+      ['size', () => 0],
+    ]);
+  }
+  attackCall('Turn.flush', turnCall('flush'), [
+    ints(a.fd, 0, 4, a.fd, -1, 4),
+    ['size', () => 2],
+    bytes(8),
+    ['list', () => [within(Uint8Array, 8)]],
+  ]);
+  attackCall('Turn.setSlot', turnCall('setSlot'), [['size', () => 0], bytes(8)]);
+  attackTurn(native, api, strike, complain);
+  attackAccept(native, api, strike, complain);
+  attackSignals(native, wakeup.handle?.(), strike, complain);
   functions.push(...attackClasses(native, api, strike));
   wakeup.close?.();
   sets?.close();
@@ -270,11 +302,21 @@ function attackClasses(
   strike: (what: string, call: () => unknown, mustThrow: boolean) => void,
 ): string[] {
   const names = Object.keys(native).filter((name) => typeof native[name] === 'function' && /^[A-Z](?!SA)/.test(name));
-  const make: Readonly<Record<string, () => Record<string, Callable>>> = {
-    Descriptor: () => new (native.Descriptor as Class)(999_999),
-    Wakeup: () => new (native.Wakeup as Class)(),
-    Waiter: () => new (native.Waiter as Class)(),
+  const make = Object.fromEntries(names.map((name) => [name, () => new (native[name] as Class)(999_999)]));
+  const [watched, other] = api.index.Socket.pair({ blocking: false });
+  const wakeup = new (native.Wakeup as Class)();
+  wakeup.open?.();
+  const signal = constants.signals.SIGHUP;
+  /** What makes an object of work, and what ends that; open() and close() where nothing is said. */
+  const opening: Readonly<Record<string, (object: Record<string, Callable>) => unknown>> = {
+    Descriptors: (object) => object.add?.(999_999),
+    LoopWatch: (object) => object.open?.(watched.fd, () => undefined),
+    SignalWatch: (object) => object.open?.(signal, wakeup.handle?.()),
+    Turn: (object) => object.setSlot?.(0, new Uint8Array(8)),
   };
+  const closing: typeof opening = { Descriptors: (object) => object.closeAll?.() };
+  /** Of these, no value is right in all places. */
+  const neverRight = ['Waiter.start', 'LoopWatch.open', 'Turn.setSlot', 'Turn.wait', 'Turn.flush'];
   for (const name of names) {
     const Type = native[name] as Class;
     const methods = Object.getOwnPropertyNames(Type.prototype).filter((method) => method !== 'constructor');
@@ -299,21 +341,19 @@ function attackClasses(
       for (const method of methods) {
         const body = Type.prototype[method] as Callable;
         strike(`${name}.${method} on ${valueName}`, () => Reflect.apply(body, value, [1, 2, 3, 4, 5]), true);
-        const object = make[name]?.();
-        strike(
-          `${name}.${method}(${valueName}) unopened`,
-          () => object?.[method]?.(value, value, value, value, value),
-          false,
-        );
-        object?.open?.();
-        const mayBe = method !== 'start';
+        const object = make[name]?.() ?? {};
+        const values = new Array<unknown>(9).fill(value);
+        strike(`${name}.${method}(${valueName}) unopened`, () => object[method]?.(...values), false);
+        (opening[name] ?? (() => object.open?.()))(object);
         strike(
           `${name}.${method}(${valueName}) opened`,
-          () => object?.[method]?.(value, value, value, value, value),
-          !mayBe,
+          () => object[method]?.(...values),
+          neverRight.includes(`${name}.${method}`),
         );
-        object?.close?.();
-        strike(`${name}.${method}(${valueName}) closed`, () => object?.[method]?.(value), false);
+        (closing[name] ?? (() => object.close?.()))(object);
+        strike(`${name}.${method}(${valueName}) closed`, () => object[method]?.(value), false);
+        // What this has opened again.
+        (closing[name] ?? (() => object.close?.()))(object);
       }
     }
     for (const method of methods) {
@@ -331,7 +371,220 @@ function attackClasses(
     }
   }
   attackStart(native, api, strike);
+  wakeup.close?.();
+  watched.close();
+  other.close();
   return names;
+}
+
+type Strike = (what: string, call: () => unknown, mustThrow: boolean) => void;
+type Complain = (what: string) => unknown;
+
+const INT_MIN = -0x8000_0000;
+const INT_MAX = 0x7fff_ffff;
+const EXTREMES = [INT_MIN, INT_MIN + 1, -65, -2, -1, 0, 1, 7, 8, 9, 65, INT_MAX];
+/** What there is to be sent or received; CANARY is what there is not. */
+const CONTENT = 0x11;
+
+/** Turn: numbers that name no memory, memory that goes away, arrays that run code. */
+function attackTurn(native: Addon, api: Api, strike: Strike, complain: Complain): void {
+  const turn = new (native.Turn as Class)();
+  const [a, b] = api.index.Socket.pair({ blocking: false });
+  const content = (length: number) => within(Uint8Array, length, (view) => view.fill(CONTENT));
+  /** Is all that was sent of the memory that was given? */
+  const look = (what: string) => {
+    for (let chunk; (chunk = b.recv(65_536)) !== null;)
+      if (!chunk.every((byte) => byte === CONTENT)) complain(`${what}: sent what was not given`);
+  };
+  const flush = (what: string, numbers: Int32Array, buffers: unknown, slab: Uint8Array, mustThrow = false) => {
+    strike(what, () => turn.flush?.(numbers, Math.floor(numbers.length / 3), slab, buffers), mustThrow);
+    look(what);
+  };
+  const outgoing = (...numbers: readonly number[]) => within(Int32Array, numbers.length, (view) => view.set(numbers));
+
+  for (const place of EXTREMES) {
+    for (const length of EXTREMES) {
+      const what = `Turn.flush, place ${place}, length ${length}`;
+      flush(what, outgoing(a.fd, place, length), [content(8)], content(8));
+      flush(`${what}, twice`, outgoing(a.fd, 0, 4, a.fd, place, length), [content(8), content(0)], content(8));
+    }
+    const numbers = outgoing(place === 0 || place === 1 ? -1 : place, 0, 4);
+    flush(`Turn.flush, fd ${place}`, numbers, [], content(8));
+    if ((numbers[2] as number) >= 0) complain(`Turn.flush, fd ${place}: sent ${numbers[2]}`);
+  }
+  const many = outgoing(...new Array<number[]>(1000).fill([a.fd, 0, 1]).flat());
+  flush('Turn.flush, a thousand pieces', many, [], content(1));
+  for (let length = 0; length < 8; length++)
+    flush(`Turn.flush of ${length} numbers`, outgoing(...new Array<number>(length).fill(a.fd)), [], content(8));
+  for (const length of [2, 1e6, 2 ** 32 - 1])
+    flush(`Turn.flush, ${length} buffers of one piece`, outgoing(a.fd, -1, 4), new Array(length), content(8), true);
+  for (const { name, value } of badValues(api))
+    strike(`Turn.flush, buffer ${name}`, () => turn.flush?.(outgoing(999_999, -1, 4), 1, content(8), [value]), false);
+
+  // Elements that run code.
+  const accessors: Readonly<Record<string, (memory: ArrayBufferView[], list: unknown[]) => unknown>> = {
+    'takes the memory away': (memory) => memory.map((view) => detached(view)),
+    throws: () => {
+      throw new TypeError('thrown by the caller');
+    },
+    'shortens the list': (_, list) => (list.length = 1),
+    'lengthens the list': (_, list) => (list[5000] = 1),
+    'flushes again': () => turn.flush?.(outgoing(a.fd, 0, 4), 1, content(8), []),
+    'waits and takes the slots': () => turn.setSlot?.(0, detached(new Uint8Array(8))),
+  };
+  for (const [what, act] of Object.entries(accessors)) {
+    for (const at of [0, 1]) {
+      // Without guards, whose memory cannot be taken away.
+      const numbers = Int32Array.of(a.fd, -1, 4, a.fd, -2, 4);
+      const [slab, other] = [new Uint8Array(8).fill(CONTENT), new Uint8Array(8).fill(CONTENT)];
+      const list: unknown[] = [other, other];
+      Object.defineProperty(list, at, {
+        get: () => {
+          act([numbers, slab, other], list);
+          return other;
+        },
+      });
+      strike(`Turn.flush, an element ${at} that ${what}`, () => turn.flush?.(numbers, 2, slab, list), false);
+      look(what);
+    }
+  }
+
+  // Received: in a slot, or packed in the pool.
+  const { multiplexers } = native as { multiplexers: Record<string, number> };
+  const interest = () => within(Int32Array, 2, (view) => view.set([a.fd, api.syscalls.POLLIN]));
+  const slots: readonly (() => Uint8Array)[] = [
+    () => within(Uint8Array, 100),
+    () => within(Uint8Array, 1),
+    () => within(Uint8Array, 0),
+    () => detached(new Uint8Array(8)),
+    () => new Uint8Array(new SharedArrayBuffer(50)),
+    () => within(Uint8Array, 10_000),
+  ];
+  const wait = (what: string, receiving: Int32Array, out: Int32Array, pool: Uint8Array, offset: number) => {
+    for (const name of ['poll', 'select']) {
+      const records = Math.floor(out.length / 5);
+      b.send(new Uint8Array(6000).fill(CONTENT));
+      strike(
+        `${what}, ${name}`,
+        () => {
+          const args = [multiplexers[name], 0, interest(), 0, receiving, out, records, pool, offset];
+          const count = turn.wait?.(...args) as number;
+          if (count > records) complain(`${what}: found ${count}`);
+          const [, , , received = 0, place = 0] = out;
+          if (count < 1 || received <= 0) return;
+          if (received > 10_000 || (place >= 0 && (place < offset || place + received > pool.length)))
+            complain(`${what}: put ${received} bytes to ${place}`);
+          if (place >= 0 && !pool.subarray(place, place + received).every((byte) => byte === CONTENT))
+            complain(`${what}: packed what was not received`);
+        },
+        false,
+      );
+      while ((a.recv(65_536)?.length ?? 0) > 0);
+    }
+  };
+  for (const [at, slot] of slots.entries()) {
+    turn.setSlot?.(0, slot());
+    for (const size of [0, 1, 99, 100, 5000]) {
+      for (const length of [0, 4, 5, 9]) {
+        const receiving = within(Int32Array, a.fd + 1, (view) => view.fill(1));
+        const [out, pool] = [within(Int32Array, length), within(Uint8Array, size)];
+        wait(`Turn.wait, slot ${at}, pool ${size}, ${length} numbers`, receiving, out, pool, size > 50 ? 50 : size);
+      }
+    }
+  }
+  for (const generation of EXTREMES) {
+    const receiving = within(Int32Array, a.fd + 1, (view) => view.fill(generation));
+    wait(`Turn.wait, generation ${generation}`, receiving, within(Int32Array, 5), within(Uint8Array, 100), 0);
+  }
+  wait('Turn.wait, nobody to receive for', within(Int32Array, a.fd), within(Int32Array, 5), within(Uint8Array, 9), 0);
+  // The slot, the pool and the records are one memory.
+  for (const shift of [0, 4, 8, 12, 16, 64]) {
+    const memory = within(Uint8Array, 256).buffer;
+    turn.setSlot?.(0, new Uint8Array(memory, 64, 128));
+    const receiving = within(Int32Array, a.fd + 1, (view) => view.fill(1));
+    for (const name of ['poll', 'select']) {
+      b.send(new Uint8Array(100).fill(CONTENT));
+      const [out, pool] = [new Int32Array(memory, 64 + shift, 5), new Uint8Array(memory, 64 + shift, 150)];
+      const args = [multiplexers[name], 0, interest(), 0, receiving, out, 1, pool, 0];
+      strike(`Turn.wait, overlapping by ${shift}, ${name}`, () => turn.wait?.(...args), false);
+    }
+    turn.setSlot?.(0, new Uint8Array(8));
+  }
+  // What epoll was told is no descriptor, or another's.
+  if (native.epoll_ctl !== undefined) {
+    const epoll = new api.syscalls.Epoll();
+    const control = native.epoll_ctl as Callable;
+    for (const [low, high] of EXTREMES.flatMap((one) => EXTREMES.map((two) => [one, two] as const))) {
+      control(epoll.fd, 1, a.fd, api.syscalls.EPOLLOUT, low, high);
+      const receiving = within(Int32Array, a.fd + 1, (view) => view.fill(high));
+      // Of the first descriptors, which are the test's own, nothing is received.
+      receiving.fill(0, 0, a.fd);
+      const args = [multiplexers.epoll, epoll.fd, within(Int32Array, 0), 0, receiving, within(Int32Array, 10), 2];
+      strike(`Turn.wait, epoll_data ${low} ${high}`, () => turn.wait?.(...args, within(Uint8Array, 9), 0), false);
+      control(epoll.fd, 2, a.fd, 0, 0, 0);
+    }
+    epoll.close();
+  }
+  // Slots: one after the other, and no more than there may be.
+  const filled = new (native.Turn as Class)();
+  const most = native.MOST_SLOTS as number;
+  strike('Turn.setSlot, the second before the first', () => filled.setSlot?.(1, new Uint8Array(1)), true);
+  for (let index = 0; index < most + 2; index++)
+    strike(`Turn.setSlot(${index})`, () => filled.setSlot?.(index, new Uint8Array(1)), index >= most);
+  a.close();
+  b.close();
+}
+
+/** accept, with room for the peer's address and without. */
+function attackAccept(native: Addon, api: Api, strike: Strike, complain: Complain): void {
+  const { Socket } = api.index;
+  const listener = new Socket({ blocking: false }).bind({ host: '127.0.0.1', port: 0 }).listen();
+  for (let size = 0; size < 32; size++) {
+    const client = new Socket();
+    client.connect(listener.localAddress);
+    strike(
+      `accept, an address of ${size} bytes`,
+      () => {
+        const out = within(Int32Array, 1 + (size % 3));
+        const fd = (native.accept as Callable)(listener.fd, size % 2 === 0, within(Uint8Array, size), out) as number;
+        if (fd < 0) complain(`accept, an address of ${size} bytes: answered ${fd}`);
+        else new (native.Descriptor as Class)(fd).close?.();
+        if ((out[0] as number) > size) complain(`accept, an address of ${size} bytes: says ${out[0]}`);
+      },
+      false,
+    );
+    client.close();
+  }
+  listener.close();
+}
+
+/** SignalWatch.open(signal, wakeupHandle). */
+function attackSignals(native: Addon, handle: unknown, strike: Strike, complain: Complain): void {
+  // A handler of these is Node's own business, and of others than these a program does not live on.
+  const spared: readonly (number | undefined)[] = [constants.signals.SIGCHLD, constants.signals.SIGPROF];
+  for (let signal = -2; signal < 140; signal++) {
+    if (spared.includes(signal)) continue;
+    const watch = new (native.SignalWatch as Class)();
+    strike(`SignalWatch.open(${signal})`, () => watch.open?.(signal, handle), false);
+    strike(`SignalWatch.open(${signal}) again`, () => watch.open?.(signal, handle), false);
+    strike(`SignalWatch.refresh, ${signal}`, () => watch.refresh?.(), false);
+    watch.close?.();
+  }
+  for (const wrong of [0, 1, 999_999, 0xffff_ffff]) {
+    const watch = new (native.SignalWatch as Class)();
+    if (wrong !== handle && (watch.open?.(constants.signals.SIGHUP, wrong) as number) >= 0 && wrong > 1)
+      complain(`SignalWatch.open: took the wake channel ${wrong}`);
+    watch.close?.();
+  }
+  // More than there is room for, of a channel that is closed meanwhile.
+  const wakeup = new (native.Wakeup as Class)();
+  wakeup.open?.();
+  const watches = Array.from({ length: 300 }, () => new (native.SignalWatch as Class)());
+  const opened = watches.filter((watch) => watch.open?.(constants.signals.SIGHUP, wakeup.handle?.()) === 0);
+  if (opened.length === 0 || opened.length === 300) complain(`SignalWatch.open: ${opened.length} are open`);
+  wakeup.close?.();
+  if (process.platform !== 'win32') process.kill(process.pid, 'SIGHUP');
+  for (const watch of watches) watch.close?.();
 }
 
 /** Waiter.start(useSelect, interest, count, timeout, callback), each place. */
