@@ -91,7 +91,7 @@ describe('each argument, each wrong value', () => {
       for (const method of methods) if (!isAttacked(`${name} ${method}`)) missing.push(`${name}.prototype.${method}`);
     // Protected, or @internal: their arguments come from this package.
     const inner = {
-      BaseSelector: ['orClose', 'interestChanged', 'turnInterest', 'generationOf', 'turn', 'attach'],
+      BaseSelector: ['orClose', 'interestChanged', 'turnInterest', 'generationOf', 'hasRoom', 'turn', 'attach'],
       Poll: ['wait'],
       Reactor: [
         ...['wake', 'hasWork', 'wait', 'dispatch', 'settle', 'attach', 'closeAll'],

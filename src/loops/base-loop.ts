@@ -280,12 +280,19 @@ export abstract class BaseLoop implements EventLoop {
     if (this.#errors.length === 0) return;
     const errors = this.#errors;
     this.#errors = [];
-    if (this.#onError !== undefined) {
-      for (const error of errors) this.#onError(error);
-      return;
+    const untaken = this.#onError === undefined ? errors : errors.flatMap((error) => this.#give(error));
+    if (untaken.length > 1) throw new AggregateError(untaken, `${untaken.length} handlers threw in one turn`);
+    if (untaken.length === 1) throw untaken[0];
+  }
+
+  /** To onError. @returns what that threw itself */
+  #give(error: unknown): unknown[] {
+    try {
+      this.#onError?.(error);
+      return [];
+    } catch (thrown) {
+      return [thrown];
     }
-    if (errors.length === 1) throw errors[0];
-    throw new AggregateError(errors, `${errors.length} handlers threw in one turn`);
   }
 
   #close(): void {

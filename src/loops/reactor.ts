@@ -70,8 +70,8 @@ export class Reactor extends BaseLoop implements EventLoop {
   readonly #found: TurnKeys<unknown> = { keys: [], count: 0, woken: false };
   readonly #descriptors = ownDescriptors();
   readonly #listeners = new Set<StreamListener>();
-  /** Connections that are open and not registered: paused, with nothing to send. */
-  readonly #parked = new Set<StreamConnection>();
+  /** All that are open. Not each is registered: one that is paused, with nothing to send, is not. */
+  readonly #connections = new Set<StreamConnection>();
   #toFlush: StreamConnection[] = [];
   #toWatch: StreamConnection[] = [];
   #closedConnections: { readonly connection: StreamConnection; readonly error: Error | null }[] = [];
@@ -131,6 +131,7 @@ export class Reactor extends BaseLoop implements EventLoop {
       true,
     );
     const own = connection as StreamConnection;
+    this.#connections.add(own);
     if (state === 'connecting') own.watchSoon();
     else if (state === 'connected') this.callSoon(() => own.isClosed || own.opened());
     else own.fail(state);
@@ -217,8 +218,7 @@ export class Reactor extends BaseLoop implements EventLoop {
 
   protected override closeAll(): void {
     for (const listener of this.#listeners) this.guarded(() => listener.close());
-    const registered = [...this.selector.getMap().values()].map(({ data }) => data);
-    for (const data of [...registered, ...this.#parked]) if (data instanceof StreamConnection) data.fail(null);
+    for (const connection of this.#connections) connection.fail(null);
     this.#tellClosed();
     this.#toFlush = [];
     this.#toWatch = [];
@@ -310,8 +310,6 @@ export class Reactor extends BaseLoop implements EventLoop {
     connection.watched = events;
     if (reading === 0) this.#received.stopReceiving(fd);
     else this.#received.startReceiving(fd, this.selector.generationOf(fd));
-    if (events === 0) this.#parked.add(connection);
-    else if (watched === 0) this.#parked.delete(connection);
   }
 
   /** Also where somebody has closed the selector by now, or unregistered from it: what is closed must be closed all the same. */
@@ -341,6 +339,7 @@ export class Reactor extends BaseLoop implements EventLoop {
       listener.backOff(error as Error);
       return WOULD_BLOCK;
     }
+    this.#connections.add(connection);
     listener.connections++;
     connection.opened();
     return 0;
@@ -365,8 +364,8 @@ export class Reactor extends BaseLoop implements EventLoop {
     },
     closed: (connection, fd, error) => {
       this.#received.stopReceiving(fd);
+      this.#connections.delete(connection);
       if (connection.watched !== 0) this.#forget(fd);
-      else this.#parked.delete(connection);
       // Ignored: what close(2) has to tell of a connection that is given up (ECONNRESET) is not news.
       this.#descriptors.close(fd);
       this.#closedConnections.push({ connection, error });
@@ -400,8 +399,8 @@ export class Reactor extends BaseLoop implements EventLoop {
     const fd = fileno(fileobj);
     this.assertGoingOn(); // again: a fileno() of the caller's may have closed this loop
     const key = this.#keyOf(fd);
-    const isParked = key === undefined && [...this.#parked].some((connection) => connection.fd === fd);
-    if (isParked || !(key === undefined || key.data instanceof Watch)) throw keyExists(`descriptor ${fd}`);
+    const isPaused = key === undefined && [...this.#connections].some((connection) => connection.fd === fd);
+    if (isPaused || !(key === undefined || key.data instanceof Watch)) throw keyExists(`descriptor ${fd}`);
     const old = key?.data instanceof Watch ? key.data : NOT_WATCHED;
     const watch = change(old, handle);
     if (key === undefined) this.selector.register(fileobj, watch.events, watch);
