@@ -18,7 +18,8 @@ type Classes =
   | 'EpollSelector'
   | 'KqueueSelector'
   | 'DefaultSelector'
-  | 'Socket';
+  | 'Socket'
+  | 'Reactor';
 type Selector = promisedIndex.BaseSelector<string>;
 export type Selectors = [
   Keeps<Selector, index.BaseSelector<string>>,
@@ -41,6 +42,19 @@ export type Sockets = [
   Keeps<Omit<typeof promisedIndex.Socket, 'prototype'>, typeof index.Socket>,
   Keeps<new (options?: promisedIndex.SocketOptions) => promisedIndex.Socket, typeof index.Socket>,
 ];
+export type Loops = [
+  // The class's own `selector` is compared as what it is, above.
+  Keeps<Omit<promisedIndex.Reactor, 'selector'>, Omit<index.Reactor, 'selector'>>,
+  Keeps<promisedIndex.EventLoop, index.Reactor>,
+  Keeps<promisedIndex.EventLoop, index.EventLoop>,
+  Keeps<promisedIndex.Connection<string>, index.Connection<string>>,
+  Keeps<promisedIndex.Listener, index.Listener>,
+  Keeps<promisedIndex.Timer, index.Timer>,
+  // What callers give: promised ones must be taken.
+  Keeps<index.ConnectionHandler<string>, promisedIndex.ConnectionHandler<string>>,
+  Keeps<index.ListenOptions, promisedIndex.ListenOptions>,
+];
+export type LoopClasses = [Keeps<new () => Omit<promisedIndex.Reactor, 'selector'>, typeof index.Reactor>];
 export type Sets = [
   Keeps<promisedSyscalls.Poll, syscalls.Poll>,
   Keeps<promisedSyscalls.Epoll, syscalls.Epoll>,

@@ -149,3 +149,83 @@ export type SocketOptionName =
 
 export type Mechanism = 'select' | 'poll' | 'epoll' | 'kqueue' | 'iocp' | 'io_uring' | `emulated:${'select' | 'poll' | 'epoll' | 'kqueue'}`;
 export function availableMechanisms(): ReadonlyArray<{ readonly mechanism: Mechanism; readonly available: boolean; readonly why: string }>;
+
+// ------------------------------------------------------------------------------------------------------ event loops
+
+/** One connection of a loop. The write side is buffered; `write` says false when the caller should wait for `drain`. */
+export interface Connection<D = unknown> {
+  readonly loop: EventLoop;
+  readonly fd: number;
+  readonly localAddress: SocketAddress;
+  readonly remoteAddress: SocketAddress;
+  /** The caller's own state for this connection. */
+  data: D;
+  /** Bytes accepted by write() that the kernel does not have yet. */
+  readonly writableLength: number;
+  write(bytes: Uint8Array | string): boolean;
+  /** Finish sending what is buffered, then send FIN. Data can still be received. */
+  end(bytes?: Uint8Array | string): void;
+  pause(): void;
+  resume(): void;
+  /** Drop what is buffered and close now. */
+  destroy(error?: Error): void;
+}
+
+/** What a program does with its connections; one object serves them all. The SAME object runs on every loop. */
+export interface ConnectionHandler<D = unknown> {
+  open?(connection: Connection<D>): void;
+  /** `chunk` is the caller's to keep. */
+  data?(connection: Connection<D>, chunk: Buffer): void;
+  drain?(connection: Connection<D>): void;
+  /** The peer has finished sending. Without this handler the connection is ended too. */
+  end?(connection: Connection<D>): void;
+  /** Exactly once for each connection, and for a connect() that never opened; `error` says why, where the end was not a clean one. */
+  close?(connection: Connection<D>, error: Error | null): void;
+}
+
+export interface ListenOptions {
+  readonly host?: string;              // '127.0.0.1' where nothing is said: a server is open to others only when asked to be
+  readonly port?: number;              // 0: any free one
+  readonly path?: string;
+  readonly backlog?: number;
+  readonly reusePort?: boolean;
+  readonly maxConnections?: number;    // reached: accepting pauses, further clients wait in the kernel's backlog
+  readonly highWaterMark?: number;     // bytes
+}
+
+export interface Listener extends Disposable { readonly address: SocketAddress; readonly connections: number; close(): void }
+export interface Timer extends Disposable { cancel(): void }
+
+/**
+ * A single-threaded event loop over one multiplexer. A handler or callback that throws costs its own connection, the rest of
+ * the batch is still served, and the error then goes to `onError`, or, where none was given, out of run()/runOnce()/start().
+ */
+export interface EventLoop extends Disposable {
+  readonly mechanism: Mechanism;
+  listen<D>(options: ListenOptions, handler: ConnectionHandler<D>): Listener;
+  connect<D>(address: SocketAddress, handler: ConnectionHandler<D>): Connection<D>;
+  callSoon(callback: () => void): void;
+  callLater(ms: number, callback: () => void): Timer;
+  /** Monotonic milliseconds, as callLater counts them. */
+  now(): number;
+  onSignal(signal: NodeJS.Signals, callback: () => void): Disposable;
+  /** BLOCKS this thread, turning until stop(): the plain loop of the textbooks. Node's own loop stands still meanwhile. */
+  run(): void;
+  /** One turn. Returns how many events it handled. */
+  runOnce(timeout?: number | null): number;
+  /** The same loop living inside Node's: promises, timers and streams go on. Resolves after stop(). */
+  start(): Promise<void>;
+  stop(): void;
+  close(): void;
+}
+
+/** "Tell me when it is ready, I do it myself." */
+export class Reactor implements EventLoop {
+  constructor(options?: { readonly selector?: BaseSelector; readonly onError?: (error: unknown) => void });
+  readonly selector: BaseSelector;
+  addReader(fileobj: FileObject, callback: () => void): void;
+  removeReader(fileobj: FileObject): boolean;
+  addWriter(fileobj: FileObject, callback: () => void): void;
+  removeWriter(fileobj: FileObject): boolean;
+}
+export interface Reactor extends EventLoop {}
