@@ -7,6 +7,7 @@
 #include <atomic>
 #include <climits>
 #include <cmath>
+#include <cstring>
 #include <memory>
 
 #include "core/syscall.h"
@@ -121,8 +122,13 @@ Result OpenSocket(int family, int type, int protocol) {
 Result OpenSocketPair(int, int, int, Fd[2]) { return Result::Error(WSAEOPNOTSUPP); }
 
 Result AcceptConnection(Fd listener, bool non_blocking, sockaddr* address, SocketLength* length) {
-  const Result accepted = Uninherited(Call(::accept, listener, address, length));
+  // Winsock refuses room that is too small (WSAEFAULT) where others cut the address.
+  sockaddr_storage peer{};
+  int size = sizeof peer;
+  const Result accepted = Uninherited(Call(::accept, listener, reinterpret_cast<sockaddr*>(&peer), &size));
   if (!accepted.ok()) return accepted;
+  std::memcpy(address, &peer, static_cast<size_t>(std::min(*length, size)));
+  *length = size;
   // Winsock's connections inherit FIONBIO from their listener.
   const Result set = SetNonBlocking(static_cast<Fd>(accepted.value()), non_blocking);
   if (set.ok()) return accepted;

@@ -212,6 +212,33 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
     },
   },
   {
+    name: 'R2 W8 a closed file with a living duplicate: its events are not told to the number’s next owner',
+    needs: ['numbers used again', 'closed descriptors forgotten', 'closing ends watching'],
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const [a, b] = bench.pair();
+      bench.own(b.dup());
+      loop.addReader(b, () => assert.fail('its descriptor is closed'));
+      const { fd } = b;
+      b.close();
+      // The kernel cannot be told of the old file any more: it has no number.
+      assert.equal(loop.removeReader(fd), true);
+      const [c, d] = bench.pair();
+      const heir = c.fd === fd ? c : d;
+      assert.equal(heir.fd, fd);
+      let told = 0;
+      loop.addReader(heir, () => {
+        told++;
+        assert.equal(heir.recv(100)?.toString(), 'for the heir');
+      });
+      a.send('for nobody');
+      for (let i = 0; i < 5; i++) loop.runOnce(2);
+      assert.equal(told, 0);
+      (heir === c ? d : c).send('for the heir');
+      await until(loop, 'the heir is told', () => told === 1);
+    },
+  },
+  {
     name: 'W7 a watched descriptor that somebody has closed disturbs no other',
     async run({ bench, loop: make, until }) {
       const loop = make();

@@ -32,6 +32,8 @@ export interface Tally {
 const MOST_CLIENTS = 150;
 const MOST_PIECE = 80_000;
 const PERIOD = 65_521;
+/** So small that a few messages fill them: the kernel then takes a part, or nothing. */
+const SMALL_BUFFER = 4096;
 /** A reset clears away unread bytes at both ends; a clean close must not. */
 const LINGER = 0;
 
@@ -87,6 +89,8 @@ class Conversation {
     readonly id: number,
     readonly client: Socket | undefined,
     readonly isSlow: boolean,
+    /** The server sends back what it is sent, in the memory that it came in. */
+    readonly isEcho: boolean,
   ) {}
 
   get question(): number {
@@ -94,7 +98,7 @@ class Conversation {
   }
 
   get answer(): number {
-    return 2 * this.id + 1;
+    return this.isEcho ? this.question : 2 * this.id + 1;
   }
 }
 
@@ -188,6 +192,7 @@ class Torture {
         checkStream(`client ${conversation.id} → server`, conversation.question, conversation.heard, chunk);
         conversation.heard += chunk.length;
         this.tally.bytesIn += chunk.length;
+        if (conversation.isEcho) this.#echo(connection, conversation, chunk);
         this.#act(connection, conversation);
       },
       drain: (connection) => {
@@ -231,6 +236,7 @@ class Torture {
     conversation.state = 'open';
     assert.equal(this.#open.has(connection), false, 'opened twice');
     this.#open.set(connection, conversation);
+    if (conversation.isSlow) this.#shrink(connection.fd, 'SO_SNDBUF');
     if (this.#numbers.has(connection.fd)) this.tally.numbersUsedAgain++;
     this.#numbers.add(connection.fd);
     this.tally.opened++;
@@ -257,10 +263,25 @@ class Torture {
     }
   }
 
+  #shrink(fd: number, name: 'SO_SNDBUF' | 'SO_RCVBUF'): void {
+    const socket = this.#api.Socket.fromFd(fd);
+    socket.setOption(name, SMALL_BUFFER);
+    socket.detach();
+  }
+
   #write(connection: Connection, conversation: Conversation): void {
+    if (!conversation.isEcho)
+      this.#send(connection, conversation, streamOf(conversation.answer, conversation.said, this.#size()));
+  }
+
+  #echo(connection: Connection, conversation: Conversation, chunk: Buffer): void {
+    this.#send(connection, conversation, chunk);
+    // Nobody is answered twice with the same memory: it is as if it were gone.
+    if (chunk.length <= 4096 && this.#chance(0.5)) chunk.fill(0);
+  }
+
+  #send(connection: Connection, conversation: Conversation, bytes: Buffer): void {
     if (conversation.serverEnded || connection.fd < 0) return;
-    const bytes = streamOf(conversation.answer, conversation.said, this.#size());
-    // Small ones may be changed at once afterwards, for they are copied; others are the loop's.
     const goesOn = connection.write(bytes);
     // false is also said of a connection whose peer has finished, which takes nothing more.
     const takesNothing = conversation.peerEnded && connection.writableLength === 0 && !goesOn;
@@ -278,8 +299,10 @@ class Torture {
       return;
     }
     if (kind < 0.72) {
-      connection.pause();
-      const resume = (): void => connection.resume();
+      // Itself, or another, for which something may have come in the same batch.
+      const [paused] = this.#chance(0.5) ? [connection] : (this.#pick([...this.#open]) ?? [connection]);
+      paused.pause();
+      const resume = (): void => paused.resume();
       if (this.#chance(0.5)) this.#loop.callSoon(resume);
       else this.#loop.callLater(this.#below(3), resume);
       return;
@@ -325,9 +348,12 @@ class Torture {
     const listener = this.#pick(this.#listeners);
     if (this.#clients.length >= MOST_CLIENTS || listener === undefined) return;
     const client = new this.#api.Socket();
+    const isSlow = this.#chance(0.3);
+    if (isSlow) client.setOption('SO_RCVBUF', SMALL_BUFFER);
     client.connect(listener.address);
     client.blocking = false;
-    const conversation = new Conversation(++this.#lastId, client, this.#chance(0.2));
+    const isEcho = listener === this.#listeners[1];
+    const conversation = new Conversation(++this.#lastId, client, isSlow, isEcho);
     this.#byPort.set((client.localAddress as { port: number }).port, conversation);
     this.#clients.push(conversation);
   }

@@ -1,0 +1,74 @@
+/** The timers of the loops by themselves, where times can be chosen to be equal. */
+import { describe, expect, it } from 'vitest';
+import { Timers } from '../src/loops/timers.js';
+
+function named(timers: Timers, said: string[], due: number, name: string) {
+  return timers.add(due, () => said.push(name));
+}
+
+const run = (timers: Timers, now: number): void => {
+  for (const callback of timers.takeDue(now)) callback();
+};
+
+describe('timers', () => {
+  it('R18 the earlier first; equal ones in the order in which they were made', () => {
+    const timers = new Timers();
+    const said: string[] = [];
+    for (const [due, name] of [
+      [5, 'c'],
+      [1, 'a'],
+      [5, 'd'],
+      [9, 'f'],
+      [5, 'e'],
+      [1, 'b'],
+    ] as const) {
+      named(timers, said, due, name);
+    }
+    run(timers, 0.999);
+    expect(said).toEqual([]);
+    expect(timers.nextDue()).toBe(1);
+    run(timers, 5);
+    expect(said.join('')).toBe('abcde');
+    run(timers, 9);
+    expect(said.join('')).toBe('abcdef');
+    expect(timers.nextDue()).toBe(Infinity);
+  });
+
+  it('a thousand in random order come in order', () => {
+    const timers = new Timers();
+    const seen: number[] = [];
+    for (let i = 0; i < 1000; i++) {
+      const due = (i * 7919) % 331;
+      timers.add(due, () => seen.push(due * 1000 + i));
+    }
+    for (let now = 0; now < 331; now += 10) run(timers, now);
+    run(timers, 331);
+    expect(seen).toHaveLength(1000);
+    expect(seen).toEqual([...seen].sort((a, b) => a - b));
+  });
+
+  it('S120 cancelled ones are thrown away when they are more than 100, and more than half', () => {
+    const timers = new Timers();
+    const said: string[] = [];
+    const all = Array.from({ length: 300 }, (_, i) => named(timers, said, 300 - i, String(i)));
+    for (const timer of all.slice(0, 150)) timer.cancel();
+    expect(timers.size).toBe(300);
+    all[150]?.cancel();
+    expect(timers.size).toBe(149);
+    run(timers, 1000);
+    expect(said).toEqual(Array.from({ length: 149 }, (_, i) => String(299 - i)));
+  });
+
+  it('one that is cancelled by another of the same moment is not called; nor twice', () => {
+    const timers = new Timers();
+    const said: string[] = [];
+    timers.add(1, () => second.cancel());
+    const second = named(timers, said, 1, 'second');
+    const due = timers.takeDue(1);
+    for (const callback of [...due, ...due]) callback();
+    expect(said).toEqual([]);
+    expect(timers.size).toBe(0);
+    second.cancel();
+    expect(timers.nextDue()).toBe(Infinity);
+  });
+});
