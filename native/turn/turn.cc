@@ -162,10 +162,10 @@ class Turn : public Napi::ObjectWrap<Turn> {
       const size_t length = static_cast<size_t>(std::max(piece.length, 0));
       std::span<const uint8_t> memory;
       if (piece.place >= 0) {
-        const size_t offset = static_cast<size_t>(piece.place);
+        const auto offset = static_cast<size_t>(piece.place);
         if (offset <= slab.size()) memory = slab.subspan(offset);
       } else {
-        const size_t index = static_cast<size_t>(-1 - static_cast<int64_t>(piece.place));
+        const auto index = static_cast<size_t>(-1 - static_cast<int64_t>(piece.place));
         if (index < buffers.size()) memory = MemoryOf(env, buffers[index]);
       }
       pieces[i] = {memory.data(), std::min(length, memory.size())};

@@ -538,7 +538,7 @@ const streams: readonly Case<LoopContext>[] = [
   },
   {
     name: 'R1 R2 a number that is used again within a batch: nobody is told what belongs to its former owner',
-    needs: ['numbers used again'],
+    needs: ['numbers used again', 'closing ends watching'],
     async run({ bench, loop: make, until }) {
       const loop = make();
       const { handler, log, connections } = recorder();
@@ -607,6 +607,7 @@ const streams: readonly Case<LoopContext>[] = [
   },
   {
     name: 'connect(): a refused one tells `close` why, once, and never opened; what was written before is dropped',
+    needs: ['errors left to the caller'],
     async run({ bench, loop: make, until }) {
       const loop = make();
       const { handler, errors, log } = recorder();
