@@ -83,7 +83,8 @@ class LoopWatch : public Napi::ObjectWrap<LoopWatch> {
     const Napi::HandleScope scope(env);
     // The callback may drop the last reference to this object: it is not collected meanwhile.
     [[maybe_unused]] const Napi::Object self = Value();
-    callback_.MakeCallback(env.Global(), {});
+    const Napi::Function callback = callback_.Value();
+    callback.MakeCallback(env.Global(), {});
     napi_value thrown = nullptr;
     bool is_pending = false;
     if (napi_is_exception_pending(env, &is_pending) == napi_ok && is_pending &&
@@ -147,7 +148,11 @@ class LoopWatch : public Napi::ObjectWrap<LoopWatch> {
     if (watch_ != nullptr) watch_->uv.poll_stop(watch_->handle.get());
   }
 
-  void Close(const Napi::CallbackInfo&) { Forget(); }
+  // Lets go of the callback too: it leads to whoever has this object.
+  void Close(const Napi::CallbackInfo&) {
+    Forget();
+    callback_.Reset();
+  }
 
   void Forget() {
     if (watch_ == nullptr) return;

@@ -4,6 +4,7 @@
  *   idle --run() | runOnce() | start()--> running --stop() | an error that nobody takes--> idle
  *   any --close()--> closed (in a callback: at the end of the turn)
  */
+import { writeSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { busyError, closedError, invalidType, outOfRange } from '../errors.js';
 import type { SocketAddress } from '../net/address.js';
@@ -44,6 +45,15 @@ export function handlerOf<D>(handler: unknown): KnownHandler<D> {
 
 export function onErrorOf(value: unknown): ((error: unknown) => void) | undefined {
   return value === undefined ? undefined : callbackOf('onError', value);
+}
+
+/** On the standard error, also while Node's loop stands still. */
+function tellNow(line: string): void {
+  try {
+    writeSync(2, `(selectors-native) ${line}\n`);
+  } catch {
+    // Nobody listens, or nobody can now.
+  }
 }
 
 /** A loop inside Node's. */
@@ -129,7 +139,6 @@ export abstract class BaseLoop implements EventLoop {
   run(): void {
     this.#enter();
     try {
-      this.#signals.refresh();
       do this.#turn(-1);
       while (!this.#stopping);
     } finally {
@@ -143,7 +152,6 @@ export abstract class BaseLoop implements EventLoop {
     const deadline = limit > 0 ? this.now() + limit : 0;
     this.#enter();
     try {
-      this.#signals.refresh();
       for (let remaining = limit; ;) {
         const handled = this.#turn(remaining);
         // In a worker, a wait is made in slices.
@@ -182,7 +190,15 @@ export abstract class BaseLoop implements EventLoop {
   close(): void {
     if (this.#closed || this.#closing) return;
     this.#closing = this.#stopping = true;
-    if (!this.#inTurn) this.#close();
+    if (this.#inTurn) return;
+    this.#close();
+    if (this.#started === undefined) return this.#tellErrors();
+    try {
+      this.#tellErrors();
+      this.#end(undefined);
+    } catch (error) {
+      this.#end({ error });
+    }
   }
 
   [Symbol.dispose](): void {
@@ -209,7 +225,8 @@ export abstract class BaseLoop implements EventLoop {
   /** Something to know of that no handler has done. */
   protected warn(error: Error): void {
     if (this.#onError !== undefined) this.report(error);
-    else process.emitWarning(error);
+    else if (this.#started !== undefined) process.emitWarning(error);
+    else tellNow(`Warning: ${error.message}`); // Node's own warnings wait for its loop
   }
 
   protected guarded(callback: () => void): void {
@@ -243,6 +260,11 @@ export abstract class BaseLoop implements EventLoop {
     let handled = 0;
     this.#inTurn = true;
     try {
+      if (this.#signals.size > 0) {
+        this.#signals.refreshIfDisturbed();
+        // Also those whose wake-up somebody else has taken, with a select() of his own.
+        this.#soon.push(...this.#signals.take());
+      }
       const timeout = this.#timeout(limit);
       this.#woken = this.wait(sliceOf(timeout));
       const soon = this.#soon;
@@ -305,9 +327,7 @@ export abstract class BaseLoop implements EventLoop {
       this.#soon = [];
       this.#timers.clear();
       this.#signals.close();
-      this.#end(undefined);
     }
-    this.#tellErrors();
   }
 
   // --------------------------------------------------------------------------------------------------- inside Node's loop

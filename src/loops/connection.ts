@@ -46,6 +46,8 @@ export interface ConnectionSettings {
   readonly handler: ConnectionHandler;
   readonly borrowsChunks: boolean;
   readonly highWaterMark: number;
+  /** Receives nothing while too much waits to be sent: of who has asked to be served, not of who asks. */
+  readonly holdsBack: boolean;
   /** Told when one of them is closed. */
   readonly onClosed: (() => void) | undefined;
 }
@@ -403,8 +405,8 @@ export class StreamConnection<D = unknown> implements Connection<D> {
 
   #holdBack(): void {
     const isHeld = (this.#state & HELD_BACK) !== 0;
-    const { highWaterMark } = this.#settings;
-    if (isHeld ? 4 * this.#queued > highWaterMark : this.#queued < highWaterMark) return;
+    const { highWaterMark, holdsBack } = this.#settings;
+    if (!holdsBack || (isHeld ? 4 * this.#queued > highWaterMark : this.#queued < highWaterMark)) return;
     this.#state ^= HELD_BACK;
     this.watchSoon();
   }

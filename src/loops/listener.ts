@@ -22,8 +22,11 @@ import type { Listener, Timer } from './event-loop.js';
 const MOST_ACCEPTS = 64;
 /** How long nobody is accepted when no descriptor is left. */
 const BACK_OFF = 100;
-/** The system has no room for another connection: it is the listener's trouble. All others concern one client (accept(2)): the next, please. */
-const EXHAUSTED: readonly string[] = ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'];
+/** They concern one client, which is gone (accept(2)): the next, please. All others are the listener's trouble: EMFILE, ENOBUFS, EBADF … */
+const OF_ONE_CLIENT: readonly string[] = [
+  ...['ECONNABORTED', 'ECONNRESET', 'EPROTO', 'EPERM', 'ETIMEDOUT', 'EINTR', 'EOPNOTSUPP', 'ENOPROTOOPT'],
+  ...['ENETDOWN', 'ENETUNREACH', 'EHOSTDOWN', 'EHOSTUNREACH', 'ENONET'],
+];
 
 const INT_MAX = 0x7fff_ffff;
 
@@ -99,6 +102,7 @@ export class StreamListener implements Listener {
   readonly #socket: Socket;
   readonly #maxConnections: number;
   #backOff: Timer | undefined;
+  #toldOfTrouble = false;
   #watched = false;
 
   constructor(host: ListenerHost, socket: Socket, options: ParsedListenOptions, known: KnownHandler<unknown>) {
@@ -110,7 +114,7 @@ export class StreamListener implements Listener {
       this.connections--;
       host.onRoom();
     };
-    this.settings = { host, ...known, highWaterMark: options.highWaterMark, onClosed };
+    this.settings = { host, ...known, highWaterMark: options.highWaterMark, holdsBack: true, onClosed };
   }
 
   /** @internal -1 once closed. */
@@ -121,8 +125,6 @@ export class StreamListener implements Listener {
   /** @internal Begins, or goes on, to accept. @throws where the multiplexer refuses the descriptor */
   listen(): void {
     if (this.#watched || this.fd < 0 || this.connections >= this.#maxConnections) return;
-    this.#backOff?.cancel();
-    this.#backOff = undefined;
     this.#host.watch(this);
     this.#watched = true;
   }
@@ -133,7 +135,8 @@ export class StreamListener implements Listener {
       if (this.connections >= this.#maxConnections) return this.#unwatch();
       const result = this.#host.accept(this);
       if (result === WOULD_BLOCK) return;
-      if (result < 0 && EXHAUSTED.includes(systemErrorName(result))) return this.backOff(systemError(result, 'accept'));
+      if (result >= 0) this.#toldOfTrouble = false;
+      else if (!OF_ONE_CLIENT.includes(systemErrorName(result))) return this.backOff(systemError(result, 'accept'));
     }
   }
 
@@ -141,13 +144,15 @@ export class StreamListener implements Listener {
   backOff(error: Error): void {
     if (this.#backOff !== undefined || this.fd < 0) return;
     this.#unwatch();
-    this.#backOff = this.#host.callLater(BACK_OFF, () => this.listen());
-    this.#host.exhausted(error);
+    this.#backOff = this.#host.callLater(BACK_OFF, () => this.#tryAgain());
+    // Once, and not ten times a second.
+    if (!this.#toldOfTrouble) this.#host.exhausted(error);
+    this.#toldOfTrouble = true;
   }
 
   /** @internal A connection of the loop is closed: there is room for another. */
   onRoom(): void {
-    if (!this.#watched) this.listen();
+    if (!this.#watched) this.#tryAgain();
   }
 
   close(): void {
@@ -162,6 +167,16 @@ export class StreamListener implements Listener {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  #tryAgain(): void {
+    this.#backOff?.cancel();
+    this.#backOff = undefined;
+    try {
+      this.listen();
+    } catch (error) {
+      this.backOff(error as Error); // the multiplexer has no room for it now
+    }
   }
 
   #unwatch(): void {

@@ -6,14 +6,16 @@
  * something to send, and whose interest is another now. So write interest is registered only for what the kernel did not take
  * (post 004), and a connection that is paused and resumed costs no system call.
  */
-import { invalidType, keyExists, outOfRange, systemError } from '../errors.js';
+import { check, invalidType, keyExists, outOfRange, systemError } from '../errors.js';
 import type { SocketAddress } from '../net/address.js';
-import { Socket } from '../net/socket.js';
 import {
+  IN_PROGRESS,
   acceptStream,
   connectError,
+  connectStream,
   finishSending,
   lastPeer,
+  openStream,
   ownDescriptors,
   resolveAddress,
   setNoDelay,
@@ -109,21 +111,16 @@ export class Reactor extends BaseLoop implements EventLoop {
     const resolved = resolveAddress(address, 'connect');
     const known = handlerOf<unknown>(handler);
     this.assertGoingOn();
-    const socket = new Socket({ family: resolved.family, blocking: false });
-    let state: 'connected' | 'connecting' | Error;
-    try {
-      state = socket.connect(resolved.address) ? 'connected' : 'connecting';
-    } catch (error) {
-      state = error as Error;
-    }
-    const fd = socket.detach();
+    const fd = check(openStream(resolved.family), 'socket');
     this.#descriptors.add(fd);
     if (resolved.family !== 'unix') setNoDelay(fd);
+    const result = connectStream(fd, resolved.packed);
     const connection = new StreamConnection<D>(
       {
         host: this.#host,
         ...known,
         highWaterMark: DEFAULT_HIGH_WATER_MARK,
+        holdsBack: false,
         onClosed: () => this.#onRoom(),
       },
       fd,
@@ -132,9 +129,9 @@ export class Reactor extends BaseLoop implements EventLoop {
     );
     const own = connection as StreamConnection;
     this.#connections.add(own);
-    if (state === 'connecting') own.watchSoon();
-    else if (state === 'connected') this.callSoon(() => own.isClosed || own.opened());
-    else own.fail(state);
+    if (result === IN_PROGRESS) own.watchSoon();
+    else if (result >= 0) this.callSoon(() => own.isClosed || own.opened());
+    else this.#notConnected(own, result);
     return connection;
   }
 
@@ -218,8 +215,9 @@ export class Reactor extends BaseLoop implements EventLoop {
 
   protected override closeAll(): void {
     for (const listener of this.#listeners) this.guarded(() => listener.close());
+    if (this.#toFlush.length > 0) this.#flush();
     for (const connection of this.#connections) connection.fail(null);
-    this.#tellClosed();
+    while (this.#closedConnections.length > 0) this.#tellClosed();
     this.#toFlush = [];
     this.#toWatch = [];
     this.selector.close();
@@ -255,9 +253,14 @@ export class Reactor extends BaseLoop implements EventLoop {
 
   #onConnected(connection: StreamConnection): void {
     const error = connectError(connection.fd);
-    if (error === 0) return connection.opened();
+    if (error === 0) connection.opened();
+    else this.#notConnected(connection, error);
+  }
+
+  #notConnected(connection: StreamConnection, error: number): void {
     const address = connection.remoteAddress;
-    const context = 'host' in address ? { address: address.host, port: address.port } : {};
+    const context =
+      'host' in address ? { address: address.host, port: address.port } : 'path' in address ? address : {};
     connection.fail(systemError(error, 'connect', context));
   }
 
@@ -274,13 +277,12 @@ export class Reactor extends BaseLoop implements EventLoop {
     for (let i = 0; i < attention; i++) (flushed[i] as StreamConnection).afterFlush();
   }
 
-  /** The `close` handlers. */
+  /** The `close` handlers. What they close themselves is told in the next turn, or a reconnecting one would never end this one. */
   #tellClosed(): void {
-    while (this.#closedConnections.length > 0) {
-      const closed = this.#closedConnections;
-      this.#closedConnections = [];
-      for (const { connection, error } of closed) connection.tellClosed(error);
-    }
+    const closed = this.#closedConnections;
+    if (closed.length === 0) return;
+    this.#closedConnections = [];
+    for (const { connection, error } of closed) connection.tellClosed(error);
   }
 
   /** Tells the multiplexer what is different since it was told last. */

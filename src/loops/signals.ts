@@ -6,6 +6,29 @@ import { type NativeSignalWatch, native } from '../native.js';
 /** A handler of these would return to the very instruction that failed. */
 const FAULTS: readonly string[] = ['SIGSEGV', 'SIGBUS', 'SIGFPE', 'SIGILL'];
 
+/** Those that watch a signal; a loop that is forgotten is not kept by this. */
+const watching = new Set<WeakRef<Signals>>();
+/** What a process tells of its handlers. */
+const LISTENING = ['newListener', 'removeListener'] as const;
+const onListener = (signal: unknown): void => {
+  if (typeof signal !== 'string') return;
+  for (const one of watching) {
+    const signals = one.deref();
+    if (signals === undefined) unlisten(one);
+    else signals.disturb(signal);
+  }
+};
+
+function listen(one: WeakRef<Signals>): void {
+  if (watching.size === 0) for (const event of LISTENING) process.on(event, onListener);
+  watching.add(one);
+}
+
+function unlisten(one: WeakRef<Signals>): void {
+  if (!watching.delete(one) || watching.size > 0) return;
+  for (const event of LISTENING) process.off(event, onListener);
+}
+
 interface Watched {
   readonly watch: NativeSignalWatch;
   readonly callbacks: Set<{ readonly callback: () => void }>;
@@ -13,6 +36,9 @@ interface Watched {
 
 export class Signals {
   readonly #watched = new Map<string, Watched>();
+  /** Somebody has added or removed a handler of Node's since, which puts another one in place of ours, or none. */
+  #disturbed = false;
+  readonly #self = new WeakRef(this);
 
   get size(): number {
     return this.#watched.size;
@@ -25,6 +51,7 @@ export class Signals {
     if (watched === undefined) {
       watched = { watch: openWatch(signal, wakeupHandle), callbacks: new Set() };
       this.#watched.set(signal, watched);
+      listen(this.#self);
     }
     const { watch, callbacks } = watched;
     const entry = { callback };
@@ -33,7 +60,9 @@ export class Signals {
       [Symbol.dispose]: () => {
         if (!callbacks.delete(entry) || callbacks.size > 0) return;
         watch.close();
-        if (this.#watched.get(signal)?.watch === watch) this.#watched.delete(signal);
+        if (this.#watched.get(signal)?.watch !== watch) return;
+        this.#watched.delete(signal);
+        this.#unhook();
       },
     };
   }
@@ -48,8 +77,14 @@ export class Signals {
     return calls;
   }
 
-  /** Before a blocking wait: a handler that Node has put in place since could not be called in it. */
+  /** Before a wait. SIGCHLD is taken by libuv with each child that is started, and nobody is told. */
+  refreshIfDisturbed(): void {
+    if (this.#disturbed || this.#watched.has('SIGCHLD')) this.refresh();
+  }
+
+  /** Puts our handlers back in place. */
   refresh(): void {
+    this.#disturbed = false;
     for (const { watch } of this.#watched.values()) check(watch.refresh(), 'sigaction');
   }
 
@@ -59,6 +94,18 @@ export class Signals {
       watch.close();
     }
     this.#watched.clear();
+    this.#unhook();
+  }
+
+  /** A handler of Node's for this signal is about to come or has gone. */
+  disturb(signal: string): void {
+    if (!this.#watched.has(signal)) return;
+    this.#disturbed = true;
+    process.nextTick(() => this.refresh());
+  }
+
+  #unhook(): void {
+    if (this.#watched.size === 0) unlisten(this.#self);
   }
 }
 

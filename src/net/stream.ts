@@ -1,10 +1,10 @@
 /** What a loop does with a connection's descriptor. By number, for a Socket object each would be most of what a connection costs. */
 import { closedError } from '../errors.js';
 import { type NativeDescriptors, native } from '../native.js';
-import { type SocketAddress, type SocketFamily, decodeAddress, encodeAddress } from './address.js';
+import { type SocketAddress, type SocketFamily, decodeAddress, encodeAddress, familyNumber } from './address.js';
 
 const { IPPROTO_TCP = 6, TCP_NODELAY = 1 } = native.constants;
-const { SOL_SOCKET = 1, SO_ERROR = 4 } = native.constants;
+const { SOCK_STREAM = 1, SOL_SOCKET = 1, SO_ERROR = 4 } = native.constants;
 
 /** The largest sockaddr (sockaddr_storage). */
 const SOCKADDR_SIZE = 128;
@@ -18,6 +18,21 @@ const AF_UNSPEC = 0;
 /** Owns descriptors: closed one by one, or when this object is collected, or with its thread. */
 export function ownDescriptors(): NativeDescriptors {
   return new native.Descriptors();
+}
+
+/** What connectStream answers when it will be known later. */
+export const IN_PROGRESS = native.inProgress;
+
+/** socket(2), a non-blocking stream. @returns the descriptor, or a negative error */
+export function openStream(family: SocketFamily): number {
+  const fd = native.socket(familyNumber(family), SOCK_STREAM, 0);
+  if (fd >= 0) native.setNonBlocking(fd, true);
+  return fd;
+}
+
+/** connect(2). @returns 0, IN_PROGRESS, or a negative error */
+export function connectStream(fd: number, packed: string): number {
+  return native.connect(fd, Buffer.from(packed, 'latin1'));
 }
 
 /** accept(2), non-blocking. @returns the descriptor, whose peer `lastPeer` tells, or a negative error */

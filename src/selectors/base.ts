@@ -5,7 +5,7 @@
  * A register, modify or unregister that fails leaves everything as it was: what the caller gave is checked first, then the kernel is
  * asked, then the key is written down.
  */
-import { check, closedError, invalidType, invalidValue, keyExists, keyNotFound } from '../errors.js';
+import { busyError, check, closedError, invalidType, invalidValue, keyExists, keyNotFound } from '../errors.js';
 import { native } from '../native.js';
 import { type FileObject, fileno } from '../syscalls/file-object.js';
 import type { Mechanism } from '../syscalls/probe.js';
@@ -67,7 +67,9 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
     what: 'selector',
     take: () => {
       const ready: ReadyEvent<D>[] = [];
-      return this.take(0, ready) || ready.length > 0 ? ready : null;
+      const woken = this.take(0, ready);
+      if (woken) this.#attachment?.wake();
+      return woken || ready.length > 0 ? ready : null;
     },
     nothing: () => [],
     interest: () => this.interest(),
@@ -179,7 +181,7 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
   /** @internal Calls back in each turn of Node's loop in which something is ready, until it is closed. One at a time: ERR_BUSY. */
   attach(onReady: () => void): Attachment {
     this.#assertOpen();
-    this.#attachment?.close();
+    if (this.#attachment?.closed === false) throw busyError('selector');
     this.#attachment = new Attachment(
       () => this.interest(),
       () => this.fd,
@@ -273,8 +275,11 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
     const ready: ReadyEvent<D>[] = [];
     for (let remaining = limit; ;) {
       const woken = this.take(sliceOf(remaining), ready);
-      // It may have been meant for a selectAsync that is pending.
-      if (woken) this.#asyncWait.wake();
+      // It may have been meant for a selectAsync that is pending, or for a loop.
+      if (woken) {
+        this.#asyncWait.wake();
+        this.#attachment?.wake();
+      }
       if (woken || ready.length > 0 || limit === 0) return ready;
       // Nothing, and not because of a wake-up: a slice is over, or what was ready belongs to no key any more.
       if (limit > 0) {

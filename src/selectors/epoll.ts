@@ -136,7 +136,13 @@ export class EpollSelector<D = unknown> extends BaseSelector<D> {
       throw error;
     }
     this.#epoll = fresh;
-    this.interestChanged();
+    try {
+      this.interestChanged();
+    } catch (error) {
+      this.#epoll = old; // a wait under way cannot go on with the new one
+      fresh.close();
+      throw error;
+    }
     old.close();
   }
 }

@@ -25,6 +25,8 @@ export class SelectSelector<D = unknown> extends BaseSelector<D> {
 
   /** What to read and what to write, as select takes it; undefined after a change. */
   #sets: { readonly read: Int32Array; readonly write: Int32Array; readonly out: Int32Array } | undefined;
+  /** One object for all: in a loop that blocks, those that are done with are not freed before it ends. */
+  readonly #probed = new native.Descriptors();
   /** The same as pairs [descriptor, POLLIN | POLLOUT]. */
   #pairs: Int32Array | undefined;
 
@@ -37,7 +39,8 @@ export class SelectSelector<D = unknown> extends BaseSelector<D> {
   override hasRoom(): boolean {
     const next = native.duplicate(this.wakeChannel.fd);
     if (next < 0) return true; // none is left: whoever opens one is told
-    new native.Descriptor(next).close();
+    this.#probed.add(next);
+    this.#probed.close(next);
     return fitsFdSet(next, this.registrations.size + OWN_MEMBERS);
   }
 

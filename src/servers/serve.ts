@@ -3,16 +3,16 @@
  *
  *   serving --stop()--> ending: no more clients, FIN behind what is buffered --all have closed, or time is over--> stopped
  *
- * A peer that has been sent everything gets a moment to close on its side, since a reset would take away what it has not read yet.
+ * A peer that has been sent everything gets a moment to close on its side, since a reset would take away what it has not read yet; one
+ * that still sends, or reads slowly, more than that.
  */
 import type { Connection, ConnectionHandler, EventLoop, ListenOptions, Listener } from '../loops/event-loop.js';
 import type { SocketAddress } from '../net/address.js';
 import type { Application, Peer } from './applications/application.js';
 import { type ApplicationName, applications } from './applications/index.js';
 
-/** For peers that have been sent everything, in milliseconds. */
+/** So long nothing has moved: what was sent has arrived, or will not. Milliseconds. */
 const MOMENT = 250;
-/** For those who read slowly. */
 const LONGEST = 5000;
 const LOOK = 20;
 
@@ -35,8 +35,9 @@ export function serveOn(
   const created: Application = applications[application].create();
   const served = options.say === undefined ? created : new Spoken(created, options.say);
   const open = new Set<Connection>();
-  /** When it began to end, on the loop's clock. */
+  /** When it began to end, and when a peer was last seen to send or to read, on the loop's clock. */
   let begun = -1;
+  let moved = -1;
   const handler: ConnectionHandler = {
     borrowsChunks: true,
     open(connection) {
@@ -45,7 +46,8 @@ export function serveOn(
     },
     data(connection, chunk) {
       // What still comes is read, and so the end behind it; nobody is answered any more.
-      if (begun < 0) served.data(connection, chunk);
+      if (begun >= 0) moved = loop.now();
+      else served.data(connection, chunk);
     },
     close(connection) {
       open.delete(connection);
@@ -55,14 +57,14 @@ export function serveOn(
   const listener = loop.listen(listen, handler);
 
   const look = (): void => {
-    const waited = loop.now() - begun;
-    const isSlow = [...open].some(({ writableLength }) => writableLength > 0);
-    if (open.size === 0 || waited > (isSlow ? LONGEST : MOMENT)) loop.stop();
+    const now = loop.now();
+    if ([...open].some(({ writableLength }) => writableLength > 0)) moved = now;
+    if (open.size === 0 || now - moved > MOMENT || now - begun > LONGEST) loop.stop();
     else loop.callLater(LOOK, look);
   };
   const stop = (): void => {
     if (begun >= 0) return loop.stop();
-    begun = loop.now();
+    begun = moved = loop.now();
     listener.close();
     for (const connection of open) connection.end();
     look();

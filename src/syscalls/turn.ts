@@ -177,6 +177,8 @@ export const MOST_PIECES = 64;
 /** Pieces up to this size are copied, larger ones are sent from where they are. */
 export const MOST_COPIED = 4096;
 const SLAB_SIZE = 262_144;
+/** What one send(2) is given: Linux takes no more, and more is no number of 32 bits. */
+const MOST_AT_ONCE = 0x7fff_f000;
 
 /** What is to be sent by the next flush: pieces, those of one descriptor one after the other. */
 export class SendBatch {
@@ -219,7 +221,7 @@ export class SendBatch {
 
   addBuffer(fd: number, buffer: Uint8Array, length: number): number {
     this.#buffers.push(buffer);
-    return this.#add(fd, -this.#buffers.length, length);
+    return this.#add(fd, -this.#buffers.length, Math.min(length, MOST_AT_ONCE));
   }
 
   /** Sends all pieces. */

@@ -33,9 +33,8 @@ export class Attachment {
     this.#begin();
   }
 
-  /** Is it Node's loop itself that watches? */
-  get isDirect(): boolean {
-    return this.#watch !== undefined;
+  get closed(): boolean {
+    return this.#closed;
   }
 
   /** Something else is to be watched now. */
@@ -43,9 +42,17 @@ export class Attachment {
     if (this.#closed) return;
     if (this.#waiter !== undefined) return this.#waiter.interrupt();
     if (this.#setFd() === this.#watchedFd) return;
-    this.#watch?.close();
-    this.#watch = undefined;
+    // The new one first: where there is no descriptor left for it (EMFILE), the old one goes on.
+    const old = this.#watch;
     this.#begin();
+    old?.close();
+  }
+
+  /** A wake-up that was meant for this loop was taken away elsewhere. */
+  wake(): void {
+    setImmediate(() => {
+      if (!this.#closed) this.#onReady();
+    });
   }
 
   /** When this returns, no thread uses the descriptors any more, and nothing is called back. */
@@ -54,6 +61,7 @@ export class Attachment {
     this.#closed = true;
     this.#watch?.close();
     this.#waiter?.close();
+    this.#watch = this.#waiter = undefined;
   }
 
   #begin(): void {

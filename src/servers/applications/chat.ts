@@ -1,6 +1,6 @@
 /** Post 004's chat room: a JSON message a line comes in, `{"user": …, "text": …}`; `[user] text` and a newline go out to everybody. */
 import type { Application, Peer } from './application.js';
-import { LineReader } from './framing.js';
+import { LineReader, Refused } from './framing.js';
 
 export const LONGEST_LINE = 65_536;
 /** A peer that reads so slowly that more than this waits for it is let go, before it eats the memory. */
@@ -29,12 +29,15 @@ export function chat(): Application {
       room.add(peer);
     },
     data(peer, chunk) {
-      const reader = peer.data;
-      if (!(reader instanceof LineReader)) return peer.destroy(); // refused before, and it sends on
-      if (reader.read(chunk, (line) => onLine(peer, line))) return;
-      peer.data = null;
-      room.delete(peer);
-      peer.end();
+      const { data } = peer;
+      if (data instanceof LineReader) {
+        if (data.read(chunk, (line) => onLine(peer, line))) return;
+        peer.data = new Refused();
+        room.delete(peer);
+        peer.end();
+      } else if (!(data instanceof Refused) || !data.ignore(chunk)) {
+        peer.destroy();
+      }
     },
     close(peer) {
       room.delete(peer);
@@ -51,7 +54,9 @@ function say(peer: Peer, bytes: Uint8Array | string): void {
 function format(line: string): string | null {
   try {
     const { user, text } = JSON.parse(line) as { user?: unknown; text?: unknown };
-    return typeof user === 'string' && typeof text === 'string' ? `[${user}] ${text}` : null;
+    if (typeof user !== 'string' || typeof text !== 'string') return null;
+    // One line: a newline within would let anybody speak as somebody else.
+    return `[${user}] ${text}`.replace(/[\r\n\u2028\u2029]+/g, ' ');
   } catch {
     return null; // not JSON
   }

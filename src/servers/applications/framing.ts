@@ -1,26 +1,51 @@
 /**
  * Messages out of a stream of bytes, which knows none: one read brings half a message, or three (post 001). What is left over waits for
- * the rest; it is put together once, when the message is complete, however small the pieces were.
+ * the rest.
  */
 
-/** Pieces of a message that is not complete yet. */
+const NOTHING = Buffer.alloc(0);
+
+/** A message that is not complete yet, in memory that grows with it: byte by byte it costs no more than at once. */
 class Pieces {
-  #pieces: Buffer[] = [];
+  #bytes = NOTHING;
   size = 0;
 
   add(piece: Buffer): void {
-    if (piece.length === 0) return;
-    this.#pieces.push(Buffer.from(piece)); // a copy: the memory of a chunk is another chunk's soon
-    this.size += piece.length;
+    const size = this.size + piece.length;
+    if (size > this.#bytes.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(size, 2 * this.#bytes.length, 64));
+      larger.set(this.#bytes.subarray(0, this.size));
+      this.#bytes = larger;
+    }
+    this.#bytes.set(piece, this.size); // a copy: the memory of a chunk is another chunk's soon
+    this.size = size;
   }
 
-  /** All of them, with one more at the end. */
+  /** All of it, with one more piece at the end. */
   takeWith(last: Buffer): Buffer {
     if (this.size === 0) return last;
-    const whole = Buffer.concat([...this.#pieces, last]);
-    this.#pieces = [];
+    this.add(last);
+    const whole = this.#bytes.subarray(0, this.size);
+    this.#bytes = NOTHING;
     this.size = 0;
     return whole;
+  }
+}
+
+/** What a peer may still send that is not listened to any more, in bytes. */
+const MOST_IGNORED = 16 << 20;
+
+/**
+ * A peer whose bytes make no sense. What it was answered before is still on its way, and would be taken back by a reset if what it goes on
+ * to send was not received: so that is, and ignored, up to a point.
+ */
+export class Refused {
+  #left = MOST_IGNORED;
+
+  /** @returns false: enough */
+  ignore(chunk: Buffer): boolean {
+    this.#left -= chunk.length;
+    return this.#left >= 0;
   }
 }
 
@@ -61,7 +86,7 @@ export class FrameReader {
       onFrame(bytes.subarray(start + PREFIX, end));
       start = end;
     }
-    this.#pieces.add(bytes.subarray(start));
+    if (start < bytes.length) this.#pieces.add(bytes.subarray(start));
     return true;
   }
 }

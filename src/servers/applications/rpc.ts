@@ -3,8 +3,8 @@
  * `{"out": "pong", "result": …}`, in the order of the requests. What is no request, or asks for an unknown method, is answered by
  * `{"out": "error", "result": "why"}`; a frame that is too long by the end of the connection, for nobody knows where the next begins.
  */
-import type { Application, Peer } from './application.js';
-import { FrameReader, frame } from './framing.js';
+import type { Application } from './application.js';
+import { FrameReader, Refused, frame } from './framing.js';
 
 /** What a method answers: the reply's name, and what makes its result. */
 export interface Method {
@@ -24,33 +24,26 @@ export function rpc(methods: Readonly<Record<string, Method>> = PING): Applicati
       peer.data = new FrameReader(LONGEST_FRAME);
     },
     data(peer, chunk) {
-      const reader = peer.data;
-      if (!(reader instanceof FrameReader)) return peer.destroy(); // refused before, and it sends on
-      const isGood = reader.read(chunk, (request) => void peer.write(frame(JSON.stringify(answer(request, methods)))));
-      if (!isGood) refuse(peer);
+      const { data } = peer;
+      if (data instanceof FrameReader) {
+        if (data.read(chunk, (request) => void peer.write(frame(answer(request, methods))))) return;
+        peer.data = new Refused();
+        peer.end(); // earlier requests still get their answers
+      } else if (!(data instanceof Refused) || !data.ignore(chunk)) {
+        peer.destroy();
+      }
     },
   };
 }
 
-/** Earlier requests still get their answers. */
-function refuse(peer: Peer): void {
-  peer.data = null;
-  peer.end();
-}
-
-interface Reply {
-  readonly out: string;
-  readonly result: unknown;
-}
-
-function answer(request: Buffer, methods: Readonly<Record<string, Method>>): Reply {
+function answer(request: Buffer, methods: Readonly<Record<string, Method>>): string {
   try {
     const { in: name, params } = parse(request);
     const method = Object.hasOwn(methods, name) ? methods[name] : undefined;
     if (method === undefined) throw new Error(`there is no method '${name}'`);
-    return { out: method.out, result: method.call(params) ?? null };
+    return JSON.stringify({ out: method.out, result: method.call(params) ?? null });
   } catch (error) {
-    return { out: 'error', result: error instanceof Error ? error.message : String(error) };
+    return JSON.stringify({ out: 'error', result: error instanceof Error ? error.message : String(error) });
   }
 }
 
