@@ -99,8 +99,11 @@ describe('rpc', () => {
     expect(bad.replies).toEqual([{ out: 'pong', result: 1 }]);
     expect(bad.ended).toBe(true);
     expect(bad.destroyed).toBe(undefined);
-    bad.sends(request('ping', 2));
+    // What it goes on to send is ignored, so that no reset takes its answers back; but not for ever.
+    bad.sends(request('ping', 2)).sends(Buffer.alloc(1 << 20));
     expect(bad.replies).toHaveLength(1);
+    expect(bad.destroyed).toBe(undefined);
+    for (let i = 0; i < 16; i++) bad.sends(Buffer.alloc(1 << 20));
     expect(bad.destroyed).toBe(true);
     expect(good.sends(request('ping', 3)).replies).toEqual([{ out: 'pong', result: 3 }]);
   });
@@ -122,6 +125,7 @@ describe('rpc', () => {
     ['an unknown method', request('pong'), /no method 'pong'/],
     ['a name of JavaScript’s own', request('constructor'), /no method 'constructor'/],
     ['a method that throws', request('fail'), /on purpose/],
+    ['JSON too deep to be written', frame(`{"in":"ping","params":${'['.repeat(2e5)}${']'.repeat(2e5)}}`), /call stack/],
   ])('%s is answered with an error, and the next request is served', (_, bytes, why) => {
     const fail = (): never => {
       throw new Error('on purpose');
@@ -175,7 +179,14 @@ describe('chat', () => {
     expect(bob.text).toBe('[bob] hello\n');
     expect(ann.text).toBe('');
     ann.sends('more\n');
+    expect(ann.text).toBe('');
+    for (let i = 0; i < 17; i++) ann.sends(Buffer.alloc(1 << 20));
     expect(ann.destroyed).toBe(true);
+  });
+
+  it('a newline within a message does not make two of it', () => {
+    const peer = new TestPeer(chat()).sends(line('ann', 'hello\n[bob] I owe ann a beer')).sends(line('a\r\nb', 'x'));
+    expect(peer.text).toBe('[ann] hello [bob] I owe ann a beer\n[a b] x\n');
   });
 
   it('a member who reads too slowly is let go, before it eats the memory', () => {

@@ -199,7 +199,7 @@ void DrainWakeChannel(Fd read);
 // Has `handler` called for a signal of the process, in whichever thread and at any moment: it may do what
 // signal-safety(7) allows. Windows: Ctrl-C as SIGINT, Ctrl-Break as SIGBREAK, the console's closing as SIGHUP, each in
 // a thread of the system's. A handler that was there before and is not Node's last one (which ends the process) is
-// called afterwards. Asking again puts back what somebody else has taken away meanwhile.
+// called afterwards. Asking again puts back what somebody else has taken away meanwhile: the value is then 1, else 0.
 Result CatchSignal(int signal, void (*handler)(int));
 // What was there before is there again.
 void ReleaseSignal(int signal);

@@ -281,8 +281,9 @@ Result CatchSignal(int signal, void (*handler)(int)) {
   ours.sa_sigaction = OnSignal;
   ours.sa_flags = SA_SIGINFO | SA_RESTART;
   sigfillset(&ours.sa_mask);
-  return Call(::sigaction, signal, static_cast<const struct sigaction*>(&ours),
-              static_cast<struct sigaction*>(nullptr));
+  const Result set =
+      Call(::sigaction, signal, static_cast<const struct sigaction*>(&ours), static_cast<struct sigaction*>(nullptr));
+  return set.ok() ? Result::Ok(1) : set;
 }
 
 void ReleaseSignal(int signal) {

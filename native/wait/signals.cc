@@ -45,7 +45,7 @@ void OnSignal(int signal) {
 }
 
 // new SignalWatch(): open(signal, wakeupHandle) -> 0 or a negative error; take() -> has it come since?; refresh() takes
-// the signal again where another handler was put in place; close().
+// the signal again where another handler was put in place, and says 1 then; close().
 class SignalWatch : public Napi::ObjectWrap<SignalWatch> {
  public:
   static Napi::Function Define(Napi::Env env) {

@@ -57,7 +57,10 @@ export interface ConnectionHandler<D = unknown> {
   readonly borrowsChunks?: boolean;
   /** Accepted, or connected. */
   open?(connection: Connection<D>): void;
-  /** `chunk` is the caller's to keep (unless `borrowsChunks`). While `highWaterMark` bytes or more wait to be sent, nothing is received. */
+  /**
+   * `chunk` is the caller's to keep (unless `borrowsChunks`). From an accepted connection nothing is received while `highWaterMark` bytes or
+   * more wait to be sent to it.
+   */
   data?(connection: Connection<D>, chunk: Buffer): void;
   /** After a write() that said false: a quarter of `highWaterMark` or less waits to be sent. */
   drain?(connection: Connection<D>): void;
@@ -122,8 +125,8 @@ export interface EventLoop extends Disposable {
   now(): number;
   /**
    * Calls back when the process is sent a signal, also in a blocking run(), where Node's own handlers cannot be called. Several between
-   * two turns count as one. While somebody listens, the system's own answer (to end the process) is off. Any thread may listen; a
-   * handler of `process.on()` that was there before is called too, in Node's own time. Windows: SIGINT (Ctrl-C), SIGBREAK, SIGHUP.
+   * two turns count as one. While somebody listens, the system's own answer (to end the process) is off. Any thread may listen; handlers
+   * of `process.on()` are called too, in Node's own time. Windows: SIGINT (Ctrl-C), SIGBREAK, SIGHUP.
    * @returns what ends it
    * @throws ERR_INVALID_ARG_VALUE for a signal that this system does not have or nobody can handle
    */
@@ -145,6 +148,9 @@ export interface EventLoop extends Disposable {
   start(): Promise<void>;
   /** The turn under way is the last one. Before run() or start(): one turn, which does not wait. */
   stop(): void;
-  /** Closes all listeners and connections (their `close` handlers are called), and the multiplexer. In a callback: at the turn's end. */
+  /**
+   * Closes all listeners and connections (their `close` handlers are called), and the multiplexer. In a callback: at the turn's end. What
+   * was written is sent first, as much as the kernel takes at once.
+   */
   close(): void;
 }

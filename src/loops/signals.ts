@@ -31,6 +31,7 @@ function unlisten(one: WeakRef<Signals>): void {
 
 interface Watched {
   readonly watch: NativeSignalWatch;
+  mayHaveCome: boolean;
   readonly callbacks: Set<{ readonly callback: () => void }>;
 }
 
@@ -49,7 +50,7 @@ export class Signals {
     if (typeof signal !== 'string') throw invalidType('signal', "a signal's name, like 'SIGINT'", signal);
     let watched = this.#watched.get(signal);
     if (watched === undefined) {
-      watched = { watch: openWatch(signal, wakeupHandle), callbacks: new Set() };
+      watched = { watch: openWatch(signal, wakeupHandle), mayHaveCome: false, callbacks: new Set() };
       this.#watched.set(signal, watched);
       listen(this.#self);
     }
@@ -70,8 +71,10 @@ export class Signals {
   /** What is to be called: the callbacks of all signals that have come. */
   take(): (() => void)[] {
     const calls: (() => void)[] = [];
-    for (const { watch, callbacks } of this.#watched.values()) {
-      if (!watch.take()) continue;
+    for (const watched of this.#watched.values()) {
+      const { watch, callbacks } = watched;
+      if (!watch.take() && !watched.mayHaveCome) continue;
+      watched.mayHaveCome = false;
       for (const entry of callbacks) calls.push(() => callbacks.has(entry) && entry.callback());
     }
     return calls;
@@ -85,7 +88,11 @@ export class Signals {
   /** Puts our handlers back in place. */
   refresh(): void {
     this.#disturbed = false;
-    for (const { watch } of this.#watched.values()) check(watch.refresh(), 'sigaction');
+    for (const [signal, watched] of this.#watched) {
+      const wasTaken = check(watched.watch.refresh(), 'sigaction') === 1;
+      // Children may have ended meanwhile. Whoever is told looks which, and may find none: it is so with SIGCHLD in any case.
+      if (wasTaken && signal === 'SIGCHLD') watched.mayHaveCome = true;
+    }
   }
 
   close(): void {

@@ -481,6 +481,60 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
+    name: 'R12 two ends on loops, one of which sends more than all buffers hold before it reads: nobody waits for ever',
+    async run({ loop: make, until }) {
+      const loop = make();
+      const total = 15_000_000;
+      let got = 0;
+      const connection = loop.connect(listen(loop, echo).address, {
+        open: (client) => void client.write(Buffer.alloc(total)),
+        data: (_, chunk) => void (got += chunk.length),
+      });
+      await until(loop, 'all came back', () => got === total);
+      connection.destroy();
+    },
+  },
+  {
+    name: 'a `close` handler that connects again at once: the turn ends, and timers are called',
+    async run({ bench, loop: make, until }) {
+      const errors: unknown[] = [];
+      const loop = make((error) => errors.push(error));
+      const address = bench.deafAddress();
+      let connects = 0;
+      let timer = false;
+      const again: ConnectionHandler = {
+        close() {
+          connects++;
+          if (!timer) loop.connect(address, again);
+        },
+      };
+      loop.connect(address, again);
+      loop.callLater(20, () => (timer = true));
+      await until(loop, 'the timer', () => timer);
+      assert.ok(connects > 0 || process.platform === 'win32', 'refused at least once');
+      assert.deepEqual(errors, []);
+    },
+  },
+  {
+    name: 'R6 an error is told also where its turn closes the loop, or a `close` handler throws it then',
+    async run({ loop: make, run }) {
+      const loop = make();
+      loop.callSoon(() => {
+        loop.close();
+        throw new Error('told');
+      });
+      await assert.rejects(run(loop), /told/);
+      const other = make();
+      other.connect(listen(other, {}).address, {
+        open: () => other.close(),
+        close() {
+          throw new Error('told by close');
+        },
+      });
+      await assert.rejects(run(other), /told by close/);
+    },
+  },
+  {
     name: 'pause() and resume(): nothing is told in between, nothing is lost, the end of the stream waits too',
     async run({ bench, loop: make, until }) {
       const loop = make();
