@@ -26,6 +26,7 @@ const BACK_OFF = 100;
 const OF_ONE_CLIENT: readonly string[] = [
   ...['ECONNABORTED', 'ECONNRESET', 'EPROTO', 'EPERM', 'ETIMEDOUT', 'EINTR', 'EOPNOTSUPP', 'ENOPROTOOPT'],
   ...['ENETDOWN', 'ENETUNREACH', 'EHOSTDOWN', 'EHOSTUNREACH', 'ENONET'],
+  'ENOTCONN', // Wine, of a client that has reset
 ];
 
 const INT_MAX = 0x7fff_ffff;
