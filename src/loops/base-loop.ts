@@ -260,11 +260,7 @@ export abstract class BaseLoop implements EventLoop {
     let handled = 0;
     this.#inTurn = true;
     try {
-      if (this.#signals.size > 0) {
-        this.#signals.refreshIfDisturbed();
-        // Also those whose wake-up somebody else has taken, with a select() of his own.
-        this.#soon.push(...this.#signals.take());
-      }
+      if (this.#signals.size > 0) this.#signals.refreshIfDisturbed();
       const timeout = this.#timeout(limit);
       this.#woken = this.wait(sliceOf(timeout));
       const soon = this.#soon;
@@ -272,7 +268,7 @@ export abstract class BaseLoop implements EventLoop {
         this.#soon = [];
         handled += this.#callAll(soon);
       }
-      if (this.#signals.size > 0 && this.#woken) handled += this.#callAll(this.#signals.take());
+      if (this.#woken && this.#signals.size > 0) handled += this.#callAll(this.#signals.take());
       handled += this.dispatch();
       if (this.#timers.size > 0) handled += this.#callAll(this.#timers.takeDue(this.now()));
       this.settle();

@@ -20,7 +20,7 @@ import {
   resolveAddress,
   setNoDelay,
 } from '../net/stream.js';
-import { BaseSelector, EVENT_READ, EVENT_WRITE, type SelectorKey, type TurnKeys } from '../selectors/base.js';
+import { BaseSelector, EVENT_READ, EVENT_WRITE, type SelectorKey, type TurnFound } from '../selectors/base.js';
 import { DefaultSelector } from '../selectors/default.js';
 import { type FileObject, fileno } from '../syscalls/file-object.js';
 import type { Mechanism } from '../syscalls/probe.js';
@@ -67,9 +67,9 @@ function cancelReplaced(old: Watch, watch: Watch): void {
 
 export class Reactor extends BaseLoop implements EventLoop {
   readonly selector: BaseSelector;
-  readonly #received = new ReceiveBatch();
+  readonly #received = new ReceiveBatch<unknown>();
   readonly #sends = new SendBatch();
-  readonly #found: TurnKeys<unknown> = { keys: [], count: 0, woken: false };
+  readonly #found: TurnFound<unknown> = { owners: [], count: 0, woken: false };
   readonly #descriptors = ownDescriptors();
   readonly #listeners = new Set<StreamListener>();
   /** All that are open. Not each is registered: one that is paused, with nothing to send, is not. */
@@ -182,19 +182,17 @@ export class Reactor extends BaseLoop implements EventLoop {
   }
 
   protected override dispatch(): number {
-    const { keys, count } = this.#found;
+    const { owners, count } = this.#found;
     let handled = 0;
     for (let record = 0; record < count; record++) {
-      const key = keys[record];
-      if (key === undefined) continue;
-      keys[record] = undefined;
+      const owner = owners[record];
+      if (owner === undefined) continue;
+      owners[record] = undefined;
       handled++;
-      const { data } = key;
-      if (data instanceof StreamConnection) this.#onConnection(data, record);
-      else if (data instanceof Watch) this.#onWatch(data, this.#received.events(record) & key.events);
-      else if (data instanceof StreamListener) this.guarded(() => data.onReadable());
-      else
-        this.report(keyExists(`descriptor ${key.fd}, on the loop's selector, by somebody else: use addReader(); it`));
+      if (owner instanceof StreamConnection) this.#onConnection(owner, record);
+      else if (owner instanceof Watch) this.#onWatch(owner, this.#received.events(record));
+      else if (owner instanceof StreamListener) this.guarded(() => owner.onReadable());
+      else this.report(keyExists("a descriptor of somebody else's on the loop's selector (addReader() is the way)"));
     }
     this.#found.count = 0;
     return handled;
@@ -311,7 +309,7 @@ export class Reactor extends BaseLoop implements EventLoop {
     else this.selector.modify(connection, events, connection);
     connection.watched = events;
     if (reading === 0) this.#received.stopReceiving(fd);
-    else this.#received.startReceiving(fd, this.selector.generationOf(fd));
+    else this.#received.startReceiving(fd, this.selector.generationOf(fd), connection);
   }
 
   /** Also where somebody has closed the selector by now, or unregistered from it: what is closed must be closed all the same. */

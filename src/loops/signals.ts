@@ -32,6 +32,7 @@ function unlisten(one: WeakRef<Signals>): void {
 interface Watched {
   readonly watch: NativeSignalWatch;
   mayHaveCome: boolean;
+  readonly wake: () => void;
   readonly callbacks: Set<{ readonly callback: () => void }>;
 }
 
@@ -50,7 +51,12 @@ export class Signals {
     if (typeof signal !== 'string') throw invalidType('signal', "a signal's name, like 'SIGINT'", signal);
     let watched = this.#watched.get(signal);
     if (watched === undefined) {
-      watched = { watch: openWatch(signal, wakeupHandle), mayHaveCome: false, callbacks: new Set() };
+      watched = {
+        watch: openWatch(signal, wakeupHandle),
+        mayHaveCome: false,
+        wake: () => native.wakeup(wakeupHandle),
+        callbacks: new Set(),
+      };
       this.#watched.set(signal, watched);
       listen(this.#self);
     }
@@ -91,7 +97,9 @@ export class Signals {
     for (const [signal, watched] of this.#watched) {
       const wasTaken = check(watched.watch.refresh(), 'sigaction') === 1;
       // Children may have ended meanwhile. Whoever is told looks which, and may find none: it is so with SIGCHLD in any case.
-      if (wasTaken && signal === 'SIGCHLD') watched.mayHaveCome = true;
+      if (!wasTaken || signal !== 'SIGCHLD') continue;
+      watched.mayHaveCome = true;
+      watched.wake();
     }
   }
 

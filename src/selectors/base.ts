@@ -42,9 +42,9 @@ export interface Registration<D> {
 const HIGHEST_GENERATION = 0x7fff_ffff;
 const NO_INTEREST = new Int32Array(0);
 
-/** What a turn of a loop found ready: the keys, record by record. undefined: an event of a registration that is no more. */
-export interface TurnKeys<D> {
-  readonly keys: (SelectorKey<D> | undefined)[];
+/** What a turn of a loop found ready: the `data` of the keys, record by record. undefined: of a registration that is no more. */
+export interface TurnFound<D> {
+  readonly owners: (D | undefined)[];
   /** How many records there are. */
   count: number;
   /** Somebody called wakeup(). */
@@ -68,13 +68,14 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
     take: () => {
       const ready: ReadyEvent<D>[] = [];
       const woken = this.take(0, ready);
-      if (woken) this.#attachment?.wake();
+      if (woken) this.#tellLoop();
       return woken || ready.length > 0 ? ready : null;
     },
     nothing: () => [],
     interest: () => this.interest(),
   });
   #attachment: Attachment | undefined;
+  #wokenElsewhere = false;
   #generation = 0;
   #closed = false;
 
@@ -137,28 +138,35 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
   }
 
   /** @internal select() for a loop: waits, and receives from the connections that `batch` knows (native/turn/turn.cc). */
-  turn(batch: ReceiveBatch, timeout: number, found: TurnKeys<D>): void {
+  turn(batch: ReceiveBatch<D>, timeout: number, found: TurnFound<D>): void {
     this.#assertOpen();
+    const wasWoken = this.#wokenElsewhere;
+    this.#wokenElsewhere = false;
     if (this.fd === undefined) batch.reserve(this.registrations.size + 1);
     const multiplexer = native.multiplexers[this.mechanism] ?? -1;
     const hasSet = this.fd !== undefined;
-    const count = batch.wait(multiplexer, this.fd ?? 0, this.turnInterest(), timeout, hasSet);
+    const count = batch.wait(multiplexer, this.fd ?? 0, this.turnInterest(), wasWoken ? 0 : timeout, hasSet);
     if (count === native.badDescriptor) return this.#turnAroundClosed(batch, found);
     check(count, this.mechanism);
     let woken = false;
     let stale = false;
     for (let i = 0; i < count; i++) {
-      const fd = batch.fd(i);
-      const generation = batch.generation(i);
-      const registration = this.registrations.get(fd);
-      const isThis = registration !== undefined && (generation === 0 || generation === registration.generation);
-      found.keys[i] = isThis ? registration.key : undefined;
-      if (isThis) continue;
-      if (fd === this.wakeChannel.fd && generation === 0) woken = true;
-      else stale = true;
+      // Where something was received, the generation has been looked at already.
+      let owner = batch.receiver(i);
+      if (owner === undefined) {
+        const fd = batch.fd(i);
+        const generation = batch.generation(i);
+        const registration = this.registrations.get(fd);
+        const isThis = registration !== undefined && (generation === 0 || generation === registration.generation);
+        // Never undefined, which is for what is no more.
+        if (isThis) owner = registration.key.data ?? (registration.key as D);
+        else if (fd === this.wakeChannel.fd && generation === 0) woken = true;
+        else stale = true;
+      }
+      found.owners[i] = owner;
     }
     found.count = count;
-    found.woken = woken;
+    found.woken = woken || wasWoken;
     if (woken) {
       this.wakeChannel.drain();
       this.#asyncWait.wake();
@@ -168,12 +176,12 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
   }
 
   /** Somebody closed a registered descriptor, which select(2) refuses to look at: take() goes around it. */
-  #turnAroundClosed(batch: ReceiveBatch, found: TurnKeys<D>): void {
+  #turnAroundClosed(batch: ReceiveBatch<D>, found: TurnFound<D>): void {
     const ready: ReadyEvent<D>[] = [];
     found.woken = this.take(0, ready);
     found.count = ready.length;
     ready.forEach(([key, events], record) => {
-      found.keys[record] = key;
+      found.owners[record] = key.data ?? (key as D);
       batch.setReady(record, events);
     });
   }
@@ -278,7 +286,7 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
       // It may have been meant for a selectAsync that is pending, or for a loop.
       if (woken) {
         this.#asyncWait.wake();
-        this.#attachment?.wake();
+        this.#tellLoop();
       }
       if (woken || ready.length > 0 || limit === 0) return ready;
       // Nothing, and not because of a wake-up: a slice is over, or what was ready belongs to no key any more.
@@ -350,6 +358,12 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
   }
 
   // --------------------------------------------------------------------------------------------------------------------
+
+  /** A wake-up was seen that may have been meant for the loop that this selector belongs to. */
+  #tellLoop(): void {
+    this.#wokenElsewhere = true;
+    this.#attachment?.wake();
+  }
 
   #assertOpen(): void {
     if (this.#closed) throw closedError('selector');

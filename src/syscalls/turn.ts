@@ -31,12 +31,14 @@ const FIRST_SLOTS = RECORDS_OF_LARGE;
 /** Descriptors are small numbers; one beyond this is received from by a call of its own. */
 const MOST_RECEIVING = 1 << 20;
 
-/** Waits and receives. */
-export class ReceiveBatch {
+/** Waits and receives, for connections of type C. */
+export class ReceiveBatch<C> {
   readonly #turn = new native.Turn();
   #numbers = new Int32Array(FIRST_RECORDS * READY_NUMBERS);
   /** By descriptor: the generation of the connection that is to be received from, or 0. */
   #receiving = new Int32Array(1024);
+  /** By descriptor: that connection. */
+  readonly #receivers: (C | undefined)[] = [];
   #pool = Buffer.allocUnsafeSlow(POOL_SIZE);
   #poolUsed = 0;
   readonly #slots: Buffer[] = [];
@@ -54,7 +56,7 @@ export class ReceiveBatch {
   }
 
   /** From now on a wait receives from this descriptor when it is readable. @returns false: the number is too high for that */
-  startReceiving(fd: number, generation: number): boolean {
+  startReceiving(fd: number, generation: number, receiver: C): boolean {
     if (fd >= MOST_RECEIVING) return false;
     if (fd >= this.#receiving.length) {
       const larger = new Int32Array(2 ** Math.ceil(Math.log2(fd + 1)));
@@ -62,11 +64,14 @@ export class ReceiveBatch {
       this.#receiving = larger;
     }
     this.#receiving[fd] = generation;
+    this.#receivers[fd] = receiver;
     return true;
   }
 
   stopReceiving(fd: number): void {
-    if (fd < this.#receiving.length) this.#receiving[fd] = 0;
+    if (fd >= this.#receiving.length) return;
+    this.#receiving[fd] = 0;
+    this.#receivers[fd] = undefined;
   }
 
   /**
@@ -103,6 +108,11 @@ export class ReceiveBatch {
   /** What the descriptor was registered with; 0 where the mechanism does not say. */
   generation(record: number): number {
     return this.#numbers[record * READY_NUMBERS + 1] as number;
+  }
+
+  /** The connection that was received from; undefined where nothing was. To be asked before any handler is called. */
+  receiver(record: number): C | undefined {
+    return this.received(record) === NOT_RECEIVED ? undefined : this.#receivers[this.fd(record)];
   }
 
   /** 1: readable, 2: writable. */
