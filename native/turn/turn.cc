@@ -99,13 +99,14 @@ class Turn : public Napi::ObjectWrap<Turn> {
 
     const Result result = multiplexers[mechanism].wait({set, interest, timeout}, out);
     size_t slot = 0;
+    // Nothing of JavaScript's runs before this call returns: memory that is there stays.
+    std::span<uint8_t> memory = SlotAt(info.Env(), slot);
     for (Ready& ready : out.first(static_cast<size_t>(std::max<int64_t>(result.value(), 0)))) {
       ready.received = kNotReceived;
       const size_t fd = static_cast<uint32_t>(ready.fd);
       if ((ready.events & kReadable) == 0 || fd >= receiving.size()) continue;
       const int32_t generation = receiving[fd];
       if (generation == 0 || (ready.generation != 0 && ready.generation != generation)) continue;
-      const std::span<uint8_t> memory = SlotAt(info.Env(), slot);
       if (memory.empty()) continue;  // no slot is left: JavaScript receives by itself
       ready.generation = generation;
       const Result received = ReceiveBytes(static_cast<Fd>(fd), memory, 0);
@@ -118,7 +119,8 @@ class Turn : public Napi::ObjectWrap<Turn> {
         ready.place = static_cast<int32_t>(pool_used);
         pool_used += size;
       } else {
-        ready.place = -1 - static_cast<int32_t>(slot++);
+        ready.place = -1 - static_cast<int32_t>(slot);
+        memory = SlotAt(info.Env(), ++slot);
       }
     }
     return {info.Env(), ToJavaScript(info.Env(), result)};
