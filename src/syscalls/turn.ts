@@ -55,9 +55,9 @@ export class ReceiveBatch<C> {
     if (records * READY_NUMBERS > this.#numbers.length) this.#numbers = new Int32Array(2 * records * READY_NUMBERS);
   }
 
-  /** From now on a wait receives from this descriptor when it is readable. @returns false: the number is too high for that */
-  startReceiving(fd: number, generation: number, receiver: C): boolean {
-    if (fd >= MOST_RECEIVING) return false;
+  /** From now on a wait receives from this descriptor when it is readable, unless its number is too high for that: see receive(). */
+  startReceiving(fd: number, generation: number, receiver: C): void {
+    if (fd >= MOST_RECEIVING) return;
     if (fd >= this.#receiving.length) {
       const larger = new Int32Array(2 ** Math.ceil(Math.log2(fd + 1)));
       larger.set(this.#receiving);
@@ -65,7 +65,6 @@ export class ReceiveBatch<C> {
     }
     this.#receiving[fd] = generation;
     this.#receivers[fd] = receiver;
-    return true;
   }
 
   stopReceiving(fd: number): void {
