@@ -282,10 +282,16 @@ class Torture {
 
   #send(connection: Connection, conversation: Conversation, bytes: Buffer): void {
     if (conversation.serverEnded || connection.fd < 0) return;
+    const before = connection.writableLength;
     const goesOn = connection.write(bytes);
-    // false is also said of a connection whose peer has finished, which takes nothing more.
-    const takesNothing = conversation.peerEnded && connection.writableLength === 0 && !goesOn;
-    if (!takesNothing) conversation.said += bytes.length;
+    const taken = connection.writableLength - before;
+    if (taken === 0) {
+      // It says so, and only for a peer that has finished: such a connection is ended, and takes nothing more.
+      assert.ok(!goesOn && conversation.clientFinished, 'a connection that is not ended takes nothing');
+      return;
+    }
+    assert.equal(taken, bytes.length);
+    conversation.said += taken;
     if (!goesOn) conversation.owesDrain = true;
     this.tally.bytesOut += bytes.length;
   }
