@@ -59,6 +59,20 @@ describe('timers', () => {
     expect(said).toEqual(Array.from({ length: 149 }, (_, i) => String(299 - i)));
   });
 
+  it('those that are cancelled when they were taken already are not counted among those that are kept', () => {
+    const timers = new Timers();
+    const said: string[] = [];
+    const taken = Array.from({ length: 200 }, () => named(timers, said, 1, 'never'));
+    const kept = Array.from({ length: 100 }, () => named(timers, said, 2, 'kept'));
+    const due = timers.takeDue(1);
+    for (const timer of taken) timer.cancel();
+    kept[0]?.cancel();
+    expect(timers.size).toBe(100); // one is cancelled, and 100 are not too many
+    for (const callback of due) callback();
+    run(timers, 2);
+    expect(said).toHaveLength(99);
+  });
+
   it('one that is cancelled by another of the same moment is not called; nor twice', () => {
     const timers = new Timers();
     const said: string[] = [];

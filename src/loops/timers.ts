@@ -6,6 +6,8 @@ const MOST_CANCELLED = 100;
 
 class Timeout implements Timer {
   cancelled = false;
+  /** Not taken away yet to be called. */
+  isKept = true;
 
   constructor(
     readonly due: number,
@@ -18,7 +20,7 @@ class Timeout implements Timer {
     if (this.callback === undefined) return;
     this.callback = undefined; // what it refers to is free
     this.cancelled = true;
-    this.onCancel();
+    if (this.isKept) this.onCancel();
   }
 
   [Symbol.dispose](): void {
@@ -66,7 +68,8 @@ export class Timers {
     const due: (() => void)[] = [];
     while (this.nextDue() <= now) {
       const timeout = this.#removeFirst();
-      // As if cancelled before this turn's other timers run, were it not for its own being run: see Reactor.
+      timeout.isKept = false;
+      // Looked at when it is its turn: one that is called before it may cancel it.
       due.push(() => {
         const { callback } = timeout;
         timeout.callback = undefined;
