@@ -6,7 +6,15 @@
  * The same seed makes the same choices; the kernel's answers may differ.
  */
 import assert from 'node:assert/strict';
-import type { Connection, ConnectionHandler, EventLoop, Listener, Reactor, Socket } from '../../src/index.js';
+import type {
+  Connection,
+  ConnectionHandler,
+  EventLoop,
+  Listener,
+  Reactor,
+  Socket,
+  SocketAddress,
+} from '../../src/index.js';
 
 export interface TortureApi {
   readonly Socket: typeof Socket;
@@ -68,6 +76,10 @@ function checkStream(who: string, id: number, position: number, bytes: Buffer): 
   }
 }
 
+function portsOf(server: SocketAddress, client: SocketAddress): string {
+  return [server, client].map((address) => ('port' in address ? address.port : '?')).join(' and ');
+}
+
 /** One conversation, as both ends must see it. */
 class Conversation {
   /** Bytes that the client has given to the kernel, and that the server was told. */
@@ -120,8 +132,11 @@ class Torture {
   readonly #loop: EventLoop;
   readonly #listeners: Listener[] = [];
   readonly #clients: Conversation[] = [];
-  /** By the client's port: the conversation that the next connection from there belongs to. */
-  readonly #byPort = new Map<number, Conversation>();
+  /**
+   * By the ports of both ends: whose connections wait to be accepted, in their order. A port may be used again, even between the same
+   * ends, before a connection that was reset meanwhile has been accepted.
+   */
+  readonly #waiting = new Map<string, Conversation[]>();
   readonly #open = new Map<Connection, Conversation>();
   readonly #numbers = new Set<number>();
   #lastId = 0;
@@ -230,9 +245,11 @@ class Torture {
   }
 
   #opened(connection: Connection): void {
-    const { port } = connection.remoteAddress as { port: number };
-    const conversation = this.#byPort.get(port);
-    assert.ok(conversation?.state === 'waiting', `a connection from port ${port}, where nobody waits`);
+    const ports = portsOf(connection.localAddress, connection.remoteAddress);
+    const waiting = this.#waiting.get(ports);
+    const conversation = waiting?.shift();
+    assert.ok(conversation?.state === 'waiting', `a connection to and from ${ports}, where nobody waits`);
+    if (waiting?.length === 0) this.#waiting.delete(ports);
     conversation.state = 'open';
     assert.equal(this.#open.has(connection), false, 'opened twice');
     this.#open.set(connection, conversation);
@@ -360,14 +377,17 @@ class Torture {
     client.blocking = false;
     const isEcho = listener === this.#listeners[1];
     const conversation = new Conversation(++this.#lastId, client, isSlow, isEcho);
-    this.#byPort.set((client.localAddress as { port: number }).port, conversation);
+    const ports = portsOf(listener.address, client.localAddress);
+    const waiting = this.#waiting.get(ports);
+    if (waiting === undefined) this.#waiting.set(ports, [conversation]);
+    else waiting.push(conversation);
     this.#clients.push(conversation);
   }
 
   /** A listener gives way to another, and its clients stay. */
   #relisten(): void {
     const index = this.#below(this.#listeners.length);
-    const waiting = [...this.#byPort.values()].some(({ state, cut }) => state === 'waiting' && !cut);
+    const waiting = [...this.#waiting.values()].flat().some(({ cut }) => !cut);
     if (waiting) return; // whoever waits in the backlog would be reset
     this.#listeners[index]?.close();
     this.#listeners[index] = this.#listen(index);
