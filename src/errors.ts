@@ -20,6 +20,7 @@ const windowsNumbers: readonly (readonly [number, string])[] = [
   [6, 'EBADF'], // ERROR_INVALID_HANDLE
   [8, 'ENOMEM'], // ERROR_NOT_ENOUGH_MEMORY
   [87, 'EINVAL'], // ERROR_INVALID_PARAMETER
+  [995, 'ECANCELED'], // ERROR_OPERATION_ABORTED
 ];
 
 /** The operating system's own error numbers, as the addon returns them, and their names. */

@@ -149,6 +149,7 @@ interface Everywhere {
   readonly wouldBlock: number;
   readonly inProgress: number;
   readonly badDescriptor: number;
+  readonly canceled: number;
   readonly SOMAXCONN: number;
 }
 

@@ -20,10 +20,12 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   wait: ['native.ts', 'errors.ts', 'validate.ts'],
   net: ['native.ts', 'errors.ts', 'validate.ts', 'syscalls'],
   selectors: ['native.ts', 'errors.ts', 'validate.ts', 'syscalls', 'wait'],
-  loops: ['native.ts', 'errors.ts', 'validate.ts', 'syscalls', 'wait', 'net', 'selectors'],
+  // The emulation is over a selector.
+  proactors: ['native.ts', 'errors.ts', 'validate.ts', 'syscalls', 'wait', 'net', 'selectors'],
+  loops: ['native.ts', 'errors.ts', 'validate.ts', 'syscalls', 'wait', 'net', 'selectors', 'proactors'],
   servers: ['loops', 'net'],
   // The entries export, and do nothing else.
-  'index.ts': ['loops', 'net', 'selectors', 'syscalls', 'wait'],
+  'index.ts': ['loops', 'net', 'proactors', 'selectors', 'syscalls', 'wait'],
   'syscalls.ts': ['native.ts', 'syscalls'],
   // As any program: through the entry.
   demos: ['index.ts'],
@@ -72,10 +74,10 @@ describe('TypeScript', () => {
     }
   });
 
-  it('loops know of selectors what all have in common, and which is the default', () => {
+  it('loops know of selectors and proactors what all have in common, and which is the default', () => {
     for (const path of sources.filter((one) => one.startsWith('src/loops/'))) {
-      const selectors = importsOf(path).filter((target) => roomOf(target) === 'selectors');
-      for (const target of selectors) expect(target, path).toMatch(/\/(base|default)\.ts$/);
+      const mechanisms = importsOf(path).filter((target) => ['selectors', 'proactors'].includes(roomOf(target)));
+      for (const target of mechanisms) expect(target, path).toMatch(/\/(base|streams|default)\.ts$/);
     }
   });
 

@@ -9,10 +9,11 @@ import { badSignal, detached, throwingProxy } from './support/bad-values.js';
 import { Bench } from './support/bench.js';
 import { rejectsCode, throwsCode } from './support/expect.js';
 import { answerOf, runScript } from './support/program.js';
+import { readinessMechanisms } from './support/mechanisms.js';
 
 const api = { index, syscalls };
-const { EVENT_READ, EVENT_WRITE, Socket, availableMechanisms, createSelector } = index;
-const mechanisms = availableMechanisms().flatMap(({ mechanism, available }) => (available ? [mechanism] : []));
+const { EVENT_READ, EVENT_WRITE, Socket, createSelector } = index;
+const mechanisms = readinessMechanisms.flatMap(({ mechanism, available }) => (available ? [mechanism] : []));
 const has = (mechanism: string) => mechanisms.some((one) => one === mechanism);
 
 describe('each argument, each wrong value', () => {

@@ -1,12 +1,13 @@
 /** The loop contract, over every selector of this machine, blocking and inside Node's own loop. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, it } from 'vitest';
-import { type EventLoop, Reactor, availableMechanisms, createSelector } from '../src/index.js';
+import { type EventLoop, Reactor, createSelector } from '../src/index.js';
 import { lacksOf } from './contract/capabilities.js';
 import { type LoopContext, loopCases } from './contract/loop.js';
 import { reactorCases } from './contract/reactor.js';
 import { Bench } from './support/bench.js';
 import { runCases } from './support/run-cases.js';
+import { readinessMechanisms } from './support/mechanisms.js';
 
 const PATIENCE = 10_000;
 
@@ -40,7 +41,7 @@ async function untilInside(loop: EventLoop, what: string, condition: () => boole
 
 const runBlocking = async (loop: EventLoop): Promise<void> => loop.run();
 
-for (const { mechanism, available, why } of availableMechanisms()) {
+for (const { mechanism, available, why } of readinessMechanisms) {
   for (const [how, until, run] of [
     ['blocking', untilBlocking, runBlocking],
     ['inside Node', untilInside, (loop: EventLoop) => loop.start()],

@@ -3,14 +3,13 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { Socket, availableMechanisms } from '../src/index.js';
+import { Socket } from '../src/index.js';
 import { Bench } from './support/bench.js';
 import { Program, programText, runProgram, startCli, startProgram } from './support/program.js';
 import { noStrace, withFault } from './support/strace.js';
+import { readinessMechanisms } from './support/mechanisms.js';
 
-const mechanisms = availableMechanisms()
-  .filter(({ available }) => available)
-  .map(({ mechanism }) => mechanism as string);
+const mechanisms = readinessMechanisms.filter(({ available }) => available).map(({ mechanism }) => mechanism as string);
 const noSignals = process.platform === 'win32' ? ' — not here: Windows has no signals to send' : '';
 const notLinux = process.platform === 'linux' ? '' : ' — not here: it looks into Linux’s /proc';
 const isSanitized = process.env.SELECTORS_NATIVE_SANITIZED === '1';

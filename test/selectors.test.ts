@@ -1,12 +1,13 @@
 /** The selector contract over every mechanism of this machine. */
 import { describe, it } from 'vitest';
-import { type BaseSelector, availableMechanisms, createSelector } from '../src/index.js';
+import { type BaseSelector, createSelector } from '../src/index.js';
 import { lacksOf } from './contract/capabilities.js';
 import { selectorCases } from './contract/selector.js';
 import { Bench } from './support/bench.js';
 import { runCases } from './support/run-cases.js';
+import { readinessMechanisms } from './support/mechanisms.js';
 
-for (const { mechanism, available, why } of availableMechanisms()) {
+for (const { mechanism, available, why } of readinessMechanisms) {
   describe(`${mechanism} on ${process.platform}`, () => {
     if (!available) {
       it.skip(`not run: ${why}`, () => undefined);

@@ -1,12 +1,10 @@
 /** S48, S49: signals during a blocking wait. POSIX. */
 import { describe, expect, it } from 'vitest';
-import { availableMechanisms } from '../src/index.js';
 import { runProgram, startProgram } from './support/program.js';
 import { callsOfNode, noStrace, withFault } from './support/strace.js';
+import { readinessMechanisms } from './support/mechanisms.js';
 
-const mechanisms = availableMechanisms()
-  .filter(({ available }) => available)
-  .map(({ mechanism }) => mechanism);
+const mechanisms = readinessMechanisms.filter(({ available }) => available).map(({ mechanism }) => mechanism);
 const noSignals = process.platform === 'win32' ? ' — not here: Windows has no signals' : '';
 
 describe.skipIf(noSignals)(`signals during select()${noSignals}`, () => {

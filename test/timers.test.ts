@@ -1,6 +1,6 @@
 /** The timers of the loops by themselves, where times can be chosen to be equal. */
 import { describe, expect, it } from 'vitest';
-import { Timers } from '../src/loops/timers.js';
+import { Timers } from '../src/wait/timers.js';
 
 function named(timers: Timers, said: string[], due: number, name: string) {
   return timers.add(due, () => said.push(name));

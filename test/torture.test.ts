@@ -3,8 +3,9 @@
  * choice. A failure names its seed.
  */
 import { describe, expect, it } from 'vitest';
-import { Reactor, Socket, availableMechanisms, createSelector } from '../src/index.js';
+import { Reactor, Socket, createSelector } from '../src/index.js';
 import { type Tally, torture } from './support/torture.js';
+import { readinessMechanisms } from './support/mechanisms.js';
 
 const seeds = process.env.TORTURE_SEED === undefined ? [1, 2, 3] : [Number(process.env.TORTURE_SEED)];
 /** Under Wine and the sanitizers everything takes ten times as long. */
@@ -16,7 +17,7 @@ const show = (tally: Tally): string =>
     .map(([name, count]) => `${name} ${count}`)
     .join(', ');
 
-const mechanisms = availableMechanisms().filter(({ available }) => available);
+const mechanisms = readinessMechanisms.filter(({ available }) => available);
 
 describe.each(mechanisms)('torture of the reactor on $mechanism', ({ mechanism }) => {
   // The best one in full; the others differ from it in the wait alone.

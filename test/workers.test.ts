@@ -4,12 +4,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
-import { Socket, availableMechanisms, createSelector, wakeup } from '../src/index.js';
+import { Socket, createSelector, wakeup } from '../src/index.js';
 import { Bench } from './support/bench.js';
 import { openDescriptors } from './support/descriptors.js';
 import { answerOf, programText, root, runProgram } from './support/program.js';
+import { readinessMechanisms } from './support/mechanisms.js';
 
-const mechanisms = availableMechanisms().flatMap(({ mechanism, available }) => (available ? [mechanism] : []));
+const mechanisms = readinessMechanisms.flatMap(({ mechanism, available }) => (available ? [mechanism] : []));
 
 /** A worker with the built package at hand; `post` sends a message home. */
 function startWorker(bench: Bench, body: string, workerData: unknown = null): Worker {
@@ -254,8 +255,8 @@ describe('threads and processes', () => {
     async (end) => {
       if (process.platform === 'win32' && end.includes('kill')) return; // Windows has no signals
       const outcome = await runProgram(`
-        for (const { mechanism, available } of selectors.availableMechanisms()) {
-          if (available) selectors.createSelector(mechanism).selectAsync();
+        for (const { mechanism, kind, available } of selectors.availableMechanisms()) {
+          if (available && kind === 'readiness') selectors.createSelector(mechanism).selectAsync();
         }
         setTimeout(() => { ${end} }, 50);
       `);

@@ -271,6 +271,7 @@ void RegisterSocket(Napi::Env env, Napi::Object exports) {
   exports.Set("wouldBlock", Napi::Number::New(env, -kWouldBlock));
   exports.Set("inProgress", Napi::Number::New(env, -kInProgress));
   exports.Set("badDescriptor", Napi::Number::New(env, -kBadDescriptor));
+  exports.Set("canceled", Napi::Number::New(env, -kCanceled));
   exports.Set("SOMAXCONN", Napi::Number::New(env, SOMAXCONN));
 }
 

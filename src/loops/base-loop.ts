@@ -12,9 +12,9 @@ import type { Mechanism } from '../syscalls/probe.js';
 import { SLICE, sliceOf } from '../syscalls/slices.js';
 import { boolean, fieldsOf, timeoutOf } from '../validate.js';
 import type { Attachment } from '../wait/attachment.js';
-import type { Connection, ConnectionHandler, EventLoop, ListenOptions, Listener, Timer } from './event-loop.js';
+import { type Timer, Timers } from '../wait/timers.js';
+import type { Connection, ConnectionHandler, EventLoop, ListenOptions, Listener } from './event-loop.js';
 import { Signals } from './signals.js';
-import { Timers } from './timers.js';
 
 /** A wait is never longer (asyncio's number): kernels and clocks have their limits. */
 const LONGEST_WAIT = 86_400_000;

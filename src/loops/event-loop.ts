@@ -1,6 +1,7 @@
 /** What every loop offers. One handler object serves all connections, and the same object runs on every loop. */
 import type { SocketAddress } from '../net/address.js';
 import type { Mechanism } from '../syscalls/probe.js';
+import type { Timer } from '../wait/timers.js';
 
 /**
  * One connection of a loop.
@@ -93,11 +94,6 @@ export interface Listener extends Disposable {
   /** How many connections are open that it has accepted. */
   readonly connections: number;
   close(): void;
-}
-
-export interface Timer extends Disposable {
-  /** It will not be called. After it was called, or the second time, nothing happens. */
-  cancel(): void;
 }
 
 /**

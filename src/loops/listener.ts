@@ -14,9 +14,10 @@ import type { SocketAddress } from '../net/address.js';
 import { resolveAddress } from '../net/stream.js';
 import { WOULD_BLOCK } from '../syscalls/turn.js';
 import { boolean, fieldsOf, wholeNumber } from '../validate.js';
+import type { Timer } from '../wait/timers.js';
 import { type ConnectionHost, type ConnectionSettings, DEFAULT_HIGH_WATER_MARK } from './connection.js';
 import type { KnownHandler } from './base-loop.js';
-import type { Listener, Timer } from './event-loop.js';
+import type { Listener } from './event-loop.js';
 
 /** Accepts a turn at the most: another listener, and the connections, have their turn too (bpo-27906). */
 const MOST_ACCEPTS = 64;

@@ -77,6 +77,19 @@ const PEER_LENGTH = new Int32Array(1);
 /** Received bytes land here first, so that a small message does not keep a large buffer alive. */
 let scratch: Buffer | undefined;
 
+const closing = new WeakMap<Socket, Set<() => void>>();
+
+/**
+ * Has `callback` called when the socket is about to be closed, while its descriptor is still its own. For operations that are under way.
+ * @returns takes it back
+ */
+export function beforeClose(socket: Socket, callback: () => void): () => void {
+  let callbacks = closing.get(socket);
+  if (callbacks === undefined) closing.set(socket, (callbacks = new Set()));
+  callbacks.add(callback);
+  return () => void callbacks.delete(callback);
+}
+
 /** A descriptor that a new Socket takes over, and what is known of it. Told from a caller's options by its brand, which no proxy fakes. */
 class Adopted {
   readonly #brand = true;
@@ -496,9 +509,10 @@ export class Socket implements Disposable {
     return fd;
   }
 
-  /** close(2). Left to the garbage collector, a socket is closed too. @throws ECONNRESET and others that close(2) has to tell */
+  /** close(2). A proactor's operations on it end with ECANCELED. Left to the garbage collector, a socket is closed too. @throws ECONNRESET and others that close(2) has to tell */
   close(): void {
     if (this.#fd < 0) return;
+    for (const callback of closing.get(this) ?? []) callback();
     this.#fd = -1;
     check(this.#owner.close(), 'close');
   }

@@ -8,10 +8,18 @@ import { epollCalls, kqueueCalls, native } from '../native.js';
 /** The readiness mechanisms, best first: the order in which DefaultSelector looks. */
 export const READINESS_MECHANISMS = ['epoll', 'kqueue', 'poll', 'select'] as const;
 export type ReadinessMechanism = (typeof READINESS_MECHANISMS)[number];
-export type Mechanism = ReadinessMechanism | 'iocp' | 'io_uring' | `emulated:${ReadinessMechanism}`;
+/** Those by which the kernel itself carries operations out, best first: the order in which DefaultProactor looks. */
+export const COMPLETION_MECHANISMS = ['iocp', 'io_uring'] as const;
+export type CompletionMechanism = (typeof COMPLETION_MECHANISMS)[number];
+/** What a kernel has, or has not. */
+export type KernelMechanism = ReadinessMechanism | CompletionMechanism;
+export type EmulatedMechanism = `emulated:${ReadinessMechanism}`;
+export type Mechanism = KernelMechanism | EmulatedMechanism;
 
 export interface Availability {
   readonly mechanism: Mechanism;
+  /** readiness: for selectors. completion: for proactors. */
+  readonly kind: 'readiness' | 'completion';
   readonly available: boolean;
   /** What was asked and what the kernel answered. */
   readonly why: string;
@@ -23,7 +31,7 @@ type Step = readonly [syscall: string, result: number];
 const nothing = new Int32Array(0);
 
 /** Each makes the mechanism's calls once and undoes them; it stops at the first that fails. */
-const probes: Readonly<Record<ReadinessMechanism, () => Step[] | null>> = {
+const probes: Readonly<Record<KernelMechanism, () => readonly Step[] | null>> = {
   select: () => [
     [
       native.FD_SETSIZE < 1024 ? "Winsock's select" : 'select',
@@ -49,6 +57,8 @@ const probes: Readonly<Record<ReadinessMechanism, () => Step[] | null>> = {
       ],
     ]);
   },
+  iocp: () => null,
+  io_uring: () => null,
 };
 
 /** A set of the kernel's, and a descriptor to put into it: both are gone afterwards. */
@@ -66,14 +76,15 @@ function withSet(syscall: string, set: number, use: (set: number, fd: number) =>
 }
 
 /** Asks the kernel for one mechanism, anew at each call (a few microseconds). */
-export function probe(mechanism: ReadinessMechanism): Availability {
+export function probe(mechanism: KernelMechanism): Availability {
+  const kind = READINESS_MECHANISMS.some((name) => name === mechanism) ? 'readiness' : 'completion';
   const steps = probes[mechanism]();
-  if (steps === null) return { mechanism, available: false, why: `${systemName()} has no ${mechanism}` };
+  if (steps === null) return { mechanism, kind, available: false, why: `${systemName()} has no ${mechanism}` };
   const failed = steps.find(([, result]) => result < 0);
   const why = failed
     ? `${failed[0]} failed: ${systemErrorName(failed[1])} (${-failed[1]})`
     : `${steps.map(([syscall]) => syscall).join(', ')}: the kernel answered`;
-  return { mechanism, available: failed === undefined, why };
+  return { mechanism, kind, available: failed === undefined, why };
 }
 
 function systemName(): string {
@@ -83,18 +94,29 @@ function systemName(): string {
 }
 
 /**
- * What this machine can really do, found by asking its kernel: one row a mechanism, the best first. For `selectors-native info`.
+ * What this machine can really do, found by asking its kernel: one row a mechanism, the best of each kind first. For `selectors-native info`.
  * Never throws.
  */
 export function availableMechanisms(): readonly Availability[] {
-  return READINESS_MECHANISMS.map(probe);
+  const readiness = READINESS_MECHANISMS.map(probe);
+  return [...readiness, ...COMPLETION_MECHANISMS.map(probe), ...readiness.map(emulationOver)];
+}
+
+function emulationOver({ mechanism, available, why }: Availability): Availability {
+  return {
+    mechanism: `emulated:${mechanism as ReadinessMechanism}`,
+    kind: 'completion',
+    available,
+    why: available ? `imitated over ${mechanism}: readiness, then a call of our own` : why,
+  };
 }
 
 /** ERR_UNAVAILABLE for a mechanism, naming those that this machine has. */
-export function mechanismUnavailable(mechanism: ReadinessMechanism, cause?: Error): Error {
+export function mechanismUnavailable(mechanism: KernelMechanism, cause?: Error): Error {
+  const asked = probe(mechanism);
   const have = availableMechanisms()
-    .filter((row) => row.available)
+    .filter((row) => row.available && row.kind === asked.kind)
     .map((row) => row.mechanism);
-  const why = cause?.message ?? probe(mechanism).why;
+  const why = cause?.message ?? asked.why;
   return unavailable(`${mechanism} is not available here (${why}); there is: ${have.join(', ')}`, cause);
 }

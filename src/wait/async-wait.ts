@@ -39,6 +39,8 @@ export interface Waitable<T> {
   /** What a wait answers whose time is over. */
   nothing(): T;
   interest(): Interest;
+  /** When there will be something to take without the descriptors' doing, on performance.now()'s clock. */
+  nextDue?(): number;
 }
 
 interface Pending<T> {
@@ -120,7 +122,9 @@ export class AsyncWait<T> {
       } else if (remaining <= 0) {
         this.#settle()?.resolve(this.#waitable.nothing());
       } else {
-        this.#startWaiter(remaining === Infinity ? -1 : remaining);
+        const untilDue = (this.#waitable.nextDue?.() ?? Infinity) - performance.now();
+        const limit = Math.min(remaining, Math.max(0, untilDue));
+        this.#startWaiter(limit === Infinity ? -1 : limit);
       }
     } catch (error) {
       this.#fail(error);

@@ -87,8 +87,8 @@ const SELECTORS = {
 function selectorAttacks({ index }: Api): Attack[] {
   const { EVENT_READ, EVENT_WRITE, availableMechanisms, createSelector, Socket } = index;
   const attacks: Attack[] = [];
-  for (const { mechanism, available } of availableMechanisms()) {
-    if (!available) continue;
+  for (const { mechanism, kind, available } of availableMechanisms()) {
+    if (!available || kind !== 'readiness') continue;
     /** A selector with one key, which is ready for writing. */
     const attack = (
       name: string,

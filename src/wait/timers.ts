@@ -1,5 +1,8 @@
-/** Timers of a loop: a binary heap by the time they are due, the earlier made first where that is equal. */
-import type { Timer } from './event-loop.js';
+/** Timers of a loop or a proactor: a binary heap by the time they are due, the earlier made first where that is equal. */
+export interface Timer extends Disposable {
+  /** It will not be called. After it was called, or the second time, nothing happens. */
+  cancel(): void;
+}
 
 /** Purged when more of them than this, and more than half of all, are cancelled (asyncio's numbers). */
 const MOST_CANCELLED = 100;
@@ -46,7 +49,7 @@ export class Timers {
     return this.#heap.length;
   }
 
-  /** @param due on the loop's clock */
+  /** @param due on its owner's clock */
   add(due: number, callback: () => void): Timer {
     const timeout = new Timeout(due, this.#made++, callback, this.#onCancel);
     this.#heap.push(timeout);

@@ -1,0 +1,548 @@
+/**
+ * The proactor: "do it, and tell me when it is done" (post 002). Which operations are under way, what became of them, and the checks;
+ * the subclasses put that to one mechanism each.
+ *
+ *   submitted --cancel()--> cancelling
+ *   submitted | cancelling --the kernel is done with it--> completed: a result, or an error --wait() returns it--> collected
+ *
+ * An operation that is cancelled completes all the same, once: with its result if that came first, else with ECANCELED. Until it
+ * completes, the memory that the kernel works in is the operation's own, and not the caller's: bytes that are sent are copied when the
+ * operation is submitted, bytes that are received are handed over when it is collected. So nothing that JavaScript does with its
+ * buffers (drops, changes, transfers them) reaches memory that the kernel holds.
+ */
+import { busyError, check, closedError, invalidType, invalidValue, outOfRange } from '../errors.js';
+import { native } from '../native.js';
+import { type SocketAddress, decodeAddress, encodeAddress, familyNumber } from '../net/address.js';
+import { Socket, beforeClose } from '../net/socket.js';
+import { type FileObject, fileno } from '../syscalls/file-object.js';
+import type { Mechanism } from '../syscalls/probe.js';
+import { sliceOf } from '../syscalls/slices.js';
+import { bytesOf, guarded, lengthOf, plainBytes, timeoutOf, uint8Array, wholeNumber } from '../validate.js';
+import { AsyncWait, type Interest, type WaitOptions } from '../wait/async-wait.js';
+import { Attachment } from '../wait/attachment.js';
+import { type Timer, Timers } from '../wait/timers.js';
+
+export type OperationKind =
+  'accept' | 'connect' | 'recv' | 'recvFrom' | 'send' | 'sendTo' | 'read' | 'write' | 'timeout';
+
+/** What is asked of a mechanism: numbers, and bytes that nobody changes any more. */
+export type Request =
+  | { readonly kind: 'accept'; readonly fd: number; readonly nonBlocking: boolean; readonly family: number }
+  | { readonly kind: 'connect'; readonly fd: number; readonly sockaddr: Uint8Array }
+  | { readonly kind: 'recv' | 'recvFrom'; readonly fd: number; readonly size: number }
+  | { readonly kind: 'send'; readonly fd: number; readonly bytes: Uint8Array }
+  | { readonly kind: 'sendTo'; readonly fd: number; readonly bytes: Uint8Array; readonly sockaddr: Uint8Array }
+  | { readonly kind: 'read'; readonly fd: number; readonly size: number; readonly position: number }
+  | { readonly kind: 'write'; readonly fd: number; readonly bytes: Uint8Array; readonly position: number }
+  | { readonly kind: 'timeout'; readonly ms: number };
+
+/** What a mechanism answers. */
+export interface Completion {
+  readonly id: number;
+  /** How many bytes, the accepted descriptor, 0; or the system's error, negative. */
+  readonly result: number;
+  /** Of recv, recvFrom and read: the bytes, in memory that is the caller's. */
+  readonly data?: Buffer;
+  /** Of recvFrom: the sender's sockaddr. */
+  readonly sockaddr?: Uint8Array;
+}
+
+/** The system call of each kind, for errors. */
+const SYSCALLS: Readonly<Record<OperationKind, string>> = {
+  ...{ accept: 'accept', connect: 'connect', recv: 'recv', recvFrom: 'recvfrom', send: 'send', sendTo: 'sendto' },
+  ...{ read: 'read', write: 'write', timeout: 'timeout' },
+};
+
+/** More bytes at once are no number of 32 bits. */
+const MOST_BYTES = 0x7fff_f000;
+/** How long close() waits for the kernel, in milliseconds. */
+const LONGEST_CLOSE = 5000;
+/** What a cancelled operation completes with. */
+export const CANCELED = native.canceled;
+
+const NOTHING: readonly Operation[] = [];
+
+/** One operation that the kernel carries out. */
+export interface Operation<T = unknown, D = unknown> {
+  readonly kind: OperationKind;
+  /** Not completed yet. */
+  readonly pending: boolean;
+  /** The caller's own. */
+  readonly data: D;
+  /** Once completed: what came of it. A failed one has `error` instead. */
+  readonly result: T | undefined;
+  /** The system's error; ECANCELED for a cancelled one. */
+  readonly error: NodeJS.ErrnoException | undefined;
+  /** Asks the kernel to give it up. It still completes, once: with its result if that came first, else with ECANCELED. */
+  cancel(): void;
+}
+
+class PendingOperation<T, D> implements Operation<T, D> {
+  pending = true;
+  result: T | undefined = undefined;
+  error: NodeJS.ErrnoException | undefined = undefined;
+
+  constructor(
+    readonly kind: OperationKind,
+    readonly data: D,
+    readonly finish: (completion: Completion) => T,
+    readonly askToCancel: () => void,
+  ) {}
+
+  cancel(): void {
+    if (this.pending) this.askToCancel();
+  }
+}
+
+/** An operation, and what is to be undone when it is over. */
+interface Submitted {
+  readonly operation: PendingOperation<unknown, unknown>;
+  readonly release: (() => void) | undefined;
+  readonly isOfLoop: boolean;
+  cancelling: boolean;
+}
+
+/**
+ * Completion ports: start operations, then collect those that the kernel has finished. The mirror of a selector: `select()` says what
+ * CAN be done now, `wait()` says what HAS been done. Belongs to the thread that made it.
+ *
+ * Errors of the system come as the `error` of the operation, also those that are known at once (EBADF); what is thrown is the caller's
+ * own mistake, and nothing was started then. Sockets may block or not: no operation waits in the calling thread.
+ *
+ * Several operations of one kind on one socket are carried out in the order of their submission on io_uring and the emulation only where
+ * each is submitted after the one before has completed; a stream wants one recv and one send at a time.
+ */
+export abstract class BaseProactor implements Disposable {
+  /** Can this class be constructed here? Asked of the kernel each time it is read. */
+  static get isAvailable(): boolean {
+    return false;
+  }
+
+  abstract readonly mechanism: Mechanism;
+  /** true where the kernel itself moves the bytes (IOCP, io_uring); false where readiness plus a copy imitates it. */
+  abstract readonly isNative: boolean;
+  /** For other threads: a number that they may be sent, and give to the function `wakeup`. Never used again after close(). */
+  abstract readonly wakeupHandle: number;
+
+  readonly #submitted = new Map<number, Submitted>();
+  readonly #timers = new Timers();
+  readonly #timerOf = new Map<number, Timer>();
+  /** What was known at once, or came of a timer: for the next wait. */
+  #known: Completion[] = [];
+  /** Completed while nobody waited: for the next wait. */
+  #uncollected: Operation[] = [];
+  readonly #asyncWait = new AsyncWait<Operation[]>({
+    what: 'proactor',
+    take: () => {
+      if (this.#uncollected.length > 0) return this.#takeUncollected();
+      const { operations, woken } = this.#take(0);
+      if (woken) this.#wokenElsewhere = true;
+      return woken || operations.length > 0 ? operations : null;
+    },
+    nothing: () => [],
+    interest: () => this.interest(),
+    nextDue: () => this.#timers.nextDue(),
+  });
+  #attachment: Attachment | undefined;
+  #wokenElsewhere = false;
+  #lastId = 0;
+  #closed = false;
+
+  constructor() {
+    if (new.target === BaseProactor) {
+      throw Object.assign(new TypeError('BaseProactor is abstract: construct one of its subclasses'), {
+        code: 'ERR_ILLEGAL_CONSTRUCTOR',
+      });
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------ what a mechanism answers
+
+  /** Starts it. Never throws for what the system refuses: that is completeSoon()'s. Whatever it needs of the request is copied. */
+  protected abstract submit(id: number, request: Request): void;
+  /** Asks the kernel to give it up; it still completes. */
+  protected abstract requestCancel(id: number): void;
+  /** Waits up to `timeout` milliseconds (-1: for ever), adds what is completed to `done`, and says whether somebody called wakeup(). */
+  protected abstract collect(timeout: number, done: Completion[]): boolean;
+  /** What to watch so as to know when `collect` would have something. */
+  protected abstract interest(): Interest;
+  protected abstract signalWakeup(): void;
+  /** Lets go of the kernel's objects. Everything was cancelled; `left` operations have not come back. */
+  protected abstract closeMechanism(left: number): void;
+  /** Sees to it that what was cancelled is cancelled now: a socket is about to be closed. */
+  protected letGo(): void {
+    // For mechanisms where asking is enough.
+  }
+  /** The descriptor that becomes readable when there is something to collect, where it has one. */
+  protected pollFd(): number | undefined {
+    return undefined;
+  }
+
+  /** For submit(): it is over already. */
+  protected completeSoon(completion: Completion): void {
+    this.#known.push(completion);
+  }
+
+  /** For mechanisms whose timeouts are the waits' own. */
+  protected startTimer(id: number, ms: number): void {
+    const timer = this.#timers.add(performance.now() + ms, () => this.#endTimer(id, 0));
+    this.#timerOf.set(id, timer);
+  }
+
+  /** For mechanisms whose interest is copied for a wait: the wait under way must begin again with the new one. */
+  protected interestChanged(): void {
+    this.#asyncWait.interestChanged();
+    this.#attachment?.interestChanged();
+  }
+
+  protected assertOpen(): void {
+    if (this.#closed) throw closedError('proactor');
+  }
+
+  // ----------------------------------------------------------------------------------------------------- the operations
+
+  /** Operations started and not yet collected. */
+  get pending(): number {
+    return this.#submitted.size + this.#uncollected.length;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** accept(2), AcceptEx: the next connection, blocking or not as the listener is. */
+  accept<D>(listener: Socket, data?: D): Operation<Socket, D> {
+    const fd = this.#fdOf('listener', listener);
+    const nonBlocking = !listener.blocking;
+    return this.#start(
+      { kind: 'accept', fd, nonBlocking, family: familyNumber(listener.family) },
+      data as D,
+      ({ result }) => Socket.fromFd(result, { blocking: !nonBlocking }),
+      listener,
+    );
+  }
+
+  /** connect(2), ConnectEx. A name in the address is looked up first, which BLOCKS. */
+  connect<D>(socket: Socket, address: SocketAddress, data?: D): Operation<void, D> {
+    const fd = this.#fdOf('socket', socket);
+    const sockaddr = this.#encode(socket, address, 'connect');
+    return this.#start({ kind: 'connect', fd, sockaddr }, data as D, () => undefined, socket);
+  }
+
+  /** recv(2), WSARecv: up to `size` bytes, as soon as there are any. Empty: the peer has finished sending. */
+  recv<D>(socket: Socket, size: number, data?: D): Operation<Buffer, D> {
+    const fd = this.#fdOf('socket', socket);
+    return this.#start({ kind: 'recv', fd, size: sizeOf(size) }, data as D, dataOf, socket);
+  }
+
+  /**
+   * The same into memory that is there: `result` is how many bytes. The kernel receives into memory of the operation's own, and the bytes
+   * are copied when wait() returns it.
+   */
+  recvInto<D>(socket: Socket, buffer: Uint8Array, data?: D): Operation<number, D> {
+    const fd = this.#fdOf('socket', socket);
+    const target = plainBytes(uint8Array('buffer', buffer));
+    const copied = (completion: Completion): number => {
+      const bytes = dataOf(completion);
+      if (lengthOf(target) < bytes.length) throw invalidValue('buffer lost its memory before the bytes came');
+      target.set(bytes);
+      return bytes.length;
+    };
+    return this.#start({ kind: 'recv', fd, size: sizeOf(lengthOf(target)) }, data as D, copied, socket);
+  }
+
+  /** recvfrom(2), WSARecvFrom: one datagram and its sender. What is longer than `size` is cut off, and lost. */
+  recvFrom<D>(
+    socket: Socket,
+    size: number,
+    data?: D,
+  ): Operation<{ readonly data: Buffer; readonly address: SocketAddress }, D> {
+    const fd = this.#fdOf('socket', socket);
+    const received = (completion: Completion): { readonly data: Buffer; readonly address: SocketAddress } => {
+      const sockaddr = completion.sockaddr ?? new Uint8Array();
+      return { data: dataOf(completion), address: sockaddr.length === 0 ? { path: '' } : decodeAddress(sockaddr) };
+    };
+    return this.#start({ kind: 'recvFrom', fd, size: sizeOf(size) }, data as D, received, socket);
+  }
+
+  /** send(2), WSASend: `result` is how many bytes the kernel took, which may be fewer than given. Never raises SIGPIPE. */
+  send<D>(socket: Socket, bytes: Uint8Array | string, data?: D): Operation<number, D> {
+    const fd = this.#fdOf('socket', socket);
+    return this.#start({ kind: 'send', fd, bytes: given('bytes', bytes) }, data as D, resultOf, socket);
+  }
+
+  /** sendto(2), WSASendTo: one datagram. */
+  sendTo<D>(socket: Socket, bytes: Uint8Array | string, address: SocketAddress, data?: D): Operation<number, D> {
+    const fd = this.#fdOf('socket', socket);
+    const datagram = given('bytes', bytes);
+    const sockaddr = this.#encode(socket, address, 'sendto');
+    return this.#start({ kind: 'sendTo', fd, bytes: datagram, sockaddr }, data as D, resultOf, socket);
+  }
+
+  /**
+   * Reads a file at `position`, bytes from its start; of what has no position (a pipe, a tty), the next bytes. Empty: its end.
+   * Windows: a file that fs.open() opened is opened anew for overlapped I/O, for the duration of the operation.
+   */
+  read<D>(file: FileObject, size: number, position: number, data?: D): Operation<Buffer, D> {
+    const [fd, at] = this.#fileOf(file, position);
+    return this.#start({ kind: 'read', fd, size: sizeOf(size), position: at }, data as D, dataOf, file);
+  }
+
+  /** Writes a file at `position`: `result` is how many bytes were written, which may be fewer than given. */
+  write<D>(file: FileObject, bytes: Uint8Array, position: number, data?: D): Operation<number, D> {
+    const content = given('bytes', uint8Array('bytes', bytes));
+    const [fd, at] = this.#fileOf(file, position);
+    return this.#start({ kind: 'write', fd, bytes: content, position: at }, data as D, resultOf, file);
+  }
+
+  /** Completes after so many milliseconds, never earlier. */
+  timeout<D>(ms: number, data?: D): Operation<void, D> {
+    this.assertOpen();
+    if (typeof ms !== 'number') throw invalidType('ms', 'a number of milliseconds', ms);
+    if (!(ms >= 0 && ms <= Number.MAX_SAFE_INTEGER)) throw outOfRange('ms', 'a number of milliseconds, 0 or more', ms);
+    return this.#start({ kind: 'timeout', ms }, data as D, () => undefined, undefined);
+  }
+
+  // ------------------------------------------------------------------------------------------------------------ waiting
+
+  /**
+   * BLOCKS until at least one operation is finished, somebody calls wakeup(), or the time is over.
+   * @param timeout milliseconds, rounded up and never shorter; null, undefined, Infinity: for ever; 0 or less: does not wait
+   * @returns every finished one exactly once, in the order of completion; empty when the time is over or after a wakeup()
+   */
+  wait(timeout?: number | null): Operation[] {
+    this.assertOpen();
+    if (this.#uncollected.length > 0) return this.#takeUncollected();
+    const limit = timeoutOf(timeout);
+    const deadline = limit > 0 ? performance.now() + limit : 0;
+    for (let remaining = limit; ;) {
+      const { operations, woken } = this.#take(sliceOf(remaining));
+      if (woken) this.#asyncWait.wake();
+      if (woken || operations.length > 0 || limit === 0) return operations;
+      if (limit > 0) {
+        remaining = deadline - performance.now();
+        if (remaining <= 0) return operations;
+      }
+    }
+  }
+
+  /**
+   * The same without blocking Node's own event loop. One wait at a time: a second one rejects with ERR_BUSY.
+   * @param options.signal rejects with AbortError when it fires; no completion is lost
+   * @returns rejects with ERR_CLOSED when the proactor is closed
+   */
+  waitAsync(options?: WaitOptions): Promise<Operation[]> {
+    return this.#asyncWait.wait(options);
+  }
+
+  /** Makes the wait that is under way, or the next one, return early. Sticky: none is lost; many before one wait count as one. */
+  wakeup(): void {
+    this.assertOpen();
+    this.signalWakeup();
+  }
+
+  /**
+   * Cancels what is pending and waits until the kernel has let go of every buffer; the operations are completed then. A pending waitAsync
+   * rejects with ERR_CLOSED. The sockets and files stay open.
+   * @throws ETIMEDOUT where the kernel has not let go within five seconds: the proactor is closed, and the memory that the kernel still
+   *   holds is never freed
+   */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#asyncWait.close();
+    this.#attachment?.close();
+    for (const id of [...this.#submitted.keys()]) this.#cancel(id);
+    const deadline = performance.now() + LONGEST_CLOSE;
+    let left = this.#submitted.size;
+    while (left > 0 && performance.now() < deadline) {
+      this.#take(sliceOf(Math.max(0, deadline - performance.now())));
+      left = this.#submitted.size;
+    }
+    for (const { release } of this.#submitted.values()) release?.();
+    this.#submitted.clear();
+    this.#uncollected = [];
+    this.#timers.clear();
+    this.closeMechanism(left);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  // ------------------------------------------------------------------------------------------------------ for the loops
+
+  /**
+   * @internal An operation of a loop's, by the number of its descriptor. It is told to `done` and not returned by wait(); `done` is called
+   * while somebody collects, and must not throw.
+   */
+  begin(request: Request, done: (completion: Completion) => void): Operation {
+    this.assertOpen();
+    const submitted: Submitted = {
+      operation: new PendingOperation(request.kind, undefined, done, () => this.#cancel(id)),
+      release: undefined,
+      isOfLoop: true,
+      cancelling: false,
+    };
+    const id = this.#add(submitted);
+    this.submit(id, request);
+    return submitted.operation;
+  }
+
+  /** @internal wait() for a loop, in one go. @returns was it woken? What it collects of the caller's operations is for takeCollected(). */
+  turn(timeout: number): boolean {
+    this.assertOpen();
+    const wasWoken = this.#wokenElsewhere;
+    this.#wokenElsewhere = false;
+    const { operations, woken } = this.#take(wasWoken || this.#uncollected.length > 0 ? 0 : timeout);
+    this.#uncollected.push(...operations);
+    if (woken) this.#asyncWait.wake();
+    return woken || wasWoken;
+  }
+
+  /** @internal What has completed of operations that are not the loop's. */
+  takeCollected(): readonly Operation[] {
+    return this.#uncollected.length === 0 ? NOTHING : this.#takeUncollected();
+  }
+
+  /** @internal When a timer of an operation is due, on performance.now()'s clock; Infinity: there is none. */
+  nextDue(): number {
+    return this.#timers.nextDue();
+  }
+
+  /** @internal Calls back in each turn of Node's loop in which something is completed, until it is closed. One at a time: ERR_BUSY. */
+  attach(onReady: () => void): Attachment {
+    this.assertOpen();
+    if (this.#attachment?.closed === false) throw busyError('proactor');
+    this.#attachment = new Attachment(
+      () => this.interest(),
+      () => this.pollFd(),
+      onReady,
+    );
+    return this.#attachment;
+  }
+
+  // --------------------------------------------------------------------------------------------------------------------
+
+  #fdOf(name: string, socket: unknown): number {
+    this.assertOpen();
+    if (!guarded(name, () => socket instanceof Socket)) throw invalidType(name, 'a Socket', socket);
+    const { fd } = socket as Socket;
+    if (fd < 0) throw closedError('socket');
+    return fd;
+  }
+
+  #fileOf(file: FileObject, position: unknown): readonly [fd: number, position: number] {
+    this.assertOpen();
+    const at = wholeNumber('position', position, 0, Number.MAX_SAFE_INTEGER);
+    const fd = fileno(file);
+    this.assertOpen(); // again: a fileno() of the caller's may have closed this proactor
+    return [fd, at];
+  }
+
+  #encode(socket: Socket, address: unknown, syscall: string): Uint8Array {
+    const { sockaddr } = encodeAddress(address, familyNumber(socket.family), syscall);
+    this.#fdOf('socket', socket); // again: the address's getters are the caller's
+    return sockaddr;
+  }
+
+  #add(submitted: Submitted): number {
+    const id = ++this.#lastId;
+    this.#submitted.set(id, submitted);
+    return id;
+  }
+
+  #start<T, D>(
+    request: Request,
+    data: D,
+    finish: (completion: Completion) => T,
+    file: FileObject | undefined,
+  ): Operation<T, D> {
+    const operation = new PendingOperation<T, D>(request.kind, data, finish, () => this.#cancel(id));
+    const release = file instanceof Socket ? beforeClose(file, () => this.#abandon(id)) : undefined;
+    const id = this.#add({ operation, release, isOfLoop: false, cancelling: false });
+    this.submit(id, request);
+    // Whoever waits beside Node's loop begins again, with this one.
+    this.interestChanged();
+    this.#attachment?.wake();
+    return operation;
+  }
+
+  #cancel(id: number): void {
+    const submitted = this.#submitted.get(id);
+    if (submitted === undefined || submitted.cancelling) return;
+    submitted.cancelling = true;
+    if (submitted.operation.kind === 'timeout' && this.#timerOf.has(id)) this.#endTimer(id, CANCELED);
+    else this.requestCancel(id);
+    this.interestChanged();
+    this.#attachment?.wake();
+  }
+
+  /** Its socket is about to be closed. */
+  #abandon(id: number): void {
+    this.#cancel(id);
+    this.letGo();
+  }
+
+  #endTimer(id: number, result: number): void {
+    this.#timerOf.get(id)?.cancel();
+    this.#timerOf.delete(id);
+    this.#known.push({ id, result });
+  }
+
+  #takeUncollected(): Operation[] {
+    const operations = this.#uncollected;
+    this.#uncollected = [];
+    return operations;
+  }
+
+  #take(timeout: number): { readonly operations: Operation[]; readonly woken: boolean } {
+    const untilDue = this.#timers.size > 0 ? Math.max(0, this.#timers.nextDue() - performance.now()) : Infinity;
+    const limit = timeout < 0 ? (untilDue === Infinity ? -1 : untilDue) : Math.min(timeout, untilDue);
+    const done: Completion[] = [];
+    const woken = this.collect(this.#known.length > 0 ? 0 : limit, done);
+    if (this.#timers.size > 0) for (const callback of this.#timers.takeDue(performance.now())) callback();
+    const known = this.#known;
+    if (known.length > 0) this.#known = [];
+    const operations: Operation[] = [];
+    for (const completion of known) this.#complete(completion, operations);
+    for (const completion of done) this.#complete(completion, operations);
+    return { operations, woken };
+  }
+
+  #complete(completion: Completion, operations: Operation[]): void {
+    const submitted = this.#submitted.get(completion.id);
+    if (submitted === undefined) return;
+    this.#submitted.delete(completion.id);
+    const { operation, isOfLoop, release } = submitted;
+    release?.();
+    operation.pending = false;
+    if (isOfLoop) return operation.finish(completion) as undefined;
+    try {
+      check(completion.result, SYSCALLS[operation.kind]);
+      operation.result = operation.finish(completion);
+    } catch (error) {
+      operation.error = error as NodeJS.ErrnoException;
+    }
+    operations.push(operation);
+  }
+}
+
+function sizeOf(size: unknown): number {
+  return wholeNumber('size', size, 0, MOST_BYTES);
+}
+
+/** The caller's bytes, as they are now. */
+function given(name: string, bytes: Uint8Array | string): Uint8Array {
+  const plain = plainBytes(bytesOf(name, bytes));
+  if (plain.length > MOST_BYTES) throw outOfRange(name, `at most ${MOST_BYTES} bytes`, plain.length);
+  return plain;
+}
+
+function dataOf({ data }: Completion): Buffer {
+  return data ?? Buffer.alloc(0);
+}
+
+function resultOf({ result }: Completion): number {
+  return result;
+}
