@@ -21,4 +21,6 @@ export type { SocketOptionName } from './net/options.js';
 export type { Connection, ConnectionHandler, EventLoop, ListenOptions, Listener } from './loops/event-loop.js';
 export type { Timer } from './wait/timers.js';
 export { Reactor, type ReactorOptions } from './loops/reactor.js';
+export { ProactorLoop, type ProactorLoopOptions } from './loops/proactor-loop.js';
+export { IoUringProactor, type IoUringProactorOptions } from './proactors/io-uring.js';
 export { Socket, type SocketOptions, type SocketType } from './net/socket.js';
