@@ -21,4 +21,6 @@ export type { SocketOptionName } from './net/options.js';
 export type { Connection, ConnectionHandler, EventLoop, ListenOptions, Listener } from './loops/event-loop.js';
 export type { Timer } from './wait/timers.js';
 export { Reactor, type ReactorOptions } from './loops/reactor.js';
+export { BaseProactor, type Operation, type OperationKind } from './proactors/base.js';
+export { EmulatedProactor, type EmulatedProactorOptions } from './proactors/emulated.js';
 export { Socket, type SocketOptions, type SocketType } from './net/socket.js';
