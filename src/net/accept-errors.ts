@@ -4,6 +4,7 @@ import { systemErrorName } from '../errors.js';
 const OF_ONE_CLIENT: readonly string[] = [
   ...['ECONNABORTED', 'ECONNRESET', 'EPROTO', 'EPERM', 'ETIMEDOUT', 'EINTR', 'EOPNOTSUPP', 'ENOPROTOOPT'],
   ...['ENETDOWN', 'ENETUNREACH', 'EHOSTDOWN', 'EHOSTUNREACH', 'ENONET'],
+  'ENOTSUP', // EOPNOTSUPP, as Node calls its number where the two have the same
   'ENOTCONN', // Wine, of a client that has reset
 ];
 

@@ -11,7 +11,8 @@
  *
  * Readiness is asked before the first try, although most sends would succeed at once: so nothing is received, accepted or sent until
  * somebody collects, and what is cancelled or forgotten before has taken nothing away. A connect is the exception, for it is what
- * makes a socket ready: it begins when it is the first in its queue.
+ * makes a socket ready: it begins when it is the first in its queue. So are pipes and ttys, and all on Windows: they are tried once when
+ * somebody collects, for one that cannot be read (or written) at all is never ready, and its error would never be told.
  *
  * Limits. No kernel moves bytes meanwhile: they are moved when somebody waits. Regular files are always ready, which epoll does not
  * even look at: they are carried out when somebody collects, and BLOCK until the disk has answered; on Windows all files. A descriptor
@@ -48,8 +49,13 @@ class Waiting implements Call {
   get reads(): boolean {
     return READING.has(this.request.kind);
   }
+
+  get isOfFile(): boolean {
+    return this.request.kind === 'read' || this.request.kind === 'write';
+  }
 }
 
+const IS_WINDOWS = process.platform === 'win32';
 const READING: ReadonlySet<Request['kind']> = new Set(['accept', 'recv', 'recvFrom', 'read']);
 
 /** The two queues of a descriptor; the `data` of its key. */
@@ -84,8 +90,10 @@ export class EmulatedProactor extends BaseProactor {
   readonly #selector: BaseSelector;
   readonly #channels = new Map<number, Channel>();
   readonly #waiting = new Map<number, Waiting>();
-  /** Those of files that no selector watches: for the next collect. */
+  /** Of files that no selector watches: carried out by the next collect. */
   readonly #unwatched = new Set<Waiting>();
+  /** Watched, and tried by the next collect all the same. */
+  readonly #untried = new Set<Waiting>();
   /** The selector's own descriptor when last somebody was told of it. */
   #knownFd: number | undefined;
 
@@ -131,9 +139,10 @@ export class EmulatedProactor extends BaseProactor {
     // close() after the caller has closed the selector: all is cancelled, and there is nothing to wait for.
     if (this.closed && this.#selector.closed) return false;
     const ready: ReadyEvent[] = [];
-    const woken = this.#selector.takeReady(this.#unwatched.size > 0 ? 0 : timeout, ready);
+    const woken = this.#selector.takeReady(this.#unwatched.size + this.#untried.size > 0 ? 0 : timeout, ready);
     this.#tellOfNewFd();
     for (const [{ data }, events] of ready) if (data instanceof Channel) this.#carryOutReady(data, events, done);
+    for (const operation of [...this.#untried]) this.#tryOnce(operation, done);
     for (const operation of [...this.#unwatched]) this.#carryOut(operation, done);
     return woken;
   }
@@ -157,8 +166,8 @@ export class EmulatedProactor extends BaseProactor {
   // ---------------------------------------------------------------------------------------------------------- the queues
 
   #add(operation: Waiting): void {
-    const { kind, fd } = operation.request;
-    if ((kind === 'read' || kind === 'write') && !isWatchable(fd)) return void this.#unwatched.add(operation);
+    const { fd } = operation.request;
+    if (operation.isOfFile && !isWatchable(fd)) return void this.#unwatched.add(operation);
     this.#endStale(operation);
     let channel = this.#channels.get(fd);
     if (channel === undefined) this.#channels.set(fd, (channel = new Channel(fd)));
@@ -170,9 +179,10 @@ export class EmulatedProactor extends BaseProactor {
       this.#dequeue(operation);
       this.#watch(channel); // as it was
       // A device that is always ready (/dev/null): epoll refuses those as it does regular files.
-      if (codeOf(error) !== 'EPERM' || (kind !== 'read' && kind !== 'write')) throw error;
-      this.#unwatched.add(operation);
+      if (codeOf(error) !== 'EPERM' || !operation.isOfFile) throw error;
+      return void this.#unwatched.add(operation);
     }
+    if (this.#waiting.has(operation.id) && (operation.isOfFile || IS_WINDOWS)) this.#untried.add(operation);
   }
 
   /** The number was closed behind its Socket's back, and is another Socket's now: what waits there waits for nothing. */
@@ -200,6 +210,14 @@ export class EmulatedProactor extends BaseProactor {
   #carryOutReady(channel: Channel, events: EventMask, done: Completion[]): void {
     if ((events & EVENT_READ) !== 0) this.#carryOutAll(channel.reading, done);
     if ((events & EVENT_WRITE) !== 0) this.#carryOutAll(channel.writing, done);
+    this.#goOn(channel);
+  }
+
+  #tryOnce(operation: Waiting, done: Completion[]): void {
+    this.#untried.delete(operation);
+    const channel = this.#channels.get(operation.request.fd);
+    if (channel?.queueOf(operation)[0] !== operation || operation.hasBegun) return;
+    this.#carryOut(operation, done);
     this.#goOn(channel);
   }
 
@@ -237,6 +255,7 @@ export class EmulatedProactor extends BaseProactor {
   #forget(operation: Waiting): void {
     this.#waiting.delete(operation.id);
     this.#unwatched.delete(operation);
+    this.#untried.delete(operation);
     this.#dequeue(operation);
   }
 
@@ -273,7 +292,7 @@ export class EmulatedProactor extends BaseProactor {
 
 /** With bytes that nobody else has. On Windows a Socket is no file that fs could read and write. */
 function ownRequest(request: Call['request'], file: FileObject | undefined): Call['request'] {
-  const isWinsocks = process.platform === 'win32' && file instanceof Socket;
+  const isWinsocks = IS_WINDOWS && file instanceof Socket;
   switch (request.kind) {
     case 'write':
     case 'send':
@@ -292,9 +311,8 @@ function ownRequest(request: Call['request'], file: FileObject | undefined): Cal
 }
 
 /** The descriptor was refused: it is closed, or the error says why. */
-function refusal({ request }: Waiting, error: Error): NonNullable<Outcome> {
-  const isFile = request.kind === 'read' || request.kind === 'write';
-  const open = isFile ? 0 : native.isOpen(request.fd);
+function refusal({ request, isOfFile }: Waiting, error: Error): NonNullable<Outcome> {
+  const open = isOfFile ? 0 : native.isOpen(request.fd);
   if (open < 0) return { result: open };
   return { result: -1, error: codeOf(error) === 'EBADF' ? namedError('EBADF', request.kind) : error };
 }
