@@ -27,6 +27,7 @@ const ofSystem: Partial<Record<NodeJS.Platform, Lacks>> = {
     'SO_ERROR cleared': 'Winsock keeps the error of a failed connect in SO_ERROR',
     'hang-up before connect': 'on Windows an unconnected socket is not ready',
     'port unreachable told': 'Wine 8 does not tell it',
+    'shutdown ends receiving': 'Winsock’s shutdown() refuses later calls, and ends none that waits',
     'sockets closed by number': 'fs.closeSync is not for the handles of Winsock',
   },
   linux: {
