@@ -1,6 +1,8 @@
 /** What is the emulation's own: its selector, and what it does where the kernel only says what can be done. */
 import assert from 'node:assert/strict';
-import { closeSync, openSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, constants, openSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
@@ -13,6 +15,7 @@ import {
   Socket,
   createSelector,
 } from '../src/index.js';
+import { native } from '../src/native.js';
 import { lacksOf } from './contract/capabilities.js';
 import { Bench } from './support/bench.js';
 import { failsWith, finish, resultOf } from './support/completion.js';
@@ -209,6 +212,35 @@ describe.each(mechanisms)('emulated:%s', (mechanism) => {
     expect(resultOf(proactor, proactor.write(open('/dev/null', 'w'), Buffer.from('gone'), 0))).toBe(4);
     failsWith('EISDIR', proactor, proactor.read(open('/', 'r'), 3, 0));
     failsWith('EBADF', proactor, proactor.write(open('/dev/zero', 'r'), Buffer.from('x'), 0));
+  });
+
+  it.skipIf(isWindows)('a blocking pipe takes what fits, makes no thread wait, and stays a blocking one', () => {
+    using bench = new Bench();
+    const { proactor } = start(bench);
+    const path = join(bench.folder(), 'fifo');
+    execFileSync('mkfifo', [path]);
+    const open = (flags: number) => {
+      const fd = openSync(path, flags);
+      bench.atEnd(() => {
+        closeSync(fd);
+      });
+      return fd;
+    };
+    const output = open(constants.O_RDONLY | constants.O_NONBLOCK);
+    const input = open(constants.O_WRONLY);
+    expect(native.setNonBlocking(output, false)).toBe(0);
+    const reading = proactor.read(output, 10, 0);
+    const large = Buffer.alloc(1 << 20, 'x');
+    const written = resultOf(proactor, proactor.write(input, large, 0));
+    expect(written).toBeGreaterThan(0);
+    expect(resultOf(proactor, reading)).toHaveLength(10);
+    const full = proactor.write(input, large, 0);
+    expect(proactor.wait(0)).toEqual([]);
+    full.cancel();
+    failsWith('ECANCELED', proactor, full);
+    let left = written - 10;
+    while (left > 0) left -= resultOf(proactor, proactor.read(output, 1 << 20, 0)).length;
+    expect([native.isNonBlocking(input), native.isNonBlocking(output)]).toEqual([0, 0]);
   });
 
   it.skipIf(isWindows)('read and write of a Socket, as read(2) and write(2)', () => {
