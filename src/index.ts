@@ -23,4 +23,7 @@ export type { Timer } from './wait/timers.js';
 export { Reactor, type ReactorOptions } from './loops/reactor.js';
 export { ProactorLoop, type ProactorLoopOptions } from './loops/proactor-loop.js';
 export { IoUringProactor, type IoUringProactorOptions } from './proactors/io-uring.js';
+export { BaseProactor, type Operation, type OperationKind } from './proactors/base.js';
+export { EmulatedProactor, type EmulatedProactorOptions } from './proactors/emulated.js';
+export { DefaultProactor, createProactor } from './proactors/default.js';
 export { Socket, type SocketOptions, type SocketType } from './net/socket.js';

@@ -118,7 +118,8 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
     borrows: (connection) => connection.borrows,
     received: (connection, chunk) => connection.received(chunk),
     ended: (connection) => connection.peerEnded(),
-    receiveFailed: (connection, error) => connection.fail(systemError(error, 'recv')),
+    receiveFailed: (connection, error) =>
+      connection.fail(typeof error === 'number' ? systemError(error, 'recv') : error),
     sent: (connection, sent) => {
       connection.watched &= ~SENDING;
       if (sent < 0) connection.fail(systemError(sent, 'send'));

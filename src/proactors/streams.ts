@@ -15,8 +15,8 @@ export interface StreamEvents<C, L> {
   received(connection: C, chunk: Buffer): void;
   /** The peer has finished sending. */
   ended(connection: C): void;
-  /** @param error the system's, negative */
-  receiveFailed(connection: C, error: number): void;
+  /** @param error the system's number, negative, or what else went wrong */
+  receiveFailed(connection: C, error: number | Error): void;
   /** What send() was given is over. @param sent how many bytes, or the system's error, negative */
   sent(connection: C, sent: number): void;
   /** @param error 0, or the system's, negative */
@@ -217,11 +217,16 @@ export class OperationStreams<C, L> implements Streams<C, L> {
     }
   }
 
-  #tellReceived(events: StreamEvents<C, L>, fd: number, stream: Stream<C, L>, { result, data }: Completion): void {
+  #tellReceived(
+    events: StreamEvents<C, L>,
+    fd: number,
+    stream: Stream<C, L>,
+    { result, data, error }: Completion,
+  ): void {
     const connection = stream.owner as C;
     if (result === CANCELED) return this.#receive(fd, stream);
     if (result <= 0) stream.wantsToReceive = false;
-    if (result < 0) events.receiveFailed(connection, result);
+    if (result < 0) events.receiveFailed(connection, error ?? result);
     else if (data === undefined || data.length === 0) events.ended(connection);
     else events.received(connection, data);
     if (this.#streams.get(fd) === stream) this.#receive(fd, stream);
