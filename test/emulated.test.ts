@@ -272,7 +272,9 @@ describe.each(mechanisms)('emulated:%s', (mechanism) => {
     expect(told).toEqual(['to the lo'.padEnd(10, 'o')]);
     b.send('to the caller');
     while (users.pending) await sleep(1);
+    expect(proactor.pending).toBe(1); // over, and not collected
     expect(proactor.takeCollected()).toEqual([users]);
+    expect(proactor.pending).toBe(0);
     expect(proactor.takeCollected()).toEqual([]);
     expect(turns).toBeGreaterThan(0);
     attachment.close();
@@ -300,12 +302,14 @@ describe.each(mechanisms)('emulated:%s', (mechanism) => {
       { eval: true, workerData: mechanism },
     );
     bench.atEnd(() => void worker.terminate());
+    // Listened to beforehand: a worker's last message and its end may come in one turn.
+    const exited = new Promise((resolve) => worker.once('exit', resolve));
     const answer = await new Promise((resolve, reject) => {
       worker.once('message', resolve);
       worker.once('error', reject);
     });
     expect(answer).toEqual(['01234567890123456789', false, true]);
-    await new Promise((resolve) => worker.once('exit', resolve));
+    expect(await exited).toBe(0);
   });
 
   it('on a worker that is terminated while it waits, nothing is left behind', async () => {
