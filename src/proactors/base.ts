@@ -44,7 +44,7 @@ export interface Completion {
   readonly result: number;
   /** Of recv, recvFrom and read: the bytes, in memory that is the caller's. */
   readonly data?: Buffer;
-  /** Of recvFrom: the sender's sockaddr. */
+  /** Of recvFrom: the sender's sockaddr; of accept: the client's. */
   readonly sockaddr?: Uint8Array;
   /** With a negative result: what went wrong, where that is no error number of a socket's (a file's on Windows, a full fd_set). */
   readonly error?: Error;
@@ -409,7 +409,7 @@ export abstract class BaseProactor implements Disposable {
 
   /** @internal What a loop's connections and listeners are served by. */
   streams<C, L>(): Streams<C, L> {
-    return new OperationStreams<C, L>(this, (fd, sockaddr) => native.getpeername(fd, sockaddr));
+    return new OperationStreams<C, L>(this);
   }
 
   /** @internal wait() for a loop, in one go. @returns was it woken? What it collects of the caller's operations is for takeCollected(). */
