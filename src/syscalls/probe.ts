@@ -14,7 +14,9 @@ export const COMPLETION_MECHANISMS = ['iocp', 'io_uring'] as const;
 export type CompletionMechanism = (typeof COMPLETION_MECHANISMS)[number];
 /** What a kernel has, or has not. */
 export type KernelMechanism = ReadinessMechanism | CompletionMechanism;
+/** Completion imitated over readiness. */
 export type EmulatedMechanism = `emulated:${ReadinessMechanism}`;
+export const EMULATED_MECHANISMS = READINESS_MECHANISMS.map((name): EmulatedMechanism => `emulated:${name}`);
 export type Mechanism = KernelMechanism | EmulatedMechanism;
 
 export interface Availability {
