@@ -4,6 +4,7 @@
       "native/addon.cc",
       "native/core/args.cc",
       "native/core/descriptor.cc",
+      "native/core/wakeable.cc",
       "native/mechanisms/select.cc",
       "native/mechanisms/poll.cc",
       "native/net/address.cc",

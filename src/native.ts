@@ -35,6 +35,7 @@ export interface NativeWaiter {
     interest: Int32Array,
     count: number,
     timeout: number,
+    handle: number,
     callback: (error: number) => void,
   ): boolean;
   interrupt(): void;

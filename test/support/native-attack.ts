@@ -587,21 +587,21 @@ function attackSignals(native: Addon, handle: unknown, strike: Strike, complain:
   for (const watch of watches) watch.close?.();
 }
 
-/** Waiter.start(useSelect, interest, count, timeout, callback), each place. */
+/** Waiter.start(useSelect, interest, count, timeout, handle, callback), each place. */
 function attackStart(
   native: Addon,
   api: Api,
   strike: (what: string, call: () => unknown, mustThrow: boolean) => void,
 ): void {
-  const good = (): unknown[] => [false, new Int32Array(0), 0, 1, () => undefined];
-  const places: readonly Kind[] = ['flag', 'ints', 'size', 'time', 'function'];
+  const good = (): unknown[] => [false, new Int32Array(0), 0, 1, 0, () => undefined];
+  const places: readonly Kind[] = ['flag', 'ints', 'size', 'time', 'size', 'function'];
   for (const [at, kind] of places.entries()) {
     for (const { name, value } of badValues(api)) {
       const waiter = new (native.Waiter as Class)();
       waiter.open?.();
       const args = good();
       args[at] = value;
-      const mustThrow = !kinds[kind](value) || (kind === 'size' && (value as number) > 0);
+      const mustThrow = !kinds[kind](value) || (at === 2 && (value as number) > 0);
       // What a callback throws belongs to the process.
       if (!(kind === 'function' && typeof value === 'function'))
         strike(`Waiter.start, argument ${at} = ${name}`, () => waiter.start?.(...args), mustThrow);
@@ -614,7 +614,7 @@ function attackStart(
     // Dropped while it waits, in each of its states.
     const waiter = new (native.Waiter as Class)();
     if (i % 4 > 0) waiter.open?.();
-    if (i % 4 > 1) waiter.start?.(i % 2 === 0, new Int32Array(0), 0, i, () => undefined);
+    if (i % 4 > 1) waiter.start?.(i % 2 === 0, new Int32Array(0), 0, i, 0, () => undefined);
     if (i % 4 > 2) waiter.interrupt?.();
     if (i % 3 === 0) waiter.close?.();
   }
