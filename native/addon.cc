@@ -36,6 +36,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   RegisterPoll(env, exports);
   if constexpr (kHasEpoll) RegisterEpoll(env, exports);
   if constexpr (kHasKqueue) RegisterKqueue(env, exports);
+  if constexpr (kHasIocp) RegisterIocp(env, exports);
   RegisterAddress(env, exports);
   RegisterConstants(env, exports);
   RegisterSocket(env, exports);

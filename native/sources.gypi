@@ -28,6 +28,8 @@
     ],
     "sources_windows": [
       "native/platform/win.cc",
+      "native/mechanisms/iocp.cc",
+      "native/mechanisms/iocp_port.cc",
       "native/net/share_socket.cc"
     ]
   }

@@ -39,5 +39,7 @@ export {
   kevent,
 } from './syscalls/kqueue.js';
 
+export { type CompletionPacket, Iocp } from './syscalls/iocp.js';
+
 /** Every AF_*, SOCK_*, IPPROTO_*, MSG_*, SOL_*, SO_*, TCP_*, IP_*, IPV6_* number that this OS's headers define, by its name. */
 export const constants: Readonly<Record<string, number>> = Object.freeze({ ...native.constants });

@@ -16,7 +16,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'native.ts': [],
   'errors.ts': [],
   'validate.ts': ['errors.ts'],
-  syscalls: ['native.ts', 'errors.ts', 'validate.ts'],
+  // net for the addresses that ConnectEx and WSASendTo take.
+  syscalls: ['native.ts', 'errors.ts', 'validate.ts', 'net'],
   wait: ['native.ts', 'errors.ts', 'validate.ts'],
   net: ['native.ts', 'errors.ts', 'validate.ts', 'syscalls'],
   selectors: ['native.ts', 'errors.ts', 'validate.ts', 'syscalls', 'wait'],
