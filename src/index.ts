@@ -21,4 +21,5 @@ export type { SocketOptionName } from './net/options.js';
 export type { Connection, ConnectionHandler, EventLoop, ListenOptions, Listener } from './loops/event-loop.js';
 export type { Timer } from './wait/timers.js';
 export { Reactor, type ReactorOptions } from './loops/reactor.js';
+export { IocpProactor } from './proactors/iocp.js';
 export { Socket, type SocketOptions, type SocketType } from './net/socket.js';
