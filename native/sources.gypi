@@ -28,6 +28,7 @@
     ],
     "sources_windows": [
       "native/platform/win.cc",
+      "native/platform/win_ports.cc",
       "native/mechanisms/iocp.cc",
       "native/mechanisms/iocp_port.cc",
       "native/net/share_socket.cc"

@@ -78,7 +78,7 @@ export interface NativeTurn {
 
 /** A completion port. See native/mechanisms/iocp.cc. */
 export interface NativeIocp {
-  open(concurrency: number): number;
+  open(concurrency: number, reusable: boolean): number;
   wakeHandle(): number;
   associate(handle: number, key: number): number;
   isAssociated(handle: number): boolean;

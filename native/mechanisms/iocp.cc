@@ -155,13 +155,15 @@ class Iocp : public Napi::ObjectWrap<Iocp> {
 
   // ------------------------------------------------------------------------------------------------------- the port
 
-  // open(concurrency): 0 or a negative error. concurrency 0: as many threads as there are processors.
+  // open(concurrency, reusable): 0 or a negative error. concurrency 0: as many threads as there are processors.
+  // reusable: the sockets of one that was closed may be used with the next one (platform/win_ports.h).
   Napi::Value Open(const Napi::CallbackInfo& info) {
     Args args(info);
     const size_t concurrency = args.SizeAt(0, UINT32_MAX);
+    const bool reusable = args.BooleanAt(1);
     if (!args.ok()) return info.Env().Undefined();
     if (port_->IsOpen() || ended_) return Answer(Result::Ok(0));
-    const Result opened = port_->Open(static_cast<DWORD>(concurrency));
+    const Result opened = port_->Open(static_cast<DWORD>(concurrency), reusable);
     if (opened.ok()) napi_add_env_cleanup_hook(Env(), EndWithEnvironment, this);
     return Answer(opened);
   }

@@ -17,6 +17,10 @@ namespace {
 // Packets a call. On the stack: 4 KiB.
 constexpr ULONG kMostEntries = 128;
 
+// By its address the packets are known that make a leader look up: never another object's, since this one is never
+// gone.
+OVERLAPPED look_up{};
+
 int LastErrorOfWindows() { return static_cast<int>(GetLastError()); }
 
 // What it was that failed, from its status alone: for a socket whose number is no socket any more, of which Winsock
@@ -94,9 +98,12 @@ bool Operation::Allocate(size_t length) {
 
 Port::~Port() { Close(0); }
 
-Result Port::Open(DWORD concurrency) {
+Result Port::Open(DWORD concurrency, bool reusable) {
   const Lock lock(mutex_);
-  port_ = CreateIoCompletionPort(INVALID_HANDLE_VALUE, nullptr, 0, concurrency);
+  concurrency_ = concurrency;
+  reusable_ = reusable;
+  if (reusable) port_ = TakeRetiredPort(concurrency);
+  if (port_ == nullptr) port_ = CreateIoCompletionPort(INVALID_HANDLE_VALUE, nullptr, 0, concurrency);
   return port_ == nullptr ? Result::Error(LastErrorOfWindows()) : Result::Ok(0);
 }
 
@@ -117,10 +124,22 @@ size_t Port::Close(double timeout) {
   const size_t left = pending_.size();
   Lose();
   changed_.wait(lock, [this] { return beside_ == 0; });
-  ForgetPort(this);
-  CloseHandle(port_);
+  if (reusable_ && left == 0) {
+    Drain();
+    RetirePort(port_, concurrency_);
+  } else {
+    ClosePort(port_).Ignore("it is gone");
+  }
   port_ = nullptr;
   return left;
+}
+
+// Of what makes the leader look up, and of nothing else: who takes the port over finds it empty.
+void Port::Drain() {
+  OVERLAPPED_ENTRY entries[kMostEntries];
+  ULONG count = 0;
+  while (GetQueuedCompletionStatusEx(port_, entries, kMostEntries, &count, 0, FALSE)) {
+  }
 }
 
 // How many are still pending.
@@ -147,12 +166,12 @@ void Port::Lose() {
 
 // ------------------------------------------------------------------------------------------------------- operations
 
-const void* Port::PortOfHandle(HANDLE handle) { return PortOf(handle); }
+bool Port::Has(HANDLE handle) const { return port_ != nullptr && PortOf(handle) == port_; }
 
 Result Port::Associate(HANDLE handle, ULONG_PTR key) {
   if (port_ == nullptr) return Result::Error(ERROR_INVALID_HANDLE);
   if (CreateIoCompletionPort(handle, port_, key, 0) == nullptr) return Result::Error(LastErrorOfWindows());
-  RememberPort(handle, this);
+  RememberPort(handle, port_);
   return Result::Ok(0);
 }
 
@@ -222,7 +241,7 @@ bool Port::TakePacket(Packet* packet) {
 
 // Under the lock.
 void Port::LookUp() {
-  if (port_ != nullptr) PostQueuedCompletionStatus(port_, 0, 0, &look_up_);
+  if (port_ != nullptr) PostQueuedCompletionStatus(port_, 0, 0, &look_up);
 }
 
 Result Port::Signal() {
@@ -273,7 +292,7 @@ Result Port::Dequeue(Lock& lock, double timeout) {
 }
 
 void Port::Keep(const OVERLAPPED_ENTRY& entry) {
-  if (entry.lpOverlapped == &look_up_) return;
+  if (entry.lpOverlapped == &look_up) return;
   Packet packet{entry.lpCompletionKey, entry.dwNumberOfBytesTransferred, 0, nullptr, false};
   if (entry.lpOverlapped != nullptr) {
     const auto found = pending_.find(entry.lpOverlapped);

@@ -17,7 +17,7 @@
 // steps down when it is asked to.
 //
 // Everything that is not a completion (wake-ups, the end of a wait, stepping down) is state in this object, plus a
-// packet of its own that makes the leader look up. It is told from others by its OVERLAPPED, which is `look_up_`.
+// packet of its own that makes the leader look up. It is told from others by its OVERLAPPED.
 #pragma once
 
 #include <atomic>
@@ -88,12 +88,14 @@ class Port final : public Wakeable {
  public:
   ~Port() override;
 
-  Result Open(DWORD concurrency);
+  // reusable: it may take over a port that was retired, with the handles that it has, and is retired itself when it is
+  // closed. The keys of such ports are all 0.
+  Result Open(DWORD concurrency, bool reusable);
   bool IsOpen() const { return port_ != nullptr; }
 
   // The packets of its operations come here from now on, with this key, for as long as it is open.
   Result Associate(HANDLE handle, ULONG_PTR key);
-  bool Has(HANDLE handle) const { return PortOfHandle(handle) == this; }
+  bool Has(HANDLE handle) const;
   Result Post(ULONG_PTR key, DWORD bytes);
 
   // `start` makes the system call, and answers its error, 0 where there is none. A Result that is an error: no packet
@@ -134,7 +136,6 @@ class Port final : public Wakeable {
  private:
   using Lock = std::unique_lock<std::mutex>;
 
-  static const void* PortOfHandle(HANDLE handle);
   static bool PacketFollows(const Operation& operation, int error);
   Result Add(std::unique_ptr<Operation> operation);
   void Remove(const Operation& operation);
@@ -149,11 +150,13 @@ class Port final : public Wakeable {
   void CancelAll();
   size_t DropFetched();
   void Lose();
+  void Drain();
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   HANDLE port_ = nullptr;
-  OVERLAPPED look_up_{};
+  DWORD concurrency_ = 0;
+  bool reusable_ = false;
   std::unordered_map<const OVERLAPPED*, std::unique_ptr<Operation>> pending_;
   std::unordered_map<int64_t, Operation*> by_id_;  // of those pending
   size_t cancelled_ = 0;                           // how many of those pending

@@ -9,8 +9,6 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
-#include <mutex>
-#include <unordered_map>
 
 #include "core/syscall.h"
 #include "core/wait.h"
@@ -81,46 +79,6 @@ void Thread::Join() {
   started_ = false;
 }
 
-namespace {
-
-struct PortTable {
-  std::mutex mutex;
-  std::unordered_map<HANDLE, const void*> ports;
-
-  static PortTable& OfProcess() {
-    // Never destroyed: a worker may end after the main thread has begun to.
-    static auto* const table = new PortTable;
-    return *table;
-  }
-};
-
-}  // namespace
-
-void RememberPort(HANDLE handle, const void* port) {
-  PortTable& table = PortTable::OfProcess();
-  const std::lock_guard lock(table.mutex);
-  table.ports[handle] = port;
-}
-
-const void* PortOf(HANDLE handle) {
-  PortTable& table = PortTable::OfProcess();
-  const std::lock_guard lock(table.mutex);
-  const auto found = table.ports.find(handle);
-  return found == table.ports.end() ? nullptr : found->second;
-}
-
-void ForgetPortOf(HANDLE handle) {
-  PortTable& table = PortTable::OfProcess();
-  const std::lock_guard lock(table.mutex);
-  table.ports.erase(handle);
-}
-
-void ForgetPort(const void* port) {
-  PortTable& table = PortTable::OfProcess();
-  const std::lock_guard lock(table.mutex);
-  std::erase_if(table.ports, [port](const auto& entry) { return entry.second == port; });
-}
-
 Result CloseFd(Fd fd) {
   ForgetPortOf(reinterpret_cast<HANDLE>(fd));
   return Call(::closesocket, fd);
@@ -132,7 +90,7 @@ Result DuplicateFd(Fd fd) {
   if (!described.ok()) return described;
   const Result made = Call(::WSASocketW, info.iAddressFamily, info.iSocketType, info.iProtocol, &info, GROUP{0},
                            DWORD{WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT});
-  const void* const port = PortOf(reinterpret_cast<HANDLE>(fd));
+  const HANDLE port = PortOf(reinterpret_cast<HANDLE>(fd));
   if (made.ok() && port != nullptr) RememberPort(reinterpret_cast<HANDLE>(made.value()), port);
   return made;
 }

@@ -2,9 +2,11 @@
  * The proactor over an I/O completion port, Windows.
  *
  * The kernel carries the operations out; this class knows what their packets mean. A handle is associated with the port at its first
- * operation, and stays so until it is closed: no other port can have it. An operation is given up by CancelIoEx, and comes back all the
+ * operation, and stays so until it is closed: no other port can have it. When the proactor is closed, its port is kept while such handles are
+ * open, and the next proactor takes it over: so their sockets can go on with that one. An operation is given up by CancelIoEx, and comes back all the
  * same. Files of Node's fs are not open for overlapped I/O, and are opened once more for each operation (ReOpenFile).
  */
+import { constants } from 'node:os';
 import { check, namedError, systemErrorName } from '../errors.js';
 import { type NativeIocp, iocpCalls, native } from '../native.js';
 import { mechanismUnavailable, probe } from '../syscalls/probe.js';
@@ -27,7 +29,8 @@ const SOCKADDR_SIZE = 128;
 const LONGEST_LETTING_GO = 1000;
 /** How many clients that have come and gone one accept() passes over at a stretch. */
 const MOST_VANISHED = 1000;
-const { SOCK_STREAM = 1, SOL_SOCKET = 0xffff, SO_TYPE = 0x1008 } = native.constants;
+const { SOCK_STREAM = 1, SOL_SOCKET = 0xffff, SO_TYPE = 0x1008, SO_ACCEPTCONN = 2 } = native.constants;
+const { WSAEINVAL, WSAEOPNOTSUPP } = constants.errno;
 const NO_PAIRS = new Int32Array(0);
 
 /** What an accept is told of a client that has gone before it was accepted. It costs that client, and nobody else (python/cpython#93821). */
@@ -57,7 +60,7 @@ export class IocpProactor extends BaseProactor {
     const asked = options === undefined ? undefined : fieldsOf('options', options, ['concurrency']).concurrency;
     const concurrency = asked === undefined ? 0 : wholeNumber('concurrency', asked, 0, 0x7fff_ffff);
     this.#port = new iocpCalls.Iocp();
-    check(this.#port.open(concurrency), 'CreateIoCompletionPort');
+    check(this.#port.open(concurrency, true), 'CreateIoCompletionPort');
     this.wakeupHandle = this.#port.wakeHandle();
     this.#interest = { useSelect: false, pairs: NO_PAIRS, handle: this.wakeupHandle };
     this.#rows = new Float64Array(ROOM * iocpCalls.IOCP_ROW);
@@ -99,7 +102,7 @@ export class IocpProactor extends BaseProactor {
   }
 
   #accept(id: number, request: AcceptRequest): void {
-    let result = this.#associate(request.fd);
+    let result = refusalOf(request.fd) || this.#associate(request.fd);
     for (let tries = 0; result === 0 || (VANISHED.has(systemErrorName(result)) && tries < MOST_VANISHED); tries++) {
       const accepting = native.socket(request.family, SOCK_STREAM, 0);
       result = accepting < 0 ? accepting : this.#port.acceptEx(id, request.fd, accepting, true);
@@ -201,6 +204,15 @@ function whatItMeans(error: number, kind: Request['kind'], received = 0): Omit<C
   const name = systemErrorName(error);
   if (name === 'EMSGSIZE') return { result: received };
   return name === 'EOF' || name === 'EPIPE' ? { result: 0, data: Buffer.alloc(0) } : { result: error };
+}
+
+/** What accept(2) would say to it. Winsock's own answer comes late, or never: Wine 8 waits for a client of what does not listen. */
+function refusalOf(fd: number): number {
+  if (!isStream(fd)) return -WSAEOPNOTSUPP;
+  const listens = new Int32Array(1);
+  const asked = native.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, new Uint8Array(listens.buffer));
+  if (asked < 0) return asked;
+  return listens[0] === 0 ? -WSAEINVAL : 0;
 }
 
 /** true also for what is no socket: the call itself says so. */

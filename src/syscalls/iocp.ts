@@ -79,7 +79,7 @@ export class Iocp implements Disposable {
     const threads = wholeNumber('concurrency', concurrency, 0, INT_MAX);
     this.#port = new Port();
     this.#out = new Float64Array(16 * IOCP_ROW);
-    check(this.#port.open(threads), 'CreateIoCompletionPort');
+    check(this.#port.open(threads, false), 'CreateIoCompletionPort');
   }
 
   get closed(): boolean {

@@ -61,7 +61,7 @@ const probes: Readonly<Record<KernelMechanism, () => readonly Step[] | null>> = 
     if (iocpCalls === undefined) return null;
     const port = new iocpCalls.Iocp();
     try {
-      const opened = port.open(0);
+      const opened = port.open(0, false);
       if (opened < 0) return [['CreateIoCompletionPort', opened]];
       return [
         ['CreateIoCompletionPort', opened],

@@ -600,6 +600,42 @@ const proactor: Cases = [
     },
   },
   {
+    name: 'I18 I27 the sockets of a closed proactor go on with the next one, and nothing of the old one comes there',
+    run({ bench }) {
+      const listener = bench.listener();
+      const [a, b] = bench.tcpPair();
+      for (let i = 0; i < 5; i++) {
+        const p = proactorOf(bench);
+        const [recv, accept] = [p.recv(a, 8), p.accept(listener)];
+        p.wakeup();
+        const client = bench.own(new Socket());
+        const connect = p.connect(client, listener.localAddress);
+        b.send('x');
+        finish(p);
+        assert.deepEqual([recv.result?.toString(), connect.error], ['x', undefined]);
+        bench.own(accept.result as Socket);
+        const pending = [p.recv(a, 8), p.accept(listener)];
+        p.wakeup();
+        p.close();
+        for (const { error } of pending) assert.equal(error?.code, 'ECANCELED');
+        using next = new IocpProactor();
+        assertWaited(timed(() => next.wait(20)).ms, 20);
+      }
+    },
+  },
+  {
+    name: 'accept on what does not listen is EINVAL, on datagrams EOPNOTSUPP',
+    run({ bench }) {
+      const p = proactorOf(bench);
+      const refused = [p.accept(bench.own(new Socket())), p.accept(datagrams(bench))];
+      finish(p);
+      assert.deepEqual(
+        refused.map(({ error }) => error?.code),
+        ['EINVAL', 'EOPNOTSUPP'],
+      );
+    },
+  },
+  {
     name: 'I21 I22 datagrams: what is cut off is no error, and what nobody receives costs one operation at the most',
     run({ bench }) {
       const p = proactorOf(bench);
