@@ -5,6 +5,7 @@
       "native/core/args.cc",
       "native/core/descriptor.cc",
       "native/core/wakeable.cc",
+      "native/core/outgoing.cc",
       "native/mechanisms/select.cc",
       "native/mechanisms/poll.cc",
       "native/net/address.cc",
@@ -21,7 +22,10 @@
       "native/net/pass_fds.cc"
     ],
     "sources_linux": [
-      "native/mechanisms/epoll.cc"
+      "native/mechanisms/epoll.cc",
+      "native/mechanisms/io_uring.cc",
+      "native/mechanisms/io_uring_ring.cc",
+      "native/mechanisms/io_uring_streams.cc"
     ],
     "sources_kqueue": [
       "native/mechanisms/kqueue.cc"

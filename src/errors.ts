@@ -95,6 +95,14 @@ export function namedError(
   return Object.assign(new Error(message), { code, errno, syscall, ...context });
 }
 
+/** ETIMEDOUT, where something was closed of which the kernel has not let go. @param left how many operations */
+export function checkLetGo(left: number): void {
+  if (left === 0) return;
+  const error = namedError('ETIMEDOUT', 'close');
+  error.message += `: the kernel has not let go of ${left} operations; their memory is never freed`;
+  throw error;
+}
+
 /** A result of the addon: the value, or an Error thrown. */
 export function check(result: number, syscall: string, context?: ErrorContext): number {
   if (result < 0) throw systemError(result, syscall, context);

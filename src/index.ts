@@ -22,4 +22,6 @@ export type { Connection, ConnectionHandler, EventLoop, ListenOptions, Listener 
 export type { Timer } from './wait/timers.js';
 export { Reactor, type ReactorOptions } from './loops/reactor.js';
 export { IocpProactor } from './proactors/iocp.js';
+export { ProactorLoop, type ProactorLoopOptions } from './loops/proactor-loop.js';
+export { IoUringProactor, type IoUringProactorOptions } from './proactors/io-uring.js';
 export { Socket, type SocketOptions, type SocketType } from './net/socket.js';

@@ -260,12 +260,70 @@ interface IocpCalls {
   readonly IOCP_CANCELLED: number;
 }
 
-type Addon = Everywhere & Partial<EpollCalls & KqueueCalls & PassFdsCalls & ShareSocketCalls & IocpCalls>;
+/** See native/mechanisms/io_uring.h. Everything answers a negative error where it failed. */
+export interface NativeIoUring {
+  open(entries: number, cqEntries: number): number;
+  /** [fd, features, submission entries, completion entries] */
+  about(out: Int32Array): void;
+  supports(opcode: number): number;
+  nop(userData: number): number;
+  accept(fd: number, flags: number, userData: number): number;
+  connect(fd: number, sockaddr: Uint8Array, userData: number): number;
+  recv(fd: number, target: Uint8Array | number, flags: number, userData: number): number;
+  send(fd: number, bytes: Uint8Array, flags: number, userData: number): number;
+  recvmsg(fd: number, target: Uint8Array | number, flags: number, userData: number): number;
+  sendmsg(fd: number, bytes: Uint8Array, sockaddr: Uint8Array, flags: number, userData: number): number;
+  read(fd: number, target: Uint8Array | number, position: number, userData: number): number;
+  write(fd: number, bytes: Uint8Array, position: number, userData: number): number;
+  pollAdd(fd: number, events: number, userData: number): number;
+  timeout(ms: number, userData: number): number;
+  cancel(target: number, userData: number): number;
+  enter(minComplete: number, timeout: number): number;
+  /** How many completions there are to be taken. */
+  ready(): number;
+  woken(): boolean;
+  completions(
+    max: number,
+  ): (readonly [userData: number, res: number, flags: number, data?: Buffer, sockaddr?: Buffer])[];
+  close(patience: number): number;
+
+  openStreams(count: number, size: number): ArrayBuffer | null | number;
+  watchWake(fd: number): number;
+  acceptStream(fd: number, generation: number, multishot: boolean, nonBlocking: boolean): number;
+  connectStream(fd: number, generation: number, sockaddr: Uint8Array): number;
+  receiveStream(fd: number, generation: number): number;
+  sendStream(fd: number, generation: number, buffers: readonly Uint8Array[]): number;
+  cancelStream(what: number, fd: number, generation: number): number;
+  peerOf(fd: number, out: Uint8Array): number;
+  copyOfBuffer(buffer: number, length: number): Buffer;
+  flush(outgoing: Int32Array, count: number, slab: Uint8Array, buffers: readonly Uint8Array[]): void;
+  turn(timeout: number, out: Int32Array, most: number, pool: Uint8Array, poolOffset: number): number;
+}
+
+/** Linux. */
+interface IoUringCalls {
+  readonly IoUring: new () => NativeIoUring;
+  readonly streamNumbers: {
+    readonly RECORD: number;
+    readonly RECEIVED: number;
+    readonly ACCEPTED: number;
+    readonly SENT: number;
+    readonly CONNECTED: number;
+    readonly WOKEN: number;
+    readonly CALLERS: number;
+    readonly LAST: number;
+    readonly MOST_WAITING_PIECES: number;
+  };
+}
+
+type Addon = Everywhere &
+  Partial<IoUringCalls & IocpCalls & EpollCalls & KqueueCalls & PassFdsCalls & ShareSocketCalls>;
 
 export const native = load(join(__dirname, '..')) as Addon;
 
 // Whole groups: a system has all the calls of one, or none.
 export const epollCalls = 'epoll_wait' in native ? (native as Everywhere & EpollCalls) : undefined;
+export const ioUringCalls = 'IoUring' in native ? (native as Everywhere & IoUringCalls) : undefined;
 export const kqueueCalls = 'kevent' in native ? (native as Everywhere & KqueueCalls) : undefined;
 export const passFdsCalls = 'sendFds' in native ? (native as Everywhere & PassFdsCalls) : undefined;
 export const iocpCalls = 'Iocp' in native ? (native as Everywhere & IocpCalls) : undefined;

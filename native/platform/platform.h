@@ -56,6 +56,7 @@ using RawSize = int;
 inline constexpr bool kFailedConnectIsExcept = true;
 inline constexpr bool kHasEpoll = false;
 inline constexpr bool kHasIocp = true;
+inline constexpr bool kHasIoUring = false;
 inline constexpr bool kHasPassFds = false;
 inline constexpr bool kHasShareSocket = true;
 // libuv on Windows polls sockets alone, and a multiplexer is none.
@@ -103,9 +104,11 @@ inline constexpr int kLingerOption = SO_LINGER;
 inline constexpr bool kFailedConnectIsExcept = false;
 #ifdef __linux__
 inline constexpr bool kHasEpoll = true;
+inline constexpr bool kHasIoUring = true;
 inline constexpr const char* kWakeSyscall = "eventfd";
 #else
 inline constexpr bool kHasEpoll = false;
+inline constexpr bool kHasIoUring = false;
 inline constexpr const char* kWakeSyscall = "pipe";
 #endif
 inline constexpr bool kHasIocp = false;

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "core/args.h"
+#include "core/outgoing.h"
 #include "core/transfer.h"
 
 namespace selectors {
@@ -31,32 +32,7 @@ constexpr size_t kMostPacked = 4096;
 constexpr size_t kMostSlots = 64;
 constexpr size_t kReadyNumbers = sizeof(Ready) / sizeof(int32_t);
 
-// A piece to send: three numbers. Pieces of one descriptor that follow one another are sent as one.
-struct Outgoing {
-  int32_t fd;
-  int32_t place;   // offset in the slab, or -1 - the index in the array of buffers
-  int32_t length;  // in the first piece of a descriptor, afterwards: how many bytes were sent, or a negative error
-};
 constexpr size_t kOutgoingNumbers = sizeof(Outgoing) / sizeof(int32_t);
-
-template <typename Record>
-std::span<Record> RecordsIn(std::span<int32_t> numbers) {
-  static_assert(alignof(Record) == alignof(int32_t));
-  return {reinterpret_cast<Record*>(numbers.data()), numbers.size() / (sizeof(Record) / sizeof(int32_t))};
-}
-
-std::span<uint8_t> MemoryOf(napi_env env, napi_value value) {
-  napi_typedarray_type type{};
-  void* data = nullptr;
-  size_t length = 0;
-  bool is_typed_array = false;
-  if (value == nullptr || napi_is_typedarray(env, value, &is_typed_array) != napi_ok || !is_typed_array ||
-      napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok ||
-      type != napi_uint8_array || data == nullptr) {
-    return {};
-  }
-  return {static_cast<uint8_t*>(data), length};
-}
 
 class Turn : public Napi::ObjectWrap<Turn> {
  public:
@@ -130,49 +106,24 @@ class Turn : public Napi::ObjectWrap<Turn> {
   // first piece stood.
   void Flush(const Napi::CallbackInfo& info) {
     Args args(info);
-    // Each piece names one buffer at the most. An array can say any length without having any memory.
-    if (args.ArrayLengthAt(3) > RecordsIn<Outgoing>(args.IntsAt(0)).size()) args.Fail(3, "no longer than the pieces");
-    // First, for an array of somebody else's may have accessors, and those may take memory away that is looked at
-    // below.
-    const std::vector<napi_value> buffers = ElementsOf(args, 3);
-    std::span<Outgoing> outgoing = RecordsIn<Outgoing>(args.IntsAt(0));
-    outgoing = outgoing.first(args.SizeAt(1, outgoing.size()));
-    const std::span<const uint8_t> slab = args.BytesAt(2);
+    const OutgoingPieces pieces(args);
     if (!args.ok()) return;
-    for (size_t first = 0; first < outgoing.size();) {
-      const Fd fd = static_cast<Fd>(static_cast<uint32_t>(outgoing[first].fd));
-      size_t end = first + 1;
-      while (end < outgoing.size() && outgoing[end].fd == outgoing[first].fd) ++end;
-      const Result sent = SendGroup(info.Env(), fd, outgoing.subspan(first, end - first), slab, buffers);
-      outgoing[first].length = static_cast<int32_t>(sent.ok() ? sent.value() : -sent.error());
-      first = end;
+    for (size_t first = 0; first < pieces.all().size(); first = pieces.EndOfGroup(first)) {
+      const Result sent = SendGroup(pieces, first);
+      pieces.all()[first].length = static_cast<int32_t>(sent.ok() ? sent.value() : -sent.error());
     }
   }
 
-  static std::vector<napi_value> ElementsOf(Args& args, size_t index) {
-    std::vector<napi_value> elements(args.ok() ? args.ArrayLengthAt(index) : 0);
-    for (uint32_t i = 0; i < elements.size(); ++i) elements[i] = args.ElementAt(index, i);
-    return elements;
-  }
-
-  static Result SendGroup(napi_env env, Fd fd, std::span<const Outgoing> group, std::span<const uint8_t> slab,
-                          std::span<const napi_value> buffers) {
-    const size_t count = std::min(group.size(), kMostPieces);
+  static Result SendGroup(const OutgoingPieces& outgoing, size_t first) {
+    const auto fd = static_cast<Fd>(static_cast<uint32_t>(outgoing.all()[first].fd));
+    const size_t count = std::min(outgoing.EndOfGroup(first) - first, kMostPieces);
+    if (count == 1) return SendBytes(fd, outgoing.BytesOf(first), 0);
     Piece pieces[kMostPieces];
     for (size_t i = 0; i < count; ++i) {
-      const Outgoing piece = group[i];
-      const size_t length = static_cast<size_t>(std::max(piece.length, 0));
-      std::span<const uint8_t> memory;
-      if (piece.place >= 0) {
-        const auto offset = static_cast<size_t>(piece.place);
-        if (offset <= slab.size()) memory = slab.subspan(offset);
-      } else {
-        const auto index = static_cast<size_t>(-1 - static_cast<int64_t>(piece.place));
-        if (index < buffers.size()) memory = MemoryOf(env, buffers[index]);
-      }
-      pieces[i] = {memory.data(), std::min(length, memory.size())};
+      const std::span<const uint8_t> bytes = outgoing.BytesOf(first + i);
+      pieces[i] = {bytes.data(), bytes.size()};
     }
-    return count == 1 ? SendBytes(fd, {pieces[0].data, pieces[0].size}, 0) : SendPieces(fd, pieces, count);
+    return SendPieces(fd, pieces, count);
   }
 
   // The memory of a slot as it is now: empty where there is none, or where it was detached.

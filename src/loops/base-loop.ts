@@ -97,6 +97,10 @@ export abstract class BaseLoop implements EventLoop {
   protected abstract hasWork(): boolean;
   /** Waits up to so many milliseconds (-1: for ever). @returns did somebody wake it? */
   protected abstract wait(timeout: number): boolean;
+  /** When something is due that the wait does not end for, on now()'s clock; Infinity: nothing. */
+  protected nextDue(): number {
+    return this.#timers.size > 0 ? this.#timers.nextDue() : Infinity;
+  }
   /** Calls the handlers of what the wait has found. @returns how many events that were */
   protected abstract dispatch(): number;
   /** The turn's end: sends, and tells what follows. */
@@ -282,7 +286,7 @@ export abstract class BaseLoop implements EventLoop {
 
   #timeout(limit: number): number {
     if (limit === 0 || this.#soon.length > 0 || this.#stopping || this.#errors.length > 0 || this.hasWork()) return 0;
-    const due = this.#timers.size > 0 ? this.#timers.nextDue() : Infinity;
+    const due = this.nextDue();
     if (due === Infinity) return limit;
     const untilDue = Math.min(Math.max(0, due - this.now()), LONGEST_WAIT);
     return limit < 0 ? untilDue : Math.min(limit, untilDue);
@@ -347,7 +351,7 @@ export abstract class BaseLoop implements EventLoop {
     const started = this.#started;
     if (started === undefined) return;
     if (now || this.#timeout(-1) === 0) started.immediate ??= setImmediate(this.#onReady);
-    const due = this.#timers.nextDue();
+    const due = this.nextDue();
     if (due === started.timerDue) return;
     clearTimeout(started.timer);
     started.timer = undefined;

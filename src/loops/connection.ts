@@ -258,11 +258,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
     this.#piece = -1;
     const fd = this.#fd;
     if (fd < 0) return;
-    // Before anything is sent: what comes after a gap would be another message.
-    for (let i = 0; this.#rest !== null && i < this.#rest.length && i < MOST_PIECES; i++) {
-      if (lengthOf(this.#rest[i] as Uint8Array) > 0) continue;
-      return this.fail(invalidValue('bytes given to write() lost their memory before they were sent'));
-    }
+    if (this.#hasLost()) return;
     let pieces = 0;
     if (this.#placed > 0) {
       this.#piece = batch.addCopied(fd, this.#place, this.#placed);
@@ -296,6 +292,21 @@ export class StreamConnection<D = unknown> implements Connection<D> {
     }
     this.#keepRest(batch, Math.max(sent, 0));
     return true;
+  }
+
+  /** @internal What the kernel did not take; null: nothing. */
+  rest(): readonly Uint8Array[] | null {
+    return this.#hasLost() ? null : this.#rest;
+  }
+
+  /** @internal An operation has sent so much of the rest. */
+  sentLater(sent: number): void {
+    if ((this.#state & CLOSED) !== 0) return;
+    this.#state &= ~WRITING;
+    this.#dropSent(sent);
+    if (this.#queued === 0) this.#rest = null;
+    else this.#flushSoon();
+    this.afterFlush();
   }
 
   /** @internal What follows from a flush: `drain`, FIN, the end of an error, less or more to be received. */
@@ -365,15 +376,22 @@ export class StreamConnection<D = unknown> implements Connection<D> {
   }
 
   #keepRest(batch: SendBatch, sent: number): void {
-    this.#queued -= sent;
-    const rest = this.#rest ?? [];
-    if (sent < this.#placed) {
-      rest.unshift(batch.copied(this.#place + sent, this.#placed - sent));
-      sent = 0;
-    } else {
-      sent -= this.#placed;
-    }
+    this.#rest ??= [];
+    const ofSlab = Math.min(sent, this.#placed);
+    if (ofSlab < this.#placed) this.#rest.unshift(batch.copied(this.#place + ofSlab, this.#placed - ofSlab));
     this.#placed = 0;
+    this.#queued -= ofSlab;
+    this.#dropSent(sent - ofSlab);
+    if ((this.#state & HAS_BORROWED) !== 0) this.#rest = this.#rest.map((bytes) => this.#own(bytes));
+    this.#state &= ~HAS_BORROWED;
+    this.#state |= WRITING;
+    this.watchSoon();
+  }
+
+  /** So many bytes of the rest have been sent. */
+  #dropSent(sent: number): void {
+    const rest = this.#rest ?? [];
+    this.#queued -= sent;
     let whole = 0;
     for (let first = rest[0]; first !== undefined && sent >= lengthOf(first); first = rest[whole]) {
       sent -= lengthOf(first);
@@ -382,10 +400,16 @@ export class StreamConnection<D = unknown> implements Connection<D> {
     if (whole > 0) rest.splice(0, whole);
     const first = rest[0];
     if (sent > 0 && first !== undefined) rest[0] = first.subarray(sent);
-    this.#rest = (this.#state & HAS_BORROWED) !== 0 ? rest.map((bytes) => this.#own(bytes)) : rest;
-    this.#state &= ~HAS_BORROWED;
-    this.#state |= WRITING;
-    this.watchSoon();
+  }
+
+  /** What comes after a gap would be another message: asked before anything is sent. It is closed then. */
+  #hasLost(): boolean {
+    for (let i = 0; this.#rest !== null && i < this.#rest.length && i < MOST_PIECES; i++) {
+      if (lengthOf(this.#rest[i] as Uint8Array) > 0) continue;
+      this.fail(invalidValue('bytes given to write() lost their memory before they were sent'));
+      return true;
+    }
+    return false;
   }
 
   /** A piece of its own: copied where it is small, or where its memory is another's before it can be sent. */

@@ -10,7 +10,7 @@
 import { rmSync } from 'node:fs';
 import { invalidType, invalidValue, systemError, systemErrorName } from '../errors.js';
 import { Socket } from '../net/socket.js';
-import type { SocketAddress } from '../net/address.js';
+import type { SocketAddress, SocketFamily } from '../net/address.js';
 import { resolveAddress } from '../net/stream.js';
 import { WOULD_BLOCK } from '../syscalls/turn.js';
 import { boolean, fieldsOf, wholeNumber } from '../validate.js';
@@ -83,10 +83,9 @@ export function openListener({ address: given, backlog, reusePort }: ParsedListe
 
 /** What a listener asks of its loop. */
 export interface ListenerHost extends ConnectionHost {
-  /** accept(2) and all that follows. @returns 0, or a negative error */
-  accept(listener: StreamListener): number;
   watch(listener: StreamListener): void;
-  unwatch(listener: StreamListener): void;
+  /** @param isClosing its descriptor is about to be closed */
+  unwatch(listener: StreamListener, isClosing: boolean): void;
   callLater(ms: number, callback: () => void): Timer;
   /** No descriptor is left. */
   exhausted(error: Error): void;
@@ -131,15 +130,34 @@ export class StreamListener implements Listener {
     this.#watched = true;
   }
 
-  /** @internal Somebody waits to be accepted. */
-  onReadable(): void {
+  /** @internal Somebody waits to be accepted. @param accept accept(2) and all that follows: 0, or a negative error */
+  onReadable(accept: (listener: this) => number): void {
     for (let i = 0; i < MOST_ACCEPTS && this.#watched; i++) {
       if (this.connections >= this.#maxConnections) return this.#unwatch();
-      const result = this.#host.accept(this);
+      const result = accept(this);
       if (result === WOULD_BLOCK) return;
       if (result >= 0) this.#toldOfTrouble = false;
       else if (!OF_ONE_CLIENT.includes(systemErrorName(result))) return this.backOff(systemError(result, 'accept'));
     }
+  }
+
+  /** @internal In a loop that accepts by itself, somebody was accepted, or it failed. */
+  onAccepted(result: number): void {
+    if (result >= 0) this.#toldOfTrouble = false;
+    else if (!OF_ONE_CLIENT.includes(systemErrorName(result))) return this.backOff(systemError(result, 'accept'));
+    if (!this.#watched) return;
+    if (this.connections >= this.#maxConnections) return this.#unwatch();
+    this.#host.watch(this);
+  }
+
+  /** @internal May it be full? */
+  get isLimited(): boolean {
+    return this.#maxConnections !== Infinity;
+  }
+
+  /** @internal */
+  get family(): SocketFamily {
+    return this.#socket.family;
   }
 
   /** @internal */
@@ -160,7 +178,8 @@ export class StreamListener implements Listener {
   close(): void {
     if (this.fd < 0) return;
     this.#backOff?.cancel();
-    this.#unwatch();
+    this.#watched = false;
+    this.#host.unwatch(this, true);
     this.#socket.close();
     this.#host.listenerClosed(this);
     // A name in Linux's abstract namespace is no file.
@@ -184,6 +203,6 @@ export class StreamListener implements Listener {
   #unwatch(): void {
     if (!this.#watched) return;
     this.#watched = false;
-    this.#host.unwatch(this);
+    this.#host.unwatch(this, false);
   }
 }

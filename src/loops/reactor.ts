@@ -2,35 +2,22 @@
  * The reactor: "tell me when it is ready, I do it myself" (post 002). An event loop over any selector.
  *
  * A turn receives from all connections that are ready in one call of the addon, and sends all that was written in another
- * (syscalls/turn.ts). Two lists are worked off at its end and not at once, for things often change there and back within a turn: who has
- * something to send, and whose interest is another now. So write interest is registered only for what the kernel did not take
- * (post 004), and a connection that is paused and resumed costs no system call.
+ * (syscalls/turn.ts). Write interest is registered only for what the kernel did not take (post 004).
  */
-import { check, invalidType, keyExists, outOfRange, systemError } from '../errors.js';
-import type { SocketAddress } from '../net/address.js';
-import {
-  IN_PROGRESS,
-  acceptStream,
-  connectError,
-  connectStream,
-  finishSending,
-  lastPeer,
-  openStream,
-  ownDescriptors,
-  resolveAddress,
-  setNoDelay,
-} from '../net/stream.js';
+import { invalidType, keyExists, outOfRange, systemError } from '../errors.js';
+import { IN_PROGRESS, acceptStream, connectError, connectStream, lastPeer } from '../net/stream.js';
 import { BaseSelector, EVENT_READ, EVENT_WRITE, type SelectorKey, type TurnFound } from '../selectors/base.js';
 import { DefaultSelector } from '../selectors/default.js';
 import { type FileObject, fileno } from '../syscalls/file-object.js';
 import type { Mechanism } from '../syscalls/probe.js';
-import { NOT_RECEIVED, ReceiveBatch, SendBatch, WOULD_BLOCK } from '../syscalls/turn.js';
+import { NOT_RECEIVED, ReceiveBatch, type SendBatch, WOULD_BLOCK } from '../syscalls/turn.js';
 import { fieldsOf, guarded } from '../validate.js';
 import type { Attachment } from '../wait/attachment.js';
-import { BaseLoop, callbackOf, handlerOf, onErrorOf } from './base-loop.js';
-import { DEFAULT_HIGH_WATER_MARK, StreamConnection } from './connection.js';
-import type { Connection, ConnectionHandler, EventLoop, ListenOptions, Listener } from './event-loop.js';
-import { type ListenerHost, StreamListener, openListener, parseListenOptions } from './listener.js';
+import { callbackOf, onErrorOf } from './base-loop.js';
+import type { StreamConnection } from './connection.js';
+import type { EventLoop } from './event-loop.js';
+import { StreamListener } from './listener.js';
+import { StreamLoop } from './stream-loop.js';
 
 export interface ReactorOptions {
   /** A DefaultSelector where nothing is said. It is the loop's from now on: close() closes it. */
@@ -65,18 +52,10 @@ function cancelReplaced(old: Watch, watch: Watch): void {
   if (old.writer !== undefined && old.writer !== watch.writer) old.writer.cancelled = true;
 }
 
-export class Reactor extends BaseLoop implements EventLoop {
+export class Reactor extends StreamLoop implements EventLoop {
   readonly selector: BaseSelector;
   readonly #received = new ReceiveBatch<unknown>();
-  readonly #sends = new SendBatch();
   readonly #found: TurnFound<unknown> = { owners: [], count: 0, woken: false };
-  readonly #descriptors = ownDescriptors();
-  readonly #listeners = new Set<StreamListener>();
-  /** All that are open. Not each is registered: one that is paused, with nothing to send, is not. */
-  readonly #connections = new Set<StreamConnection>();
-  #toFlush: StreamConnection[] = [];
-  #toWatch: StreamConnection[] = [];
-  #closedConnections: { readonly connection: StreamConnection; readonly error: Error | null }[] = [];
 
   constructor(options: ReactorOptions = {}) {
     const { selector, onError } = fieldsOf('options', options, ['selector', 'onError']);
@@ -88,51 +67,6 @@ export class Reactor extends BaseLoop implements EventLoop {
 
   get mechanism(): Mechanism {
     return this.selector.mechanism;
-  }
-
-  listen<D>(options: ListenOptions, handler: ConnectionHandler<D>): Listener {
-    this.assertGoingOn();
-    const parsed = parseListenOptions(options);
-    const known = handlerOf<unknown>(handler);
-    this.assertGoingOn(); // again: their getters are the caller's
-    const listener = new StreamListener(this.#host, openListener(parsed), parsed, known);
-    this.#listeners.add(listener);
-    try {
-      listener.listen();
-    } catch (error) {
-      listener.close();
-      throw error;
-    }
-    return listener;
-  }
-
-  connect<D>(address: SocketAddress, handler: ConnectionHandler<D>): Connection<D> {
-    this.assertGoingOn();
-    const resolved = resolveAddress(address, 'connect');
-    const known = handlerOf<unknown>(handler);
-    this.assertGoingOn();
-    const fd = check(openStream(resolved.family), 'socket');
-    this.#descriptors.add(fd);
-    if (resolved.family !== 'unix') setNoDelay(fd);
-    const result = connectStream(fd, resolved.packed);
-    const connection = new StreamConnection<D>(
-      {
-        host: this.#host,
-        ...known,
-        highWaterMark: DEFAULT_HIGH_WATER_MARK,
-        holdsBack: false,
-        onClosed: () => this.#onRoom(),
-      },
-      fd,
-      resolved.packed,
-      true,
-    );
-    const own = connection as StreamConnection;
-    this.#connections.add(own);
-    if (result === IN_PROGRESS) own.watchSoon();
-    else if (result >= 0) this.callSoon(() => own.isClosed || own.opened());
-    else this.#notConnected(own, result);
-    return connection;
   }
 
   /**
@@ -170,12 +104,8 @@ export class Reactor extends BaseLoop implements EventLoop {
     if (!this.selector.closed) this.selector.wakeup();
   }
 
-  protected override hasWork(): boolean {
-    return this.#toFlush.length > 0 || this.#closedConnections.length > 0;
-  }
-
   protected override wait(timeout: number): boolean {
-    this.#watchChanged();
+    this.watchChanged();
     // A connection that the multiplexer would not watch is closed by now.
     this.selector.turn(this.#received, this.hasWork() ? 0 : timeout, this.#found);
     return this.#found.woken;
@@ -189,37 +119,21 @@ export class Reactor extends BaseLoop implements EventLoop {
       if (owner === undefined) continue;
       owners[record] = undefined;
       handled++;
-      if (owner instanceof StreamConnection) this.#onConnection(owner, record);
+      if (this.isConnection(owner)) this.#onConnection(owner, record);
       else if (owner instanceof Watch) this.#onWatch(owner, this.#received.events(record));
-      else if (owner instanceof StreamListener) this.guarded(() => owner.onReadable());
+      else if (owner instanceof StreamListener) this.guarded(() => owner.onReadable(this.#accept));
       else this.report(keyExists("a descriptor of somebody else's on the loop's selector (addReader() is the way)"));
     }
     this.#found.count = 0;
     return handled;
   }
 
-  protected override settle(): void {
-    this.#tellClosed();
-    if (this.#toFlush.length > 0) {
-      this.#flush();
-      this.#tellClosed();
-    }
-    this.#watchChanged();
-  }
-
   protected override attach(onReady: () => void): Attachment {
     return this.selector.attach(onReady);
   }
 
-  protected override closeAll(): void {
-    for (const listener of this.#listeners) this.guarded(() => listener.close());
-    if (this.#toFlush.length > 0) this.#flush();
-    for (const connection of this.#connections) connection.fail(null);
-    while (this.#closedConnections.length > 0) this.#tellClosed();
-    this.#toFlush = [];
-    this.#toWatch = [];
+  protected override closeMechanism(): void {
     this.selector.close();
-    this.#descriptors.closeAll();
   }
 
   // ---------------------------------------------------------------------------------------------------------- connections
@@ -249,57 +163,28 @@ export class Reactor extends BaseLoop implements EventLoop {
     }
   }
 
+  protected override startConnecting(connection: StreamConnection, packed: string): void {
+    const result = connectStream(connection.fd, packed);
+    if (result === IN_PROGRESS) connection.watchSoon();
+    else if (result >= 0) this.callSoon(() => connection.isClosed || connection.opened());
+    else this.notConnected(connection, result);
+  }
+
   #onConnected(connection: StreamConnection): void {
     const error = connectError(connection.fd);
     if (error === 0) connection.opened();
-    else this.#notConnected(connection, error);
+    else this.notConnected(connection, error);
   }
 
-  #notConnected(connection: StreamConnection, error: number): void {
-    const address = connection.remoteAddress;
-    const context =
-      'host' in address ? { address: address.host, port: address.port } : 'path' in address ? address : {};
-    connection.fail(systemError(error, 'connect', context));
+  protected override send(batch: SendBatch): void {
+    batch.flush(this.#received.sender);
   }
 
-  #flush(): void {
-    const sends = this.#sends;
-    const flushed = this.#toFlush;
-    this.#toFlush = [];
-    for (const connection of flushed) connection.collect(sends);
-    sends.flush();
-    // First all that the slab is needed for, then the handlers, which write to it again.
-    let attention = 0;
-    for (const connection of flushed) if (connection.flushed(sends)) flushed[attention++] = connection;
-    sends.clear();
-    for (let i = 0; i < attention; i++) (flushed[i] as StreamConnection).afterFlush();
+  protected override isBorrowed(bytes: Uint8Array): boolean {
+    return this.#received.isBorrowed(bytes);
   }
 
-  /** The `close` handlers. What they close themselves is told in the next turn, or a reconnecting one would never end this one. */
-  #tellClosed(): void {
-    const closed = this.#closedConnections;
-    if (closed.length === 0) return;
-    this.#closedConnections = [];
-    for (const { connection, error } of closed) connection.tellClosed(error);
-  }
-
-  /** Tells the multiplexer what is different since it was told last. */
-  #watchChanged(): void {
-    if (this.#toWatch.length === 0) return;
-    const changed = this.#toWatch;
-    this.#toWatch = [];
-    for (const connection of changed) {
-      connection.watchedAgain();
-      if (connection.isClosed) continue;
-      try {
-        this.#watchConnection(connection);
-      } catch (error) {
-        connection.fail(error as Error);
-      }
-    }
-  }
-
-  #watchConnection(connection: StreamConnection): void {
+  protected override watchConnection(connection: StreamConnection): void {
     const { fd, watched } = connection;
     const reading = connection.wantsToReceive ? EVENT_READ : 0;
     const events = reading | (connection.wantsToSend ? EVENT_WRITE : 0);
@@ -312,6 +197,11 @@ export class Reactor extends BaseLoop implements EventLoop {
     else this.#received.startReceiving(fd, this.selector.generationOf(fd), connection);
   }
 
+  protected override forgetConnection(connection: StreamConnection, fd: number): void {
+    this.#received.stopReceiving(fd);
+    if (connection.watched !== 0) this.#forget(fd);
+  }
+
   /** Also where somebody has closed the selector by now, or unregistered from it: what is closed must be closed all the same. */
   #forget(fd: number): void {
     if (this.selector.generationOf(fd) !== 0) this.selector.unregister(fd);
@@ -319,7 +209,15 @@ export class Reactor extends BaseLoop implements EventLoop {
 
   // ------------------------------------------------------------------------------------------------------------ listeners
 
-  #accept(listener: StreamListener): number {
+  protected override watchListener(listener: StreamListener): void {
+    this.selector.register(listener, EVENT_READ, listener);
+  }
+
+  protected override forgetListener(listener: StreamListener): void {
+    this.#forget(listener.fd);
+  }
+
+  readonly #accept = (listener: StreamListener): number => {
     if (!this.selector.hasRoom()) {
       listener.backOff(
         outOfRange('the number of descriptors', `what ${this.mechanism} can watch`, this.selector.getMap().size),
@@ -328,63 +226,8 @@ export class Reactor extends BaseLoop implements EventLoop {
     }
     const fd = acceptStream(listener.fd);
     if (fd < 0) return fd;
-    this.#descriptors.add(fd);
-    if (!('path' in listener.address)) setNoDelay(fd);
-    const connection = new StreamConnection(listener.settings, fd, lastPeer(), false);
-    try {
-      this.#watchConnection(connection);
-    } catch (error) {
-      // ENOSPC, ENOMEM: the multiplexer has no room for it.
-      this.#descriptors.close(fd);
-      listener.backOff(error as Error);
-      return WOULD_BLOCK;
-    }
-    this.#connections.add(connection);
-    listener.connections++;
-    connection.opened();
-    return 0;
-  }
-
-  /** What listeners and connections ask of the loop. */
-  readonly #host: ListenerHost = {
-    loop: this,
-    sends: this.#sends,
-    isBorrowed: (bytes) => this.#received.isBorrowed(bytes),
-    toFlush: (connection) => {
-      this.#toFlush.push(connection);
-      this.kick();
-    },
-    toWatch: (connection) => {
-      this.#toWatch.push(connection);
-      this.kick();
-    },
-    finishSending: (connection) => {
-      const result = finishSending(connection.fd);
-      if (result < 0) connection.fail(systemError(result, 'shutdown'));
-    },
-    closed: (connection, fd, error) => {
-      this.#received.stopReceiving(fd);
-      this.#connections.delete(connection);
-      if (connection.watched !== 0) this.#forget(fd);
-      // Ignored: what close(2) has to tell of a connection that is given up (ECONNRESET) is not news.
-      this.#descriptors.close(fd);
-      this.#closedConnections.push({ connection, error });
-      this.kick();
-    },
-    callSoon: (callback) => this.callSoon(callback),
-    report: (error) => this.report(error),
-    accept: (listener) => this.#accept(listener),
-    watch: (listener) => void this.selector.register(listener, EVENT_READ, listener),
-    unwatch: (listener) => this.#forget(listener.fd),
-    callLater: (ms, callback) => this.callLater(ms, callback),
-    exhausted: (error) => this.warn(error),
-    onRoom: () => this.#onRoom(),
-    listenerClosed: (listener) => this.#listeners.delete(listener),
+    return this.welcome(listener, fd, lastPeer()) ? 0 : WOULD_BLOCK;
   };
-
-  #onRoom(): void {
-    for (const listener of this.#listeners) this.guarded(() => listener.onRoom());
-  }
 
   // ------------------------------------------------------------------------------------------------- addReader, addWriter
 
@@ -399,7 +242,7 @@ export class Reactor extends BaseLoop implements EventLoop {
     const fd = fileno(fileobj);
     this.assertGoingOn(); // again: a fileno() of the caller's may have closed this loop
     const key = this.#keyOf(fd);
-    const isPaused = key === undefined && [...this.#connections].some((connection) => connection.fd === fd);
+    const isPaused = key === undefined && this.hasConnection(fd);
     if (isPaused || !(key === undefined || key.data instanceof Watch)) throw keyExists(`descriptor ${fd}`);
     const old = key?.data instanceof Watch ? key.data : NOT_WATCHED;
     const watch = change(old, handle);

@@ -45,6 +45,11 @@ export function lastPeer(): string {
   return sockaddr.toString('latin1', 0, number[0]);
 }
 
+/** See lastPeer. */
+export function packAddress(address: SocketAddress): string {
+  return Buffer.from(encodeAddress(address, AF_UNSPEC, 'bind').sockaddr).toString('latin1');
+}
+
 export function unpackAddress(packed: string): SocketAddress {
   // A Unix socket without a name may be told by nothing (macOS).
   return packed === '' ? { path: '' } : decodeAddress(Buffer.from(packed, 'latin1'));

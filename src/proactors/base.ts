@@ -21,6 +21,7 @@ import { bytesOf, guarded, lengthOf, plainBytes, timeoutOf, uint8Array, wholeNum
 import { AsyncWait, type Interest, type WaitOptions } from '../wait/async-wait.js';
 import { Attachment } from '../wait/attachment.js';
 import { type Timer, Timers } from '../wait/timers.js';
+import { OperationStreams, type Streams } from './streams.js';
 
 export type OperationKind =
   'accept' | 'connect' | 'recv' | 'recvFrom' | 'send' | 'sendTo' | 'read' | 'write' | 'timeout';
@@ -136,7 +137,7 @@ export abstract class BaseProactor implements Disposable {
     take: () => {
       if (this.#uncollected.length > 0) return this.#takeUncollected();
       const { operations, woken } = this.#take(0);
-      if (woken) this.#wokenElsewhere = true;
+      if (woken) this.#tellLoop();
       return woken || operations.length > 0 ? operations : null;
     },
     nothing: () => [],
@@ -164,13 +165,17 @@ export abstract class BaseProactor implements Disposable {
   protected abstract requestCancel(id: number): void;
   /** Waits up to `timeout` milliseconds (-1: for ever), adds what is completed to `done`, and says whether somebody called wakeup(). */
   protected abstract collect(timeout: number, done: Completion[]): boolean;
+  /** collect() for the turn of a loop, which is told of its streams besides. */
+  protected collectTurn(timeout: number, done: Completion[]): boolean {
+    return this.collect(timeout, done);
+  }
   /** What to watch so as to know when `collect` would have something. */
   protected abstract interest(): Interest;
   protected abstract signalWakeup(): void;
   /** Lets go of the kernel's objects. Everything was cancelled; `left` operations have not come back. */
   protected abstract closeMechanism(left: number): void;
-  /** Sees to it that what was cancelled is cancelled now: a socket is about to be closed. */
-  protected letGo(): void {
+  /** @internal Sees to it that what was cancelled is cancelled now: a descriptor is about to be closed. */
+  letGo(): void {
     // For mechanisms where asking is enough.
   }
   /** The descriptor that becomes readable when there is something to collect, where it has one. */
@@ -317,7 +322,7 @@ export abstract class BaseProactor implements Disposable {
     const deadline = limit > 0 ? performance.now() + limit : 0;
     for (let remaining = limit; ;) {
       const { operations, woken } = this.#take(sliceOf(remaining));
-      if (woken) this.#asyncWait.wake();
+      if (woken) this.#tellOthers();
       if (woken || operations.length > 0 || limit === 0) return operations;
       if (limit > 0) {
         remaining = deadline - performance.now();
@@ -389,12 +394,18 @@ export abstract class BaseProactor implements Disposable {
     return submitted.operation;
   }
 
+  /** @internal What a loop's connections and listeners are served by. */
+  streams<C, L>(): Streams<C, L> {
+    return new OperationStreams<C, L>(this, (fd, sockaddr) => native.getpeername(fd, sockaddr));
+  }
+
   /** @internal wait() for a loop, in one go. @returns was it woken? What it collects of the caller's operations is for takeCollected(). */
   turn(timeout: number): boolean {
     this.assertOpen();
     const wasWoken = this.#wokenElsewhere;
     this.#wokenElsewhere = false;
-    const { operations, woken } = this.#take(wasWoken || this.#uncollected.length > 0 ? 0 : timeout);
+    const isToWait = !wasWoken && this.#uncollected.length === 0;
+    const { operations, woken } = this.#take(isToWait ? timeout : 0, true);
     this.#uncollected.push(...operations);
     if (woken) this.#asyncWait.wake();
     return woken || wasWoken;
@@ -490,17 +501,29 @@ export abstract class BaseProactor implements Disposable {
     this.#known.push({ id, result });
   }
 
+  /** A wake-up was seen that may have been meant for a waitAsync that is pending, or for a loop. */
+  #tellOthers(): void {
+    this.#asyncWait.wake();
+    this.#tellLoop();
+  }
+
+  #tellLoop(): void {
+    this.#wokenElsewhere = true;
+    this.#attachment?.wake();
+  }
+
   #takeUncollected(): Operation[] {
     const operations = this.#uncollected;
     this.#uncollected = [];
     return operations;
   }
 
-  #take(timeout: number): { readonly operations: Operation[]; readonly woken: boolean } {
+  #take(timeout: number, isTurn = false): { readonly operations: Operation[]; readonly woken: boolean } {
     const untilDue = this.#timers.size > 0 ? Math.max(0, this.#timers.nextDue() - performance.now()) : Infinity;
     const limit = timeout < 0 ? (untilDue === Infinity ? -1 : untilDue) : Math.min(timeout, untilDue);
     const done: Completion[] = [];
-    const woken = this.collect(this.#known.length > 0 ? 0 : limit, done);
+    const part = this.#known.length > 0 ? 0 : limit;
+    const woken = isTurn ? this.collectTurn(part, done) : this.collect(part, done);
     if (this.#timers.size > 0) for (const callback of this.#timers.takeDue(performance.now())) callback();
     const known = this.#known;
     if (known.length > 0) this.#known = [];

@@ -7,7 +7,7 @@
  * same. Files of Node's fs are not open for overlapped I/O, and are opened once more for each operation (ReOpenFile).
  */
 import { constants } from 'node:os';
-import { check, namedError, systemErrorName } from '../errors.js';
+import { check, checkLetGo, systemErrorName } from '../errors.js';
 import { type NativeIocp, iocpCalls, native } from '../native.js';
 import { mechanismUnavailable, probe } from '../syscalls/probe.js';
 import { fieldsOf, wholeNumber } from '../validate.js';
@@ -121,8 +121,8 @@ export class IocpProactor extends BaseProactor {
     this.#port.cancel(id);
   }
 
-  /** While the socket is open Winsock still says what became of its operations, and a connection just accepted can be had. */
-  protected override letGo(): void {
+  /** @internal While the socket is open Winsock still says what became of its operations, and a connection just accepted can be had. */
+  override letGo(): void {
     this.#port.fetchCancelled(LONGEST_LETTING_GO);
   }
 
@@ -179,9 +179,8 @@ export class IocpProactor extends BaseProactor {
   }
 
   protected override closeMechanism(left: number): void {
-    // Five seconds are over already where any are left.
-    if (this.#port.close(left > 0 ? 0 : LONGEST_LETTING_GO) > 0 || left > 0)
-      throw namedError('ETIMEDOUT', 'CancelIoEx');
+    // Whoever has waited in vain does not wait again.
+    checkLetGo(this.#port.close(left > 0 ? 0 : LONGEST_LETTING_GO));
   }
 }
 

@@ -1,5 +1,5 @@
 /** I/O completion ports, Windows. Elsewhere the names exist and the constructor throws ERR_UNAVAILABLE. */
-import { check, closedError, invalidValue, namedError, systemError, systemErrorName } from '../errors.js';
+import { check, checkLetGo, closedError, invalidValue, namedError, systemError, systemErrorName } from '../errors.js';
 import { type NativeIocp, iocpCalls, native } from '../native.js';
 import { type SocketAddress, decodeAddress, encodeAddress } from '../net/address.js';
 import { lengthOf, plainBytes, rawTimeoutOf, uint8Array, wholeNumber } from '../validate.js';
@@ -229,7 +229,7 @@ export class Iocp implements Disposable {
     if (this.#closed) return;
     this.#closed = true;
     this.#started.clear();
-    if (this.#port.close(LONGEST_CLOSE) > 0) throw namedError('ETIMEDOUT', 'CancelIoEx');
+    checkLetGo(this.#port.close(LONGEST_CLOSE));
   }
 
   [Symbol.dispose](): void {

@@ -6,7 +6,7 @@ import { HIGHEST_FD } from './file-object.js';
 import { type ReadinessMechanism, mechanismUnavailable } from './probe.js';
 
 /** What a kernel or a sandbox answers that does not have the call, or forbids it. */
-const REFUSALS: readonly string[] = ['ENOSYS', 'EPERM', 'EACCES'];
+export const REFUSALS: readonly string[] = ['ENOSYS', 'EPERM', 'EACCES'];
 
 /** The new set's descriptor; ERR_UNAVAILABLE where the call itself is refused. */
 export function openedSet(mechanism: ReadinessMechanism, syscall: string, result: number): number {

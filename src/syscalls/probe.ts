@@ -2,8 +2,9 @@
  * Which mechanisms does this machine really have? The kernel is asked, not the platform's name: a container may forbid epoll, and Linux
  * may have kqueue through libkqueue.
  */
+import { readFileSync } from 'node:fs';
 import { systemErrorName, unavailable } from '../errors.js';
-import { epollCalls, iocpCalls, kqueueCalls, native } from '../native.js';
+import { epollCalls, ioUringCalls, iocpCalls, kqueueCalls, native } from '../native.js';
 
 /** The readiness mechanisms, best first: the order in which DefaultSelector looks. */
 export const READINESS_MECHANISMS = ['epoll', 'kqueue', 'poll', 'select'] as const;
@@ -72,8 +73,30 @@ const probes: Readonly<Record<KernelMechanism, () => readonly Step[] | null>> = 
       port.close(0);
     }
   },
-  io_uring: () => null,
+  io_uring: () => {
+    if (ioUringCalls === undefined) return null;
+    const ring = new ioUringCalls.IoUring();
+    const opened = ring.open(2, 0);
+    if (opened < 0) return [[`io_uring_setup${ioUringDisabled()}`, opened]];
+    const steps: Step[] = [
+      ['io_uring_setup', opened],
+      ['io_uring_enter', ring.enter(0, 0)],
+      ['io_uring_register', ring.supports(0)],
+    ];
+    ring.close(0);
+    return steps;
+  },
 };
+
+/** Linux 6.6 can forbid it to all (2), or to all without privilege (1). */
+function ioUringDisabled(): string {
+  try {
+    const setting = readFileSync('/proc/sys/kernel/io_uring_disabled', 'utf8').trim();
+    return setting === '0' ? '' : ` (kernel.io_uring_disabled = ${setting})`;
+  } catch {
+    return ''; // an older kernel, or a sandbox without /proc
+  }
+}
 
 /** A set of the kernel's, and a descriptor to put into it: both are gone afterwards. */
 function withSet(syscall: string, set: number, use: (set: number, fd: number) => Step[]): Step[] {
@@ -93,7 +116,7 @@ function withSet(syscall: string, set: number, use: (set: number, fd: number) =>
 export function probe(mechanism: KernelMechanism): Availability {
   const kind = READINESS_MECHANISMS.some((name) => name === mechanism) ? 'readiness' : 'completion';
   const steps = probes[mechanism]();
-  if (steps === null) return { mechanism, kind, available: false, why: `${systemName()} has no ${mechanism}` };
+  if (steps === null) return { mechanism, kind, available: false, why: `${systemName(mechanism)} has no ${mechanism}` };
   const failed = steps.find(([, result]) => result < 0);
   const why = failed
     ? `${failed[0]} failed: ${systemErrorName(failed[1])} (${-failed[1]})`
@@ -101,10 +124,10 @@ export function probe(mechanism: KernelMechanism): Availability {
   return { mechanism, kind, available: failed === undefined, why };
 }
 
-function systemName(): string {
+function systemName(mechanism: KernelMechanism): string {
   const names: Partial<Record<NodeJS.Platform, string>> = { linux: 'Linux', darwin: 'macOS', win32: 'Windows' };
   const name = names[process.platform] ?? process.platform;
-  return kqueueCalls === undefined && process.platform === 'linux' ? `${name} (without libkqueue)` : name;
+  return mechanism === 'kqueue' && process.platform === 'linux' ? `${name} (without libkqueue)` : name;
 }
 
 /**

@@ -11,7 +11,7 @@
  * So a chunk that is kept keeps at most 32 KiB, or four times its size, from being freed. Who borrows a chunk gets it in the slot, which
  * the next wait fills again: memory that is in the cache, where new memory is not, and that no garbage collection has to free.
  */
-import { native } from '../native.js';
+import { type NativeTurn, native } from '../native.js';
 
 const { READY_NUMBERS, OUTGOING_NUMBERS, NOT_RECEIVED, MOST_SLOTS } = native;
 
@@ -31,6 +31,25 @@ const FIRST_SLOTS = RECORDS_OF_LARGE;
 /** Descriptors are small numbers; one beyond this is received from by a call of its own. */
 const MOST_RECEIVING = 1 << 20;
 
+/** Where small messages are packed. */
+export class Pool {
+  buffer = Buffer.allocUnsafeSlow(POOL_SIZE);
+  used = 0;
+
+  /** Before each wait. */
+  makeRoom(): void {
+    if (POOL_SIZE - this.used >= LEAST_POOL) return;
+    this.buffer = Buffer.allocUnsafeSlow(POOL_SIZE);
+    this.used = 0;
+  }
+
+  /** A message, in the order in which they were packed. */
+  take(place: number, length: number): Buffer {
+    this.used = place + length;
+    return this.buffer.subarray(place, this.used);
+  }
+}
+
 /** Waits and receives, for connections of type C. */
 export class ReceiveBatch<C> {
   readonly #turn = new native.Turn();
@@ -39,8 +58,7 @@ export class ReceiveBatch<C> {
   #receiving = new Int32Array(1024);
   /** By descriptor: that connection. */
   readonly #receivers: (C | undefined)[] = [];
-  #pool = Buffer.allocUnsafeSlow(POOL_SIZE);
-  #poolUsed = 0;
+  readonly #pool = new Pool();
   readonly #slots: Buffer[] = [];
   #slotsUsed = 0;
   readonly #slotMemory = new Set<ArrayBufferLike>();
@@ -79,10 +97,7 @@ export class ReceiveBatch<C> {
    * @returns how many records there are, or the wait's error, negative
    */
   wait(multiplexer: number, set: number, interest: Int32Array, timeout: number, takesTurns: boolean): number {
-    if (POOL_SIZE - this.#poolUsed < LEAST_POOL) {
-      this.#pool = Buffer.allocUnsafeSlow(POOL_SIZE);
-      this.#poolUsed = 0;
-    }
+    this.#pool.makeRoom();
     if (this.#slotsUsed === this.#slots.length) this.#addSlots(this.#slots.length);
     const room = this.#numbers.length / READY_NUMBERS;
     const most = takesTurns && this.#slotsUsed > 0 ? RECORDS_OF_LARGE : room;
@@ -95,8 +110,8 @@ export class ReceiveBatch<C> {
       this.#receiving,
       this.#numbers,
       most,
-      this.#pool,
-      this.#poolUsed,
+      this.#pool.buffer,
+      this.#pool.used,
     );
   }
 
@@ -124,6 +139,11 @@ export class ReceiveBatch<C> {
     return this.#numbers[record * READY_NUMBERS + 3] as number;
   }
 
+  /** For SendBatch.flush(): with system calls of its own. */
+  get sender(): Sender {
+    return this.#turn;
+  }
+
   /** A record that no wait has written. */
   setReady(record: number, events: number): void {
     this.#numbers[record * READY_NUMBERS + 2] = events;
@@ -137,10 +157,7 @@ export class ReceiveBatch<C> {
   chunk(record: number, borrowed: boolean): Buffer {
     const length = this.received(record);
     const place = this.#numbers[record * READY_NUMBERS + 4] as number;
-    if (place >= 0) {
-      this.#poolUsed = place + length;
-      return this.#pool.subarray(place, this.#poolUsed);
-    }
+    if (place >= 0) return this.#pool.take(place, length);
     const index = -1 - place;
     const slot = this.#slots[index] as Buffer;
     this.#slotsUsed = index + 1;
@@ -189,9 +206,11 @@ const SLAB_SIZE = 262_144;
 /** What one send(2) is given: Linux takes no more, and more is no number of 32 bits. */
 const MOST_AT_ONCE = 0x7fff_f000;
 
+/** Who sends a batch: a turn of a reactor's, or a ring. */
+export type Sender = Pick<NativeTurn, 'flush'>;
+
 /** What is to be sent by the next flush: pieces, those of one descriptor one after the other. */
 export class SendBatch {
-  readonly #turn = new native.Turn();
   #numbers = new Int32Array(FIRST_RECORDS * OUTGOING_NUMBERS);
   #count = 0;
   readonly #slab = Buffer.allocUnsafeSlow(SLAB_SIZE);
@@ -234,8 +253,13 @@ export class SendBatch {
   }
 
   /** Sends all pieces. */
-  flush(): void {
-    this.#turn.flush(this.#numbers, this.#count, this.#slab, this.#buffers);
+  flush(sender: Sender): void {
+    sender.flush(this.#numbers, this.#count, this.#slab, this.#buffers);
+  }
+
+  /** Sends none of them: all are to be sent by operations. */
+  refuse(): void {
+    for (let piece = 0; piece < this.#count; piece++) this.#numbers[piece * OUTGOING_NUMBERS + 2] = WOULD_BLOCK;
   }
 
   /** How many bytes of this piece and those after it, of the same descriptor, were sent; or a negative error. */

@@ -1,0 +1,609 @@
+// io_uring(7): two rings shared with the kernel. Entries of the one say what is to be done, with which memory;
+// io_uring_enter submits them and waits; entries of the other say what has been done. The kernel itself receives and
+// sends: this is Linux's proactor.
+//
+// Each function here prepares one opcode, named after it, as liburing's do. Completions come in the order in which the
+// kernel finishes.
+#include "mechanisms/io_uring.h"
+
+#include <bit>
+#include <cstring>
+
+#include "core/syscall.h"
+#include "core/wait.h"
+#include "mechanisms/mechanisms.h"
+
+namespace selectors::uring {
+namespace {
+
+// How long the garbage collector, or the end of a thread, waits for the kernel. Milliseconds.
+constexpr double kPatienceAtEnd = 1000;
+
+std::vector<std::unique_ptr<Operation>>& Abandoned() {
+  static auto* const operations = new std::vector<std::unique_ptr<Operation>>;
+  return *operations;
+}
+
+}  // namespace
+
+IoUring::~IoUring() { Shut(kPatienceAtEnd); }
+
+// ------------------------------------------------------------------------------------------------------- opening
+
+// open(entries, cqEntries): 0 or a negative error. cqEntries 0: twice the submission queue.
+Napi::Value IoUring::Open(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const auto entries = static_cast<uint32_t>(args.SizeAt(0, UINT32_MAX));
+  const auto cq_entries = static_cast<uint32_t>(args.SizeAt(1, UINT32_MAX));
+  if (!args.ok()) return info.Env().Undefined();
+  const Result opened = ring_.is_open() ? Result::Error(kInvalidArgument) : ring_.Open(entries, cq_entries);
+  return {info.Env(), ToJavaScript(info.Env(), opened.ok() ? Result::Ok(0) : opened)};
+}
+
+// about(out): [fd, features, sqEntries, cqEntries] into an Int32Array of four.
+Napi::Value IoUring::About(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const std::span<int32_t> out = args.IntsAt(0);
+  if (args.ok() && out.size() < 4) args.Fail(0, "an Int32Array of four");
+  if (!args.ok()) return info.Env().Undefined();
+  out[0] = ring_.fd();
+  out[1] = static_cast<int32_t>(ring_.features());
+  out[2] = static_cast<int32_t>(ring_.sq_entries());
+  out[3] = static_cast<int32_t>(ring_.cq_entries());
+  return info.Env().Undefined();
+}
+
+// supports(opcode): 1, 0, or a negative error.
+Napi::Value IoUring::Supports(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const size_t opcode = args.SizeAt(0, 255);
+  if (!args.ok()) return info.Env().Undefined();
+  io_uring_probe probe{};
+  Result result = ring_.Register(IORING_REGISTER_PROBE, &probe, static_cast<uint32_t>(std::size(probe.ops)));
+  if (result.ok()) result = Result::Ok((probe.ops[opcode].flags & IO_URING_OP_SUPPORTED) != 0);
+  return {info.Env(), ToJavaScript(info.Env(), result)};
+}
+
+// ----------------------------------------------------------------------------------------------------- preparing
+
+io_uring_sqe* IoUring::FreeSqe(Result* result) {
+  if (!ring_.is_open()) {
+    *result = Result::Error(kBadDescriptor);
+    return nullptr;
+  }
+  io_uring_sqe* sqe = ring_.NextSqe();
+  // The queue is full: what is in it goes to the kernel (io_uring_get_sqe(3)).
+  if (sqe == nullptr && (*result = Drain()).ok()) sqe = ring_.NextSqe();
+  if (sqe == nullptr && result->ok()) *result = Result::Error(EBUSY);
+  return sqe;
+}
+
+Result IoUring::Drain() {
+  for (int tries = 0;; ++tries) {
+    const Result entered = ring_.Enter(0, 0);
+    // EBUSY: completions that found no room must be taken first. Once; EAGAIN is for want of memory.
+    if (entered.ok() || entered.error() != EBUSY || tries > 0) return entered;
+    for (io_uring_cqe cqe; ring_.Pop(&cqe);) backlog_.push_back(cqe);
+  }
+}
+
+IoUring::Prepared IoUring::Prepare(uint8_t opcode, Fd fd, double user_data, size_t memory) {
+  Prepared prepared;
+  auto operation = std::make_unique<Operation>();
+  operation->opcode = opcode;
+  operation->user_data = user_data;
+  operation->size = memory;
+  if (memory > 0) operation->memory = AllocateMemory(memory);
+  if (memory > 0 && operation->memory == nullptr) {
+    prepared.result = Result::Error(kNoMemory);
+    return prepared;
+  }
+  prepared.sqe = FreeSqe(&prepared.result);
+  if (prepared.sqe == nullptr) return prepared;
+  if (free_.empty()) {
+    free_.push_back(static_cast<uint32_t>(operations_.size()));
+    operations_.emplace_back();
+    generations_.push_back(0);
+  }
+  const uint32_t slot = free_.back();
+  free_.pop_back();
+  prepared.operation = operation.get();
+  operations_[slot] = std::move(operation);
+  prepared.sqe->opcode = opcode;
+  prepared.sqe->fd = fd;
+  prepared.sqe->user_data = UserData(Tag::kOperation, generations_[slot], slot);
+  by_user_data_.emplace(user_data, slot);
+  ++outstanding_;
+  return prepared;
+}
+
+Result IoUring::PrepareTagged(uint8_t opcode, Fd fd, uint64_t user_data, io_uring_sqe** sqe) {
+  Result result = Result::Ok(0);
+  *sqe = FreeSqe(&result);
+  if (*sqe == nullptr) return result;
+  (*sqe)->opcode = opcode;
+  (*sqe)->fd = fd;
+  (*sqe)->user_data = user_data;
+  ++outstanding_;
+  return result;
+}
+
+// All of them: 0, or a negative error where there is no memory left or the full queue cannot be submitted. The last
+// argument is the caller's number, which comes back with the completion.
+
+// nop(userData)
+Napi::Value IoUring::Nop(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const double user_data = args.NumberAt(0);
+  if (!args.ok()) return info.Env().Undefined();
+  return {info.Env(), ToJavaScript(info.Env(), Prepare(IORING_OP_NOP, -1, user_data, 0).result)};
+}
+
+// accept(fd, flags, userData): the connection is close-on-exec.
+Napi::Value IoUring::Accept(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const Fd fd = args.FdAt(0);
+  const int flags = args.IntAt(1);
+  const double user_data = args.NumberAt(2);
+  if (!args.ok()) return info.Env().Undefined();
+  const Prepared prepared = Prepare(IORING_OP_ACCEPT, fd, user_data, 0);
+  if (prepared.sqe != nullptr) prepared.sqe->op_flags = static_cast<uint32_t>(flags | SOCK_CLOEXEC);
+  return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
+}
+
+// connect(fd, sockaddr, userData)
+Napi::Value IoUring::Connect(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const Fd fd = args.FdAt(0);
+  const std::span<const uint8_t> address = args.BytesAt(1);
+  const double user_data = args.NumberAt(2);
+  if (args.ok() && address.size() > sizeof(sockaddr_storage)) args.Fail(1, "no longer than a sockaddr_storage");
+  if (!args.ok()) return info.Env().Undefined();
+  const Prepared prepared = Prepare(IORING_OP_CONNECT, fd, user_data, 0);
+  if (prepared.sqe != nullptr) {
+    std::memcpy(&prepared.operation->address, address.data(), address.size());
+    prepared.sqe->addr = reinterpret_cast<uintptr_t>(&prepared.operation->address);
+    prepared.sqe->off = address.size();
+  }
+  return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
+}
+
+namespace {
+
+// What is received goes into a Uint8Array of the caller's; or a number says how much, and it becomes a Buffer.
+size_t RoomAt(Args& args, const Napi::CallbackInfo& info, size_t index) {
+  constexpr double kMost = INT32_MAX;
+  return info[index].IsNumber() ? args.SizeAt(index, static_cast<size_t>(kMost))
+                                : std::min(args.BytesAt(index).size(), static_cast<size_t>(kMost));
+}
+
+void Aim(Operation* operation, const Napi::CallbackInfo& info, size_t index) {
+  if (operation != nullptr && !info[index].IsNumber())
+    operation->target = Napi::Persistent(info[index].As<Napi::Object>());
+}
+
+uint64_t AddressOf(const void* memory) { return reinterpret_cast<uintptr_t>(memory); }
+
+}  // namespace
+
+// recv(fd, buffer or size, flags, userData)
+Napi::Value IoUring::Recv(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const Fd fd = args.FdAt(0);
+  const size_t room = RoomAt(args, info, 1);
+  const int flags = args.IntAt(2);
+  const double user_data = args.NumberAt(3);
+  if (!args.ok()) return info.Env().Undefined();
+  const Prepared prepared = Prepare(IORING_OP_RECV, fd, user_data, room);
+  Aim(prepared.operation, info, 1);
+  if (prepared.sqe != nullptr) {
+    prepared.sqe->addr = AddressOf(prepared.operation->memory.get());
+    prepared.sqe->len = static_cast<uint32_t>(room);
+    prepared.sqe->op_flags = static_cast<uint32_t>(flags);
+  }
+  return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
+}
+
+Result IoUring::SendFrom(Prepared prepared, std::span<const uint8_t> bytes) {
+  if (prepared.sqe == nullptr) return prepared.result;
+  if (!bytes.empty()) std::memcpy(prepared.operation->memory.get(), bytes.data(), bytes.size());
+  prepared.sqe->addr = AddressOf(prepared.operation->memory.get());
+  prepared.sqe->len = static_cast<uint32_t>(bytes.size());
+  return prepared.result;
+}
+
+// send(fd, bytes, flags, userData). Never raises SIGPIPE.
+Napi::Value IoUring::Send(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const Fd fd = args.FdAt(0);
+  const std::span<const uint8_t> bytes = args.BytesAt(1);
+  const int flags = args.IntAt(2);
+  const double user_data = args.NumberAt(3);
+  if (args.ok() && bytes.size() > INT32_MAX) args.Fail(1, "less than 2 GiB");
+  if (!args.ok()) return info.Env().Undefined();
+  const Prepared prepared = Prepare(IORING_OP_SEND, fd, user_data, bytes.size());
+  if (prepared.sqe != nullptr) prepared.sqe->op_flags = static_cast<uint32_t>(flags | MSG_NOSIGNAL);
+  return {info.Env(), ToJavaScript(info.Env(), SendFrom(prepared, bytes))};
+}
+
+namespace {
+
+// A message of one piece, in the operation's memory, to or from its address.
+void MakeMessage(Operation& operation, io_uring_sqe& sqe, size_t address_length) {
+  operation.vector = {operation.memory.get(), operation.size};
+  operation.message.msg_iov = &operation.vector;
+  operation.message.msg_iovlen = 1;
+  operation.message.msg_name = address_length == 0 ? nullptr : &operation.address;
+  operation.message.msg_namelen = static_cast<socklen_t>(address_length);
+  sqe.addr = AddressOf(&operation.message);
+  sqe.len = 1;
+}
+
+}  // namespace
+
+// recvmsg(fd, buffer or size, flags, userData): one datagram and its sender.
+Napi::Value IoUring::RecvMsg(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const Fd fd = args.FdAt(0);
+  const size_t room = RoomAt(args, info, 1);
+  const int flags = args.IntAt(2);
+  const double user_data = args.NumberAt(3);
+  if (!args.ok()) return info.Env().Undefined();
+  const Prepared prepared = Prepare(IORING_OP_RECVMSG, fd, user_data, room);
+  Aim(prepared.operation, info, 1);
+  if (prepared.sqe != nullptr) {
+    MakeMessage(*prepared.operation, *prepared.sqe, sizeof(sockaddr_storage));
+    prepared.sqe->op_flags = static_cast<uint32_t>(flags);
+  }
+  return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
+}
+
+// sendmsg(fd, bytes, sockaddr, flags, userData): one datagram to an address, or, where that is empty, to the peer.
+Napi::Value IoUring::SendMsg(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const Fd fd = args.FdAt(0);
+  const std::span<const uint8_t> bytes = args.BytesAt(1);
+  const std::span<const uint8_t> address = args.BytesAt(2);
+  const int flags = args.IntAt(3);
+  const double user_data = args.NumberAt(4);
+  if (args.ok() && address.size() > sizeof(sockaddr_storage)) args.Fail(2, "no longer than a sockaddr_storage");
+  if (args.ok() && bytes.size() > INT32_MAX) args.Fail(1, "less than 2 GiB");
+  if (!args.ok()) return info.Env().Undefined();
+  const Prepared prepared = Prepare(IORING_OP_SENDMSG, fd, user_data, bytes.size());
+  if (prepared.sqe != nullptr) {
+    if (!bytes.empty()) std::memcpy(prepared.operation->memory.get(), bytes.data(), bytes.size());
+    std::memcpy(&prepared.operation->address, address.data(), address.size());
+    MakeMessage(*prepared.operation, *prepared.sqe, address.size());
+    prepared.sqe->op_flags = static_cast<uint32_t>(flags | MSG_NOSIGNAL);
+  }
+  return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
+}
+
+namespace {
+
+// Bytes from the start of a file; -1: where the file is (which is all that a pipe has).
+uint64_t PositionAt(Args& args, size_t index) {
+  const double position = args.NumberAt(index);
+  constexpr double kHighest = 9007199254740991;
+  if (args.ok() && !(position >= -1 && position <= kHighest)) args.Fail(index, "a position");
+  return args.ok() ? static_cast<uint64_t>(static_cast<int64_t>(position)) : 0;
+}
+
+}  // namespace
+
+// read(fd, buffer or size, position, userData)
+Napi::Value IoUring::Read(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const Fd fd = args.FdAt(0);
+  const size_t room = RoomAt(args, info, 1);
+  const uint64_t position = PositionAt(args, 2);
+  const double user_data = args.NumberAt(3);
+  if (!args.ok()) return info.Env().Undefined();
+  const Prepared prepared = Prepare(IORING_OP_READ, fd, user_data, room);
+  Aim(prepared.operation, info, 1);
+  if (prepared.sqe != nullptr) {
+    prepared.sqe->addr = AddressOf(prepared.operation->memory.get());
+    prepared.sqe->len = static_cast<uint32_t>(room);
+    prepared.sqe->off = position;
+  }
+  return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
+}
+
+// write(fd, bytes, position, userData)
+Napi::Value IoUring::Write(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const Fd fd = args.FdAt(0);
+  const std::span<const uint8_t> bytes = args.BytesAt(1);
+  const uint64_t position = PositionAt(args, 2);
+  const double user_data = args.NumberAt(3);
+  if (args.ok() && bytes.size() > INT32_MAX) args.Fail(1, "less than 2 GiB");
+  if (!args.ok()) return info.Env().Undefined();
+  const Prepared prepared = Prepare(IORING_OP_WRITE, fd, user_data, bytes.size());
+  if (prepared.sqe != nullptr) prepared.sqe->off = position;
+  return {info.Env(), ToJavaScript(info.Env(), SendFrom(prepared, bytes))};
+}
+
+namespace {
+
+// The kernel reads poll32_events as two halves, the lower one first.
+uint32_t PollEvents(int events) {
+  const auto bits = static_cast<uint32_t>(events);
+  if constexpr (std::endian::native == std::endian::big) return bits << 16 | bits >> 16;
+  return bits;
+}
+
+}  // namespace
+
+// pollAdd(fd, events, userData): POLLIN … once.
+Napi::Value IoUring::PollAdd(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const Fd fd = args.FdAt(0);
+  const int events = args.IntAt(1);
+  const double user_data = args.NumberAt(2);
+  if (!args.ok()) return info.Env().Undefined();
+  const Prepared prepared = Prepare(IORING_OP_POLL_ADD, fd, user_data, 0);
+  if (prepared.sqe != nullptr) prepared.sqe->op_flags = PollEvents(events);
+  return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
+}
+
+// timeout(ms, userData): completes with ETIME.
+Napi::Value IoUring::Timeout(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const double milliseconds = args.TimeoutAt(0);
+  const double user_data = args.NumberAt(1);
+  if (!args.ok()) return info.Env().Undefined();
+  const Prepared prepared = Prepare(IORING_OP_TIMEOUT, -1, user_data, 0);
+  if (prepared.sqe != nullptr) {
+    const SecondsAndNanoseconds split = SplitTimeout(std::max(milliseconds, 0.0), 1);
+    prepared.operation->time = {split.seconds, split.nanoseconds};
+    prepared.sqe->addr = AddressOf(&prepared.operation->time);
+    prepared.sqe->len = 1;
+  }
+  return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
+}
+
+// cancel(target, userData): asks for the operation with that number to be given up. It completes with 0, with ENOENT
+// where there is none (any more), or with EALREADY where it is too late; the target completes all the same.
+Napi::Value IoUring::Cancel(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const double target = args.NumberAt(0);
+  const double user_data = args.NumberAt(1);
+  if (!args.ok()) return info.Env().Undefined();
+  const auto found = by_user_data_.find(target);
+  // None: the kernel is asked for one that no entry has.
+  uint64_t wanted = UserData(Tag::kIgnored, kGenerationMask, UINT32_MAX);
+  if (found != by_user_data_.end()) wanted = UserData(Tag::kOperation, generations_[found->second], found->second);
+  const Prepared prepared = Prepare(IORING_OP_ASYNC_CANCEL, -1, user_data, 0);
+  if (prepared.sqe != nullptr) prepared.sqe->addr = wanted;
+  return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
+}
+
+// -------------------------------------------------------------------------------------- submitting and collecting
+
+// enter(minComplete, timeout): how many entries were submitted, or a negative error.
+Napi::Value IoUring::Enter(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const auto least = static_cast<uint32_t>(args.SizeAt(0, UINT32_MAX));
+  const double timeout = args.TimeoutAt(1);
+  if (!args.ok()) return info.Env().Undefined();
+  if (!ring_.is_open()) return Napi::Number::New(info.Env(), -kBadDescriptor);
+  const size_t taken = backlog_.size() + done_.size();
+  const uint32_t missing = taken >= least ? 0 : least - static_cast<uint32_t>(taken);
+  return {info.Env(), ToJavaScript(info.Env(), ring_.Enter(missing, missing == 0 ? 0 : timeout))};
+}
+
+// woken(): has the descriptor of watchWake() become readable since this was asked last?
+Napi::Value IoUring::Woken(const Napi::CallbackInfo& info) {
+  const bool woken = woken_;
+  woken_ = false;
+  return Napi::Boolean::New(info.Env(), woken);
+}
+
+// ready(): how many completions there are to be taken.
+Napi::Value IoUring::Ready(const Napi::CallbackInfo& info) {
+  const size_t in_ring = ring_.is_open() ? ring_.completions() : 0;
+  return Napi::Number::New(info.Env(), static_cast<double>(backlog_.size() + done_.size() + in_ring));
+}
+
+bool IoUring::NextCompletion(io_uring_cqe* cqe) {
+  if (backlog_.empty()) return ring_.Pop(cqe);
+  *cqe = backlog_.front();
+  backlog_.pop_front();
+  return true;
+}
+
+std::unique_ptr<Operation> IoUring::Remove(uint64_t user_data) {
+  const uint32_t slot = LowOf(user_data);
+  if (slot >= operations_.size() || operations_[slot] == nullptr || generations_[slot] != GenerationOf(user_data))
+    return nullptr;
+  std::unique_ptr<Operation> operation = std::move(operations_[slot]);
+  generations_[slot] = (generations_[slot] + 1) & kGenerationMask;
+  free_.push_back(slot);
+  const auto [first, last] = by_user_data_.equal_range(operation->user_data);
+  for (auto it = first; it != last; ++it) {
+    if (it->second != slot) continue;
+    by_user_data_.erase(it);
+    break;
+  }
+  return operation;
+}
+
+// Is it about a stream of a loop's?
+bool IoUring::IsForTurn(const io_uring_cqe& cqe) const {
+  const Tag tag = TagOf(cqe.user_data);
+  if (tag != Tag::kOperation) return tag == Tag::kReceive || tag == Tag::kAccept;
+  const uint32_t slot = LowOf(cqe.user_data);
+  return slot < operations_.size() && operations_[slot] != nullptr && operations_[slot]->purpose != Purpose::kCallers;
+}
+
+// A completion that belongs to an operation. Those of this file complete once.
+void IoUring::Take(const io_uring_cqe& cqe) {
+  if ((cqe.flags & IORING_CQE_F_MORE) == 0) --outstanding_;
+  if (TagOf(cqe.user_data) == Tag::kWake) {
+    woken_ = true;
+    if ((cqe.flags & IORING_CQE_F_MORE) == 0)
+      WatchWakeAgain().Ignore("a ring that takes nothing tells so by the next wait");
+  }
+  if (TagOf(cqe.user_data) != Tag::kOperation) return;
+  std::unique_ptr<Operation> operation = Remove(cqe.user_data);
+  if (operation == nullptr) return;
+  done_.push_back({std::move(operation), cqe.res, cqe.flags});
+}
+
+// completions(max): [userData, res, flags, bytes, sockaddr], the last two where there are any.
+Napi::Value IoUring::Completions(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const size_t most = args.SizeAt(0, UINT32_MAX);
+  if (!args.ok()) return info.Env().Undefined();
+  if (ring_.is_open()) {
+    for (io_uring_cqe cqe; done_.size() < most && NextCompletion(&cqe);) {
+      if (IsForTurn(cqe)) {
+        for_turn_.push_back(cqe);
+      } else {
+        Take(cqe);
+      }
+    }
+  }
+  const Napi::Array list = Napi::Array::New(info.Env());
+  for (uint32_t i = 0; i < most && !done_.empty(); ++i) {
+    list.Set(i, ToDone(info.Env(), std::move(done_.front())));
+    done_.pop_front();
+  }
+  return list;
+}
+
+Napi::Value IoUring::ToDone(Napi::Env env, Done done) {
+  const Operation& operation = *done.operation;
+  const Napi::Array entry = Napi::Array::New(env);
+  entry.Set(0U, Napi::Number::New(env, operation.user_data));
+  entry.Set(1U, Napi::Number::New(env, done.res));
+  entry.Set(2U, Napi::Number::New(env, done.flags));
+  if (operation.opcode == IORING_OP_ACCEPT && done.res >= 0) Unclaimed::Add(env, done.res);
+  const bool receives =
+      operation.opcode == IORING_OP_RECV || operation.opcode == IORING_OP_RECVMSG || operation.opcode == IORING_OP_READ;
+  if (!receives || done.res < 0) return entry;
+  const size_t received = std::min(static_cast<size_t>(done.res), operation.size);
+  const uint8_t* const bytes = operation.memory.get();
+  if (operation.target.IsEmpty()) {
+    entry.Set(3U, Napi::Buffer<uint8_t>::Copy(env, bytes, received));
+  } else {
+    // As large as it is now: it may have lost its memory.
+    const auto target = operation.target.Value().As<Napi::Uint8Array>();
+    void* data = nullptr;
+    size_t length = 0;
+    const bool is_there = napi_get_typedarray_info(env, target, nullptr, &length, &data, nullptr, nullptr) == napi_ok;
+    if (is_there && data != nullptr && received > 0) std::memcpy(data, bytes, std::min(length, received));
+  }
+  if (operation.opcode == IORING_OP_RECVMSG) {
+    const size_t length = std::min<size_t>(operation.message.msg_namelen, sizeof operation.address);
+    const auto* const address = reinterpret_cast<const uint8_t*>(&operation.address);
+    entry.Set(4U, Napi::Buffer<uint8_t>::Copy(env, address, length));
+  }
+  return entry;
+}
+
+// ------------------------------------------------------------------------------------------------------- the end
+
+uint32_t IoUring::Shut(double patience) {
+  if (!ring_.is_open()) return 0;
+  // What was never submitted is forgotten.
+  const uint32_t unsubmitted = ring_.unsubmitted();
+  ring_.TakeBack(unsubmitted);
+  outstanding_ -= std::min(outstanding_, unsubmitted);
+  if (outstanding_ > 0) {
+    if (io_uring_sqe* const sqe = ring_.NextSqe()) {
+      sqe->opcode = IORING_OP_ASYNC_CANCEL;
+      sqe->fd = -1;
+      sqe->op_flags = IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY;
+      sqe->user_data = UserData(Tag::kIgnored, 0, 0);
+      ++outstanding_;
+    }
+  }
+  const double deadline = MonotonicMilliseconds() + patience;
+  for (double left = patience; outstanding_ > 0; left = deadline - MonotonicMilliseconds()) {
+    io_uring_cqe cqe{};
+    while (NextForTurn(&cqe)) {
+      if ((cqe.flags & IORING_CQE_F_MORE) == 0) --outstanding_;
+      const Tag tag = TagOf(cqe.user_data);
+      const std::unique_ptr<Operation> operation = tag == Tag::kOperation ? Remove(cqe.user_data) : nullptr;
+      const bool is_accept = tag == Tag::kAccept || (operation != nullptr && operation->opcode == IORING_OP_ACCEPT);
+      // Accepted too late for anybody to know.
+      if (is_accept && cqe.res >= 0) CloseFd(cqe.res).Ignore("the connection is given up");
+    }
+    if (outstanding_ == 0 || left <= 0) break;
+    const Result entered = ring_.Enter(1, std::min(left, 100.0));
+    if (!entered.ok() && entered.error() != EBUSY) break;
+  }
+  if (outstanding_ > 0) {
+    for (std::unique_ptr<Operation>& operation : operations_) {
+      if (operation == nullptr) continue;
+      operation->target.Reset();
+      Abandoned().push_back(std::move(operation));
+    }
+    if (buffers_ != nullptr) buffers_->Abandon();
+  }
+  for (const Done& done : done_) {
+    if (done.operation->opcode == IORING_OP_ACCEPT && done.res >= 0)
+      CloseFd(done.res).Ignore("nobody has asked for the connection");
+  }
+  operations_.clear();
+  by_user_data_.clear();
+  done_.clear();
+  ring_.Close();
+  return outstanding_;
+}
+
+// close(patience): cancels everything, and waits so many milliseconds until the kernel has let go. How much it has not
+// let go of: that memory is never freed.
+Napi::Value IoUring::Close(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const double patience = args.TimeoutAt(0);
+  if (!args.ok()) return info.Env().Undefined();
+  return Napi::Number::New(info.Env(), Shut(patience));
+}
+
+Napi::Function IoUring::Define(Napi::Env env) {
+  return DefineClass(env, "IoUring",
+                     {InstanceMethod<&IoUring::Open>("open"),
+                      InstanceMethod<&IoUring::About>("about"),
+                      InstanceMethod<&IoUring::Supports>("supports"),
+                      InstanceMethod<&IoUring::Nop>("nop"),
+                      InstanceMethod<&IoUring::Accept>("accept"),
+                      InstanceMethod<&IoUring::Connect>("connect"),
+                      InstanceMethod<&IoUring::Recv>("recv"),
+                      InstanceMethod<&IoUring::Send>("send"),
+                      InstanceMethod<&IoUring::RecvMsg>("recvmsg"),
+                      InstanceMethod<&IoUring::SendMsg>("sendmsg"),
+                      InstanceMethod<&IoUring::Read>("read"),
+                      InstanceMethod<&IoUring::Write>("write"),
+                      InstanceMethod<&IoUring::PollAdd>("pollAdd"),
+                      InstanceMethod<&IoUring::Timeout>("timeout"),
+                      InstanceMethod<&IoUring::Cancel>("cancel"),
+                      InstanceMethod<&IoUring::Enter>("enter"),
+                      InstanceMethod<&IoUring::Ready>("ready"),
+                      InstanceMethod<&IoUring::Woken>("woken"),
+                      InstanceMethod<&IoUring::Completions>("completions"),
+                      InstanceMethod<&IoUring::Close>("close"),
+                      InstanceMethod<&IoUring::OpenStreams>("openStreams"),
+                      InstanceMethod<&IoUring::WatchWake>("watchWake"),
+                      InstanceMethod<&IoUring::AcceptStream>("acceptStream"),
+                      InstanceMethod<&IoUring::ConnectStream>("connectStream"),
+                      InstanceMethod<&IoUring::ReceiveStream>("receiveStream"),
+                      InstanceMethod<&IoUring::SendStream>("sendStream"),
+                      InstanceMethod<&IoUring::CancelStream>("cancelStream"),
+                      InstanceMethod<&IoUring::PeerOf>("peerOf"),
+                      InstanceMethod<&IoUring::CopyOfBuffer>("copyOfBuffer"),
+                      InstanceMethod<&IoUring::Flush>("flush"),
+                      InstanceMethod<&IoUring::Turn>("turn")});
+}
+
+}  // namespace selectors::uring
+
+namespace selectors {
+
+void RegisterIoUring(Napi::Env env, Napi::Object exports) {
+  exports.Set("IoUring", uring::IoUring::Define(env));
+  uring::ExportStreamNumbers(env, exports);
+}
+
+}  // namespace selectors

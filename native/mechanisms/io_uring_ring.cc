@@ -1,0 +1,201 @@
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <atomic>
+
+#include "core/syscall.h"
+#include "core/wait.h"
+#include "mechanisms/io_uring_ring.h"
+
+namespace selectors::uring {
+namespace {
+
+int Setup(uint32_t entries, io_uring_params* params) {
+  return static_cast<int>(::syscall(kSetupCall, static_cast<long>(entries), params));
+}
+
+int EnterRing(Fd fd, uint32_t submit, uint32_t least, uint32_t flags, const io_uring_getevents_arg* argument) {
+  return static_cast<int>(::syscall(kEnterCall, static_cast<long>(fd), static_cast<long>(submit),
+                                    static_cast<long>(least), static_cast<long>(flags), argument, sizeof *argument));
+}
+
+int RegisterWith(Fd fd, uint32_t opcode, void* argument, uint32_t count) {
+  return static_cast<int>(
+      ::syscall(kRegisterCall, static_cast<long>(fd), static_cast<long>(opcode), argument, static_cast<long>(count)));
+}
+
+uint32_t Acquire(const uint32_t* number) {
+  return std::atomic_ref(*const_cast<uint32_t*>(number)).load(std::memory_order_acquire);
+}
+
+template <typename T>
+void Release(T* number, T value) {
+  std::atomic_ref(*number).store(value, std::memory_order_release);
+}
+
+template <typename T>
+T* At(const Mapping& mapping, uint32_t offset) {
+  return reinterpret_cast<T*>(mapping.data() + offset);
+}
+
+}  // namespace
+
+Mapping::~Mapping() {
+  if (data_ != nullptr) ::munmap(data_, size_);
+}
+
+Result Mapping::Open(size_t size, Fd fd, uint64_t offset) {
+  const int flags = fd == kNoFd ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED | MAP_POPULATE;
+  void* const data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, flags, fd, static_cast<off_t>(offset));
+  if (data == MAP_FAILED) return Result::Error(LastError());
+  data_ = static_cast<uint8_t*>(data);
+  size_ = size;
+  return Result::Ok(0);
+}
+
+void Mapping::Abandon() {
+  // Kept reachable: this is no leak by mistake.
+  static auto* const abandoned = new std::vector<uint8_t*>;
+  if (data_ != nullptr) abandoned->push_back(data_);
+  data_ = nullptr;
+}
+
+// The newest way of completing that the kernel has: all work in io_uring_enter of the one thread (6.1), no interrupts
+// (5.19), the first one (5.1). EINVAL is also the answer to a number of entries that no ring has.
+Result Ring::Setup(uint32_t entries, uint32_t cq_entries, io_uring_params* params) {
+  constexpr uint32_t kWays[] = {
+      IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+      IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN,
+      0,
+  };
+  Result result = Result::Error(kInvalidArgument);
+  for (const uint32_t way : kWays) {
+    *params = {};
+    params->flags = way;
+    if (cq_entries != 0) {
+      params->flags |= IORING_SETUP_CQSIZE;
+      params->cq_entries = cq_entries;
+    }
+    result = Call(uring::Setup, entries, params);
+    if (result.ok() || result.error() != kInvalidArgument) return result;
+  }
+  return result;
+}
+
+Result Ring::Open(uint32_t entries, uint32_t cq_entries) {
+  io_uring_params params{};
+  const Result result = Setup(entries, cq_entries, &params);
+  if (!result.ok()) return result;
+  UniqueFd fd(static_cast<Fd>(result.value()));
+  // 5.11; without them a wait has no time limit, and completions could be lost.
+  constexpr uint32_t kNeeded = IORING_FEAT_SINGLE_MMAP | IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG;
+  if ((params.features & kNeeded) != kNeeded) return Result::Error(ENOSYS);
+  const size_t sq_size = params.sq_off.array + params.sq_entries * sizeof(uint32_t);
+  const size_t cq_size = params.cq_off.cqes + params.cq_entries * sizeof(io_uring_cqe);
+  Result mapped = rings_.Open(std::max(sq_size, cq_size), fd.get(), IORING_OFF_SQ_RING);
+  if (mapped.ok()) mapped = sqes_.Open(params.sq_entries * sizeof(io_uring_sqe), fd.get(), IORING_OFF_SQES);
+  if (!mapped.ok()) return mapped;
+  features_ = params.features;
+  sq_entries_ = params.sq_entries;
+  cq_entries_ = params.cq_entries;
+  sq_head_ = At<uint32_t>(rings_, params.sq_off.head);
+  sq_tail_shared_ = At<uint32_t>(rings_, params.sq_off.tail);
+  cq_head_ = At<uint32_t>(rings_, params.cq_off.head);
+  cq_tail_ = At<uint32_t>(rings_, params.cq_off.tail);
+  cqes_ = At<io_uring_cqe>(rings_, params.cq_off.cqes);
+  // Entry i of the queue is always entry i of the array.
+  auto* const array = At<uint32_t>(rings_, params.sq_off.array);
+  for (uint32_t i = 0; i < sq_entries_; ++i) array[i] = i;
+  fd_ = std::move(fd);
+  return result;
+}
+
+uint32_t Ring::SqHead() const { return Acquire(sq_head_); }
+
+io_uring_sqe* Ring::NextSqe() {
+  if (unsubmitted() == sq_entries_) return nullptr;
+  io_uring_sqe* const sqe = At<io_uring_sqe>(sqes_, 0) + (sq_tail_ & (sq_entries_ - 1));
+  *sqe = {};
+  ++sq_tail_;
+  return sqe;
+}
+
+const io_uring_sqe* Ring::FromEnd(uint32_t i) const {
+  return At<const io_uring_sqe>(sqes_, 0) + ((sq_tail_ - 1 - i) & (sq_entries_ - 1));
+}
+
+void Ring::TakeBack(uint32_t count) { sq_tail_ -= std::min(count, unsubmitted()); }
+
+uint32_t Ring::completions() const { return Acquire(cq_tail_) - *cq_head_; }
+
+bool Ring::Pop(io_uring_cqe* cqe) {
+  const uint32_t head = *cq_head_;
+  if (head == Acquire(cq_tail_)) return false;
+  *cqe = cqes_[head & (cq_entries_ - 1)];
+  Release(cq_head_, head + 1);
+  return true;
+}
+
+Result Ring::Enter(uint32_t least, double timeout) {
+  // The kernel looks at the queue in io_uring_enter alone: there is no SQPOLL.
+  Release(sq_tail_shared_, sq_tail_);
+  least = std::min(least, cq_entries_);  // more are never there at once
+  const double deadline = timeout > 0 ? MonotonicMilliseconds() + timeout : 0;
+  int64_t submitted = 0;
+  for (double remaining = timeout;;) {
+    const uint32_t wanted = timeout == 0 || completions() >= least ? 0 : least;
+    kernel_timespec time{};
+    if (remaining > 0) {
+      const SecondsAndNanoseconds split = SplitTimeout(remaining, 1);
+      time = {split.seconds, split.nanoseconds};
+    }
+    // _NSIG / 8: the size of the kernel's sigset_t, which must be said without one too.
+    const io_uring_getevents_arg argument{0, 8, 0, remaining > 0 ? reinterpret_cast<uintptr_t>(&time) : 0};
+    const Result result =
+        Call(EnterRing, fd_.get(), unsubmitted(), wanted, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &argument);
+    if (result.ok()) submitted += result.value();
+    const bool is_interrupted = !result.ok() && result.error() == kInterrupted;
+    const bool is_over = !result.ok() && result.error() == ETIME;
+    if (!result.ok() && !is_interrupted && !is_over) return result;
+    if (unsubmitted() == 0 && (timeout == 0 || completions() >= least)) return Result::Ok(submitted);
+    if (result.ok() && unsubmitted() > 0 && result.value() == 0) return Result::Error(EBUSY);
+    if (timeout > 0) {
+      remaining = deadline - MonotonicMilliseconds();
+      if (remaining <= 0) return Result::Ok(submitted);
+    }
+  }
+}
+
+Result Ring::Register(uint32_t opcode, void* argument, uint32_t count) const {
+  return Call(RegisterWith, fd_.get(), opcode, argument, count);
+}
+
+Result ProvidedBuffers::Open(const Ring& ring, uint32_t count, uint32_t size) {
+  Result result = ring_.Open(count * sizeof(io_uring_buf), kNoFd, 0);
+  if (result.ok()) result = memory_.Open(static_cast<size_t>(count) * size, kNoFd, 0);
+  if (!result.ok()) return result;
+  io_uring_buf_reg registration{};
+  registration.ring_addr = reinterpret_cast<uintptr_t>(ring_.data());
+  registration.ring_entries = count;
+  result = ring.Register(IORING_REGISTER_PBUF_RING, &registration, 1);
+  if (!result.ok()) return result;
+  count_ = count;
+  size_ = size;
+  is_given_.assign(count, false);
+  for (uint32_t buffer = 0; buffer < count; ++buffer) GiveBack(buffer);
+  return result;
+}
+
+void ProvidedBuffers::GiveBack(uint32_t buffer) {
+  if (buffer >= count_ || is_given_[buffer]) return;
+  is_given_[buffer] = true;
+  auto* const entries = reinterpret_cast<io_uring_buf*>(ring_.data());
+  io_uring_buf& entry = entries[tail_ & (count_ - 1)];
+  entry.addr = reinterpret_cast<uintptr_t>(At(buffer).data());
+  entry.len = size_;
+  entry.bid = static_cast<uint16_t>(buffer);
+  ++tail_;
+  Release(&entries[0].resv, tail_);
+}
+
+}  // namespace selectors::uring

@@ -1,0 +1,189 @@
+/**
+ * The proactor's loop: "do it, and tell me when it is done" (post 002). The very handlers of the reactor, over any proactor.
+ *
+ * Each connection is received from all the time, without being asked whether there is anything; what was written in a turn is sent at its
+ * end, and what the kernel does not take then is sent by an operation that waits for room.
+ */
+import { invalidType, invalidValue, systemError } from '../errors.js';
+import { packAddress } from '../net/stream.js';
+import { familyNumber } from '../net/address.js';
+import { BaseProactor, type Operation } from '../proactors/base.js';
+import { DefaultProactor } from '../proactors/default.js';
+import type { StreamEvents, Streams } from '../proactors/streams.js';
+import type { Mechanism } from '../syscalls/probe.js';
+import type { SendBatch } from '../syscalls/turn.js';
+import { fieldsOf, guarded } from '../validate.js';
+import type { Attachment } from '../wait/attachment.js';
+import { callbackOf, onErrorOf } from './base-loop.js';
+import type { StreamConnection } from './connection.js';
+import type { EventLoop } from './event-loop.js';
+import type { StreamListener } from './listener.js';
+import { StreamLoop } from './stream-loop.js';
+
+export interface ProactorLoopOptions {
+  /** A DefaultProactor where nothing is said. It is the loop's from now on: close() closes it. */
+  readonly proactor?: BaseProactor;
+  /** Told of what handlers and callbacks throw, and of listeners that pause for want of descriptors. */
+  readonly onError?: (error: unknown) => void;
+}
+
+/** In `watched` of a connection. */
+const RECEIVING = 1;
+const SENDING = 2;
+
+const PEER_SIZE = 128;
+
+export class ProactorLoop extends StreamLoop implements EventLoop {
+  /** Operations that are started on it complete in the loop's turns: see whenDone(). */
+  readonly proactor: BaseProactor;
+  readonly #streams: Streams<StreamConnection, StreamListener>;
+  readonly #whenDone = new Map<Operation, () => void>();
+  readonly #peer = Buffer.alloc(PEER_SIZE);
+
+  constructor(options: ProactorLoopOptions = {}) {
+    const { proactor, onError } = fieldsOf('options', options, ['proactor', 'onError']);
+    if (proactor !== undefined && !guarded('proactor', () => proactor instanceof BaseProactor))
+      throw invalidType('proactor', 'a proactor', proactor);
+    super(onErrorOf(onError));
+    this.proactor = (proactor as BaseProactor | undefined) ?? new DefaultProactor();
+    this.#streams = this.proactor.streams();
+  }
+
+  get mechanism(): Mechanism {
+    return this.proactor.mechanism;
+  }
+
+  /**
+   * Calls back in the turn in which an operation of `proactor` completes; once.
+   * @throws ERR_INVALID_ARG_VALUE for one that is completed already
+   */
+  whenDone(operation: Operation, callback: () => void): void {
+    this.assertGoingOn();
+    const known = callbackOf('callback', callback);
+    const { pending } = fieldsOf('operation', operation, ['pending']);
+    if (pending !== true) throw invalidValue('the operation is completed already');
+    this.#whenDone.set(operation, known);
+  }
+
+  // --------------------------------------------------------------------------------------------------------------- a turn
+
+  protected override get wakeupHandle(): number {
+    return this.proactor.wakeupHandle;
+  }
+
+  protected override wake(): void {
+    if (!this.proactor.closed) this.proactor.wakeup();
+  }
+
+  protected override hasWork(): boolean {
+    return super.hasWork() || this.#streams.hasNews;
+  }
+
+  protected override nextDue(): number {
+    return Math.min(super.nextDue(), this.proactor.nextDue());
+  }
+
+  protected override wait(timeout: number): boolean {
+    this.watchChanged();
+    return this.#streams.wait(this.hasWork() ? 0 : timeout);
+  }
+
+  protected override dispatch(): number {
+    const handled = this.#streams.dispatch(this.#events);
+    const collected = this.proactor.takeCollected();
+    for (const operation of collected) {
+      const callback = this.#whenDone.get(operation);
+      if (callback === undefined) continue;
+      this.#whenDone.delete(operation);
+      this.guarded(callback);
+    }
+    return handled + collected.length;
+  }
+
+  protected override settle(): void {
+    super.settle();
+    this.#streams.submit();
+  }
+
+  protected override attach(onReady: () => void): Attachment {
+    return this.proactor.attach(onReady);
+  }
+
+  protected override closeMechanism(): void {
+    this.proactor.close();
+  }
+
+  /** What the wait has found. */
+  readonly #events: StreamEvents<StreamConnection, StreamListener> = {
+    borrows: (connection) => connection.borrows,
+    received: (connection, chunk) => connection.received(chunk),
+    ended: (connection) => connection.peerEnded(),
+    receiveFailed: (connection, error) => connection.fail(systemError(error, 'recv')),
+    sent: (connection, sent) => {
+      connection.watched &= ~SENDING;
+      if (sent < 0) connection.fail(systemError(sent, 'send'));
+      else connection.sentLater(sent);
+    },
+    connected: (connection, error) => {
+      if (error === 0) connection.opened();
+      else this.notConnected(connection, error);
+    },
+    accepted: (listener, result) => this.guarded(() => this.#accepted(listener, result)),
+  };
+
+  // ------------------------------------------------------------------------------------------- connections and listeners
+
+  protected override startConnecting(connection: StreamConnection, packed: string): void {
+    this.#streams.connect(connection.fd, connection, Buffer.from(packed, 'latin1'));
+    this.kick();
+  }
+
+  protected override send(batch: SendBatch): void {
+    this.#streams.flush(batch);
+  }
+
+  protected override isBorrowed(bytes: Uint8Array): boolean {
+    return this.#streams.isBorrowed(bytes);
+  }
+
+  protected override watchConnection(connection: StreamConnection): void {
+    const { fd } = connection;
+    if (connection.wantsToReceive !== ((connection.watched & RECEIVING) !== 0)) {
+      if (connection.wantsToReceive) this.#streams.startReceiving(fd, connection);
+      else this.#streams.stopReceiving(fd);
+      connection.watched ^= RECEIVING;
+    }
+    if (!connection.wantsToSend || connection.isConnecting || (connection.watched & SENDING) !== 0) return;
+    const rest = connection.rest();
+    if (rest === null) return;
+    connection.watched |= SENDING;
+    this.#streams.send(fd, connection, rest);
+  }
+
+  protected override forgetConnection(_connection: StreamConnection, fd: number): void {
+    this.#streams.forget(fd);
+  }
+
+  protected override watchListener(listener: StreamListener): void {
+    this.#streams.startAccepting(listener.fd, listener, familyNumber(listener.family), !listener.isLimited);
+    this.kick();
+  }
+
+  protected override forgetListener(listener: StreamListener, isClosing: boolean): void {
+    if (isClosing) this.#streams.forget(listener.fd);
+    else this.#streams.stopAccepting(listener.fd);
+    this.kick();
+  }
+
+  #accepted(listener: StreamListener, result: number): void {
+    if (result >= 0 && listener.fd < 0) return this.discard(result);
+    if (result >= 0) this.welcome(listener, result, this.#peerOf(result));
+    listener.onAccepted(result);
+  }
+
+  /** Empty where nobody can tell any more. */
+  #peerOf(fd: number): string {
+    const length = this.#streams.peerOf(fd, this.#peer);
+    return length < 0 ? packAddress({ host: '0.0.0.0', port: 0 }) : this.#peer.toString('latin1', 0, length);
+  }
+}

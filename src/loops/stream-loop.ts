@@ -1,0 +1,232 @@
+/**
+ * What loops are alike in that have listeners and connections, whether they are told what can be done or what has been done.
+ *
+ * Two lists are worked off at the end of a turn and not at once, for things often change there and back within one: who has something to
+ * send, and who wants to be told of something else now. So all that was written in a turn is sent in one call, and a connection that is
+ * paused and resumed costs no system call.
+ */
+import { check, systemError } from '../errors.js';
+import type { SocketAddress } from '../net/address.js';
+import { finishSending, openStream, ownDescriptors, resolveAddress, setNoDelay } from '../net/stream.js';
+import { SendBatch } from '../syscalls/turn.js';
+import { BaseLoop, handlerOf } from './base-loop.js';
+import { DEFAULT_HIGH_WATER_MARK, StreamConnection } from './connection.js';
+import type { Connection, ConnectionHandler, EventLoop, ListenOptions, Listener } from './event-loop.js';
+import { type ListenerHost, StreamListener, openListener, parseListenOptions } from './listener.js';
+
+export abstract class StreamLoop extends BaseLoop implements EventLoop {
+  readonly #sends = new SendBatch();
+  readonly #descriptors = ownDescriptors();
+  readonly #listeners = new Set<StreamListener>();
+  /** All that are open. Not each is watched: one that is paused, with nothing to send, is not. */
+  readonly #connections = new Set<StreamConnection>();
+  #toFlush: StreamConnection[] = [];
+  #toWatch: StreamConnection[] = [];
+  #closedConnections: { readonly connection: StreamConnection; readonly error: Error | null }[] = [];
+
+  // -------------------------------------------------------------------------------------------------- what a loop answers
+
+  /** connect(2), and in time opened() or notConnected(). */
+  protected abstract startConnecting(connection: StreamConnection, packed: string): void;
+  /** Sends what it can of the batch now. */
+  protected abstract send(batch: SendBatch): void;
+  /** Is this memory that the next turn receives into? */
+  protected abstract isBorrowed(bytes: Uint8Array): boolean;
+  /** What the connection wants to be told of may be different now. @throws where the mechanism refuses it */
+  protected abstract watchConnection(connection: StreamConnection): void;
+  /** Its descriptor is about to be closed. */
+  protected abstract forgetConnection(connection: StreamConnection, fd: number): void;
+  /** @throws where the mechanism refuses it */
+  protected abstract watchListener(listener: StreamListener): void;
+  /** @param isClosing its descriptor is about to be closed */
+  protected abstract forgetListener(listener: StreamListener, isClosing: boolean): void;
+  protected abstract closeMechanism(): void;
+
+  // ----------------------------------------------------------------------------------------------------- the public API
+
+  listen<D>(options: ListenOptions, handler: ConnectionHandler<D>): Listener {
+    this.assertGoingOn();
+    const parsed = parseListenOptions(options);
+    const known = handlerOf<unknown>(handler);
+    this.assertGoingOn(); // again: their getters are the caller's
+    const listener = new StreamListener(this.#host, openListener(parsed), parsed, known);
+    this.#listeners.add(listener);
+    try {
+      listener.listen();
+    } catch (error) {
+      listener.close();
+      throw error;
+    }
+    return listener;
+  }
+
+  connect<D>(address: SocketAddress, handler: ConnectionHandler<D>): Connection<D> {
+    this.assertGoingOn();
+    const resolved = resolveAddress(address, 'connect');
+    const known = handlerOf<unknown>(handler);
+    this.assertGoingOn();
+    const fd = check(openStream(resolved.family), 'socket');
+    this.#descriptors.add(fd);
+    if (resolved.family !== 'unix') setNoDelay(fd);
+    const connection = new StreamConnection<D>(
+      {
+        host: this.#host,
+        ...known,
+        highWaterMark: DEFAULT_HIGH_WATER_MARK,
+        holdsBack: false,
+        onClosed: () => this.#onRoom(),
+      },
+      fd,
+      resolved.packed,
+      true,
+    );
+    const own = connection as StreamConnection;
+    this.#connections.add(own);
+    this.startConnecting(own, resolved.packed);
+    return connection;
+  }
+
+  // --------------------------------------------------------------------------------------------------------------- a turn
+
+  protected override hasWork(): boolean {
+    return this.#toFlush.length > 0 || this.#closedConnections.length > 0;
+  }
+
+  protected override settle(): void {
+    this.#tellClosed();
+    if (this.#toFlush.length > 0) {
+      this.#flush();
+      this.#tellClosed();
+    }
+    this.watchChanged();
+  }
+
+  protected override closeAll(): void {
+    for (const listener of this.#listeners) this.guarded(() => listener.close());
+    if (this.#toFlush.length > 0) this.#flush();
+    for (const connection of this.#connections) connection.fail(null);
+    while (this.#closedConnections.length > 0) this.#tellClosed();
+    this.#toFlush = [];
+    this.#toWatch = [];
+    this.guarded(() => this.closeMechanism());
+    this.#descriptors.closeAll();
+  }
+
+  /** Tells the mechanism what is different since it was told last. */
+  protected watchChanged(): void {
+    if (this.#toWatch.length === 0) return;
+    const changed = this.#toWatch;
+    this.#toWatch = [];
+    for (const connection of changed) {
+      connection.watchedAgain();
+      if (connection.isClosed) continue;
+      try {
+        this.watchConnection(connection);
+      } catch (error) {
+        connection.fail(error as Error);
+      }
+    }
+  }
+
+  #flush(): void {
+    const sends = this.#sends;
+    const flushed = this.#toFlush;
+    this.#toFlush = [];
+    for (const connection of flushed) connection.collect(sends);
+    this.send(sends);
+    // First all that the slab is needed for, then the handlers, which write to it again.
+    let attention = 0;
+    for (const connection of flushed) if (connection.flushed(sends)) flushed[attention++] = connection;
+    sends.clear();
+    for (let i = 0; i < attention; i++) (flushed[i] as StreamConnection).afterFlush();
+  }
+
+  /** The `close` handlers. What they close themselves is told in the next turn, or a reconnecting one would never end this one. */
+  #tellClosed(): void {
+    const closed = this.#closedConnections;
+    if (closed.length === 0) return;
+    this.#closedConnections = [];
+    for (const { connection, error } of closed) connection.tellClosed(error);
+  }
+
+  // ------------------------------------------------------------------------------------------- for the loops' own use
+
+  protected isConnection(owner: unknown): owner is StreamConnection {
+    return owner instanceof StreamConnection;
+  }
+
+  protected hasConnection(fd: number): boolean {
+    return [...this.#connections].some((connection) => connection.fd === fd);
+  }
+
+  protected notConnected(connection: StreamConnection, error: number): void {
+    const address = connection.remoteAddress;
+    const context =
+      'host' in address ? { address: address.host, port: address.port } : 'path' in address ? address : {};
+    connection.fail(systemError(error, 'connect', context));
+  }
+
+  /** A connection was accepted. @returns false: the mechanism has no room for it, and it is closed */
+  protected welcome(listener: StreamListener, fd: number, peer: string): boolean {
+    this.#descriptors.add(fd);
+    if (!('path' in listener.address)) setNoDelay(fd);
+    const connection = new StreamConnection(listener.settings, fd, peer, false);
+    try {
+      this.watchConnection(connection);
+    } catch (error) {
+      // ENOSPC, ENOMEM
+      this.#descriptors.close(fd);
+      listener.backOff(error as Error);
+      return false;
+    }
+    this.#connections.add(connection);
+    listener.connections++;
+    connection.opened();
+    return true;
+  }
+
+  /** An accepted descriptor that nobody wants. */
+  protected discard(fd: number): void {
+    this.#descriptors.add(fd);
+    this.#descriptors.close(fd);
+  }
+
+  /** What listeners and connections ask of the loop. */
+  readonly #host: ListenerHost = {
+    loop: this,
+    sends: this.#sends,
+    isBorrowed: (bytes) => this.isBorrowed(bytes),
+    toFlush: (connection) => {
+      this.#toFlush.push(connection);
+      this.kick();
+    },
+    toWatch: (connection) => {
+      this.#toWatch.push(connection);
+      this.kick();
+    },
+    finishSending: (connection) => {
+      const result = finishSending(connection.fd);
+      if (result < 0) connection.fail(systemError(result, 'shutdown'));
+    },
+    closed: (connection, fd, error) => {
+      this.#connections.delete(connection);
+      this.forgetConnection(connection, fd);
+      // Ignored: what close(2) has to tell of a connection that is given up (ECONNRESET) is not news.
+      this.#descriptors.close(fd);
+      this.#closedConnections.push({ connection, error });
+      this.kick();
+    },
+    callSoon: (callback) => this.callSoon(callback),
+    report: (error) => this.report(error),
+    watch: (listener) => this.watchListener(listener),
+    unwatch: (listener, isClosing) => this.forgetListener(listener, isClosing),
+    callLater: (ms, callback) => this.callLater(ms, callback),
+    exhausted: (error) => this.warn(error),
+    onRoom: () => this.#onRoom(),
+    listenerClosed: (listener) => this.#listeners.delete(listener),
+  };
+
+  #onRoom(): void {
+    for (const listener of this.#listeners) this.guarded(() => listener.onRoom());
+  }
+}

@@ -1,0 +1,291 @@
+/**
+ * A loop's streams on a ring (native/mechanisms/io_uring_streams.cc): one accept goes on accepting, one receive goes on receiving, into
+ * buffers that the kernel takes from a ring of them; and one call sends all that was written in a turn.
+ *
+ *   receive   idle --startReceiving()--> armed --its last completion--> idle (and armed again, if that is still wanted)
+ *             armed --stopReceiving()--> cancelling --its last completion--> idle
+ *
+ * The last completion comes with the end, with an error, with ECANCELED, or because the kernel had no buffer left (ENOBUFS): all buffers
+ * are given back at the beginning of the next turn, which submits the new receive after that (axboe/liburing#1275).
+ *
+ * A descriptor's number is used again before the last completion of its former owner has come; so completions carry a generation.
+ */
+import { check, systemErrorName } from '../errors.js';
+import { type NativeIoUring, ioUringCalls, native } from '../native.js';
+import { Pool, type SendBatch } from '../syscalls/turn.js';
+import { CANCELED, type BaseProactor } from './base.js';
+import type { StreamEvents, Streams } from './streams.js';
+
+const NUMBERS = ioUringCalls?.streamNumbers;
+const RECORD = NUMBERS?.RECORD ?? 1;
+const RECEIVED = NUMBERS?.RECEIVED ?? 0;
+const ACCEPTED = NUMBERS?.ACCEPTED ?? 0;
+const SENT = NUMBERS?.SENT ?? 0;
+const CONNECTED = NUMBERS?.CONNECTED ?? 0;
+const WOKEN = NUMBERS?.WOKEN ?? 0;
+const CALLERS = NUMBERS?.CALLERS ?? 0;
+const LAST = NUMBERS?.LAST ?? 0;
+const MOST_WAITING_PIECES = NUMBERS?.MOST_WAITING_PIECES ?? 1;
+
+const BUFFERS = 256;
+const BUFFER_SIZE = 65_536;
+/** Records a turn; the rest comes with the next. */
+const RECORDS = 512;
+const HIGHEST_GENERATION = 0xfff_ffff;
+
+const IDLE = 0;
+const ARMED = 1;
+const CANCELLING = 2;
+
+/** What is under way for a descriptor. */
+class Stream<C, L> {
+  wanted = false;
+  /** Of its receive, or a listener's accept. */
+  state = IDLE;
+  /** A send or a connect is under way. */
+  writes = false;
+  /** When an entry for it was last prepared: see #submissions. */
+  preparedAt = -1;
+  isMultishot = true;
+
+  constructor(
+    readonly owner: C | L,
+    readonly generation: number,
+  ) {}
+}
+
+export class RingStreams<C, L> implements Streams<C, L> {
+  readonly #proactor: BaseProactor;
+  readonly #ring: NativeIoUring;
+  /** Shows all buffers; empty where this program allows none, or somebody has transferred it away. */
+  readonly #memory: Buffer;
+  readonly #pool = new Pool();
+  readonly #numbers = new Int32Array(RECORDS * RECORD);
+  #count = 0;
+  /** By descriptor. */
+  readonly #streams: (Stream<C, L> | undefined)[] = [];
+  #generation = 0;
+  /** How often the queue was submitted. What was prepared since may not be submitted yet. */
+  #submissions = 0;
+  #hasPrepared = false;
+
+  private constructor(proactor: BaseProactor, ring: NativeIoUring, memory: ArrayBuffer | null) {
+    this.#proactor = proactor;
+    this.#ring = ring;
+    this.#memory = Buffer.from(memory ?? new ArrayBuffer(0));
+  }
+
+  /** undefined: this kernel has no multishot receive, or no rings of buffers. */
+  static open<C, L>(proactor: BaseProactor, ring: NativeIoUring): RingStreams<C, L> | undefined {
+    const memory = ring.openStreams(BUFFERS, BUFFER_SIZE);
+    if (typeof memory !== 'number') return new RingStreams<C, L>(proactor, ring, memory);
+    if (systemErrorName(memory) !== 'EINVAL') check(memory, 'io_uring_register');
+    return undefined;
+  }
+
+  get hasNews(): boolean {
+    return this.#count > 0;
+  }
+
+  wait(timeout: number): boolean {
+    return this.#proactor.turn(timeout);
+  }
+
+  /** For the proactor: one turn of the ring. @returns is there more to be taken: operations of the caller's, a wake-up? */
+  turn(timeout: number): boolean {
+    this.#pool.makeRoom();
+    const { buffer, used } = this.#pool;
+    this.#submitted();
+    this.#count = check(this.#ring.turn(timeout, this.#numbers, RECORDS, buffer, used), 'io_uring_enter');
+    const last = (this.#count - 1) * RECORD;
+    if (this.#count === 0 || ((this.#numbers[last + 2] as number) & (WOKEN | CALLERS)) === 0) return false;
+    this.#count--;
+    return true;
+  }
+
+  dispatch(events: StreamEvents<C, L>): number {
+    const numbers = this.#numbers;
+    const count = this.#count;
+    this.#count = 0;
+    for (let record = 0; record < count; record++) {
+      const at = record * RECORD;
+      const fd = numbers[at] as number;
+      const what = numbers[at + 2] as number;
+      const result = numbers[at + 3] as number;
+      const stream = this.#streams[fd];
+      // A former owner's: of what it was, only an accepted connection is left, which nobody wants.
+      const isThis = stream !== undefined && stream.generation === numbers[at + 1];
+      if (!isThis) this.#tellStale(what, result);
+      else if ((what & RECEIVED) !== 0) this.#tellReceived(events, stream, fd, what, result, numbers[at + 4] as number);
+      else if ((what & ACCEPTED) !== 0) this.#tellAccepted(events, stream, fd, what, result);
+      else this.#tellWritten(events, stream, what, result);
+    }
+    return count;
+  }
+
+  startReceiving(fd: number, connection: C): void {
+    const stream = this.#streamOf(fd, connection);
+    stream.wanted = true;
+    this.#arm(fd, stream);
+  }
+
+  stopReceiving(fd: number): void {
+    this.#disarm(fd, RECEIVED);
+  }
+
+  startAccepting(fd: number, listener: L, _family: number, many: boolean): void {
+    const stream = this.#streamOf(fd, listener);
+    stream.wanted = true;
+    stream.isMultishot = many;
+    this.#armAccept(fd, stream);
+  }
+
+  stopAccepting(fd: number): void {
+    this.#disarm(fd, ACCEPTED);
+  }
+
+  flush(batch: SendBatch): void {
+    batch.flush(this.#ring);
+    this.#submitted();
+  }
+
+  submit(): void {
+    if (this.#hasPrepared) this.#submit();
+  }
+
+  send(fd: number, connection: C, pieces: readonly Uint8Array[]): void {
+    const stream = this.#streamOf(fd, connection);
+    const given = pieces.length > MOST_WAITING_PIECES ? pieces.slice(0, MOST_WAITING_PIECES) : pieces;
+    check(this.#ring.sendStream(fd, stream.generation, given), 'send');
+    stream.writes = true;
+    this.#prepared(stream);
+  }
+
+  connect(fd: number, connection: C, sockaddr: Uint8Array): void {
+    const stream = this.#streamOf(fd, connection);
+    check(this.#ring.connectStream(fd, stream.generation, sockaddr), 'connect');
+    stream.writes = true;
+    this.#prepared(stream);
+  }
+
+  forget(fd: number): void {
+    const stream = this.#streams[fd];
+    if (stream === undefined) return;
+    this.#streams[fd] = undefined;
+    const what = (stream.state === ARMED ? RECEIVED | ACCEPTED : 0) | (stream.writes ? SENT | CONNECTED : 0);
+    if (what !== 0) this.#ring.cancelStream(what, fd, stream.generation);
+    this.#hasPrepared = true;
+    // An entry names the descriptor by its number, which is another file's as soon as this one is closed.
+    if (stream.preparedAt === this.#submissions) this.#submit();
+  }
+
+  peerOf(fd: number, sockaddr: Uint8Array): number {
+    return this.#ring.peerOf(fd, sockaddr);
+  }
+
+  isBorrowed(bytes: Uint8Array): boolean {
+    return bytes.buffer === this.#memory.buffer;
+  }
+
+  // --------------------------------------------------------------------------------------------------------------------
+
+  #streamOf(fd: number, owner: C | L): Stream<C, L> {
+    const known = this.#streams[fd];
+    if (known !== undefined) return known;
+    this.#generation = (this.#generation % HIGHEST_GENERATION) + 1;
+    return (this.#streams[fd] = new Stream<C, L>(owner, this.#generation));
+  }
+
+  #prepared(stream: Stream<C, L>): void {
+    stream.preparedAt = this.#submissions;
+    this.#hasPrepared = true;
+  }
+
+  #submitted(): void {
+    this.#submissions++;
+    this.#hasPrepared = false;
+  }
+
+  #submit(): void {
+    this.#ring.enter(0, 0);
+    this.#submitted();
+  }
+
+  #arm(fd: number, stream: Stream<C, L>): void {
+    if (stream.state !== IDLE || !stream.wanted) return;
+    check(this.#ring.receiveStream(fd, stream.generation), 'recv');
+    stream.state = ARMED;
+    this.#prepared(stream);
+  }
+
+  #armAccept(fd: number, stream: Stream<C, L>): void {
+    if (stream.state !== IDLE || !stream.wanted) return;
+    check(this.#ring.acceptStream(fd, stream.generation, stream.isMultishot, true), 'accept');
+    stream.state = ARMED;
+    this.#prepared(stream);
+  }
+
+  #disarm(fd: number, what: number): void {
+    const stream = this.#streams[fd];
+    if (stream === undefined) return;
+    stream.wanted = false;
+    if (stream.state !== ARMED) return;
+    stream.state = CANCELLING;
+    this.#ring.cancelStream(what, fd, stream.generation);
+    this.#hasPrepared = true;
+  }
+
+  #tellStale(what: number, result: number): void {
+    if ((what & ACCEPTED) !== 0 && result >= 0) new native.Descriptor(result).close();
+  }
+
+  #tellReceived(
+    events: StreamEvents<C, L>,
+    stream: Stream<C, L>,
+    fd: number,
+    what: number,
+    result: number,
+    place: number,
+  ): void {
+    const isLast = (what & LAST) !== 0;
+    const wasCancelled = stream.state === CANCELLING;
+    if (isLast) stream.state = IDLE;
+    if (result > 0) {
+      const connection = stream.owner as C;
+      events.received(connection, this.#chunk(result, place, events.borrows(connection)));
+    } else if (result === 0) {
+      stream.wanted = false;
+      events.ended(stream.owner as C);
+    } else if (result !== CANCELED && systemErrorName(result) !== 'ENOBUFS') {
+      stream.wanted = false;
+      events.receiveFailed(stream.owner as C, result);
+    } else if (result === CANCELED && !wasCancelled) {
+      stream.wanted = false;
+      events.receiveFailed(stream.owner as C, result);
+    }
+    if (isLast && this.#streams[fd] === stream) this.#arm(fd, stream);
+  }
+
+  #tellAccepted(events: StreamEvents<C, L>, stream: Stream<C, L>, fd: number, what: number, result: number): void {
+    const isLast = (what & LAST) !== 0;
+    if (isLast) stream.state = IDLE;
+    if (!stream.isMultishot || result < 0) stream.wanted = stream.wanted && stream.isMultishot && result === CANCELED;
+    if (result !== CANCELED) events.accepted(stream.owner as L, result);
+    if (isLast && this.#streams[fd] === stream) this.#armAccept(fd, stream);
+  }
+
+  #tellWritten(events: StreamEvents<C, L>, stream: Stream<C, L>, what: number, result: number): void {
+    stream.writes = false;
+    if ((what & SENT) !== 0) events.sent(stream.owner as C, result);
+    else events.connected(stream.owner as C, result);
+  }
+
+  /** The bytes: borrowed ones in their buffer, which the next turn gives back to the kernel. */
+  #chunk(length: number, place: number, borrowed: boolean): Buffer {
+    if (place >= 0) return this.#pool.take(place, length);
+    const buffer = -1 - place;
+    if (this.#memory.length === 0) return this.#ring.copyOfBuffer(buffer, length);
+    const bytes = this.#memory.subarray(buffer * BUFFER_SIZE, buffer * BUFFER_SIZE + length);
+    return borrowed ? bytes : Buffer.from(bytes);
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * Over io_uring(7), Linux: the kernel itself accepts, receives and sends. Each operation here is one entry of the ring, submitted at once;
+ * a loop's streams go on by themselves (io-uring-streams.ts).
+ *
+ * The ring is its thread's alone (IORING_SETUP_SINGLE_ISSUER), and closed with it; a child process does not inherit it.
+ */
+import { check, checkLetGo, systemErrorName, unavailable } from '../errors.js';
+import type { NativeIoUring } from '../native.js';
+import { openRing } from '../syscalls/io-uring.js';
+import { POLLIN } from '../syscalls/poll.js';
+import { probe } from '../syscalls/probe.js';
+import { fieldsOf, wholeNumber } from '../validate.js';
+import type { Interest } from '../wait/async-wait.js';
+import { WakeChannel } from '../wait/wake-channel.js';
+import { BaseProactor, type Completion, type Request } from './base.js';
+import { RingStreams } from './io-uring-streams.js';
+import type { Streams } from './streams.js';
+
+export interface IoUringProactorOptions {
+  /** How many entries the submission queue holds: 1 to 4096, rounded up to a power of two. 1024 where nothing is said. */
+  readonly entries?: number;
+}
+
+const MOST_ENTRIES = 4096;
+/** So many completions find room before the kernel has to put them elsewhere, for each entry of the submission queue. */
+const COMPLETIONS = 16;
+const SOCK_NONBLOCK = 0o4000;
+/** The number of entries whose own completion says nothing: those that cancel. Operations begin with 1. */
+const CANCELS = 0;
+const PATIENCE = 5000;
+const ALL = 0xffff_ffff;
+/** How the kernel says that a timeout is over. */
+const TIME_IS_OVER = 'ETIME';
+
+export class IoUringProactor extends BaseProactor {
+  static override get isAvailable(): boolean {
+    return probe('io_uring').available;
+  }
+
+  override readonly mechanism = 'io_uring';
+  override readonly isNative = true;
+
+  readonly #ring: NativeIoUring;
+  readonly #fd: number;
+  readonly #wakeChannel: WakeChannel;
+  #streams: RingStreams<unknown, unknown> | undefined;
+
+  /** @throws ERR_UNAVAILABLE, with the kernel's reason, where io_uring is not there or forbidden; EMFILE, ENOMEM */
+  constructor(options: IoUringProactorOptions = {}) {
+    const { entries = 1024 } = fieldsOf('options', options, ['entries']);
+    const size = wholeNumber('entries', entries, 1, MOST_ENTRIES);
+    super();
+    this.#ring = openRing(size, COMPLETIONS * 2 ** Math.ceil(Math.log2(size)));
+    try {
+      const about = new Int32Array(4);
+      this.#ring.about(about);
+      this.#fd = about[0] as number;
+      this.#wakeChannel = new WakeChannel();
+    } catch (error) {
+      this.#ring.close(0);
+      throw error;
+    }
+    check(this.#ring.watchWake(this.#wakeChannel.fd), 'io_uring_enter');
+  }
+
+  override get wakeupHandle(): number {
+    return this.#wakeChannel.handle;
+  }
+
+  protected override submit(id: number, request: Request): void {
+    const prepared = this.#prepare(id, request);
+    const result = prepared < 0 ? prepared : this.#ring.enter(0, 0);
+    // What could be prepared is submitted by the next wait at the latest.
+    if (prepared < 0) this.completeSoon({ id, result });
+  }
+
+  protected override requestCancel(id: number): void {
+    // Ignored: an entry that cannot be prepared now is the same as one that comes too late.
+    this.#ring.cancel(id, CANCELS);
+    this.letGo();
+  }
+
+  override letGo(): void {
+    this.#ring.enter(0, 0);
+  }
+
+  protected override collect(timeout: number, done: Completion[]): boolean {
+    const ring = this.#ring;
+    if (ring.ready() === 0) check(ring.enter(1, timeout), 'io_uring_enter');
+    else ring.enter(0, 0);
+    return this.#takeDone(done);
+  }
+
+  protected override collectTurn(timeout: number, done: Completion[]): boolean {
+    if (this.#streams === undefined) return this.collect(timeout, done);
+    return this.#streams.turn(timeout) && this.#takeDone(done);
+  }
+
+  protected override interest(): Interest {
+    return { useSelect: false, pairs: Int32Array.of(this.#fd, POLLIN) };
+  }
+
+  protected override pollFd(): number {
+    return this.#fd;
+  }
+
+  protected override signalWakeup(): void {
+    this.#wakeChannel.signal();
+  }
+
+  protected override closeMechanism(left: number): void {
+    // Whoever has waited in vain does not wait again.
+    const kept = this.#ring.close(left > 0 ? 0 : PATIENCE);
+    this.#wakeChannel.close();
+    checkLetGo(kept);
+  }
+
+  /** @internal */
+  override streams<C, L>(): Streams<C, L> {
+    if (this.#streams !== undefined) throw unavailable('the proactor belongs to a loop already');
+    const streams = RingStreams.open<C, L>(this, this.#ring);
+    // A kernel before 6.0 has no multishot receive: single operations, then.
+    if (streams === undefined) return super.streams<C, L>();
+    this.#streams = streams as RingStreams<unknown, unknown>;
+    return streams;
+  }
+
+  #takeDone(done: Completion[]): boolean {
+    for (const [id, res, , data, sockaddr] of this.#ring.completions(ALL)) {
+      if (id === CANCELS) continue;
+      const result = res < 0 && systemErrorName(res) === TIME_IS_OVER ? 0 : res;
+      done.push({ id, result, ...(data && { data }), ...(sockaddr && { sockaddr }) });
+    }
+    const woken = this.#ring.woken();
+    if (woken) this.#wakeChannel.drain();
+    return woken;
+  }
+
+  /** @returns 0, or a negative error: there is no memory, or the kernel takes nothing */
+  #prepare(id: number, request: Request): number {
+    const ring = this.#ring;
+    switch (request.kind) {
+      case 'accept':
+        return ring.accept(request.fd, request.nonBlocking ? SOCK_NONBLOCK : 0, id);
+      case 'connect':
+        return ring.connect(request.fd, request.sockaddr, id);
+      case 'recv':
+        return ring.recv(request.fd, request.size, 0, id);
+      case 'recvFrom':
+        return ring.recvmsg(request.fd, request.size, 0, id);
+      case 'send':
+        return ring.send(request.fd, request.bytes, 0, id);
+      case 'sendTo':
+        return ring.sendmsg(request.fd, request.bytes, request.sockaddr, 0, id);
+      case 'read':
+        return ring.read(request.fd, request.size, request.position, id);
+      case 'write':
+        return ring.write(request.fd, request.bytes, request.position, id);
+      case 'timeout':
+        return ring.timeout(request.ms, id);
+    }
+  }
+}
