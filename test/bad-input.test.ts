@@ -62,7 +62,8 @@ describe('each argument, each wrong value', () => {
         continue;
       }
       const isSelector = value.prototype instanceof index.BaseSelector || value === index.BaseSelector;
-      const mechanism = isSelector ? 'poll' : name;
+      const isProactor = value.prototype instanceof index.BaseProactor || value === index.BaseProactor;
+      const mechanism = isSelector ? 'poll' : isProactor ? 'emulated:poll' : name;
       // On a system without it, nothing of it can be called.
       if (!isSelector && ['Epoll', 'Kqueue'].includes(name) && !has(name.toLowerCase())) continue;
       const lacking = process.platform === 'win32' ? ['sendFds', 'recvFds'] : ['share', 'fromShare'];
@@ -82,17 +83,30 @@ describe('each argument, each wrong value', () => {
         .filter(([method, { value: body }]) => typeof body === 'function' && !lacking.includes(method))
         .map(([method]) => method);
       if (isSelector && value !== index.BaseSelector) continue; // the base has them all
+      if (isProactor && value !== index.BaseProactor) continue;
       for (const method of methods)
         if (!isAttacked(`${mechanism} ${method}`)) missing.push(`${name}.prototype.${method}`);
       for (const method of statics) if (!isAttacked(`${name}.${method}`)) missing.push(`${name}.${method}`);
     }
     // These are made by a loop.
-    const made = { Connection: ['write', 'end', 'pause', 'resume', 'destroy'], Listener: ['close'], Timer: ['cancel'] };
+    const made = {
+      'emulated:poll': ['cancel'],
+      Connection: ['write', 'end', 'pause', 'resume', 'destroy'],
+      Listener: ['close'],
+      Timer: ['cancel'],
+    };
     for (const [name, methods] of Object.entries(made))
       for (const method of methods) if (!isAttacked(`${name} ${method}`)) missing.push(`${name}.prototype.${method}`);
     // Protected, or @internal: their arguments come from this package.
     const inner = {
-      BaseSelector: ['orClose', 'interestChanged', 'turnInterest', 'generationOf', 'hasRoom', 'turn', 'attach'],
+      BaseSelector: [
+        ...['orClose', 'interestChanged', 'turnInterest', 'generationOf', 'hasRoom', 'turn', 'attach'],
+        ...['takeReady', 'currentInterest'],
+      ],
+      BaseProactor: [
+        ...['letGo', 'pollFd', 'fileOf', 'completeSoon', 'startTimer', 'interestChanged', 'assertOpen'],
+        ...['begin', 'turn', 'takeCollected', 'nextDue', 'attach'],
+      ],
       Poll: ['wait'],
       Reactor: [
         ...['wake', 'hasWork', 'wait', 'dispatch', 'settle', 'attach', 'closeAll'],

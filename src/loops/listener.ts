@@ -8,7 +8,8 @@
  * every turn.
  */
 import { rmSync } from 'node:fs';
-import { invalidType, invalidValue, systemError, systemErrorName } from '../errors.js';
+import { invalidType, invalidValue, systemError } from '../errors.js';
+import { isOfOneClient } from '../net/accept-errors.js';
 import { Socket } from '../net/socket.js';
 import type { SocketAddress, SocketFamily } from '../net/address.js';
 import { resolveAddress } from '../net/stream.js';
@@ -23,12 +24,6 @@ import type { Listener } from './event-loop.js';
 const MOST_ACCEPTS = 64;
 /** How long nobody is accepted when no descriptor is left. */
 const BACK_OFF = 100;
-/** They concern one client, which is gone (accept(2)): the next, please. All others are the listener's trouble: EMFILE, ENOBUFS, EBADF … */
-const OF_ONE_CLIENT: readonly string[] = [
-  ...['ECONNABORTED', 'ECONNRESET', 'EPROTO', 'EPERM', 'ETIMEDOUT', 'EINTR', 'EOPNOTSUPP', 'ENOPROTOOPT'],
-  ...['ENETDOWN', 'ENETUNREACH', 'EHOSTDOWN', 'EHOSTUNREACH', 'ENONET'],
-  'ENOTCONN', // Wine, of a client that has reset
-];
 
 const INT_MAX = 0x7fff_ffff;
 
@@ -137,14 +132,14 @@ export class StreamListener implements Listener {
       const result = accept(this);
       if (result === WOULD_BLOCK) return;
       if (result >= 0) this.#toldOfTrouble = false;
-      else if (!OF_ONE_CLIENT.includes(systemErrorName(result))) return this.backOff(systemError(result, 'accept'));
+      else if (!isOfOneClient(result)) return this.backOff(systemError(result, 'accept'));
     }
   }
 
   /** @internal In a loop that accepts by itself, somebody was accepted, or it failed. */
   onAccepted(result: number): void {
     if (result >= 0) this.#toldOfTrouble = false;
-    else if (!OF_ONE_CLIENT.includes(systemErrorName(result))) return this.backOff(systemError(result, 'accept'));
+    else if (!isOfOneClient(result)) return this.backOff(systemError(result, 'accept'));
     if (!this.#watched) return;
     if (this.connections >= this.#maxConnections) return this.#unwatch();
     this.#host.watch(this);

@@ -46,6 +46,8 @@ export interface Completion {
   readonly data?: Buffer;
   /** Of recvFrom: the sender's sockaddr. */
   readonly sockaddr?: Uint8Array;
+  /** With a negative result: what went wrong, where that is no error number of a socket's (a file's on Windows, a full fd_set). */
+  readonly error?: Error;
 }
 
 /** The system call of each kind, for errors. */
@@ -99,6 +101,8 @@ class PendingOperation<T, D> implements Operation<T, D> {
 interface Submitted {
   readonly operation: PendingOperation<unknown, unknown>;
   readonly release: (() => void) | undefined;
+  /** Kept until the operation is over: a socket that nobody refers to would be closed by the garbage collector. */
+  readonly file: FileObject | undefined;
   readonly isOfLoop: boolean;
   cancelling: boolean;
 }
@@ -181,6 +185,11 @@ export abstract class BaseProactor implements Disposable {
   /** The descriptor that becomes readable when there is something to collect, where it has one. */
   protected pollFd(): number | undefined {
     return undefined;
+  }
+
+  /** What an operation is carried out on, as the caller gave it; undefined for a timeout, and for a loop's. */
+  protected fileOf(id: number): FileObject | undefined {
+    return this.#submitted.get(id)?.file;
   }
 
   /** For submit(): it is over already. */
@@ -279,8 +288,9 @@ export abstract class BaseProactor implements Disposable {
   /** sendto(2), WSASendTo: one datagram. */
   sendTo<D>(socket: Socket, bytes: Uint8Array | string, address: SocketAddress, data?: D): Operation<number, D> {
     const fd = this.#fdOf('socket', socket);
-    const datagram = given('bytes', bytes);
     const sockaddr = this.#encode(socket, address, 'sendto');
+    // Not before: the address's getters may take the bytes away.
+    const datagram = given('bytes', bytes);
     return this.#start({ kind: 'sendTo', fd, bytes: datagram, sockaddr }, data as D, resultOf, socket);
   }
 
@@ -289,14 +299,15 @@ export abstract class BaseProactor implements Disposable {
    * Windows: a file that fs.open() opened is opened anew for overlapped I/O, for the duration of the operation.
    */
   read<D>(file: FileObject, size: number, position: number, data?: D): Operation<Buffer, D> {
-    const [fd, at] = this.#fileOf(file, position);
+    const [fd, at] = this.#positionIn(file, position);
     return this.#start({ kind: 'read', fd, size: sizeOf(size), position: at }, data as D, dataOf, file);
   }
 
   /** Writes a file at `position`: `result` is how many bytes were written, which may be fewer than given. */
   write<D>(file: FileObject, bytes: Uint8Array, position: number, data?: D): Operation<number, D> {
+    const [fd, at] = this.#positionIn(file, position);
+    // Not before: a fileno() of the caller's may take the bytes away.
     const content = given('bytes', uint8Array('bytes', bytes));
-    const [fd, at] = this.#fileOf(file, position);
     return this.#start({ kind: 'write', fd, bytes: content, position: at }, data as D, resultOf, file);
   }
 
@@ -386,6 +397,7 @@ export abstract class BaseProactor implements Disposable {
     const submitted: Submitted = {
       operation: new PendingOperation(request.kind, undefined, done, () => this.#cancel(id)),
       release: undefined,
+      file: undefined,
       isOfLoop: true,
       cancelling: false,
     };
@@ -443,7 +455,7 @@ export abstract class BaseProactor implements Disposable {
     return fd;
   }
 
-  #fileOf(file: FileObject, position: unknown): readonly [fd: number, position: number] {
+  #positionIn(file: FileObject, position: unknown): readonly [fd: number, position: number] {
     this.assertOpen();
     const at = wholeNumber('position', position, 0, Number.MAX_SAFE_INTEGER);
     const fd = fileno(file);
@@ -471,7 +483,7 @@ export abstract class BaseProactor implements Disposable {
   ): Operation<T, D> {
     const operation = new PendingOperation<T, D>(request.kind, data, finish, () => this.#cancel(id));
     const release = file instanceof Socket ? beforeClose(file, () => this.#abandon(id)) : undefined;
-    const id = this.#add({ operation, release, isOfLoop: false, cancelling: false });
+    const id = this.#add({ operation, release, file, isOfLoop: false, cancelling: false });
     this.submit(id, request);
     // Whoever waits beside Node's loop begins again, with this one.
     this.interestChanged();
@@ -542,6 +554,7 @@ export abstract class BaseProactor implements Disposable {
     operation.pending = false;
     if (isOfLoop) return operation.finish(completion) as undefined;
     try {
+      if (completion.error !== undefined) throw completion.error;
       check(completion.result, SYSCALLS[operation.kind]);
       operation.result = operation.finish(completion);
     } catch (error) {

@@ -198,6 +198,19 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
     return this.#attachment;
   }
 
+  // -------------------------------------------------------------------------------------------------- for the emulation
+
+  /** @internal One wait, for the proactor that owns this selector: adds what is ready. @returns did somebody call wakeup()? */
+  takeReady(timeout: number, ready: ReadyEvent<D>[]): boolean {
+    this.#assertOpen();
+    return this.take(timeout, ready);
+  }
+
+  /** @internal What to watch so as to know when `takeReady` would have something. */
+  currentInterest(): Interest {
+    return this.interest();
+  }
+
   // ----------------------------------------------------------------------------------------------------- the public API
 
   /** Descriptor of the multiplexer itself where it has one (epoll, kqueue), else undefined. -1 once closed. */

@@ -26,6 +26,9 @@ const ofSystem: Partial<Record<NodeJS.Platform, Lacks>> = {
     'reset seen': 'under Wine 8 a reset arrives as a plain end of the stream',
     'SO_ERROR cleared': 'Winsock keeps the error of a failed connect in SO_ERROR',
     'hang-up before connect': 'on Windows an unconnected socket is not ready',
+    'port unreachable told': 'Wine 8 does not tell it',
+    'shutdown ends receiving': 'Winsock’s shutdown() refuses later calls, and ends none that waits',
+    'sockets closed by number': 'fs.closeSync is not for the handles of Winsock',
   },
   linux: {
     'no POLLPRI': 'poll(2) has it',
@@ -99,4 +102,13 @@ export function lacksOf(mechanism: Mechanism): Lacks {
     ...lacksOfSystem(),
     ...ofMechanismOnSystem[`${mechanism} on ${process.platform}`],
   };
+}
+
+const ofProactor: Partial<Record<Mechanism, Lacks>> = {
+  io_uring: { 'order of submission': 'whichever of several the kernel tries again first' },
+};
+
+/** What a mechanism of completion lacks. */
+export function lacksOfProactor(mechanism: Mechanism): Lacks {
+  return { ...lacksOfSystem(), ...ofProactor[mechanism] };
 }

@@ -38,7 +38,11 @@ export type Capability =
   | 'closing ends watching'
   | 'errors left to the caller'
   | 'POLLPRI'
-  | 'no POLLPRI';
+  | 'no POLLPRI'
+  | 'order of submission'
+  | 'port unreachable told'
+  | 'shutdown ends receiving'
+  | 'sockets closed by number';
 
 /** What a mechanism lacks, and why. */
 export type Lacks = Partial<Record<Capability, string>>;

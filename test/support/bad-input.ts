@@ -5,7 +5,7 @@
 import { readdirSync, readlinkSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { types } from 'node:util';
-import type { BaseSelector, Connection, Reactor, Socket } from '../../src/index.js';
+import type { BaseProactor, BaseSelector, Connection, Operation, Reactor, Socket } from '../../src/index.js';
 import { type Api, type BadValue, badValues, isLiveBytes } from './bad-values.js';
 
 /** One place of a call's arguments. */
@@ -1163,6 +1163,191 @@ function connectionAttacks({ index }: Api): Attack[] {
   return attacks;
 }
 
+const PROACTORS: Readonly<Record<string, string>> = { io_uring: 'IoUringProactor', iocp: 'IocpProactor' };
+
+/** undefined: it has no class. */
+function makerOf({ index }: Api, mechanism: string): (() => BaseProactor) | undefined {
+  const [kind, selector] = mechanism.split(':');
+  if (kind === 'emulated') return () => new index.EmulatedProactor({ selector: index.createSelector(selector) });
+  const Proactor = (index as Readonly<Record<string, unknown>>)[PROACTORS[mechanism] ?? ''];
+  return Proactor === undefined ? undefined : () => new (Proactor as new () => BaseProactor)();
+}
+
+function proactorAttacks(api: Api): Attack[] {
+  const { index } = api;
+  const rows = index.availableMechanisms().filter(({ kind, available }) => available && kind === 'completion');
+  const attacks = rows.flatMap(({ mechanism }) => {
+    const make = makerOf(api, mechanism);
+    return make === undefined ? [] : attacksOn(api, mechanism, make);
+  });
+  const constructing = (name: string, spot: Place, options: (value: unknown) => unknown) => {
+    attacks.push({
+      name,
+      prepare: () => ({ places: [spot], call: (value) => new index.EmulatedProactor(options(value) as object) }),
+    });
+  };
+  constructing(
+    'new EmulatedProactor',
+    place('options', () => ({}), optional(isObject)),
+    (value) => value,
+  );
+  constructing(
+    'new EmulatedProactor({selector})',
+    place(
+      'selector',
+      () => undefined,
+      optional((value) => value instanceof index.BaseSelector),
+    ),
+    (selector) => ({ selector }),
+  );
+  attacks.push({
+    name: 'new BaseProactor',
+    prepare: () => ({
+      places: [place('nothing', () => undefined, never)],
+      call: (value) => Reflect.construct(index.BaseProactor, [value]) as unknown,
+    }),
+  });
+  return attacks;
+}
+
+/** What an operation may be begun on. */
+interface Ground {
+  readonly connected: Socket;
+  readonly listener: Socket;
+  readonly datagrams: Socket;
+}
+
+function attacksOn({ index }: Api, mechanism: string, make: () => BaseProactor): Attack[] {
+  const { Socket } = index;
+  const attacks: Attack[] = [];
+  const attack = (name: string, describe: (p: BaseProactor, ground: Ground) => Pick<Target, 'places' | 'call'>) => {
+    attacks.push({
+      name: `${mechanism} ${name}`,
+      prepare(own) {
+        const proactor = own(make());
+        const [connected, peer] = Socket.pair({ blocking: false }).map(own) as [Socket, Socket];
+        const listener = own(new Socket()).bind({ host: '127.0.0.1', port: 0 }).listen();
+        const datagrams = own(new Socket({ type: 'dgram' })).bind({ host: '127.0.0.1', port: 0 });
+        const receiving = proactor.recv(peer, 10);
+        let begun: Operation | undefined;
+        const { places, call } = describe(proactor, { connected, listener, datagrams });
+        const finish = () => {
+          begun?.cancel();
+          while (begun?.pending === true) proactor.wait(1000);
+          begun = undefined;
+        };
+        return {
+          places,
+          call(...args) {
+            const result: unknown = call(...args);
+            if (typeof result === 'object' && result !== null && 'kind' in result) begun = result as Operation;
+            return begun === undefined ? result : undefined;
+          },
+          state: () => [proactor.pending, proactor.closed, proactor.mechanism, receiving.pending],
+          undo: finish,
+          usable() {
+            finish();
+            proactor.wakeup();
+            proactor.wait(1000);
+            const due = proactor.timeout(0);
+            const [only, ...others] = proactor.wait(1000);
+            if (only !== due || others.length > 0) throw new Error('the proactor answers something else');
+          },
+        };
+      },
+    });
+  };
+  const data = place('data', () => 'data', always);
+  const socket = (good: Socket) => place('socket', () => good, never);
+  const size = place('size', () => 10, whole(0, 0x7fff_f000));
+  const position = place('position', () => 0, whole(0, Number.MAX_SAFE_INTEGER));
+  const file = place('file', () => 999_999, whole(0, HIGHEST_FD));
+  const bytes = place('bytes', () => 'x', isBytesOrString);
+  const address = (listener: Socket) => place('address', () => listener.localAddress, never);
+
+  attack('accept', (p, { listener }) => ({
+    places: [socket(listener), data],
+    call: (...args) => p.accept(...(args as [Socket])),
+  }));
+  attack('connect', (p, { listener, datagrams }) => ({
+    places: [socket(datagrams), address(listener), data],
+    call: (...args) => p.connect(...(args as Parameters<typeof p.connect>)),
+  }));
+  attack('recv', (p, { connected }) => ({
+    places: [socket(connected), size, data],
+    call: (...args) => p.recv(...(args as [Socket, number])),
+  }));
+  attack('recvInto', (p, { connected }) => ({
+    places: [socket(connected), place('buffer', () => new Uint8Array(4), isLiveBytes), data],
+    call: (...args) => p.recvInto(...(args as [Socket, Uint8Array])),
+  }));
+  attack('recvFrom', (p, { datagrams }) => ({
+    places: [socket(datagrams), size, data],
+    call: (...args) => p.recvFrom(...(args as [Socket, number])),
+  }));
+  // To where nobody receives, so that `usable` has its proactor for itself.
+  attack('send', (p, { listener }) => ({
+    places: [socket(listener), bytes, data],
+    call: (...args) => p.send(...(args as [Socket, string])),
+  }));
+  attack('sendTo', (p, { datagrams, listener }) => ({
+    places: [socket(datagrams), bytes, address(listener), data],
+    call: (...args) => p.sendTo(...(args as Parameters<typeof p.sendTo>)),
+  }));
+  attack('read', (p) => ({
+    places: [file, size, position, data],
+    call: (...args) => p.read(...(args as [number, number, number])),
+  }));
+  attack('write', (p) => ({
+    places: [file, place('bytes', () => new Uint8Array(4), isLiveBytes), position, data],
+    call: (...args) => p.write(...(args as [number, Uint8Array, number])),
+  }));
+  const isDuration: Accepts = (value) => typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER;
+  attack('timeout', (p) => ({
+    places: [place('ms', () => 1, isDuration), data],
+    call: (...args) => p.timeout(...(args as [number])),
+  }));
+  const nothing = place('nothing', () => undefined, always);
+  attack('cancel', (p) => {
+    const operation = p.timeout(1e9);
+    return { places: [nothing], call: (value) => (operation.cancel as (v: unknown) => void).call(operation, value) };
+  });
+  attack('wakeup', (p) => ({ places: [nothing], call: (value) => (p.wakeup as (v: unknown) => void).call(p, value) }));
+  attack('wait', (p) => ({
+    places: [place('timeout', () => 0, isTimeout)],
+    call(timeout) {
+      p.wakeup(); // so that it ends whatever the timeout
+      return p.wait(timeout as number);
+    },
+  }));
+  const waitAsync = (name: string, spot: Place, options: (value: unknown) => unknown) => {
+    attack(name, (p) => ({
+      places: [spot],
+      call(value) {
+        p.wakeup();
+        return p.waitAsync(options(value) as object);
+      },
+    }));
+  };
+  waitAsync(
+    'waitAsync',
+    place('options', () => ({ timeout: 0 }), optional(isObject)),
+    (value) => value,
+  );
+  waitAsync(
+    'waitAsync({timeout})',
+    place('timeout', () => 0, isTimeout),
+    (timeout) => ({ timeout }),
+  );
+  const isSignal: Accepts = (value) => value === undefined || value instanceof AbortSignal;
+  waitAsync(
+    'waitAsync({signal})',
+    place('signal', () => undefined, isSignal),
+    (signal) => ({ signal }),
+  );
+  return attacks;
+}
+
 export function attacks(api: Api): Attack[] {
   return [
     ...functionAttacks(api),
@@ -1171,6 +1356,7 @@ export function attacks(api: Api): Attack[] {
     ...syscallAttacks(api),
     ...reactorAttacks(api),
     ...connectionAttacks(api),
+    ...proactorAttacks(api),
   ];
 }
 

@@ -19,6 +19,8 @@ type Classes =
   | 'KqueueSelector'
   | 'DefaultSelector'
   | 'Socket'
+  | 'BaseProactor'
+  | 'EmulatedProactor'
   | 'Reactor';
 type Selector = promisedIndex.BaseSelector<string>;
 export type Selectors = [
@@ -41,6 +43,27 @@ export type Sockets = [
   Keeps<promisedIndex.Socket, index.Socket>,
   Keeps<Omit<typeof promisedIndex.Socket, 'prototype'>, typeof index.Socket>,
   Keeps<new (options?: promisedIndex.SocketOptions) => promisedIndex.Socket, typeof index.Socket>,
+];
+/** Without what takes or gives a Socket: that class is compared above. */
+type OfSockets = 'accept' | 'connect' | 'recv' | 'recvInto' | 'recvFrom' | 'send' | 'sendTo';
+type Proactor = Omit<promisedIndex.BaseProactor, OfSockets>;
+export type Proactors = [
+  Keeps<Proactor, index.BaseProactor>,
+  Keeps<Proactor, index.EmulatedProactor>,
+  Keeps<new () => Proactor, typeof index.EmulatedProactor>,
+  Keeps<boolean, typeof index.EmulatedProactor.isAvailable>,
+  Keeps<promisedIndex.Operation<string, number>, index.Operation<string, number>>,
+];
+type Begins<K extends OfSockets> = ReturnType<promisedIndex.BaseProactor[K]>;
+type Began<K extends OfSockets> = ReturnType<index.BaseProactor[K]>;
+export type Operations = [
+  Keeps<Begins<'accept'>, Began<'accept'>>,
+  Keeps<Begins<'connect'>, Began<'connect'>>,
+  Keeps<Begins<'recv'>, Began<'recv'>>,
+  Keeps<Begins<'recvInto'>, Began<'recvInto'>>,
+  Keeps<Begins<'recvFrom'>, Began<'recvFrom'>>,
+  Keeps<Begins<'send'>, Began<'send'>>,
+  Keeps<Begins<'sendTo'>, Began<'sendTo'>>,
 ];
 export type Loops = [
   // The class's own `selector` is compared as what it is, above.

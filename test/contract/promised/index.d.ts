@@ -147,6 +147,60 @@ export type SocketOptionName =
   | 'SO_REUSEADDR' | 'SO_REUSEPORT' | 'SO_KEEPALIVE' | 'SO_BROADCAST' | 'SO_SNDBUF' | 'SO_RCVBUF' | 'SO_LINGER'
   | 'TCP_NODELAY' | 'TCP_KEEPIDLE' | 'TCP_KEEPINTVL' | 'TCP_KEEPCNT' | 'IPV6_V6ONLY';
 
+// -------------------------------------------------------------------------------------------------------- proactors
+
+/**
+ * One operation that the kernel carries out. Until it completes, it owns its buffer: the memory stays alive and in
+ * place whatever the caller does (forgets it, closes the socket, closes the proactor).
+ */
+export interface Operation<T = unknown, D = unknown> {
+  readonly kind: 'accept' | 'connect' | 'recv' | 'recvFrom' | 'send' | 'sendTo' | 'read' | 'write' | 'timeout';
+  readonly pending: boolean;
+  readonly data: D;
+  /** Once completed: what came of it. A failed one has `error` instead (ECANCELED for a cancelled one). */
+  readonly result: T | undefined;
+  readonly error: NodeJS.ErrnoException | undefined;
+  /** Ask the kernel to give it up. It still completes, once: with its result if that came first, else with ECANCELED. */
+  cancel(): void;
+}
+
+/**
+ * Completion ports: start operations, then collect those that the kernel has finished.
+ * The mirror of a selector: `select()` says what CAN be done now, `wait()` says what HAS been done.
+ */
+export abstract class BaseProactor implements Disposable {
+  static readonly isAvailable: boolean;
+  readonly mechanism: Mechanism;
+  /** true where the kernel itself moves the bytes (IOCP, io_uring); false where readiness plus a copy imitates it. */
+  readonly isNative: boolean;
+  /** Operations started and not yet collected. */
+  readonly pending: number;
+
+  accept<D>(listener: Socket, data?: D): Operation<Socket, D>;
+  connect<D>(socket: Socket, address: SocketAddress, data?: D): Operation<void, D>;
+  recv<D>(socket: Socket, size: number, data?: D): Operation<Buffer, D>;
+  recvInto<D>(socket: Socket, buffer: Uint8Array, data?: D): Operation<number, D>;
+  recvFrom<D>(socket: Socket, size: number, data?: D): Operation<{ data: Buffer; address: SocketAddress }, D>;
+  send<D>(socket: Socket, bytes: Uint8Array | string, data?: D): Operation<number, D>;
+  sendTo<D>(socket: Socket, bytes: Uint8Array | string, address: SocketAddress, data?: D): Operation<number, D>;
+  /** Files too: true asynchronous file I/O at `position` (bytes from the start). */
+  read<D>(file: FileObject, size: number, position: number, data?: D): Operation<Buffer, D>;
+  write<D>(file: FileObject, bytes: Uint8Array, position: number, data?: D): Operation<number, D>;
+  timeout<D>(ms: number, data?: D): Operation<void, D>;
+
+  /** BLOCKS until at least one operation is finished or the time is over; every finished one is returned exactly once. */
+  wait(timeout?: number | null): Operation[];
+  waitAsync(options?: WaitOptions): Promise<Operation[]>;
+  wakeup(): void;
+  readonly wakeupHandle: number;
+  /** Cancels what is pending and waits for the kernel to let go of every buffer. */
+  close(): void;
+  [Symbol.dispose](): void;
+}
+
+/** Anywhere: the same contract imitated over a readiness selector, as asyncio does on Unix. */
+export class EmulatedProactor extends BaseProactor { constructor(options?: { readonly selector?: BaseSelector }) }
+
 export type Mechanism = 'select' | 'poll' | 'epoll' | 'kqueue' | 'iocp' | 'io_uring' | `emulated:${'select' | 'poll' | 'epoll' | 'kqueue'}`;
 export function availableMechanisms(): ReadonlyArray<{ readonly mechanism: Mechanism; readonly available: boolean; readonly why: string }>;
 

@@ -1,0 +1,212 @@
+/**
+ * The system call of each operation, made by this thread without waiting: for proactors whose kernel does not make them.
+ *
+ * A caller's descriptor may be a blocking one. Where the call itself cannot be told not to wait (MSG_DONTWAIT), the descriptor is made
+ * non-blocking for the duration of the call.
+ */
+import { fstatSync, readSync, writeSync } from 'node:fs';
+import { systemErrorName } from '../errors.js';
+import { native } from '../native.js';
+import { isOfOneClient } from '../net/accept-errors.js';
+import { Socket } from '../net/socket.js';
+import { BLOCKS_IN_KERNEL } from '../net/until-ready.js';
+import type { FileObject } from '../syscalls/file-object.js';
+import type { Completion, Request } from './base.js';
+
+/** An operation whose call is to be made. */
+export interface Call {
+  readonly request: Exclude<Request, { readonly kind: 'timeout' }>;
+  /** What the caller gave; undefined for a loop's, whose descriptors never block. */
+  readonly file: FileObject | undefined;
+}
+
+/** What came of a call. undefined: it would have had to wait. */
+export type Outcome = Omit<Completion, 'id'> | undefined;
+
+type Of<K extends Request['kind']> = Extract<Request, { readonly kind: K }>;
+type Receiving = Of<'recv' | 'recvFrom'>;
+
+const { MSG_DONTWAIT = 0, SOL_SOCKET = 1, SO_ERROR = 4, SO_ACCEPTCONN = 30 } = native.constants;
+const IS_WINDOWS = process.platform === 'win32';
+/** The largest sockaddr (sockaddr_storage). */
+const SOCKADDR_SIZE = 128;
+const SCRATCH_SIZE = 65_536;
+
+/** What is received lands here first, so that a small message does not keep a large buffer alive. */
+let scratch: Buffer | undefined;
+/** Who was accepted: its Socket asks for that when it is wanted. */
+const peer = new Uint8Array(SOCKADDR_SIZE);
+const peerLength = new Int32Array(1);
+
+/** Makes the call, also of a connect that has begun: that one is asked for its end. */
+export function attempt(call: Call, hasBegun: boolean): Outcome {
+  try {
+    return outcomeOf(call, hasBegun);
+  } catch (error) {
+    return { result: -1, error: error as Error }; // no memory for so many bytes
+  }
+}
+
+function outcomeOf({ request, file }: Call, hasBegun: boolean): Outcome {
+  switch (request.kind) {
+    case 'accept':
+      return accept(request, file);
+    case 'connect':
+      return hasBegun ? numberOf(socketOption(request.fd, SO_ERROR)) : connect(request, file);
+    case 'recv':
+      return receive(request, file);
+    case 'recvFrom':
+      return receiveFrom(request, file);
+    case 'send':
+      return send(request, file);
+    case 'sendTo':
+      return sendTo(request, file);
+    case 'read':
+      return read(request, file);
+    case 'write':
+      return write(request, file);
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------- without waiting
+
+/** Windows does not tell whether a socket blocks: there it counts what its Socket knows. */
+function blocks(fd: number, file: FileObject | undefined): boolean {
+  const nonBlocking = native.isNonBlocking(fd);
+  if (nonBlocking >= 0) return nonBlocking === 0;
+  return BLOCKS_IN_KERNEL && file instanceof Socket && file.timeout === null;
+}
+
+function withoutBlocking<T>(fd: number, file: FileObject | undefined, call: () => T): T {
+  if (!blocks(fd, file)) return call();
+  native.setNonBlocking(fd, true);
+  try {
+    return call();
+  } finally {
+    native.setNonBlocking(fd, false);
+  }
+}
+
+/** For calls that take flags. */
+const withFlag: typeof withoutBlocking = MSG_DONTWAIT === 0 ? withoutBlocking : (_fd, _file, call) => call();
+
+function numberOf(result: number): Outcome {
+  return result === native.wouldBlock ? undefined : { result };
+}
+
+/** What an int option says, negative as the addon's errors are: so that SO_ERROR is one. */
+function socketOption(fd: number, option: number): number {
+  const value = new Int32Array(1);
+  const got = native.getsockopt(fd, SOL_SOCKET, option, new Uint8Array(value.buffer));
+  return got < 0 ? got : 0 - (value[0] ?? 0);
+}
+
+// ----------------------------------------------------------------------------------------------------------------- sockets
+
+function accept({ fd, nonBlocking }: Of<'accept'>, file: FileObject | undefined): Outcome {
+  return withoutBlocking(fd, file, () => {
+    for (;;) {
+      const result = native.accept(fd, nonBlocking, peer, peerLength);
+      if (result >= 0 || result === native.wouldBlock) return numberOf(result);
+      // EOPNOTSUPP is one client's trouble, or says that this is no listener.
+      if (!isOfOneClient(result) || socketOption(fd, SO_ACCEPTCONN) >= 0) return { result };
+    }
+  });
+}
+
+function connect({ fd, sockaddr }: Of<'connect'>, file: FileObject | undefined): Outcome {
+  const result = withoutBlocking(fd, file, () => native.connect(fd, sockaddr));
+  // EAGAIN is no "in progress", but a Unix listener whose backlog is full (connect(2)); Winsock has the one number for both.
+  return result === native.inProgress ? undefined : { result };
+}
+
+function receive({ fd, size }: Receiving, file: FileObject | undefined): Outcome {
+  const buffer = roomFor(size);
+  const result = withFlag(fd, file, () => native.recv(fd, buffer, 0, size, MSG_DONTWAIT));
+  return received(result, buffer, size);
+}
+
+function receiveFrom({ fd, size }: Receiving, file: FileObject | undefined): Outcome {
+  const buffer = roomFor(size).subarray(0, size);
+  const sockaddr = new Uint8Array(SOCKADDR_SIZE);
+  const length = new Int32Array(1);
+  const result = withFlag(fd, file, () => native.recvfrom(fd, buffer, MSG_DONTWAIT, sockaddr, length));
+  const outcome = received(result, buffer, size);
+  return outcome && { ...outcome, sockaddr: sockaddr.subarray(0, length[0]) };
+}
+
+function received(result: number, buffer: Buffer, size: number): Outcome {
+  if (result === native.wouldBlock) return undefined;
+  // Winsock tells a datagram that was too long as an error, with the buffer full.
+  const wasCut = IS_WINDOWS && result < 0 && systemErrorName(result) === 'EMSGSIZE';
+  const count = wasCut ? size : result;
+  return count < 0 ? { result } : { result: count, data: partOf(buffer, count) };
+}
+
+function send({ fd, bytes }: Of<'send'>, file: FileObject | undefined): Outcome {
+  return numberOf(withFlag(fd, file, () => native.send(fd, bytes, 0, bytes.length, MSG_DONTWAIT)));
+}
+
+function sendTo({ fd, bytes, sockaddr }: Of<'sendTo'>, file: FileObject | undefined): Outcome {
+  return numberOf(withFlag(fd, file, () => native.sendto(fd, bytes, MSG_DONTWAIT, sockaddr)));
+}
+
+function roomFor(size: number): Buffer {
+  if (size > SCRATCH_SIZE) return Buffer.allocUnsafeSlow(size);
+  return (scratch ??= Buffer.allocUnsafeSlow(SCRATCH_SIZE));
+}
+
+/** What came, as the caller's own: a copy, unless most of a buffer of its own is full. */
+function partOf(buffer: Buffer, count: number): Buffer {
+  const part = buffer.subarray(0, count);
+  return buffer.buffer === scratch?.buffer || 2 * count < buffer.length ? Buffer.from(part) : part;
+}
+
+// ------------------------------------------------------------------------------------------------------------------- files
+
+/**
+ * Can a selector watch it, and would it be of use? Regular files and block devices are always ready (epoll refuses them, a kqueue counts
+ * the bytes up to the end of the file), and Windows' selectors take sockets only.
+ * @throws EBADF
+ */
+export function isWatchable(fd: number): boolean {
+  const stats = fstatSync(fd);
+  return !IS_WINDOWS && !stats.isFile() && !stats.isDirectory() && !stats.isBlockDevice();
+}
+
+function read({ fd, size, position }: Of<'read'>, file: FileObject | undefined): Outcome {
+  const buffer = roomFor(size);
+  const outcome = transfer(fd, file, position, (at) => readSync(fd, buffer, 0, size, at));
+  return outcome === undefined || outcome.result < 0 ? outcome : { ...outcome, data: partOf(buffer, outcome.result) };
+}
+
+function write({ fd, bytes, position }: Of<'write'>, file: FileObject | undefined): Outcome {
+  return transfer(fd, file, position, (at) => writeSync(fd, bytes, 0, bytes.length, at));
+}
+
+function transfer(
+  fd: number,
+  file: FileObject | undefined,
+  position: number,
+  move: (at: number | null) => number,
+): Outcome {
+  try {
+    return withoutBlocking(fd, file, () => ({ result: atPosition(position, move) }));
+  } catch (error) {
+    if (codeOf(error) === 'EAGAIN') return undefined;
+    return { result: -1, error: error as Error };
+  }
+}
+
+function atPosition(position: number, move: (at: number | null) => number): number {
+  try {
+    return move(position);
+  } catch (error) {
+    if (codeOf(error) !== 'ESPIPE') throw error;
+    return move(null); // a pipe, a tty: the next bytes
+  }
+}
+
+export function codeOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException).code;
+}

@@ -1,0 +1,86 @@
+/** The proactor contract over every mechanism of this machine; files against a model; and the lifetime of ten thousand operations. */
+import assert from 'node:assert/strict';
+import { describe, expect, it } from 'vitest';
+import { BaseProactor } from '../src/index.js';
+import { lacksOfProactor } from './contract/capabilities.js';
+import { proactorCases } from './contract/proactor.js';
+import { Bench } from './support/bench.js';
+import { finish } from './support/completion.js';
+import { openDescriptors } from './support/descriptors.js';
+import { readAndWriteFiles } from './support/files.js';
+import { collectUntil } from './support/gc.js';
+import { liveAndDie } from './support/lifetime.js';
+import { proactorRows } from './support/proactors.js';
+import { runCases } from './support/run-cases.js';
+
+/** Under Wine and the sanitizers everything takes ten times as long. */
+const isSlow = process.platform === 'win32' || process.env.SELECTORS_NATIVE_SANITIZED === '1';
+const seeds = process.env.TORTURE_SEED === undefined ? [1, 2] : [Number(process.env.TORTURE_SEED)];
+const lives = isSlow ? 1000 : 10_000;
+
+const show = (tally: object): string =>
+  Object.entries(tally)
+    .map(([name, count]) => `${name} ${String(count)}`)
+    .join(', ');
+
+/** Of each seed, what the file was at its end: the same on every mechanism. */
+const files = new Map<number, string>();
+
+for (const { mechanism, create, why } of proactorRows) {
+  describe(`${mechanism} on ${process.platform}`, () => {
+    if (create === undefined) {
+      it.skip(`not run: ${why}`, () => undefined);
+      return;
+    }
+    runCases(proactorCases, lacksOfProactor(mechanism), () => {
+      const bench = new Bench();
+      return { bench, proactor: () => bench.own(create()) };
+    });
+
+    it('says what it is', () => {
+      using proactor = create();
+      expect(proactor).toBeInstanceOf(BaseProactor);
+      expect(proactor.mechanism).toBe(mechanism);
+      expect(proactor.isNative).toBe(!mechanism.startsWith('emulated:'));
+      expect((proactor.constructor as typeof BaseProactor).isAvailable).toBe(true);
+    });
+
+    it.each(seeds)('files: 1000 reads and writes at random positions, up to 32 at once, seed %i', async (seed) => {
+      using bench = new Bench();
+      using proactor = create();
+      const contents = readAndWriteFiles(proactor, bench, seed);
+      expect(files.get(seed) ?? contents).toBe(contents);
+      files.set(seed, contents);
+    });
+
+    it.each(seeds)(
+      `lifetime: ${lives} operations, each with one outcome, seed %i`,
+      { timeout: 300_000 },
+      async (seed) => {
+        const tally = await liveAndDie(create, seed, lives);
+        process.stdout.write(`   lifetime, ${mechanism}, seed ${seed}: ${show(tally)}\n`);
+        expect(tally.operations).toBeGreaterThanOrEqual(lives);
+        for (const outcome of ['succeeded', 'canceled', 'abandoned', 'closedSockets', 'closedProactors'] as const)
+          expect(tally[outcome], outcome).toBeGreaterThan(lives / 200);
+        expect(tally.failed).toBe(0);
+      },
+    );
+
+    it.skipIf(process.platform !== 'linux')(
+      'a proactor that nobody refers to leaves no descriptor behind',
+      async () => {
+        using bench = new Bench();
+        const before = openDescriptors().size;
+        (() => {
+          const proactor = create();
+          const [a] = bench.pair();
+          finish(proactor, proactor.send(a, 'x'));
+        })();
+        assert.ok(
+          await collectUntil(() => openDescriptors().size <= before + 2),
+          'the two of the pair are the bench’s',
+        );
+      },
+    );
+  });
+}
