@@ -102,11 +102,12 @@ ACCESS_MASK GrantedAccess(HANDLE handle) {
 }
 
 // A descriptor of Node's fs is one of the C runtime's, whose handle is not for overlapped I/O: the same file once more.
-Result OpenOverlapped(int fd, bool writing, UniqueHandle* opened) {
+Result OpenOverlapped(size_t fd, bool writing, UniqueHandle* opened) {
   using OsHandle = HANDLE (*)(int fd);
   static const auto os_handle = reinterpret_cast<OsHandle>(FunctionOfProgram("uv_get_osfhandle"));
   if (os_handle == nullptr) return Result::Error(ERROR_NOT_SUPPORTED);
-  const HANDLE handle = os_handle(fd);
+  if (fd > INT32_MAX) return Result::Error(ERROR_INVALID_HANDLE);
+  const HANDLE handle = os_handle(static_cast<int>(fd));
   if (handle == INVALID_HANDLE_VALUE || handle == nullptr) return Result::Error(ERROR_INVALID_HANDLE);
   const ACCESS_MASK needed = writing ? FILE_WRITE_DATA | FILE_APPEND_DATA : FILE_READ_DATA;
   if ((GrantedAccess(handle) & needed) == 0) return Result::Error(ERROR_INVALID_HANDLE);  // EBADF, as read(2) has it
@@ -354,12 +355,11 @@ class Iocp : public Napi::ObjectWrap<Iocp> {
   // with this object.
   Napi::Value OpenFile(const Napi::CallbackInfo& info) {
     Args args(info);
-    const size_t fd = args.SizeAt(0, INT32_MAX);
+    const size_t fd = args.SizeAt(0, UINT32_MAX);
     const bool writing = args.BooleanAt(1);
     if (!args.ok()) return info.Env().Undefined();
     UniqueHandle file;
-    const Result opened =
-        port_->IsOpen() ? OpenOverlapped(static_cast<int>(fd), writing, &file) : Result::Error(ERROR_INVALID_HANDLE);
+    const Result opened = port_->IsOpen() ? OpenOverlapped(fd, writing, &file) : Result::Error(ERROR_INVALID_HANDLE);
     if (!opened.ok()) return Answer(opened);
     const HANDLE handle = file.get();
     files_.emplace(handle, std::move(file));
@@ -404,12 +404,12 @@ class Iocp : public Napi::ObjectWrap<Iocp> {
   Napi::Value ReadDescriptor(const Napi::CallbackInfo& info) {
     Args args(info);
     auto operation = OperationOf(Kind::kRead, args);
-    const size_t fd = args.SizeAt(1, INT32_MAX);
+    const size_t fd = args.SizeAt(1, UINT32_MAX);
     const size_t size = args.SizeAt(2, INT32_MAX);
     SetPosition(*operation, IdAt(args, 3));
     if (!args.ok()) return info.Env().Undefined();
     Result ready = Furnish(*operation, size);
-    if (ready.ok()) ready = OpenFor(*operation, static_cast<int>(fd));
+    if (ready.ok()) ready = OpenFor(*operation, fd);
     return Start(std::move(operation), ready, StartFile);
   }
 
@@ -417,16 +417,16 @@ class Iocp : public Napi::ObjectWrap<Iocp> {
   Napi::Value WriteDescriptor(const Napi::CallbackInfo& info) {
     Args args(info);
     auto operation = OperationOf(Kind::kWrite, args);
-    const size_t fd = args.SizeAt(1, INT32_MAX);
+    const size_t fd = args.SizeAt(1, UINT32_MAX);
     const std::span<const uint8_t> bytes = args.BytesAt(2);
     SetPosition(*operation, IdAt(args, 3));
     if (!args.ok()) return info.Env().Undefined();
     Result ready = Furnish(*operation, bytes);
-    if (ready.ok()) ready = OpenFor(*operation, static_cast<int>(fd));
+    if (ready.ok()) ready = OpenFor(*operation, fd);
     return Start(std::move(operation), ready, StartFile);
   }
 
-  Result OpenFor(Operation& operation, int fd) {
+  Result OpenFor(Operation& operation, size_t fd) {
     const Result opened = OpenOverlapped(fd, operation.kind == Kind::kWrite, &operation.file);
     operation.handle = operation.file.get();
     return opened.ok() ? port_->Associate(operation.handle, 0) : opened;

@@ -1,5 +1,5 @@
 /** I/O completion ports, Windows. Elsewhere the names exist and the constructor throws ERR_UNAVAILABLE. */
-import { check, checkLetGo, closedError, invalidValue, namedError, systemError, systemErrorName } from '../errors.js';
+import { check, checkLetGo, closedError, invalidValue, systemError, systemErrorName } from '../errors.js';
 import { type NativeIocp, iocpCalls, native } from '../native.js';
 import { type SocketAddress, decodeAddress, encodeAddress } from '../net/address.js';
 import { lengthOf, plainBytes, rawTimeoutOf, uint8Array, wholeNumber } from '../validate.js';
@@ -165,7 +165,6 @@ export class Iocp implements Disposable {
   openFile(file: FileObject, access: 'read' | 'write' = 'read'): number {
     const fd = this.#handleOf(file);
     if (!ACCESSES.includes(access)) throw invalidValue("access must be 'read' or 'write'");
-    if (fd > INT_MAX) throw namedError('EBADF', 'ReOpenFile');
     return check(this.#port.openFile(fd, access === 'write'), 'ReOpenFile');
   }
 
