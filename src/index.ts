@@ -26,4 +26,5 @@ export { ProactorLoop, type ProactorLoopOptions } from './loops/proactor-loop.js
 export { IoUringProactor, type IoUringProactorOptions } from './proactors/io-uring.js';
 export { BaseProactor, type Operation, type OperationKind } from './proactors/base.js';
 export { EmulatedProactor, type EmulatedProactorOptions } from './proactors/emulated.js';
+export { DefaultProactor, createProactor } from './proactors/default.js';
 export { Socket, type SocketOptions, type SocketType } from './net/socket.js';

@@ -266,6 +266,7 @@ export interface NativeIoUring {
   /** [fd, features, submission entries, completion entries] */
   about(out: Int32Array): void;
   supports(opcode: number): number;
+  registerEventFd(fd: number): number;
   nop(userData: number): number;
   accept(fd: number, flags: number, userData: number): number;
   connect(fd: number, sockaddr: Uint8Array, userData: number): number;

@@ -16,7 +16,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'native.ts': [],
   'errors.ts': [],
   'validate.ts': ['errors.ts'],
-  // net for the addresses that ConnectEx and WSASendTo take.
+  // net for the addresses that ConnectEx, WSASendTo and io_uring's connect take.
   syscalls: ['native.ts', 'errors.ts', 'validate.ts', 'net'],
   wait: ['native.ts', 'errors.ts', 'validate.ts'],
   net: ['native.ts', 'errors.ts', 'validate.ts', 'syscalls'],

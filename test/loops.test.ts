@@ -1,13 +1,15 @@
-/** The loop contract, over every selector of this machine, blocking and inside Node's own loop. */
+/** The loop contract, over every selector and every proactor of this machine, blocking and inside Node's own loop. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, it } from 'vitest';
-import { type EventLoop, Reactor, createSelector } from '../src/index.js';
-import { lacksOf } from './contract/capabilities.js';
+import { type EventLoop, ProactorLoop, Reactor, createProactor, createSelector } from '../src/index.js';
+import { lacksOf, lacksOfProactor } from './contract/capabilities.js';
+import type { Case, Lacks } from './contract/case.js';
 import { type LoopContext, loopCases } from './contract/loop.js';
 import { reactorCases } from './contract/reactor.js';
 import { Bench } from './support/bench.js';
 import { runCases } from './support/run-cases.js';
 import { readinessMechanisms } from './support/mechanisms.js';
+import { proactorRows } from './support/proactors.js';
 
 const PATIENCE = 10_000;
 
@@ -41,25 +43,53 @@ async function untilInside(loop: EventLoop, what: string, condition: () => boole
 
 const runBlocking = async (loop: EventLoop): Promise<void> => loop.run();
 
-for (const { mechanism, available, why } of readinessMechanisms) {
-  for (const [how, until, run] of [
-    ['blocking', untilBlocking, runBlocking],
-    ['inside Node', untilInside, (loop: EventLoop) => loop.start()],
-  ] as const) {
-    describe(`reactor on ${mechanism}, ${how}, on ${process.platform}`, () => {
-      if (!available) {
-        it.skip(`not run: ${why}`, () => undefined);
+const WAYS = [
+  ['blocking', untilBlocking, runBlocking],
+  ['inside Node', untilInside, (loop: EventLoop) => loop.start()],
+] as const;
+
+/** Each loop is made with what its cases give it for its errors. */
+type Make<L extends EventLoop> = (onError: { onError?: (error: unknown) => void }) => L;
+
+function describeLoops<L extends EventLoop, C extends LoopContext & { loop(onError?: (error: unknown) => void): L }>(
+  name: string,
+  unavailable: string | undefined,
+  cases: readonly Case<C>[],
+  lacks: Lacks,
+  make: Make<L>,
+): void {
+  for (const [how, until, run] of WAYS) {
+    describe(`${name}, ${how}, on ${process.platform}`, () => {
+      if (unavailable !== undefined) {
+        it.skip(`not run: ${unavailable}`, () => undefined);
         return;
       }
-      const context = (): LoopContext & { loop(onError?: (error: unknown) => void): Reactor } => {
+      runCases(cases, lacks, () => {
         const bench = new Bench();
-        const loop = (onError?: (error: unknown) => void): Reactor =>
-          bench.own(
-            new Reactor({ selector: createSelector(mechanism), ...(onError === undefined ? {} : { onError }) }),
-          );
-        return { bench, loop, until, run };
-      };
-      runCases([...loopCases, ...reactorCases], lacksOf(mechanism), context);
+        const loop = (onError?: (error: unknown) => void): L =>
+          bench.own(make(onError === undefined ? {} : { onError }));
+        return { bench, loop, until, run } as unknown as C;
+      });
     });
   }
+}
+
+for (const { mechanism, available, why } of readinessMechanisms) {
+  describeLoops(
+    `reactor on ${mechanism}`,
+    available ? undefined : why,
+    [...loopCases, ...reactorCases],
+    lacksOf(mechanism),
+    (onError) => new Reactor({ selector: createSelector(mechanism), ...onError }),
+  );
+}
+
+for (const { mechanism, create, why } of proactorRows) {
+  describeLoops(
+    `proactor on ${mechanism}`,
+    create === undefined ? why : undefined,
+    [...loopCases],
+    lacksOfProactor(mechanism),
+    (onError) => new ProactorLoop({ proactor: createProactor(mechanism), ...onError }),
+  );
 }

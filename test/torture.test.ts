@@ -3,8 +3,9 @@
  * choice. A failure names its seed.
  */
 import { describe, expect, it } from 'vitest';
-import { Reactor, Socket, createSelector } from '../src/index.js';
-import { type Tally, torture } from './support/torture.js';
+import { ProactorLoop, Reactor, Socket, createProactor, createSelector } from '../src/index.js';
+import { proactorRows } from './support/proactors.js';
+import { type Tally, type TortureApi, torture } from './support/torture.js';
 import { readinessMechanisms } from './support/mechanisms.js';
 
 const seeds = process.env.TORTURE_SEED === undefined ? [1, 2, 3] : [Number(process.env.TORTURE_SEED)];
@@ -17,20 +18,33 @@ const show = (tally: Tally): string =>
     .map(([name, count]) => `${name} ${count}`)
     .join(', ');
 
-const mechanisms = readinessMechanisms.filter(({ available }) => available);
+function describeTorture(name: string, operations: number, api: TortureApi): void {
+  describe(`torture of the ${name}`, () => {
+    it.each(seeds)(`${operations} operations, seed %i`, { timeout: 600_000 }, (seed) => {
+      const tally = torture(api, seed, operations);
+      process.stdout.write(`   torture, ${name}, seed ${seed}: ${show(tally)}\n`);
+      expect(tally.operations).toBe(operations);
+      expect(tally.opened).toBeGreaterThan(operations / 1000);
+    });
+  });
+}
 
-describe.each(mechanisms)('torture of the reactor on $mechanism', ({ mechanism }) => {
-  // The best one in full; the others differ from it in the wait alone.
-  const operations = mechanism === mechanisms[0]?.mechanism ? full : Math.ceil(full / 10);
-  it.each(seeds)(`${operations} operations, seed %i`, { timeout: 600_000 }, (seed) => {
-    const api = {
-      Socket,
-      loop: (onError: (error: unknown) => void) => new Reactor({ selector: createSelector(mechanism), onError }),
-      watching: (loop: unknown) => loop as Reactor,
-    };
-    const tally = torture(api, seed, operations);
-    process.stdout.write(`   torture, ${mechanism}, seed ${seed}: ${show(tally)}\n`);
-    expect(tally.operations).toBe(operations);
-    expect(tally.opened).toBeGreaterThan(operations / 1000);
+const selectors = readinessMechanisms.filter(({ available }) => available);
+const proactors = proactorRows.filter(({ create }) => create !== undefined);
+/** The best one in full; the others differ from it in the wait alone. */
+const operationsOf = (row: number): number => (row === 0 ? full : Math.ceil(full / 10));
+
+selectors.forEach(({ mechanism }, row) => {
+  describeTorture(`reactor on ${mechanism}`, operationsOf(row), {
+    Socket,
+    loop: (onError) => new Reactor({ selector: createSelector(mechanism), onError }),
+    watching: (loop) => loop as Reactor,
+  });
+});
+
+proactors.forEach(({ mechanism }, row) => {
+  describeTorture(`proactor on ${mechanism}`, operationsOf(row), {
+    Socket,
+    loop: (onError) => new ProactorLoop({ proactor: createProactor(mechanism), onError }),
   });
 });

@@ -64,6 +64,15 @@ Napi::Value IoUring::Supports(const Napi::CallbackInfo& info) {
   return {info.Env(), ToJavaScript(info.Env(), result)};
 }
 
+// registerEventFd(fd): it becomes readable when there may be completions. The ring's own descriptor does not: with
+// IORING_SETUP_DEFER_TASKRUN nothing is completed before somebody enters.
+Napi::Value IoUring::RegisterEventFd(const Napi::CallbackInfo& info) {
+  Args args(info);
+  Fd fd = args.FdAt(0);
+  if (!args.ok()) return info.Env().Undefined();
+  return {info.Env(), ToJavaScript(info.Env(), ring_.Register(IORING_REGISTER_EVENTFD, &fd, 1))};
+}
+
 // ----------------------------------------------------------------------------------------------------- preparing
 
 io_uring_sqe* IoUring::FreeSqe(Result* result) {
@@ -567,6 +576,7 @@ Napi::Function IoUring::Define(Napi::Env env) {
                      {InstanceMethod<&IoUring::Open>("open"),
                       InstanceMethod<&IoUring::About>("about"),
                       InstanceMethod<&IoUring::Supports>("supports"),
+                      InstanceMethod<&IoUring::RegisterEventFd>("registerEventFd"),
                       InstanceMethod<&IoUring::Nop>("nop"),
                       InstanceMethod<&IoUring::Accept>("accept"),
                       InstanceMethod<&IoUring::Connect>("connect"),

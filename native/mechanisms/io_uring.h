@@ -77,6 +77,7 @@ class IoUring : public Napi::ObjectWrap<IoUring> {
   Napi::Value Open(const Napi::CallbackInfo& info);
   Napi::Value About(const Napi::CallbackInfo& info);
   Napi::Value Supports(const Napi::CallbackInfo& info);
+  Napi::Value RegisterEventFd(const Napi::CallbackInfo& info);
   Napi::Value Nop(const Napi::CallbackInfo& info);
   Napi::Value Accept(const Napi::CallbackInfo& info);
   Napi::Value Connect(const Napi::CallbackInfo& info);

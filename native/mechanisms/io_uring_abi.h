@@ -136,6 +136,7 @@ inline constexpr uint64_t IORING_OFF_SQES = 0x10000000;
 inline constexpr uint32_t IORING_ENTER_GETEVENTS = 1U << 0;
 inline constexpr uint32_t IORING_ENTER_EXT_ARG = 1U << 3;
 
+inline constexpr uint32_t IORING_REGISTER_EVENTFD = 4;
 inline constexpr uint32_t IORING_REGISTER_PROBE = 8;
 inline constexpr uint32_t IORING_REGISTER_PBUF_RING = 22;
 inline constexpr uint16_t IO_URING_OP_SUPPORTED = 1U << 0;

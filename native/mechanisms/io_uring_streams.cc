@@ -241,15 +241,22 @@ Napi::Value IoUring::CancelStream(const Napi::CallbackInfo& info) {
   return {info.Env(), ToJavaScript(info.Env(), result)};
 }
 
-// peerOf(fd, out): how long its sockaddr is, or a negative error. Unlike getpeername(2) also of one that has been reset
-// meanwhile: a multishot accept cannot tell who it was.
+// peerOf(fd, out): how long its sockaddr is, or a negative error. Unlike getpeername(2) alone also of one that has been
+// reset meanwhile, which a multishot accept cannot tell.
 Napi::Value IoUring::PeerOf(const Napi::CallbackInfo& info) {
   Args args(info);
   const Fd fd = args.FdAt(0);
   const std::span<uint8_t> out = args.BytesAt(1);
+  if (args.ok() && out.size() < sizeof(sockaddr_storage)) args.Fail(1, "room for a sockaddr_storage");
   if (!args.ok()) return info.Env().Undefined();
-  auto length = static_cast<socklen_t>(std::min<size_t>(out.size(), sizeof(sockaddr_storage)));
-  const Result result = Call(::getsockopt, fd, SOL_SOCKET, SO_PEERNAME, static_cast<void*>(out.data()), &length);
+  socklen_t length = sizeof(sockaddr_storage);
+  Result result = Call(::getpeername, fd, reinterpret_cast<sockaddr*>(out.data()), &length);
+  // SO_PEERNAME wants to be asked for no more than there is.
+  for (const size_t size : {sizeof(sockaddr_in), sizeof(sockaddr_in6)}) {
+    if (result.ok()) break;
+    length = static_cast<socklen_t>(size);
+    result = Call(::getsockopt, fd, SOL_SOCKET, SO_PEERNAME, static_cast<void*>(out.data()), &length);
+  }
   return {info.Env(), ToJavaScript(info.Env(), result.ok() ? Result::Ok(length) : result)};
 }
 

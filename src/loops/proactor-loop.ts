@@ -31,14 +31,11 @@ export interface ProactorLoopOptions {
 const RECEIVING = 1;
 const SENDING = 2;
 
-const PEER_SIZE = 128;
-
 export class ProactorLoop extends StreamLoop implements EventLoop {
   /** Operations that are started on it complete in the loop's turns: see whenDone(). */
   readonly proactor: BaseProactor;
   readonly #streams: Streams<StreamConnection, StreamListener>;
   readonly #whenDone = new Map<Operation, () => void>();
-  readonly #peer = Buffer.alloc(PEER_SIZE);
 
   constructor(options: ProactorLoopOptions = {}) {
     const { proactor, onError } = fieldsOf('options', options, ['proactor', 'onError']);
@@ -118,7 +115,8 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
     borrows: (connection) => connection.borrows,
     received: (connection, chunk) => connection.received(chunk),
     ended: (connection) => connection.peerEnded(),
-    receiveFailed: (connection, error) => connection.fail(systemError(error, 'recv')),
+    receiveFailed: (connection, error) =>
+      connection.fail(typeof error === 'number' ? systemError(error, 'recv') : error),
     sent: (connection, sent) => {
       connection.watched &= ~SENDING;
       if (sent < 0) connection.fail(systemError(sent, 'send'));
@@ -128,7 +126,7 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
       if (error === 0) connection.opened();
       else this.notConnected(connection, error);
     },
-    accepted: (listener, result) => this.guarded(() => this.#accepted(listener, result)),
+    accepted: (listener, result, peer) => this.guarded(() => this.#accepted(listener, result, peer)),
   };
 
   // ------------------------------------------------------------------------------------------- connections and listeners
@@ -175,15 +173,15 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
     this.kick();
   }
 
-  #accepted(listener: StreamListener, result: number): void {
+  #accepted(listener: StreamListener, result: number, peer: string): void {
     if (result >= 0 && listener.fd < 0) return this.discard(result);
-    if (result >= 0) this.welcome(listener, result, this.#peerOf(result));
+    if (result >= 0) this.welcome(listener, result, peer === '' ? this.#unknown(listener) : peer);
     listener.onAccepted(result);
   }
 
-  /** Empty where nobody can tell any more. */
-  #peerOf(fd: number): string {
-    const length = this.#streams.peerOf(fd, this.#peer);
-    return length < 0 ? packAddress({ host: '0.0.0.0', port: 0 }) : this.#peer.toString('latin1', 0, length);
+  /** A client that nobody can name any more. */
+  #unknown({ address, family }: StreamListener): string {
+    if ('path' in address) return '';
+    return packAddress({ host: family === 'ipv6' ? '::' : '0.0.0.0', port: 0 });
   }
 }

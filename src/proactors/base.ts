@@ -44,7 +44,7 @@ export interface Completion {
   readonly result: number;
   /** Of recv, recvFrom and read: the bytes, in memory that is the caller's. */
   readonly data?: Buffer;
-  /** Of recvFrom: the sender's sockaddr. */
+  /** Of recvFrom: the sender's sockaddr; of accept: the client's. */
   readonly sockaddr?: Uint8Array;
   /** With a negative result: what went wrong, where that is no error number of a socket's (a file's on Windows, a full fd_set). */
   readonly error?: Error;
@@ -114,8 +114,8 @@ interface Submitted {
  * Errors of the system come as the `error` of the operation, also those that are known at once (EBADF); what is thrown is the caller's
  * own mistake, and nothing was started then. Sockets may block or not: no operation waits in the calling thread.
  *
- * Several operations of one kind on one socket are carried out in the order of their submission on io_uring and the emulation only where
- * each is submitted after the one before has completed; a stream wants one recv and one send at a time.
+ * Several operations of one kind on one socket: the emulation keeps their order, the kernels do not promise it. A stream wants one recv
+ * and one send at a time.
  */
 export abstract class BaseProactor implements Disposable {
   /** Can this class be constructed here? Asked of the kernel each time it is read. */
@@ -403,12 +403,13 @@ export abstract class BaseProactor implements Disposable {
     };
     const id = this.#add(submitted);
     this.submit(id, request);
+    this.#tellWaiters();
     return submitted.operation;
   }
 
   /** @internal What a loop's connections and listeners are served by. */
   streams<C, L>(): Streams<C, L> {
-    return new OperationStreams<C, L>(this, (fd, sockaddr) => native.getpeername(fd, sockaddr));
+    return new OperationStreams<C, L>(this);
   }
 
   /** @internal wait() for a loop, in one go. @returns was it woken? What it collects of the caller's operations is for takeCollected(). */
@@ -485,9 +486,7 @@ export abstract class BaseProactor implements Disposable {
     const release = file instanceof Socket ? beforeClose(file, () => this.#abandon(id)) : undefined;
     const id = this.#add({ operation, release, file, isOfLoop: false, cancelling: false });
     this.submit(id, request);
-    // Whoever waits beside Node's loop begins again, with this one.
-    this.interestChanged();
-    this.#attachment?.wake();
+    this.#tellWaiters();
     return operation;
   }
 
@@ -497,6 +496,11 @@ export abstract class BaseProactor implements Disposable {
     submitted.cancelling = true;
     if (submitted.operation.kind === 'timeout' && this.#timerOf.has(id)) this.#endTimer(id, CANCELED);
     else this.requestCancel(id);
+    this.#tellWaiters();
+  }
+
+  /** Whoever waits beside Node's loop begins again, with what is different now. */
+  #tellWaiters(): void {
     this.interestChanged();
     this.#attachment?.wake();
   }

@@ -34,7 +34,7 @@ const SCRATCH_SIZE = 65_536;
 
 /** What is received lands here first, so that a small message does not keep a large buffer alive. */
 let scratch: Buffer | undefined;
-/** Who was accepted: its Socket asks for that when it is wanted. */
+/** Who was accepted. */
 const peer = new Uint8Array(SOCKADDR_SIZE);
 const peerLength = new Int32Array(1);
 
@@ -107,7 +107,8 @@ function accept({ fd, nonBlocking }: Of<'accept'>, file: FileObject | undefined)
   return withoutBlocking(fd, file, () => {
     for (;;) {
       const result = native.accept(fd, nonBlocking, peer, peerLength);
-      if (result >= 0 || result === native.wouldBlock) return numberOf(result);
+      if (result === native.wouldBlock) return undefined;
+      if (result >= 0) return { result, sockaddr: peer.slice(0, peerLength[0]) };
       // EOPNOTSUPP is one client's trouble, or says that this is no listener.
       if (!isOfOneClient(result) || socketOption(fd, SO_ACCEPTCONN) >= 0) return { result };
     }

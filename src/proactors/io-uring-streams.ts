@@ -33,6 +33,9 @@ const BUFFER_SIZE = 65_536;
 const RECORDS = 512;
 const HIGHEST_GENERATION = 0xfff_ffff;
 
+/** The largest sockaddr (sockaddr_storage). */
+const SOCKADDR_SIZE = 128;
+
 const IDLE = 0;
 const ARMED = 1;
 const CANCELLING = 2;
@@ -60,6 +63,7 @@ export class RingStreams<C, L> implements Streams<C, L> {
   /** Shows all buffers; empty where this program allows none, or somebody has transferred it away. */
   readonly #memory: Buffer;
   readonly #pool = new Pool();
+  readonly #peer = Buffer.alloc(SOCKADDR_SIZE);
   readonly #numbers = new Int32Array(RECORDS * RECORD);
   #count = 0;
   /** By descriptor. */
@@ -179,10 +183,6 @@ export class RingStreams<C, L> implements Streams<C, L> {
     if (stream.preparedAt === this.#submissions) this.#submit();
   }
 
-  peerOf(fd: number, sockaddr: Uint8Array): number {
-    return this.#ring.peerOf(fd, sockaddr);
-  }
-
   isBorrowed(bytes: Uint8Array): boolean {
     return bytes.buffer === this.#memory.buffer;
   }
@@ -270,7 +270,7 @@ export class RingStreams<C, L> implements Streams<C, L> {
     const isLast = (what & LAST) !== 0;
     if (isLast) stream.state = IDLE;
     if (!stream.isMultishot || result < 0) stream.wanted = stream.wanted && stream.isMultishot && result === CANCELED;
-    if (result !== CANCELED) events.accepted(stream.owner as L, result);
+    if (result !== CANCELED) events.accepted(stream.owner as L, result, this.#peerOf(result));
     if (isLast && this.#streams[fd] === stream) this.#armAccept(fd, stream);
   }
 
@@ -278,6 +278,12 @@ export class RingStreams<C, L> implements Streams<C, L> {
     stream.writes = false;
     if ((what & SENT) !== 0) events.sent(stream.owner as C, result);
     else events.connected(stream.owner as C, result);
+  }
+
+  /** A multishot accept does not tell who it was. */
+  #peerOf(fd: number): string {
+    const length = fd < 0 ? 0 : this.#ring.peerOf(fd, this.#peer);
+    return this.#peer.toString('latin1', 0, Math.max(0, length));
   }
 
   /** The bytes: borrowed ones in their buffer, which the next turn gives back to the kernel. */

@@ -41,8 +41,9 @@ export class IoUringProactor extends BaseProactor {
   override readonly isNative = true;
 
   readonly #ring: NativeIoUring;
-  readonly #fd: number;
   readonly #wakeChannel: WakeChannel;
+  /** Tells whoever waits beside the ring that there may be completions; once somebody has. */
+  #notice: WakeChannel | undefined;
   #streams: RingStreams<unknown, unknown> | undefined;
 
   /** @throws ERR_UNAVAILABLE, with the kernel's reason, where io_uring is not there or forbidden; EMFILE, ENOMEM */
@@ -52,9 +53,6 @@ export class IoUringProactor extends BaseProactor {
     super();
     this.#ring = openRing(size, COMPLETIONS * 2 ** Math.ceil(Math.log2(size)));
     try {
-      const about = new Int32Array(4);
-      this.#ring.about(about);
-      this.#fd = about[0] as number;
       this.#wakeChannel = new WakeChannel();
     } catch (error) {
       this.#ring.close(0);
@@ -86,6 +84,7 @@ export class IoUringProactor extends BaseProactor {
 
   protected override collect(timeout: number, done: Completion[]): boolean {
     const ring = this.#ring;
+    this.#notice?.drain(); // first: what comes from now on is a notice for the next time
     if (ring.ready() === 0) check(ring.enter(1, timeout), 'io_uring_enter');
     else ring.enter(0, 0);
     return this.#takeDone(done);
@@ -93,15 +92,24 @@ export class IoUringProactor extends BaseProactor {
 
   protected override collectTurn(timeout: number, done: Completion[]): boolean {
     if (this.#streams === undefined) return this.collect(timeout, done);
+    this.#notice?.drain();
     return this.#streams.turn(timeout) && this.#takeDone(done);
   }
 
   protected override interest(): Interest {
-    return { useSelect: false, pairs: Int32Array.of(this.#fd, POLLIN) };
+    return { useSelect: false, pairs: Int32Array.of(this.pollFd(), POLLIN) };
   }
 
+  /** An eventfd of the ring's. Each completion costs a little more from then on. */
   protected override pollFd(): number {
-    return this.#fd;
+    if (this.#notice !== undefined) return this.#notice.fd;
+    const notice = new WakeChannel();
+    const registered = this.#ring.registerEventFd(notice.fd);
+    if (registered < 0) notice.close();
+    check(registered, 'io_uring_register');
+    notice.signal(); // what was completed before
+    this.#notice = notice;
+    return notice.fd;
   }
 
   protected override signalWakeup(): void {
@@ -112,6 +120,7 @@ export class IoUringProactor extends BaseProactor {
     // Whoever has waited in vain does not wait again.
     const kept = this.#ring.close(left > 0 ? 0 : PATIENCE);
     this.#wakeChannel.close();
+    this.#notice?.close();
     checkLetGo(kept);
   }
 

@@ -15,14 +15,17 @@ export interface StreamEvents<C, L> {
   received(connection: C, chunk: Buffer): void;
   /** The peer has finished sending. */
   ended(connection: C): void;
-  /** @param error the system's, negative */
-  receiveFailed(connection: C, error: number): void;
+  /** @param error the system's number, negative, or what else went wrong */
+  receiveFailed(connection: C, error: number | Error): void;
   /** What send() was given is over. @param sent how many bytes, or the system's error, negative */
   sent(connection: C, sent: number): void;
   /** @param error 0, or the system's, negative */
   connected(connection: C, error: number): void;
-  /** @param fd the connection's descriptor, the loop's to close; or the system's error, negative, after which nothing is accepted */
-  accepted(listener: L, fd: number): void;
+  /**
+   * @param peer the packed address of the other end (net/stream.ts); '' where nobody can tell any more
+   * @param fd the connection's descriptor, the loop's to close; or the system's error, negative, after which nothing is accepted
+   */
+  accepted(listener: L, fd: number, peer: string): void;
 }
 
 export interface Streams<C, L> {
@@ -48,8 +51,6 @@ export interface Streams<C, L> {
   stopAccepting(fd: number): void;
   /** Cancels everything of a descriptor that is about to be closed. Nothing is told of it any more. */
   forget(fd: number): void;
-  /** Who is at the other end: how long the sockaddr is. */
-  peerOf(fd: number, sockaddr: Uint8Array): number;
   /** Is this memory that the next wait receives into? */
   isBorrowed(bytes: Uint8Array): boolean;
 }
@@ -76,7 +77,6 @@ type Kind = 'receive' | 'accept' | 'send' | 'connect';
 
 export class OperationStreams<C, L> implements Streams<C, L> {
   readonly #proactor: BaseProactor;
-  readonly #peerOf: (fd: number, sockaddr: Uint8Array) => number;
   readonly #streams = new Map<number, Stream<C, L>>();
   #news: {
     readonly kind: Kind;
@@ -85,9 +85,8 @@ export class OperationStreams<C, L> implements Streams<C, L> {
     readonly completion: Completion;
   }[] = [];
 
-  constructor(proactor: BaseProactor, peerOf: (fd: number, sockaddr: Uint8Array) => number) {
+  constructor(proactor: BaseProactor) {
     this.#proactor = proactor;
-    this.#peerOf = peerOf;
   }
 
   get hasNews(): boolean {
@@ -104,7 +103,7 @@ export class OperationStreams<C, L> implements Streams<C, L> {
     for (const { kind, fd, stream, completion } of news) {
       // Of a descriptor that is closed by now, or another's: only an accepted connection is left of it, which nobody wants.
       if (this.#streams.get(fd) === stream) this.#tell(events, kind, fd, stream, completion);
-      else if (kind === 'accept' && completion.result >= 0) events.accepted(stream.owner as L, completion.result);
+      else if (kind === 'accept' && completion.result >= 0) events.accepted(stream.owner as L, completion.result, '');
     }
     return news.length;
   }
@@ -165,10 +164,6 @@ export class OperationStreams<C, L> implements Streams<C, L> {
     this.#proactor.letGo();
   }
 
-  peerOf(fd: number, sockaddr: Uint8Array): number {
-    return this.#peerOf(fd, sockaddr);
-  }
-
   isBorrowed(): boolean {
     return false;
   }
@@ -205,7 +200,7 @@ export class OperationStreams<C, L> implements Streams<C, L> {
       case 'accept':
         stream.accept = undefined;
         if (result < 0) stream.acceptsMany = false;
-        if (result !== CANCELED) events.accepted(stream.owner as L, result);
+        if (result !== CANCELED) events.accepted(stream.owner as L, result, packed(completion.sockaddr));
         if (stream.acceptsMany && this.#streams.get(fd) === stream) this.#accept(fd, stream);
         return;
       case 'send':
@@ -217,13 +212,22 @@ export class OperationStreams<C, L> implements Streams<C, L> {
     }
   }
 
-  #tellReceived(events: StreamEvents<C, L>, fd: number, stream: Stream<C, L>, { result, data }: Completion): void {
+  #tellReceived(
+    events: StreamEvents<C, L>,
+    fd: number,
+    stream: Stream<C, L>,
+    { result, data, error }: Completion,
+  ): void {
     const connection = stream.owner as C;
     if (result === CANCELED) return this.#receive(fd, stream);
     if (result <= 0) stream.wantsToReceive = false;
-    if (result < 0) events.receiveFailed(connection, result);
+    if (result < 0) events.receiveFailed(connection, error ?? result);
     else if (data === undefined || data.length === 0) events.ended(connection);
     else events.received(connection, data);
     if (this.#streams.get(fd) === stream) this.#receive(fd, stream);
   }
+}
+
+function packed(sockaddr: Uint8Array | undefined): string {
+  return sockaddr === undefined ? '' : Buffer.from(sockaddr).toString('latin1');
 }

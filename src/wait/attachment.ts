@@ -19,6 +19,7 @@ export class Attachment {
   readonly #onReady: () => void;
   #watch: NativeLoopWatch | undefined;
   #watchedFd = -1;
+  #immediate: NodeJS.Immediate | undefined;
   #waiter: NativeWaiter | undefined;
   #closed = false;
 
@@ -48,9 +49,10 @@ export class Attachment {
     old?.close();
   }
 
-  /** A wake-up that was meant for this loop was taken away elsewhere. */
+  /** There is something that no descriptor tells of: a wake-up that was taken away elsewhere, an operation that is over already. */
   wake(): void {
-    setImmediate(() => {
+    this.#immediate ??= setImmediate(() => {
+      this.#immediate = undefined;
       if (!this.#closed) this.#onReady();
     });
   }
