@@ -5,6 +5,7 @@ import { COMPLETION_MECHANISMS, type CompletionMechanism, EMULATED_MECHANISMS } 
 import type { BaseProactor } from './base.js';
 import { EmulatedProactor } from './emulated.js';
 import { IoUringProactor } from './io-uring.js';
+import { IocpProactor } from './iocp.js';
 
 interface ProactorClass {
   new (): BaseProactor;
@@ -13,7 +14,7 @@ interface ProactorClass {
 
 /** One row a mechanism of the kernel's. */
 export const proactorClasses: Readonly<Record<CompletionMechanism, ProactorClass>> = {
-  iocp: IoUringProactor,
+  iocp: IocpProactor,
   io_uring: IoUringProactor,
 };
 
