@@ -313,7 +313,6 @@ interface IoUringCalls {
     readonly WOKEN: number;
     readonly CALLERS: number;
     readonly LAST: number;
-    readonly MOST_WAITING_PIECES: number;
   };
 }
 

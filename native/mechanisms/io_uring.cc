@@ -96,11 +96,10 @@ Result IoUring::Drain() {
   }
 }
 
-IoUring::Prepared IoUring::Prepare(uint8_t opcode, Fd fd, double user_data, size_t memory) {
+IoUring::Prepared IoUring::PrepareOperation(uint8_t opcode, Fd fd, size_t memory) {
   Prepared prepared;
   auto operation = std::make_unique<Operation>();
   operation->opcode = opcode;
-  operation->user_data = user_data;
   operation->size = memory;
   if (memory > 0) operation->memory = AllocateMemory(memory);
   if (memory > 0 && operation->memory == nullptr) {
@@ -114,15 +113,22 @@ IoUring::Prepared IoUring::Prepare(uint8_t opcode, Fd fd, double user_data, size
     operations_.emplace_back();
     generations_.push_back(0);
   }
-  const uint32_t slot = free_.back();
+  prepared.slot = free_.back();
   free_.pop_back();
   prepared.operation = operation.get();
-  operations_[slot] = std::move(operation);
+  operations_[prepared.slot] = std::move(operation);
   prepared.sqe->opcode = opcode;
   prepared.sqe->fd = fd;
-  prepared.sqe->user_data = UserData(Tag::kOperation, generations_[slot], slot);
-  by_user_data_.emplace(user_data, slot);
+  prepared.sqe->user_data = UserData(Tag::kOperation, generations_[prepared.slot], prepared.slot);
   ++outstanding_;
+  return prepared;
+}
+
+IoUring::Prepared IoUring::Prepare(uint8_t opcode, Fd fd, double user_data, size_t memory) {
+  const Prepared prepared = PrepareOperation(opcode, fd, memory);
+  if (prepared.operation == nullptr) return prepared;
+  prepared.operation->user_data = user_data;
+  by_user_data_.emplace(user_data, prepared.slot);
   return prepared;
 }
 
@@ -428,6 +434,10 @@ std::unique_ptr<Operation> IoUring::Remove(uint64_t user_data) {
   std::unique_ptr<Operation> operation = std::move(operations_[slot]);
   generations_[slot] = (generations_[slot] + 1) & kGenerationMask;
   free_.push_back(slot);
+  if (operation->purpose != Purpose::kCallers) {
+    by_stream_.erase(StreamKey(operation->stream, operation->stream_generation));
+    return operation;
+  }
   const auto [first, last] = by_user_data_.equal_range(operation->user_data);
   for (auto it = first; it != last; ++it) {
     if (it->second != slot) continue;
@@ -513,35 +523,46 @@ Napi::Value IoUring::ToDone(Napi::Env env, Done done) {
 
 // ------------------------------------------------------------------------------------------------------- the end
 
+// Takes what the kernel has let go of. An accepted connection is closed: it is too late for anybody to know of it.
+void IoUring::TakeAtEnd() {
+  for (io_uring_cqe cqe; NextForTurn(&cqe);) {
+    if ((cqe.flags & IORING_CQE_F_MORE) == 0) --outstanding_;
+    const Tag tag = TagOf(cqe.user_data);
+    const std::unique_ptr<Operation> operation = tag == Tag::kOperation ? Remove(cqe.user_data) : nullptr;
+    const bool is_accept = tag == Tag::kAccept || (operation != nullptr && operation->opcode == IORING_OP_ACCEPT);
+    if (is_accept && cqe.res >= 0) CloseFd(cqe.res).Ignore("the connection is given up");
+  }
+}
+
+void IoUring::CancelAll() {
+  io_uring_sqe* const sqe = ring_.NextSqe();
+  if (sqe == nullptr) return;
+  sqe->opcode = IORING_OP_ASYNC_CANCEL;
+  sqe->fd = -1;
+  sqe->op_flags = IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY;
+  sqe->user_data = UserData(Tag::kIgnored, 0, 0);
+  ++outstanding_;
+}
+
 uint32_t IoUring::Shut(double patience) {
   if (!ring_.is_open()) return 0;
-  // What was never submitted is forgotten.
+  // What a loop has prepared are cancels: each by its name, where "any" makes the kernel look through all for each.
+  // As long as something comes: the completion queue may be too small for all at once.
+  for (uint32_t before = 0; buffers_ != nullptr && before != outstanding_;) {
+    before = outstanding_;
+    Drain().Ignore("what is left is cancelled below");
+    TakeAtEnd();
+  }
+  // What else was never submitted is forgotten.
   const uint32_t unsubmitted = ring_.unsubmitted();
   ring_.TakeBack(unsubmitted);
   outstanding_ -= std::min(outstanding_, unsubmitted);
-  if (outstanding_ > 0) {
-    if (io_uring_sqe* const sqe = ring_.NextSqe()) {
-      sqe->opcode = IORING_OP_ASYNC_CANCEL;
-      sqe->fd = -1;
-      sqe->op_flags = IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY;
-      sqe->user_data = UserData(Tag::kIgnored, 0, 0);
-      ++outstanding_;
-    }
-  }
+  if (outstanding_ > 0) CancelAll();
   const double deadline = MonotonicMilliseconds() + patience;
   for (double left = patience; outstanding_ > 0; left = deadline - MonotonicMilliseconds()) {
-    io_uring_cqe cqe{};
-    while (NextForTurn(&cqe)) {
-      if ((cqe.flags & IORING_CQE_F_MORE) == 0) --outstanding_;
-      const Tag tag = TagOf(cqe.user_data);
-      const std::unique_ptr<Operation> operation = tag == Tag::kOperation ? Remove(cqe.user_data) : nullptr;
-      const bool is_accept = tag == Tag::kAccept || (operation != nullptr && operation->opcode == IORING_OP_ACCEPT);
-      // Accepted too late for anybody to know.
-      if (is_accept && cqe.res >= 0) CloseFd(cqe.res).Ignore("the connection is given up");
-    }
-    if (outstanding_ == 0 || left <= 0) break;
-    const Result entered = ring_.Enter(1, std::min(left, 100.0));
-    if (!entered.ok() && entered.error() != EBUSY) break;
+    const Result entered = ring_.Enter(left > 0 ? 1 : 0, std::min(std::max(left, 0.0), 100.0));
+    TakeAtEnd();
+    if (left <= 0 || (!entered.ok() && entered.error() != EBUSY)) break;
   }
   if (outstanding_ > 0) {
     for (std::unique_ptr<Operation>& operation : operations_) {
@@ -557,6 +578,7 @@ uint32_t IoUring::Shut(double patience) {
   }
   operations_.clear();
   by_user_data_.clear();
+  by_stream_.clear();
   done_.clear();
   ring_.Close();
   return outstanding_;

@@ -37,6 +37,10 @@ constexpr uint32_t LowOf(uint64_t user_data) { return static_cast<uint32_t>(user
 // Who is told of an operation's end: completions(), or a turn of the loop's, about one of its streams.
 enum class Purpose : uint8_t { kCallers, kStreamSend, kStreamConnect };
 
+constexpr uint64_t StreamKey(Fd fd, uint32_t generation) {
+  return static_cast<uint64_t>(generation) << 32 | static_cast<uint32_t>(fd);
+}
+
 struct Operation {
   uint8_t opcode = 0;
   Purpose purpose = Purpose::kCallers;
@@ -51,9 +55,6 @@ struct Operation {
   iovec vector{};
   kernel_timespec time{};
 };
-
-// Completed operations of streams have no number of a caller's.
-constexpr double kStreamUserData = -1;
 
 struct Record;
 
@@ -114,10 +115,14 @@ class IoUring : public Napi::ObjectWrap<IoUring> {
   struct Prepared {
     io_uring_sqe* sqe = nullptr;
     Operation* operation = nullptr;
+    uint32_t slot = 0;
     Result result = Result::Ok(0);
   };
   io_uring_sqe* FreeSqe(Result* result);
   Prepared Prepare(uint8_t opcode, Fd fd, double user_data, size_t memory);
+  // The same for a stream, which has one at a time.
+  Prepared PrepareForStream(uint8_t opcode, Purpose purpose, Fd fd, uint32_t generation, size_t memory);
+  Prepared PrepareOperation(uint8_t opcode, Fd fd, size_t memory);
   // An entry without an operation.
   Result PrepareTagged(uint8_t opcode, Fd fd, uint64_t user_data, io_uring_sqe** sqe);
   Result SendFrom(Prepared prepared, std::span<const uint8_t> bytes);
@@ -130,6 +135,8 @@ class IoUring : public Napi::ObjectWrap<IoUring> {
   bool NextForTurn(io_uring_cqe* cqe);
   // Cancels everything and waits up to so many milliseconds for the kernel. How many have not come back.
   uint32_t Shut(double patience);
+  void TakeAtEnd();
+  void CancelAll();
   Result WatchWakeAgain();
   void PrepareFlush(io_uring_sqe* sqe, const OutgoingPieces& pieces, size_t first);
   void Await(std::span<Outgoing> outgoing, size_t begin, uint32_t batch);
@@ -145,6 +152,8 @@ class IoUring : public Napi::ObjectWrap<IoUring> {
   std::vector<uint32_t> free_;
   // The caller's numbers, for prepCancel.
   std::unordered_multimap<double, uint32_t> by_user_data_;
+  // Of each stream, by its descriptor and generation: its send or connect.
+  std::unordered_map<uint64_t, uint32_t> by_stream_;
   // Entries whose last completion has not come.
   uint32_t outstanding_ = 0;
   std::deque<Done> done_;

@@ -162,6 +162,17 @@ Napi::Value IoUring::ReceiveStream(const Napi::CallbackInfo& info) {
   return {info.Env(), ToJavaScript(info.Env(), result)};
 }
 
+IoUring::Prepared IoUring::PrepareForStream(uint8_t opcode, Purpose purpose, Fd fd, uint32_t generation,
+                                            size_t memory) {
+  const Prepared prepared = PrepareOperation(opcode, fd, memory);
+  if (prepared.operation == nullptr) return prepared;
+  prepared.operation->purpose = purpose;
+  prepared.operation->stream = fd;
+  prepared.operation->stream_generation = generation;
+  by_stream_[StreamKey(fd, generation)] = prepared.slot;
+  return prepared;
+}
+
 // connectStream(fd, generation, sockaddr)
 Napi::Value IoUring::ConnectStream(const Napi::CallbackInfo& info) {
   Args args(info);
@@ -170,12 +181,9 @@ Napi::Value IoUring::ConnectStream(const Napi::CallbackInfo& info) {
   const std::span<const uint8_t> address = args.BytesAt(2);
   if (args.ok() && address.size() > sizeof(sockaddr_storage)) args.Fail(2, "no longer than a sockaddr_storage");
   if (!args.ok()) return info.Env().Undefined();
-  const Prepared prepared = Prepare(IORING_OP_CONNECT, fd, kStreamUserData, 0);
+  const Prepared prepared = PrepareForStream(IORING_OP_CONNECT, Purpose::kStreamConnect, fd, generation, 0);
   if (prepared.sqe != nullptr) {
     Operation& operation = *prepared.operation;
-    operation.purpose = Purpose::kStreamConnect;
-    operation.stream = fd;
-    operation.stream_generation = generation;
     std::memcpy(&operation.address, address.data(), address.size());
     prepared.sqe->addr = reinterpret_cast<uintptr_t>(&operation.address);
     prepared.sqe->off = address.size();
@@ -193,12 +201,9 @@ Napi::Value IoUring::SendStream(const Napi::CallbackInfo& info) {
   size_t size = 0;
   for (const napi_value buffer : buffers) size += MemoryOf(info.Env(), buffer).size();
   size = std::min(size, kMostWaiting);
-  const Prepared prepared = Prepare(IORING_OP_SEND, fd, kStreamUserData, size);
+  const Prepared prepared = PrepareForStream(IORING_OP_SEND, Purpose::kStreamSend, fd, generation, size);
   if (prepared.sqe == nullptr) return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
   Operation& operation = *prepared.operation;
-  operation.purpose = Purpose::kStreamSend;
-  operation.stream = fd;
-  operation.stream_generation = generation;
   size_t used = 0;
   for (const napi_value buffer : buffers) {
     const std::span<const uint8_t> bytes = MemoryOf(info.Env(), buffer);
@@ -224,12 +229,9 @@ Napi::Value IoUring::CancelStream(const Napi::CallbackInfo& info) {
   if ((what & kReceived) != 0) targets.push_back(UserData(Tag::kReceive, generation, low));
   if ((what & kAccepted) != 0) targets.push_back(UserData(Tag::kAccept, generation, low));
   if ((what & (kSent | kConnected)) != 0) {
-    const auto [first, last] = by_user_data_.equal_range(kStreamUserData);
-    for (auto it = first; it != last; ++it) {
-      const Operation& operation = *operations_[it->second];
-      if (operation.stream == fd && operation.stream_generation == generation)
-        targets.push_back(UserData(Tag::kOperation, generations_[it->second], it->second));
-    }
+    const auto found = by_stream_.find(StreamKey(fd, generation));
+    if (found != by_stream_.end())
+      targets.push_back(UserData(Tag::kOperation, generations_[found->second], found->second));
   }
   Result result = Result::Ok(0);
   for (const uint64_t target : targets) {
@@ -277,8 +279,12 @@ Napi::Value IoUring::CopyOfBuffer(const Napi::CallbackInfo& info) {
 Napi::Value IoUring::Flush(const Napi::CallbackInfo& info) {
   Args args(info);
   const OutgoingPieces pieces(args);
-  if (!args.ok() || !ring_.is_open()) return info.Env().Undefined();
+  if (!args.ok()) return info.Env().Undefined();
   const std::span<Outgoing> all = pieces.all();
+  if (!ring_.is_open()) {
+    for (Outgoing& piece : all) piece.length = -kBadDescriptor;
+    return info.Env().Undefined();
+  }
   messages_.resize(all.size());
   vectors_.resize(all.size());
   for (size_t first = 0; first < all.size();) {
@@ -329,10 +335,14 @@ void IoUring::PrepareFlush(io_uring_sqe* sqe, const OutgoingPieces& pieces, size
 
 // Submits `batch` sends and takes their completions. When it returns, the kernel knows nothing of the caller's memory.
 void IoUring::Await(std::span<Outgoing> outgoing, size_t begin, uint32_t batch) {
-  Result entered = ring_.Enter(0, 0);
-  for (uint32_t left = batch; left > 0;) {
-    io_uring_cqe cqe{};
-    while (left > 0 && ring_.Pop(&cqe)) {
+  constexpr int32_t kNoAnswer = INT32_MIN;
+  for (Outgoing& piece : outgoing) piece.length = kNoAnswer;
+  uint32_t left = batch;
+  // Again as long as something comes: after EBUSY there is room now.
+  for (bool goes_on = true; left > 0 && goes_on;) {
+    goes_on = false;
+    ring_.Enter(0, 0).Ignore("what it did not take is taken back below");
+    for (io_uring_cqe cqe; left > 0 && ring_.Pop(&cqe); goes_on = true) {
       if (TagOf(cqe.user_data) != Tag::kFlush) {
         backlog_.push_back(cqe);
         continue;
@@ -341,18 +351,11 @@ void IoUring::Await(std::span<Outgoing> outgoing, size_t begin, uint32_t batch) 
       if (piece < outgoing.size()) outgoing[piece].length = cqe.res;
       --left;
     }
-    if (left == 0) return;
-    // EBUSY: there is room now. What the kernel still does not take is taken back: the sends are the last entries.
-    entered = ring_.Enter(ring_.unsubmitted() > 0 ? 0 : 1, ring_.unsubmitted() > 0 ? 0 : kForever);
-    const uint32_t refused = std::min(ring_.unsubmitted(), left);
-    if (entered.ok() || refused == 0) continue;
-    for (uint32_t i = 0; i < refused; ++i) {
-      const io_uring_sqe* const sqe = ring_.FromEnd(i);
-      const size_t piece = LowOf(sqe->user_data) - begin;
-      if (piece < outgoing.size()) outgoing[piece].length = -kWouldBlock;
-    }
-    ring_.TakeBack(refused);
-    left -= refused;
+  }
+  // The sends are the last entries: those that the kernel does not take are taken back.
+  ring_.TakeBack(std::min(ring_.unsubmitted(), left));
+  for (Outgoing& piece : outgoing) {
+    if (piece.length == kNoAnswer) piece.length = -kWouldBlock;
   }
 }
 
@@ -378,18 +381,28 @@ Napi::Value IoUring::Turn(const Napi::CallbackInfo& info) {
 
   for (const uint32_t buffer : shown_) buffers_->GiveBack(buffer);
   shown_.clear();
-  // What flush() has met on its way is enough for a turn: no call, where there is nothing to submit either.
-  const bool has_some = !for_turn_.empty() || !backlog_.empty() || !done_.empty() || woken_ || ring_.completions() > 0;
-  if (!has_some || ring_.unsubmitted() > 0) {
-    const Result entered = ring_.Enter(has_some ? 0 : 1, has_some ? 0 : timeout);
-    // EBUSY: the completions are taken now, and the rest is submitted by the next turn.
-    if (!entered.ok() && entered.error() != EBUSY) return {info.Env(), ToJavaScript(info.Env(), entered)};
-  }
   std::span<uint8_t> room = pool.subspan(pool_used);
   size_t count = 0;
-  io_uring_cqe cqe{};
-  while (count < out.size() && NextForTurn(&cqe)) {
-    if (Tell(cqe, &out[count], pool, &room)) ++count;
+  const double deadline = timeout > 0 ? MonotonicMilliseconds() + timeout : 0;
+  for (double remaining = timeout; !out.empty();) {
+    // What flush() has met on its way is enough for a turn: no call, where there is nothing to submit either.
+    const bool has_some =
+        !for_turn_.empty() || !backlog_.empty() || !done_.empty() || woken_ || ring_.completions() > 0;
+    if (!has_some || ring_.unsubmitted() > 0) {
+      const Result entered = ring_.Enter(has_some ? 0 : 1, has_some ? 0 : remaining);
+      // EBUSY: the completions are taken now, and the rest is submitted by the next turn.
+      if (!entered.ok() && entered.error() != EBUSY) return {info.Env(), ToJavaScript(info.Env(), entered)};
+    }
+    io_uring_cqe cqe{};
+    while (count < out.size() && NextForTurn(&cqe)) {
+      if (Tell(cqe, &out[count], pool, &room)) ++count;
+    }
+    // A cancel's own completion is nothing to tell.
+    if (count > 0 || !done_.empty() || woken_ || timeout == 0) break;
+    if (timeout > 0) {
+      remaining = deadline - MonotonicMilliseconds();
+      if (remaining <= 0) break;
+    }
   }
   // What else there is to be asked for.
   const int32_t more = (done_.empty() ? 0 : kCallers) | (woken_ ? kWoken : 0);
@@ -464,7 +477,6 @@ void ExportStreamNumbers(Napi::Env env, Napi::Object exports) {
   number("WOKEN", kWoken);
   number("CALLERS", kCallers);
   number("LAST", kLast);
-  number("MOST_WAITING_PIECES", static_cast<int32_t>(kMostWaitingPieces));
   exports.Set("streamNumbers", numbers);
 }
 

@@ -211,6 +211,10 @@ export abstract class BaseLoop implements EventLoop {
 
   // ------------------------------------------------------------------------------------------------ for the loops' own use
 
+  protected get isInTurn(): boolean {
+    return this.#inTurn;
+  }
+
   protected assertOpen(): void {
     if (this.#closed) throw closedError('loop');
   }

@@ -81,6 +81,15 @@ const SEND_FAILED = 8192;
 /** What was written in this turn is in memory that the next one receives into. */
 const HAS_BORROWED = 16_384;
 
+/** Bytes that wait to be sent, and how many they were when they were written: a buffer can lose its memory meanwhile. */
+interface Piece {
+  readonly bytes: Uint8Array;
+  readonly length: number;
+}
+
+/** What one operation is given to send at the most. */
+const MOST_AT_ONCE = 1 << 20;
+
 export class StreamConnection<D = unknown> implements Connection<D> {
   data: D = undefined as D;
   /** @internal What it is registered with the multiplexer for: EVENT_READ, EVENT_WRITE, 0 for nothing. */
@@ -92,7 +101,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
   /** In the slab, of this turn. */
   #place = 0;
   #placed = 0;
-  #rest: Uint8Array[] | null = null;
+  #rest: Piece[] | null = null;
   /** The number of its first piece in the flush under way. */
   #piece = -1;
   /** What was received for a paused connection. */
@@ -225,10 +234,14 @@ export class StreamConnection<D = unknown> implements Connection<D> {
 
   /** @internal Bytes have come. */
   received(chunk: Buffer): void {
-    if ((this.#state & (PAUSED | CLOSED)) !== 0) {
+    if ((this.#state & (PAUSED | HOLDING | CLOSED)) !== 0) {
       if ((this.#state & CLOSED) === 0) this.#hold(chunk);
       return;
     }
+    this.#deliver(chunk);
+  }
+
+  #deliver(chunk: Buffer): void {
     try {
       this.#settings.handler.data?.(this, chunk);
     } catch (error) {
@@ -242,7 +255,8 @@ export class StreamConnection<D = unknown> implements Connection<D> {
     this.#state |= PEER_ENDED;
     this.watchSoon();
     if ((this.#state & PAUSED) !== 0) this.#state |= HOLDING;
-    else this.#tellEnd();
+    // What is held comes first, and then the end behind it.
+    else if ((this.#state & HOLDING) === 0) this.#tellEnd();
   }
 
   /** @internal The kernel can take more. */
@@ -266,8 +280,8 @@ export class StreamConnection<D = unknown> implements Connection<D> {
     }
     if (this.#rest === null) return;
     for (let i = 0; i < this.#rest.length && pieces < MOST_PIECES; i++, pieces++) {
-      const bytes = this.#rest[i] as Uint8Array;
-      const piece = batch.addBuffer(fd, bytes, lengthOf(bytes));
+      const { bytes, length } = this.#rest[i] as Piece;
+      const piece = batch.addBuffer(fd, bytes, length);
       if (pieces === 0) this.#piece = piece;
     }
   }
@@ -294,9 +308,17 @@ export class StreamConnection<D = unknown> implements Connection<D> {
     return true;
   }
 
-  /** @internal What the kernel did not take; null: nothing. */
+  /** @internal What the kernel did not take, as much as one operation is given; null: nothing. */
   rest(): readonly Uint8Array[] | null {
-    return this.#hasLost() ? null : this.#rest;
+    if (this.#rest === null || this.#hasLost()) return null;
+    const pieces: Uint8Array[] = [];
+    let room = MOST_AT_ONCE;
+    for (let i = 0; i < this.#rest.length && i < MOST_PIECES && room > 0; i++) {
+      const { bytes, length } = this.#rest[i] as Piece;
+      pieces.push(length > room ? bytes.subarray(0, room) : bytes);
+      room -= length;
+    }
+    return pieces;
   }
 
   /** @internal An operation has sent so much of the rest. */
@@ -362,7 +384,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
       if (typeof bytes === 'string') sends.encode(bytes, length);
       else sends.copy(bytes, length);
     } else {
-      (this.#rest ??= []).push(this.#pieceOf(bytes, length, isWaiting));
+      (this.#rest ??= []).push({ bytes: this.#pieceOf(bytes, length, isWaiting), length });
     }
     // What is flushed at the turn's end may be gone then; what waits for the kernel is not.
     if (isWaiting) this.#holdBack();
@@ -378,11 +400,13 @@ export class StreamConnection<D = unknown> implements Connection<D> {
   #keepRest(batch: SendBatch, sent: number): void {
     this.#rest ??= [];
     const ofSlab = Math.min(sent, this.#placed);
-    if (ofSlab < this.#placed) this.#rest.unshift(batch.copied(this.#place + ofSlab, this.#placed - ofSlab));
+    const left = this.#placed - ofSlab;
+    if (left > 0) this.#rest.unshift({ bytes: batch.copied(this.#place + ofSlab, left), length: left });
     this.#placed = 0;
     this.#queued -= ofSlab;
     this.#dropSent(sent - ofSlab);
-    if ((this.#state & HAS_BORROWED) !== 0) this.#rest = this.#rest.map((bytes) => this.#own(bytes));
+    if ((this.#state & HAS_BORROWED) !== 0)
+      this.#rest = this.#rest.map(({ bytes, length }) => ({ bytes: this.#own(bytes), length }));
     this.#state &= ~HAS_BORROWED;
     this.#state |= WRITING;
     this.watchSoon();
@@ -393,19 +417,22 @@ export class StreamConnection<D = unknown> implements Connection<D> {
     const rest = this.#rest ?? [];
     this.#queued -= sent;
     let whole = 0;
-    for (let first = rest[0]; first !== undefined && sent >= lengthOf(first); first = rest[whole]) {
-      sent -= lengthOf(first);
+    for (let first = rest[0]; first !== undefined && sent >= first.length; first = rest[whole]) {
+      sent -= first.length;
       whole++;
     }
     if (whole > 0) rest.splice(0, whole);
     const first = rest[0];
-    if (sent > 0 && first !== undefined) rest[0] = first.subarray(sent);
+    if (sent === 0 || first === undefined) return;
+    const isThere = lengthOf(first.bytes) === first.length;
+    rest[0] = { bytes: isThere ? first.bytes.subarray(sent) : first.bytes, length: first.length - sent };
   }
 
   /** What comes after a gap would be another message: asked before anything is sent. It is closed then. */
   #hasLost(): boolean {
     for (let i = 0; this.#rest !== null && i < this.#rest.length && i < MOST_PIECES; i++) {
-      if (lengthOf(this.#rest[i] as Uint8Array) > 0) continue;
+      const { bytes, length } = this.#rest[i] as Piece;
+      if (lengthOf(bytes) === length) continue;
       this.fail(invalidValue('bytes given to write() lost their memory before they were sent'));
       return true;
     }
@@ -448,7 +475,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
     this.watchSoon();
     const chunk = this.#held;
     this.#held = null;
-    if (chunk !== null) this.received(chunk);
+    if (chunk !== null) this.#deliver(chunk);
     if ((this.#state & PEER_ENDED) === 0) return;
     if ((this.#state & PAUSED) !== 0) this.#state |= HOLDING;
     else if ((this.#state & CLOSED) === 0) this.#tellEnd();

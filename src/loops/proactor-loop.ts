@@ -4,12 +4,12 @@
  * Each connection is received from all the time, without being asked whether there is anything; what was written in a turn is sent at its
  * end, and what the kernel does not take then is sent by an operation that waits for room.
  */
-import { invalidType, invalidValue, systemError } from '../errors.js';
+import { invalidType, systemError } from '../errors.js';
 import { packAddress } from '../net/stream.js';
 import { familyNumber } from '../net/address.js';
 import { BaseProactor, type Operation } from '../proactors/base.js';
 import { DefaultProactor } from '../proactors/default.js';
-import type { StreamEvents, Streams } from '../proactors/streams.js';
+import type { Outcome, StreamEvents, Streams } from '../proactors/streams.js';
 import type { Mechanism } from '../syscalls/probe.js';
 import type { SendBatch } from '../syscalls/turn.js';
 import { fieldsOf, guarded } from '../validate.js';
@@ -35,7 +35,6 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
   /** Operations that are started on it complete in the loop's turns: see whenDone(). */
   readonly proactor: BaseProactor;
   readonly #streams: Streams<StreamConnection, StreamListener>;
-  readonly #whenDone = new Map<Operation, () => void>();
 
   constructor(options: ProactorLoopOptions = {}) {
     const { proactor, onError } = fieldsOf('options', options, ['proactor', 'onError']);
@@ -43,7 +42,12 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
       throw invalidType('proactor', 'a proactor', proactor);
     super(onErrorOf(onError));
     this.proactor = (proactor as BaseProactor | undefined) ?? new DefaultProactor();
-    this.#streams = this.proactor.streams();
+    try {
+      this.#streams = this.proactor.streams();
+    } catch (error) {
+      if (proactor === undefined) this.proactor.close();
+      throw error;
+    }
   }
 
   get mechanism(): Mechanism {
@@ -51,15 +55,14 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
   }
 
   /**
-   * Calls back in the turn in which an operation of `proactor` completes; once.
-   * @throws ERR_INVALID_ARG_VALUE for one that is completed already
+   * Calls back in the turn in which an operation of `proactor` is completed; once. Others are for `proactor.wait()` and `waitAsync()`, as
+   * without a loop. Asked for again, the new callback takes the place of
+   * the old one.
+   * @throws ERR_INVALID_ARG_VALUE for one that is completed already, or is another proactor's
    */
   whenDone(operation: Operation, callback: () => void): void {
     this.assertGoingOn();
-    const known = callbackOf('callback', callback);
-    const { pending } = fieldsOf('operation', operation, ['pending']);
-    if (pending !== true) throw invalidValue('the operation is completed already');
-    this.#whenDone.set(operation, known);
+    this.proactor.whenDone(operation, callbackOf('callback', callback));
   }
 
   // --------------------------------------------------------------------------------------------------------------- a turn
@@ -87,14 +90,9 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
 
   protected override dispatch(): number {
     const handled = this.#streams.dispatch(this.#events);
-    const collected = this.proactor.takeCollected();
-    for (const operation of collected) {
-      const callback = this.#whenDone.get(operation);
-      if (callback === undefined) continue;
-      this.#whenDone.delete(operation);
-      this.guarded(callback);
-    }
-    return handled + collected.length;
+    const callbacks = this.proactor.takeCallbacks();
+    for (const callback of callbacks) this.guarded(callback);
+    return handled + callbacks.length;
   }
 
   protected override settle(): void {
@@ -107,6 +105,7 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
   }
 
   protected override closeMechanism(): void {
+    this.#streams.close();
     this.proactor.close();
   }
 
@@ -115,16 +114,16 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
     borrows: (connection) => connection.borrows,
     received: (connection, chunk) => connection.received(chunk),
     ended: (connection) => connection.peerEnded(),
-    receiveFailed: (connection, error) =>
-      connection.fail(typeof error === 'number' ? systemError(error, 'recv') : error),
+    receiveFailed: (connection, error) => connection.fail(errorOf(error, 'recv')),
     sent: (connection, sent) => {
       connection.watched &= ~SENDING;
-      if (sent < 0) connection.fail(systemError(sent, 'send'));
-      else connection.sentLater(sent);
+      if (typeof sent === 'number' && sent >= 0) connection.sentLater(sent);
+      else connection.fail(errorOf(sent, 'send'));
     },
-    connected: (connection, error) => {
-      if (error === 0) connection.opened();
-      else this.notConnected(connection, error);
+    connected: (connection, result) => {
+      if (result === 0) connection.opened();
+      else if (typeof result === 'number') this.notConnected(connection, result);
+      else connection.fail(result);
     },
     accepted: (listener, result, peer) => this.guarded(() => this.#accepted(listener, result, peer)),
   };
@@ -159,7 +158,8 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
   }
 
   protected override forgetConnection(_connection: StreamConnection, fd: number): void {
-    this.#streams.forget(fd);
+    // Between two turns there is no turn's end that would see to it.
+    this.#streams.forget(fd, !this.isInTurn);
   }
 
   protected override watchListener(listener: StreamListener): void {
@@ -168,12 +168,13 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
   }
 
   protected override forgetListener(listener: StreamListener, isClosing: boolean): void {
-    if (isClosing) this.#streams.forget(listener.fd);
+    if (isClosing) this.#streams.forget(listener.fd, true);
     else this.#streams.stopAccepting(listener.fd);
     this.kick();
   }
 
-  #accepted(listener: StreamListener, result: number, peer: string): void {
+  #accepted(listener: StreamListener, result: Outcome, peer: string): void {
+    if (typeof result !== 'number') return listener.backOff(result);
     if (result >= 0 && listener.fd < 0) return this.discard(result);
     if (result >= 0) this.welcome(listener, result, peer === '' ? this.#unknown(listener) : peer);
     listener.onAccepted(result);
@@ -184,4 +185,8 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
     if ('path' in address) return '';
     return packAddress({ host: family === 'ipv6' ? '::' : '0.0.0.0', port: 0 });
   }
+}
+
+function errorOf(outcome: Outcome, syscall: string): Error {
+  return typeof outcome === 'number' ? systemError(outcome, syscall) : outcome;
 }

@@ -82,7 +82,13 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     );
     const own = connection as StreamConnection;
     this.#connections.add(own);
-    this.startConnecting(own, resolved.packed);
+    try {
+      this.startConnecting(own, resolved.packed);
+    } catch (error) {
+      this.#connections.delete(own);
+      this.#descriptors.close(fd);
+      throw error;
+    }
     return connection;
   }
 
@@ -104,6 +110,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
   protected override closeAll(): void {
     for (const listener of this.#listeners) this.guarded(() => listener.close());
     if (this.#toFlush.length > 0) this.#flush();
+    this.watchChanged(); // what is sent by operations is begun
     for (const connection of this.#connections) connection.fail(null);
     while (this.#closedConnections.length > 0) this.#tellClosed();
     this.#toFlush = [];

@@ -63,8 +63,6 @@ const LONGEST_CLOSE = 5000;
 /** What a cancelled operation completes with. */
 export const CANCELED = native.canceled;
 
-const NOTHING: readonly Operation[] = [];
-
 /** One operation that the kernel carries out. */
 export interface Operation<T = unknown, D = unknown> {
   readonly kind: OperationKind;
@@ -82,6 +80,8 @@ export interface Operation<T = unknown, D = unknown> {
 
 class PendingOperation<T, D> implements Operation<T, D> {
   pending = true;
+  /** Of a loop that this operation's proactor belongs to: called in the turn that collects it. */
+  whenDone: (() => void) | undefined;
   result: T | undefined = undefined;
   error: NodeJS.ErrnoException | undefined = undefined;
 
@@ -148,7 +148,9 @@ export abstract class BaseProactor implements Disposable {
     interest: () => this.interest(),
     nextDue: () => this.#timers.nextDue(),
   });
+  #callbacks: (() => void)[] = [];
   #attachment: Attachment | undefined;
+  #onReady: (() => void) | undefined;
   #wokenElsewhere = false;
   #hasLoop = false;
   #lastId = 0;
@@ -372,19 +374,24 @@ export abstract class BaseProactor implements Disposable {
     if (this.#closed) return;
     this.#closed = true;
     this.#asyncWait.close();
+    // A loop that lives inside Node's finds out in its next turn.
+    if (this.#attachment?.closed === false) setImmediate(() => this.#onReady?.());
     this.#attachment?.close();
     for (const id of [...this.#submitted.keys()]) this.#cancel(id);
     const deadline = performance.now() + LONGEST_CLOSE;
     let left = this.#submitted.size;
-    while (left > 0 && performance.now() < deadline) {
-      this.#take(sliceOf(Math.max(0, deadline - performance.now())));
-      left = this.#submitted.size;
+    try {
+      while (left > 0 && performance.now() < deadline) {
+        this.#take(sliceOf(Math.max(0, deadline - performance.now())));
+        left = this.#submitted.size;
+      }
+    } finally {
+      for (const { release } of this.#submitted.values()) release?.();
+      this.#submitted.clear();
+      this.#uncollected = [];
+      this.#timers.clear();
+      this.closeMechanism(left);
     }
-    for (const { release } of this.#submitted.values()) release?.();
-    this.#submitted.clear();
-    this.#uncollected = [];
-    this.#timers.clear();
-    this.closeMechanism(left);
   }
 
   [Symbol.dispose](): void {
@@ -420,21 +427,45 @@ export abstract class BaseProactor implements Disposable {
     return this.openStreams<C, L>();
   }
 
-  /** @internal wait() for a loop, in one go. @returns was it woken? What it collects of the caller's operations is for takeCollected(). */
+  /**
+   * @internal wait() for a loop, in one go. What it meets of the caller's operations is told by whenDone(), or kept for the next wait() or
+   * waitAsync(). @returns was it woken?
+   */
   turn(timeout: number): boolean {
     this.assertOpen();
     const wasWoken = this.#wokenElsewhere;
     this.#wokenElsewhere = false;
-    const isToWait = !wasWoken && this.#uncollected.length === 0;
-    const { operations, woken } = this.#take(isToWait ? timeout : 0, true);
-    this.#uncollected.push(...operations);
-    if (woken) this.#asyncWait.wake();
+    const { operations, woken } = this.#take(wasWoken || this.hasNews ? 0 : timeout, true);
+    if (operations.length > 0) {
+      this.#uncollected.push(...operations);
+      this.#asyncWait.takeNow();
+    } else if (woken) {
+      this.#asyncWait.wake();
+    }
     return woken || wasWoken;
   }
 
-  /** @internal What has completed of operations that are not the loop's. */
-  takeCollected(): readonly Operation[] {
-    return this.#uncollected.length === 0 ? NOTHING : this.#takeUncollected();
+  /**
+   * @internal Has `callback` called by the loop when the operation is completed, instead of its being returned by wait().
+   * @throws ERR_INVALID_ARG_VALUE: it is another proactor's, or completed already
+   */
+  whenDone(operation: Operation, callback: () => void): void {
+    const isPending =
+      operation instanceof PendingOperation && [...this.#submitted.values()].some((one) => one.operation === operation);
+    if (!isPending) throw invalidValue('the operation is none of this loop’s proactor, or it is completed already');
+    operation.whenDone = callback;
+  }
+
+  /** @internal The callbacks of whenDone() that are to be called now. */
+  takeCallbacks(): readonly (() => void)[] {
+    const callbacks = this.#callbacks;
+    if (callbacks.length > 0) this.#callbacks = [];
+    return callbacks;
+  }
+
+  /** @internal Is there something to tell a loop of without a wait? */
+  get hasNews(): boolean {
+    return this.#known.length > 0 || this.#callbacks.length > 0;
   }
 
   /** @internal When a timer of an operation is due, on performance.now()'s clock; Infinity: there is none. */
@@ -451,6 +482,7 @@ export abstract class BaseProactor implements Disposable {
       () => this.pollFd(),
       onReady,
     );
+    this.#onReady = onReady;
     return this.#attachment;
   }
 
@@ -554,6 +586,8 @@ export abstract class BaseProactor implements Disposable {
     const operations: Operation[] = [];
     for (const completion of known) this.#complete(completion, operations);
     for (const completion of done) this.#complete(completion, operations);
+    // Whoever collects for himself may have met what is the loop's.
+    if (!isTurn && this.#hasLoop) this.#attachment?.wake();
     return { operations, woken };
   }
 
@@ -572,7 +606,8 @@ export abstract class BaseProactor implements Disposable {
     } catch (error) {
       operation.error = error as NodeJS.ErrnoException;
     }
-    operations.push(operation);
+    if (operation.whenDone === undefined) operations.push(operation);
+    else this.#callbacks.push(operation.whenDone);
   }
 }
 

@@ -28,6 +28,7 @@ import type { EmulatedMechanism } from '../syscalls/probe.js';
 import { fieldsOf, guarded } from '../validate.js';
 import type { Interest } from '../wait/async-wait.js';
 import { BaseProactor, CANCELED, type Completion, type Request } from './base.js';
+import { OperationStreams, type Streams } from './streams.js';
 import { type Call, type Outcome, attempt, codeOf, isWatchable } from './calls.js';
 
 export interface EmulatedProactorOptions {
@@ -125,6 +126,11 @@ export class EmulatedProactor extends BaseProactor {
     } catch (error) {
       this.#complete(operation, refusal(operation, error as Error));
     }
+  }
+
+  /** What a connection can be given at once it is given at once, as a reactor does it: one call for all of a turn. */
+  protected override openStreams<C, L>(): Streams<C, L> {
+    return new OperationStreams<C, L>(this, new native.Turn());
   }
 
   protected override requestCancel(id: number): void {

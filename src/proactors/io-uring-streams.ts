@@ -25,7 +25,6 @@ const CONNECTED = NUMBERS?.CONNECTED ?? 0;
 const WOKEN = NUMBERS?.WOKEN ?? 0;
 const CALLERS = NUMBERS?.CALLERS ?? 0;
 const LAST = NUMBERS?.LAST ?? 0;
-const MOST_WAITING_PIECES = NUMBERS?.MOST_WAITING_PIECES ?? 1;
 
 const BUFFERS = 256;
 const BUFFER_SIZE = 65_536;
@@ -54,7 +53,13 @@ class Stream<C, L> {
   constructor(
     readonly owner: C | L,
     readonly generation: number,
+    readonly isListener: boolean,
   ) {}
+
+  /** What its multishot is. */
+  get what(): number {
+    return this.isListener ? ACCEPTED : RECEIVED;
+  }
 }
 
 export class RingStreams<C, L> implements Streams<C, L> {
@@ -66,6 +71,8 @@ export class RingStreams<C, L> implements Streams<C, L> {
   readonly #peer = Buffer.alloc(SOCKADDR_SIZE);
   readonly #numbers = new Int32Array(RECORDS * RECORD);
   #count = 0;
+  /** There was no room for all: the rest is told without a wait, and without a notice. */
+  #hasMore = false;
   /** By descriptor. */
   readonly #streams: (Stream<C, L> | undefined)[] = [];
   #generation = 0;
@@ -88,7 +95,7 @@ export class RingStreams<C, L> implements Streams<C, L> {
   }
 
   get hasNews(): boolean {
-    return this.#count > 0;
+    return this.#count > 0 || this.#hasMore || this.#proactor.hasNews;
   }
 
   wait(timeout: number): boolean {
@@ -101,6 +108,7 @@ export class RingStreams<C, L> implements Streams<C, L> {
     const { buffer, used } = this.#pool;
     this.#submitted();
     this.#count = check(this.#ring.turn(timeout, this.#numbers, RECORDS, buffer, used), 'io_uring_enter');
+    this.#hasMore = this.#count === RECORDS;
     const last = (this.#count - 1) * RECORD;
     if (this.#count === 0 || ((this.#numbers[last + 2] as number) & (WOKEN | CALLERS)) === 0) return false;
     this.#count--;
@@ -128,24 +136,24 @@ export class RingStreams<C, L> implements Streams<C, L> {
   }
 
   startReceiving(fd: number, connection: C): void {
-    const stream = this.#streamOf(fd, connection);
+    const stream = this.#streamOf(fd, connection, false);
     stream.wanted = true;
-    this.#arm(fd, stream);
+    check(this.#arm(fd, stream), 'recv');
   }
 
   stopReceiving(fd: number): void {
-    this.#disarm(fd, RECEIVED);
+    this.#disarm(fd);
   }
 
   startAccepting(fd: number, listener: L, _family: number, many: boolean): void {
-    const stream = this.#streamOf(fd, listener);
+    const stream = this.#streamOf(fd, listener, true);
     stream.wanted = true;
     stream.isMultishot = many;
-    this.#armAccept(fd, stream);
+    check(this.#arm(fd, stream), 'accept');
   }
 
   stopAccepting(fd: number): void {
-    this.#disarm(fd, ACCEPTED);
+    this.#disarm(fd);
   }
 
   flush(batch: SendBatch): void {
@@ -158,29 +166,37 @@ export class RingStreams<C, L> implements Streams<C, L> {
   }
 
   send(fd: number, connection: C, pieces: readonly Uint8Array[]): void {
-    const stream = this.#streamOf(fd, connection);
-    const given = pieces.length > MOST_WAITING_PIECES ? pieces.slice(0, MOST_WAITING_PIECES) : pieces;
-    check(this.#ring.sendStream(fd, stream.generation, given), 'send');
+    const stream = this.#streamOf(fd, connection, false);
+    check(this.#ring.sendStream(fd, stream.generation, pieces), 'send');
     stream.writes = true;
     this.#prepared(stream);
   }
 
   connect(fd: number, connection: C, sockaddr: Uint8Array): void {
-    const stream = this.#streamOf(fd, connection);
+    const stream = this.#streamOf(fd, connection, false);
     check(this.#ring.connectStream(fd, stream.generation, sockaddr), 'connect');
     stream.writes = true;
     this.#prepared(stream);
   }
 
-  forget(fd: number): void {
+  forget(fd: number, now: boolean): void {
     const stream = this.#streams[fd];
     if (stream === undefined) return;
     this.#streams[fd] = undefined;
-    const what = (stream.state === ARMED ? RECEIVED | ACCEPTED : 0) | (stream.writes ? SENT | CONNECTED : 0);
+    const what = (stream.state === ARMED ? stream.what : 0) | (stream.writes ? SENT | CONNECTED : 0);
+    // Ignored: what cannot be cancelled now ends with the ring.
     if (what !== 0) this.#ring.cancelStream(what, fd, stream.generation);
     this.#hasPrepared = true;
     // An entry names the descriptor by its number, which is another file's as soon as this one is closed.
-    if (stream.preparedAt === this.#submissions) this.#submit();
+    if (now || stream.preparedAt === this.#submissions) this.#submit();
+  }
+
+  close(): void {
+    for (let record = 0; record < this.#count; record++) {
+      const at = record * RECORD;
+      this.#tellStale(this.#numbers[at + 2] as number, this.#numbers[at + 3] as number);
+    }
+    this.#count = 0;
   }
 
   isBorrowed(bytes: Uint8Array): boolean {
@@ -189,11 +205,11 @@ export class RingStreams<C, L> implements Streams<C, L> {
 
   // --------------------------------------------------------------------------------------------------------------------
 
-  #streamOf(fd: number, owner: C | L): Stream<C, L> {
+  #streamOf(fd: number, owner: C | L, isListener: boolean): Stream<C, L> {
     const known = this.#streams[fd];
     if (known !== undefined) return known;
     this.#generation = (this.#generation % HIGHEST_GENERATION) + 1;
-    return (this.#streams[fd] = new Stream<C, L>(owner, this.#generation));
+    return (this.#streams[fd] = new Stream<C, L>(owner, this.#generation, isListener));
   }
 
   #prepared(stream: Stream<C, L>): void {
@@ -211,27 +227,26 @@ export class RingStreams<C, L> implements Streams<C, L> {
     this.#submitted();
   }
 
-  #arm(fd: number, stream: Stream<C, L>): void {
-    if (stream.state !== IDLE || !stream.wanted) return;
-    check(this.#ring.receiveStream(fd, stream.generation), 'recv');
+  /** @returns 0, or a negative error */
+  #arm(fd: number, stream: Stream<C, L>): number {
+    if (stream.state !== IDLE || !stream.wanted) return 0;
+    const { generation, isMultishot } = stream;
+    const result = stream.isListener
+      ? this.#ring.acceptStream(fd, generation, isMultishot, true)
+      : this.#ring.receiveStream(fd, generation);
+    if (result < 0) return result;
     stream.state = ARMED;
     this.#prepared(stream);
+    return 0;
   }
 
-  #armAccept(fd: number, stream: Stream<C, L>): void {
-    if (stream.state !== IDLE || !stream.wanted) return;
-    check(this.#ring.acceptStream(fd, stream.generation, stream.isMultishot, true), 'accept');
-    stream.state = ARMED;
-    this.#prepared(stream);
-  }
-
-  #disarm(fd: number, what: number): void {
+  #disarm(fd: number): void {
     const stream = this.#streams[fd];
     if (stream === undefined) return;
     stream.wanted = false;
     if (stream.state !== ARMED) return;
     stream.state = CANCELLING;
-    this.#ring.cancelStream(what, fd, stream.generation);
+    this.#ring.cancelStream(stream.what, fd, stream.generation);
     this.#hasPrepared = true;
   }
 
@@ -256,22 +271,26 @@ export class RingStreams<C, L> implements Streams<C, L> {
     } else if (result === 0) {
       stream.wanted = false;
       events.ended(stream.owner as C);
-    } else if (result !== CANCELED && systemErrorName(result) !== 'ENOBUFS') {
-      stream.wanted = false;
-      events.receiveFailed(stream.owner as C, result);
-    } else if (result === CANCELED && !wasCancelled) {
+    } else if (!(result === CANCELED && wasCancelled) && systemErrorName(result) !== 'ENOBUFS') {
       stream.wanted = false;
       events.receiveFailed(stream.owner as C, result);
     }
-    if (isLast && this.#streams[fd] === stream) this.#arm(fd, stream);
+    if (!isLast || this.#streams[fd] !== stream) return;
+    const armed = this.#arm(fd, stream);
+    if (armed < 0) events.receiveFailed(stream.owner as C, armed);
   }
 
   #tellAccepted(events: StreamEvents<C, L>, stream: Stream<C, L>, fd: number, what: number, result: number): void {
     const isLast = (what & LAST) !== 0;
     if (isLast) stream.state = IDLE;
-    if (!stream.isMultishot || result < 0) stream.wanted = stream.wanted && stream.isMultishot && result === CANCELED;
-    if (result !== CANCELED) events.accepted(stream.owner as L, result, this.#peerOf(result));
-    if (isLast && this.#streams[fd] === stream) this.#armAccept(fd, stream);
+    // One at a time, and after an error, it is the listener who says that it goes on. Cancelled, it is wanted again or not.
+    if (result !== CANCELED) {
+      if (!stream.isMultishot || result < 0) stream.wanted = false;
+      events.accepted(stream.owner as L, result, this.#peerOf(result));
+    }
+    if (!isLast || this.#streams[fd] !== stream) return;
+    const armed = this.#arm(fd, stream);
+    if (armed < 0) events.accepted(stream.owner as L, armed, '');
   }
 
   #tellWritten(events: StreamEvents<C, L>, stream: Stream<C, L>, what: number, result: number): void {

@@ -5,8 +5,12 @@
  * OperationStreams does so with single operations, one after the other: a receive is started, and started again after each completion.
  * io_uring has better (io-uring-streams.ts).
  */
-import type { SendBatch } from '../syscalls/turn.js';
+import type { SendBatch, Sender } from '../syscalls/turn.js';
+import { native } from '../native.js';
 import { type BaseProactor, CANCELED, type Completion, type Operation } from './base.js';
+
+/** A number, or what went wrong: the system's number, negative, or an error that is none of a socket's. */
+export type Outcome = number | Error;
 
 /** What a loop is told. C and L are its connections and listeners. */
 export interface StreamEvents<C, L> {
@@ -15,17 +19,16 @@ export interface StreamEvents<C, L> {
   received(connection: C, chunk: Buffer): void;
   /** The peer has finished sending. */
   ended(connection: C): void;
-  /** @param error the system's number, negative, or what else went wrong */
-  receiveFailed(connection: C, error: number | Error): void;
-  /** What send() was given is over. @param sent how many bytes, or the system's error, negative */
-  sent(connection: C, sent: number): void;
-  /** @param error 0, or the system's, negative */
-  connected(connection: C, error: number): void;
+  receiveFailed(connection: C, error: Outcome): void;
+  /** What send() was given is over. @param sent how many bytes, or the error */
+  sent(connection: C, sent: Outcome): void;
+  /** @param result 0, or the error */
+  connected(connection: C, result: Outcome): void;
   /**
    * @param peer the packed address of the other end (net/stream.ts); '' where nobody can tell any more
-   * @param fd the connection's descriptor, the loop's to close; or the system's error, negative, after which nothing is accepted
+   * @param fd the connection's descriptor, the loop's to close; or the error, after which nothing is accepted
    */
-  accepted(listener: L, fd: number, peer: string): void;
+  accepted(listener: L, fd: Outcome, peer: string): void;
 }
 
 export interface Streams<C, L> {
@@ -49,17 +52,19 @@ export interface Streams<C, L> {
   /** @param many go on until stopAccepting(); else one */
   startAccepting(fd: number, listener: L, family: number, many: boolean): void;
   stopAccepting(fd: number): void;
-  /** Cancels everything of a descriptor that is about to be closed. Nothing is told of it any more. */
-  forget(fd: number): void;
+  /**
+   * Cancels everything of a descriptor that is about to be closed. Nothing is told of it any more.
+   * @param now the kernel is to let go before this returns; else at the latest with submit()
+   */
+  forget(fd: number, now: boolean): void;
+  /** Lets go of what nobody has been told of. The proactor is closed afterwards. */
+  close(): void;
   /** Is this memory that the next wait receives into? */
   isBorrowed(bytes: Uint8Array): boolean;
 }
 
 /** Memory that each receive under way has, also of a connection that is silent. */
 const RECEIVE_SIZE = 32_768;
-/** What one operation sends at the most; the rest follows. */
-const MOST_AT_ONCE = 1 << 20;
-
 /** What is under way for a descriptor. */
 class Stream<C, L> {
   wantsToReceive = false;
@@ -77,6 +82,7 @@ type Kind = 'receive' | 'accept' | 'send' | 'connect';
 
 export class OperationStreams<C, L> implements Streams<C, L> {
   readonly #proactor: BaseProactor;
+  readonly #sender: Sender | undefined;
   readonly #streams = new Map<number, Stream<C, L>>();
   #news: {
     readonly kind: Kind;
@@ -85,12 +91,14 @@ export class OperationStreams<C, L> implements Streams<C, L> {
     readonly completion: Completion;
   }[] = [];
 
-  constructor(proactor: BaseProactor) {
+  /** @param sender makes the calls of flush(), where the kernel does not; else everything is sent by operations */
+  constructor(proactor: BaseProactor, sender?: Sender) {
     this.#proactor = proactor;
+    this.#sender = sender;
   }
 
   get hasNews(): boolean {
-    return this.#news.length > 0;
+    return this.#news.length > 0 || this.#proactor.hasNews;
   }
 
   wait(timeout: number): boolean {
@@ -122,7 +130,8 @@ export class OperationStreams<C, L> implements Streams<C, L> {
   }
 
   flush(batch: SendBatch): void {
-    batch.refuse();
+    if (this.#sender === undefined) batch.refuse();
+    else batch.flush(this.#sender);
   }
 
   submit(): void {
@@ -132,7 +141,7 @@ export class OperationStreams<C, L> implements Streams<C, L> {
   send(fd: number, connection: C, pieces: readonly Uint8Array[]): void {
     const stream = this.#streamOf(fd, connection);
     const bytes = pieces.length === 1 ? (pieces[0] as Uint8Array) : Buffer.concat(pieces);
-    stream.write = this.#begin('send', fd, stream, { kind: 'send', fd, bytes: bytes.subarray(0, MOST_AT_ONCE) });
+    stream.write = this.#begin('send', fd, stream, { kind: 'send', fd, bytes });
   }
 
   connect(fd: number, connection: C, sockaddr: Uint8Array): void {
@@ -164,6 +173,13 @@ export class OperationStreams<C, L> implements Streams<C, L> {
     this.#proactor.letGo();
   }
 
+  close(): void {
+    const news = this.#news;
+    this.#news = [];
+    for (const { kind, completion } of news)
+      if (kind === 'accept' && completion.result >= 0) new native.Descriptor(completion.result).close();
+  }
+
   isBorrowed(): boolean {
     return false;
   }
@@ -192,23 +208,26 @@ export class OperationStreams<C, L> implements Streams<C, L> {
   }
 
   #tell(events: StreamEvents<C, L>, kind: Kind, fd: number, stream: Stream<C, L>, completion: Completion): void {
-    const { result } = completion;
+    const outcome = completion.error ?? completion.result;
     switch (kind) {
       case 'receive':
         stream.receive = undefined;
         return this.#tellReceived(events, fd, stream, completion);
       case 'accept':
         stream.accept = undefined;
-        if (result < 0) stream.acceptsMany = false;
-        if (result !== CANCELED) events.accepted(stream.owner as L, result, packed(completion.sockaddr));
+        // Cancelled, and wanted again since: it goes on.
+        if (outcome !== CANCELED) {
+          if (completion.result < 0) stream.acceptsMany = false;
+          events.accepted(stream.owner as L, outcome, packed(completion.sockaddr));
+        }
         if (stream.acceptsMany && this.#streams.get(fd) === stream) this.#accept(fd, stream);
         return;
       case 'send':
         stream.write = undefined;
-        return events.sent(stream.owner as C, result);
+        return events.sent(stream.owner as C, outcome);
       case 'connect':
         stream.write = undefined;
-        return events.connected(stream.owner as C, result);
+        return events.connected(stream.owner as C, outcome);
     }
   }
 

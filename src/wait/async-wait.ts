@@ -76,6 +76,11 @@ export class AsyncWait<T> {
     this.#settle()?.resolve(this.#waitable.nothing());
   }
 
+  /** There is something to take now, elsewhere than where it waits. */
+  takeNow(): void {
+    if (this.#pending !== undefined) this.#schedule();
+  }
+
   /** Rejects with ERR_BUSY while another wait is pending. */
   wait(options?: WaitOptions): Promise<T> {
     return new Promise((resolve, reject) => {
