@@ -385,10 +385,11 @@ Napi::Value IoUring::Turn(const Napi::CallbackInfo& info) {
   size_t count = 0;
   const double deadline = timeout > 0 ? MonotonicMilliseconds() + timeout : 0;
   for (double remaining = timeout; !out.empty();) {
-    // What flush() has met on its way is enough for a turn: no call, where there is nothing to submit either.
+    // What flush() has met on its way is enough for a turn: no call, where there is nothing to submit either. But
+    // inside Node's loop, which does not wait: the notice of what has come since was taken away before this turn.
     const bool has_some =
         !for_turn_.empty() || !backlog_.empty() || !done_.empty() || woken_ || ring_.completions() > 0;
-    if (!has_some || ring_.unsubmitted() > 0) {
+    if (!has_some || timeout == 0 || ring_.unsubmitted() > 0) {
       const Result entered = ring_.Enter(has_some ? 0 : 1, has_some ? 0 : remaining);
       // EBUSY: the completions are taken now, and the rest is submitted by the next turn.
       if (!entered.ok() && entered.error() != EBUSY) return {info.Env(), ToJavaScript(info.Env(), entered)};
