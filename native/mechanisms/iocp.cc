@@ -48,6 +48,24 @@ Result Extension(Fd socket, GUID guid, Function* function) {
               static_cast<WSAOVERLAPPED*>(nullptr), LPWSAOVERLAPPED_COMPLETION_ROUTINE{nullptr});
 }
 
+// What AcceptEx takes for each of its two addresses: 16 bytes more than the address.
+constexpr DWORD kAcceptAddress = sizeof(sockaddr_storage) + 16;
+
+// Who was accepted, also where that client has gone since: AcceptEx has kept it.
+void FindPeer(Operation& operation) {
+  operation.address_length = 0;
+  LPFN_GETACCEPTEXSOCKADDRS get_addresses = nullptr;
+  if (!Extension(operation.accepting, WSAID_GETACCEPTEXSOCKADDRS, &get_addresses).ok()) return;
+  sockaddr* local = nullptr;
+  sockaddr* peer = nullptr;
+  int local_length = 0;
+  int peer_length = 0;
+  get_addresses(operation.bytes.get(), 0, kAcceptAddress, kAcceptAddress, &local, &local_length, &peer, &peer_length);
+  if (peer == nullptr || peer_length <= 0 || peer_length > static_cast<int>(sizeof operation.address)) return;
+  std::memcpy(&operation.address, peer, static_cast<size_t>(peer_length));
+  operation.address_length = peer_length;
+}
+
 // ConnectEx wants a socket that is bound; connect(2) would bind it itself.
 Result BindForConnect(Fd socket, int family) {
   sockaddr_storage any{};
@@ -278,13 +296,11 @@ class Iocp : public Napi::ObjectWrap<Iocp> {
     }
     LPFN_ACCEPTEX accept_ex = nullptr;
     Result ready = Extension(reinterpret_cast<Fd>(operation->handle), WSAID_ACCEPTEX, &accept_ex);
-    // Room for both addresses, 16 bytes more than each (AcceptEx).
-    constexpr DWORD kAddress = sizeof(sockaddr_storage) + 16;
-    if (ready.ok()) ready = Furnish(*operation, size_t{2 * kAddress});
+    if (ready.ok()) ready = Furnish(*operation, size_t{2 * kAcceptAddress});
     return Start(std::move(operation), ready, [accept_ex](Operation& it) {
       DWORD bytes = 0;
-      const BOOL done = accept_ex(reinterpret_cast<Fd>(it.handle), it.accepting, it.bytes.get(), 0, kAddress, kAddress,
-                                  &bytes, &it.overlapped);
+      const BOOL done = accept_ex(reinterpret_cast<Fd>(it.handle), it.accepting, it.bytes.get(), 0, kAcceptAddress,
+                                  kAcceptAddress, &bytes, &it.overlapped);
       return done ? 0 : LastError();
     });
   }
@@ -481,6 +497,7 @@ class Iocp : public Napi::ObjectWrap<Iocp> {
     double value = packet.bytes;
     operation.size = std::min<size_t>(operation.size, packet.bytes);
     if (packet.error == 0 && operation.accepted.get() != kNoFd) {
+      FindPeer(operation);
       const Fd connection = operation.accepted.Release();
       Unclaimed::Add(Env(), connection);
       value = static_cast<double>(connection);
@@ -514,14 +531,14 @@ class Iocp : public Napi::ObjectWrap<Iocp> {
     return Answer(Result::Ok(static_cast<int64_t>(size)));
   }
 
-  // sender(row, target): the same, the sender's sockaddr.
+  // sender(row, target): the same, the sockaddr of the sender, or of who was accepted.
   Napi::Value Sender(const Napi::CallbackInfo& info) {
     Args args(info);
     const Operation* const operation = TakenAt(args, 0);
     const std::span<uint8_t> target = args.BytesAt(1);
     if (!args.ok()) return info.Env().Undefined();
     size_t size = 0;
-    if (operation != nullptr && operation->kind == Kind::kReceiveFrom) {
+    if (operation != nullptr && (operation->kind == Kind::kReceiveFrom || operation->kind == Kind::kAccept)) {
       const auto length = static_cast<size_t>(std::max(operation->address_length, 0));
       size = std::min({target.size(), length, sizeof operation->address});
       if (size > 0) std::memcpy(target.data(), &operation->address, size);
