@@ -170,6 +170,8 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
   protected override forgetListener(listener: StreamListener, isClosing: boolean): void {
     if (isClosing) this.#streams.forget(listener.fd);
     else this.#streams.stopAccepting(listener.fd);
+    // At once: an accept under way keeps the port taken after close(2).
+    if (isClosing) this.#streams.submit();
     this.kick();
   }
 
