@@ -370,13 +370,15 @@ export abstract class BaseProactor implements Disposable {
     this.#attachment?.close();
     for (const id of [...this.#submitted.keys()]) this.#cancel(id);
     const deadline = performance.now() + LONGEST_CLOSE;
-    let left = this.#submitted.size;
-    while (left > 0 && performance.now() < deadline) {
-      this.#take(sliceOf(Math.max(0, deadline - performance.now())));
-      left = this.#submitted.size;
+    try {
+      while (this.#submitted.size > 0 && performance.now() < deadline)
+        this.#take(sliceOf(Math.max(0, deadline - performance.now())));
+    } catch {
+      // A mechanism that does not answer any more: closeMechanism() tells.
     }
-    for (const { release } of this.#submitted.values()) release?.();
-    this.#submitted.clear();
+    const left = this.#submitted.size;
+    // What has not come back is over all the same.
+    for (const id of [...this.#submitted.keys()]) this.#complete({ id, result: CANCELED }, []);
     this.#uncollected = [];
     this.#timers.clear();
     this.closeMechanism(left);
