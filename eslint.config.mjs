@@ -73,6 +73,7 @@ export default ts.config(
     ['src/syscalls/**', 'src/wait/**'],
     '**/selectors/*',
     '**/net/*',
+    '!**/net/address.js',
     '**/loops/*',
     '**/demos/*',
     '**/cli/*',

@@ -36,6 +36,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   RegisterPoll(env, exports);
   if constexpr (kHasEpoll) RegisterEpoll(env, exports);
   if constexpr (kHasKqueue) RegisterKqueue(env, exports);
+  if constexpr (kHasIocp) RegisterIocp(env, exports);
   if constexpr (kHasIoUring) RegisterIoUring(env, exports);
   RegisterAddress(env, exports);
   RegisterConstants(env, exports);

@@ -4,6 +4,7 @@
       "native/addon.cc",
       "native/core/args.cc",
       "native/core/descriptor.cc",
+      "native/core/wakeable.cc",
       "native/core/outgoing.cc",
       "native/mechanisms/select.cc",
       "native/mechanisms/poll.cc",
@@ -31,6 +32,9 @@
     ],
     "sources_windows": [
       "native/platform/win.cc",
+      "native/platform/win_ports.cc",
+      "native/mechanisms/iocp.cc",
+      "native/mechanisms/iocp_port.cc",
       "native/net/share_socket.cc"
     ]
   }

@@ -16,11 +16,33 @@ if (unknownName !== undefined) byName.set('ENOTFOUND', unknownName);
 /** Winsock's errors that Node calls by another name, or that have no WSAE name. The others lose their 'WSA'. */
 const windowsNames: Readonly<Record<string, string>> = { WSAEWOULDBLOCK: 'EAGAIN', WSAESHUTDOWN: 'EPIPE' };
 const windowsNumbers: readonly (readonly [number, string])[] = [
+  [1, 'EISDIR'], // ERROR_INVALID_FUNCTION, as libuv has it
+  [2, 'ENOENT'], // ERROR_FILE_NOT_FOUND
+  [4, 'EMFILE'], // ERROR_TOO_MANY_OPEN_FILES
   [5, 'EACCES'], // ERROR_ACCESS_DENIED
   [6, 'EBADF'], // ERROR_INVALID_HANDLE
   [8, 'ENOMEM'], // ERROR_NOT_ENOUGH_MEMORY
+  [32, 'EBUSY'], // ERROR_SHARING_VIOLATION
+  [33, 'EBUSY'], // ERROR_LOCK_VIOLATION
+  [38, 'EOF'], // ERROR_HANDLE_EOF
+  [50, 'ENOTSUP'], // ERROR_NOT_SUPPORTED
+  [64, 'ECONNRESET'], // ERROR_NETNAME_DELETED
   [87, 'EINVAL'], // ERROR_INVALID_PARAMETER
+  [109, 'EPIPE'], // ERROR_BROKEN_PIPE
+  [112, 'ENOSPC'], // ERROR_DISK_FULL
+  [121, 'ETIMEDOUT'], // ERROR_SEM_TIMEOUT
+  [232, 'EPIPE'], // ERROR_NO_DATA
+  [233, 'EPIPE'], // ERROR_PIPE_NOT_CONNECTED
+  [234, 'EMSGSIZE'], // ERROR_MORE_DATA
+  [676, 'ECANCELED'], // ERROR_HANDLES_CLOSED: Wine's word for an operation whose socket was closed
   [995, 'ECANCELED'], // ERROR_OPERATION_ABORTED
+  [1168, 'ENOENT'], // ERROR_NOT_FOUND
+  [1225, 'ECONNREFUSED'], // ERROR_CONNECTION_REFUSED
+  [1231, 'ENETUNREACH'], // ERROR_NETWORK_UNREACHABLE
+  [1232, 'EHOSTUNREACH'], // ERROR_HOST_UNREACHABLE
+  [1234, 'ECONNRESET'], // ERROR_PORT_UNREACHABLE: Winsock's own word for it is WSAECONNRESET
+  [1236, 'ECONNABORTED'], // ERROR_CONNECTION_ABORTED
+  [1450, 'ENOMEM'], // ERROR_NO_SYSTEM_RESOURCES
 ];
 
 /** The operating system's own error numbers, as the addon returns them, and their names. */

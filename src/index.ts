@@ -21,6 +21,7 @@ export type { SocketOptionName } from './net/options.js';
 export type { Connection, ConnectionHandler, EventLoop, ListenOptions, Listener } from './loops/event-loop.js';
 export type { Timer } from './wait/timers.js';
 export { Reactor, type ReactorOptions } from './loops/reactor.js';
+export { IocpProactor, type IocpProactorOptions } from './proactors/iocp.js';
 export { ProactorLoop, type ProactorLoopOptions } from './loops/proactor-loop.js';
 export { IoUringProactor, type IoUringProactorOptions } from './proactors/io-uring.js';
 export { BaseProactor, type Operation, type OperationKind } from './proactors/base.js';

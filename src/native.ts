@@ -35,6 +35,7 @@ export interface NativeWaiter {
     interest: Int32Array,
     count: number,
     timeout: number,
+    handle: number,
     callback: (error: number) => void,
   ): boolean;
   interrupt(): void;
@@ -73,6 +74,35 @@ export interface NativeTurn {
     poolOffset: number,
   ): number;
   flush(outgoing: Int32Array, count: number, slab: Uint8Array, buffers: readonly Uint8Array[]): void;
+}
+
+/** A completion port. See native/mechanisms/iocp.cc. */
+export interface NativeIocp {
+  open(concurrency: number, reusable: boolean): number;
+  wakeHandle(): number;
+  associate(handle: number, key: number): number;
+  isAssociated(handle: number): boolean;
+  postQueuedCompletionStatus(key: number, bytes: number): number;
+  acceptEx(id: number, listener: number, accepting: number, owned: boolean): number;
+  connectEx(id: number, socket: number, sockaddr: Uint8Array): number;
+  wsaRecv(id: number, socket: number, size: number): number;
+  wsaRecvFrom(id: number, socket: number, size: number): number;
+  wsaSend(id: number, socket: number, bytes: Uint8Array): number;
+  wsaSendTo(id: number, socket: number, bytes: Uint8Array, sockaddr: Uint8Array): number;
+  openFile(fd: number, writing: boolean): number;
+  closeFile(handle: number): number;
+  readFile(id: number, handle: number, size: number, position: number): number;
+  writeFile(id: number, handle: number, bytes: Uint8Array, position: number): number;
+  readDescriptor(id: number, fd: number, size: number, position: number): number;
+  writeDescriptor(id: number, fd: number, bytes: Uint8Array, position: number): number;
+  cancel(id: number): number;
+  cancelAllOf(handle: number): number;
+  getQueuedCompletionStatusEx(out: Float64Array, most: number, timeout: number): number;
+  received(row: number, target: Uint8Array): number;
+  sender(row: number, target: Uint8Array): number;
+  fetchCancelled(milliseconds: number): void;
+  /** How many operations have not come back: their memory is never freed. */
+  close(milliseconds: number): number;
 }
 
 interface Everywhere {
@@ -216,6 +246,20 @@ interface ShareSocketCalls {
   readonly shareSize: number;
 }
 
+/** Windows. A row of getQueuedCompletionStatusEx: [key, value, id, error, flags]. */
+interface IocpCalls {
+  readonly Iocp: new () => NativeIocp;
+  readonly IOCP_ROW: number;
+  /** In the place of an id. */
+  readonly IOCP_POSTED: number;
+  readonly IOCP_WOKEN: number;
+  readonly IOCP_UNEXPECTED: number;
+  /** The flags. */
+  readonly IOCP_RECEIVED: number;
+  readonly IOCP_HAS_SENDER: number;
+  readonly IOCP_CANCELLED: number;
+}
+
 /** See native/mechanisms/io_uring.h. Everything answers a negative error where it failed. */
 export interface NativeIoUring {
   open(entries: number, cqEntries: number): number;
@@ -273,7 +317,8 @@ interface IoUringCalls {
   };
 }
 
-type Addon = Everywhere & Partial<IoUringCalls & EpollCalls & KqueueCalls & PassFdsCalls & ShareSocketCalls>;
+type Addon = Everywhere &
+  Partial<IoUringCalls & IocpCalls & EpollCalls & KqueueCalls & PassFdsCalls & ShareSocketCalls>;
 
 export const native = load(join(__dirname, '..')) as Addon;
 
@@ -282,4 +327,5 @@ export const epollCalls = 'epoll_wait' in native ? (native as Everywhere & Epoll
 export const ioUringCalls = 'IoUring' in native ? (native as Everywhere & IoUringCalls) : undefined;
 export const kqueueCalls = 'kevent' in native ? (native as Everywhere & KqueueCalls) : undefined;
 export const passFdsCalls = 'sendFds' in native ? (native as Everywhere & PassFdsCalls) : undefined;
+export const iocpCalls = 'Iocp' in native ? (native as Everywhere & IocpCalls) : undefined;
 export const shareSocketCalls = 'WSASocket' in native ? (native as Everywhere & ShareSocketCalls) : undefined;

@@ -39,6 +39,7 @@ export {
   kevent,
 } from './syscalls/kqueue.js';
 
+export { type CompletionPacket, Iocp } from './syscalls/iocp.js';
 export { type Cqe, IoUring } from './syscalls/io-uring.js';
 
 /** Every AF_*, SOCK_*, IPPROTO_*, MSG_*, SOL_*, SO_*, TCP_*, IP_*, IPV6_* number that this OS's headers define, by its name. */

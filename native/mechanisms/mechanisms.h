@@ -12,6 +12,7 @@ void RegisterSelect(Napi::Env env, Napi::Object exports);
 void RegisterPoll(Napi::Env env, Napi::Object exports);
 void RegisterEpoll(Napi::Env env, Napi::Object exports);
 void RegisterKqueue(Napi::Env env, Napi::Object exports);
+void RegisterIocp(Napi::Env env, Napi::Object exports);
 void RegisterIoUring(Napi::Env env, Napi::Object exports);
 
 extern const Multiplexer kSelect;

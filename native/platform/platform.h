@@ -55,6 +55,7 @@ using RawSize = int;
 // Winsock's select tells a failed connect in the third set; elsewhere that set is for out-of-band data.
 inline constexpr bool kFailedConnectIsExcept = true;
 inline constexpr bool kHasEpoll = false;
+inline constexpr bool kHasIocp = true;
 inline constexpr bool kHasIoUring = false;
 inline constexpr bool kHasPassFds = false;
 inline constexpr bool kHasShareSocket = true;
@@ -110,6 +111,7 @@ inline constexpr bool kHasEpoll = false;
 inline constexpr bool kHasIoUring = false;
 inline constexpr const char* kWakeSyscall = "pipe";
 #endif
+inline constexpr bool kHasIocp = false;
 inline constexpr bool kHasPassFds = true;
 inline constexpr bool kHasShareSocket = false;
 inline constexpr bool kLoopWatchesAnyDescriptor = true;

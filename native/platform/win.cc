@@ -13,6 +13,7 @@
 #include "core/syscall.h"
 #include "core/wait.h"
 #include "platform/platform.h"
+#include "platform/win_ports.h"
 
 namespace selectors {
 namespace {
@@ -78,14 +79,20 @@ void Thread::Join() {
   started_ = false;
 }
 
-Result CloseFd(Fd fd) { return Call(::closesocket, fd); }
+Result CloseFd(Fd fd) {
+  ForgetPortOf(reinterpret_cast<HANDLE>(fd));
+  return Call(::closesocket, fd);
+}
 
 Result DuplicateFd(Fd fd) {
   WSAPROTOCOL_INFOW info;
   const Result described = Call(::WSADuplicateSocketW, fd, GetCurrentProcessId(), &info);
   if (!described.ok()) return described;
-  return Call(::WSASocketW, info.iAddressFamily, info.iSocketType, info.iProtocol, &info, GROUP{0},
-              DWORD{WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT});
+  const Result made = Call(::WSASocketW, info.iAddressFamily, info.iSocketType, info.iProtocol, &info, GROUP{0},
+                           DWORD{WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT});
+  const HANDLE port = PortOf(reinterpret_cast<HANDLE>(fd));
+  if (made.ok() && port != nullptr) RememberPort(reinterpret_cast<HANDLE>(made.value()), port);
+  return made;
 }
 
 Result IsOpenFd(Fd fd) {

@@ -1,7 +1,7 @@
 // Signals that end a wait. Node's own handlers run on Node's loop, which stands still while a thread blocks in a wait
-// of ours; these signal a wake channel, which that wait watches.
+// of ours; these signal what that wait is woken by: a wake channel, a completion port.
 //
-//   the system --> handler (any thread, any moment) --> pending = true, the channel is signalled
+//   the system --> handler (any thread, any moment) --> pending = true, it is signalled
 //   the waiting thread returns, JavaScript asks take(): was it this signal?
 //
 // Signals that come before one is taken count as one, as the system counts them.
@@ -19,12 +19,12 @@ namespace {
 // What the handler reads. It may not lock or allocate (signal-safety(7)): a fixed table of the process.
 struct Entry {
   std::atomic<int> signal;  // 0: free
-  std::atomic<const WakeChannel*> channel;
+  std::atomic<Wakeable*> wakes;
   std::atomic<bool> pending;
 };
 constexpr size_t kMostEntries = 256;
 std::array<Entry, kMostEntries> entries;
-// Handlers that are reading the table just now: no channel is closed under them.
+// Handlers that are reading the table just now: nothing of it is closed under them.
 std::atomic<int> reading;
 // Of those who write it.
 std::mutex& TableMutex() {
@@ -37,8 +37,8 @@ void OnSignal(int signal) {
   for (Entry& entry : entries) {
     if (entry.signal != signal) continue;
     entry.pending = true;
-    if (const WakeChannel* const channel = entry.channel) {
-      channel->Signal().Ignore("the channel is open and full at the most, which counts as signalled");
+    if (Wakeable* const wakes = entry.wakes) {
+      wakes->Signal().Ignore("it is open, and full of signals at the most, which counts as signalled");
     }
   }
   --reading;
@@ -70,21 +70,22 @@ class SignalWatch : public Napi::ObjectWrap<SignalWatch> {
 
   Result Watch(int signal, uint32_t handle) {
     const std::lock_guard lock(TableMutex());
-    std::shared_ptr<WakeChannel> channel = FindWakeChannel(handle);
-    if (channel == nullptr || signal <= 0) return Result::Error(kInvalidArgument);
+    bool known = false;
+    std::shared_ptr<Wakeable> wakes = FindWakeable(handle, &known);
+    if (wakes == nullptr || signal <= 0) return Result::Error(kInvalidArgument);
     for (Entry& entry : entries) {
       if (entry.signal != 0) continue;
       entry.pending = false;
-      entry.channel = channel.get();
+      entry.wakes = wakes.get();
       entry.signal = signal;
       const Result caught = CatchSignal(signal, OnSignal);
       if (!caught.ok()) {
         entry.signal = 0;
-        entry.channel = nullptr;
+        entry.wakes = nullptr;
         return caught;
       }
       entry_ = &entry;
-      channel_ = std::move(channel);
+      wakes_ = std::move(wakes);
       return Result::Ok(0);
     }
     return Result::Error(kNoMemory);
@@ -107,19 +108,19 @@ class SignalWatch : public Napi::ObjectWrap<SignalWatch> {
     const std::lock_guard lock(TableMutex());
     const int signal = entry_->signal;
     entry_->signal = 0;
-    entry_->channel = nullptr;
+    entry_->wakes = nullptr;
     entry_ = nullptr;
     bool is_last = true;
     for (const Entry& entry : entries) is_last = is_last && entry.signal != signal;
     if (is_last) ReleaseSignal(signal);
-    // A handler in another thread that has seen the entry still may use its channel. One in this thread has run to its
-    // end.
+    // A handler in another thread that has seen the entry still may use what it wakes. One in this thread has run to
+    // its end.
     while (reading > 0) std::this_thread::yield();
-    channel_.reset();
+    wakes_.reset();
   }
 
   Entry* entry_ = nullptr;
-  std::shared_ptr<WakeChannel> channel_;
+  std::shared_ptr<Wakeable> wakes_;
 };
 
 }  // namespace

@@ -3,15 +3,14 @@
 
 #include <napi.h>
 
-#include <memory>
-
 #include "core/descriptor.h"
+#include "core/wakeable.h"
 
 namespace selectors {
 
 // A descriptor that becomes readable when somebody signals, and stays so until it is drained: many signals count as one
 // and none is lost. Signal may be called from any thread, as long as the channel lives.
-class WakeChannel {
+class WakeChannel final : public Wakeable {
  public:
   Result Open() {
     Fd read = kNoFd;
@@ -22,7 +21,7 @@ class WakeChannel {
     if (write != read) write_ = UniqueFd(write);
     return opened;
   }
-  Result Signal() const { return SignalWakeChannel(write_.get() == kNoFd ? read_.get() : write_.get()); }
+  Result Signal() override { return SignalWakeChannel(write_.get() == kNoFd ? read_.get() : write_.get()); }
   void Drain() const { DrainWakeChannel(read_.get()); }
   void Close() {
     read_ = UniqueFd();
@@ -34,9 +33,6 @@ class WakeChannel {
   UniqueFd read_;
   UniqueFd write_;  // none where one descriptor is both ends
 };
-
-// The open channel of a handle that was given out, or null. Whoever holds it keeps it open.
-std::shared_ptr<WakeChannel> FindWakeChannel(uint32_t handle);
 
 // exports.Wakeup and exports.wakeup: see wakeup.cc.
 void RegisterWakeup(Napi::Env env, Napi::Object exports);

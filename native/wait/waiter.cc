@@ -2,7 +2,8 @@
 //
 // The thread only finds out that something is ready; it takes no event. JavaScript then asks its mechanism without
 // waiting, so what it hears is true at that moment, and edge-triggered events stay where they are. An epoll or kqueue
-// set is watched as one descriptor, readable when one of its own is ready (epoll(7)).
+// set is watched as one descriptor, readable when one of its own is ready (epoll(7)). What is no descriptor (a
+// completion port) is waited for by its wake handle (Wakeable::WaitBeside).
 //
 //   idle --start--> waiting --(ready | time over | interrupt | failed)--> returning --callback on Node's loop--> idle
 //
@@ -10,6 +11,7 @@
 // environment. A wait under way keeps its callback, and with it all that the callback uses, alive, and Node's loop
 // running; an idle Waiter neither.
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -96,25 +98,31 @@ class Waiter : public Napi::ObjectWrap<Waiter> {
     return Napi::Number::New(info.Env(), 0);
   }
 
-  // start(useSelect, interest, count, timeout, callback): true, or false while the last wait has not returned. The
-  // callback is called once, on Node's loop, with a negative error or something else.
+  // start(useSelect, interest, count, timeout, handle, callback): true, or false while the last wait has not returned.
+  // A handle other than 0 is waited for instead of the interest. The callback is called once, on Node's loop, with a
+  // negative error or something else.
   Napi::Value Start(const Napi::CallbackInfo& info) {
     Args args(info);
     const bool use_select = args.BooleanAt(0);
     const std::span<int32_t> interest = args.IntsAt(1);
     const size_t count = args.SizeAt(2, interest.size() / 2);
     const double timeout = args.TimeoutAt(3);
-    if (args.ok() && !info[4].IsFunction()) args.Fail(4, "a function");
+    const auto handle = static_cast<uint32_t>(args.SizeAt(4, UINT32_MAX));
+    if (args.ok() && !info[5].IsFunction()) args.Fail(5, "a function");
     if (!args.ok()) return info.Env().Undefined();
     if (!opened_ || ended_ || !callback_.IsEmpty()) return Napi::Boolean::New(info.Env(), false);
 
-    callback_ = Napi::Persistent(info[4].As<Napi::Function>());
+    callback_ = Napi::Persistent(info[5].As<Napi::Function>());
     napi_ref_threadsafe_function(Env(), return_);
     {
       const std::lock_guard lock(mutex_);
       interests_.clear();
       for (size_t i = 0; i < count; ++i) interests_.push_back({static_cast<Fd>(interest[2 * i]), interest[2 * i + 1]});
       use_select_ = use_select;
+      is_beside_ = handle != 0;
+      bool known = false;
+      beside_ = is_beside_ ? FindWakeable(handle, &known) : nullptr;
+      interrupted_ = false;
       timeout_ = timeout;
       state_ = State::kWaiting;
     }
@@ -130,7 +138,11 @@ class Waiter : public Napi::ObjectWrap<Waiter> {
 
   void Close(const Napi::CallbackInfo&) { End(); }
 
-  void Signal() { interrupt_.Signal().Ignore("the channel is open and full at the most, which counts as signalled"); }
+  void Signal() {
+    interrupted_ = true;
+    if (beside_ != nullptr) beside_->EndWaitBeside();
+    interrupt_.Signal().Ignore("the channel is open and full at the most, which counts as signalled");
+  }
 
   // The thread.
   void Run() {
@@ -142,18 +154,27 @@ class Waiter : public Napi::ObjectWrap<Waiter> {
       interests_.clear();
       const bool use_select = use_select_;
       const double timeout = timeout_;
+      const bool is_beside = is_beside_;
+      const std::shared_ptr<Wakeable> beside = beside_;
       lock.unlock();
       // poll(2) where fd_set cannot hold the channel that was opened last: what is taken afterwards is select's in any
       // case.
       const bool in_select = use_select && FitsFdSet(interrupt_.fd(), 0);
-      const Result result = (in_select ? WaitInSelect : WaitInPoll)(interests, interrupt_.fd(), timeout);
+      const Result result = is_beside ? WaitBeside(beside.get(), timeout)
+                                      : (in_select ? WaitInSelect : WaitInPoll)(interests, interrupt_.fd(), timeout);
       lock.lock();
+      beside_.reset();
       if (state_ == State::kEnded) return;
       state_ = State::kReturning;
       interrupt_.Drain();  // under the lock: no interrupt meant for this wait is left for the next
       error_ = result.error();
       if (napi_call_threadsafe_function(return_, nullptr, napi_tsfn_nonblocking) != napi_ok) return;
     }
+  }
+
+  // Closed by its owner before the wait began: that is for the owner to say.
+  Result WaitBeside(Wakeable* wakeable, double timeout) const {
+    return wakeable == nullptr ? Result::Ok(0) : wakeable->WaitBeside(timeout, interrupted_);
   }
 
   // On Node's loop. env is null where that is ending.
@@ -203,6 +224,7 @@ class Waiter : public Napi::ObjectWrap<Waiter> {
   Thread thread_;
 
   WakeChannel interrupt_;
+  std::atomic<bool> interrupted_ = false;
 
   // Of both, under the mutex.
   std::mutex mutex_;
@@ -210,6 +232,8 @@ class Waiter : public Napi::ObjectWrap<Waiter> {
   State state_ = State::kIdle;
   std::vector<Interest> interests_;
   bool use_select_ = false;
+  bool is_beside_ = false;
+  std::shared_ptr<Wakeable> beside_;
   double timeout_ = kForever;
   int error_ = 0;
 };

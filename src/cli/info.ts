@@ -2,24 +2,35 @@
 import { release, type } from 'node:os';
 import Table from 'cli-table3';
 import type { Command } from 'commander';
-import { DefaultSelector, availableMechanisms } from '../index.js';
+import { DefaultProactor, DefaultSelector, availableMechanisms } from '../index.js';
 import { FD_SETSIZE } from '../syscalls.js';
 import { pc } from './colors.js';
 
-/** The mechanisms as a table, the chosen one marked. */
+/** The mechanisms as a table, the chosen ones marked. */
 export function mechanismTable(): string {
-  const chosen = chosenMechanism();
-  const table = new Table({ head: ['mechanism', 'here', 'what the kernel said'], style: { head: [], border: [] } });
-  for (const { mechanism, available, why } of availableMechanisms()) {
-    const name = mechanism === chosen ? pc.bold(`${mechanism} *`) : mechanism;
-    table.push([name, available ? pc.green('yes') : pc.yellow('no'), why]);
+  const chosen = [chosenMechanism(), chosenProactor()];
+  const table = new Table({
+    head: ['mechanism', 'for', 'here', 'what the kernel said'],
+    style: { head: [], border: [] },
+  });
+  for (const { mechanism, kind, available, why } of availableMechanisms()) {
+    const name = chosen.includes(mechanism) ? pc.bold(`${mechanism} *`) : mechanism;
+    const user = kind === 'readiness' ? 'selectors' : 'proactors';
+    table.push([name, user, available ? pc.green('yes') : pc.yellow('no'), why]);
   }
-  return `${table.toString()}\n* DefaultSelector: the first of epoll | kqueue > poll > select that works here`;
+  return `${table.toString()}
+* DefaultSelector: the first of epoll | kqueue > poll > select that works here
+  DefaultProactor: the first of iocp | io_uring > the emulation over DefaultSelector`;
 }
 
 export function chosenMechanism(): string {
   using selector = new DefaultSelector();
   return selector.mechanism;
+}
+
+function chosenProactor(): string {
+  using proactor = new DefaultProactor();
+  return proactor.mechanism;
 }
 
 export function systemLine(): string {
@@ -34,7 +45,12 @@ export function addInfo(program: Command): void {
     .action(({ json }: { json?: true }) => {
       const text = json
         ? JSON.stringify(
-            { system: systemLine(), default: chosenMechanism(), mechanisms: availableMechanisms() },
+            {
+              system: systemLine(),
+              default: chosenMechanism(),
+              defaultProactor: chosenProactor(),
+              mechanisms: availableMechanisms(),
+            },
             null,
             2,
           )

@@ -1,6 +1,6 @@
 /** Options that several commands have. */
 import { InvalidArgumentError, Option } from 'commander';
-import { READINESS_MECHANISMS } from '../syscalls/probe.js';
+import { COMPLETION_MECHANISMS, EMULATED_MECHANISMS, READINESS_MECHANISMS } from '../syscalls/probe.js';
 
 function parsePort(text: string): number {
   const port = Number(text);
@@ -12,6 +12,8 @@ export const hostOption = (): Option => new Option('--host <address>', 'IP addre
 export const portOption = (): Option =>
   new Option('--port <number>', 'TCP port; 0: any free one').default(1234).argParser(parsePort);
 export const mechanismOption = (): Option =>
-  new Option('--mechanism <name>', 'which multiplexer (default: the best that works here)').choices(
-    READINESS_MECHANISMS,
-  );
+  new Option('--mechanism <name>', 'which multiplexer (default: the best that works here)').choices([
+    ...READINESS_MECHANISMS,
+    ...COMPLETION_MECHANISMS,
+    ...EMULATED_MECHANISMS,
+  ]);

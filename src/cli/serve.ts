@@ -1,12 +1,31 @@
 /** `serve`: a server in the foreground, until Ctrl-C. */
 import { writeSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { Reactor, createSelector } from '../index.js';
+import { type EventLoop, ProactorLoop, Reactor, createProactor, createSelector } from '../index.js';
 import { type ApplicationName, applications } from '../servers/applications/index.js';
 import { type Say, serveOn, showAddress } from '../servers/serve.js';
+import { COMPLETION_MECHANISMS, EMULATED_MECHANISMS, READINESS_MECHANISMS } from '../syscalls/probe.js';
 import { hostOption, mechanismOption, portOption } from './options.js';
 
-const MODELS = ['reactor'] as const;
+interface Model {
+  readonly summary: string;
+  readonly mechanisms: readonly string[];
+  loop(mechanism: string | undefined, onError: (error: unknown) => void): EventLoop;
+}
+
+const MODELS: Readonly<Record<string, Model>> = {
+  reactor: {
+    summary: '“tell me when it is ready, I do it myself”: one loop over a selector',
+    mechanisms: READINESS_MECHANISMS,
+    loop: (mechanism, onError) => new Reactor({ selector: createSelector(mechanism), onError }),
+  },
+  proactor: {
+    summary: '“do it, and tell me when it is done”: one loop over completions',
+    mechanisms: [...COMPLETION_MECHANISMS, ...EMULATED_MECHANISMS],
+    loop: (mechanism, onError) => new ProactorLoop({ proactor: createProactor(mechanism), onError }),
+  },
+};
+
 /** Ctrl-C, and what asks a process to end. */
 const ENDING = process.platform === 'win32' ? (['SIGINT', 'SIGBREAK'] as const) : (['SIGINT', 'SIGTERM'] as const);
 
@@ -31,17 +50,16 @@ function print(line: string): void {
   }
 }
 
-async function serve(model: string, options: ServeOptions): Promise<void> {
+async function serve(name: string, model: Model, options: ServeOptions): Promise<void> {
   const { app, host, port, maxConnections, insideNode, verbose } = options;
-  const selector = createSelector(options.mechanism);
-  using loop = new Reactor({ selector, onError: (error) => printError(error) });
+  using loop = model.loop(options.mechanism, printError);
   const say: Say = (who, what, bytes) => print(`${who} ${what}${bytes === undefined ? '' : ` ${showBytes(bytes)}`}`);
   const server = serveOn(loop, { host, port, ...(maxConnections === undefined ? {} : { maxConnections }) }, app, {
     ...(verbose ? { say } : {}),
   });
   for (const signal of ENDING) loop.onSignal(signal, () => server.stop());
   const address = showAddress(server.listener.address);
-  print(`listening on ${address} (${model}, ${app}, ${loop.mechanism}); Ctrl-C ends it`);
+  print(`listening on ${address} (${name}, ${app}, ${loop.mechanism}); Ctrl-C ends it`);
   if (insideNode) await loop.start();
   else loop.run();
 }
@@ -65,6 +83,14 @@ function parseCount(text: string): number {
 }
 
 const TRY_IT = `
+Models:
+${Object.entries(MODELS)
+  .map(
+    ([name, { summary, mechanisms }]) =>
+      `  ${name.padEnd(8)} ${summary}\n           --mechanism ${mechanisms.join('|')}`,
+  )
+  .join('\n')}
+
 Applications:
 ${Object.entries(applications)
   .map(([name, { summary }]) => `  ${name.padEnd(5)} ${summary}`)
@@ -78,7 +104,7 @@ export function addServe(program: Command): void {
     .command('serve')
     .description('run a server until Ctrl-C')
     .addHelpText('after', TRY_IT)
-    .argument('<model>', `the server model: ${MODELS.join(', ')}`)
+    .argument('<model>', `the server model: ${Object.keys(MODELS).join(', ')}`)
     .addOption(new Option('--app <name>', 'what it serves').choices(Object.keys(applications)).default('echo'))
     .addOption(mechanismOption())
     .addOption(hostOption())
@@ -86,10 +112,15 @@ export function addServe(program: Command): void {
     .option('--max-connections <number>', 'further clients wait (default: no limit)', parseCount)
     .option('--inside-node', "live in Node's own loop (start) instead of blocking the thread (run)")
     .option('--verbose', 'print what goes over the wire')
-    .action((model: string, options: ServeOptions, command: Command) => {
-      if (!MODELS.some((known) => known === model)) {
-        command.error(`error: there is no server model '${model}'; there is: ${MODELS.join(', ')}`);
-      }
-      return serve(model, options);
+    .action((name: string, options: ServeOptions, command: Command) => {
+      const model = Object.hasOwn(MODELS, name) ? MODELS[name] : undefined;
+      if (model === undefined)
+        return command.error(`error: there is no server model '${name}'; there is: ${Object.keys(MODELS).join(', ')}`);
+      const { mechanism } = options;
+      if (mechanism !== undefined && !model.mechanisms.includes(mechanism))
+        return command.error(
+          `error: a ${name} has no mechanism '${mechanism}'; it has: ${model.mechanisms.join(', ')}`,
+        );
+      return serve(name, model, options);
     });
 }

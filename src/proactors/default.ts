@@ -1,10 +1,11 @@
 /** The ranking: IOCP on Windows, io_uring on Linux where the kernel allows it, else the emulation over the best selector. */
 import { invalidType, invalidValue } from '../errors.js';
 import { createSelector } from '../selectors/default.js';
-import { COMPLETION_MECHANISMS, type CompletionMechanism, READINESS_MECHANISMS } from '../syscalls/probe.js';
+import { COMPLETION_MECHANISMS, type CompletionMechanism, EMULATED_MECHANISMS } from '../syscalls/probe.js';
 import type { BaseProactor } from './base.js';
 import { EmulatedProactor } from './emulated.js';
 import { IoUringProactor } from './io-uring.js';
+import { IocpProactor } from './iocp.js';
 
 interface ProactorClass {
   new (): BaseProactor;
@@ -13,7 +14,7 @@ interface ProactorClass {
 
 /** One row a mechanism of the kernel's. */
 export const proactorClasses: Readonly<Record<CompletionMechanism, ProactorClass>> = {
-  iocp: IoUringProactor,
+  iocp: IocpProactor,
   io_uring: IoUringProactor,
 };
 
@@ -26,17 +27,14 @@ export const DefaultProactor = (best ?? EmulatedProactor) as { new (): BaseProac
 export type DefaultProactor = BaseProactor;
 
 const EMULATED = 'emulated:';
-export const PROACTOR_NAMES: readonly string[] = [
-  ...COMPLETION_MECHANISMS,
-  ...READINESS_MECHANISMS.map((mechanism) => `${EMULATED}${mechanism}`),
-];
+const NAMES: readonly string[] = [...COMPLETION_MECHANISMS, ...EMULATED_MECHANISMS];
 
 /** A proactor by the name of its mechanism; the default one where none is said. @throws ERR_INVALID_ARG_VALUE, ERR_UNAVAILABLE */
 export function createProactor(mechanism?: string): BaseProactor {
   if (mechanism === undefined) return new DefaultProactor();
   if (typeof mechanism !== 'string') throw invalidType('mechanism', 'a string', mechanism);
-  if (!PROACTOR_NAMES.includes(mechanism))
-    throw invalidValue(`there is no proactor '${mechanism}'; there is: ${PROACTOR_NAMES.join(', ')}`);
+  if (!NAMES.includes(mechanism))
+    throw invalidValue(`there is no proactor '${mechanism}'; there is: ${NAMES.join(', ')}`);
   if (!mechanism.startsWith(EMULATED)) return new proactorClasses[mechanism as CompletionMechanism]();
   return new EmulatedProactor({ selector: createSelector(mechanism.slice(EMULATED.length)) });
 }

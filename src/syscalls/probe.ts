@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { systemErrorName, unavailable } from '../errors.js';
-import { epollCalls, ioUringCalls, kqueueCalls, native } from '../native.js';
+import { epollCalls, ioUringCalls, iocpCalls, kqueueCalls, native } from '../native.js';
 
 /** The readiness mechanisms, best first: the order in which DefaultSelector looks. */
 export const READINESS_MECHANISMS = ['epoll', 'kqueue', 'poll', 'select'] as const;
@@ -14,7 +14,9 @@ export const COMPLETION_MECHANISMS = ['iocp', 'io_uring'] as const;
 export type CompletionMechanism = (typeof COMPLETION_MECHANISMS)[number];
 /** What a kernel has, or has not. */
 export type KernelMechanism = ReadinessMechanism | CompletionMechanism;
+/** Completion imitated over readiness. */
 export type EmulatedMechanism = `emulated:${ReadinessMechanism}`;
+export const EMULATED_MECHANISMS = READINESS_MECHANISMS.map((name): EmulatedMechanism => `emulated:${name}`);
 export type Mechanism = KernelMechanism | EmulatedMechanism;
 
 export interface Availability {
@@ -58,7 +60,21 @@ const probes: Readonly<Record<KernelMechanism, () => readonly Step[] | null>> = 
       ],
     ]);
   },
-  iocp: () => null,
+  iocp: () => {
+    if (iocpCalls === undefined) return null;
+    const port = new iocpCalls.Iocp();
+    try {
+      const opened = port.open(0, false);
+      if (opened < 0) return [['CreateIoCompletionPort', opened]];
+      return [
+        ['CreateIoCompletionPort', opened],
+        ['PostQueuedCompletionStatus', port.postQueuedCompletionStatus(0, 0)],
+        ['GetQueuedCompletionStatusEx', port.getQueuedCompletionStatusEx(new Float64Array(iocpCalls.IOCP_ROW), 1, 0)],
+      ];
+    } finally {
+      port.close(0);
+    }
+  },
   io_uring: () => {
     if (ioUringCalls === undefined) return null;
     const ring = new ioUringCalls.IoUring();

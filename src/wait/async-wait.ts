@@ -29,6 +29,8 @@ export interface Interest {
   readonly useSelect: boolean;
   /** Pairs [descriptor, POLLIN | POLLOUT]. */
   readonly pairs: Int32Array;
+  /** The wake handle of what is no descriptor (a completion port): that is waited for, instead of the pairs. */
+  readonly handle?: number;
 }
 
 export interface Waitable<T> {
@@ -137,7 +139,7 @@ export class AsyncWait<T> {
     // Once it is no failure: a descriptor was closed after the waiter was told of it, and taking goes around that.
     const again = this.#failed;
     this.#failed = error < 0;
-    if (error < 0 && again) this.#fail(systemError(error, this.#waitable.interest().useSelect ? 'select' : 'poll'));
+    if (error < 0 && again) this.#fail(systemError(error, waitCallOf(this.#waitable.interest())));
     else this.#onTurn();
   };
 
@@ -148,8 +150,8 @@ export class AsyncWait<T> {
   #startWaiter(timeout: number): void {
     if (this.#waiterIsBusy) return; // interrupted, and on its way back: #onReturn goes on from there
     this.#waiter ??= openWaiter();
-    const { useSelect, pairs } = this.#waitable.interest();
-    this.#waiterIsBusy = this.#waiter.start(useSelect, pairs, pairs.length / 2, timeout, this.#onReturn);
+    const { useSelect, pairs, handle = 0 } = this.#waitable.interest();
+    this.#waiterIsBusy = this.#waiter.start(useSelect, pairs, pairs.length / 2, timeout, handle, this.#onReturn);
   }
 
   #fail(error: unknown): void {
@@ -166,6 +168,12 @@ export class AsyncWait<T> {
     this.interestChanged();
     return pending;
   }
+}
+
+/** The system call in which that is waited for. */
+function waitCallOf({ useSelect, handle }: Interest): string {
+  if (handle !== undefined) return 'GetQueuedCompletionStatusEx';
+  return useSelect ? 'select' : 'poll';
 }
 
 interface ReadOptions {

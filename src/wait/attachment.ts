@@ -89,8 +89,8 @@ export class Attachment {
   }
 
   #startWaiter(): void {
-    const { useSelect, pairs } = this.#interest();
-    this.#waiter?.start(useSelect, pairs, pairs.length / 2, -1, this.#onReturn);
+    const { useSelect, pairs, handle = 0 } = this.#interest();
+    this.#waiter?.start(useSelect, pairs, pairs.length / 2, -1, handle, this.#onReturn);
   }
 
   readonly #onReturn = (): void => {

@@ -500,7 +500,9 @@ const ends: Cases = [
       const receiving = p.recv(d, 10);
       c.send('new');
       assert.equal(resultOf(p, receiving).toString(), 'new');
-      for (const one of old) failsWith('ECANCELED', p, one);
+      finish(p, ...old);
+      // The one that is closed second may see the end that the first has sent, before it is closed itself.
+      for (const { error, result } of old) assert.ok(error?.code === 'ECANCELED' || (result as Buffer).length === 0);
     },
   },
   {

@@ -795,6 +795,14 @@ function syscallAttacks({ index, syscalls }: Api): Attack[] {
     }));
   }
   attacks.push({
+    name: 'new Iocp',
+    prepare: () => ({
+      places: [place('concurrency', () => 0, optional(whole(0, INT_MAX)))],
+      call: (value) => new syscalls.Iocp(value as number),
+    }),
+  });
+  if (isAvailable('iocp')) attacks.push(...iocpAttacks({ index, syscalls }));
+  attacks.push({
     name: 'kevent',
     prepare: () => ({
       // Builds a record; control() looks at it.
@@ -1163,6 +1171,102 @@ function connectionAttacks({ index }: Api): Attack[] {
   return attacks;
 }
 
+function iocpAttacks({ index, syscalls }: Api): Attack[] {
+  const { Socket } = index;
+  const attacks: Attack[] = [];
+  type Port = InstanceType<typeof syscalls.Iocp>;
+  /** A port with one socket, another that it does not have, and a receive under way. */
+  const attack = (name: string, make: (port: Port, ours: Socket, other: Socket) => Pick<Target, 'places' | 'call'>) => {
+    attacks.push({
+      name: `Iocp ${name}`,
+      prepare(own) {
+        const [ours, other] = Socket.pair({ blocking: false }).map(own) as [Socket, Socket];
+        const port = own(new syscalls.Iocp());
+        port.associate(ours, 1);
+        return {
+          ...make(port, ours, other),
+          state: () => [port.closed],
+          undo: () => port.cancelIoEx(ours),
+          usable() {
+            while (port.getQueuedCompletionStatus(64, 0).length > 0);
+            while ((other.recv(65_536)?.length ?? 0) > 0);
+            port.post(5, 6);
+            const [packet] = port.getQueuedCompletionStatus(1, 1000);
+            if (packet?.key !== 5) throw new Error(`the port answers ${JSON.stringify(packet)}`);
+          },
+        };
+      },
+    });
+  };
+  const label = (name: string) => place(name, () => 0, whole(0, Number.MAX_SAFE_INTEGER));
+  const socket = (good: Socket) => place('socket', () => good, never);
+  const buffer = place('buffer', () => new Uint8Array(4), isLiveBytes);
+  const address = place('address', () => ({ host: '127.0.0.1', port: 9 }), never);
+  const file = place('file', () => 999_999, never);
+  attack('associate', (p) => ({
+    places: [file, label('key')],
+    call: (...args) => {
+      p.associate(...(args as [number, number]));
+    },
+  }));
+  attack('post', (p) => ({
+    places: [label('key'), place('bytes', () => 0, optional(whole(0, 0xffff_ffff)))],
+    call: (...args) => {
+      p.post(...(args as [number]));
+    },
+  }));
+  attack('acceptEx', (p, ours, other) => ({
+    places: [socket(ours), socket(other)],
+    call: (...args) => p.acceptEx(...(args as [Socket, Socket])),
+  }));
+  attack('connectEx', (p, ours) => ({
+    places: [socket(ours), address],
+    call: (...args) => p.connectEx(...(args as Parameters<Port['connectEx']>)),
+  }));
+  for (const method of ['wsaRecv', 'wsaRecvFrom', 'wsaSend'] as const) {
+    attack(method, (p, ours) => ({
+      places: [socket(ours), buffer],
+      call: (...args) => void p[method](...(args as [Socket, Uint8Array])),
+    }));
+  }
+  attack('wsaSendTo', (p, ours) => ({
+    places: [socket(ours), buffer, address],
+    call: (...args) => p.wsaSendTo(...(args as Parameters<Port['wsaSendTo']>)),
+  }));
+  attack('openFile', (p) => ({
+    places: [file, place('access', () => 'read', optional(never))],
+    call: (...args) => p.openFile(...(args as [number])),
+  }));
+  attack('closeFile', (p) => ({
+    places: [file],
+    call: (handle) => {
+      p.closeFile(handle as number);
+    },
+  }));
+  for (const method of ['readFile', 'writeFile'] as const) {
+    attack(method, (p, ours) => ({
+      places: [socket(ours), buffer, label('position')],
+      call: (...args) => void p[method](...(args as [Socket, Uint8Array, number])),
+    }));
+  }
+  attack('cancelIoEx', (p, ours) => ({
+    // Whatever is not under way on it: false.
+    places: [
+      place('socket', () => ours, whole(0, HIGHEST_FD)),
+      place('operation', () => 1, optional(whole(1, Number.MAX_SAFE_INTEGER))),
+    ],
+    call: (...args) => p.cancelIoEx(...(args as [Socket, number])),
+  }));
+  attack('getQueuedCompletionStatus', (p) => ({
+    places: [place('maxEntries', () => 1, optional(whole(1, INT_MAX))), place('timeout', () => 0, isTimeout)],
+    call(...args) {
+      p.post(1); // so that no timeout is waited for
+      return p.getQueuedCompletionStatus(...(args as [number]));
+    },
+  }));
+  return attacks;
+}
+
 const PROACTORS: Readonly<Record<string, string>> = { io_uring: 'IoUringProactor', iocp: 'IocpProactor' };
 
 /** undefined: it has no class. */
@@ -1200,6 +1304,19 @@ function proactorAttacks(api: Api): Attack[] {
     ),
     (selector) => ({ selector }),
   );
+  for (const [name, accepts] of [
+    ['new IocpProactor', optional(isObject)],
+    ['new IocpProactor({concurrency})', optional(whole(0, INT_MAX))],
+  ] as const) {
+    const isField = name.endsWith('})');
+    attacks.push({
+      name,
+      prepare: () => ({
+        places: [place('value', () => undefined, accepts)],
+        call: (value) => new index.IocpProactor((isField ? { concurrency: value } : value) as object),
+      }),
+    });
+  }
   attacks.push({
     name: 'new BaseProactor',
     prepare: () => ({

@@ -20,6 +20,11 @@ const kinds = {
     ),
   int: (value: unknown) => isWhole(value, -0x8000_0000, 0x7fff_ffff),
   size: (value: unknown) => isWhole(value, 0, 0xffff_ffff),
+  // Numbers that are no sizes of an argument beside them.
+  count: (value: unknown) => isWhole(value, 0, 0xffff_ffff),
+  length: (value: unknown) => isWhole(value, 0, 0x7fff_ffff),
+  label: (value: unknown) => isWhole(value, 0, Number.MAX_SAFE_INTEGER),
+  id: (value: unknown) => isWhole(value, 1, Number.MAX_SAFE_INTEGER),
   time: (value: unknown) => typeof value === 'number' && !Number.isNaN(value),
   flag: (value: unknown) => typeof value === 'boolean',
   text: (value: unknown) => typeof value === 'string',
@@ -284,6 +289,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
     ['list', () => [within(Uint8Array, 8)]],
   ]);
   attackCall('Turn.setSlot', turnCall('setSlot'), [['size', () => 0], bytes(8)]);
+  if (native.Iocp !== undefined) attackIocp(native, a.fd, attackCall);
   attackTurn(native, api, strike, complain);
   attackAccept(native, api, strike, complain);
   attackSignals(native, wakeup.handle?.(), strike, complain);
@@ -313,8 +319,12 @@ function attackClasses(
     LoopWatch: (object) => object.open?.(watched.fd, () => undefined),
     SignalWatch: (object) => object.open?.(signal, wakeup.handle?.()),
     Turn: (object) => object.setSlot?.(0, new Uint8Array(8)),
+    Iocp: (object) => object.open?.(0, true),
   };
-  const closing: typeof opening = { Descriptors: (object) => object.closeAll?.() };
+  const closing: typeof opening = {
+    Descriptors: (object) => object.closeAll?.(),
+    Iocp: (object) => object.close?.(1000),
+  };
   /** Of these, no value is right in all places. */
   const neverRight = ['Waiter.start', 'LoopWatch.open', 'Turn.setSlot', 'Turn.wait', 'Turn.flush'];
   for (const name of names) {
@@ -535,6 +545,68 @@ function attackTurn(native: Addon, api: Api, strike: Strike, complain: Complain)
   b.close();
 }
 
+/** Each method of a completion port, on a connected socket that it has. */
+function attackIocp(
+  native: Addon,
+  fd: number,
+  attackCall: (name: string, call: Callable, parameters: readonly Parameter[]) => void,
+): void {
+  const opened = () => {
+    const port = new (native.Iocp as Class)();
+    port.open?.(0, true);
+    return port;
+  };
+  const port = opened();
+  port.associate?.(fd, 1);
+  let lastId = 0;
+  const id: Parameter = ['id', () => ++lastId];
+  const socket: Parameter = ['fd', () => fd];
+  const noSocket: Parameter = ['fd', () => 999_999];
+  const noFile: Parameter = ['count', () => 999];
+  const length: Parameter = ['length', () => 8];
+  const label: Parameter = ['label', () => 7];
+  const row: Parameter = ['count', () => 0];
+  const flag: Parameter = ['flag', () => false];
+  const time: Parameter = ['time', () => 0];
+  const bytes = (size: number): Parameter => ['bytes', () => within(Uint8Array, size)];
+  const methods: Readonly<Record<string, readonly Parameter[]>> = {
+    open: [['count', () => 0], flag],
+    wakeHandle: [],
+    associate: [noSocket, label],
+    isAssociated: [socket],
+    postQueuedCompletionStatus: [label, ['count', () => 3]],
+    acceptEx: [id, socket, noSocket, flag],
+    connectEx: [id, socket, bytes(16)],
+    wsaRecv: [id, socket, length],
+    wsaRecvFrom: [id, socket, length],
+    wsaSend: [id, socket, bytes(8)],
+    wsaSendTo: [id, socket, bytes(8), bytes(16)],
+    openFile: [noFile, flag],
+    closeFile: [noSocket],
+    readFile: [id, socket, length, label],
+    writeFile: [id, socket, bytes(8), label],
+    readDescriptor: [id, noFile, length, label],
+    writeDescriptor: [id, noFile, bytes(8), label],
+    cancel: [label],
+    cancelAllOf: [socket],
+    received: [row, bytes(8)],
+    sender: [row, bytes(16)],
+    fetchCancelled: [time],
+  };
+  for (const [name, parameters] of Object.entries(methods))
+    attackCall(`Iocp.${name}`, (...args) => port[name]?.(...args), parameters);
+  attackCall(
+    'Iocp.getQueuedCompletionStatusEx',
+    (...args) => {
+      port.postQueuedCompletionStatus?.(1, 1); // so that no timeout is waited for
+      return port.getQueuedCompletionStatusEx?.(...args);
+    },
+    [['doubles', () => within(Float64Array, 10)], ['size', () => 2], time],
+  );
+  attackCall('Iocp.close', (...args) => opened().close?.(...args), [time]);
+  port.close?.(1000);
+}
+
 /** accept, with room for the peer's address and without. */
 function attackAccept(native: Addon, api: Api, strike: Strike, complain: Complain): void {
   const { Socket } = api.index;
@@ -587,21 +659,21 @@ function attackSignals(native: Addon, handle: unknown, strike: Strike, complain:
   for (const watch of watches) watch.close?.();
 }
 
-/** Waiter.start(useSelect, interest, count, timeout, callback), each place. */
+/** Waiter.start(useSelect, interest, count, timeout, handle, callback), each place. */
 function attackStart(
   native: Addon,
   api: Api,
   strike: (what: string, call: () => unknown, mustThrow: boolean) => void,
 ): void {
-  const good = (): unknown[] => [false, new Int32Array(0), 0, 1, () => undefined];
-  const places: readonly Kind[] = ['flag', 'ints', 'size', 'time', 'function'];
+  const good = (): unknown[] => [false, new Int32Array(0), 0, 1, 0, () => undefined];
+  const places: readonly Kind[] = ['flag', 'ints', 'size', 'time', 'size', 'function'];
   for (const [at, kind] of places.entries()) {
     for (const { name, value } of badValues(api)) {
       const waiter = new (native.Waiter as Class)();
       waiter.open?.();
       const args = good();
       args[at] = value;
-      const mustThrow = !kinds[kind](value) || (kind === 'size' && (value as number) > 0);
+      const mustThrow = !kinds[kind](value) || (at === 2 && (value as number) > 0);
       // What a callback throws belongs to the process.
       if (!(kind === 'function' && typeof value === 'function'))
         strike(`Waiter.start, argument ${at} = ${name}`, () => waiter.start?.(...args), mustThrow);
@@ -614,7 +686,7 @@ function attackStart(
     // Dropped while it waits, in each of its states.
     const waiter = new (native.Waiter as Class)();
     if (i % 4 > 0) waiter.open?.();
-    if (i % 4 > 1) waiter.start?.(i % 2 === 0, new Int32Array(0), 0, i, () => undefined);
+    if (i % 4 > 1) waiter.start?.(i % 2 === 0, new Int32Array(0), 0, i, 0, () => undefined);
     if (i % 4 > 2) waiter.interrupt?.();
     if (i % 3 === 0) waiter.close?.();
   }

@@ -1,0 +1,50 @@
+#include "core/wakeable.h"
+
+#include <mutex>
+#include <unordered_map>
+
+namespace selectors {
+namespace {
+
+// Threads share nothing else: each has an environment and objects of its own, so this is the one table that cannot be
+// an environment's.
+struct Registry {
+  std::mutex mutex;
+  uint32_t last = 0;
+  std::unordered_map<uint32_t, std::shared_ptr<Wakeable>> wakeables;
+
+  static Registry& OfProcess() {
+    // Never destroyed: a worker may end after the main thread has begun to.
+    static auto* const registry = new Registry;
+    return *registry;
+  }
+};
+
+}  // namespace
+
+uint32_t GiveHandle(std::shared_ptr<Wakeable> wakeable) {
+  Registry& registry = Registry::OfProcess();
+  const std::lock_guard lock(registry.mutex);
+  registry.wakeables.emplace(++registry.last, std::move(wakeable));
+  return registry.last;
+}
+
+void TakeBackHandle(uint32_t handle) {
+  Registry& registry = Registry::OfProcess();
+  std::shared_ptr<Wakeable> last_one;  // may be destroyed by this: not under the lock
+  const std::lock_guard lock(registry.mutex);
+  const auto found = registry.wakeables.find(handle);
+  if (found == registry.wakeables.end()) return;
+  last_one = std::move(found->second);
+  registry.wakeables.erase(found);
+}
+
+std::shared_ptr<Wakeable> FindWakeable(uint32_t handle, bool* known) {
+  Registry& registry = Registry::OfProcess();
+  const std::lock_guard lock(registry.mutex);
+  *known = handle > 0 && handle <= registry.last;
+  const auto found = registry.wakeables.find(handle);
+  return found == registry.wakeables.end() ? nullptr : found->second;
+}
+
+}  // namespace selectors
