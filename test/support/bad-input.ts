@@ -5,7 +5,7 @@
 import { readdirSync, readlinkSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { types } from 'node:util';
-import type { BaseProactor, BaseSelector, Connection, Operation, Reactor, Socket } from '../../src/index.js';
+import type { BaseProactor, BaseSelector, Connection, EventLoop, Operation, Reactor, Socket } from '../../src/index.js';
 import { type Api, type BadValue, badValues, isLiveBytes } from './bad-values.js';
 
 /** One place of a call's arguments. */
