@@ -7,7 +7,7 @@
 import { invalidType, invalidValue, systemError } from '../errors.js';
 import { packAddress } from '../net/stream.js';
 import { familyNumber } from '../net/address.js';
-import { BaseProactor, type Operation } from '../proactors/base.js';
+import { BaseProactor, type Operation, isOperation } from '../proactors/base.js';
 import { DefaultProactor } from '../proactors/default.js';
 import type { StreamEvents, Streams } from '../proactors/streams.js';
 import type { Mechanism } from '../syscalls/probe.js';
@@ -52,13 +52,13 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
 
   /**
    * Calls back in the turn in which an operation of `proactor` completes; once.
-   * @throws ERR_INVALID_ARG_VALUE for one that is completed already
+   * @throws ERR_INVALID_ARG_VALUE for one that is completed already; ERR_INVALID_ARG_TYPE for what is none
    */
   whenDone(operation: Operation, callback: () => void): void {
     this.assertGoingOn();
     const known = callbackOf('callback', callback);
-    const { pending } = fieldsOf('operation', operation, ['pending']);
-    if (pending !== true) throw invalidValue('the operation is completed already');
+    if (!guarded('operation', () => isOperation(operation))) throw invalidType('operation', 'an operation', operation);
+    if (!operation.pending) throw invalidValue('the operation is completed already');
     this.#whenDone.set(operation, known);
   }
 

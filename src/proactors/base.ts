@@ -97,6 +97,11 @@ class PendingOperation<T, D> implements Operation<T, D> {
   }
 }
 
+/** @internal */
+export function isOperation(value: unknown): value is Operation {
+  return value instanceof PendingOperation;
+}
+
 /** An operation, and what is to be undone when it is over. */
 interface Submitted {
   readonly operation: PendingOperation<unknown, unknown>;
