@@ -159,6 +159,9 @@ export const closedError = (what: string): Error => stateError('ERR_CLOSED', `th
 export const busyError = (what: string): Error =>
   stateError('ERR_BUSY', `the ${what} is waiting already; one wait at a time`);
 
+/** ERR_BUSY */
+export const belongsToLoop = (what: string): Error => stateError('ERR_BUSY', `the ${what} belongs to a loop already`);
+
 /** ERR_UNAVAILABLE */
 export function unavailable(message: string, cause?: unknown): Error {
   const error = new Error(message, cause === undefined ? undefined : { cause });

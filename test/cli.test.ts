@@ -7,6 +7,7 @@ import { frame } from '../src/servers/applications/framing.js';
 import { Bench } from './support/bench.js';
 import { startCli } from './support/program.js';
 import { readinessMechanisms } from './support/mechanisms.js';
+import { proactorRows } from './support/proactors.js';
 
 const mechanisms = readinessMechanisms.filter(({ available }) => available).map(({ mechanism }) => mechanism as string);
 const noSignals = process.platform === 'win32' ? ' — not here: Windows has no signals to send' : '';
@@ -26,8 +27,8 @@ async function talk(port: number, pieces: readonly string[]): Promise<string> {
   return text;
 }
 
-async function serve(bench: Bench, args: readonly string[]) {
-  const program = bench.own(startCli(['serve', 'reactor', '--port', '0', ...args]));
+async function serve(bench: Bench, args: readonly string[], model = 'reactor') {
+  const program = bench.own(startCli(['serve', model, '--port', '0', ...args]));
   const [, port] = await program.printed(/listening on 127\.0\.0\.1:(\d+) .*\n/);
   return { program, port: Number(port) };
 }
@@ -61,6 +62,24 @@ describe('info', () => {
     const parsed = JSON.parse(json.stdout) as { default: string; mechanisms: unknown[] };
     expect(parsed.default).toBe(mechanisms[0]);
     expect(parsed.mechanisms).toEqual(availableMechanisms());
+  });
+});
+
+describe('serve proactor', () => {
+  const proactors = proactorRows.flatMap(({ mechanism, create }) => (create === undefined ? [] : [mechanism]));
+
+  it.each(proactors)('echo, rpc and chat over %s', async (mechanism) => {
+    using bench = new Bench();
+    const options = (app: string) => ['--mechanism', mechanism, '--app', app];
+    const [echo, rpc, chat] = await Promise.all(
+      ['echo', 'rpc', 'chat'].map((app) => serve(bench, options(app), 'proactor')),
+    );
+    const large = 'x'.repeat(3_000_000);
+    expect(await talk(echo?.port ?? 0, [large.slice(0, 10), large.slice(10)])).toBe(large);
+    const asked = frame(JSON.stringify({ in: 'ping', params: 1 })).toString();
+    const answered = frame(JSON.stringify({ out: 'pong', result: 1 })).toString();
+    expect(await talk(rpc?.port ?? 0, [asked.slice(0, 7), asked.slice(7)])).toBe(answered);
+    expect(await talk(chat?.port ?? 0, ['{"user":"ann","text":"hello"}\n'])).toBe('[ann] hello\n');
   });
 });
 
@@ -180,7 +199,15 @@ describe('wrong input', () => {
   it.each([
     [['serve', 'reactor', '--port', 'x'], /A port is a number/],
     [['serve', 'reactor', '--port', '70000'], /A port is a number/],
-    [['serve', 'reactor', '--mechanism', 'iocp'], /Allowed choices are epoll, kqueue, poll, select/],
+    [
+      ['serve', 'reactor', '--mechanism', 'iocp'],
+      /a reactor has no mechanism 'iocp'; it has: epoll, kqueue, poll, select/,
+    ],
+    [
+      ['serve', 'proactor', '--mechanism', 'epoll'],
+      /a proactor has no mechanism 'epoll'; it has: iocp, io_uring, emul/,
+    ],
+    [['serve', 'reactor', '--mechanism', 'mine'], /Allowed choices are epoll, kqueue, poll, select/],
     [['serve', 'reactor', '--app', 'news'], /Allowed choices are echo, rpc, chat/],
     [['serve', 'prefork'], /there is no server model 'prefork'; there is: reactor/],
     [['serve'], /missing required argument/],

@@ -382,11 +382,14 @@ Napi::Value IoUring::Turn(const Napi::CallbackInfo& info) {
 
   for (const uint32_t buffer : shown_) buffers_->GiveBack(buffer);
   shown_.clear();
-  const bool has_some = !for_turn_.empty() || !backlog_.empty() || !done_.empty() || woken_;
-  const Result entered = ring_.Enter(has_some ? 0 : 1, has_some ? 0 : timeout);
-  // EBUSY, EAGAIN: the completions are taken now, and the rest is submitted by the next turn.
-  if (!entered.ok() && entered.error() != EBUSY && entered.error() != kWouldBlock)
-    return {info.Env(), ToJavaScript(info.Env(), entered)};
+  // What flush() has met on its way is enough for a turn: no call, where there is nothing to submit either.
+  const bool has_some = !for_turn_.empty() || !backlog_.empty() || !done_.empty() || woken_ || ring_.completions() > 0;
+  if (!has_some || ring_.unsubmitted() > 0) {
+    const Result entered = ring_.Enter(has_some ? 0 : 1, has_some ? 0 : timeout);
+    // EBUSY, EAGAIN: the completions are taken now, and the rest is submitted by the next turn.
+    if (!entered.ok() && entered.error() != EBUSY && entered.error() != kWouldBlock)
+      return {info.Env(), ToJavaScript(info.Env(), entered)};
+  }
   std::span<uint8_t> room = pool.subspan(pool_used);
   size_t count = 0;
   io_uring_cqe cqe{};

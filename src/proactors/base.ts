@@ -10,7 +10,7 @@
  * operation is submitted, bytes that are received are handed over when it is collected. So nothing that JavaScript does with its
  * buffers (drops, changes, transfers them) reaches memory that the kernel holds.
  */
-import { busyError, check, closedError, invalidType, invalidValue, outOfRange } from '../errors.js';
+import { belongsToLoop, busyError, check, closedError, invalidType, invalidValue, outOfRange } from '../errors.js';
 import { native } from '../native.js';
 import { type SocketAddress, decodeAddress, encodeAddress, familyNumber } from '../net/address.js';
 import { Socket, beforeClose } from '../net/socket.js';
@@ -155,6 +155,7 @@ export abstract class BaseProactor implements Disposable {
   });
   #attachment: Attachment | undefined;
   #wokenElsewhere = false;
+  #hasLoop = false;
   #lastId = 0;
   #closed = false;
 
@@ -177,6 +178,10 @@ export abstract class BaseProactor implements Disposable {
   /** collect() for the turn of a loop, which is told of its streams besides. */
   protected collectTurn(timeout: number, done: Completion[]): boolean {
     return this.collect(timeout, done);
+  }
+  /** The loop's streams, where the mechanism has better than single operations. */
+  protected openStreams<C, L>(): Streams<C, L> {
+    return new OperationStreams<C, L>(this);
   }
   /** What to watch so as to know when `collect` would have something. */
   protected abstract interest(): Interest;
@@ -414,9 +419,12 @@ export abstract class BaseProactor implements Disposable {
     return submitted.operation;
   }
 
-  /** @internal What a loop's connections and listeners are served by. */
+  /** @internal What a loop's connections and listeners are served by. One loop has it. @throws ERR_BUSY */
   streams<C, L>(): Streams<C, L> {
-    return new OperationStreams<C, L>(this);
+    this.assertOpen();
+    if (this.#hasLoop) throw belongsToLoop('proactor');
+    this.#hasLoop = true;
+    return this.openStreams<C, L>();
   }
 
   /** @internal wait() for a loop, in one go. @returns was it woken? What it collects of the caller's operations is for takeCollected(). */

@@ -4,7 +4,7 @@
  *
  * The ring is its thread's alone (IORING_SETUP_SINGLE_ISSUER), and closed with it; a child process does not inherit it.
  */
-import { check, checkLetGo, systemErrorName, unavailable } from '../errors.js';
+import { check, checkLetGo, systemErrorName } from '../errors.js';
 import type { NativeIoUring } from '../native.js';
 import { openRing } from '../syscalls/io-uring.js';
 import { POLLIN } from '../syscalls/poll.js';
@@ -124,13 +124,11 @@ export class IoUringProactor extends BaseProactor {
     checkLetGo(kept);
   }
 
-  /** @internal */
-  override streams<C, L>(): Streams<C, L> {
-    if (this.#streams !== undefined) throw unavailable('the proactor belongs to a loop already');
+  protected override openStreams<C, L>(): Streams<C, L> {
     const streams = RingStreams.open<C, L>(this, this.#ring);
     // A kernel before 6.0 has no multishot receive: single operations, then.
-    if (streams === undefined) return super.streams<C, L>();
-    this.#streams = streams as RingStreams<unknown, unknown>;
+    if (streams === undefined) return super.openStreams<C, L>();
+    this.#streams = streams as unknown as RingStreams<unknown, unknown>;
     return streams;
   }
 

@@ -153,6 +153,7 @@ export class IocpProactor extends BaseProactor {
       else if (!wasCancelled && VANISHED.has(name)) return this.#accept(id, request);
     }
     if (wasCancelled && GIVEN_UP.has(name)) done.push({ id, result: CANCELED });
+    else if (request !== undefined && packet.error === 0) done.push({ id, result: value, ...peerOf(value) });
     else done.push({ id, ...this.#outcome(row, packet) });
   }
 
@@ -203,6 +204,13 @@ function whatItMeans(error: number, kind: Request['kind'], received = 0): Omit<C
   const name = systemErrorName(error);
   if (name === 'EMSGSIZE') return { result: received };
   return name === 'EOF' || name === 'EPIPE' ? { result: 0, data: Buffer.alloc(0) } : { result: error };
+}
+
+/** Who was accepted, where Winsock still knows. */
+function peerOf(fd: number): Pick<Completion, 'sockaddr'> {
+  const sockaddr = new Uint8Array(SOCKADDR_SIZE);
+  const length = native.getpeername(fd, sockaddr);
+  return length < 0 ? {} : { sockaddr: sockaddr.subarray(0, length) };
 }
 
 /** What accept(2) would say to it. Winsock's own answer comes late, or never: Wine 8 waits for a client of what does not listen. */

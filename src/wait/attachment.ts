@@ -51,7 +51,8 @@ export class Attachment {
 
   /** There is something that no descriptor tells of: a wake-up that was taken away elsewhere, an operation that is over already. */
   wake(): void {
-    this.#immediate ??= setImmediate(() => {
+    if (this.#immediate !== undefined) return;
+    this.#immediate = setImmediate(() => {
       this.#immediate = undefined;
       if (!this.#closed) this.#onReady();
     });

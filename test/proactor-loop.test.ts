@@ -1,0 +1,149 @@
+/** What is the proactor loop's own: whose system calls serve its connections, and the operations of its proactor. */
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { type Connection, ProactorLoop, Reactor, availableMechanisms, createProactor } from '../src/index.js';
+import { Bench } from './support/bench.js';
+import { Program, cli } from './support/program.js';
+import { proactorRows } from './support/proactors.js';
+import { noStrace } from './support/strace.js';
+
+const ring = availableMechanisms().find(({ mechanism }) => mechanism === 'io_uring');
+const noRing = ring?.available === true ? noStrace : ` — not here: ${ring?.why}`;
+
+const CONNECTIONS = 50;
+const MESSAGES = 20_000;
+const MESSAGE = Buffer.alloc(64, 'm');
+
+/** So many messages there and back, over all connections at once. */
+function pingPong(port: number): void {
+  using loop = new Reactor();
+  let left = MESSAGES;
+  let closed = 0;
+  const missing = new Map<Connection, number>();
+  const send = (connection: Connection): void => {
+    if (left-- <= 0) return connection.end();
+    missing.set(connection, MESSAGE.length);
+    connection.write(MESSAGE);
+  };
+  for (let i = 0; i < CONNECTIONS; i++) {
+    loop.connect(
+      { host: '127.0.0.1', port },
+      {
+        open: send,
+        data(connection, chunk) {
+          const rest = (missing.get(connection) ?? 0) - chunk.length;
+          missing.set(connection, rest);
+          if (rest === 0) send(connection);
+        },
+        close() {
+          if (++closed === CONNECTIONS) loop.stop();
+        },
+      },
+    );
+  }
+  loop.run();
+}
+
+describe('no imitation in disguise', () => {
+  it.skipIf(noRing)(
+    `an io_uring server enters the ring, and receives, sends, accepts and waits in no other way: below 0.1 system calls a message${noRing}`,
+    { timeout: 60_000 },
+    async () => {
+      using bench = new Bench();
+      const log = join(bench.folder(), 'strace');
+      const serve = [cli, 'serve', 'proactor', '--app', 'echo', '--mechanism', 'io_uring', '--port', '0'];
+      const program = bench.own(new Program('strace', ['-f', '-qq', '-o', log, process.execPath, ...serve]));
+      const [, port] = await program.printed(/listening on 127\.0\.0\.1:(\d+) \(proactor, echo, io_uring\)/);
+      pingPong(Number(port));
+      // strace itself does not listen to signals while it writes to a file.
+      const { pid } = program.process;
+      process.kill(Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')), 'SIGINT');
+      expect(await program.ended).toMatchObject({ code: 0, stderr: '' });
+
+      // From the listener to the signal, which ends it: `PID call(…`
+      const lines = readFileSync(log, 'utf8').split('\n');
+      const from = lines.findIndex((line) => line.includes(' listen('));
+      const to = lines.findIndex((line) => line.includes('--- SIGINT'));
+      const counts = new Map<string, number>();
+      for (const line of lines.slice(from, to < from ? undefined : to)) {
+        const call = /^\d+ +(\w+)\(/.exec(line)?.[1];
+        if (call !== undefined) counts.set(call, (counts.get(call) ?? 0) + 1);
+      }
+      const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
+      process.stdout.write(
+        `   ${MESSAGES} messages: ${total} system calls, ${counts.get('io_uring_enter')} io_uring_enter\n`,
+      );
+      expect(counts.get('io_uring_enter')).toBeGreaterThan(10);
+      const others = ['recv', 'recvfrom', 'recvmsg', 'read', 'readv', 'send', 'sendto', 'sendmsg', 'writev'];
+      for (const call of [...others, 'accept', 'accept4', 'epoll_wait', 'epoll_pwait', 'poll', 'select', 'pselect6'])
+        expect(counts.get(call) ?? 0, call).toBe(0);
+      expect(total / MESSAGES).toBeLessThan(0.1);
+    },
+  );
+});
+
+describe.each(proactorRows.filter(({ create }) => create !== undefined))(
+  'operations of the loop’s own proactor, $mechanism',
+  ({ mechanism }) => {
+    const create = () => new ProactorLoop({ proactor: createProactor(mechanism) });
+
+    it('whenDone: told in the turn in which it completes, once, while connections are served', () => {
+      using bench = new Bench();
+      using loop = create();
+      const path = join(bench.folder(), 'file');
+      writeFileSync(path, 'contents of a file');
+      const fd = openSync(path, 'r');
+      bench.atEnd(() => {
+        closeSync(fd);
+      });
+      const said: string[] = [];
+      const { address } = loop.listen({}, { data: (connection, chunk) => void connection.write(chunk) });
+      loop.connect(address, {
+        open: (connection) => void connection.write('over the wire'),
+        data(connection, chunk) {
+          said.push(chunk.toString());
+          connection.end();
+        },
+      });
+      const reading = loop.proactor.read(fd, 100, 0);
+      loop.whenDone(reading, () => said.push(String(reading.result)));
+      const waiting = loop.proactor.timeout(5);
+      loop.whenDone(waiting, () => said.push('time'));
+      const deadline = loop.now() + 10_000;
+      while (said.length < 3 && loop.now() < deadline) loop.runOnce(1000);
+      loop.runOnce(20);
+      expect([...said].sort()).toEqual(['contents of a file', 'over the wire', 'time']);
+      expect(() => loop.whenDone(reading, () => undefined)).toThrow('completed already');
+    });
+
+    it('whenDone inside Node: also of what completes at once, and of a timeout while nothing else happens', async () => {
+      using bench = new Bench();
+      using loop = create();
+      const ended = loop.start();
+      const path = join(bench.folder(), 'file');
+      writeFileSync(path, 'contents of a file');
+      const fd = openSync(path, 'r');
+      bench.atEnd(() => {
+        closeSync(fd);
+      });
+      const reading = loop.proactor.read(fd, 100, 0);
+      await new Promise<void>((resolve) => loop.whenDone(reading, resolve));
+      expect(String(reading.result)).toBe('contents of a file');
+      const waiting = loop.proactor.timeout(30);
+      await new Promise<void>((resolve) => loop.whenDone(waiting, resolve));
+      const canceled = loop.proactor.timeout(60_000);
+      setImmediate(() => canceled.cancel());
+      await new Promise<void>((resolve) => loop.whenDone(canceled, resolve));
+      expect(canceled.error?.code).toBe('ECANCELED');
+      loop.stop();
+      await ended;
+    });
+
+    it('a proactor has one loop', () => {
+      const proactor = createProactor(mechanism);
+      using _loop = new ProactorLoop({ proactor });
+      expect(() => new ProactorLoop({ proactor })).toThrow(/belongs to a loop/);
+    });
+  },
+);
