@@ -174,7 +174,7 @@ Napi::Value IoUring::Connect(const Napi::CallbackInfo& info) {
   if (!args.ok()) return info.Env().Undefined();
   const Prepared prepared = Prepare(IORING_OP_CONNECT, fd, user_data, 0);
   if (prepared.sqe != nullptr) {
-    std::memcpy(&prepared.operation->address, address.data(), address.size());
+    prepared.operation->SetAddress(address);
     prepared.sqe->addr = reinterpret_cast<uintptr_t>(&prepared.operation->address);
     prepared.sqe->off = address.size();
   }
@@ -285,7 +285,7 @@ Napi::Value IoUring::SendMsg(const Napi::CallbackInfo& info) {
   const Prepared prepared = Prepare(IORING_OP_SENDMSG, fd, user_data, bytes.size());
   if (prepared.sqe != nullptr) {
     if (!bytes.empty()) std::memcpy(prepared.operation->memory.get(), bytes.data(), bytes.size());
-    std::memcpy(&prepared.operation->address, address.data(), address.size());
+    prepared.operation->SetAddress(address);
     MakeMessage(*prepared.operation, *prepared.sqe, address.size());
     prepared.sqe->op_flags = static_cast<uint32_t>(flags | MSG_NOSIGNAL);
   }

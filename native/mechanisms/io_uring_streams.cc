@@ -180,7 +180,7 @@ Napi::Value IoUring::ConnectStream(const Napi::CallbackInfo& info) {
     operation.purpose = Purpose::kStreamConnect;
     operation.stream = fd;
     operation.stream_generation = generation;
-    std::memcpy(&operation.address, address.data(), address.size());
+    operation.SetAddress(address);
     prepared.sqe->addr = reinterpret_cast<uintptr_t>(&operation.address);
     prepared.sqe->off = address.size();
   }
