@@ -1,7 +1,8 @@
 /** io_uring: the calls, the streams of a loop on it, and what the kernel may refuse. */
 import { constants } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { IoUringProactor, ProactorLoop } from '../src/index.js';
+import { IoUringProactor, ProactorLoop, Socket } from '../src/index.js';
 import { IoUring } from '../src/syscalls.js';
 import { lacksOfProactor } from './contract/capabilities.js';
 import { nativeStreamCases, ringCases, ringLoopCases } from './contract/io-uring.js';
@@ -277,6 +278,62 @@ describe.skipIf(noStrace)(`io_uring, what the kernel may refuse${noStrace}`, () 
       expect([outcome.code, outcome.signal]).toEqual([0, null]);
     },
   );
+});
+
+describe.skipIf(row?.available !== true)('io_uring, a process that has no descriptors left', () => {
+  it('U24 accept is EMFILE: it is told once, nothing spins, and who waited is served when there is room', async () => {
+    using bench = new Bench();
+    const program = bench.own(
+      new Program('sh', [
+        '-c',
+        'ulimit -n 48; exec "$0" "$@"',
+        process.execPath,
+        '-e',
+        programText(`
+          const { writeSync } = require('node:fs');
+          const say = (text) => writeSync(1, text + '\\n');
+          const loop = new selectors.ProactorLoop({ onError: ({ code, syscall }) => say(code + ' ' + syscall) });
+          const listener = loop.listen({ backlog: 100 }, { data: (connection, chunk) => void connection.write(chunk) });
+          say('port ' + listener.address.port);
+          loop.onSignal('SIGUSR2', () => {
+            const { user, system } = process.cpuUsage();
+            say('busy ' + (user + system) / 1000);
+          });
+          loop.run();`),
+      ]),
+    );
+    const port = Number((await program.printed(/port (\d+)/))[1]);
+    const clients = Array.from({ length: 60 }, () => {
+      const client = bench.own(new Socket());
+      client.connect({ host: '127.0.0.1', port });
+      client.send('hello');
+      client.blocking = false;
+      return client;
+    });
+    const waiting = new Set(clients);
+    const answered = () => {
+      for (const client of waiting) if (client.recv(10)?.toString() === 'hello') waiting.delete(client);
+      return clients.length - waiting.size;
+    };
+    await program.printed(/EMFILE accept/);
+    while (answered() < 10) await sleep(5);
+    const busy = async (times: number) => {
+      program.process.kill('SIGUSR2');
+      await program.printed(new RegExp(`(busy.*\\n[^]*){${times}}`));
+      return Number(/busy ([\d.]+)\n[^b]*$/.exec(program.stdout)?.[1]);
+    };
+    const before = await busy(1);
+    await sleep(700);
+    expect((await busy(2)) - before).toBeLessThan(300);
+    expect(answered()).toBeLessThan(48);
+    while (waiting.size > 0) {
+      for (const client of clients) if (!waiting.has(client)) client.close();
+      await sleep(20);
+      answered();
+    }
+    expect(program.stdout.match(/EMFILE/g)?.length).toBeLessThan(10);
+    expect(program.process.exitCode).toBe(null);
+  });
 });
 
 /** Of each kind, one that is not over. */
