@@ -382,9 +382,10 @@ Napi::Value IoUring::Turn(const Napi::CallbackInfo& info) {
 
   for (const uint32_t buffer : shown_) buffers_->GiveBack(buffer);
   shown_.clear();
-  // What flush() has met on its way is enough for a turn: no call, where there is nothing to submit either.
+  // What flush() has met on its way is enough for a turn: no call, where there is nothing to submit either. But a turn
+  // that does not wait was perhaps called for by a notice (registerEventFd) of work that only a call completes.
   const bool has_some = !for_turn_.empty() || !backlog_.empty() || !done_.empty() || woken_ || ring_.completions() > 0;
-  if (!has_some || ring_.unsubmitted() > 0) {
+  if (!has_some || ring_.unsubmitted() > 0 || timeout == 0) {
     const Result entered = ring_.Enter(has_some ? 0 : 1, has_some ? 0 : timeout);
     // EBUSY, EAGAIN: the completions are taken now, and the rest is submitted by the next turn.
     if (!entered.ok() && entered.error() != EBUSY && entered.error() != kWouldBlock)
