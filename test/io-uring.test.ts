@@ -192,8 +192,8 @@ describe.skipIf(noStrace)(`io_uring, what the kernel may refuse${noStrace}`, () 
       'io_uring_enter',
       'error=EBADR:when=5+',
       `const loop = new selectors.ProactorLoop();
-       loop.callLater(1, () => undefined);
-       loop.callLater(2, () => undefined);
+       const again = () => void loop.callLater(1, again);
+       again();
        try { loop.run(); } catch (error) { console.log(error.code, error.syscall); }
        try { loop.close(); } catch (error) { console.log(error.code); }
        const ring = new syscalls.IoUring(2);
