@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { types } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import * as index from '../src/index.js';
+import { BaseLoop } from '../src/loops/base-loop.js';
 import * as syscalls from '../src/syscalls.js';
 import { attacks, carryOut } from './support/bad-input.js';
 import { badSignal, detached, throwingProxy } from './support/bad-values.js';
@@ -15,6 +16,14 @@ const api = { index, syscalls };
 const { EVENT_READ, EVENT_WRITE, Socket, createSelector } = index;
 const mechanisms = readinessMechanisms.flatMap(({ mechanism, available }) => (available ? [mechanism] : []));
 const has = (mechanism: string) => mechanisms.some((one) => one === mechanism);
+
+/** Of a loop, also what it has of its parents: they are no exports of their own. */
+function propertiesOf(prototype: object): PropertyDescriptorMap {
+  const own = Object.getOwnPropertyDescriptors(prototype);
+  const parent = Object.getPrototypeOf(prototype) as object;
+  const isLoop = prototype instanceof BaseLoop || prototype === BaseLoop.prototype;
+  return isLoop && parent !== Object.prototype ? { ...propertiesOf(parent), ...own } : own;
+}
 
 describe('each argument, each wrong value', () => {
   for (const attack of attacks(api)) {
@@ -67,13 +76,9 @@ describe('each argument, each wrong value', () => {
       // On a system without it, nothing of it can be called.
       if (!isSelector && ['Epoll', 'Kqueue'].includes(name) && !has(name.toLowerCase())) continue;
       if (name === 'Iocp' && process.platform !== 'win32') continue;
+      if (name === 'IoUring' && !index.IoUringProactor.isAvailable) continue;
       const lacking = process.platform === 'win32' ? ['sendFds', 'recvFds'] : ['share', 'fromShare'];
-      // What the loops have in common is no export of its own.
-      const parent: unknown = value === index.Reactor ? Object.getPrototypeOf(value.prototype) : {};
-      const methods = Object.entries({
-        ...Object.getOwnPropertyDescriptors(parent as object),
-        ...Object.getOwnPropertyDescriptors(value.prototype as object),
-      })
+      const methods = Object.entries(propertiesOf(value.prototype as object))
         .filter(
           ([method, { value: body, set }]) =>
             (typeof body === 'function' || set !== undefined) && ![...exempt, ...lacking].includes(method),
@@ -99,6 +104,12 @@ describe('each argument, each wrong value', () => {
     for (const [name, methods] of Object.entries(made))
       for (const method of methods) if (!isAttacked(`${name} ${method}`)) missing.push(`${name}.prototype.${method}`);
     // Protected, or @internal: their arguments come from this package.
+    const ofLoops = [
+      ...['wake', 'hasWork', 'wait', 'dispatch', 'settle', 'attach', 'closeAll', 'nextDue', 'closeMechanism'],
+      ...['assertOpen', 'assertGoingOn', 'report', 'warn', 'guarded', 'kick', 'send', 'isBorrowed', 'startConnecting'],
+      ...['watchChanged', 'watchConnection', 'forgetConnection', 'watchListener', 'forgetListener'],
+      ...['isConnection', 'hasConnection', 'notConnected', 'welcome', 'discard'],
+    ];
     const inner = {
       BaseSelector: [
         ...['orClose', 'interestChanged', 'turnInterest', 'generationOf', 'hasRoom', 'turn', 'attach'],
@@ -106,13 +117,11 @@ describe('each argument, each wrong value', () => {
       ],
       BaseProactor: [
         ...['letGo', 'pollFd', 'fileOf', 'completeSoon', 'startTimer', 'interestChanged', 'assertOpen'],
-        ...['begin', 'turn', 'takeCollected', 'nextDue', 'attach'],
+        ...['begin', 'turn', 'takeCollected', 'nextDue', 'attach', 'streams', 'openStreams', 'collectTurn'],
       ],
       Poll: ['wait'],
-      Reactor: [
-        ...['wake', 'hasWork', 'wait', 'dispatch', 'settle', 'attach', 'closeAll'],
-        ...['assertOpen', 'assertGoingOn', 'report', 'warn', 'guarded', 'kick'],
-      ],
+      Reactor: ofLoops,
+      ProactorLoop: ofLoops,
     };
     const known = Object.entries(inner).flatMap(([name, methods]) => methods.map((one) => `${name}.prototype.${one}`));
     expect(missing.filter((name) => !known.includes(name))).toEqual([]);

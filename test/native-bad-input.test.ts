@@ -1,8 +1,12 @@
 /** The addon itself, behind the back of the TypeScript that guards it: errors, and never a crash. */
 import { describe, expect, it } from 'vitest';
 import { Bench } from './support/bench.js';
+import { completionMechanisms } from './support/mechanisms.js';
 import { answerOf, runProgram, runScript } from './support/program.js';
 
+const noRing = completionMechanisms.some(({ mechanism, available }) => mechanism === 'io_uring' && available)
+  ? ''
+  : ' — not here: there is no io_uring';
 const support = ['native-attack.ts', 'bad-values.ts'];
 
 describe('the addon, called directly', () => {
@@ -108,6 +112,100 @@ describe('the addon, called directly', () => {
     const { done } = (await answerOf(outcome)) as { done: number };
     expect(done).toBeGreaterThan(100);
   });
+
+  it.skipIf(noRing)(
+    `survives another thread that changes the numbers and the bytes of a ring’s turn${noRing}`,
+    async () => {
+      const outcome = runProgram(
+        `const { Worker } = require('node:worker_threads');
+       const shared = new Int32Array(new SharedArrayBuffer(4 * 66));
+       const bytes = new Uint8Array(new SharedArrayBuffer(64));
+       const [a, b] = selectors.Socket.pair({ blocking: false });
+       const other = new Worker(
+         \`const { workerData: [shared, fd] } = require('node:worker_threads');
+          for (;;) for (const number of [0x7fffffff, fd, -1, 65536, -0x80000000]) shared.fill(number);\`,
+         { eval: true, workerData: [shared, a.fd] });
+       other.on('online', () => {
+         const ring = new native.IoUring();
+         ring.open(4, 64);
+         ring.openStreams(4, 64);
+         ring.receiveStream(a.fd, 1);
+         const counts = { done: 0 };
+         for (const end = Date.now() + 700; Date.now() < end; counts.done++) {
+           b.send('x'.repeat(64));
+           ring.turn(0, shared, 12, bytes, 32);
+           ring.turn(0, shared, 12, bytes, 64);
+           ring.flush(shared, 22, bytes, [bytes, bytes]);
+           ring.flush(Int32Array.of(a.fd, 0, 8, -1, 0, 8), 2, bytes, []);
+           ring.sendStream(a.fd, 1, [bytes, bytes]);
+           ring.send(a.fd, bytes, 0, 1);
+           ring.connectStream(a.fd, 1, bytes);
+           ring.about(shared);
+           ring.peerOf(a.fd, new Uint8Array(new SharedArrayBuffer(128)));
+           ring.receiveStream(a.fd, 1);
+           ring.completions(10);
+           while (b.recv(65536)?.length > 0);
+         }
+         ring.close(1000);
+         console.log(JSON.stringify(counts));
+         process.exit();
+       });`,
+      );
+      const { done } = (await answerOf(outcome)) as { done: number };
+      expect(done).toBeGreaterThan(50);
+    },
+  );
+
+  it.skipIf(noRing)(
+    `survives buffers of a ring’s that shrink while the kernel works, and those that have gone${noRing}`,
+    async () => {
+      const outcome = runProgram(
+        `const [a, b] = selectors.Socket.pair({ blocking: false });
+       const answers = [];
+       const call = (f) => { try { answers.push(f()); } catch (error) { answers.push(error.name); } };
+       const ring = new native.IoUring();
+       ring.open(8, 64);
+       const memory = ring.openStreams(4, 64);
+       for (const size of [64, 128, 40, 17, 1, 0]) {
+         const buffer = new ArrayBuffer(64, { maxByteLength: 128 });
+         const views = [new Uint8Array(buffer, 32, 32), new Uint8Array(buffer), new Uint8Array(64)];
+         const ints = new Int32Array(buffer, 0, 15);
+         for (const view of views) {
+           ring.recv(b.fd, view, 0, 1);
+           ring.read(b.fd, view, -1, 2);
+           ring.recvmsg(b.fd, view, 0, 3);
+           ring.send(b.fd, view, 0, 4);
+         }
+         ring.enter(0, 0);
+         buffer.resize?.(size);
+         structuredClone(views[2].buffer, { transfer: [views[2].buffer] });
+         gc();
+         for (let i = 0; i < 9; i++) a.send('x'.repeat(100));
+         ring.enter(12, 1000);
+         answers.push(ring.completions(100).length);
+         for (const view of views) {
+           call(() => ring.turn(0, new Int32Array(10), 2, view, 0));
+           call(() => ring.turn(0, ints, 3, view, view.length));
+           call(() => ring.flush(Int32Array.of(b.fd, 0, 32, b.fd, -1, 32), 2, view, [view, view]));
+           call(() => ring.flush(ints, 5, view, [view, view]));
+           call(() => ring.sendStream(b.fd, 1, [view, view]));
+           call(() => ring.connectStream(b.fd, 1, view));
+         }
+         while (a.recv(65536)?.length > 0);
+         while (b.recv(65536)?.length > 0);
+       }
+       structuredClone(memory, { transfer: [memory] });
+       gc();
+       ring.receiveStream(b.fd, 5);
+       a.send('x'.repeat(100));
+       call(() => ring.turn(1000, new Int32Array(50), 10, new Uint8Array(0), 0));
+       ring.close(1000);
+       console.log(JSON.stringify(answers.length));`,
+        ['--expose-gc'],
+      );
+      expect(await answerOf(outcome)).toBe(6 * (1 + 3 * 6) + 1);
+    },
+  );
 
   it('survives slots, pools and slabs that shrink, and those that have gone', async () => {
     const outcome = runProgram(

@@ -8,6 +8,7 @@
 
 #include <bit>
 #include <cstring>
+#include <mutex>
 
 #include "core/syscall.h"
 #include "core/wait.h"
@@ -19,9 +20,12 @@ namespace {
 // How long the garbage collector, or the end of a thread, waits for the kernel. Milliseconds.
 constexpr double kPatienceAtEnd = 1000;
 
-std::vector<std::unique_ptr<Operation>>& Abandoned() {
-  static auto* const operations = new std::vector<std::unique_ptr<Operation>>;
-  return *operations;
+// What the kernel has not let go of stays for good. Of all threads.
+void Abandon(std::unique_ptr<Operation> operation) {
+  static std::mutex mutex;
+  static auto* const abandoned = new std::vector<std::unique_ptr<Operation>>;
+  const std::lock_guard lock(mutex);
+  abandoned->push_back(std::move(operation));
 }
 
 }  // namespace
@@ -30,13 +34,13 @@ IoUring::~IoUring() { Shut(kPatienceAtEnd); }
 
 // ------------------------------------------------------------------------------------------------------- opening
 
-// open(entries, cqEntries): 0 or a negative error. cqEntries 0: twice the submission queue.
+// open(entries, cqEntries): 0 or a negative error. Once. cqEntries 0: twice the submission queue.
 Napi::Value IoUring::Open(const Napi::CallbackInfo& info) {
   Args args(info);
   const auto entries = static_cast<uint32_t>(args.SizeAt(0, UINT32_MAX));
   const auto cq_entries = static_cast<uint32_t>(args.SizeAt(1, UINT32_MAX));
   if (!args.ok()) return info.Env().Undefined();
-  const Result opened = ring_.is_open() ? Result::Error(kInvalidArgument) : ring_.Open(entries, cq_entries);
+  const Result opened = ring_.was_opened() ? Result::Error(kInvalidArgument) : ring_.Open(entries, cq_entries);
   return {info.Env(), ToJavaScript(info.Env(), opened.ok() ? Result::Ok(0) : opened)};
 }
 
@@ -176,7 +180,7 @@ Napi::Value IoUring::Connect(const Napi::CallbackInfo& info) {
   if (!args.ok()) return info.Env().Undefined();
   const Prepared prepared = Prepare(IORING_OP_CONNECT, fd, user_data, 0);
   if (prepared.sqe != nullptr) {
-    std::memcpy(&prepared.operation->address, address.data(), address.size());
+    prepared.operation->SetAddress(address);
     prepared.sqe->addr = reinterpret_cast<uintptr_t>(&prepared.operation->address);
     prepared.sqe->off = address.size();
   }
@@ -287,7 +291,7 @@ Napi::Value IoUring::SendMsg(const Napi::CallbackInfo& info) {
   const Prepared prepared = Prepare(IORING_OP_SENDMSG, fd, user_data, bytes.size());
   if (prepared.sqe != nullptr) {
     if (!bytes.empty()) std::memcpy(prepared.operation->memory.get(), bytes.data(), bytes.size());
-    std::memcpy(&prepared.operation->address, address.data(), address.size());
+    prepared.operation->SetAddress(address);
     MakeMessage(*prepared.operation, *prepared.sqe, address.size());
     prepared.sqe->op_flags = static_cast<uint32_t>(flags | MSG_NOSIGNAL);
   }
@@ -395,7 +399,8 @@ Napi::Value IoUring::Cancel(const Napi::CallbackInfo& info) {
 
 // -------------------------------------------------------------------------------------- submitting and collecting
 
-// enter(minComplete, timeout): how many entries were submitted, or a negative error.
+// enter(minComplete, timeout): how many entries were submitted, or a negative error. Without a minimum, the timeout is
+// for how long the kernel may want for memory.
 Napi::Value IoUring::Enter(const Napi::CallbackInfo& info) {
   Args args(info);
   const auto least = static_cast<uint32_t>(args.SizeAt(0, UINT32_MAX));
@@ -404,7 +409,7 @@ Napi::Value IoUring::Enter(const Napi::CallbackInfo& info) {
   if (!ring_.is_open()) return Napi::Number::New(info.Env(), -kBadDescriptor);
   const size_t taken = backlog_.size() + done_.size();
   const uint32_t missing = taken >= least ? 0 : least - static_cast<uint32_t>(taken);
-  return {info.Env(), ToJavaScript(info.Env(), ring_.Enter(missing, missing == 0 ? 0 : timeout))};
+  return {info.Env(), ToJavaScript(info.Env(), ring_.Enter(missing, timeout))};
 }
 
 // woken(): has the descriptor of watchWake() become readable since this was asked last?
@@ -485,8 +490,9 @@ Napi::Value IoUring::Completions(const Napi::CallbackInfo& info) {
   }
   const Napi::Array list = Napi::Array::New(info.Env());
   for (uint32_t i = 0; i < most && !done_.empty(); ++i) {
-    list.Set(i, ToDone(info.Env(), std::move(done_.front())));
-    done_.pop_front();
+    Done done = std::move(done_.front());
+    done_.pop_front();  // first: an accessor of somebody's on Array.prototype may close the ring
+    list.Set(i, ToDone(info.Env(), std::move(done)));
   }
   return list;
 }
@@ -564,11 +570,12 @@ uint32_t IoUring::Shut(double patience) {
     TakeAtEnd();
     if (left <= 0 || (!entered.ok() && entered.error() != EBUSY)) break;
   }
+  outstanding_ -= std::min(outstanding_, ring_.unsubmitted());
   if (outstanding_ > 0) {
     for (std::unique_ptr<Operation>& operation : operations_) {
       if (operation == nullptr) continue;
       operation->target.Reset();
-      Abandoned().push_back(std::move(operation));
+      Abandon(std::move(operation));
     }
     if (buffers_ != nullptr) buffers_->Abandon();
   }

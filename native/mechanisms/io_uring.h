@@ -12,6 +12,7 @@
 
 #include <napi.h>
 
+#include <algorithm>
 #include <deque>
 #include <memory>
 #include <unordered_map>
@@ -54,6 +55,11 @@ struct Operation {
   msghdr message{};
   iovec vector{};
   kernel_timespec time{};
+
+  // No longer than there is room for.
+  void SetAddress(std::span<const uint8_t> bytes) {
+    std::copy(bytes.begin(), bytes.end(), reinterpret_cast<uint8_t*>(&address));
+  }
 };
 
 struct Record;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <ctime>
+#include <mutex>
 
 #include "core/syscall.h"
 #include "core/wait.h"
@@ -54,10 +56,13 @@ Result Mapping::Open(size_t size, Fd fd, uint64_t offset) {
 }
 
 void Mapping::Abandon() {
-  // Kept reachable: this is no leak by mistake.
+  // Kept reachable: this is no leak by mistake. Of all threads.
+  static std::mutex mutex;
   static auto* const abandoned = new std::vector<uint8_t*>;
+  const std::lock_guard lock(mutex);
   if (data_ != nullptr) abandoned->push_back(data_);
   data_ = nullptr;
+  size_ = 0;
 }
 
 // The newest way of completing that the kernel has: all work in io_uring_enter of the one thread (6.1), no interrupts
@@ -136,6 +141,16 @@ bool Ring::Pop(io_uring_cqe* cqe) {
   return true;
 }
 
+namespace {
+
+// The kernel has no memory for an entry now (io_uring_enter(2), EAGAIN): a moment, for it to find some.
+void Nap() {
+  const timespec millisecond{0, 1'000'000};
+  ::nanosleep(&millisecond, nullptr);
+}
+
+}  // namespace
+
 Result Ring::Enter(uint32_t least, double timeout) {
   // The kernel looks at the queue in io_uring_enter alone: there is no SQPOLL.
   Release(sq_tail_shared_, sq_tail_);
@@ -156,7 +171,12 @@ Result Ring::Enter(uint32_t least, double timeout) {
     if (result.ok()) submitted += result.value();
     const bool is_interrupted = !result.ok() && result.error() == kInterrupted;
     const bool is_over = !result.ok() && result.error() == ETIME;
-    if (!result.ok() && !is_interrupted && !is_over) return result;
+    const bool is_short = !result.ok() && result.error() == EAGAIN && timeout != 0;
+    if (!result.ok() && !is_interrupted && !is_over && !is_short) return result;
+    if (is_short) {
+      if (completions() > 0) return Result::Ok(submitted);  // what is taken makes room
+      Nap();
+    }
     if (unsubmitted() == 0 && (timeout == 0 || completions() >= least)) return Result::Ok(submitted);
     if (result.ok() && unsubmitted() > 0 && result.value() == 0) return Result::Error(EBUSY);
     if (timeout > 0) {

@@ -43,9 +43,10 @@ inline Memory AllocateMemory(size_t size) { return Memory(static_cast<uint8_t*>(
 
 class Ring {
  public:
-  // cq_entries 0: twice the submission queue.
+  // Once. cq_entries 0: twice the submission queue.
   Result Open(uint32_t entries, uint32_t cq_entries);
   bool is_open() const { return fd_.get() != kNoFd; }
+  bool was_opened() const { return rings_.data() != nullptr; }
   Fd fd() const { return fd_.get(); }
   uint32_t features() const { return features_; }
   uint32_t sq_entries() const { return sq_entries_; }
@@ -61,7 +62,8 @@ class Ring {
   void TakeBack(uint32_t count);
 
   // Submits everything, and waits until `least` completions are there or the time is over. How many were submitted.
-  // EBUSY, EAGAIN: not everything is; completions must be taken first, or memory is short.
+  // EBUSY: not everything is; completions must be taken first. EAGAIN, where there is no time at all: memory is short;
+  // else that is waited for, as long as there is nothing to be taken.
   Result Enter(uint32_t least, double timeout);
   // The next completion; false: there is none.
   bool Pop(io_uring_cqe* cqe);
@@ -95,6 +97,7 @@ class ProvidedBuffers {
   void Abandon() {
     ring_.Abandon();
     memory_.Abandon();
+    count_ = 0;
   }
   // The kernel has filled it; it is ours until it is given back.
   void Taken(uint32_t buffer) {

@@ -48,6 +48,8 @@ constexpr size_t kRecordNumbers = sizeof(Record) / sizeof(int32_t);
 constexpr size_t kMostPacked = 4096;
 constexpr uint32_t kMostBuffers = 32768;
 constexpr uint16_t kBufferGroup = 0;
+// How long a kernel that has no memory is asked what it can do. Milliseconds.
+constexpr double kPatience = 5000;
 // What one waiting send copies at the most; the rest follows when that is sent.
 constexpr size_t kMostWaiting = 1 << 20;
 constexpr size_t kMostWaitingPieces = 1024;
@@ -78,8 +80,10 @@ Napi::Value IoUring::OpenStreams(const Napi::CallbackInfo& info) {
   if (!result.ok()) return {info.Env(), ToJavaScript(info.Env(), result)};
   sqe->flags = IOSQE_BUFFER_SELECT;
   sqe->ioprio = IORING_RECV_MULTISHOT;
+  const double deadline = MonotonicMilliseconds() + kPatience;
   for (bool is_answered = false; !is_answered;) {
-    const Result entered = ring_.Enter(1, kForever);
+    Result entered = ring_.Enter(1, kPatience);
+    if (entered.ok() && MonotonicMilliseconds() > deadline) entered = Result::Error(kWouldBlock);
     if (!entered.ok()) return {info.Env(), ToJavaScript(info.Env(), entered)};
     for (io_uring_cqe cqe; ring_.Pop(&cqe);) {
       if (cqe.user_data != probe) {
@@ -184,7 +188,7 @@ Napi::Value IoUring::ConnectStream(const Napi::CallbackInfo& info) {
   const Prepared prepared = PrepareForStream(IORING_OP_CONNECT, Purpose::kStreamConnect, fd, generation, 0);
   if (prepared.sqe != nullptr) {
     Operation& operation = *prepared.operation;
-    std::memcpy(&operation.address, address.data(), address.size());
+    operation.SetAddress(address);
     prepared.sqe->addr = reinterpret_cast<uintptr_t>(&operation.address);
     prepared.sqe->off = address.size();
   }
@@ -391,8 +395,9 @@ Napi::Value IoUring::Turn(const Napi::CallbackInfo& info) {
         !for_turn_.empty() || !backlog_.empty() || !done_.empty() || woken_ || ring_.completions() > 0;
     if (!has_some || timeout == 0 || ring_.unsubmitted() > 0) {
       const Result entered = ring_.Enter(has_some ? 0 : 1, has_some ? 0 : remaining);
-      // EBUSY: the completions are taken now, and the rest is submitted by the next turn.
-      if (!entered.ok() && entered.error() != EBUSY) return {info.Env(), ToJavaScript(info.Env(), entered)};
+      // EBUSY, EAGAIN: the completions are taken now, and the rest is submitted by the next turn.
+      if (!entered.ok() && entered.error() != EBUSY && entered.error() != kWouldBlock)
+        return {info.Env(), ToJavaScript(info.Env(), entered)};
     }
     io_uring_cqe cqe{};
     while (count < out.size() && NextForTurn(&cqe)) {

@@ -56,9 +56,8 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
 
   /**
    * Calls back in the turn in which an operation of `proactor` is completed; once. Others are for `proactor.wait()` and `waitAsync()`, as
-   * without a loop. Asked for again, the new callback takes the place of
-   * the old one.
-   * @throws ERR_INVALID_ARG_VALUE for one that is completed already, or is another proactor's
+   * without a loop. Asked for again, the new callback takes the place of the old one.
+   * @throws ERR_INVALID_ARG_TYPE for what is no operation; ERR_INVALID_ARG_VALUE for one that is completed already, or is another proactor's
    */
   whenDone(operation: Operation, callback: () => void): void {
     this.assertGoingOn();
@@ -168,6 +167,7 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
   }
 
   protected override forgetListener(listener: StreamListener, isClosing: boolean): void {
+    // At once: an accept under way keeps the port taken after close(2).
     if (isClosing) this.#streams.forget(listener.fd, true);
     else this.#streams.stopAccepting(listener.fd);
     this.kick();

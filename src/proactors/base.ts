@@ -86,6 +86,7 @@ class PendingOperation<T, D> implements Operation<T, D> {
   error: NodeJS.ErrnoException | undefined = undefined;
 
   constructor(
+    readonly owner: BaseProactor,
     readonly kind: OperationKind,
     readonly data: D,
     readonly finish: (completion: Completion) => T,
@@ -95,6 +96,11 @@ class PendingOperation<T, D> implements Operation<T, D> {
   cancel(): void {
     if (this.pending) this.askToCancel();
   }
+}
+
+/** @internal */
+function isOperation(value: unknown): value is Operation {
+  return value instanceof PendingOperation;
 }
 
 /** An operation, and what is to be undone when it is over. */
@@ -379,19 +385,18 @@ export abstract class BaseProactor implements Disposable {
     this.#attachment?.close();
     for (const id of [...this.#submitted.keys()]) this.#cancel(id);
     const deadline = performance.now() + LONGEST_CLOSE;
-    let left = this.#submitted.size;
     try {
-      while (left > 0 && performance.now() < deadline) {
+      while (this.#submitted.size > 0 && performance.now() < deadline)
         this.#take(sliceOf(Math.max(0, deadline - performance.now())));
-        left = this.#submitted.size;
-      }
-    } finally {
-      for (const { release } of this.#submitted.values()) release?.();
-      this.#submitted.clear();
-      this.#uncollected = [];
-      this.#timers.clear();
-      this.closeMechanism(left);
+    } catch {
+      // A mechanism that does not answer any more: closeMechanism() tells.
     }
+    const left = this.#submitted.size;
+    // What has not come back is over all the same.
+    for (const id of [...this.#submitted.keys()]) this.#complete({ id, result: CANCELED }, []);
+    this.#uncollected = [];
+    this.#timers.clear();
+    this.closeMechanism(left);
   }
 
   [Symbol.dispose](): void {
@@ -407,7 +412,7 @@ export abstract class BaseProactor implements Disposable {
   begin(request: Request, done: (completion: Completion) => void): Operation {
     this.assertOpen();
     const submitted: Submitted = {
-      operation: new PendingOperation(request.kind, undefined, done, () => this.#cancel(id)),
+      operation: new PendingOperation(this, request.kind, undefined, done, () => this.#cancel(id)),
       release: undefined,
       file: undefined,
       isOfLoop: true,
@@ -447,13 +452,14 @@ export abstract class BaseProactor implements Disposable {
 
   /**
    * @internal Has `callback` called by the loop when the operation is completed, instead of its being returned by wait().
-   * @throws ERR_INVALID_ARG_VALUE: it is another proactor's, or completed already
+   * @throws ERR_INVALID_ARG_TYPE: it is none; ERR_INVALID_ARG_VALUE: it is another proactor's, or completed already
    */
   whenDone(operation: Operation, callback: () => void): void {
-    const isPending =
-      operation instanceof PendingOperation && [...this.#submitted.values()].some((one) => one.operation === operation);
-    if (!isPending) throw invalidValue('the operation is none of this loop’s proactor, or it is completed already');
-    operation.whenDone = callback;
+    if (!guarded('operation', () => isOperation(operation))) throw invalidType('operation', 'an operation', operation);
+    const known = operation as PendingOperation<unknown, unknown>;
+    if (known.owner !== this) throw invalidValue('the operation is another proactor’s');
+    if (!known.pending) throw invalidValue('the operation is completed already');
+    known.whenDone = callback;
   }
 
   /** @internal The callbacks of whenDone() that are to be called now. */
@@ -522,7 +528,7 @@ export abstract class BaseProactor implements Disposable {
     finish: (completion: Completion) => T,
     file: FileObject | undefined,
   ): Operation<T, D> {
-    const operation = new PendingOperation<T, D>(request.kind, data, finish, () => this.#cancel(id));
+    const operation = new PendingOperation<T, D>(this, request.kind, data, finish, () => this.#cancel(id));
     const release = file instanceof Socket ? beforeClose(file, () => this.#abandon(id)) : undefined;
     const id = this.#add({ operation, release, file, isOfLoop: false, cancelling: false });
     this.submit(id, request);

@@ -31,6 +31,8 @@ const BUFFER_SIZE = 65_536;
 /** Records a turn; the rest comes with the next. */
 const RECORDS = 512;
 const HIGHEST_GENERATION = 0xfff_ffff;
+/** Milliseconds. */
+const PATIENCE = 5000;
 
 /** The largest sockaddr (sockaddr_storage). */
 const SOCKADDR_SIZE = 128;
@@ -188,7 +190,7 @@ export class RingStreams<C, L> implements Streams<C, L> {
     if (what !== 0) this.#ring.cancelStream(what, fd, stream.generation);
     this.#hasPrepared = true;
     // An entry names the descriptor by its number, which is another file's as soon as this one is closed.
-    if (now || stream.preparedAt === this.#submissions) this.#submit();
+    if (now || stream.preparedAt === this.#submissions) this.#submit(PATIENCE);
   }
 
   close(): void {
@@ -222,8 +224,9 @@ export class RingStreams<C, L> implements Streams<C, L> {
     this.#hasPrepared = false;
   }
 
-  #submit(): void {
-    this.#ring.enter(0, 0);
+  /** @param patience how long the kernel may want for memory; what it has not taken then, the next turn submits */
+  #submit(patience = 0): void {
+    this.#ring.enter(0, patience);
     this.#submitted();
   }
 

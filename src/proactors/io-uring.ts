@@ -75,11 +75,11 @@ export class IoUringProactor extends BaseProactor {
   protected override requestCancel(id: number): void {
     // Ignored: an entry that cannot be prepared now is the same as one that comes too late.
     this.#ring.cancel(id, CANCELS);
-    this.letGo();
+    this.#ring.enter(0, 0);
   }
 
   override letGo(): void {
-    this.#ring.enter(0, 0);
+    this.#ring.enter(0, PATIENCE); // however long the kernel wants for memory
   }
 
   protected override collect(timeout: number, done: Completion[]): boolean {

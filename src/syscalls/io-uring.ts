@@ -97,42 +97,49 @@ export class IoUring implements Disposable {
 
   /** accept4(2); `res` is the connection's descriptor, close-on-exec, and the caller's to close. @param flags SOCK_NONBLOCK, or 0 */
   prepAccept(fd: FileObject, flags: number, userData: number): void {
+    this.#assertOpen();
     const bits = wholeNumber('flags', flags, 0, INT_MAX);
     this.#prepare(this.#ring.accept(this.#fileno(fd), bits, this.#number(userData)));
   }
 
   /** connect(2). A name in the address is looked up first, which BLOCKS. `res`: 0 */
   prepConnect(fd: FileObject, address: SocketAddress, userData: number): void {
+    this.#assertOpen();
     const { sockaddr } = encodeAddress(address, AF_UNSPEC, 'connect');
     this.#prepare(this.#ring.connect(this.#fileno(fd), sockaddr, this.#number(userData)));
   }
 
   /** recv(2). `res`: how many bytes; 0: the peer has finished sending. @param flags MSG_* */
   prepRecv(fd: FileObject, buffer: Uint8Array, flags: number, userData: number): void {
+    this.#assertOpen();
     const target = plainBytes(uint8Array('buffer', buffer));
     this.#prepare(this.#ring.recv(this.#fileno(fd), target, flagBits(flags), this.#number(userData)));
   }
 
   /** send(2), never with SIGPIPE. `res`: how many bytes were taken, which may be fewer than given. @param flags MSG_* */
   prepSend(fd: FileObject, buffer: Uint8Array, flags: number, userData: number): void {
+    this.#assertOpen();
     const bytes = plainBytes(uint8Array('buffer', buffer));
     this.#prepare(this.#ring.send(this.#fileno(fd), bytes, flagBits(flags), this.#number(userData)));
   }
 
   /** pread(2). @param position bytes from the start of the file; -1: where it is, and for what has no position */
   prepRead(fd: FileObject, buffer: Uint8Array, position: number, userData: number): void {
+    this.#assertOpen();
     const target = plainBytes(uint8Array('buffer', buffer));
     this.#prepare(this.#ring.read(this.#fileno(fd), target, positionOf(position), this.#number(userData)));
   }
 
   /** pwrite(2). @param position as for prepRead; -1 appends where the file was opened so */
   prepWrite(fd: FileObject, buffer: Uint8Array, position: number, userData: number): void {
+    this.#assertOpen();
     const bytes = plainBytes(uint8Array('buffer', buffer));
     this.#prepare(this.#ring.write(this.#fileno(fd), bytes, positionOf(position), this.#number(userData)));
   }
 
   /** poll(2), once. `res`: which of POLLIN, POLLOUT … happened */
   prepPollAdd(fd: FileObject, events: number, userData: number): void {
+    this.#assertOpen();
     const bits = wholeNumber('events', events, 0, 0xffff);
     this.#prepare(this.#ring.pollAdd(this.#fileno(fd), bits, this.#number(userData)));
   }

@@ -5,7 +5,16 @@
 import { readdirSync, readlinkSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { types } from 'node:util';
-import type { BaseProactor, BaseSelector, Connection, Operation, Reactor, Socket } from '../../src/index.js';
+import type {
+  BaseProactor,
+  BaseSelector,
+  Connection,
+  EventLoop,
+  Operation,
+  ProactorLoop,
+  Reactor,
+  Socket,
+} from '../../src/index.js';
 import { type Api, type BadValue, badValues, isLiveBytes } from './bad-values.js';
 
 /** One place of a call's arguments. */
@@ -873,72 +882,25 @@ const ignore = (): void => undefined;
 const isFunction: Accepts = (value) => typeof value === 'function';
 const CALLBACKS = ['open', 'data', 'drain', 'end', 'close'] as const;
 
-function reactorAttacks({ index }: Api): Attack[] {
-  const { BaseSelector, Reactor, Socket } = index;
-  const attacks: Attack[] = [];
-  const constructing = (name: string, spot: Place, options: (value: unknown) => unknown) => {
-    attacks.push({
-      name,
-      prepare: () => ({ places: [spot], call: (value) => new Reactor(options(value) as object) }),
-    });
-  };
-  constructing(
-    'new Reactor',
-    place('options', () => ({}), optional(isObject)),
-    (value) => value,
-  );
-  constructing(
-    'new Reactor({selector})',
-    place(
-      'selector',
-      () => undefined,
-      optional((value) => value instanceof BaseSelector),
-    ),
-    (selector) => ({ selector }),
-  );
-  constructing(
-    'new Reactor({onError})',
-    place('onError', () => ignore, optional(isFunction)),
-    (onError) => ({ onError }),
-  );
+const callback = place('callback', () => ignore, isFunction);
+const nothing = place('nothing', () => undefined, always);
 
-  /** A loop that watches one socket, which can be written to. */
-  const attack = (
-    name: string,
-    make: (
-      loop: Reactor,
-      registered: Socket,
-      other: Socket,
-      watch: () => void,
-    ) => Pick<Target, 'places' | 'call' | 'undo'>,
-  ) => {
+/** What all loops have, on a loop that `begin` makes of a new one. */
+function attacksOnLoop<L extends EventLoop>(
+  kind: string,
+  create: () => L,
+  begin: (loop: L, own: <T extends { close(): void }>(closable: T) => T) => Pick<Target, 'state' | 'usable'>,
+): Attack[] {
+  const attacks: Attack[] = [];
+  const attack = (name: string, make: (loop: EventLoop) => Pick<Target, 'places' | 'call' | 'undo'>) => {
     attacks.push({
-      name: `Reactor ${name}`,
+      name: `${kind} ${name}`,
       prepare(own) {
-        const loop = own(new Reactor({ onError: ignore }));
-        const [registered, other] = Socket.pair({ blocking: false }).map(own) as [Socket, Socket];
-        let written = 0;
-        const watch = () => {
-          loop.addWriter(registered, () => written++);
-        };
-        watch();
-        return {
-          ...make(loop, registered, other, watch),
-          state: () => [loop.closed, loop.mechanism, ...loop.selector.getMap().values()],
-          usable() {
-            loop.runOnce(0);
-            const before = written;
-            let soon = 0;
-            loop.callSoon(() => soon++);
-            const handled = loop.runOnce(0);
-            if (soon !== 1 || written !== before + 1) throw new Error(`a turn handles ${handled}`);
-          },
-        };
+        const loop = own(create());
+        return { ...make(loop), ...begin(loop, own) };
       },
     });
   };
-  const callback = place('callback', () => ignore, isFunction);
-  const nothing = place('nothing', () => undefined, always);
 
   attack('listen', (loop) => ({
     places: [place('options', () => ({}), isObject), place('handler', () => ({}), isObject)],
@@ -1044,10 +1006,93 @@ function reactorAttacks({ index }: Api): Attack[] {
   attack('close', () => ({
     places: [nothing],
     call: (value) => {
-      const made = new Reactor();
+      const made = create();
       (made.close as (v: unknown) => void)(value);
     },
   }));
+  attack('callLater().cancel: Timer cancel', (loop) => ({
+    places: [nothing],
+    call: (value) => {
+      (loop.callLater(0, ignore).cancel as (v: unknown) => void)(value);
+    },
+  }));
+  attack('listen().close: Listener close', (loop) => ({
+    places: [nothing],
+    call: (value) => {
+      (loop.listen({}, {}).close as (v: unknown) => void)(value);
+    },
+  }));
+  return attacks;
+}
+
+function reactorAttacks({ index }: Api): Attack[] {
+  const { BaseSelector, Reactor, Socket } = index;
+  const attacks: Attack[] = [];
+  const constructing = (name: string, spot: Place, options: (value: unknown) => unknown) => {
+    attacks.push({
+      name,
+      prepare: () => ({ places: [spot], call: (value) => new Reactor(options(value) as object) }),
+    });
+  };
+  constructing(
+    'new Reactor',
+    place('options', () => ({}), optional(isObject)),
+    (value) => value,
+  );
+  constructing(
+    'new Reactor({selector})',
+    place(
+      'selector',
+      () => undefined,
+      optional((value) => value instanceof BaseSelector),
+    ),
+    (selector) => ({ selector }),
+  );
+  constructing(
+    'new Reactor({onError})',
+    place('onError', () => ignore, optional(isFunction)),
+    (onError) => ({ onError }),
+  );
+
+  attacks.push(
+    ...attacksOnLoop(
+      'Reactor',
+      () => new Reactor({ onError: ignore }),
+      (loop, own) => {
+        const [registered] = Socket.pair({ blocking: false }).map(own) as [Socket];
+        let written = 0;
+        loop.addWriter(registered, () => written++);
+        return watching(loop, () => written);
+      },
+    ),
+  );
+  /** A loop that watches one socket, which can be written to. */
+  const attack = (
+    name: string,
+    make: (
+      loop: Reactor,
+      registered: Socket,
+      other: Socket,
+      watch: () => void,
+    ) => Pick<Target, 'places' | 'call' | 'undo'>,
+  ) => {
+    attacks.push({
+      name: `Reactor ${name}`,
+      prepare(own) {
+        const loop = own(new Reactor({ onError: ignore }));
+        const [registered, other] = Socket.pair({ blocking: false }).map(own) as [Socket, Socket];
+        let written = 0;
+        const watch = () => {
+          loop.addWriter(registered, () => written++);
+        };
+        watch();
+        return {
+          ...make(loop, registered, other, watch),
+          ...watching(loop, () => written),
+        };
+      },
+    });
+  };
   for (const name of ['Reader', 'Writer'] as const) {
     attack(`add${name}`, (loop, _, other) => ({
       places: [place('fileobj', () => other, never), callback],
@@ -1077,30 +1122,94 @@ function reactorAttacks({ index }: Api): Attack[] {
       undo: watch,
     }));
   }
-  attack('callLater().cancel: Timer cancel', (loop) => ({
-    places: [nothing],
-    call: (value) => {
-      (loop.callLater(0, ignore).cancel as (v: unknown) => void)(value);
+  return attacks;
+}
+
+/** A reactor that watches one socket, which can be written to. */
+function watching(loop: Reactor, written: () => number): Pick<Target, 'state' | 'usable'> {
+  return {
+    state: () => [loop.closed, loop.mechanism, ...loop.selector.getMap().values()],
+    usable() {
+      loop.runOnce(0);
+      const before = written();
+      let soon = 0;
+      loop.callSoon(() => soon++);
+      const handled = loop.runOnce(0);
+      if (soon !== 1 || written() !== before + 1) throw new Error(`a turn handles ${handled}`);
     },
-  }));
-  attack('listen().close: Listener close', (loop) => ({
-    places: [nothing],
-    call: (value) => {
-      (loop.listen({}, {}).close as (v: unknown) => void)(value);
+  };
+}
+
+function proactorLoopAttacks({ index }: Api): Attack[] {
+  const { BaseProactor, ProactorLoop } = index;
+  const begin = (loop: ProactorLoop): Pick<Target, 'state' | 'usable'> => {
+    // What a wait beside Node's loop opens once, and keeps.
+    loop.proactor.attach(ignore).close();
+    return {
+      state: () => [loop.closed, loop.mechanism, loop.proactor, loop.proactor.pending],
+      usable() {
+        let [soon, done] = [0, 0];
+        loop.callSoon(() => soon++);
+        loop.whenDone(loop.proactor.timeout(0), () => done++);
+        const deadline = performance.now() + 2000;
+        while (done === 0 && performance.now() < deadline) loop.runOnce(10);
+        if (soon !== 1 || done !== 1) throw new Error(`a turn calls ${soon} and ${done}`);
+      },
+    };
+  };
+  const create = () => new ProactorLoop({ onError: ignore });
+  const attacks = attacksOnLoop('ProactorLoop', create, begin);
+  const constructing = (name: string, spot: Place, options: (value: unknown) => unknown) => {
+    attacks.push({
+      name,
+      prepare: () => ({ places: [spot], call: (value) => new ProactorLoop(options(value) as object) }),
+    });
+  };
+  constructing(
+    'new ProactorLoop',
+    place('options', () => ({}), optional(isObject)),
+    (value) => value,
+  );
+  constructing(
+    'new ProactorLoop({proactor})',
+    place(
+      'proactor',
+      () => undefined,
+      optional((value) => value instanceof BaseProactor),
+    ),
+    (proactor) => ({ proactor }),
+  );
+  constructing(
+    'new ProactorLoop({onError})',
+    place('onError', () => ignore, optional(isFunction)),
+    (onError) => ({ onError }),
+  );
+  attacks.push({
+    name: 'ProactorLoop whenDone',
+    prepare(own) {
+      const loop = own(create());
+      const operation = loop.proactor.timeout(1e9);
+      return {
+        ...begin(loop),
+        places: [place('operation', () => operation, never), callback],
+        call: (...args) => {
+          loop.whenDone(...(args as [Operation, () => void]));
+        },
+      };
     },
-  }));
+  });
   return attacks;
 }
 
 /** A connection of a loop, and the socket at its other end. */
-function connectionAttacks({ index }: Api): Attack[] {
-  const { Reactor, Socket } = index;
+function connectionAttacks({ index }: Api, kind: 'Reactor' | 'ProactorLoop'): Attack[] {
+  const { Socket } = index;
   const attacks: Attack[] = [];
   const attack = (name: keyof Connection, spot: Place, again: boolean, undo?: (connection: Connection) => void) => {
     attacks.push({
-      name: `Connection ${name}`,
+      name: `Connection ${name}, of a ${kind}`,
       prepare(own) {
-        const loop = own(new Reactor());
+        const loop: EventLoop = own(new index[kind]());
         let connection: Connection | undefined;
         let received = 0;
         const listener = loop.listen(
@@ -1122,7 +1231,7 @@ function connectionAttacks({ index }: Api): Attack[] {
         return {
           places: [spot],
           call: (value) => (both()[0][name] as (v: unknown) => unknown)(value),
-          state: () => [both()[0].fd, both()[0].writableLength, loop.closed, listener.connections],
+          state: () => [both()[0].fd, both()[0].writableLength, listener.address, listener.connections],
           undo() {
             undo?.(both()[0]);
             if (again) accept();
@@ -1144,7 +1253,6 @@ function connectionAttacks({ index }: Api): Attack[] {
       },
     });
   };
-  const nothing = place('nothing', () => undefined, always);
   attack(
     'write',
     place('bytes', () => 'data', isBytesOrString),
@@ -1303,6 +1411,41 @@ function proactorAttacks(api: Api): Attack[] {
       optional((value) => value instanceof index.BaseSelector),
     ),
     (selector) => ({ selector }),
+  );
+  for (const [name, accepts] of [
+    ['new IoUringProactor', optional(isObject)],
+    ['new IoUringProactor({entries})', optional(whole(1, 4096))],
+  ] as const) {
+    const isField = name.endsWith('})');
+    attacks.push({
+      name,
+      prepare: () => ({
+        places: [place('value', () => undefined, accepts)],
+        call: (value) => new index.IoUringProactor((isField ? { entries: value } : value) as object),
+      }),
+    });
+  }
+  attacks.push(
+    {
+      name: 'new DefaultProactor',
+      prepare: () => ({
+        places: [place('value', () => undefined, optional(isObject))],
+        call: (value) => Reflect.construct(index.DefaultProactor, [value]) as unknown,
+      }),
+    },
+    {
+      name: 'createProactor',
+      prepare: () => ({
+        places: [
+          place(
+            'mechanism',
+            () => 'emulated:poll',
+            (value) => value === undefined,
+          ),
+        ],
+        call: (value) => index.createProactor(value as string),
+      }),
+    },
   );
   for (const [name, accepts] of [
     ['new IocpProactor', optional(isObject)],
@@ -1465,6 +1608,94 @@ function attacksOn({ index }: Api, mechanism: string, make: () => BaseProactor):
   return attacks;
 }
 
+function ringAttacks({ index, syscalls }: Api): Attack[] {
+  const { Socket, availableMechanisms } = index;
+  const { IoUring } = syscalls;
+  const attacks: Attack[] = [
+    {
+      name: 'new IoUring',
+      prepare: () => ({
+        places: [place('entries', () => 1, optional(whole(1, 32_768)))],
+        call: (value) => new IoUring(value as number),
+      }),
+    },
+  ];
+  if (!availableMechanisms().some(({ mechanism, available }) => mechanism === 'io_uring' && available)) return attacks;
+  const [ENTRIES, NUMBER, CANCEL, NOP] = [8, 7, 8, 9];
+  type Ring = InstanceType<typeof IoUring>;
+  const attack = (name: string, make: (ring: Ring, a: Socket, b: Socket) => Pick<Target, 'places' | 'call'>) => {
+    attacks.push({
+      name: `IoUring ${name}`,
+      prepare(own) {
+        const ring = own(new IoUring(ENTRIES));
+        const [a, b] = Socket.pair({ blocking: false }).map(own) as [Socket, Socket];
+        return {
+          ...make(ring, a, b),
+          state: () => [ring.fd, ring.closed, ring.sqEntries, ring.cqEntries, ring.features],
+          usable() {
+            // What is under way of that number is given up, until there is none: ENOENT.
+            for (let is = true; is;) {
+              ring.prepCancel(NUMBER, CANCEL);
+              ring.enter(1, 1000);
+              is = !ring.completions().some(({ userData, res }) => userData === CANCEL && res === -2);
+            }
+            ring.prepNop(NOP);
+            ring.enter(1, 1000);
+            const found = ring.completions();
+            if (!found.some(({ userData, res }) => userData === NOP && res === 0))
+              throw new Error(`the ring answers ${JSON.stringify(found)}`);
+          },
+        };
+      },
+    });
+  };
+  const userData = place('userData', () => NUMBER, whole(0, Number.MAX_SAFE_INTEGER));
+  const file = (good: Socket) => place('fd', () => good, whole(0, HIGHEST_FD));
+  const buffer = place('buffer', () => new Uint8Array(4), isLiveBytes);
+  const flags = place('flags', () => 0, whole(-0x8000_0000, INT_MAX));
+  const position = place('position', () => -1, whole(-1, Number.MAX_SAFE_INTEGER));
+  const isDuration: Accepts = (value) => typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER;
+
+  attack('supports', (r) => ({
+    places: [place('opcode', () => 0, whole(0, 255))],
+    call: (opcode) => r.supports(opcode as number),
+  }));
+  const preparing = (name: keyof Ring & `prep${string}`, places: (a: Socket) => readonly Place[]) => {
+    attack(name, (r, a) => ({
+      places: places(a),
+      call: (...args) => {
+        (r[name] as (...values: readonly unknown[]) => void)(...args);
+      },
+    }));
+  };
+  preparing('prepNop', () => [userData]);
+  preparing('prepAccept', (a) => [file(a), place('flags', () => 0, whole(0, INT_MAX)), userData]);
+  preparing('prepConnect', (a) => [file(a), place('address', () => ({ path: '' }), never), userData]);
+  preparing('prepRecv', (a) => [file(a), buffer, flags, userData]);
+  preparing('prepSend', (a) => [file(a), buffer, flags, userData]);
+  preparing('prepRead', (a) => [file(a), buffer, position, userData]);
+  preparing('prepWrite', (a) => [file(a), buffer, position, userData]);
+  preparing('prepPollAdd', (a) => [file(a), place('events', () => 1, whole(0, 0xffff)), userData]);
+  preparing('prepTimeout', () => [place('ms', () => 1, isDuration), userData]);
+  preparing('prepCancel', () => [place('target', () => NUMBER, whole(0, Number.MAX_SAFE_INTEGER)), userData]);
+  attack('enter', (r) => ({
+    places: [place('minComplete', () => 1, optional(whole(0, 0xffff_ffff))), place('timeout', () => 0, isNotNegative)],
+    call(...args) {
+      for (let i = 0; i < r.cqEntries; i++) r.prepNop(1); // so that it ends whatever the timeout
+      return r.enter(...(args as [number, number]));
+    },
+  }));
+  attack('completions', (r) => ({
+    places: [place('max', () => 10, optional(whole(0, 0xffff_ffff)))],
+    call(max) {
+      r.prepNop(1);
+      r.enter();
+      return r.completions(max as number);
+    },
+  }));
+  return attacks;
+}
+
 export function attacks(api: Api): Attack[] {
   return [
     ...functionAttacks(api),
@@ -1472,7 +1703,10 @@ export function attacks(api: Api): Attack[] {
     ...socketAttacks(api),
     ...syscallAttacks(api),
     ...reactorAttacks(api),
-    ...connectionAttacks(api),
+    ...proactorLoopAttacks(api),
+    ...connectionAttacks(api, 'Reactor'),
+    ...connectionAttacks(api, 'ProactorLoop'),
+    ...ringAttacks(api),
     ...proactorAttacks(api),
   ];
 }

@@ -33,6 +33,12 @@ const kinds = {
   doubles: (value: unknown) => types.isFloat64Array(value),
   function: (value: unknown) => typeof value === 'function',
   list: (value: unknown) => !types.isProxy(value) && Array.isArray(value),
+  number: (value: unknown) => typeof value === 'number',
+  entries: (value: unknown) => isWhole(value, 0, 0xffff_ffff),
+  octet: (value: unknown) => isWhole(value, 0, 255),
+  generation: (value: unknown) => isWhole(value, 0, 0xfff_ffff),
+  position: (value: unknown) => typeof value === 'number' && value >= -1 && value <= Number.MAX_SAFE_INTEGER,
+  room: (value: unknown) => types.isUint8Array(value) || isWhole(value, 0, 0x7fff_ffff),
 } as const;
 type Kind = keyof typeof kinds;
 
@@ -290,6 +296,10 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
   ]);
   attackCall('Turn.setSlot', turnCall('setSlot'), [['size', () => 0], bytes(8)]);
   if (native.Iocp !== undefined) attackIocp(native, a.fd, attackCall);
+  if (native.IoUring !== undefined) {
+    attackRing(native, () => a.fd, attackCall);
+    attackRingStreams(native, api, strike, complain);
+  }
   attackTurn(native, api, strike, complain);
   attackAccept(native, api, strike, complain);
   attackSignals(native, wakeup.handle?.(), strike, complain);
@@ -320,13 +330,21 @@ function attackClasses(
     SignalWatch: (object) => object.open?.(signal, wakeup.handle?.()),
     Turn: (object) => object.setSlot?.(0, new Uint8Array(8)),
     Iocp: (object) => object.open?.(0, true),
+    IoUring: (object) => object.open?.(2, 0),
   };
   const closing: typeof opening = {
     Descriptors: (object) => object.closeAll?.(),
     Iocp: (object) => object.close?.(1000),
+    IoUring: (object) => object.close?.(1000),
   };
   /** Of these, no value is right in all places. */
   const neverRight = ['Waiter.start', 'LoopWatch.open', 'Turn.setSlot', 'Turn.wait', 'Turn.flush'];
+  for (const method of ['about', 'connect', 'send', 'sendmsg', 'write', 'acceptStream', 'connectStream', 'sendStream'])
+    neverRight.push(`IoUring.${method}`);
+  neverRight.push('IoUring.peerOf', 'IoUring.flush', 'IoUring.turn');
+  /** A wait for as many completions and milliseconds as the value says. */
+  const waits = (method: string, value: unknown) =>
+    method === 'IoUring.enter' && typeof value === 'number' && value > 0;
   for (const name of names) {
     const Type = native[name] as Class;
     const methods = Object.getOwnPropertyNames(Type.prototype).filter((method) => method !== 'constructor');
@@ -349,6 +367,7 @@ function attackClasses(
     for (const { name: valueName, value } of badValues(api)) {
       strike(`new ${name}(${valueName})`, () => new Type(value), name === 'Descriptor' && !kinds.fd(value));
       for (const method of methods) {
+        if (waits(`${name}.${method}`, value)) continue;
         const body = Type.prototype[method] as Callable;
         strike(`${name}.${method} on ${valueName}`, () => Reflect.apply(body, value, [1, 2, 3, 4, 5]), true);
         const object = make[name]?.() ?? {};
@@ -605,6 +624,359 @@ function attackIocp(
   );
   attackCall('Iocp.close', (...args) => opened().close?.(...args), [time]);
   port.close?.(1000);
+}
+
+/** IoUring's methods, each argument; what is prepared is submitted, collected and cancelled. */
+function attackRing(
+  native: Addon,
+  fd: () => number,
+  attackCall: (name: string, call: Callable, parameters: readonly Parameter[]) => void,
+): void {
+  const NUMBER = 7;
+  const opened = () => {
+    const ring = new (native.IoUring as Class)();
+    ring.open?.(8, 64);
+    return ring;
+  };
+  const socket: Parameter = ['fd', fd];
+  const flags: Parameter = ['int', () => 0];
+  const userData: Parameter = ['number', () => NUMBER];
+  const room: Parameter = ['room', () => within(Uint8Array, 8)];
+  const position: Parameter = ['position', () => -1];
+  const generation: Parameter = ['generation', () => 1];
+  const bool: Parameter = ['flag', () => true];
+  const time: Parameter = ['time', () => 0];
+  const bytes = (size: number): Parameter => ['bytes', () => within(Uint8Array, size)];
+  const ints = (...values: readonly number[]): Parameter => [
+    'ints',
+    () => within(Int32Array, values.length, (view) => view.set(values)),
+  ];
+  const list: Parameter = ['list', () => [within(Uint8Array, 8)]];
+  const methods: Readonly<Record<string, readonly Parameter[]>> = {
+    supports: [['octet', () => 0]],
+    registerEventFd: [['fd', () => 999_999]],
+    nop: [userData],
+    accept: [socket, flags, userData],
+    connect: [socket, bytes(16), userData],
+    recv: [socket, room, flags, userData],
+    send: [socket, bytes(8), flags, userData],
+    recvmsg: [socket, room, flags, userData],
+    sendmsg: [socket, bytes(8), bytes(0), flags, userData],
+    read: [socket, room, position, userData],
+    write: [socket, bytes(8), position, userData],
+    pollAdd: [socket, ['int', () => 1], userData],
+    timeout: [time, userData],
+    cancel: [userData, userData],
+    ready: [],
+    woken: [],
+    completions: [['count', () => 100]],
+    watchWake: [socket],
+    acceptStream: [socket, generation, bool, bool],
+    connectStream: [socket, generation, bytes(16)],
+    receiveStream: [socket, generation],
+    sendStream: [socket, generation, list],
+    cancelStream: [['int', () => 0xff], socket, generation],
+    peerOf: [socket, bytes(128)],
+  };
+  for (const [name, parameters] of Object.entries(methods)) {
+    const ring = opened();
+    ring.openStreams?.(4, 64);
+    attackCall(
+      `IoUring.${name}`,
+      (...args) => {
+        try {
+          return ring[name]?.(...args);
+        } finally {
+          ring.enter?.(0, 0);
+          ring.cancel?.(NUMBER, NUMBER);
+          ring.enter?.(0, 0);
+          ring.turn?.(0, new Int32Array(500), 100, new Uint8Array(100), 0);
+          ring.completions?.(1000);
+        }
+      },
+      parameters,
+    );
+    ring.close?.(1000);
+  }
+  const streams = opened();
+  streams.openStreams?.(4, 64);
+  const own = (name: string): Callable => {
+    return (...args) => streams[name]?.(...args);
+  };
+  attackCall('IoUring.flush', own('flush'), [
+    ints(fd(), 0, 4, fd(), -1, 4),
+    ['size', () => 2],
+    bytes(8),
+    ['list', () => [within(Uint8Array, 8)]],
+  ]);
+  attackCall(
+    'IoUring.turn',
+    (...args) => {
+      streams.nop?.(1);
+      return streams.turn?.(...args);
+    },
+    [time, ints(...new Array<number>(10).fill(0)), ['size', () => 2], bytes(64), ['size', () => 0]],
+  );
+  attackCall('IoUring.copyOfBuffer', own('copyOfBuffer'), [
+    ['octet', () => 3],
+    ['octet', () => 64],
+  ]);
+  attackCall('IoUring.about', own('about'), [ints(0, 0, 0, 0)]);
+  streams.close?.(1000);
+  attackCall(
+    'IoUring.enter',
+    (...args) => {
+      const ring = opened();
+      // So that no timeout is waited for.
+      for (let i = 0; i < 64; i++) ring.nop?.(1);
+      try {
+        return ring.enter?.(...args);
+      } finally {
+        ring.close?.(1000);
+      }
+    },
+    [['count', () => 1], time],
+  );
+  attackCall(
+    'IoUring.open',
+    (...args) => {
+      const ring = new (native.IoUring as Class)();
+      const result = ring.open?.(...args);
+      ring.close?.(0);
+      return result;
+    },
+    [
+      ['entries', () => 2],
+      ['entries', () => 0],
+    ],
+  );
+  attackCall('IoUring.close', (...args) => opened().close?.(...args), [time]);
+}
+
+/** A ring's streams: numbers that name no memory, memory that goes away, arrays that run code. */
+function attackRingStreams(native: Addon, api: Api, strike: Strike, complain: Complain): void {
+  const Ring = native.IoUring as Class;
+  const { RECORD = 5 } = native.streamNumbers as Record<string, number>;
+  const [a, b] = api.index.Socket.pair({ blocking: false });
+  const content = (length: number) => within(Uint8Array, length, (view) => view.fill(CONTENT));
+  const opened = () => {
+    const ring = new Ring();
+    ring.open?.(4, 64);
+    ring.openStreams?.(4, 64);
+    return ring;
+  };
+  const look = (what: string) => {
+    for (let chunk; (chunk = b.recv(65_536)) !== null;)
+      if (!chunk.every((byte) => byte === CONTENT || byte === 0x78)) complain(`${what}: sent what was not given`);
+  };
+  const outgoing = (...numbers: readonly number[]) => within(Int32Array, numbers.length, (view) => view.set(numbers));
+  const ring = opened();
+  const flush = (what: string, numbers: Int32Array, buffers: unknown, slab: Uint8Array, mustThrow = false) => {
+    strike(what, () => ring.flush?.(numbers, Math.floor(numbers.length / 3), slab, buffers), mustThrow);
+    look(what);
+  };
+  for (const place of EXTREMES) {
+    for (const length of EXTREMES) {
+      const what = `IoUring.flush, place ${place}, length ${length}`;
+      flush(what, outgoing(a.fd, place, length), [content(8)], content(8));
+      flush(`${what}, twice`, outgoing(a.fd, 0, 4, a.fd, place, length), [content(8), content(0)], content(8));
+      flush(`${what}, between`, outgoing(999_999, place, length, a.fd, 0, 4), [content(8)], content(8));
+    }
+    const numbers = outgoing(place === 0 || place === 1 ? -1 : place, 0, 4);
+    flush(`IoUring.flush, fd ${place}`, numbers, [], content(8));
+    if ((numbers[2] as number) >= 0) complain(`IoUring.flush, fd ${place}: sent ${numbers[2]}`);
+  }
+  // More pieces than the queue has entries, of one descriptor and of two in turns.
+  flush(
+    'IoUring.flush, a thousand pieces',
+    outgoing(...new Array<number[]>(1000).fill([a.fd, 0, 1]).flat()),
+    [],
+    content(1),
+  );
+  const turns = outgoing(...new Array<number[]>(100).fill([a.fd, 0, 1, 999_999, 0, 1]).flat());
+  flush('IoUring.flush, two hundred groups', turns, [], content(1));
+  if (turns.some((number, i) => i % 6 === 2 && number !== 1)) complain('IoUring.flush: not all groups were sent');
+  if (turns.some((number, i) => i % 6 === 5 && number >= 0)) complain('IoUring.flush: sent to no descriptor');
+  for (let length = 0; length < 8; length++)
+    flush(`IoUring.flush of ${length} numbers`, outgoing(...new Array<number>(length).fill(a.fd)), [], content(8));
+  for (const length of [2, 1e6, 2 ** 32 - 1]) {
+    flush(`IoUring.flush, ${length} buffers of one piece`, outgoing(a.fd, -1, 4), new Array(length), content(8), true);
+    const sparse = new Array<Uint8Array>(length);
+    strike(`IoUring.sendStream, ${length} holes`, () => ring.sendStream?.(a.fd, 1, sparse), length > 2);
+  }
+  ring.close?.(1000);
+
+  // Elements of the array run code: the ring is closed, or memory is gone, when its turn comes.
+  const acts: Readonly<Record<string, (ring: Record<string, Callable>, memory: readonly Uint8Array[]) => void>> = {
+    'closes the ring': (one) => one.close?.(1000),
+    'transfers the memory': (_, memory) => {
+      for (const view of memory) structuredClone(view.buffer, { transfer: [view.buffer as ArrayBuffer] });
+    },
+    'prepares more': (one) => {
+      for (let i = 0; i < 50; i++) one.nop?.(i);
+    },
+    throws: () => {
+      throw new TypeError('mine');
+    },
+    'turns the ring': (one) => one.turn?.(0, new Int32Array(50), 10, new Uint8Array(10), 0),
+  };
+  for (const [what, act] of Object.entries(acts)) {
+    for (const method of ['flush', 'sendStream']) {
+      const one = opened();
+      const [slab, other] = [new Uint8Array(8).fill(CONTENT), new Uint8Array(8).fill(CONTENT)];
+      const list: unknown[] = [other, other];
+      Object.defineProperty(list, 0, {
+        get: () => {
+          act(one, [slab, other]);
+          return other;
+        },
+      });
+      const numbers = outgoing(a.fd, -1, 4, a.fd, 0, 4);
+      strike(
+        `IoUring.${method}, an element that ${what}`,
+        () => (method === 'flush' ? one.flush?.(numbers, 2, slab, list) : one.sendStream?.(a.fd, 1, list)),
+        what === 'throws',
+      );
+      look(what);
+      one.close?.(1000);
+    }
+    // What completions() makes is an array, of whose prototype somebody has taken hold.
+    const one = opened();
+    for (let i = 0; i < 5; i++) one.nop?.(i);
+    one.enter?.(5, 1000);
+    strike(
+      `IoUring.completions, a setter that ${what}`,
+      () => {
+        let calls = 0;
+        Object.defineProperty(Array.prototype, 0, {
+          set: () => {
+            if (calls++ === 1) act(one, []);
+          },
+          configurable: true,
+        });
+        try {
+          one.completions?.(100);
+        } finally {
+          Reflect.deleteProperty(Array.prototype, 0);
+        }
+      },
+      false,
+    );
+    one.close?.(1000);
+  }
+
+  // Records and bytes that are received: as many as there is room for, and within.
+  for (const size of [0, 1, 63, 64, 100]) {
+    for (const length of [0, 4, 5, 9, 50]) {
+      const one = opened();
+      one.receiveStream?.(a.fd, 3);
+      one.enter?.(0, 0);
+      b.send(new Uint8Array(200).fill(CONTENT));
+      const offset = size > 50 ? 50 : size;
+      const what = `IoUring.turn, pool ${size}, ${length} numbers`;
+      strike(
+        what,
+        () => {
+          const [out, pool] = [within(Int32Array, length), within(Uint8Array, size)];
+          const records = Math.floor(length / RECORD);
+          const count = one.turn?.(0, out, records, pool, offset) as number;
+          if (count < 0 || count > records) complain(`${what}: found ${count}`);
+          for (let at = 0; at < count * RECORD; at += RECORD) {
+            const [fd, , , result = 0, place = 0] = out.subarray(at, at + RECORD);
+            if (fd !== a.fd || result <= 0) continue;
+            if (place >= 0 ? place < offset || place + result > size : -1 - place > 3)
+              complain(`${what}: put ${result} bytes to ${place}`);
+          }
+        },
+        false,
+      );
+      one.cancelStream?.(0xff, a.fd, 3);
+      one.close?.(1000);
+      while ((a.recv(65_536)?.length ?? 0) > 0);
+    }
+  }
+
+  // Every number for a stream; what is cancelled twice, or never was.
+  for (const fd of EXTREMES) {
+    const one = opened();
+    for (const generation of [0, 1, 0xfff_ffff]) {
+      if (fd < 0 || fd > 65) {
+        strike(`IoUring.receiveStream(${fd})`, () => one.receiveStream?.(fd, generation), false);
+        strike(`IoUring.acceptStream(${fd})`, () => one.acceptStream?.(fd, generation, true, false), false);
+        strike(`IoUring.sendStream(${fd})`, () => one.sendStream?.(fd, generation, [content(3)]), false);
+        strike(`IoUring.connectStream(${fd})`, () => one.connectStream?.(fd, generation, content(28)), false);
+        strike(`IoUring.watchWake(${fd})`, () => one.watchWake?.(fd), false);
+      }
+      for (const what of EXTREMES)
+        strike(`IoUring.cancelStream(${what}, ${fd})`, () => one.cancelStream?.(what, fd, generation), false);
+      strike('IoUring.turn', () => one.turn?.(0, within(Int32Array, 500), 100, within(Uint8Array, 10), 0), false);
+    }
+    strike('IoUring.close', () => one.close?.(1000), false);
+  }
+
+  // The buffers: how many, how large; seen after the ring is closed, transferred, and asked for when there are none.
+  for (const count of [0, 1, 2, 3, 32_768, 32_769, 65_536])
+    for (const size of [0, 1, 64, 1 << 24, 2 ** 31]) {
+      if (count * size > 1 << 28) continue;
+      const one = new Ring();
+      const bad = count > 32_768 || size > 1 << 24 || (count & (count - 1)) !== 0 || count === 0;
+      strike(`IoUring.openStreams(${count}, ${size}), unopened`, () => one.openStreams?.(count, size), bad);
+      one.open?.(2, 0);
+      strike(`IoUring.openStreams(${count}, ${size})`, () => one.openStreams?.(count, size), bad);
+      strike(`IoUring.openStreams(${count}, ${size}) again`, () => one.openStreams?.(count, size), bad);
+      one.close?.(1000);
+    }
+  for (const buffer of [0, 3, 4, 32_768, 32_769, 2 ** 32])
+    for (const length of [0, 1, 64, 65, 2 ** 32]) {
+      const one = new Ring();
+      const call = () => one.copyOfBuffer?.(buffer, length);
+      const bad = buffer > 32_768 || length > 64;
+      strike(`IoUring.copyOfBuffer(${buffer}, ${length}), unopened`, call, bad || length > 0);
+      one.open?.(2, 0);
+      const memory = one.openStreams?.(4, 64) as ArrayBuffer;
+      strike(`IoUring.copyOfBuffer(${buffer}, ${length})`, call, bad || (buffer > 3 && length > 0));
+      if (length === 64) structuredClone(memory, { transfer: [memory] });
+      strike(`IoUring.copyOfBuffer(${buffer}, ${length}), transferred`, call, bad || (buffer > 3 && length > 0));
+      one.close?.(1000);
+      strike(`IoUring.copyOfBuffer(${buffer}, ${length}), closed`, call, bad || (buffer > 3 && length > 0));
+      if (length !== 64) new Uint8Array(memory).fill(CONTENT);
+    }
+
+  // Closed is closed: nothing is prepared, nothing waits, and it is not opened again.
+  const closed = opened();
+  closed.recv?.(a.fd, 10, 0, 1);
+  closed.enter?.(0, 0);
+  closed.close?.(1000);
+  const bytes = content(16);
+  const refused: Readonly<Record<string, readonly unknown[]>> = {
+    ...{ open: [4, 0], supports: [0], registerEventFd: [a.fd], nop: [1], accept: [a.fd, 0, 1] },
+    ...{ connect: [a.fd, bytes, 1], recv: [a.fd, 8, 0, 1], send: [a.fd, bytes, 0, 1], recvmsg: [a.fd, bytes, 0, 1] },
+    ...{ sendmsg: [a.fd, bytes, bytes, 0, 1], read: [a.fd, 8, 0, 1], write: [a.fd, bytes, 0, 1] },
+    ...{ pollAdd: [a.fd, 1, 1], timeout: [1, 1], cancel: [1, 1], enter: [1, -1], openStreams: [4, 64] },
+    ...{ watchWake: [a.fd], acceptStream: [a.fd, 1, true, true], connectStream: [a.fd, 1, bytes] },
+    ...{ receiveStream: [a.fd, 1], sendStream: [a.fd, 1, [bytes]], turn: [-1, outgoing(0, 0, 0, 0, 0), 1, bytes, 0] },
+  };
+  for (const one of [closed, new Ring()]) {
+    for (const [name, args] of Object.entries(refused)) {
+      if (one !== closed && name === 'open') continue;
+      const what = `IoUring.${name} on ${one === closed ? 'a closed' : 'an unopened'} ring`;
+      strike(
+        what,
+        () => {
+          const result = one[name]?.(...args);
+          if (typeof result !== 'number' || result >= 0) complain(`${what}: answered ${String(result)}`);
+        },
+        false,
+      );
+    }
+    strike('IoUring.flush, closed', () => one.flush?.(outgoing(a.fd, 0, 4), 1, bytes, []), false);
+    strike('IoUring.cancelStream, closed', () => one.cancelStream?.(0xff, a.fd, 1), false);
+    if ((one.completions?.(10) as unknown[]).length > 0) complain('IoUring.completions: of a closed ring');
+    if (one.ready?.() !== 0 || one.woken?.() !== false) complain('IoUring.ready: of a closed ring');
+    if (one.close?.(0) !== 0) complain('IoUring.close: twice');
+  }
+  a.close();
+  b.close();
 }
 
 /** accept, with room for the peer's address and without. */

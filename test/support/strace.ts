@@ -12,9 +12,10 @@ function reasonWithoutStrace(): string {
 export const noStrace = reasonWithoutStrace();
 
 /** Runs a program with a system call of its main thread made to fail, and says how often it did. */
-export async function withFault(call: string, fault: string, body: string) {
+export async function withFault(call: string, fault: string, body: string, nodeOptions: readonly string[] = []) {
   const options = ['-qq', '-e', `trace=${call}`, '-e', `inject=${call}:${fault}`];
-  const outcome = await new Program('strace', [...options, process.execPath, '-e', programText(body)]).ended;
+  const outcome = await new Program('strace', [...options, process.execPath, ...nodeOptions, '-e', programText(body)])
+    .ended;
   return { ...outcome, injected: outcome.stderr.split('\n').filter((line) => line.includes('INJECTED')).length };
 }
 

@@ -8,7 +8,10 @@ import type * as promisedSyscalls from './syscalls.js';
 type Keeps<Promised, Real extends Promised> = [Promised, Real];
 
 export type IndexValues = Keeps<Omit<typeof promisedIndex, Classes>, Omit<typeof index, Classes>>;
-export type SyscallsValues = Keeps<Omit<typeof promisedSyscalls, 'Epoll' | 'Kqueue' | 'Poll'>, typeof syscalls>;
+export type SyscallsValues = Keeps<
+  Omit<typeof promisedSyscalls, 'Epoll' | 'Kqueue' | 'Poll' | 'IoUring'>,
+  typeof syscalls
+>;
 
 // Classes by their instances and their static sides: a class with private members is never another class.
 type Classes =
@@ -21,6 +24,9 @@ type Classes =
   | 'Socket'
   | 'BaseProactor'
   | 'EmulatedProactor'
+  | 'IoUringProactor'
+  | 'DefaultProactor'
+  | 'ProactorLoop'
   | 'Reactor';
 type Selector = promisedIndex.BaseSelector<string>;
 export type Selectors = [
@@ -52,6 +58,11 @@ export type Proactors = [
   Keeps<Proactor, index.EmulatedProactor>,
   Keeps<new () => Proactor, typeof index.EmulatedProactor>,
   Keeps<boolean, typeof index.EmulatedProactor.isAvailable>,
+  Keeps<Proactor, index.IoUringProactor>,
+  Keeps<new (options?: { readonly entries?: number }) => Proactor, typeof index.IoUringProactor>,
+  Keeps<boolean, typeof index.IoUringProactor.isAvailable>,
+  Keeps<Proactor, index.DefaultProactor>,
+  Keeps<{ new (): Proactor; readonly isAvailable: true }, typeof index.DefaultProactor>,
   Keeps<promisedIndex.Operation<string, number>, index.Operation<string, number>>,
 ];
 type Begins<K extends OfSockets> = ReturnType<promisedIndex.BaseProactor[K]>;
@@ -69,6 +80,9 @@ export type Loops = [
   // The class's own `selector` is compared as what it is, above.
   Keeps<Omit<promisedIndex.Reactor, 'selector'>, Omit<index.Reactor, 'selector'>>,
   Keeps<promisedIndex.EventLoop, index.Reactor>,
+  Keeps<Omit<promisedIndex.ProactorLoop, 'proactor'>, Omit<index.ProactorLoop, 'proactor'>>,
+  Keeps<Proactor, index.ProactorLoop['proactor']>,
+  Keeps<promisedIndex.EventLoop, index.ProactorLoop>,
   Keeps<promisedIndex.EventLoop, index.EventLoop>,
   Keeps<promisedIndex.Connection<string>, index.Connection<string>>,
   Keeps<promisedIndex.Listener, index.Listener>,
@@ -77,12 +91,25 @@ export type Loops = [
   Keeps<index.ConnectionHandler<string>, promisedIndex.ConnectionHandler<string>>,
   Keeps<index.ListenOptions, promisedIndex.ListenOptions>,
 ];
-export type LoopClasses = [Keeps<new () => Omit<promisedIndex.Reactor, 'selector'>, typeof index.Reactor>];
+export type LoopClasses = [
+  Keeps<new () => Omit<promisedIndex.Reactor, 'selector'>, typeof index.Reactor>,
+  Keeps<new () => Omit<promisedIndex.ProactorLoop, 'proactor'>, typeof index.ProactorLoop>,
+  Keeps<
+    new (options: {
+      readonly proactor: index.BaseProactor;
+      readonly onError: (error: unknown) => void;
+    }) => Omit<promisedIndex.ProactorLoop, 'proactor'>,
+    typeof index.ProactorLoop
+  >,
+];
 export type Sets = [
   Keeps<promisedSyscalls.Poll, syscalls.Poll>,
   Keeps<promisedSyscalls.Epoll, syscalls.Epoll>,
   Keeps<promisedSyscalls.Kqueue, syscalls.Kqueue>,
   Keeps<promisedSyscalls.Kevent, syscalls.Kevent>,
+  Keeps<promisedSyscalls.IoUring, syscalls.IoUring>,
+  Keeps<promisedSyscalls.Cqe, syscalls.Cqe>,
+  Keeps<new (entries?: number) => promisedSyscalls.IoUring, typeof syscalls.IoUring>,
   Keeps<{ new (): promisedSyscalls.Epoll; fromFd(fd: number): promisedSyscalls.Epoll }, typeof syscalls.Epoll>,
   Keeps<{ new (): promisedSyscalls.Kqueue; fromFd(fd: number): promisedSyscalls.Kqueue }, typeof syscalls.Kqueue>,
 ];

@@ -198,8 +198,13 @@ export abstract class BaseProactor implements Disposable {
   [Symbol.dispose](): void;
 }
 
+/** Linux: io_uring. */
+export class IoUringProactor extends BaseProactor { constructor(options?: { readonly entries?: number }) }
 /** Anywhere: the same contract imitated over a readiness selector, as asyncio does on Unix. */
 export class EmulatedProactor extends BaseProactor { constructor(options?: { readonly selector?: BaseSelector }) }
+
+/** IOCP on Windows; io_uring on Linux where the kernel allows it; else the emulation. */
+export const DefaultProactor: { new (): BaseProactor; readonly isAvailable: true };
 
 export type Mechanism = 'select' | 'poll' | 'epoll' | 'kqueue' | 'iocp' | 'io_uring' | `emulated:${'select' | 'poll' | 'epoll' | 'kqueue'}`;
 export function availableMechanisms(): ReadonlyArray<{ readonly mechanism: Mechanism; readonly available: boolean; readonly why: string }>;
@@ -283,3 +288,10 @@ export class Reactor implements EventLoop {
   removeWriter(fileobj: FileObject): boolean;
 }
 export interface Reactor extends EventLoop {}
+
+/** "Do it, and tell me when it is done." */
+export class ProactorLoop implements EventLoop {
+  constructor(options?: { readonly proactor?: BaseProactor; readonly onError?: (error: unknown) => void });
+  readonly proactor: BaseProactor;
+}
+export interface ProactorLoop extends EventLoop {}

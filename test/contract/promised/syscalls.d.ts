@@ -49,4 +49,29 @@ export const EVFILT_READ: number, EVFILT_WRITE: number, EVFILT_TIMER: number, EV
 export const EV_ADD: number, EV_DELETE: number, EV_ENABLE: number, EV_DISABLE: number, EV_ONESHOT: number, EV_CLEAR: number,
   EV_DISPATCH: number, EV_RECEIPT: number, EV_EOF: number, EV_ERROR: number;
 
+/** io_uring(7): fill submission entries, enter, read completion entries. */
+export interface Cqe { readonly userData: number; readonly res: number; readonly flags: number }
+export class IoUring implements Disposable {
+  constructor(entries?: number);
+  readonly fd: number;
+  /** IORING_FEAT_* of this kernel, and the opcodes that IORING_REGISTER_PROBE reports. */
+  readonly features: number;
+  supports(opcode: number): boolean;
+  prepNop(userData: number): void;
+  prepAccept(fd: number, flags: number, userData: number): void;
+  prepConnect(fd: number, address: import('./index').SocketAddress, userData: number): void;
+  prepRecv(fd: number, buffer: Uint8Array, flags: number, userData: number): void;
+  prepSend(fd: number, buffer: Uint8Array, flags: number, userData: number): void;
+  prepRead(fd: number, buffer: Uint8Array, position: number, userData: number): void;
+  prepWrite(fd: number, buffer: Uint8Array, position: number, userData: number): void;
+  prepPollAdd(fd: number, events: number, userData: number): void;
+  prepTimeout(ms: number, userData: number): void;
+  prepCancel(target: number, userData: number): void;
+  /** io_uring_enter(2): submit what was prepared and wait for `minComplete` completions. Returns how many were submitted. */
+  enter(minComplete?: number, timeout?: number | null): number;
+  completions(max?: number): Cqe[];
+  close(): void;
+  [Symbol.dispose](): void;
+}
+
 export const constants: Readonly<Record<string, number>>;

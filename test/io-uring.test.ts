@@ -1,0 +1,421 @@
+/** io_uring: the calls, the streams of a loop on it, and what the kernel may refuse. */
+import { constants } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { IoUringProactor, ProactorLoop, Socket } from '../src/index.js';
+import { IoUring } from '../src/syscalls.js';
+import { lacksOfProactor } from './contract/capabilities.js';
+import { nativeStreamCases, ringCases, ringLoopCases } from './contract/io-uring.js';
+import { Bench } from './support/bench.js';
+import { completionMechanisms } from './support/mechanisms.js';
+import { Program, cli, programText, runProgram } from './support/program.js';
+import { runCases } from './support/run-cases.js';
+import { noStrace, withFault } from './support/strace.js';
+
+const row = completionMechanisms.find(({ mechanism }) => mechanism === 'io_uring');
+const lacks = lacksOfProactor('io_uring');
+
+describe('io_uring, the calls', () => {
+  if (row?.available !== true) {
+    it.skip(`not run: ${row?.why}`, () => undefined);
+    return;
+  }
+  runCases([...ringCases, ...nativeStreamCases], lacks, () => {
+    const bench = new Bench();
+    return { bench, ring: (entries?: number) => bench.own(new IoUring(entries)) };
+  });
+  runCases(ringLoopCases, lacks, () => {
+    const bench = new Bench();
+    const loop = (onError?: (error: unknown) => void) =>
+      bench.own(new ProactorLoop({ proactor: new IoUringProactor(), ...(onError && { onError }) }));
+    return { bench, loop };
+  });
+});
+
+/** What a loop does that has all that a stream can have: 300,000 bytes there and back, an end, a close. Prints what came back. */
+const CONVERSATION = `
+  const { createHash } = require('node:crypto');
+  const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, i) => i % 251));
+  const received = [];
+  let got = 0;
+  const listener = loop.listen({}, { data: (connection, chunk) => void connection.write(chunk) });
+  loop.connect(listener.address, {
+    open: (connection) => void connection.write(bytes),
+    data(connection, chunk) {
+      received.push(chunk);
+      got += chunk.length;
+      if (got >= bytes.length) connection.end();
+    },
+    close: (_, error) => { console.log(error?.code ?? 'closed'); loop.stop(); },
+  });
+  loop.run();
+  loop.close();
+  console.log(Buffer.concat(received).equals(bytes) ? 'the same' : 'other bytes');`;
+
+describe.skipIf(noStrace)(`io_uring, what the kernel may refuse${noStrace}`, () => {
+  it.each(['EPERM', 'ENOSYS', 'EACCES'])(
+    'U28 io_uring_setup is refused with %s: the class says so, and the loop stands on the emulation',
+    async (error) => {
+      const { stdout, stderr, code } = await withFault(
+        'io_uring_setup',
+        `error=${error}`,
+        `
+        for (const Class of [selectors.IoUringProactor, syscalls.IoUring]) {
+          try { new Class(); } catch (error) { console.log(error.code, error.cause.code, error.message.includes('${error}')); }
+        }
+        try { selectors.createProactor('io_uring'); } catch (error) { console.log(error.code); }
+        const { available, why } = selectors.availableMechanisms().find(({ mechanism }) => mechanism === 'io_uring');
+        console.log(selectors.IoUringProactor.isAvailable, available, why.replace(/ \\(kernel.*?\\)/, ''));
+        const proactor = new selectors.DefaultProactor();
+        console.log(proactor.mechanism, proactor.isNative);
+        proactor.close();
+        const loop = new selectors.ProactorLoop();
+        console.log(loop.mechanism);
+        ${CONVERSATION}`,
+      );
+      expect(stdout.split('\n')).toEqual([
+        `ERR_UNAVAILABLE ${error} true`,
+        `ERR_UNAVAILABLE ${error} true`,
+        'ERR_UNAVAILABLE',
+        `false false io_uring_setup failed: ${error} (${constants.errno[error as 'EPERM']})`,
+        'emulated:epoll false',
+        'emulated:epoll',
+        'closed',
+        'the same',
+        '',
+      ]);
+      expect([code, stderr.includes('Error')]).toEqual([0, false]);
+    },
+  );
+
+  it('U28 the command line says why', async () => {
+    const faults = ['-qq', '-e', 'trace=io_uring_setup', '-e', 'inject=io_uring_setup:error=EPERM'];
+    const { stdout, code } = await new Program('strace', [...faults, process.execPath, cli, 'info']).ended;
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/io_uring.*EPERM/);
+  });
+
+  it.each([
+    ['has no room for all of them (a deferred ring)', '2'],
+    ['is before 5.19', '2..3'],
+  ])('U29 a kernel that %s: the ring is set up the older way', async (_, when) => {
+    const outcome = await withFault(
+      'io_uring_setup',
+      `error=EINVAL:when=${when}`,
+      `const loop = new selectors.ProactorLoop({ proactor: new selectors.IoUringProactor() });
+       console.log(loop.mechanism);
+       ${CONVERSATION}
+       const ring = new syscalls.IoUring(4);
+       const [a, b] = selectors.Socket.pair();
+       for (let i = 0; i < 20; i++) ring.prepNop(i);
+       ring.prepRecv(b, new Uint8Array(4), 0, 20);
+       a.send('x');
+       let count = 0;
+       while (count < 21) { ring.enter(1, 1000); count += ring.completions().length; }
+       console.log(count);`,
+    );
+    expect(outcome.stdout).toBe('io_uring\nclosed\nthe same\n21\n');
+    expect(outcome.injected).toBe(when === '2' ? 1 : 2);
+  });
+
+  it('U29 all rings the oldest way: single operations of every kind, and their cancelling', async () => {
+    // 1 and 2 of 3: the third way is the oldest one.
+    const outcome = await withFault(
+      'io_uring_setup',
+      'error=EINVAL:when=2..3',
+      `const proactor = new selectors.IoUringProactor();
+       const [a, b] = selectors.Socket.pair();
+       const operations = [proactor.recv(b, 10), proactor.send(a, 'x'), proactor.timeout(5), proactor.recv(a, 1)];
+       operations[3].cancel();
+       while (operations.some(({ pending }) => pending)) proactor.wait(1000);
+       console.log(operations.map(({ result, error }) => error?.code ?? String(result)).join());
+       proactor.recv(b, 10);
+       proactor.close();`,
+    );
+    expect(outcome.stdout).toBe('x,1,undefined,ECANCELED\n');
+  });
+
+  it('U29 a kernel without rings of buffers: the loop goes on with single operations', async () => {
+    const outcome = await withFault(
+      'io_uring_register',
+      'error=EINVAL:when=2+', // the first is the probe's
+      `const loop = new selectors.ProactorLoop();
+       console.log(loop.mechanism);
+       ${CONVERSATION}`,
+    );
+    expect(outcome.stdout).toBe('io_uring\nclosed\nthe same\n');
+    expect(outcome.injected).toBeGreaterThan(0);
+  });
+
+  it.each([
+    ['U33 EINTR', 'EINTR', '2+2'],
+    ['U33 EINTR', 'EINTR', '3+3'],
+    ['U4 EAGAIN', 'EAGAIN', '3+2'],
+    ['U4 EAGAIN', 'EAGAIN', '4+3'],
+    ['U4 EAGAIN', 'EAGAIN', '3..40'],
+    ['U4 EBUSY', 'EBUSY', '3+2'],
+    ['U4 EBUSY', 'EBUSY', '4+3'],
+  ])('%s from io_uring_enter, %s at %s: a loop loses no byte', async (_, error, when) => {
+    const outcome = await withFault(
+      'io_uring_enter',
+      `error=${error}:when=${when}`,
+      `const loop = new selectors.ProactorLoop();
+       ${CONVERSATION}`,
+    );
+    expect(outcome.stdout, outcome.stderr).toBe('closed\nthe same\n');
+    expect(outcome.injected).toBeGreaterThan(2);
+  });
+
+  it.each(['EINTR', 'EAGAIN'])(
+    'U33 U4 %s in every other io_uring_enter: a wait is not shorter, and not longer',
+    async (error) => {
+      const outcome = await withFault(
+        'io_uring_enter',
+        `error=${error}:when=2+2`,
+        `const proactor = new selectors.IoUringProactor();
+       for (const ms of [50, 200]) {
+         const start = performance.now();
+         while (proactor.wait(ms).length > 0);
+         const took = performance.now() - start;
+         console.log(took >= ms && took < ms + 1000);
+       }
+       const timeout = proactor.timeout(30);
+       console.log(proactor.wait(5000)[0] === timeout, timeout.error?.code);
+       proactor.close();`,
+      );
+      expect(outcome.stdout).toBe('true\ntrue\ntrue undefined\n');
+    },
+  );
+
+  it('U4 EBADR: a completion was lost, and run() says so', async () => {
+    const outcome = await withFault(
+      'io_uring_enter',
+      'error=EBADR:when=5+',
+      `const loop = new selectors.ProactorLoop();
+       const again = () => void loop.callLater(1, again);
+       again();
+       try { loop.run(); } catch (error) { console.log(error.code, error.syscall); }
+       try { loop.close(); } catch (error) { console.log(error.code); }
+       const ring = new syscalls.IoUring(2);
+       ring.prepNop(1);
+       try { ring.enter(); } catch (error) { console.log(error.code, error.syscall); }`,
+    );
+    expect(outcome.stdout).toBe('EBADR io_uring_enter\nETIMEDOUT\nEBADR io_uring_enter\n');
+    expect(outcome.code).toBe(0);
+  });
+
+  it('U4 EAGAIN, raw: enter() says so, and what was prepared is submitted by the next one', async () => {
+    const outcome = await withFault(
+      'io_uring_enter',
+      'error=EAGAIN:when=2', // the first is the probe's
+      `const ring = new syscalls.IoUring(2);
+       ring.prepNop(1);
+       ring.prepNop(2);
+       try { ring.enter(); } catch (error) { console.log(error.code, error.syscall); }
+       console.log(ring.enter(2, 1000), ring.completions().map(({ userData }) => userData).join());
+       ring.close();`,
+    );
+    expect(outcome.stdout).toBe('EAGAIN io_uring_enter\n2 1,2\n');
+  });
+
+  it.each([
+    ['does nothing', 'retval=0'],
+    ['has no memory', 'error=EAGAIN'],
+    ['says EBUSY', 'error=EBUSY'],
+  ])(
+    'U27 a kernel that %s does not make close() wait for ever: ETIMEDOUT says how many operations, and the process goes on',
+    { timeout: 60_000 },
+    async (_, fault) => {
+      const outcome = await withFault(
+        'io_uring_enter',
+        `${fault}:when=3+`,
+        `const ring = new syscalls.IoUring(8);
+         const [a, b] = selectors.Socket.pair({ blocking: false });
+         const [c] = selectors.Socket.pair();
+         ring.prepRecv(b, new Uint8Array(10), 0, 1);
+         ring.prepPollAdd(c, 1, 2);
+         ring.enter();
+         const start = performance.now();
+         try { ring.close(); } catch (error) { console.log(error.code, /of (\\d+) operations/.exec(error.message)[1]); }
+         const took = performance.now() - start;
+         console.log(took < 6500, ring.closed);
+         ring.close();
+         gc();
+         setTimeout(() => { gc(); a.send('x'); console.log('goes on'); }, 50);`,
+        ['--expose-gc'],
+      );
+      expect(outcome.stdout, outcome.stderr.slice(-500)).toBe('ETIMEDOUT 2\ntrue true\ngoes on\n');
+      expect([outcome.code, outcome.signal]).toEqual([0, null]);
+    },
+  );
+
+  it(
+    'U27 the same of a proactor and of a loop: their operations are over, and the process ends cleanly',
+    { timeout: 60_000 },
+    async () => {
+      const outcome = await withFault(
+        'io_uring_enter',
+        'retval=0:when=12+',
+        `const proactor = new selectors.IoUringProactor();
+         const [a, b] = selectors.Socket.pair();
+         const receiving = proactor.recv(b, 10);
+         const loop = new selectors.ProactorLoop();
+         const listener = loop.listen({}, {});
+         for (let i = 0; i < 4; i++) loop.runOnce(1);
+         const { IoUring } = native;
+         for (let i = 0; i < 12; i++) { const probe = new IoUring(); probe.open(1, 0); probe.enter(0, 0); probe.close(0); }
+         for (const one of [proactor, loop]) {
+           const start = performance.now();
+           try { one.close(); } catch (error) { console.log(error.code, performance.now() - start < 6500); }
+           console.log(one.closed);
+         }
+         console.log(receiving.pending, receiving.error.code);
+         a.send('x');`,
+      );
+      expect(outcome.stdout, outcome.stderr.slice(-500)).toBe(
+        'ETIMEDOUT true\ntrue\nETIMEDOUT true\ntrue\nfalse ECANCELED\n',
+      );
+      expect([outcome.code, outcome.signal]).toEqual([0, null]);
+    },
+  );
+});
+
+describe.skipIf(row?.available !== true)('io_uring, a process that has no descriptors left', () => {
+  it('U24 accept is EMFILE: it is told once, nothing spins, and who waited is served when there is room', async () => {
+    using bench = new Bench();
+    const program = bench.own(
+      new Program('sh', [
+        '-c',
+        'ulimit -n 48; exec "$0" "$@"',
+        process.execPath,
+        '-e',
+        programText(`
+          const { writeSync } = require('node:fs');
+          const say = (text) => writeSync(1, text + '\\n');
+          const loop = new selectors.ProactorLoop({ onError: ({ code, syscall }) => say(code + ' ' + syscall) });
+          const listener = loop.listen({ backlog: 100 }, { data: (connection, chunk) => void connection.write(chunk) });
+          say('port ' + listener.address.port);
+          loop.onSignal('SIGUSR2', () => {
+            const { user, system } = process.cpuUsage();
+            say('busy ' + (user + system) / 1000);
+          });
+          loop.run();`),
+      ]),
+    );
+    const port = Number((await program.printed(/port (\d+)/))[1]);
+    const clients = Array.from({ length: 60 }, () => {
+      const client = bench.own(new Socket());
+      client.connect({ host: '127.0.0.1', port });
+      client.send('hello');
+      client.blocking = false;
+      return client;
+    });
+    const waiting = new Set(clients);
+    const answered = () => {
+      for (const client of waiting) if (client.recv(10)?.toString() === 'hello') waiting.delete(client);
+      return clients.length - waiting.size;
+    };
+    await program.printed(/EMFILE accept/);
+    while (answered() < 10) await sleep(5);
+    const busy = async (times: number) => {
+      program.process.kill('SIGUSR2');
+      await program.printed(new RegExp(`(busy.*\\n[^]*){${times}}`));
+      return Number(/busy ([\d.]+)\n[^b]*$/.exec(program.stdout)?.[1]);
+    };
+    const before = await busy(1);
+    await sleep(700);
+    expect((await busy(2)) - before).toBeLessThan(300);
+    expect(answered()).toBeLessThan(48);
+    while (waiting.size > 0) {
+      for (const client of clients) if (!waiting.has(client)) client.close();
+      await sleep(20);
+      answered();
+    }
+    expect(program.stdout.match(/EMFILE/g)?.length).toBeLessThan(10);
+    expect(program.process.exitCode).toBe(null);
+  });
+});
+
+/** Of each kind, one that is not over. */
+const IN_FLIGHT = `
+  const { spawnSync } = require('node:child_process');
+  const { openSync } = require('node:fs');
+  const pair = () => selectors.Socket.pair();
+  const listening = (type) => {
+    const socket = new selectors.Socket({ type }).bind({ host: '127.0.0.1', port: 0 });
+    return type === 'stream' ? socket.listen() : socket;
+  };
+  const fifo = require('node:path').join(require('node:fs').mkdtempSync('/tmp/selectors-native-'), 'fifo');
+  spawnSync('mkfifo', [fifo]);
+  const pipe = openSync(fifo, 'r+');
+  require('node:fs').rmSync(require('node:path').dirname(fifo), { recursive: true });
+  const proactor = new selectors.IoUringProactor();
+  const keep = [pair(), pair(), pair()];
+  const operations = [
+    proactor.recv(keep[0][0], 100), proactor.recvInto(keep[0][1], new Uint8Array(10)),
+    proactor.accept(listening('stream')), proactor.recvFrom(listening('dgram'), 100),
+    proactor.timeout(1e6), proactor.read(pipe, 10, 0),
+    proactor.send(keep[1][0], Buffer.alloc(16 << 20)), proactor.send(keep[1][0], Buffer.alloc(16 << 20)),
+  ];
+  const ring = new syscalls.IoUring();
+  ring.prepRecv(keep[2][0], new Uint8Array(10), 0, 1);
+  ring.prepTimeout(1e6, 2);
+  ring.enter();
+  ring.prepRecv(keep[2][0], new Uint8Array(10), 0, 3);
+  const loop = new selectors.ProactorLoop({ proactor: new selectors.IoUringProactor() });
+  const server = loop.listen({}, {});
+  loop.connect(server.address, { open: (connection) => void connection.write(Buffer.alloc(16 << 20)) });
+  for (let i = 0; i < 5; i++) loop.runOnce(5);
+  require('node:fs').writeSync(1, operations.filter(({ pending }) => pending).length + ' in flight\\n');
+`;
+
+describe.skipIf(row?.available !== true)(
+  'io_uring, a program that ends with operations of every kind in flight',
+  () => {
+    it.each([
+      ['process.exit()', 'process.exit(7);', 7],
+      ['the end of the program', '', 0],
+      ['an error that nobody catches', "throw new Error('mine');", 1],
+      ['an error that nobody catches, later', "setTimeout(() => { throw new Error('mine'); }, 10);", 1],
+      ['all of it forgotten and collected', 'setTimeout(() => { gc(); gc(); setTimeout(gc, 10); }, 1);', 0],
+      ['while the loop is started', 'loop.start(); setTimeout(() => process.exit(3), 20);', 3],
+      ['while somebody waits beside the ring', 'proactor.waitAsync(); setTimeout(() => process.exit(4), 20);', 4],
+    ])('%s', async (_, ending, expected) => {
+      const { stdout, stderr, code, signal } = await runProgram(`${IN_FLIGHT}\n${ending}`, ['--expose-gc']);
+      expect(stdout, stderr).toMatch(/^[78] in flight\n$/);
+      expect([code, signal], stderr).toEqual([expected, null]);
+      if (expected !== 1) expect(stderr).toBe('');
+    });
+
+    it('worker.terminate(), and a worker’s own end: nothing is left open', async () => {
+      const { stdout, stderr, code, signal } = await runProgram(`
+      const { Worker } = require('node:worker_threads');
+      const { readdirSync } = require('node:fs');
+      const open = () => readdirSync('/proc/self/fd').length;
+      const program = ${JSON.stringify(programText(IN_FLIGHT))} + \`
+        const { parentPort, workerData } = require('node:worker_threads');
+        parentPort.postMessage('ready');
+        if (workerData === 'waits') proactor.wait();
+        if (workerData === 'turns') loop.run();
+        if (workerData === 'stays') setInterval(() => undefined, 1000);
+        if (workerData === 'throws') throw new Error('mine');
+      \`;
+      (async () => {
+        let before = 0;
+        for (let round = 0; round < 3; round++) {
+          for (const workerData of ['waits', 'turns', 'stays', 'throws', 'ends']) {
+            const worker = new Worker(program, { eval: true, workerData, stdout: true });
+            worker.on('error', () => undefined);
+            const exited = new Promise((resolve) => worker.once('exit', resolve));
+            await new Promise((resolve) => worker.once('message', resolve));
+            if (workerData !== 'throws' && workerData !== 'ends') await worker.terminate();
+            await exited;
+          }
+          if (round === 0) before = open();
+        }
+        console.log(open() - before);
+      })();`);
+      expect([stdout.replace(/. in flight\n/g, ''), code, signal], stderr).toEqual(['0\n', 0, null]);
+    });
+  },
+);
