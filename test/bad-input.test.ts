@@ -117,7 +117,7 @@ describe('each argument, each wrong value', () => {
       ],
       BaseProactor: [
         ...['letGo', 'pollFd', 'fileOf', 'completeSoon', 'startTimer', 'interestChanged', 'assertOpen'],
-        ...['begin', 'turn', 'takeCollected', 'nextDue', 'attach', 'streams', 'openStreams', 'collectTurn'],
+        ...['begin', 'turn', 'whenDone', 'takeCallbacks', 'nextDue', 'attach', 'streams', 'openStreams', 'collectTurn'],
       ],
       Poll: ['wait'],
       Reactor: ofLoops,

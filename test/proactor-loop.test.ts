@@ -1,8 +1,10 @@
 /** What is the proactor loop's own: whose system calls serve its connections, and the operations of its proactor. */
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { type Connection, ProactorLoop, Reactor, availableMechanisms, createProactor } from '../src/index.js';
+import { type Connection, ProactorLoop, Reactor, Socket, availableMechanisms, createProactor } from '../src/index.js';
+import { FD_SETSIZE } from '../src/syscalls.js';
 import { Bench } from './support/bench.js';
 import { Program, cli } from './support/program.js';
 import { proactorRows } from './support/proactors.js';
@@ -140,10 +142,71 @@ describe.each(proactorRows.filter(({ create }) => create !== undefined))(
       await ended;
     });
 
-    it('a proactor has one loop', () => {
+    it('whoever waits on the loop’s proactor himself gets his own, and the loop is told what is the loop’s', async () => {
+      using bench = new Bench();
+      using loop = create();
+      const heard: string[] = [];
+      const { address } = loop.listen({}, { data: (_connection, chunk) => void heard.push(chunk.toString()) });
+      const client = bench.own(new Socket());
+      client.connect(address);
+      const ended = loop.start();
+      await sleep(20);
+      client.send('meanwhile');
+      const waiting = loop.proactor.timeout(20);
+      const collected = loop.proactor.waitAsync();
+      for (let i = 0; i < 3; i++) loop.proactor.wait(0);
+      expect(await collected).toEqual([waiting]);
+      while (heard.length === 0) await sleep(1);
+      expect(heard).toEqual(['meanwhile']);
+      loop.stop();
+      await ended;
+    });
+
+    it('more clients at once than a turn has room for, inside Node: all are told', { timeout: 60_000 }, async () => {
+      using bench = new Bench();
+      using loop = create();
+      const CLIENTS = mechanism === 'emulated:select' || process.platform === 'win32' ? 100 : 1200;
+      let opened = 0;
+      const { address } = loop.listen(
+        { backlog: 4096 },
+        {
+          open() {
+            opened++;
+          },
+        },
+      );
+      const ended = loop.start();
+      await sleep(20);
+      for (let i = 0; i < CLIENTS; i++) bench.own(new Socket()).connect(address);
+      while (opened < CLIENTS) await sleep(1);
+      loop.stop();
+      await ended;
+    });
+
+    it('a proactor has one loop, and a closed one none', () => {
       const proactor = createProactor(mechanism);
       using _loop = new ProactorLoop({ proactor });
       expect(() => new ProactorLoop({ proactor })).toThrow(/belongs to a loop/);
+      const closed = createProactor(mechanism);
+      closed.close();
+      expect(() => new ProactorLoop({ proactor: closed })).toThrow(/closed/);
     });
   },
 );
+
+it('a descriptor that the selector under the emulation refuses: the listener pauses, the error keeps its name, nothing spins', () => {
+  using bench = new Bench();
+  const errors: unknown[] = [];
+  using loop = new ProactorLoop({
+    proactor: createProactor('emulated:select'),
+    onError: (error) => errors.push(error),
+  });
+  for (let i = 0; i < FD_SETSIZE + 10; i++) bench.own(new Socket());
+  loop.listen({}, {});
+  const deadline = loop.now() + 10_000;
+  while (errors.length === 0 && loop.now() < deadline) loop.runOnce(100);
+  expect(errors[0]).toMatchObject({ code: 'ERR_OUT_OF_RANGE' });
+  let turns = 0;
+  for (const end = loop.now() + 500; loop.now() < end; turns++) loop.runOnce(50);
+  expect(turns).toBeLessThan(100);
+});

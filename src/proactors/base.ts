@@ -79,6 +79,8 @@ export interface Operation<T = unknown, D = unknown> {
 }
 
 class PendingOperation<T, D> implements Operation<T, D> {
+  /** No proxy fakes it. */
+  readonly #brand = true;
   pending = true;
   /** Of a loop that this operation's proactor belongs to: called in the turn that collects it. */
   whenDone: (() => void) | undefined;
@@ -93,14 +95,13 @@ class PendingOperation<T, D> implements Operation<T, D> {
     readonly askToCancel: () => void,
   ) {}
 
+  static is(value: unknown): value is PendingOperation<unknown, unknown> {
+    return typeof value === 'object' && value !== null && #brand in value;
+  }
+
   cancel(): void {
     if (this.pending) this.askToCancel();
   }
-}
-
-/** @internal */
-function isOperation(value: unknown): value is Operation {
-  return value instanceof PendingOperation;
 }
 
 /** An operation, and what is to be undone when it is over. */
@@ -455,11 +456,10 @@ export abstract class BaseProactor implements Disposable {
    * @throws ERR_INVALID_ARG_TYPE: it is none; ERR_INVALID_ARG_VALUE: it is another proactor's, or completed already
    */
   whenDone(operation: Operation, callback: () => void): void {
-    if (!guarded('operation', () => isOperation(operation))) throw invalidType('operation', 'an operation', operation);
-    const known = operation as PendingOperation<unknown, unknown>;
-    if (known.owner !== this) throw invalidValue('the operation is another proactor’s');
-    if (!known.pending) throw invalidValue('the operation is completed already');
-    known.whenDone = callback;
+    if (!PendingOperation.is(operation)) throw invalidType('operation', 'an operation', operation);
+    if (operation.owner !== this) throw invalidValue('the operation is another proactor’s');
+    if (!operation.pending) throw invalidValue('the operation is completed already');
+    operation.whenDone = callback;
   }
 
   /** @internal The callbacks of whenDone() that are to be called now. */

@@ -128,7 +128,7 @@ export class IoUringProactor extends BaseProactor {
     const streams = RingStreams.open<C, L>(this, this.#ring);
     // A kernel before 6.0 has no multishot receive: single operations, then.
     if (streams === undefined) return super.openStreams<C, L>();
-    this.#streams = streams as unknown as RingStreams<unknown, unknown>;
+    this.#streams = streams;
     return streams;
   }
 

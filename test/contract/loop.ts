@@ -615,6 +615,83 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
+    name: 'pause in each `data`, resume a moment later: bytes come in their order, and the end behind them',
+    async run({ loop: make, until }) {
+      const loop = make();
+      const CLIENTS = 20;
+      const bytes = Buffer.from(Array.from({ length: 1_000_000 }, (_, i) => (i * 7919) >> 8));
+      const received = new Map<Connection, Buffer[]>();
+      let ended = 0;
+      const listener = listen(loop, {
+        open: (connection) => void received.set(connection, []),
+        data(connection, chunk) {
+          received.get(connection)?.push(chunk);
+          connection.pause();
+          if (received.size % 2 === 0) loop.callSoon(() => connection.resume());
+          else loop.callLater(0, () => connection.resume());
+        },
+        end(connection) {
+          ended++;
+          const all = Buffer.concat(received.get(connection) ?? []);
+          assert.ok(all.equals(bytes), `${all.length} of ${bytes.length} bytes, or others`);
+          connection.end();
+        },
+      });
+      for (let i = 0; i < CLIENTS; i++) loop.connect(listener.address, { open: (connection) => connection.end(bytes) });
+      await until(loop, 'all ends', () => ended === CLIENTS);
+    },
+  },
+  {
+    name: 'S117 a piece that loses its memory while those before it are sent: closed, and nothing is sent behind the gap',
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const { handler, connections, errors } = recorder();
+      const client = clientOf(bench, listen(loop, handler));
+      await until(loop, 'it opens', () => connections.length === 1);
+      const connection = connections[0] as Connection;
+      const pieces = Array.from({ length: 200 }, (_, i) => new Uint8Array(100_000).fill(i));
+      for (const piece of pieces) connection.write(piece);
+      await until(loop, 'some is sent', () => connection.writableLength < 20_000_000);
+      structuredClone(pieces[170], { transfer: [pieces[170]?.buffer as ArrayBuffer] });
+      let length = 0;
+      let highest = 0;
+      await until(loop, 'it closes', () => {
+        for (let bytes = client.recv(1_000_000); bytes !== null && bytes.length > 0; bytes = client.recv(1_000_000)) {
+          length += bytes.length;
+          highest = Math.max(highest, ...[bytes[0] ?? 0, bytes.at(-1) ?? 0]);
+        }
+        return errors.length === 1;
+      });
+      assert.match(String(errors[0]?.message), /lost their memory/);
+      assert.ok(length <= 17_000_000 && highest < 170, `${length} bytes, up to piece ${highest}`);
+    },
+  },
+  {
+    name: 'what listener.close(), destroy() and stop() do is done when they return: the port, the end, the last words',
+    async run({ bench, loop: make, until, run }) {
+      const loop = make();
+      const { handler, connections } = recorder();
+      const listener = listen(loop, handler);
+      const client = clientOf(bench, listener);
+      await until(loop, 'it opens', () => connections.length === 1);
+      loop.runOnce(0); // what has begun is under way
+      listener.close();
+      const { port } = listener.address as { readonly port: number };
+      const say = (connection: Connection): void => {
+        connection.write('last words');
+        loop.stop();
+      };
+      const again = listen(loop, { open: say }, { port });
+      connections[0]?.destroy();
+      client.timeout = 5000;
+      assert.equal(client.recv(10)?.length, 0, 'the end, without another turn');
+      const other = clientOf(bench, again);
+      await run(loop);
+      other.timeout = 5000;
+      assert.equal(other.recv(100)?.toString(), 'last words');
+    },
+  },
+  {
     name: 'R6 a handler that throws costs its own connection: `close` tells why, the others are served',
     async run({ bench, loop: make, until }) {
       const thrown: unknown[] = [];
