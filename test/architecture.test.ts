@@ -50,15 +50,15 @@ describe('TypeScript', () => {
     expect(importsOf(path).filter((target) => !allowed.includes(roomOf(target)))).toEqual([]);
   });
 
-  it('one mechanism, one room: none imports another, neither as a call nor as a selector', () => {
-    const mechanisms = ['select', 'poll', 'epoll', 'kqueue'];
+  it('one mechanism, one room: none imports another, neither as a call nor as a selector or a proactor', () => {
+    const mechanisms = ['select', 'poll', 'epoll', 'kqueue', 'io-uring', 'iocp', 'emulated'];
     for (const path of sources.filter((one) =>
-      /^src\/(selectors|syscalls)\/(select|poll|epoll|kqueue)\.ts$/.test(one),
+      /^src\/(selectors|proactors|syscalls)\/(select|poll|epoll|kqueue|io-uring|iocp|emulated)\.ts$/.test(one),
     )) {
-      const own = /(\w+)\.ts$/.exec(path)?.[1];
-      // poll(2) is how a thread waits for an epoll or a kqueue, and so the constants of poll are theirs too.
+      const own = /([\w-]+)\.ts$/.exec(path)?.[1];
+      // poll(2) is how a thread waits for an epoll, a kqueue or a ring, and so the constants of poll are theirs too.
       const others = mechanisms.filter(
-        (name) => name !== own && !(name === 'poll' && path.startsWith('src/selectors')),
+        (name) => name !== own && !(name === 'poll' && !path.startsWith('src/syscalls')),
       );
       const wrong = importsOf(path).filter((target) => others.some((name) => target.endsWith(`/${name}.ts`)));
       expect(wrong, path).toEqual([]);
@@ -97,12 +97,14 @@ describe('behaviours', () => {
       ...Array.from({ length: 122 }, (_, i) => `S${i + 1}`),
       ...Array.from({ length: 12 }, (_, i) => `W${i + 1}`),
       ...Array.from({ length: 33 }, (_, i) => `R${i + 1}`),
+      ...Array.from({ length: 34 }, (_, i) => `U${i + 1}`),
+      ...Array.from({ length: 34 }, (_, i) => `I${i + 1}`),
     ];
     const names = files('test', /\.ts$/)
       .flatMap((path) => read(path).split('\n'))
       .filter((line) => /(name: |\bit|\)\(|^)\s*\(?['`]/.test(line));
     const untested = read('docs/semantics.md').split('## Not tested here')[1] ?? '';
-    const said = new Set([...names, ...untested.split('\n')].flatMap((line) => line.match(/\b[SWR]\d+\b/g) ?? []));
+    const said = new Set([...names, ...untested.split('\n')].flatMap((line) => line.match(/\b[SWRUI]\d+\b/g) ?? []));
     expect(all.filter((number) => !said.has(number))).toEqual([]);
   });
 });
