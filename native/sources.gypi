@@ -24,6 +24,7 @@
     "sources_linux": [
       "native/mechanisms/epoll.cc",
       "native/mechanisms/io_uring.cc",
+      "native/mechanisms/io_uring_operations.cc",
       "native/mechanisms/io_uring_ring.cc",
       "native/mechanisms/io_uring_streams.cc"
     ],

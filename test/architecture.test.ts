@@ -78,7 +78,7 @@ describe('TypeScript', () => {
   it('loops know of selectors and proactors what all have in common, and which is the default', () => {
     for (const path of sources.filter((one) => one.startsWith('src/loops/'))) {
       const mechanisms = importsOf(path).filter((target) => ['selectors', 'proactors'].includes(roomOf(target)));
-      for (const target of mechanisms) expect(target, path).toMatch(/\/(base|streams|default)\.ts$/);
+      for (const target of mechanisms) expect(target, path).toMatch(/\/(base|operation|streams|default)\.ts$/);
     }
   });
 

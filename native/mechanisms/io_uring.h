@@ -1,4 +1,5 @@
-// A ring as JavaScript has it: its operations (io_uring.cc), and the streams of a loop (io_uring_streams.cc).
+// A ring as JavaScript has it: its life (io_uring.cc), its operations (io_uring_operations.cc), and the streams of a
+// loop (io_uring_streams.cc).
 //
 // Lifetime. An operation is owned by its ring from the moment it is prepared until its last completion is taken,
 // whatever JavaScript does meanwhile. The memory that the kernel works in is the operation's own, too, and never

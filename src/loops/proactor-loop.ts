@@ -7,7 +7,8 @@
 import { invalidType, systemError } from '../errors.js';
 import { packAddress } from '../net/stream.js';
 import { familyNumber } from '../net/address.js';
-import { BaseProactor, type Operation } from '../proactors/base.js';
+import { BaseProactor } from '../proactors/base.js';
+import { type Operation } from '../proactors/operation.js';
 import { DefaultProactor } from '../proactors/default.js';
 import type { Outcome, StreamEvents, Streams } from '../proactors/streams.js';
 import type { Mechanism } from '../syscalls/probe.js';

@@ -2,16 +2,12 @@
  * The proactor: "do it, and tell me when it is done" (post 002). Which operations are under way, what became of them, and the checks;
  * the subclasses put that to one mechanism each.
  *
- *   submitted --cancel()--> cancelling
- *   submitted | cancelling --the kernel is done with it--> completed: a result, or an error --wait() returns it--> collected
- *
- * An operation that is cancelled completes all the same, once: with its result if that came first, else with ECANCELED. Until it
- * completes, the memory that the kernel works in is the operation's own, and not the caller's: bytes that are sent are copied when the
- * operation is submitted, bytes that are received are handed over when it is collected. So nothing that JavaScript does with its
- * buffers (drops, changes, transfers them) reaches memory that the kernel holds.
+ * The states of an operation are in operation.ts. One that is cancelled completes all the same, once: with its result if that came
+ * first, else with ECANCELED. Until it completes, the memory that the kernel works in is the operation's own, and not the caller's:
+ * bytes that are sent are copied when the operation is submitted, bytes that are received are handed over when it is collected. So
+ * nothing that JavaScript does with its buffers (drops, changes, transfers them) reaches memory that the kernel holds.
  */
 import { belongsToLoop, busyError, check, closedError, invalidType, invalidValue, outOfRange } from '../errors.js';
-import { native } from '../native.js';
 import { type SocketAddress, decodeAddress, encodeAddress, familyNumber } from '../net/address.js';
 import { Socket, beforeClose } from '../net/socket.js';
 import { type FileObject, fileno } from '../syscalls/file-object.js';
@@ -21,34 +17,15 @@ import { bytesOf, guarded, lengthOf, plainBytes, timeoutOf, uint8Array, wholeNum
 import { AsyncWait, type Interest, type WaitOptions } from '../wait/async-wait.js';
 import { Attachment } from '../wait/attachment.js';
 import { type Timer, Timers } from '../wait/timers.js';
+import {
+  CANCELED,
+  type Completion,
+  type Operation,
+  type OperationKind,
+  PendingOperation,
+  type Request,
+} from './operation.js';
 import { OperationStreams, type Streams } from './streams.js';
-
-export type OperationKind =
-  'accept' | 'connect' | 'recv' | 'recvFrom' | 'send' | 'sendTo' | 'read' | 'write' | 'timeout';
-
-/** What is asked of a mechanism: numbers, and bytes that nobody changes any more. */
-export type Request =
-  | { readonly kind: 'accept'; readonly fd: number; readonly nonBlocking: boolean; readonly family: number }
-  | { readonly kind: 'connect'; readonly fd: number; readonly sockaddr: Uint8Array }
-  | { readonly kind: 'recv' | 'recvFrom'; readonly fd: number; readonly size: number }
-  | { readonly kind: 'send'; readonly fd: number; readonly bytes: Uint8Array }
-  | { readonly kind: 'sendTo'; readonly fd: number; readonly bytes: Uint8Array; readonly sockaddr: Uint8Array }
-  | { readonly kind: 'read'; readonly fd: number; readonly size: number; readonly position: number }
-  | { readonly kind: 'write'; readonly fd: number; readonly bytes: Uint8Array; readonly position: number }
-  | { readonly kind: 'timeout'; readonly ms: number };
-
-/** What a mechanism answers. */
-export interface Completion {
-  readonly id: number;
-  /** How many bytes, the accepted descriptor, 0; or the system's error, negative. */
-  readonly result: number;
-  /** Of recv, recvFrom and read: the bytes, in memory that is the caller's. */
-  readonly data?: Buffer;
-  /** Of recvFrom: the sender's sockaddr; of accept: the client's. */
-  readonly sockaddr?: Uint8Array;
-  /** With a negative result: what went wrong, where that is no error number of a socket's (a file's on Windows, a full fd_set). */
-  readonly error?: Error;
-}
 
 /** The system call of each kind, for errors. */
 const SYSCALLS: Readonly<Record<OperationKind, string>> = {
@@ -60,50 +37,6 @@ const SYSCALLS: Readonly<Record<OperationKind, string>> = {
 const MOST_BYTES = 0x7fff_f000;
 /** How long close() waits for the kernel, in milliseconds. */
 const LONGEST_CLOSE = 5000;
-/** What a cancelled operation completes with. */
-export const CANCELED = native.canceled;
-
-/** One operation that the kernel carries out. */
-export interface Operation<T = unknown, D = unknown> {
-  readonly kind: OperationKind;
-  /** Not completed yet. */
-  readonly pending: boolean;
-  /** The caller's own. */
-  readonly data: D;
-  /** Once completed: what came of it. A failed one has `error` instead. */
-  readonly result: T | undefined;
-  /** The system's error; ECANCELED for a cancelled one. */
-  readonly error: NodeJS.ErrnoException | undefined;
-  /** Asks the kernel to give it up. It still completes, once: with its result if that came first, else with ECANCELED. */
-  cancel(): void;
-}
-
-class PendingOperation<T, D> implements Operation<T, D> {
-  /** No proxy fakes it. */
-  readonly #brand = true;
-  pending = true;
-  /** Of a loop that this operation's proactor belongs to: called in the turn that collects it. */
-  whenDone: (() => void) | undefined;
-  result: T | undefined = undefined;
-  error: NodeJS.ErrnoException | undefined = undefined;
-
-  constructor(
-    readonly owner: BaseProactor,
-    readonly kind: OperationKind,
-    readonly data: D,
-    readonly finish: (completion: Completion) => T,
-    readonly askToCancel: () => void,
-  ) {}
-
-  static is(value: unknown): value is PendingOperation<unknown, unknown> {
-    return typeof value === 'object' && value !== null && #brand in value;
-  }
-
-  cancel(): void {
-    if (this.pending) this.askToCancel();
-  }
-}
-
 /** An operation, and what is to be undone when it is over. */
 interface Submitted {
   readonly operation: PendingOperation<unknown, unknown>;

@@ -11,7 +11,7 @@ import { isOfOneClient } from '../net/accept-errors.js';
 import { Socket } from '../net/socket.js';
 import { BLOCKS_IN_KERNEL } from '../net/until-ready.js';
 import type { FileObject } from '../syscalls/file-object.js';
-import type { Completion, Request } from './base.js';
+import type { Completion, Request } from './operation.js';
 
 /** An operation whose call is to be made. */
 export interface Call {

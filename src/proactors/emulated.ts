@@ -27,7 +27,8 @@ import type { FileObject } from '../syscalls/file-object.js';
 import type { EmulatedMechanism } from '../syscalls/probe.js';
 import { fieldsOf, guarded } from '../validate.js';
 import type { Interest } from '../wait/async-wait.js';
-import { BaseProactor, CANCELED, type Completion, type Request } from './base.js';
+import { BaseProactor } from './base.js';
+import { CANCELED, type Completion, type Request } from './operation.js';
 import { OperationStreams, type Streams } from './streams.js';
 import { type Call, type Outcome, attempt, codeOf, isWatchable } from './calls.js';
 

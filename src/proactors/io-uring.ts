@@ -12,7 +12,8 @@ import { probe } from '../syscalls/probe.js';
 import { fieldsOf, wholeNumber } from '../validate.js';
 import type { Interest } from '../wait/async-wait.js';
 import { WakeChannel } from '../wait/wake-channel.js';
-import { BaseProactor, type Completion, type Request } from './base.js';
+import { BaseProactor } from './base.js';
+import { type Completion, type Request } from './operation.js';
 import { RingStreams } from './io-uring-streams.js';
 import type { Streams } from './streams.js';
 

@@ -12,7 +12,8 @@ import { type NativeIocp, iocpCalls, native } from '../native.js';
 import { mechanismUnavailable, probe } from '../syscalls/probe.js';
 import { fieldsOf, wholeNumber } from '../validate.js';
 import type { Interest } from '../wait/async-wait.js';
-import { BaseProactor, CANCELED, type Completion, type Request } from './base.js';
+import { BaseProactor } from './base.js';
+import { CANCELED, type Completion, type Request } from './operation.js';
 
 export interface IocpProactorOptions {
   /** How many threads may handle packets at a time; 0, and nothing said: as many as there are processors. */

@@ -7,7 +7,8 @@
  */
 import type { SendBatch, Sender } from '../syscalls/turn.js';
 import { native } from '../native.js';
-import { type BaseProactor, CANCELED, type Completion, type Operation } from './base.js';
+import { type BaseProactor } from './base.js';
+import { CANCELED, type Completion, type Operation } from './operation.js';
 
 /** A number, or what went wrong: the system's number, negative, or an error that is none of a socket's. */
 export type Outcome = number | Error;

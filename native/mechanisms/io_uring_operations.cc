@@ -1,0 +1,260 @@
+// The operations of a ring, one function an opcode, named after it, as liburing's are.
+#include <bit>
+#include <cstring>
+
+#include "core/wait.h"
+#include "mechanisms/io_uring.h"
+
+namespace selectors::uring {
+
+// All of them: 0, or a negative error where there is no memory left or the full queue cannot be submitted. The last
+// argument is the caller's number, which comes back with the completion.
+
+// nop(userData)
+Napi::Value IoUring::Nop(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const double user_data = args.NumberAt(0);
+  if (!args.ok()) return info.Env().Undefined();
+  return {info.Env(), ToJavaScript(info.Env(), Prepare(IORING_OP_NOP, -1, user_data, 0).result)};
+}
+
+// accept(fd, flags, userData): the connection is close-on-exec.
+Napi::Value IoUring::Accept(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const Fd fd = args.FdAt(0);
+  const int flags = args.IntAt(1);
+  const double user_data = args.NumberAt(2);
+  if (!args.ok()) return info.Env().Undefined();
+  const Prepared prepared = Prepare(IORING_OP_ACCEPT, fd, user_data, 0);
+  if (prepared.sqe != nullptr) prepared.sqe->op_flags = static_cast<uint32_t>(flags | SOCK_CLOEXEC);
+  return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
+}
+
+// connect(fd, sockaddr, userData)
+Napi::Value IoUring::Connect(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const Fd fd = args.FdAt(0);
+  const std::span<const uint8_t> address = args.BytesAt(1);
+  const double user_data = args.NumberAt(2);
+  if (args.ok() && address.size() > sizeof(sockaddr_storage)) args.Fail(1, "no longer than a sockaddr_storage");
+  if (!args.ok()) return info.Env().Undefined();
+  const Prepared prepared = Prepare(IORING_OP_CONNECT, fd, user_data, 0);
+  if (prepared.sqe != nullptr) {
+    prepared.operation->SetAddress(address);
+    prepared.sqe->addr = reinterpret_cast<uintptr_t>(&prepared.operation->address);
+    prepared.sqe->off = address.size();
+  }
+  return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
+}
+
+namespace {
+
+// What is received goes into a Uint8Array of the caller's; or a number says how much, and it becomes a Buffer.
+size_t RoomAt(Args& args, const Napi::CallbackInfo& info, size_t index) {
+  constexpr double kMost = INT32_MAX;
+  return info[index].IsNumber() ? args.SizeAt(index, static_cast<size_t>(kMost))
+                                : std::min(args.BytesAt(index).size(), static_cast<size_t>(kMost));
+}
+
+void Aim(Operation* operation, const Napi::CallbackInfo& info, size_t index) {
+  if (operation != nullptr && !info[index].IsNumber())
+    operation->target = Napi::Persistent(info[index].As<Napi::Object>());
+}
+
+uint64_t AddressOf(const void* memory) { return reinterpret_cast<uintptr_t>(memory); }
+
+}  // namespace
+
+// recv(fd, buffer or size, flags, userData)
+Napi::Value IoUring::Recv(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const Fd fd = args.FdAt(0);
+  const size_t room = RoomAt(args, info, 1);
+  const int flags = args.IntAt(2);
+  const double user_data = args.NumberAt(3);
+  if (!args.ok()) return info.Env().Undefined();
+  const Prepared prepared = Prepare(IORING_OP_RECV, fd, user_data, room);
+  Aim(prepared.operation, info, 1);
+  if (prepared.sqe != nullptr) {
+    prepared.sqe->addr = AddressOf(prepared.operation->memory.get());
+    prepared.sqe->len = static_cast<uint32_t>(room);
+    prepared.sqe->op_flags = static_cast<uint32_t>(flags);
+  }
+  return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
+}
+
+Result IoUring::SendFrom(Prepared prepared, std::span<const uint8_t> bytes) {
+  if (prepared.sqe == nullptr) return prepared.result;
+  if (!bytes.empty()) std::memcpy(prepared.operation->memory.get(), bytes.data(), bytes.size());
+  prepared.sqe->addr = AddressOf(prepared.operation->memory.get());
+  prepared.sqe->len = static_cast<uint32_t>(bytes.size());
+  return prepared.result;
+}
+
+// send(fd, bytes, flags, userData). Never raises SIGPIPE.
+Napi::Value IoUring::Send(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const Fd fd = args.FdAt(0);
+  const std::span<const uint8_t> bytes = args.BytesAt(1);
+  const int flags = args.IntAt(2);
+  const double user_data = args.NumberAt(3);
+  if (args.ok() && bytes.size() > INT32_MAX) args.Fail(1, "less than 2 GiB");
+  if (!args.ok()) return info.Env().Undefined();
+  const Prepared prepared = Prepare(IORING_OP_SEND, fd, user_data, bytes.size());
+  if (prepared.sqe != nullptr) prepared.sqe->op_flags = static_cast<uint32_t>(flags | MSG_NOSIGNAL);
+  return {info.Env(), ToJavaScript(info.Env(), SendFrom(prepared, bytes))};
+}
+
+namespace {
+
+// A message of one piece, in the operation's memory, to or from its address.
+void MakeMessage(Operation& operation, io_uring_sqe& sqe, size_t address_length) {
+  operation.vector = {operation.memory.get(), operation.size};
+  operation.message.msg_iov = &operation.vector;
+  operation.message.msg_iovlen = 1;
+  operation.message.msg_name = address_length == 0 ? nullptr : &operation.address;
+  operation.message.msg_namelen = static_cast<socklen_t>(address_length);
+  sqe.addr = AddressOf(&operation.message);
+  sqe.len = 1;
+}
+
+}  // namespace
+
+// recvmsg(fd, buffer or size, flags, userData): one datagram and its sender.
+Napi::Value IoUring::RecvMsg(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const Fd fd = args.FdAt(0);
+  const size_t room = RoomAt(args, info, 1);
+  const int flags = args.IntAt(2);
+  const double user_data = args.NumberAt(3);
+  if (!args.ok()) return info.Env().Undefined();
+  const Prepared prepared = Prepare(IORING_OP_RECVMSG, fd, user_data, room);
+  Aim(prepared.operation, info, 1);
+  if (prepared.sqe != nullptr) {
+    MakeMessage(*prepared.operation, *prepared.sqe, sizeof(sockaddr_storage));
+    prepared.sqe->op_flags = static_cast<uint32_t>(flags);
+  }
+  return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
+}
+
+// sendmsg(fd, bytes, sockaddr, flags, userData): one datagram to an address, or, where that is empty, to the peer.
+Napi::Value IoUring::SendMsg(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const Fd fd = args.FdAt(0);
+  const std::span<const uint8_t> bytes = args.BytesAt(1);
+  const std::span<const uint8_t> address = args.BytesAt(2);
+  const int flags = args.IntAt(3);
+  const double user_data = args.NumberAt(4);
+  if (args.ok() && address.size() > sizeof(sockaddr_storage)) args.Fail(2, "no longer than a sockaddr_storage");
+  if (args.ok() && bytes.size() > INT32_MAX) args.Fail(1, "less than 2 GiB");
+  if (!args.ok()) return info.Env().Undefined();
+  const Prepared prepared = Prepare(IORING_OP_SENDMSG, fd, user_data, bytes.size());
+  if (prepared.sqe != nullptr) {
+    if (!bytes.empty()) std::memcpy(prepared.operation->memory.get(), bytes.data(), bytes.size());
+    prepared.operation->SetAddress(address);
+    MakeMessage(*prepared.operation, *prepared.sqe, address.size());
+    prepared.sqe->op_flags = static_cast<uint32_t>(flags | MSG_NOSIGNAL);
+  }
+  return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
+}
+
+namespace {
+
+// Bytes from the start of a file; -1: where the file is (which is all that a pipe has).
+uint64_t PositionAt(Args& args, size_t index) {
+  const double position = args.NumberAt(index);
+  constexpr double kHighest = 9007199254740991;
+  if (args.ok() && !(position >= -1 && position <= kHighest)) args.Fail(index, "a position");
+  return args.ok() ? static_cast<uint64_t>(static_cast<int64_t>(position)) : 0;
+}
+
+}  // namespace
+
+// read(fd, buffer or size, position, userData)
+Napi::Value IoUring::Read(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const Fd fd = args.FdAt(0);
+  const size_t room = RoomAt(args, info, 1);
+  const uint64_t position = PositionAt(args, 2);
+  const double user_data = args.NumberAt(3);
+  if (!args.ok()) return info.Env().Undefined();
+  const Prepared prepared = Prepare(IORING_OP_READ, fd, user_data, room);
+  Aim(prepared.operation, info, 1);
+  if (prepared.sqe != nullptr) {
+    prepared.sqe->addr = AddressOf(prepared.operation->memory.get());
+    prepared.sqe->len = static_cast<uint32_t>(room);
+    prepared.sqe->off = position;
+  }
+  return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
+}
+
+// write(fd, bytes, position, userData)
+Napi::Value IoUring::Write(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const Fd fd = args.FdAt(0);
+  const std::span<const uint8_t> bytes = args.BytesAt(1);
+  const uint64_t position = PositionAt(args, 2);
+  const double user_data = args.NumberAt(3);
+  if (args.ok() && bytes.size() > INT32_MAX) args.Fail(1, "less than 2 GiB");
+  if (!args.ok()) return info.Env().Undefined();
+  const Prepared prepared = Prepare(IORING_OP_WRITE, fd, user_data, bytes.size());
+  if (prepared.sqe != nullptr) prepared.sqe->off = position;
+  return {info.Env(), ToJavaScript(info.Env(), SendFrom(prepared, bytes))};
+}
+
+namespace {
+
+// The kernel reads poll32_events as two halves, the lower one first.
+uint32_t PollEvents(int events) {
+  const auto bits = static_cast<uint32_t>(events);
+  if constexpr (std::endian::native == std::endian::big) return bits << 16 | bits >> 16;
+  return bits;
+}
+
+}  // namespace
+
+// pollAdd(fd, events, userData): POLLIN … once.
+Napi::Value IoUring::PollAdd(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const Fd fd = args.FdAt(0);
+  const int events = args.IntAt(1);
+  const double user_data = args.NumberAt(2);
+  if (!args.ok()) return info.Env().Undefined();
+  const Prepared prepared = Prepare(IORING_OP_POLL_ADD, fd, user_data, 0);
+  if (prepared.sqe != nullptr) prepared.sqe->op_flags = PollEvents(events);
+  return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
+}
+
+// timeout(ms, userData): completes with ETIME.
+Napi::Value IoUring::Timeout(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const double milliseconds = args.TimeoutAt(0);
+  const double user_data = args.NumberAt(1);
+  if (!args.ok()) return info.Env().Undefined();
+  const Prepared prepared = Prepare(IORING_OP_TIMEOUT, -1, user_data, 0);
+  if (prepared.sqe != nullptr) {
+    const SecondsAndNanoseconds split = SplitTimeout(std::max(milliseconds, 0.0), 1);
+    prepared.operation->time = {split.seconds, split.nanoseconds};
+    prepared.sqe->addr = AddressOf(&prepared.operation->time);
+    prepared.sqe->len = 1;
+  }
+  return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
+}
+
+// cancel(target, userData): asks for the operation with that number to be given up. It completes with 0, with ENOENT
+// where there is none (any more), or with EALREADY where it is too late; the target completes all the same.
+Napi::Value IoUring::Cancel(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const double target = args.NumberAt(0);
+  const double user_data = args.NumberAt(1);
+  if (!args.ok()) return info.Env().Undefined();
+  const auto found = by_user_data_.find(target);
+  // None: the kernel is asked for one that no entry has.
+  uint64_t wanted = UserData(Tag::kIgnored, kGenerationMask, UINT32_MAX);
+  if (found != by_user_data_.end()) wanted = UserData(Tag::kOperation, generations_[found->second], found->second);
+  const Prepared prepared = Prepare(IORING_OP_ASYNC_CANCEL, -1, user_data, 0);
+  if (prepared.sqe != nullptr) prepared.sqe->addr = wanted;
+  return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
+}
+
+}  // namespace selectors::uring
