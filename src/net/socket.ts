@@ -499,13 +499,16 @@ export class Socket implements Disposable {
       : getNamedOption(this.#fd, args[0]);
   }
 
-  /** Gives the descriptor away without closing it, blocking as this object was; this object is closed afterwards. */
+  /**
+   * Gives the descriptor away without closing it, blocking as this object was; this object is closed afterwards.
+   * @throws EBADF in a worker, where somebody has closed the number already
+   */
   detach(): number {
     this.#assertOpen();
-    if (this.#timeout === null && !BLOCKS_IN_KERNEL) check(native.setNonBlocking(this.#fd, false), 'fcntl');
     const fd = this.#fd;
     this.#fd = -1;
     this.#owner.release();
+    if (this.#timeout === null && !BLOCKS_IN_KERNEL) check(native.setNonBlocking(fd, false), 'fcntl');
     return fd;
   }
 

@@ -629,8 +629,8 @@ const ends: Cases = [
     needs: ['sockets closed by number'],
     run({ bench, proactor }) {
       const p = proactor();
-      const [a] = Socket.pair();
-      const listener = new Socket({ type: 'dgram' });
+      const [a] = Socket.pair({ blocking: false });
+      const listener = new Socket({ type: 'dgram', blocking: false });
       bench.own(Socket.fromFd(a.dup().detach()));
       for (const socket of [a, listener]) closeSync(socket.fd);
       const operations = [
