@@ -314,7 +314,8 @@ uint32_t IoUring::Shut(double patience) {
   outstanding_ -= std::min(outstanding_, unsubmitted);
   if (outstanding_ > 0) CancelAll();
   const double deadline = MonotonicMilliseconds() + patience;
-  for (double left = patience; outstanding_ > 0; left = deadline - MonotonicMilliseconds()) {
+  while (outstanding_ > 0) {
+    const double left = deadline - MonotonicMilliseconds();
     const Result entered = ring_.Enter(left > 0 ? 1 : 0, std::min(std::max(left, 0.0), 100.0));
     TakeAtEnd();
     if (left <= 0 || (!entered.ok() && entered.error() != EBUSY)) break;

@@ -203,13 +203,13 @@ Napi::Value IoUring::SendStream(const Napi::CallbackInfo& info) {
   const auto generation = static_cast<uint32_t>(args.SizeAt(1, kGenerationMask));
   if (!args.ok()) return info.Env().Undefined();
   size_t size = 0;
-  for (const napi_value buffer : buffers) size += MemoryOf(info.Env(), buffer).size();
+  for (napi_value buffer : buffers) size += MemoryOf(info.Env(), buffer).size();
   size = std::min(size, kMostWaiting);
   const Prepared prepared = PrepareForStream(IORING_OP_SEND, Purpose::kStreamSend, fd, generation, size);
   if (prepared.sqe == nullptr) return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
   Operation& operation = *prepared.operation;
   size_t used = 0;
-  for (const napi_value buffer : buffers) {
+  for (napi_value buffer : buffers) {
     const std::span<const uint8_t> bytes = MemoryOf(info.Env(), buffer);
     const size_t part = std::min(bytes.size(), size - used);
     if (part > 0) std::memcpy(operation.memory.get() + used, bytes.data(), part);
