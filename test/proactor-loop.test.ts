@@ -194,19 +194,25 @@ describe.each(proactorRows.filter(({ create }) => create !== undefined))(
   },
 );
 
-it('a descriptor that the selector under the emulation refuses: the listener pauses, the error keeps its name, nothing spins', () => {
-  using bench = new Bench();
-  const errors: unknown[] = [];
-  using loop = new ProactorLoop({
-    proactor: createProactor('emulated:select'),
-    onError: (error) => errors.push(error),
-  });
-  for (let i = 0; i < FD_SETSIZE + 10; i++) bench.own(new Socket());
-  loop.listen({}, {});
-  const deadline = loop.now() + 10_000;
-  while (errors.length === 0 && loop.now() < deadline) loop.runOnce(100);
-  expect(errors[0]).toMatchObject({ code: 'ERR_OUT_OF_RANGE' });
-  let turns = 0;
-  for (const end = loop.now() + 500; loop.now() < end; turns++) loop.runOnce(50);
-  expect(turns).toBeLessThan(100);
-});
+/** Windows' fd_set counts its members, and not their numbers. */
+const noLimit = process.platform === 'win32' ? ' — not here: an fd_set of Windows takes any number' : '';
+
+it.skipIf(noLimit)(
+  `a descriptor that the selector under the emulation refuses: the listener pauses, the error keeps its name, nothing spins${noLimit}`,
+  () => {
+    using bench = new Bench();
+    const errors: unknown[] = [];
+    using loop = new ProactorLoop({
+      proactor: createProactor('emulated:select'),
+      onError: (error) => errors.push(error),
+    });
+    for (let i = 0; i < FD_SETSIZE + 10; i++) bench.own(new Socket());
+    loop.listen({}, {});
+    const deadline = loop.now() + 10_000;
+    while (errors.length === 0 && loop.now() < deadline) loop.runOnce(100);
+    expect(errors[0]).toMatchObject({ code: 'ERR_OUT_OF_RANGE' });
+    let turns = 0;
+    for (const end = loop.now() + 500; loop.now() < end; turns++) loop.runOnce(50);
+    expect(turns).toBeLessThan(100);
+  },
+);
