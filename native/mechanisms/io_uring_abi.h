@@ -6,7 +6,7 @@
 
 namespace selectors::uring {
 
-// NOLINTBEGIN(readability-identifier-naming)
+// NOLINTBEGIN(readability-identifier-naming): the kernel's names stay as they are
 
 struct io_uring_sqe {
   uint8_t opcode;

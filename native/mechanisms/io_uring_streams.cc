@@ -257,8 +257,8 @@ Napi::Value IoUring::PeerOf(const Napi::CallbackInfo& info) {
   if (!args.ok()) return info.Env().Undefined();
   socklen_t length = sizeof(sockaddr_storage);
   Result result = Call(::getpeername, fd, reinterpret_cast<sockaddr*>(out.data()), &length);
-  // SO_PEERNAME wants to be asked for no more than there is.
-  for (const size_t size : {sizeof(sockaddr_in), sizeof(sockaddr_in6)}) {
+  // SO_PEERNAME refuses to be asked for more than there is, and cuts off what is longer: the longest first.
+  for (const size_t size : {sizeof(sockaddr_in6), sizeof(sockaddr_in)}) {
     if (result.ok()) break;
     length = static_cast<socklen_t>(size);
     result = Call(::getsockopt, fd, SOL_SOCKET, SO_PEERNAME, static_cast<void*>(out.data()), &length);
@@ -356,10 +356,16 @@ void IoUring::Await(std::span<Outgoing> outgoing, size_t begin, uint32_t batch) 
       --left;
     }
   }
-  // The sends are the last entries: those that the kernel does not take are taken back.
-  ring_.TakeBack(std::min(ring_.unsubmitted(), left));
+  // The sends are the last entries: those that the kernel does not take are taken back, and can be sent again.
+  const uint32_t refused = std::min(ring_.unsubmitted(), left);
+  for (uint32_t i = 0; i < refused; ++i) {
+    const size_t piece = LowOf(ring_.FromEnd(i)->user_data) - begin;
+    if (piece < outgoing.size()) outgoing[piece].length = -kWouldBlock;
+  }
+  ring_.TakeBack(refused);
+  // An answer that was lost (io_uring_enter(2), EBADR): nobody knows what of it was sent, so nothing is sent again.
   for (Outgoing& piece : outgoing) {
-    if (piece.length == kNoAnswer) piece.length = -kWouldBlock;
+    if (piece.length == kNoAnswer) piece.length = -EBADR;
   }
 }
 

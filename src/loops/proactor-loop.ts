@@ -105,8 +105,12 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
   }
 
   protected override closeMechanism(): void {
-    this.#streams.close();
-    this.proactor.close();
+    // Afterwards: an accept may complete while the proactor closes.
+    try {
+      this.proactor.close();
+    } finally {
+      this.#streams.close();
+    }
   }
 
   /** What the wait has found. */

@@ -37,6 +37,7 @@ const SYSCALLS: Readonly<Record<OperationKind, string>> = {
 const MOST_BYTES = 0x7fff_f000;
 /** How long close() waits for the kernel, in milliseconds. */
 const LONGEST_CLOSE = 5000;
+
 /** An operation, and what is to be undone when it is over. */
 interface Submitted {
   readonly operation: PendingOperation<unknown, unknown>;

@@ -13,7 +13,7 @@
 import { check, systemErrorName } from '../errors.js';
 import { type NativeIoUring, ioUringCalls, native } from '../native.js';
 import { Pool, type SendBatch } from '../syscalls/turn.js';
-import { type BaseProactor } from './base.js';
+import type { BaseProactor } from './base.js';
 import { CANCELED } from './operation.js';
 import type { StreamEvents, Streams } from './streams.js';
 

@@ -13,7 +13,7 @@ import { fieldsOf, wholeNumber } from '../validate.js';
 import type { Interest } from '../wait/async-wait.js';
 import { WakeChannel } from '../wait/wake-channel.js';
 import { BaseProactor } from './base.js';
-import { type Completion, type Request } from './operation.js';
+import type { Completion, Request } from './operation.js';
 import { RingStreams } from './io-uring-streams.js';
 import type { Streams } from './streams.js';
 
@@ -67,10 +67,9 @@ export class IoUringProactor extends BaseProactor {
   }
 
   protected override submit(id: number, request: Request): void {
-    const prepared = this.#prepare(id, request);
-    const result = prepared < 0 ? prepared : this.#ring.enter(0, 0);
-    // What could be prepared is submitted by the next wait at the latest.
-    if (prepared < 0) this.completeSoon({ id, result });
+    const result = this.#prepare(id, request);
+    if (result < 0) return this.completeSoon({ id, result });
+    this.#ring.enter(0, 0); // what the kernel does not take now is submitted by the next wait
   }
 
   protected override requestCancel(id: number): void {

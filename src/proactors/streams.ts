@@ -7,7 +7,7 @@
  */
 import type { SendBatch, Sender } from '../syscalls/turn.js';
 import { native } from '../native.js';
-import { type BaseProactor } from './base.js';
+import type { BaseProactor } from './base.js';
 import { CANCELED, type Completion, type Operation } from './operation.js';
 
 /** A number, or what went wrong: the system's number, negative, or an error that is none of a socket's. */
@@ -58,7 +58,7 @@ export interface Streams<C, L> {
    * @param now the kernel is to let go before this returns; else at the latest with submit()
    */
   forget(fd: number, now: boolean): void;
-  /** Lets go of what nobody has been told of. The proactor is closed afterwards. */
+  /** Lets go of what nobody has been told of. The proactor is closed already. */
   close(): void;
   /** Is this memory that the next wait receives into? */
   isBorrowed(bytes: Uint8Array): boolean;
@@ -66,6 +66,7 @@ export interface Streams<C, L> {
 
 /** Memory that each receive under way has, also of a connection that is silent. */
 const RECEIVE_SIZE = 32_768;
+
 /** What is under way for a descriptor. */
 class Stream<C, L> {
   wantsToReceive = false;

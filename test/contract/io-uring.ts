@@ -918,15 +918,21 @@ export const ringLoopCases: readonly Case<RingLoopContext>[] = [
       }
     },
   },
-  {
-    name: 'U23 each of many that are accepted at one moment has its own address, also those that have reset already',
-    run({ bench, loop }) {
+  ...[
+    { host: '127.0.0.1', family: 'ipv4' as const },
+    { host: '::1', family: 'ipv6' as const },
+  ].map(({ host, family }) => ({
+    name: `U23 ${family}: each of many that are accepted at one moment has its own address, also those that have reset already`,
+    run({ bench, loop }: RingLoopContext) {
       const one = loop();
       const seen = new Set<string>();
-      const listener = one.listen({}, { open: ({ remoteAddress }) => void seen.add(JSON.stringify(remoteAddress)) });
+      const listener = one.listen(
+        { host },
+        { open: ({ remoteAddress }) => void seen.add(JSON.stringify(remoteAddress)) },
+      );
       const expected = new Set<string>();
       for (let i = 0; i < 40; i++) {
-        const client = bench.own(new Socket());
+        const client = bench.own(new Socket({ family }));
         client.connect(listener.address);
         expected.add(JSON.stringify(client.localAddress));
         if (i % 2 === 0) continue;
@@ -936,7 +942,7 @@ export const ringLoopCases: readonly Case<RingLoopContext>[] = [
       until(one, 'all are opened', () => seen.size === 40);
       assert.deepEqual(seen, expected);
     },
-  },
+  })),
   {
     name: 'U11 U14 paused and resumed in every turn while data comes: no byte is lost, none told twice',
     run({ bench, loop }) {
