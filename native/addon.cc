@@ -8,6 +8,7 @@
 #include "mechanisms/mechanisms.h"
 #include "net/net.h"
 #include "platform/platform.h"
+#include "shared/shared_file.h"
 #include "turn/turn.h"
 #include "wait/wait.h"
 
@@ -43,6 +44,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   RegisterSocket(env, exports);
   if constexpr (kHasPassFds) RegisterPassFds(env, exports);
   if constexpr (kHasShareSocket) RegisterShareSocket(env, exports);
+  RegisterSharedFile(env, exports);
   RegisterWakeup(env, exports);
   RegisterWaiter(env, exports);
   RegisterLoopWatch(env, exports);

@@ -11,6 +11,7 @@
       "native/net/address.cc",
       "native/net/constants.cc",
       "native/net/socket.cc",
+      "native/shared/shared_file.cc",
       "native/turn/turn.cc",
       "native/wait/loop_watch.cc",
       "native/wait/signals.cc",

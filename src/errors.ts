@@ -18,19 +18,25 @@ const windowsNames: Readonly<Record<string, string>> = { WSAEWOULDBLOCK: 'EAGAIN
 const windowsNumbers: readonly (readonly [number, string])[] = [
   [1, 'EISDIR'], // ERROR_INVALID_FUNCTION, as libuv has it
   [2, 'ENOENT'], // ERROR_FILE_NOT_FOUND
+  [3, 'ENOENT'], // ERROR_PATH_NOT_FOUND
   [4, 'EMFILE'], // ERROR_TOO_MANY_OPEN_FILES
   [5, 'EACCES'], // ERROR_ACCESS_DENIED
   [6, 'EBADF'], // ERROR_INVALID_HANDLE
   [8, 'ENOMEM'], // ERROR_NOT_ENOUGH_MEMORY
+  [19, 'EROFS'], // ERROR_WRITE_PROTECT
   [32, 'EBUSY'], // ERROR_SHARING_VIOLATION
   [33, 'EBUSY'], // ERROR_LOCK_VIOLATION
   [38, 'EOF'], // ERROR_HANDLE_EOF
+  [39, 'ENOSPC'], // ERROR_HANDLE_DISK_FULL
   [50, 'ENOTSUP'], // ERROR_NOT_SUPPORTED
   [64, 'ECONNRESET'], // ERROR_NETNAME_DELETED
   [87, 'EINVAL'], // ERROR_INVALID_PARAMETER
   [109, 'EPIPE'], // ERROR_BROKEN_PIPE
   [112, 'ENOSPC'], // ERROR_DISK_FULL
   [121, 'ETIMEDOUT'], // ERROR_SEM_TIMEOUT
+  [123, 'ENOENT'], // ERROR_INVALID_NAME
+  [161, 'ENOENT'], // ERROR_BAD_PATHNAME
+  [206, 'ENAMETOOLONG'], // ERROR_FILENAME_EXCED_RANGE
   [232, 'EPIPE'], // ERROR_NO_DATA
   [233, 'EPIPE'], // ERROR_PIPE_NOT_CONNECTED
   [234, 'EMSGSIZE'], // ERROR_MORE_DATA
@@ -161,6 +167,11 @@ export const busyError = (what: string): Error =>
 
 /** ERR_BUSY */
 export const belongsToLoop = (what: string): Error => stateError('ERR_BUSY', `the ${what} belongs to a loop already`);
+
+/** ERR_BUSY */
+export const lockedAlready = (what: string): Error => stateError('ERR_BUSY', `the ${what} holds the lock already`);
+/** ERR_NOT_LOCKED */
+export const notLocked = (what: string): Error => stateError('ERR_NOT_LOCKED', `the ${what} does not hold the lock`);
 
 /** ERR_UNAVAILABLE */
 export function unavailable(message: string, cause?: unknown): Error {

@@ -59,6 +59,18 @@ export interface NativeSignalWatch {
   close(): void;
 }
 
+/** See native/shared/shared_file.cc. */
+export interface NativeSharedFile {
+  open(path: string): number;
+  grow(size: number): number;
+  /** As many bytes as it has been grown to. Null: this program allows no ArrayBuffer over memory of ours. */
+  map(): ArrayBuffer | null | number;
+  /** 1, or 0: somebody else holds it. */
+  lock(wait: boolean): number;
+  unlock(): number;
+  close(): number;
+}
+
 /** See native/turn/turn.cc. */
 export interface NativeTurn {
   setSlot(index: number, buffer: Uint8Array): void;
@@ -110,6 +122,9 @@ interface Everywhere {
   readonly Descriptors: new () => NativeDescriptors;
   readonly LoopWatch: new () => NativeLoopWatch;
   readonly SignalWatch: new () => NativeSignalWatch;
+  readonly SharedFile: new () => NativeSharedFile;
+  /** The system call that growing a SharedFile is, for its errors. */
+  readonly growSyscall: string;
   readonly Turn: new () => NativeTurn;
   /** The number of each mechanism that a turn can wait in. */
   readonly multiplexers: Readonly<Record<string, number>>;

@@ -41,6 +41,7 @@ export {
 
 export { type CompletionPacket, Iocp } from './syscalls/iocp.js';
 export { type Cqe, IoUring } from './syscalls/io-uring.js';
+export { SharedFile } from './syscalls/shared-file.js';
 
 /** Every AF_*, SOCK_*, IPPROTO_*, MSG_*, SOL_*, SO_*, TCP_*, IP_*, IPV6_* number that this OS's headers define, by its name. */
 export const constants: Readonly<Record<string, number>> = Object.freeze({ ...native.constants });

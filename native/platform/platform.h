@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "core/result.h"
 
@@ -62,6 +63,9 @@ inline constexpr bool kHasShareSocket = true;
 // libuv on Windows polls sockets alone, and a multiplexer is none.
 inline constexpr bool kLoopWatchesAnyDescriptor = false;
 inline constexpr const char* kWakeSyscall = "socket";
+// A HANDLE. Not an Fd: those are sockets here, and closed by another call.
+using FileHandle = intptr_t;
+inline constexpr const char* kGrowSyscall = "ftruncate";
 
 // afunix.h, which older SDKs lack.
 struct UnixAddress {
@@ -78,6 +82,7 @@ using SocketLength = socklen_t;
 using ThreadHandle = pthread_t;
 using RawBytes = void;
 using RawSize = size_t;
+using FileHandle = int;
 inline constexpr int kInterrupted = EINTR;
 inline constexpr int kBadDescriptor = EBADF;
 inline constexpr int kInvalidArgument = EINVAL;
@@ -106,10 +111,12 @@ inline constexpr bool kFailedConnectIsExcept = false;
 inline constexpr bool kHasEpoll = true;
 inline constexpr bool kHasIoUring = true;
 inline constexpr const char* kWakeSyscall = "eventfd";
+inline constexpr const char* kGrowSyscall = "fallocate";
 #else
 inline constexpr bool kHasEpoll = false;
 inline constexpr bool kHasIoUring = false;
 inline constexpr const char* kWakeSyscall = "pipe";
+inline constexpr const char* kGrowSyscall = "ftruncate";
 #endif
 inline constexpr bool kHasIocp = false;
 inline constexpr bool kHasPassFds = true;
@@ -210,6 +217,23 @@ void DrainWakeChannel(Fd read);
 Result CatchSignal(int signal, void (*handler)(int));
 // What was there before is there again.
 void ReleaseSignal(int signal);
+
+// A file that is shared as memory, and locked. INVALID_HANDLE_VALUE is -1, too.
+inline constexpr FileHandle kNoFile = -1;
+// open(2) for reading and writing, CreateFileW: the FileHandle. Made where there is none, empty, for its owner alone
+// (Windows: as its folder hands down); close-on-exec. `path` is UTF-8, without a NUL.
+Result OpenFile(const std::string& path);
+Result CloseFile(FileHandle file);
+// At least `size` bytes long from here on, and never shorter than before (but on macOS, where two that want different
+// sizes do it at the same time). EINVAL: it is no regular file.
+Result GrowFile(FileHandle file, size_t size);
+// mmap(2) MAP_SHARED, MapViewOfFile: the first `size` bytes, which the file must have. Stays when the file is closed.
+Result MapFile(FileHandle file, size_t size, void** memory);
+void UnmapFile(void* memory, size_t size);
+// flock(2), LockFileEx: 1, or without waiting 0 where somebody else has the lock. Not to be asked for twice: Windows
+// would wait for itself.
+Result TakeFileLock(FileHandle file, bool wait);
+Result DropFileLock(FileHandle file);
 
 // A function of the program that loaded the addon, by name; null where it has none of that name.
 void* FunctionOfProgram(const char* name);

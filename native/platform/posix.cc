@@ -2,6 +2,9 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
 
@@ -295,6 +298,46 @@ void ReleaseSignal(int signal) {
       .Ignore("it was there before");
   caught[signal].handler = nullptr;
 }
+
+Result OpenFile(const std::string& path) {
+  return CallAgain(::open, path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, mode_t{S_IRUSR | S_IWUSR});
+}
+
+Result CloseFile(FileHandle file) { return Call(::close, file); }
+
+Result GrowFile(FileHandle file, size_t size) {
+  struct stat status {};
+  const Result known = Call(::fstat, file, &status);
+  if (!known.ok()) return known;
+  if (!S_ISREG(status.st_mode)) return Result::Error(EINVAL);
+  if (static_cast<uint64_t>(status.st_size) >= size) return Result::Ok(0);
+#ifdef __linux__
+  // Not ftruncate(2), which cuts what another process has made longer since fstat. And the blocks are there: a full
+  // disk is ENOSPC here, and not SIGBUS at the first touch.
+  const Result grown = CallAgain(::fallocate, file, 0, off_t{0}, static_cast<off_t>(size));
+  if (grown.ok() || (grown.error() != EOPNOTSUPP && grown.error() != ENOSYS)) return grown;
+#endif
+  return CallAgain(::ftruncate, file, static_cast<off_t>(size));
+}
+
+Result MapFile(FileHandle file, size_t size, void** memory) {
+  void* const mapped = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  if (mapped == MAP_FAILED) return Result::Error(LastError());
+  *memory = mapped;
+  return Result::Ok(0);
+}
+
+void UnmapFile(void* memory, size_t size) {
+  Call(::munmap, memory, size).Ignore("EINVAL alone, for what MapFile never gave");
+}
+
+Result TakeFileLock(FileHandle file, bool wait) {
+  const Result taken = CallAgain(::flock, file, wait ? LOCK_EX : LOCK_EX | LOCK_NB);
+  if (taken.ok()) return Result::Ok(1);
+  return taken.error() == EWOULDBLOCK ? Result::Ok(0) : taken;
+}
+
+Result DropFileLock(FileHandle file) { return CallAgain(::flock, file, LOCK_UN); }
 
 void* FunctionOfProgram(const char* name) { return dlsym(RTLD_DEFAULT, name); }
 

@@ -224,6 +224,91 @@ void ReleaseSignal(int signal) {
   }
 }
 
+namespace {
+
+Result LastFileError() { return Result::Error(static_cast<int>(GetLastError())); }
+
+std::wstring WidePath(const std::string& path) {
+  const int bytes = static_cast<int>(std::min<size_t>(path.size(), INT_MAX));
+  std::wstring wide(static_cast<size_t>(MultiByteToWideChar(CP_UTF8, 0, path.data(), bytes, nullptr, 0)), L'\0');
+  MultiByteToWideChar(CP_UTF8, 0, path.data(), bytes, wide.data(), static_cast<int>(wide.size()));
+  return wide;
+}
+
+HANDLE HandleOf(FileHandle file) { return reinterpret_cast<HANDLE>(file); }
+
+// The byte that is locked. Windows' locks are mandatory, and no file that is mapped here reaches as far.
+OVERLAPPED LockedByte() {
+  OVERLAPPED place{};
+  place.OffsetHigh = 0x4000'0000;
+  return place;
+}
+
+}  // namespace
+
+Result OpenFile(const std::string& path) {
+  const std::wstring wide = WidePath(path);
+  const HANDLE file =
+      CreateFileW(wide.c_str(), GENERIC_READ | GENERIC_WRITE, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
+                  nullptr, OPEN_ALWAYS, FILE_ATTRIBUTE_NORMAL, nullptr);
+  if (file == INVALID_HANDLE_VALUE) {
+    const Result failed = LastFileError();
+    const DWORD attributes = GetFileAttributesW(wide.c_str());
+    // As libuv says of a directory: ERROR_INVALID_FUNCTION is EISDIR.
+    const bool is_directory = attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
+    return is_directory ? Result::Error(ERROR_INVALID_FUNCTION) : failed;
+  }
+  return Result::Ok(reinterpret_cast<FileHandle>(file));
+}
+
+Result CloseFile(FileHandle file) { return CloseHandle(HandleOf(file)) ? Result::Ok(0) : LastFileError(); }
+
+namespace {
+
+// The file is as long as its section from here on, and never becomes shorter.
+Result CreateSection(FileHandle file, size_t size, HANDLE* section) {
+  if (GetFileType(HandleOf(file)) != FILE_TYPE_DISK) return Result::Error(WSAEINVAL);
+  const auto wide = static_cast<uint64_t>(size);
+  *section = CreateFileMappingW(HandleOf(file), nullptr, PAGE_READWRITE, static_cast<DWORD>(wide >> 32),
+                                static_cast<DWORD>(wide & UINT32_MAX), nullptr);
+  return *section == nullptr ? LastFileError() : Result::Ok(0);
+}
+
+}  // namespace
+
+Result GrowFile(FileHandle file, size_t size) {
+  HANDLE section = nullptr;
+  const Result made = CreateSection(file, size, &section);
+  if (made.ok()) CloseHandle(section);
+  return made;
+}
+
+Result MapFile(FileHandle file, size_t size, void** memory) {
+  HANDLE section = nullptr;
+  const Result made = CreateSection(file, size, &section);
+  if (!made.ok()) return made;
+  *memory = MapViewOfFile(section, FILE_MAP_ALL_ACCESS, 0, 0, size);
+  const Result mapped = *memory == nullptr ? LastFileError() : Result::Ok(0);
+  CloseHandle(section);  // the view keeps what it needs of it
+  return mapped;
+}
+
+void UnmapFile(void* memory, size_t) { UnmapViewOfFile(memory); }
+
+Result TakeFileLock(FileHandle file, bool wait) {
+  OVERLAPPED place = LockedByte();
+  const DWORD flags = LOCKFILE_EXCLUSIVE_LOCK | (wait ? 0 : LOCKFILE_FAIL_IMMEDIATELY);
+  if (LockFileEx(HandleOf(file), flags, 0, 1, 0, &place)) return Result::Ok(1);
+  const DWORD error = GetLastError();
+  return error == ERROR_LOCK_VIOLATION || error == ERROR_IO_PENDING ? Result::Ok(0)
+                                                                    : Result::Error(static_cast<int>(error));
+}
+
+Result DropFileLock(FileHandle file) {
+  OVERLAPPED place = LockedByte();
+  return UnlockFileEx(HandleOf(file), 0, 1, 0, &place) ? Result::Ok(0) : LastFileError();
+}
+
 void* FunctionOfProgram(const char* name) {
   return reinterpret_cast<void*>(GetProcAddress(GetModuleHandleW(nullptr), name));
 }
