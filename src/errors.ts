@@ -165,6 +165,9 @@ export const closedError = (what: string): Error => stateError('ERR_CLOSED', `th
 export const busyError = (what: string): Error =>
   stateError('ERR_BUSY', `the ${what} is waiting already; one wait at a time`);
 
+/** ERR_BUSY: operations are under way on it. */
+export const inUse = (what: string): Error => stateError('ERR_BUSY', `the ${what} has operations under way`);
+
 /** ERR_BUSY */
 export const belongsToLoop = (what: string): Error => stateError('ERR_BUSY', `the ${what} belongs to a loop already`);
 

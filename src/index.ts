@@ -18,7 +18,14 @@ export type { WaitOptions } from './wait/async-wait.js';
 export { wakeup } from './wait/wake-channel.js';
 export type { SocketAddress, SocketFamily } from './net/address.js';
 export type { SocketOptionName } from './net/options.js';
-export type { Connection, ConnectionHandler, EventLoop, ListenOptions, Listener } from './loops/event-loop.js';
+export type {
+  AdoptOptions,
+  Connection,
+  ConnectionHandler,
+  EventLoop,
+  ListenOptions,
+  Listener,
+} from './loops/event-loop.js';
 export type { Timer } from './wait/timers.js';
 export { Reactor, type ReactorOptions } from './loops/reactor.js';
 export { IocpProactor, type IocpProactorOptions } from './proactors/iocp.js';

@@ -108,7 +108,7 @@ describe('each argument, each wrong value', () => {
       ...['wake', 'hasWork', 'wait', 'dispatch', 'settle', 'attach', 'closeAll', 'nextDue', 'closeMechanism'],
       ...['assertOpen', 'assertGoingOn', 'report', 'warn', 'guarded', 'kick', 'send', 'isBorrowed', 'startConnecting'],
       ...['watchChanged', 'watchConnection', 'forgetConnection', 'watchListener', 'forgetListener'],
-      ...['isConnection', 'hasConnection', 'notConnected', 'welcome', 'discard'],
+      ...['isConnection', 'hasConnection', 'notConnected', 'welcome', 'discard', 'admit'],
     ];
     const inner = {
       BaseSelector: [
@@ -118,6 +118,7 @@ describe('each argument, each wrong value', () => {
       BaseProactor: [
         ...['letGo', 'pollFd', 'fileOf', 'completeSoon', 'startTimer', 'interestChanged', 'assertOpen'],
         ...['begin', 'turn', 'whenDone', 'takeCallbacks', 'nextDue', 'attach', 'streams', 'openStreams', 'collectTurn'],
+        'admit',
       ],
       Poll: ['wait'],
       Reactor: ofLoops,

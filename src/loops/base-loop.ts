@@ -8,12 +8,13 @@ import { writeSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { busyError, closedError, invalidType, outOfRange } from '../errors.js';
 import type { SocketAddress } from '../net/address.js';
+import type { Socket } from '../net/socket.js';
 import type { Mechanism } from '../syscalls/probe.js';
 import { SLICE, sliceOf } from '../syscalls/slices.js';
 import { boolean, fieldsOf, timeoutOf } from '../validate.js';
 import type { Attachment } from '../wait/attachment.js';
 import { type Timer, Timers } from '../wait/timers.js';
-import type { Connection, ConnectionHandler, EventLoop, ListenOptions, Listener } from './event-loop.js';
+import type { AdoptOptions, Connection, ConnectionHandler, EventLoop, ListenOptions, Listener } from './event-loop.js';
 import { Signals } from './signals.js';
 
 /** A wait is never longer (asyncio's number): kernels and clocks have their limits. */
@@ -90,6 +91,7 @@ export abstract class BaseLoop implements EventLoop {
 
   abstract listen<D>(options: ListenOptions, handler: ConnectionHandler<D>): Listener;
   abstract connect<D>(address: SocketAddress, handler: ConnectionHandler<D>): Connection<D>;
+  abstract adopt<D>(socket: Socket, handler: ConnectionHandler<D>, options?: AdoptOptions): Connection<D>;
   /** For wakeup() of other threads, and for signals. */
   protected abstract get wakeupHandle(): number;
   protected abstract wake(): void;

@@ -2,6 +2,7 @@
  * A connection of a loop, whichever mechanism is below: the two sides of its stream, and what its handler is told when.
  *
  *   write side   connecting --connected--> idle
+ *                adopted --in the next turn--> idle
  *                idle --write()--> queued --flush: all sent--> idle
  *                queued --flush: a part is sent--> writing --the rest is sent--> idle
  *                any of them --end()--> the same, draining --all sent--> finished (FIN)
@@ -80,6 +81,8 @@ const CLOSED = 4096;
 const SEND_FAILED = 8192;
 /** What was written in this turn is in memory that the next one receives into. */
 const HAS_BORROWED = 16_384;
+/** Adopted, and its handler does not know it yet: nothing is sent before `open`, so that nothing is told before it. */
+const OPENING = 32_768;
 
 /** Bytes that wait to be sent, and how many they were when they were written: a buffer can lose its memory meanwhile. */
 interface Piece {
@@ -109,12 +112,15 @@ export class StreamConnection<D = unknown> implements Connection<D> {
   readonly #peer: string;
   #local: SocketAddress | null = null;
 
-  /** @param peer the packed address of the other end */
-  constructor(settings: ConnectionSettings, fd: number, peer: string, connecting: boolean) {
+  /**
+   * @param peer the packed address of the other end
+   * @param how a connecting one is open when it is connected, an adopted one in the next turn, an accepted one at once; opened() says when
+   */
+  constructor(settings: ConnectionSettings, fd: number, peer: string, how: 'connecting' | 'adopted' | 'accepted') {
     this.#settings = settings;
     this.#fd = fd;
     this.#peer = peer;
-    this.#state = connecting ? CONNECTING : 0;
+    this.#state = how === 'connecting' ? CONNECTING : how === 'adopted' ? OPENING : 0;
   }
 
   // ----------------------------------------------------------------------------------------------------- the public API
@@ -219,9 +225,9 @@ export class StreamConnection<D = unknown> implements Connection<D> {
     this.#state &= ~TO_WATCH;
   }
 
-  /** @internal Accepted, or connected. */
+  /** @internal Accepted, connected, or adopted. */
   opened(): void {
-    this.#state &= ~CONNECTING;
+    this.#state &= ~(CONNECTING | OPENING);
     this.watchSoon();
     if (this.#queued > 0) this.#flushSoon();
     try {
@@ -376,7 +382,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
   #take(bytes: Uint8Array | string, length: number): void {
     const { sends } = this.#settings.host;
     this.#queued += length;
-    const isWaiting = (this.#state & (WRITING | CONNECTING)) !== 0;
+    const isWaiting = (this.#state & (WRITING | CONNECTING | OPENING)) !== 0;
     const continues = this.#placed === 0 || this.#place + this.#placed === sends.slabUsed;
     if (this.#rest === null && !isWaiting && continues && sends.hasRoomFor(length)) {
       if (this.#placed === 0) this.#place = sends.slabUsed;
@@ -500,7 +506,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
   }
 
   #finishIfEmpty(): void {
-    if (this.#queued > 0 || (this.#state & CONNECTING) !== 0) return;
+    if (this.#queued > 0 || (this.#state & (CONNECTING | OPENING)) !== 0) return;
     // The whole connection: close(2) sends FIN itself.
     if ((this.#state & PEER_ENDED) !== 0 && (this.#state & HOLDING) === 0) return this.fail(null);
     this.#state |= FINISHED;

@@ -1,5 +1,6 @@
 /** What every loop offers. One handler object serves all connections, and the same object runs on every loop. */
 import type { SocketAddress } from '../net/address.js';
+import type { Socket } from '../net/socket.js';
 import type { Mechanism } from '../syscalls/probe.js';
 import type { Timer } from '../wait/timers.js';
 
@@ -53,13 +54,13 @@ export interface Connection<D = unknown> {
 export interface ConnectionHandler<D = unknown> {
   /**
    * true: `data` uses its chunk only until it returns, and may give it to write(). The loop then receives into the same memory again,
-   * which saves a quarter of what a 64 KiB message costs. Small messages gain nothing. Looked at once, by listen() or connect().
+   * which saves a quarter of what a 64 KiB message costs. Small messages gain nothing. Looked at once, by listen(), connect() or adopt().
    */
   readonly borrowsChunks?: boolean;
-  /** Accepted, or connected. */
+  /** Accepted, connected, or adopted. */
   open?(connection: Connection<D>): void;
   /**
-   * `chunk` is the caller's to keep (unless `borrowsChunks`). From an accepted connection nothing is received while `highWaterMark` bytes or
+   * `chunk` is the caller's to keep (unless `borrowsChunks`). From an accepted or adopted connection nothing is received while `highWaterMark` bytes or
    * more wait to be sent to it.
    */
   data?(connection: Connection<D>, chunk: Buffer): void;
@@ -67,7 +68,7 @@ export interface ConnectionHandler<D = unknown> {
   drain?(connection: Connection<D>): void;
   /** The peer has finished sending. Without this handler the connection is ended too. */
   end?(connection: Connection<D>): void;
-  /** Exactly once for each connection, and for a connect() that never opened; `error` says why, where the end was not a clean one. */
+  /** Exactly once for each connection, also for one of connect() or adopt() that never opened; `error` says why, where the end was not a clean one. */
   close?(connection: Connection<D>, error: Error | null): void;
 }
 
@@ -82,8 +83,22 @@ export interface ListenOptions {
   readonly backlog?: number;
   /** Several sockets on one port, between which the kernel deals out the connections (SO_REUSEPORT; ENOPROTOOPT on Windows). */
   readonly reusePort?: boolean;
+  /**
+   * A stream socket that listens already, instead of all of the above: inherited, passed on, or shared with other processes and threads
+   * (a duplicate of each one's own). The loop takes it over: it is closed for the caller when listen() returns, made non-blocking, and
+   * closed by close(). Its other owners go on listening. The file of a Unix socket is whose it was: close() does not remove it.
+   *
+   * Of a shared one each client is accepted by one of those who share it. Whoever wakes up too late has had an empty turn, and no error.
+   * Their loops wake up all the same (the thundering herd); with `reusePort` the kernel deals the clients out instead.
+   */
+  readonly socket?: Socket;
   /** Reached: accepting pauses, further clients wait in the kernel's backlog. No limit where nothing is said. */
   readonly maxConnections?: number;
+  /** Bytes. 65536 where nothing is said. */
+  readonly highWaterMark?: number;
+}
+
+export interface AdoptOptions {
   /** Bytes. 65536 where nothing is said. */
   readonly highWaterMark?: number;
 }
@@ -106,7 +121,12 @@ export interface Listener extends Disposable {
  */
 export interface EventLoop extends Disposable {
   readonly mechanism: Mechanism;
-  /** @throws EADDRINUSE, EADDRNOTAVAIL, EACCES; ENOTFOUND; ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE; ERR_CLOSED */
+  /**
+   * @throws EADDRINUSE, EADDRNOTAVAIL, EACCES; ENOTFOUND; ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE; ERR_CLOSED. For `options.socket`, which
+   *   then is the caller's as before: EINVAL where it does not listen (macOS does not tell it: nobody is accepted, and `onError` is told);
+   *   ERR_INVALID_ARG_VALUE: it is no stream socket, or another option says what it has already; ERR_CLOSED; ERR_BUSY, ERR_KEY_EXISTS
+   *   and the mechanism's refusals, as adopt()
+   */
   listen<D>(options: ListenOptions, handler: ConnectionHandler<D>): Listener;
   /**
    * A connection to somebody else's listener. write() may be called at once; `open` tells when it is connected, `close` when that failed.
@@ -114,6 +134,22 @@ export interface EventLoop extends Disposable {
    * @throws ENOTFOUND, EMFILE; ERR_INVALID_ARG_TYPE; ERR_CLOSED
    */
   connect<D>(address: SocketAddress, handler: ConnectionHandler<D>): Connection<D>;
+  /**
+   * Serves a connection that was accepted elsewhere (asyncio's connect_accepted_socket): by another thread or process, by Socket.accept().
+   * From now on it is as if this loop had accepted it. What the peer has sent already is received.
+   *
+   * `open` is called in the next turn, before any data: as of connect(), write() may be called at once, and is sent after it. Where it
+   * closes before that, `close` is the only handler that is called.
+   *
+   * @param socket a connected stream socket; also an end of a pair. The loop takes it over: it is closed for the caller when adopt()
+   *   returns, and non-blocking. Where adopt() throws, it is the caller's, and as it was
+   * @throws ENOTCONN: it is not connected, or the peer has reset it already: close it, and serve the next one.
+   *   ERR_INVALID_ARG_TYPE; ERR_INVALID_ARG_VALUE: it is no stream socket; ERR_CLOSED: it, or the loop, is closed;
+   *   ERR_BUSY: a proactor's operations are under way on it; ERR_KEY_EXISTS: the loop has its descriptor already (addReader(), a second
+   *   object for the same number); the mechanism's refusals, as selector.register(): ERR_OUT_OF_RANGE where select's sets are full,
+   *   ENOSPC. iocp: EINVAL where another proactor has had operations on it, for a handle stays with its port
+   */
+  adopt<D>(socket: Socket, handler: ConnectionHandler<D>, options?: AdoptOptions): Connection<D>;
   callSoon(callback: () => void): void;
   /** @param ms 0 or more (less counts as 0), at most 2^53; it is never called earlier. Equal times are called in the order of their calls */
   callLater(ms: number, callback: () => void): Timer;
@@ -134,7 +170,8 @@ export interface EventLoop extends Disposable {
   run(): void;
   /**
    * One turn, which waits up to `timeout` milliseconds (null: for ever) for something to do. BLOCKS.
-   * @returns how many events it handled: ready descriptors, timers, callbacks, signals
+   * @returns how many events it handled: ready descriptors, timers, callbacks, signals. 0: the time is over, or somebody woke it; or, in the
+   *   main thread, another process has accepted the client that it woke up for
    */
   runOnce(timeout?: number | null): number;
   /**

@@ -10,6 +10,7 @@
 import { rmSync } from 'node:fs';
 import { invalidType, invalidValue, systemError } from '../errors.js';
 import { isOfOneClient } from '../net/accept-errors.js';
+import { assertListens, givenStream, takeOver } from '../net/given-socket.js';
 import { Socket } from '../net/socket.js';
 import type { SocketAddress, SocketFamily } from '../net/address.js';
 import { resolveAddress } from '../net/stream.js';
@@ -27,12 +28,21 @@ const BACK_OFF = 100;
 
 const INT_MAX = 0x7fff_ffff;
 
+/** What is settled when a socket listens. */
+const OF_NEW_ONES = ['host', 'port', 'path', 'backlog', 'reusePort'] as const;
+
 export interface ParsedListenOptions {
+  /** One that listens already. */
+  readonly socket: Socket | undefined;
   readonly address: SocketAddress;
   readonly backlog: number | undefined;
   readonly reusePort: boolean;
   readonly maxConnections: number;
   readonly highWaterMark: number;
+}
+
+export function highWaterMarkOf(value: unknown): number {
+  return wholeNumber('highWaterMark', value, 1, INT_MAX);
 }
 
 export function parseListenOptions(options: unknown): ParsedListenOptions {
@@ -42,6 +52,7 @@ export function parseListenOptions(options: unknown): ParsedListenOptions {
     'path',
     'backlog',
     'reusePort',
+    'socket',
     'maxConnections',
     'highWaterMark',
   ]);
@@ -51,18 +62,22 @@ export function parseListenOptions(options: unknown): ParsedListenOptions {
   }
   if (path !== undefined && typeof path !== 'string') throw invalidType('path', 'a string', path);
   if (typeof host !== 'string') throw invalidType('host', 'a string', host);
+  const { socket } = fields;
+  if (socket !== undefined && OF_NEW_ONES.some((name) => fields[name] !== undefined))
+    throw invalidValue(`a socket that listens already has its ${OF_NEW_ONES.join(', ')}`);
   const { maxConnections = Infinity, highWaterMark = DEFAULT_HIGH_WATER_MARK } = fields;
   return {
+    socket: socket === undefined ? undefined : givenStream(socket),
     address: path === undefined ? { host, port: wholeNumber('port', port, 0, 65_535) } : { path },
     backlog: backlog === undefined ? undefined : wholeNumber('backlog', backlog, -INT_MAX, INT_MAX),
     reusePort: boolean('reusePort', reusePort),
     maxConnections: maxConnections === Infinity ? Infinity : wholeNumber('maxConnections', maxConnections, 1, INT_MAX),
-    highWaterMark: wholeNumber('highWaterMark', highWaterMark, 1, INT_MAX),
+    highWaterMark: highWaterMarkOf(highWaterMark),
   };
 }
 
 /** @throws the system's errors; nothing is open then */
-export function openListener({ address: given, backlog, reusePort }: ParsedListenOptions): Socket {
+function openListener({ address: given, backlog, reusePort }: ParsedListenOptions): Socket {
   const { family, address } = resolveAddress(given, 'bind');
   const socket = new Socket({ family, blocking: false });
   try {
@@ -78,6 +93,8 @@ export function openListener({ address: given, backlog, reusePort }: ParsedListe
 
 /** What a listener asks of its loop. */
 export interface ListenerHost extends ConnectionHost {
+  /** @throws the mechanism's refusal of a descriptor that somebody else has opened */
+  admit(fd: number): void;
   watch(listener: StreamListener): void;
   /** @param isClosing its descriptor is about to be closed */
   unwatch(listener: StreamListener, isClosing: boolean): void;
@@ -95,17 +112,23 @@ export class StreamListener implements Listener {
   /** @internal */
   readonly settings: ConnectionSettings;
   readonly #host: ListenerHost;
-  readonly #socket: Socket;
+  #socket: Socket;
+  /** What came with a file in the file system that somebody else has made is not removed. */
+  readonly #isGiven: boolean;
   readonly #maxConnections: number;
   #backOff: Timer | undefined;
   #toldOfTrouble = false;
   #watched = false;
 
-  constructor(host: ListenerHost, socket: Socket, options: ParsedListenOptions, known: KnownHandler<unknown>) {
+  /** @throws the system's errors; nothing is open then, and a socket that was given is as it was */
+  constructor(host: ListenerHost, options: ParsedListenOptions, known: KnownHandler<unknown>) {
+    const { socket } = options;
+    if (socket !== undefined) assertListens(socket);
     this.#host = host;
-    this.#socket = socket;
+    this.#isGiven = socket !== undefined;
+    this.#socket = socket ?? openListener(options);
     this.#maxConnections = options.maxConnections;
-    this.address = socket.localAddress;
+    this.address = this.#socket.localAddress;
     const onClosed = (): void => {
       this.connections--;
       host.onRoom();
@@ -118,6 +141,27 @@ export class StreamListener implements Listener {
     return this.#socket.fd;
   }
 
+  /**
+   * @internal Begins to accept for the first time. The socket that was given is its own from now on.
+   * @throws where the multiplexer refuses the descriptor: its socket is closed, or the caller's as before
+   */
+  begin(): void {
+    try {
+      if (!this.#isGiven) return this.listen();
+      this.#socket = Socket.fromFd(
+        takeOver(this.#socket, () => {
+          this.#host.admit(this.fd);
+          this.listen();
+        }),
+        { blocking: false },
+      );
+    } catch (error) {
+      if (!this.#isGiven) this.close();
+      else if (this.#watched) this.#host.unwatch(this, true);
+      throw error;
+    }
+  }
+
   /** @internal Begins, or goes on, to accept. @throws where the multiplexer refuses the descriptor */
   listen(): void {
     if (this.#watched || this.fd < 0 || this.connections >= this.#maxConnections) return;
@@ -125,15 +169,24 @@ export class StreamListener implements Listener {
     this.#watched = true;
   }
 
-  /** @internal Somebody waits to be accepted. @param accept accept(2) and all that follows: 0, or a negative error */
-  onReadable(accept: (listener: this) => number): void {
-    for (let i = 0; i < MOST_ACCEPTS && this.#watched; i++) {
-      if (this.connections >= this.#maxConnections) return this.#unwatch();
+  /**
+   * @internal Somebody waits to be accepted. Or did: whoever shares the socket may have been faster.
+   * @param accept accept(2) and all that follows: 0, or a negative error; would-block also after backOff()
+   * @returns how many were accepted, or failed
+   */
+  onReadable(accept: (listener: this) => number): number {
+    let done = 0;
+    for (; done < MOST_ACCEPTS && this.#watched; done++) {
+      if (this.connections >= this.#maxConnections) {
+        this.#unwatch();
+        return done;
+      }
       const result = accept(this);
-      if (result === WOULD_BLOCK) return;
+      if (result === WOULD_BLOCK) return this.#backOff === undefined ? done : done + 1;
       if (result >= 0) this.#toldOfTrouble = false;
-      else if (!isOfOneClient(result)) return this.backOff(systemError(result, 'accept'));
+      else if (!isOfOneClient(result)) this.backOff(systemError(result, 'accept'));
     }
+    return done;
   }
 
   /** @internal In a loop that accepts by itself, somebody was accepted, or it failed. */
@@ -177,8 +230,9 @@ export class StreamListener implements Listener {
     this.#host.unwatch(this, true);
     this.#socket.close();
     this.#host.listenerClosed(this);
-    // A name in Linux's abstract namespace is no file.
-    if ('path' in this.address && !/^(\0|$)/.test(this.address.path)) rmSync(this.address.path, { force: true });
+    // A name in Linux's abstract namespace is no file; and the file of a socket that was given is whose it was.
+    if (!this.#isGiven && 'path' in this.address && !/^(\0|$)/.test(this.address.path))
+      rmSync(this.address.path, { force: true });
   }
 
   [Symbol.dispose](): void {

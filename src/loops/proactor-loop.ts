@@ -147,6 +147,10 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
     return this.#streams.isBorrowed(bytes);
   }
 
+  protected override admit(fd: number): void {
+    this.proactor.admit(fd);
+  }
+
   protected override watchConnection(connection: StreamConnection): void {
     const { fd } = connection;
     if (connection.wantsToReceive !== ((connection.watched & RECEIVING) !== 0)) {
@@ -167,7 +171,13 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
   }
 
   protected override watchListener(listener: StreamListener): void {
-    this.#streams.startAccepting(listener.fd, listener, familyNumber(listener.family), !listener.isLimited);
+    const { fd } = listener;
+    try {
+      this.#streams.startAccepting(fd, listener, familyNumber(listener.family), !listener.isLimited);
+    } catch (error) {
+      this.#streams.forget(fd, true);
+      throw error;
+    }
     this.kick();
   }
 

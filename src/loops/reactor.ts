@@ -121,7 +121,7 @@ export class Reactor extends StreamLoop implements EventLoop {
       handled++;
       if (this.isConnection(owner)) this.#onConnection(owner, record);
       else if (owner instanceof Watch) this.#onWatch(owner, this.#received.events(record));
-      else if (owner instanceof StreamListener) this.guarded(() => owner.onReadable(this.#accept));
+      else if (owner instanceof StreamListener) handled -= Number(!this.#onListener(owner));
       else this.report(keyExists("a descriptor of somebody else's on the loop's selector (addReader() is the way)"));
     }
     this.#found.count = 0;
@@ -184,6 +184,10 @@ export class Reactor extends StreamLoop implements EventLoop {
     return this.#received.isBorrowed(bytes);
   }
 
+  protected override admit(): void {
+    // What is watched is registered at once, or refused.
+  }
+
   protected override watchConnection(connection: StreamConnection): void {
     const { fd, watched } = connection;
     const reading = connection.wantsToReceive ? EVENT_READ : 0;
@@ -215,6 +219,13 @@ export class Reactor extends StreamLoop implements EventLoop {
 
   protected override forgetListener(listener: StreamListener): void {
     this.#forget(listener.fd);
+  }
+
+  /** @returns was there anybody? Another process that shares the socket may have been faster */
+  #onListener(listener: StreamListener): boolean {
+    let done = 1;
+    this.guarded(() => (done = listener.onReadable(this.#accept)));
+    return done > 0;
   }
 
   readonly #accept = (listener: StreamListener): number => {

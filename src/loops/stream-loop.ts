@@ -5,14 +5,17 @@
  * send, and who wants to be told of something else now. So all that was written in a turn is sent in one call, and a connection that is
  * paused and resumed costs no system call.
  */
-import { check, systemError } from '../errors.js';
+import { check, keyExists, systemError } from '../errors.js';
 import type { SocketAddress } from '../net/address.js';
+import { givenStream, peerOf, takeOver } from '../net/given-socket.js';
+import type { Socket } from '../net/socket.js';
 import { finishSending, openStream, ownDescriptors, resolveAddress, setNoDelay } from '../net/stream.js';
 import { SendBatch } from '../syscalls/turn.js';
+import { fieldsOf } from '../validate.js';
 import { BaseLoop, handlerOf } from './base-loop.js';
 import { DEFAULT_HIGH_WATER_MARK, StreamConnection } from './connection.js';
-import type { Connection, ConnectionHandler, EventLoop, ListenOptions, Listener } from './event-loop.js';
-import { type ListenerHost, StreamListener, openListener, parseListenOptions } from './listener.js';
+import type { AdoptOptions, Connection, ConnectionHandler, EventLoop, ListenOptions, Listener } from './event-loop.js';
+import { type ListenerHost, StreamListener, highWaterMarkOf, parseListenOptions } from './listener.js';
 
 export abstract class StreamLoop extends BaseLoop implements EventLoop {
   readonly #sends = new SendBatch();
@@ -20,6 +23,8 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
   readonly #listeners = new Set<StreamListener>();
   /** All that are open. Not each is watched: one that is paused, with nothing to send, is not. */
   readonly #connections = new Set<StreamConnection>();
+  /** Their descriptors. */
+  readonly #numbers = new Set<number>();
   #toFlush: StreamConnection[] = [];
   #toWatch: StreamConnection[] = [];
   #closedConnections: { readonly connection: StreamConnection; readonly error: Error | null }[] = [];
@@ -32,6 +37,8 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
   protected abstract send(batch: SendBatch): void;
   /** Is this memory that the next turn receives into? */
   protected abstract isBorrowed(bytes: Uint8Array): boolean;
+  /** A descriptor is to be given to it that it has not opened. @throws where the mechanism says already now that it refuses it */
+  protected abstract admit(fd: number): void;
   /** What the connection wants to be told of may be different now. @throws where the mechanism refuses it */
   protected abstract watchConnection(connection: StreamConnection): void;
   /** Its descriptor is about to be closed. */
@@ -49,14 +56,10 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     const parsed = parseListenOptions(options);
     const known = handlerOf<unknown>(handler);
     this.assertGoingOn(); // again: their getters are the caller's
-    const listener = new StreamListener(this.#host, openListener(parsed), parsed, known);
+    if (parsed.socket !== undefined) this.#assertNotOurs(givenStream(parsed.socket).fd);
+    const listener = new StreamListener(this.#host, parsed, known);
+    listener.begin();
     this.#listeners.add(listener);
-    try {
-      listener.listen();
-    } catch (error) {
-      listener.close();
-      throw error;
-    }
     return listener;
   }
 
@@ -78,18 +81,64 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
       },
       fd,
       resolved.packed,
-      true,
+      'connecting',
     );
     const own = connection as StreamConnection;
-    this.#connections.add(own);
+    this.#add(own);
     try {
       this.startConnecting(own, resolved.packed);
     } catch (error) {
-      this.#connections.delete(own);
+      this.#remove(own, fd);
       this.#descriptors.close(fd);
       throw error;
     }
     return connection;
+  }
+
+  adopt<D>(socket: Socket, handler: ConnectionHandler<D>, options?: AdoptOptions): Connection<D> {
+    this.assertGoingOn();
+    const known = handlerOf<unknown>(handler);
+    const asked = options === undefined ? undefined : fieldsOf('options', options, ['highWaterMark']).highWaterMark;
+    const highWaterMark = asked === undefined ? DEFAULT_HIGH_WATER_MARK : highWaterMarkOf(asked);
+    const given = givenStream(socket);
+    this.assertGoingOn();
+    const { fd } = given;
+    this.#assertNotOurs(fd);
+    const peer = peerOf(given);
+    const settings = { host: this.#host, ...known, highWaterMark, holdsBack: true, onClosed: () => this.#onRoom() };
+    const connection = new StreamConnection<D>(settings, fd, peer, 'adopted');
+    const own = connection as StreamConnection;
+    try {
+      takeOver(given, () => {
+        this.admit(fd);
+        this.watchConnection(own);
+      });
+    } catch (error) {
+      this.forgetConnection(own, fd);
+      throw error;
+    }
+    this.#descriptors.add(fd);
+    this.#add(own);
+    if (given.family !== 'unix') setNoDelay(fd);
+    // Not at once: whoever adopts it has not even its name yet. And in the next turn before what that turn receives.
+    this.callSoon(() => own.isClosed || own.opened());
+    return connection;
+  }
+
+  #add(connection: StreamConnection): void {
+    this.#connections.add(connection);
+    this.#numbers.add(connection.fd);
+  }
+
+  #remove(connection: StreamConnection, fd: number): void {
+    this.#connections.delete(connection);
+    this.#numbers.delete(fd);
+  }
+
+  /** A descriptor has one owner: this is a second object for it. */
+  #assertNotOurs(fd: number): void {
+    if (this.hasConnection(fd) || [...this.#listeners].some((listener) => listener.fd === fd))
+      throw keyExists(`descriptor ${fd}`);
   }
 
   // --------------------------------------------------------------------------------------------------------------- a turn
@@ -163,7 +212,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
   }
 
   protected hasConnection(fd: number): boolean {
-    return [...this.#connections].some((connection) => connection.fd === fd);
+    return this.#numbers.has(fd);
   }
 
   protected notConnected(connection: StreamConnection, error: number): void {
@@ -177,16 +226,17 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
   protected welcome(listener: StreamListener, fd: number, peer: string): boolean {
     this.#descriptors.add(fd);
     if (!('path' in listener.address)) setNoDelay(fd);
-    const connection = new StreamConnection(listener.settings, fd, peer, false);
+    const connection = new StreamConnection(listener.settings, fd, peer, 'accepted');
     try {
       this.watchConnection(connection);
     } catch (error) {
+      this.forgetConnection(connection, fd);
       // ENOSPC, ENOMEM
       this.#descriptors.close(fd);
       listener.backOff(error as Error);
       return false;
     }
-    this.#connections.add(connection);
+    this.#add(connection);
     listener.connections++;
     connection.opened();
     return true;
@@ -216,7 +266,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
       if (result < 0) connection.fail(systemError(result, 'shutdown'));
     },
     closed: (connection, fd, error) => {
-      this.#connections.delete(connection);
+      this.#remove(connection, fd);
       this.forgetConnection(connection, fd);
       // Ignored: what close(2) has to tell of a connection that is given up (ECONNRESET) is not news.
       this.#descriptors.close(fd);
@@ -225,6 +275,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     },
     callSoon: (callback) => this.callSoon(callback),
     report: (error) => this.report(error),
+    admit: (fd) => this.admit(fd),
     watch: (listener) => this.watchListener(listener),
     unwatch: (listener, isClosing) => this.forgetListener(listener, isClosing),
     callLater: (ms, callback) => this.callLater(ms, callback),

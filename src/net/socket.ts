@@ -90,6 +90,11 @@ export function beforeClose(socket: Socket, callback: () => void): () => void {
   return () => void callbacks.delete(callback);
 }
 
+/** Is a proactor's operation under way on it? */
+export function hasOperations(socket: Socket): boolean {
+  return (closing.get(socket)?.size ?? 0) > 0;
+}
+
 /** A descriptor that a new Socket takes over, and what is known of it. Told from a caller's options by its brand, which no proxy fakes. */
 class Adopted {
   readonly #brand = true;

@@ -359,6 +359,12 @@ export abstract class BaseProactor implements Disposable {
     return submitted.operation;
   }
 
+  /**
+   * @internal Will it carry out the operations of a descriptor that somebody else has opened? Asked before the first of them, whose answer
+   * comes later. @throws the mechanism's refusal
+   */
+  abstract admit(fd: number): void;
+
   /** @internal What a loop's connections and listeners are served by. One loop has it. @throws ERR_BUSY */
   streams<C, L>(): Streams<C, L> {
     this.assertOpen();

@@ -170,6 +170,11 @@ export class EmulatedProactor extends BaseProactor {
     this.#selector.close();
   }
 
+  override admit(fd: number): void {
+    this.#selector.register(fd, EVENT_READ);
+    this.#selector.unregister(fd);
+  }
+
   // ---------------------------------------------------------------------------------------------------------- the queues
 
   #add(operation: Waiting): void {

@@ -82,6 +82,10 @@ export class IoUringProactor extends BaseProactor {
     this.#ring.enter(0, PATIENCE); // however long the kernel wants for memory
   }
 
+  override admit(): void {
+    // Any.
+  }
+
   protected override collect(timeout: number, done: Completion[]): boolean {
     const ring = this.#ring;
     this.#notice?.drain(); // first: what comes from now on is a notice for the next time

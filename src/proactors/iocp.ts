@@ -97,6 +97,10 @@ export class IocpProactor extends BaseProactor {
     }
   }
 
+  override admit(fd: number): void {
+    check(this.#associate(fd), 'CreateIoCompletionPort');
+  }
+
   /** EINVAL where another port has it. */
   #associate(fd: number): number {
     return this.#port.isAssociated(fd) ? 0 : this.#port.associate(fd, 0);

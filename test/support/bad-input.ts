@@ -885,19 +885,41 @@ const CALLBACKS = ['open', 'data', 'drain', 'end', 'close'] as const;
 const callback = place('callback', () => ignore, isFunction);
 const nothing = place('nothing', () => undefined, always);
 
+type Own = Parameters<Attack['prepare']>[0];
+
+/** A socket that a loop is given: another, as soon as a call has taken it over; and one that fails leaves it as it is. */
+function giving(own: Own, make: () => Socket, accepts: Accepts): Place & { orLeft<T>(call: () => T): T } {
+  let given: Socket | undefined;
+  return {
+    name: 'socket',
+    good: () => (given !== undefined && given.fd >= 0 ? given : (given = own(make()))),
+    accepts,
+    orLeft(call) {
+      const fd = given?.fd;
+      try {
+        return call();
+      } catch (error) {
+        if (given?.fd !== fd || given?.blocking === false) throw new Error('the socket is not as it was');
+        throw error;
+      }
+    },
+  };
+}
+
 /** What all loops have, on a loop that `begin` makes of a new one. */
 function attacksOnLoop<L extends EventLoop>(
   kind: string,
+  { Socket: SocketClass }: Api['index'],
   create: () => L,
-  begin: (loop: L, own: <T extends { close(): void }>(closable: T) => T) => Pick<Target, 'state' | 'usable'>,
+  begin: (loop: L, own: Own) => Pick<Target, 'state' | 'usable'>,
 ): Attack[] {
   const attacks: Attack[] = [];
-  const attack = (name: string, make: (loop: EventLoop) => Pick<Target, 'places' | 'call' | 'undo'>) => {
+  const attack = (name: string, make: (loop: EventLoop, own: Own) => Pick<Target, 'places' | 'call' | 'undo'>) => {
     attacks.push({
       name: `${kind} ${name}`,
       prepare(own) {
         const loop = own(create());
-        return { ...make(loop), ...begin(loop, own) };
+        return { ...make(loop, own), ...begin(loop, own) };
       },
     });
   };
@@ -934,6 +956,52 @@ function attacksOnLoop<L extends EventLoop>(
         loop.connect({ host: '127.0.0.1', port: 9 }, { [field]: value }).destroy();
       },
     }));
+  }
+  attack('listen({socket})', (loop, own) => {
+    const make = (): Socket => new SocketClass().bind({ host: '127.0.0.1', port: 0 }).listen();
+    const socket = giving(own, make, optional(never));
+    return {
+      places: [socket],
+      call(value) {
+        socket.orLeft(() => loop.listen({ socket: value as Socket }, {})).close();
+      },
+    };
+  });
+  const adopting: readonly [string, readonly Place[], (value: unknown) => readonly [unknown, unknown?]][] = [
+    ['', [place('handler', () => ({}), isObject)], (handler) => [handler]],
+    ['(options)', [place('options', () => ({}), optional(isObject))], (options) => [{}, options]],
+    [
+      '({highWaterMark})',
+      [place('highWaterMark', () => 1, optional(whole(1, INT_MAX)))],
+      (highWaterMark) => [{}, { highWaterMark }],
+    ],
+    ...[...CALLBACKS, 'borrowsChunks'].map(
+      (field) =>
+        [
+          `(handler.${field})`,
+          [place(field, () => undefined, optional(field === 'borrowsChunks' ? isBoolean : isFunction))],
+          (value: unknown) => [{ [field]: value }],
+        ] as [string, Place[], (value: unknown) => [unknown]],
+    ),
+  ];
+  for (const [what, places, args] of adopting) {
+    attack(`adopt${what}`, (loop, own) => {
+      let ends: [Socket, Socket] | undefined;
+      const make = (): Socket => {
+        ends?.[1].close();
+        ends = SocketClass.pair();
+        own(ends[1]);
+        return ends[0];
+      };
+      const socket = giving(own, make, never);
+      return {
+        places: [socket, ...places],
+        call(given, value) {
+          const [handler, options] = args(value);
+          socket.orLeft(() => loop.adopt(given as Socket, handler as object, options as object)).destroy();
+        },
+      };
+    });
   }
   const shapes: readonly [string, (value: unknown) => unknown, Accepts, Place['leaveOut']?][] = [
     ['address', (value) => value, never],
@@ -1057,6 +1125,7 @@ function reactorAttacks({ index }: Api): Attack[] {
   attacks.push(
     ...attacksOnLoop(
       'Reactor',
+      index,
       () => new Reactor({ onError: ignore }),
       (loop, own) => {
         const [registered] = Socket.pair({ blocking: false }).map(own) as [Socket];
@@ -1158,7 +1227,7 @@ function proactorLoopAttacks({ index }: Api): Attack[] {
     };
   };
   const create = () => new ProactorLoop({ onError: ignore });
-  const attacks = attacksOnLoop('ProactorLoop', create, begin);
+  const attacks = attacksOnLoop('ProactorLoop', index, create, begin);
   const constructing = (name: string, spot: Place, options: (value: unknown) => unknown) => {
     attacks.push({
       name,
