@@ -100,7 +100,16 @@ export default ts.config(
   ),
   mayNotImport(['src/proactors/**'], '**/loops/*', '**/demos/*', '**/servers/*', '**/cli/*', '**/index.js'),
   mayNotImport(['src/loops/**'], '**/demos/*', '**/servers/*', '**/cli/*', '**/index.js'),
-  mayNotImport(['src/servers/*.ts'], '**/native.js', '**/selectors/*', '**/syscalls/*', '**/wait/*', '**/cli/*'),
+  mayNotImport(
+    ['src/servers/*.ts', 'src/servers/models/*.ts'],
+    '**/native.js',
+    '**/selectors/*',
+    '**/proactors/*',
+    '**/loops/*',
+    '**/syscalls/*',
+    '**/wait/*',
+    '**/cli/*',
+  ),
   mayNotImport(['src/servers/applications/**'], '../*'),
   mayNotImport(
     ['src/demos/**'],

@@ -12,6 +12,7 @@ class TestPeer implements Peer {
   got = Buffer.alloc(0);
   waiting = 0;
   ended = false;
+  paused = false;
   destroyed: Error | true | undefined;
 
   constructor(readonly application: Application) {
@@ -41,6 +42,14 @@ class TestPeer implements Peer {
 
   destroy(error?: Error): void {
     this.destroyed = error ?? true;
+  }
+
+  pause(): void {
+    this.paused = true;
+  }
+
+  resume(): void {
+    this.paused = false;
   }
 
   get text(): string {

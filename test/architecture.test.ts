@@ -24,10 +24,12 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // The emulation is over a selector.
   proactors: ['native.ts', 'errors.ts', 'validate.ts', 'syscalls', 'wait', 'net', 'selectors'],
   loops: ['native.ts', 'errors.ts', 'validate.ts', 'syscalls', 'wait', 'net', 'selectors', 'proactors'],
-  servers: ['loops', 'net'],
+  // As any program: over the entries. And what an error of accept(2) means.
+  servers: ['index.ts', 'syscalls.ts', 'errors.ts', 'validate.ts', 'net'],
   // The entries export, and do nothing else.
   'index.ts': ['loops', 'net', 'proactors', 'selectors', 'syscalls', 'wait'],
   'syscalls.ts': ['native.ts', 'syscalls'],
+  'servers.ts': ['servers'],
   // As any program: through the entry.
   demos: ['index.ts'],
   cli: ['index.ts', 'syscalls.ts', 'demos', 'servers', 'syscalls'],

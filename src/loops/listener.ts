@@ -8,7 +8,7 @@
  * every turn.
  */
 import { rmSync } from 'node:fs';
-import { invalidType, invalidValue, systemError } from '../errors.js';
+import { invalidType, invalidValue, systemError, systemErrorName } from '../errors.js';
 import { isOfOneClient } from '../net/accept-errors.js';
 import { assertListens, givenStream, takeOver } from '../net/given-socket.js';
 import { Socket } from '../net/socket.js';
@@ -184,7 +184,7 @@ export class StreamListener implements Listener {
       const result = accept(this);
       if (result === WOULD_BLOCK) return this.#backOff === undefined ? done : done + 1;
       if (result >= 0) this.#toldOfTrouble = false;
-      else if (!isOfOneClient(result)) this.backOff(systemError(result, 'accept'));
+      else if (!isOfOneClient(systemErrorName(result))) this.backOff(systemError(result, 'accept'));
     }
     return done;
   }
@@ -192,7 +192,7 @@ export class StreamListener implements Listener {
   /** @internal In a loop that accepts by itself, somebody was accepted, or it failed. */
   onAccepted(result: number): void {
     if (result >= 0) this.#toldOfTrouble = false;
-    else if (!isOfOneClient(result)) return this.backOff(systemError(result, 'accept'));
+    else if (!isOfOneClient(systemErrorName(result))) return this.backOff(systemError(result, 'accept'));
     if (!this.#watched) return;
     if (this.connections >= this.#maxConnections) return this.#unwatch();
     this.#host.watch(this);

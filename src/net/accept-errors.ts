@@ -1,6 +1,4 @@
 /** What accept(2) says of the client, and what of the listener. */
-import { systemErrorName } from '../errors.js';
-
 const OF_ONE_CLIENT: readonly string[] = [
   ...['ECONNABORTED', 'ECONNRESET', 'EPROTO', 'EPERM', 'ETIMEDOUT', 'EINTR', 'EOPNOTSUPP', 'ENOPROTOOPT'],
   ...['ENETDOWN', 'ENETUNREACH', 'EHOSTDOWN', 'EHOSTUNREACH', 'ENONET'],
@@ -11,7 +9,8 @@ const OF_ONE_CLIENT: readonly string[] = [
 /**
  * Does this error of accept(2) concern one client, which is gone (accept(2))? Then the next one, please. All others are the listener's
  * trouble: EMFILE, ENOBUFS, EBADF …
+ * @param code 'ECONNABORTED'
  */
-export function isOfOneClient(error: number): boolean {
-  return OF_ONE_CLIENT.includes(systemErrorName(error));
+export function isOfOneClient(code: string): boolean {
+  return OF_ONE_CLIENT.includes(code);
 }

@@ -110,7 +110,7 @@ function accept({ fd, nonBlocking }: Of<'accept'>, file: FileObject | undefined)
       if (result === native.wouldBlock) return undefined;
       if (result >= 0) return { result, sockaddr: peer.slice(0, peerLength[0]) };
       // EOPNOTSUPP is one client's trouble, or says that this is no listener.
-      if (!isOfOneClient(result) || socketOption(fd, SO_ACCEPTCONN) >= 0) return { result };
+      if (!isOfOneClient(systemErrorName(result)) || socketOption(fd, SO_ACCEPTCONN) >= 0) return { result };
     }
   });
 }

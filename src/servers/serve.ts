@@ -6,10 +6,10 @@
  * A peer that has been sent everything gets a moment to close on its side, since a reset would take away what it has not read yet; one
  * that still sends, or reads slowly, more than that.
  */
-import type { Connection, ConnectionHandler, EventLoop, ListenOptions, Listener } from '../loops/event-loop.js';
-import type { SocketAddress } from '../net/address.js';
-import type { Application, Peer } from './applications/application.js';
-import { type ApplicationName, applications } from './applications/index.js';
+import type { Connection, ConnectionHandler, EventLoop, ListenOptions, Listener, SocketAddress } from '../index.js';
+import type { Application } from './applications/application.js';
+import { type ApplicationName, applicationRow } from './applications/index.js';
+import { type Observer, observed } from './observed.js';
 
 /** So long nothing has moved: what was sent has arrived, or will not. Milliseconds. */
 const MOMENT = 250;
@@ -32,8 +32,8 @@ export function serveOn(
   application: ApplicationName,
   options: { readonly say?: Say } = {},
 ): LoopServer {
-  const created: Application = applications[application].create();
-  const served = options.say === undefined ? created : new Spoken(created, options.say);
+  const created: Application = applicationRow(application).create();
+  const served: ConnectionHandler = options.say === undefined ? created : observed(created, spoken(options.say));
   const open = new Set<Connection>();
   /** When it began to end, and when a peer was last seen to send or to read, on the loop's clock. */
   let begun = -1;
@@ -47,11 +47,11 @@ export function serveOn(
     data(connection, chunk) {
       // What still comes is read, and so the end behind it; nobody is answered any more.
       if (begun >= 0) moved = loop.now();
-      else served.data(connection, chunk);
+      else served.data?.(connection, chunk);
     },
-    close(connection) {
+    close(connection, error) {
       open.delete(connection);
-      served.close?.(connection);
+      served.close?.(connection, error);
     },
   };
   const listener = loop.listen(listen, handler);
@@ -79,69 +79,12 @@ export function showAddress(address: SocketAddress): string {
   return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
 }
 
-/** An application that says what goes over the wire. */
-class Spoken implements Application {
-  readonly borrowsChunks = true;
-  readonly #application: Application;
-  readonly #say: Say;
-  readonly #peers = new Map<Peer, SpokenPeer>();
-
-  constructor(application: Application, say: Say) {
-    this.#application = application;
-    this.#say = say;
-  }
-
-  open(connection: Peer): void {
-    const peer = new SpokenPeer(connection, showAddress((connection as Connection).remoteAddress), this.#say);
-    this.#peers.set(connection, peer);
-    this.#say(peer.name, 'connected');
-    this.#application.open?.(peer);
-  }
-
-  data(connection: Peer, chunk: Buffer): void {
-    const peer = this.#peers.get(connection);
-    if (peer === undefined) return;
-    this.#say(peer.name, 'sent', chunk);
-    this.#application.data(peer, chunk);
-  }
-
-  close(connection: Peer): void {
-    const peer = this.#peers.get(connection);
-    if (peer === undefined) return;
-    this.#peers.delete(connection);
-    this.#say(peer.name, 'closed');
-    this.#application.close?.(peer);
-  }
-}
-
-class SpokenPeer implements Peer {
-  data: unknown;
-  readonly #peer: Peer;
-  readonly #say: Say;
-
-  constructor(
-    peer: Peer,
-    readonly name: string,
-    say: Say,
-  ) {
-    this.#peer = peer;
-    this.#say = say;
-  }
-
-  get writableLength(): number {
-    return this.#peer.writableLength;
-  }
-
-  write(bytes: Uint8Array | string): boolean {
-    this.#say(this.name, 'gets', typeof bytes === 'string' ? Buffer.from(bytes) : bytes);
-    return this.#peer.write(bytes);
-  }
-
-  end(): void {
-    this.#peer.end();
-  }
-
-  destroy(error?: Error): void {
-    this.#peer.destroy(error);
-  }
+function spoken(say: Say): Observer {
+  const who = (connection: Connection): string => showAddress(connection.remoteAddress);
+  return {
+    connected: (connection) => say(who(connection), 'connected'),
+    received: (connection, chunk) => say(who(connection), 'sent', chunk),
+    sent: (connection, bytes) => say(who(connection), 'gets', typeof bytes === 'string' ? Buffer.from(bytes) : bytes),
+    closed: (connection) => say(who(connection), 'closed'),
+  };
 }

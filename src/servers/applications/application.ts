@@ -13,6 +13,9 @@ export interface Peer {
   /** Nothing more will be written. What the peer still sends is told to `data`. */
   end(): void;
   destroy(error?: Error): void;
+  /** Receives nothing until resume(), where what it sends would not wait by itself. */
+  pause(): void;
+  resume(): void;
 }
 
 /** One object serves all peers. It is a handler for a loop as it is. */
@@ -21,5 +24,16 @@ export interface Application {
   readonly borrowsChunks: true;
   open?(peer: Peer): void;
   data(peer: Peer, chunk: Buffer): void;
+  /** The peer has finished sending. Without this, it is sent what is written by now, and then the end. */
+  end?(peer: Peer): void;
   close?(peer: Peer): void;
 }
+
+/** Has a request answered: peer.write(answer), now or later. The request's memory is another's when it returns. */
+export type Work = (peer: Peer, request: Buffer) => void;
+
+/** Here and now. */
+export const answering =
+  (answer: (request: Buffer) => Uint8Array): Work =>
+  (peer, request) =>
+    void peer.write(answer(request));

@@ -3,7 +3,7 @@
  * `{"out": "pong", "result": …}`, in the order of the requests. What is no request, or asks for an unknown method, is answered by
  * `{"out": "error", "result": "why"}`; a frame that is too long by the end of the connection, for nobody knows where the next begins.
  */
-import type { Application } from './application.js';
+import { type Application, type Work, answering } from './application.js';
 import { FrameReader, Refused, frame } from './framing.js';
 
 /** What a method answers: the reply's name, and what makes its result. */
@@ -12,12 +12,35 @@ export interface Method {
   call(params: unknown): unknown;
 }
 
-const PING: Readonly<Record<string, Method>> = { ping: { out: 'pong', call: (params) => params } };
+export type Methods = Readonly<Record<string, Method>>;
 
 export const LONGEST_FRAME = 1 << 20;
+/** The longest `sleep`, in milliseconds. */
+export const LONGEST_SLEEP = 10_000;
 
-/** @param methods what can be called: `ping`, which answers its parameters, where nothing is said */
-export function rpc(methods: Readonly<Record<string, Method>> = PING): Application {
+/** `ping` answers its parameters; `sleep` holds the thread that does the work for so many milliseconds: a slow request (post 002). */
+const METHODS: Methods = {
+  ping: { out: 'pong', call: (params) => params },
+  sleep: {
+    out: 'slept',
+    call: (ms) => {
+      if (typeof ms !== 'number' || !(ms >= 0 && ms <= LONGEST_SLEEP))
+        throw new Error(`sleep takes a number of milliseconds, at most ${LONGEST_SLEEP}`);
+      Atomics.wait(NEVER_NOTIFIED, 0, 0, ms);
+      return ms;
+    },
+  },
+};
+const NEVER_NOTIFIED = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * @param methods what can be called: `ping` and `sleep` where nothing is said
+ * @param work answers the requests; where nothing is said, the application does at once
+ */
+export function rpc(
+  methods: Methods = METHODS,
+  work: Work = answering((request) => answerRpc(request, methods)),
+): Application {
   return {
     borrowsChunks: true,
     open(peer) {
@@ -26,7 +49,7 @@ export function rpc(methods: Readonly<Record<string, Method>> = PING): Applicati
     data(peer, chunk) {
       const { data } = peer;
       if (data instanceof FrameReader) {
-        if (data.read(chunk, (request) => void peer.write(frame(answer(request, methods))))) return;
+        if (data.read(chunk, (request) => work(peer, request))) return;
         peer.data = new Refused();
         peer.end(); // earlier requests still get their answers
       } else if (!(data instanceof Refused) || !data.ignore(chunk)) {
@@ -36,7 +59,12 @@ export function rpc(methods: Readonly<Record<string, Method>> = PING): Applicati
   };
 }
 
-function answer(request: Buffer, methods: Readonly<Record<string, Method>>): string {
+/** The reply to a request, as the frame that goes over the wire. */
+export function answerRpc(request: Buffer, methods: Methods = METHODS): Buffer {
+  return frame(resultOf(request, methods));
+}
+
+function resultOf(request: Buffer, methods: Methods): string {
   try {
     const { in: name, params } = parse(request);
     const method = Object.hasOwn(methods, name) ? methods[name] : undefined;

@@ -1,0 +1,81 @@
+/** Serving one connection with blocking I/O (post 000): recv, and send, until the peer closes. */
+import { type Socket } from '../index.js';
+import type { Application, Peer } from './applications/application.js';
+import type { Row } from './scoreboard.js';
+
+const CHUNK = 65_536;
+
+/** BLOCKS until the connection is over, and closes it. An error of the connection's is its end, and nobody else's. */
+export function serveBlocking(connection: Socket, application: Application, count: Row): void {
+  const peer = new BlockingPeer(connection, count);
+  const buffer = Buffer.allocUnsafeSlow(CHUNK);
+  count.opened++;
+  try {
+    application.open?.(peer);
+    while (!peer.isDestroyed) {
+      const received = connection.recvInto(buffer) ?? 0;
+      count.wakeups++;
+      if (received === 0) break;
+      count.bytesIn += received;
+      application.data(peer, buffer.subarray(0, received));
+    }
+    application.end?.(peer);
+  } catch (error) {
+    if (!isOfConnection(error)) throw error;
+  } finally {
+    application.close?.(peer);
+    closeQuietly(connection);
+    count.closed++;
+  }
+}
+
+/** A peer to which write() sends at once, and waits until the kernel has taken it all. */
+class BlockingPeer implements Peer {
+  data: unknown;
+  readonly writableLength = 0;
+  isDestroyed = false;
+  #hasEnded = false;
+
+  constructor(
+    private readonly connection: Socket,
+    private readonly count: Row,
+  ) {}
+
+  write(bytes: Uint8Array | string): boolean {
+    if (this.isDestroyed || this.#hasEnded) return false;
+    this.connection.sendAll(bytes);
+    this.count.bytesOut += typeof bytes === 'string' ? Buffer.byteLength(bytes) : bytes.length;
+    return true;
+  }
+
+  end(): void {
+    if (!this.#hasEnded) this.connection.shutdown('write');
+    this.#hasEnded = true;
+  }
+
+  destroy(): void {
+    this.isDestroyed = true;
+  }
+
+  pause(): void {
+    // While the answer is worked out nothing is received anyway.
+  }
+
+  resume(): void {
+    // As above.
+  }
+}
+
+/** A system call's error: the peer has reset, or is out of reach. */
+export function isOfConnection(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error;
+}
+
+/** close(2) may have an error of the connection's to tell (ECONNRESET), which is no news. */
+export function closeQuietly(connection: Socket): void {
+  try {
+    connection.close();
+  } catch (error) {
+    if (!isOfConnection(error)) throw error;
+  }
+}

@@ -1,0 +1,47 @@
+/** Dealing connections out to loops in other threads (post 003: a main reactor and its sub-reactors). */
+import { type ConnectionHandler, type ProactorLoop, type Reactor, wakeup } from '../index.js';
+import { closeQuietly, isOfConnection } from './blocking.js';
+import { ConnectionQueue } from './connection-queue.js';
+import type { Server } from './server.js';
+
+/** How many connections wait for one loop at the most. It takes them at its next turn. */
+const MOST_WAITING = 1024;
+
+/** Accepts, and gives each connection to the next loop. BLOCKS for as long as it serves. */
+export function dealOut(server: Server): void {
+  const { workers } = server.settings;
+  const listener = server.listen();
+  const queues = Array.from({ length: workers }, () => new ConnectionQueue(MOST_WAITING));
+  server.workers.startThreads((index) => queues[index] as ConnectionQueue);
+  for (let next = 0; ; next = (next + 1) % workers) {
+    server.waitForRoom();
+    const connection = server.accept(listener);
+    const queue = queues[next] as ConnectionQueue;
+    while (!queue.put(connection)) server.pause(1);
+    wakeLoop(queue.wakeupHandle);
+  }
+}
+
+/** What a loop does after each of its turns: takes what it was dealt. */
+export function dealtTo(server: Server, loop: Reactor | ProactorLoop, handler: ConnectionHandler): () => void {
+  const { queue } = server;
+  return () => {
+    for (let connection = queue.tryTake(); connection !== null; connection = queue.tryTake()) {
+      try {
+        loop.adopt(connection, handler);
+      } catch (error) {
+        if (!isOfConnection(error)) throw error;
+        closeQuietly(connection); // it has reset already
+        server.count.closed++;
+      }
+    }
+  };
+}
+
+function wakeLoop(handle: number): void {
+  try {
+    wakeup(handle);
+  } catch {
+    // There is no loop yet, or it has died and another one takes its place: before it waits, that one looks.
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * A connection changes hands between two processes as a descriptor: over a Unix socket with SCM_RIGHTS (unix(7)); on Windows as the bytes
+ * of WSADuplicateSocket, from which the other process makes a socket, and says so, for until then this one must keep its own.
+ */
+import { Socket } from '../index.js';
+
+const BY_DESCRIPTOR = process.platform !== 'win32';
+const TAKEN = Buffer.from('t');
+
+/**
+ * Gives a connection away; it is closed here. BLOCKS until the system has it.
+ * @param pid the process at the other end of the channel
+ * @throws EPIPE, ECONNRESET: that process has gone. The connection is still open
+ */
+export function handOver(channel: Socket, connection: Socket, pid: number): void {
+  if (BY_DESCRIPTOR) {
+    channel.sendFds([connection]);
+  } else {
+    const share = connection.share(pid);
+    channel.sendAll(Buffer.concat([Buffer.of(share.length >> 8, share.length & 0xff), share]));
+    receive(channel, TAKEN.length);
+  }
+  connection.close(); // or it would not be over when the other process closes it (post 003)
+}
+
+/** The other end. BLOCKS. @returns null: there will be no more */
+export function takeOver(channel: Socket): Socket | null {
+  if (BY_DESCRIPTOR) {
+    const fd = channel.recvFds(1)?.fds[0];
+    return fd === undefined ? null : Socket.fromFd(fd, { blocking: true });
+  }
+  const header = receive(channel, 2);
+  if (header === null) return null;
+  const share = receive(channel, header.readUInt16BE());
+  if (share === null) return null;
+  const connection = Socket.fromShare(share);
+  channel.sendAll(TAKEN);
+  return connection;
+}
+
+/** Exactly so many bytes. @returns null: the other end has closed */
+function receive(channel: Socket, size: number): Buffer | null {
+  const bytes = Buffer.alloc(size);
+  for (let length = 0; length < size;) {
+    const received = channel.recvInto(bytes, length) ?? 0;
+    if (received === 0) return null;
+    length += received;
+  }
+  return bytes;
+}

@@ -1,0 +1,52 @@
+/** What a server model is: a row of data, and the programs of its threads and processes. */
+import type { Mechanism } from '../index.js';
+import type { ApplicationName } from './applications/index.js';
+import type { Server } from './server.js';
+
+export type ServerModelName =
+  | 'iterative'
+  | 'busy-wait'
+  | 'thread-per-connection'
+  | 'thread-pool'
+  | 'process-per-connection'
+  | 'process-pool'
+  | 'prefork'
+  | 'reactor'
+  | 'reactor-thread-per-task'
+  | 'reactor-thread-pool'
+  | 'multi-reactor'
+  | 'multi-reactor-thread-pool'
+  | 'multi-process-reactor'
+  | 'proactor'
+  | 'multi-proactor';
+
+export interface Model {
+  readonly name: ServerModelName;
+  /** One line of what it is, and which post tells of it. */
+  readonly summary: string;
+  readonly strengths: string;
+  /** One line of what it costs. */
+  readonly weaknesses: string;
+  /** chat needs a place that has all connections. */
+  readonly applications: readonly ApplicationName[];
+  /** Which multiplexers it can be over; none where it has no multiplexer. */
+  readonly mechanisms: readonly Mechanism[];
+  /** What `workers` counts; null: it has one thread and no more. */
+  readonly workers: 'threads' | 'processes' | null;
+  /** It starts one for each connection, and not a fixed number. */
+  readonly startsForEach?: true;
+  /** The limit of open connections where nothing is said. */
+  readonly maxConnections: number;
+  /** The server itself. BLOCKS its thread for as long as it serves, unless it says otherwise. */
+  main(server: Server): void;
+  /** What each of its threads or processes does. */
+  work?(server: Server): void;
+  /** What the threads of its pool of tasks do. */
+  task?(server: Server): void;
+}
+
+/** How the processes of `prefork` share one listening socket. */
+export type AcceptStrategy = 'thundering-herd' | 'lock' | 'exclusive' | 'reuseport';
+
+export const EVERYTHING = ['echo', 'rpc', 'chat'] as const;
+export const REQUESTS = ['echo', 'rpc'] as const;

@@ -1,0 +1,34 @@
+import { dealOut, dealtTo } from '../dealing.js';
+import { type Model, REQUESTS } from '../model.js';
+import { Tasks, answerTasks } from '../tasks.js';
+import { READINESS } from './mechanisms.js';
+
+/** The threads of each sub-reactor's own pool. */
+const POOL_THREADS = 2;
+
+/** Post 003: sub-reactors, and pools of threads for what takes long. */
+export const multiReactorThreadPool: Model = {
+  name: 'multi-reactor-thread-pool',
+  summary: `as multi-reactor, and each sub-reactor has a pool of ${POOL_THREADS} threads that do the work (post 003)`,
+  strengths: 'reading and writing use all cores, and a request that takes long does not stop a sub-reactor',
+  weaknesses: 'the most threads, and the most crossings between them, for requests that are short anyway',
+  applications: REQUESTS,
+  mechanisms: READINESS,
+  workers: 'threads',
+  maxConnections: 10_000,
+
+  main: dealOut,
+
+  work(server) {
+    const loop = server.createReactor();
+    const tasks = new Tasks(server, { threads: POOL_THREADS, keepsOrder: true });
+    const handler = server.handler({ application: tasks.application, wasAccepted: true });
+    const adopt = dealtTo(server, loop, handler);
+    server.run(loop, () => {
+      adopt();
+      tasks.collect();
+    });
+  },
+
+  task: answerTasks,
+};

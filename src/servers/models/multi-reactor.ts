@@ -1,0 +1,23 @@
+import { dealOut, dealtTo } from '../dealing.js';
+import { type Model, REQUESTS } from '../model.js';
+import { READINESS } from './mechanisms.js';
+
+/** Posts 002 and 003, muduo, Netty: one loop a thread. */
+export const multiReactor: Model = {
+  name: 'multi-reactor',
+  summary: 'the main reactor accepts, and deals connections out to a sub-reactor in each thread (posts 002, 003)',
+  strengths:
+    'reading and writing use all cores; a connection stays on its thread, so that its answers keep their order',
+  weaknesses: 'a handler that takes long holds up the other connections of its thread',
+  applications: REQUESTS,
+  mechanisms: READINESS,
+  workers: 'threads',
+  maxConnections: 10_000,
+
+  main: dealOut,
+
+  work(server) {
+    const loop = server.createReactor();
+    server.run(loop, dealtTo(server, loop, server.handler({ wasAccepted: true })));
+  },
+};

@@ -1,0 +1,33 @@
+import { applicationRow } from '../applications/index.js';
+import { type Model, REQUESTS } from '../model.js';
+import { Tasks } from '../tasks.js';
+import { READINESS } from './mechanisms.js';
+
+/** How many threads there are at once at the most; further tasks wait. */
+const MOST_THREADS = 64;
+
+/** Post 003: the reactor reads, and starts a thread for each request. */
+export const reactorThreadPerTask: Model = {
+  name: 'reactor-thread-per-task',
+  summary: 'the reactor reads and writes; a new thread does the work of each request (post 003)',
+  strengths: 'a request that takes long holds up nobody else',
+  weaknesses: 'answers one connection’s requests out of order; a thread costs far more than a short request is worth',
+  applications: REQUESTS,
+  mechanisms: READINESS,
+  workers: null,
+  maxConnections: 10_000,
+
+  main(server) {
+    const loop = server.createReactor();
+    const listener = server.listen();
+    const tasks = new Tasks(server, { threads: MOST_THREADS, onePerTask: true, keepsOrder: false });
+    const { maxConnections } = server.settings;
+    loop.listen({ socket: listener, maxConnections }, server.handler({ application: tasks.application }));
+    server.run(loop, () => tasks.collect());
+  },
+
+  task(server) {
+    const { answer } = applicationRow(server.settings.application);
+    if (answer !== null) server.tasks.answerOne(answer);
+  },
+};

@@ -1,0 +1,26 @@
+import { type Model, REQUESTS } from '../model.js';
+import { Tasks, answerTasks } from '../tasks.js';
+import { READINESS } from './mechanisms.js';
+
+/** Post 003: the reactor reads and writes, a pool of threads does the work. */
+export const reactorThreadPool: Model = {
+  name: 'reactor-thread-pool',
+  summary: 'the reactor reads and writes; a fixed number of threads does the work of the requests (post 003)',
+  strengths: 'requests that take long hold up others only when all threads have one; answers keep their order',
+  weaknesses: 'one thread still does all the reading and writing; each request crosses to another thread and back',
+  applications: REQUESTS,
+  mechanisms: READINESS,
+  workers: 'threads',
+  maxConnections: 10_000,
+
+  main(server) {
+    const { maxConnections, workers } = server.settings;
+    const loop = server.createReactor();
+    const listener = server.listen();
+    const tasks = new Tasks(server, { threads: workers, keepsOrder: true });
+    loop.listen({ socket: listener, maxConnections }, server.handler({ application: tasks.application }));
+    server.run(loop, () => tasks.collect());
+  },
+
+  task: answerTasks,
+};

@@ -1,0 +1,32 @@
+import { ConnectionQueue } from '../connection-queue.js';
+import { type Model, REQUESTS } from '../model.js';
+
+/** Post 000, "pseudo-asynchronous": the acceptor puts connections into a queue, from which a fixed number of threads takes them. */
+export const threadPool: Model = {
+  name: 'thread-pool',
+  summary: 'blocking I/O, a fixed number of threads and a queue of connections (post 000)',
+  strengths: 'as many threads as there are workers, however many clients come; a full queue turns clients away at once',
+  weaknesses: 'recv still blocks: as many silent or slow clients as there are workers hold up all others',
+  applications: REQUESTS,
+  mechanisms: [],
+  workers: 'threads',
+  maxConnections: 1000,
+
+  main(server) {
+    const listener = server.listen();
+    const queue = new ConnectionQueue(server.settings.maxQueued);
+    server.workers.startThreads(() => queue);
+    for (;;) {
+      const connection = server.accept(listener);
+      if (queue.put(connection)) server.count.enqueued++;
+      else server.reject(connection); // rather than to let it wait for an answer that may never come
+    }
+  },
+
+  work(server) {
+    for (let connection = server.queue.take(); connection !== null; connection = server.queue.take()) {
+      server.count.dequeued++;
+      server.serve(connection);
+    }
+  },
+};

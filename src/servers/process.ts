@@ -1,0 +1,54 @@
+/**
+ * The start of each process of a server: `node process.js JOB`, with the job as JSON. Its sockets are its descriptors 3 and 4. Windows hands
+ * down no sockets: there the standard input brings the bytes of WSADuplicateSocket, each behind their length (2 bytes, big-endian).
+ */
+import { readSync } from 'node:fs';
+import { Socket } from '../index.js';
+import { type Job, runProgram } from './program.js';
+import { SERVING, Scoreboard } from './scoreboard.js';
+
+const FIRST_INHERITED = 3;
+
+/** What a process is started for, and how many sockets it inherits. */
+export interface ProcessJob extends Job {
+  readonly sockets: number;
+}
+
+function start(): void {
+  const job = JSON.parse(process.argv[2] ?? 'null') as ProcessJob | null;
+  if (job === null) throw new Error('this file is started by a server');
+  process.title = `selectors-native ${job.model}`;
+  const inherited = Array.from({ length: job.sockets }, (_, index) => inherit(index));
+  const scoreboard = new Scoreboard(job.scoreboard.path, job.scoreboard.size);
+  const count = scoreboard.row(job.row);
+  count.state = SERVING;
+  runProgram(job, {
+    settings: job.settings,
+    scoreboard,
+    count,
+    control: new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)),
+    workers: null,
+    inherited,
+    queue: null,
+    tasks: null,
+    announce: () => undefined,
+  });
+  process.exit();
+}
+
+function inherit(index: number): Socket {
+  if (process.platform !== 'win32') return Socket.fromFd(FIRST_INHERITED + index, { blocking: true });
+  return Socket.fromShare(readInput(readInput(2).readUInt16BE()));
+}
+
+function readInput(size: number): Buffer {
+  const bytes = Buffer.alloc(size);
+  for (let length = 0; length < size;) {
+    const received = readSync(0, bytes, length, size - length, null);
+    if (received === 0) throw new Error('the parent process has gone');
+    length += received;
+  }
+  return bytes;
+}
+
+start();

@@ -1,0 +1,132 @@
+/**
+ * What all threads and processes of a server have done, in memory that they share (Apache calls it the scoreboard): one row each, which its
+ * worker alone writes. Counting costs no message and no system call, and what a worker has counted is still there when it has been killed.
+ *
+ * Row 0 is for those that have ended: the supervisor adds their rows up there, and gives the rows to others.
+ */
+import { SharedFile } from '../syscalls.js';
+
+const COUNTS = [
+  // Connections: accept(2) gave them to this worker; it turned them away, for there was no room; it began to serve them; they are over.
+  'accepted',
+  'rejected',
+  'opened',
+  'closed',
+  'bytesIn',
+  'bytesOut',
+  // Returns of a call that waits, and those of them after which there was nothing to do.
+  'wakeups',
+  'emptyWakeups',
+  // Connections or tasks that were put into a queue, and taken from it.
+  'enqueued',
+  'dequeued',
+] as const;
+
+const CELLS = [
+  ...COUNTS,
+  // Connections that ended because their worker did.
+  'lost',
+  // Connections that others have handed to this worker. They write it.
+  'handed',
+  // 0: it is starting. 1: it has what it was handed, and serves. -1: it has ended.
+  'state',
+  // What wakes its loop, if it has one: see wakeup().
+  'wakeupHandle',
+] as const;
+
+type Cell = (typeof CELLS)[number];
+
+/** The row of one worker. `row.accepted++` */
+export type Row = Record<Cell, number>;
+
+class RowView {
+  readonly cells: Float64Array;
+
+  constructor(memory: ArrayBuffer, index: number) {
+    this.cells = new Float64Array(memory, index * CELLS.length * Float64Array.BYTES_PER_ELEMENT, CELLS.length);
+  }
+}
+
+CELLS.forEach((name, cell) => {
+  Object.defineProperty(RowView.prototype, name, {
+    get(this: RowView) {
+      return this.cells[cell];
+    },
+    set(this: RowView, value: number) {
+      this.cells[cell] = value;
+    },
+  });
+});
+
+export type Totals = Record<(typeof COUNTS)[number] | 'lost', number>;
+
+export const STARTING = 0;
+export const SERVING = 1;
+export const ENDED = -1;
+
+export class Scoreboard implements Disposable {
+  readonly #file: SharedFile;
+  readonly #rows: Row[];
+
+  /** @param path the file that all map; who makes it removes it */
+  constructor(
+    readonly path: string,
+    readonly size: number,
+  ) {
+    this.#file = new SharedFile(path, size * CELLS.length * Float64Array.BYTES_PER_ELEMENT);
+    const { memory } = this.#file;
+    this.#rows = Array.from({ length: size }, (_, index) => new RowView(memory, index) as unknown as Row);
+  }
+
+  row(index: number): Row {
+    const row = this.#rows[index];
+    if (row === undefined) throw new RangeError(`the scoreboard has no row ${index}`);
+    return row;
+  }
+
+  /** For a new worker. */
+  clear(index: number): Row {
+    const row = this.row(index);
+    for (const name of CELLS) row[name] = 0;
+    return row;
+  }
+
+  /** Of a worker that has ended: what it had open is lost. Its counts go to row 0. @returns how many connections it had */
+  retire(index: number): number {
+    const row = this.row(index);
+    const ended = this.row(0);
+    const held = Math.max(row.opened, row.handed) - row.closed;
+    for (const name of COUNTS) ended[name] += row[name];
+    ended.closed += held;
+    ended.lost += held;
+    this.clear(index).state = ENDED;
+    return held;
+  }
+
+  totals(): Totals {
+    return Object.fromEntries([...COUNTS, 'lost' as const].map((name) => [name, this.#sum(name)])) as Totals;
+  }
+
+  /** Connections that were accepted and are not over: served, or on their way to who will serve them. */
+  get open(): number {
+    return Math.max(0, this.#sum('accepted') - this.#sum('rejected') - this.#sum('closed'));
+  }
+
+  #sum(name: Cell): number {
+    return this.#rows.reduce((total, row) => total + row[name], 0);
+  }
+
+  /** The lock that the workers have in common (see SharedFile). BLOCKS. */
+  withLock<T>(action: () => T): T {
+    this.#file.lock();
+    try {
+      return action();
+    } finally {
+      this.#file.unlock();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#file.close();
+  }
+}

@@ -1,0 +1,312 @@
+/**
+ * A server as its own programs see it: what the models have in common. One object in each thread and each process of a server.
+ *
+ * The programs block. So that the caller's event loop does not, they run in threads of their own; and since who blocks cannot see a child
+ * end, threads and processes are started by another thread that does not block, the supervisor (supervisor.ts), which is asked by message.
+ */
+import { writeSync } from 'node:fs';
+import {
+  type BaseSelector,
+  type ConnectionHandler,
+  EVENT_READ,
+  ProactorLoop,
+  Reactor,
+  type ReadyEvent,
+  Socket,
+  type SocketAddress,
+  createProactor,
+  createSelector,
+} from '../index.js';
+import { isOfOneClient } from '../net/accept-errors.js';
+import type { Application } from './applications/application.js';
+import { type ApplicationName, applicationRow } from './applications/index.js';
+import { closeQuietly, serveBlocking } from './blocking.js';
+import type { ConnectionQueue } from './connection-queue.js';
+import type { AcceptStrategy } from './model.js';
+import { type Observer, observed } from './observed.js';
+import type { Row, Scoreboard } from './scoreboard.js';
+import type { TaskSource } from './tasks.js';
+import type { Workers } from './workers.js';
+
+export interface ServerSettings {
+  readonly host: string;
+  readonly port: number;
+  readonly application: ApplicationName;
+  readonly workers: number;
+  readonly mechanism: string | undefined;
+  readonly accept: AcceptStrategy;
+  readonly maxConnections: number;
+  /** Where the kernel refuses a connection to be queued: so many wait for a worker at the most. */
+  readonly maxQueued: number;
+}
+
+/** What a program was started with. */
+export interface Belongings {
+  readonly settings: ServerSettings;
+  readonly scoreboard: Scoreboard;
+  readonly count: Row;
+  /** Of this process's threads: is the server being closed? */
+  readonly control: Int32Array;
+  /** Starts threads and processes. A process has none: it starts nothing. */
+  readonly workers: Workers | null;
+  readonly inherited: readonly Socket[];
+  readonly queue: ConnectionQueue | null;
+  readonly tasks: TaskSource | null;
+  /** Tells where the clients may come. */
+  announce(address: SocketAddress): void;
+}
+
+/** In `control`. */
+export const CLOSING = 0;
+
+/** How often one that waits in the kernel looks up, in milliseconds. */
+const LOOK_UP = 100;
+const MOMENT = 5;
+
+/** What ends a program from within, when the server is closed: all that it has open is closed on the way out. */
+export class Closing extends Error {
+  override readonly name = 'Closing';
+}
+
+export class Server {
+  readonly settings: ServerSettings;
+  /** This worker's own row of the scoreboard. */
+  readonly count: Row;
+  readonly #own: Belongings;
+  #application: Application | undefined;
+
+  constructor(own: Belongings) {
+    this.#own = own;
+    this.settings = own.settings;
+    this.count = own.count;
+  }
+
+  /** This worker's own. */
+  get application(): Application {
+    return (this.#application ??= applicationRow(this.settings.application).create());
+  }
+
+  get isClosing(): boolean {
+    return Atomics.load(this.#own.control, CLOSING) !== 0;
+  }
+
+  // ------------------------------------------------------------------------------------------------- listening, accepting
+
+  /** socket, bind, listen. From now on clients can connect. */
+  listen(): Socket {
+    const listener = this.bind().listen();
+    this.announce(listener);
+    return listener;
+  }
+
+  /** socket, bind. @param port another one than the server was asked for */
+  bind(options: { readonly reusePort?: boolean; readonly port?: number } = {}): Socket {
+    const { host } = this.settings;
+    const socket = new Socket({ family: host.includes(':') ? 'ipv6' : 'ipv4' });
+    try {
+      // A server that was stopped can start again at once. (Windows needs no such leave, and means something else by it.)
+      if (process.platform !== 'win32') socket.setOption('SO_REUSEADDR', true);
+      if (options.reusePort) socket.setOption('SO_REUSEPORT', true);
+      return socket.bind({ host, port: options.port ?? this.settings.port });
+    } catch (error) {
+      socket.close();
+      throw error;
+    }
+  }
+
+  /** Tells where the clients may come. */
+  announce(listener: Socket): void {
+    this.#own.announce(listener.localAddress);
+  }
+
+  /**
+   * accept(2), from a listener that blocks. Clients that have gone meanwhile are passed over; when no descriptor is left, it waits until
+   * one is.
+   */
+  accept(listener: Socket): Socket {
+    listener.timeout ??= LOOK_UP;
+    for (;;) {
+      this.#checkClosing();
+      const connection = this.#attempt(() => listener.accept());
+      if (connection !== null) return connection;
+    }
+  }
+
+  /** accept(2), from a listener that does not block. @returns null: somebody else was faster */
+  tryAccept(listener: Socket): Socket | null {
+    return this.#attempt(() => listener.accept());
+  }
+
+  /** accept(2) or what makes it. null: nobody; or an error that is not the server's end. */
+  #attempt(accept: () => Socket | null): Socket | null {
+    try {
+      const connection = accept();
+      if (connection === null) return null;
+      // The listener looks up now and then; the connection need not.
+      connection.blocking = true;
+      this.count.accepted++;
+      return connection;
+    } catch (error) {
+      const { code = '' } = error as NodeJS.ErrnoException;
+      if (code === 'ETIMEDOUT') return null;
+      if (code === 'EMFILE' || code === 'ENFILE' || code === 'ENOBUFS' || code === 'ENOMEM') {
+        this.pause(LOOK_UP); // the clients wait in the backlog
+        return null;
+      }
+      if (isOfOneClient(code)) return null;
+      throw error;
+    }
+  }
+
+  /** BLOCKS while as many connections are open as there may be: clients wait in the backlog meanwhile. */
+  waitForRoom(): void {
+    while (this.#own.scoreboard.open >= this.settings.maxConnections) this.pause(MOMENT);
+  }
+
+  /** Turns a connection away, since there is no room for it. The client sees a reset, and not an answer that never comes. */
+  reject(connection: Socket): void {
+    connection.setOption('SO_LINGER', 0);
+    closeQuietly(connection);
+    this.count.rejected++;
+  }
+
+  // -------------------------------------------------------------------------------------------------------------- serving
+
+  /** Serves one connection to its end, with blocking I/O. BLOCKS. */
+  serve(connection: Socket): void {
+    serveBlocking(connection, this.application, this.count);
+  }
+
+  /**
+   * The application as a loop's handler, which counts.
+   * @param application another than the worker's own
+   */
+  handler(options: { readonly application?: Application; readonly wasAccepted?: boolean } = {}): ConnectionHandler {
+    const { count } = this;
+    const observer: Observer = {
+      connected: () => {
+        if (!options.wasAccepted) count.accepted++;
+        count.opened++;
+      },
+      received: (_, chunk) => {
+        count.bytesIn += chunk.length;
+      },
+      sent: (_, bytes) => {
+        count.bytesOut += typeof bytes === 'string' ? Buffer.byteLength(bytes) : bytes.length;
+      },
+      closed: () => {
+        count.closed++;
+      },
+    };
+    return observed(options.application ?? this.application, observer);
+  }
+
+  createReactor(): Reactor {
+    return new Reactor({ selector: createSelector(this.settings.mechanism), onError: tellError });
+  }
+
+  createProactorLoop(): ProactorLoop {
+    return new ProactorLoop({ proactor: createProactor(this.settings.mechanism), onError: tellError });
+  }
+
+  /** Turns the loop until the server is closed, or the parent process has gone. @param eachTurn what else there is to do */
+  run(loop: Reactor | ProactorLoop, eachTurn?: () => void): void {
+    const { count } = this;
+    count.wakeupHandle = loop instanceof Reactor ? loop.selector.wakeupHandle : loop.proactor.wakeupHandle;
+    if (this.#own.queue !== null) this.#own.queue.wakeupHandle = count.wakeupHandle;
+    let isOver = false as boolean;
+    const { parent } = this;
+    if (parent !== null && loop instanceof Reactor) loop.addReader(parent, () => void (isOver = true));
+    eachTurn?.(); // what came before there was a handle to wake it by
+    while (!this.isClosing && !isOver) {
+      const handled = loop.runOnce();
+      count.wakeups++;
+      if (handled === 0) count.emptyWakeups++;
+      eachTurn?.();
+    }
+    loop.close();
+  }
+
+  // -------------------------------------------------------------------------------------------------- threads and processes
+
+  /** Starts them. */
+  get workers(): Workers {
+    const { workers } = this.#own;
+    if (workers === null) throw new Error('a worker process starts nothing');
+    return workers;
+  }
+
+  /** What a thread or process was given when it was started: its connection, its listener, its way to the parent. */
+  get inherited(): Socket {
+    const [first] = this.#own.inherited;
+    if (first === undefined) throw new Error('this worker has inherited nothing');
+    return first;
+  }
+
+  /** In a process: becomes readable when the parent process has gone. */
+  get parent(): Socket | null {
+    return this.#own.inherited[1] ?? null;
+  }
+
+  /** The queue of connections that this thread was given. */
+  get queue(): ConnectionQueue {
+    const { queue } = this.#own;
+    if (queue === null) throw new Error('this worker has no queue');
+    return queue;
+  }
+
+  /** The tasks that this thread is given. */
+  get tasks(): TaskSource {
+    const { tasks } = this.#own;
+    if (tasks === null) throw new Error('this worker is given no tasks');
+    return tasks;
+  }
+
+  /** BLOCKS until the server is closed: for the parent of those that serve, which has nothing else to do. */
+  supervise(): void {
+    for (;;) this.pause(LOOK_UP);
+  }
+
+  /** BLOCKS for so many milliseconds, at the most until the server is closed. */
+  pause(ms: number): void {
+    this.#checkClosing();
+    Atomics.wait(this.#own.control, CLOSING, 0, ms);
+    this.#checkClosing();
+  }
+
+  withAcceptLock<T>(action: () => T): T {
+    return this.#own.scoreboard.withLock(action);
+  }
+
+  /** A selector of the mechanism that was asked for. In a process, it also watches whether the parent is still there. */
+  createSelector<D>(): BaseSelector<D> {
+    const selector = createSelector<D>(this.settings.mechanism);
+    if (this.parent !== null) selector.register(this.parent, EVENT_READ);
+    this.count.wakeupHandle = selector.wakeupHandle;
+    return selector;
+  }
+
+  /** Waits for a selector, and counts. BLOCKS. */
+  select<D>(selector: BaseSelector<D>): readonly ReadyEvent<D>[] {
+    const ready = selector.select();
+    this.count.wakeups++;
+    if (ready.some(([key]) => key.fileobj === this.parent)) throw new Closing();
+    this.#checkClosing();
+    return ready;
+  }
+
+  // --------------------------------------------------------------------------------------------------------------------
+
+  #checkClosing(): void {
+    if (this.isClosing) throw new Closing();
+  }
+}
+
+/** On the standard error, at once: a thread that blocks has no warnings of Node's. */
+function tellError(error: unknown): void {
+  try {
+    writeSync(2, `selectors-native: ${error instanceof Error ? error.message : String(error)}\n`);
+  } catch {
+    // Nobody listens, or nobody can now.
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * How a program has threads and processes started. The program blocks, and who blocks does not see a child end: so it asks the supervisor
+ * by message, and where it wants to know what became of it, sleeps until that has answered.
+ */
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import type { Socket } from '../index.js';
+import type { ConnectionQueue } from './connection-queue.js';
+import { type Row, STARTING, type Scoreboard } from './scoreboard.js';
+
+export type Role = 'main' | 'work' | 'task';
+
+/** What the supervisor is asked for. */
+export interface StartRequest {
+  readonly type: 'start';
+  readonly kind: 'thread' | 'process';
+  readonly role: Role;
+  /** What it inherits. A thread takes them over; a process has descriptors of its own for them. */
+  readonly fds: readonly number[];
+  /** Is another one started when it dies? */
+  readonly replace: boolean;
+  readonly queue?: SharedArrayBuffer;
+  readonly tasks?: { readonly port: MessagePort; readonly news: Int32Array };
+  /** Who asks wants to be told of its end, by this number. */
+  readonly token?: number;
+  /** How many connections it is handed with that. */
+  readonly handed: number;
+  /** Who asks writes to its row, and says when it will not any more. */
+  readonly keepsRow?: boolean;
+  /** Who asks sleeps on this until there is an answer. */
+  readonly answered?: Int32Array;
+}
+
+export interface Answer {
+  readonly type: 'started';
+  /** -1: nothing was started. */
+  readonly row: number;
+  readonly pid: number;
+}
+/** What it told without being asked: one that was started with a token has ended. */
+export interface Notice {
+  readonly type: 'ended';
+  readonly token: number;
+}
+
+export interface ReleaseRequest {
+  readonly type: 'release';
+  readonly row: number;
+}
+
+/** A child process. */
+export interface WorkerProcess {
+  readonly pid: number;
+  readonly row: Row;
+  /** Its row may become another's. */
+  release(): void;
+}
+
+export class Workers {
+  readonly #supervisor: MessagePort;
+  readonly #scoreboard: Scoreboard;
+  readonly #number: number;
+  readonly #pause: (ms: number) => void;
+  readonly #answered = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  #notices: Notice[] = [];
+
+  /** @param number how many those are that are started together */
+  constructor(supervisor: MessagePort, scoreboard: Scoreboard, number: number, pause: (ms: number) => void) {
+    this.#supervisor = supervisor;
+    this.#scoreboard = scoreboard;
+    this.#number = number;
+    this.#pause = pause;
+  }
+
+  /** A thread for one connection, which changes hands: `server.inherited` there. */
+  startThread(connection: Socket): void {
+    this.#ask({ kind: 'thread', role: 'work', fds: [connection.detach()], handed: 1, replace: false });
+  }
+
+  /** As many threads as the server has workers, each with the queue that `queueOf` gives it. One that dies is replaced. */
+  startThreads(queueOf: (index: number) => ConnectionQueue): void {
+    for (let i = 0; i < this.#number; i++)
+      this.#ask({ kind: 'thread', role: 'work', fds: [], handed: 0, queue: queueOf(i).memory, replace: true });
+  }
+
+  /** A thread that does tasks. @param token what the notice of its end will carry */
+  startTaskThread(port: MessagePort, news: Int32Array, token: number): void {
+    const tasks = { port, news };
+    this.#ask({ kind: 'thread', role: 'task', fds: [], handed: 0, tasks, token, replace: false }, [port]);
+  }
+
+  /**
+   * A process for one connection, which it has inherited when this returns: `server.inherited` there. Here it is still open as well. BLOCKS.
+   * @returns null: the system has no room for another process. The supervisor has told of it
+   */
+  startProcess(connection: Socket): WorkerProcess | null {
+    return this.#startProcess(connection, { handed: 1, replace: false });
+  }
+
+  /** A process at the other end of a channel. Who asks sees by the channel that it has died, and calls release(). BLOCKS. */
+  startPooledProcess(channel: Socket): WorkerProcess | null {
+    return this.#startProcess(channel, { handed: 0, replace: false, keepsRow: true });
+  }
+
+  /**
+   * As many processes as the server has workers, each of which inherits the listener that `listenerOf` gives it. One that dies is replaced.
+   * BLOCKS until all serve.
+   */
+  startProcesses(listenerOf: (index: number) => Socket): void {
+    const started = Array.from({ length: this.#number }, (_, index) =>
+      this.#startProcess(listenerOf(index), { handed: 0, replace: true }),
+    );
+    for (const worker of started) if (worker !== null) this.#untilItHasStarted(worker);
+  }
+
+  /** The tokens of those that have ended since this was asked last. */
+  ended(): number[] {
+    this.#receiveAll();
+    const tokens = this.#notices.map(({ token }) => token);
+    this.#notices = [];
+    return tokens;
+  }
+
+  #startProcess(socket: Socket, options: Pick<StartRequest, 'handed' | 'replace' | 'keepsRow'>): WorkerProcess | null {
+    const { row, pid } = this.#askAndWait({ kind: 'process', role: 'work', fds: [socket.fd], ...options });
+    if (row < 0) return null;
+    const worker: WorkerProcess = {
+      pid,
+      row: this.#scoreboard.row(row),
+      release: () => this.#supervisor.postMessage({ type: 'release', row } satisfies ReleaseRequest),
+    };
+    // fork() has handed the descriptor over by now. Windows' WSADuplicateSocket is over when the other side has taken it.
+    if (process.platform === 'win32') this.#untilItHasStarted(worker);
+    return worker;
+  }
+
+  #untilItHasStarted({ row }: WorkerProcess): void {
+    while (row.state === STARTING) this.#pause(2);
+  }
+
+  #ask(request: Omit<StartRequest, 'type'>, transfer: readonly MessagePort[] = []): void {
+    this.#supervisor.postMessage({ ...request, type: 'start' } satisfies StartRequest, transfer);
+  }
+
+  #askAndWait(request: Omit<StartRequest, 'type'>): Answer {
+    const seen = Atomics.load(this.#answered, 0);
+    this.#ask({ ...request, answered: this.#answered });
+    Atomics.wait(this.#answered, 0, seen);
+    const [answer] = this.#receiveAll();
+    return answer ?? { type: 'started', row: -1, pid: 0 };
+  }
+
+  /** @returns the answers; the notices are kept */
+  #receiveAll(): Answer[] {
+    const answers: Answer[] = [];
+    for (;;) {
+      const received = receiveMessageOnPort(this.#supervisor) as { readonly message: Answer | Notice } | undefined;
+      if (received === undefined) return answers;
+      const { message } = received;
+      if (message.type === 'started') answers.push(message);
+      else this.#notices.push(message);
+    }
+  }
+}
