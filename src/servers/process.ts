@@ -4,15 +4,9 @@
  */
 import { readSync } from 'node:fs';
 import { Socket } from '../index.js';
-import { type Job, runProgram } from './program.js';
+import { FIRST_INHERITED, type ProcessJob } from './process-job.js';
+import { runProgram } from './program.js';
 import { SERVING, Scoreboard } from './scoreboard.js';
-
-const FIRST_INHERITED = 3;
-
-/** What a process is started for, and how many sockets it inherits. */
-export interface ProcessJob extends Job {
-  readonly sockets: number;
-}
 
 function start(): void {
   const job = JSON.parse(process.argv[2] ?? 'null') as ProcessJob | null;

@@ -98,7 +98,7 @@ export class Scoreboard implements Disposable {
     const held = Math.max(row.opened, row.handed) - row.closed;
     for (const name of COUNTS) ended[name] += row[name];
     ended.closed += held;
-    ended.lost += held;
+    ended.lost += row.lost + held;
     this.clear(index).state = ENDED;
     return held;
   }

@@ -6,8 +6,7 @@
  *   worker   starting --it has what it was handed--> serving --it ends--> ended --in time, where it is one of a fixed number--> starting
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type MessagePort, Worker, parentPort, workerData } from 'node:worker_threads';
 import { Socket, type SocketAddress, wakeup } from '../index.js';
@@ -15,7 +14,7 @@ import { closeQuietly } from './blocking.js';
 import { ConnectionQueue } from './connection-queue.js';
 import type { ServerModelName } from './model.js';
 import { models } from './models/index.js';
-import type { ProcessJob } from './process.js';
+import { FIRST_INHERITED, type ProcessJob } from './process-job.js';
 import type { Job, Listening } from './program.js';
 import { STARTING, Scoreboard, type Totals } from './scoreboard.js';
 import { CLOSING, type ServerSettings } from './server.js';
@@ -25,6 +24,8 @@ import type { Answer, Notice, ReleaseRequest, StartRequest } from './workers.js'
 export interface SupervisorData {
   readonly model: ServerModelName;
   readonly settings: ServerSettings;
+  /** A folder for the server's files, which who has started the server removes behind it. */
+  readonly folder: string;
   /** To who has started the server. */
   readonly port: MessagePort;
   /** Counts what was said over the port, for one that blocks. */
@@ -105,8 +106,9 @@ class Supervisor {
   readonly #say: (said: Said) => void;
   readonly #port: MessagePort;
   readonly #control = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
-  readonly #folder = mkdtempSync(join(tmpdir(), 'selectors-native-'));
   readonly #scoreboard: Scoreboard;
+  /** The scoreboard's file where it has no name any more, so that nothing is left of it however this process ends. */
+  readonly #unnamed: number | null;
   readonly #freeRows: number[];
   /** Those that are to be started when a row is free. */
   readonly #waiting: (() => void)[] = [];
@@ -118,7 +120,7 @@ class Supervisor {
   #failures = 0;
   #isListening = false;
 
-  constructor({ model, settings, port, said }: SupervisorData) {
+  constructor({ model, settings, folder, port, said }: SupervisorData) {
     this.#model = model;
     this.#settings = settings;
     this.#port = port;
@@ -129,10 +131,12 @@ class Supervisor {
     };
     const { workers, startsForEach } = models[model];
     const each = startsForEach ? settings.maxConnections : 0;
-    this.#scoreboard = new Scoreboard(
-      join(this.#folder, 'scoreboard'),
-      SPARE_ROWS + each + 4 * (workers === null ? 0 : settings.workers),
-    );
+    const path = join(folder, 'scoreboard');
+    // Linux can open a file anew that is open already. Elsewhere that would be a duplicate, which has no lock of its own.
+    this.#unnamed = process.platform === 'linux' ? openSync(path, 'wx', 0o600) : null;
+    const size = SPARE_ROWS + each + 4 * (workers === null ? 0 : settings.workers);
+    this.#scoreboard = new Scoreboard(this.#unnamed === null ? path : openFile(this.#unnamed), size);
+    if (this.#unnamed !== null) rmSync(folder, { recursive: true });
     this.#freeRows = Array.from({ length: this.#scoreboard.size - 1 }, (_, index) => index + 1);
     this.#lifeline = workers === 'processes' ? Socket.pair() : null;
     port.on('message', (asked: Asked) => this.#onAsked(asked));
@@ -212,10 +216,13 @@ class Supervisor {
   #startProcess(row: number, request: StartRequest, asker: Hand | null): Hand | null {
     const theirs = this.#lifeline?.[1];
     const fds = [...request.fds, ...(theirs === undefined ? [] : [theirs.fd])];
-    const job: ProcessJob = { ...this.#job(row, request), sockets: fds.length };
+    const job = this.#job(row, request);
+    const file = this.#unnamed === null ? [] : [this.#unnamed];
+    const path = this.#unnamed === null ? job.scoreboard.path : openFile(FIRST_INHERITED + fds.length);
+    const processJob: ProcessJob = { ...job, scoreboard: { ...job.scoreboard, path }, sockets: fds.length };
     const isWindows = process.platform === 'win32';
-    const child = spawn(process.execPath, [join(__dirname, 'process.js'), JSON.stringify(job)], {
-      stdio: [isWindows ? 'pipe' : 'ignore', 'inherit', 'inherit', ...(isWindows ? [] : fds)],
+    const child = spawn(process.execPath, [join(__dirname, 'process.js'), JSON.stringify(processJob)], {
+      stdio: [isWindows ? 'pipe' : 'ignore', 'inherit', 'inherit', ...(isWindows ? [] : [...fds, ...file])],
       windowsHide: true,
     });
     const { pid } = child;
@@ -298,6 +305,7 @@ class Supervisor {
     if (request.role === 'main') return this.#onMainEnded(hand);
     const { replace, keepsRow } = request;
     if (hand.ended === '' && !replace) return;
+    if (request.role === 'task' && asker !== null && asker.ended !== null) return; // it has ended with its reactor
     const exit = { ...infoOf(hand), why: hand.ended === '' ? 'exit code 0' : (hand.ended ?? ''), lost };
     const tell = (): void => {
       this.#say({
@@ -389,11 +397,14 @@ class Supervisor {
     for (const socket of this.#lifeline ?? []) socket.close();
     const totals = this.#scoreboard.totals();
     this.#scoreboard[Symbol.dispose]();
-    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
+    if (this.#unnamed !== null) closeSync(this.#unnamed);
     this.#say({ type: 'closed', totals });
     this.#port.close();
   }
 }
+
+/** A file of this process's by its descriptor, to be opened anew. */
+const openFile = (fd: number): string => `/proc/self/fd/${fd}`;
 
 function newHand(
   row: number,
