@@ -11,7 +11,8 @@ import type { Model, ServerModelName } from './model.js';
 import type { Totals } from './scoreboard.js';
 import { type ServerOptions, parseServerOptions } from './server-options.js';
 import type { ServerSettings } from './server.js';
-import type { Asked, PlainError, Said, SupervisorData, WorkerExit, WorkerInfo } from './supervisor.js';
+import { type Asked, type Said, type WorkerExit, type WorkerInfo, describeExit, errorOf } from './messages.js';
+import type { SupervisorData } from './supervisor.js';
 
 export interface ServerStats {
   /** Connections that accept(2) has given. */
@@ -101,18 +102,6 @@ class SupervisorThread {
       Atomics.wait(this.#said, 0, seen);
     }
   }
-}
-
-function errorOf({ message, ...fields }: PlainError): Error {
-  return Object.assign(new Error(message), fields);
-}
-
-/** 'process 4711 has ended: SIGKILL; 3 connections are lost, another takes its place' */
-export function describeExit({ kind, id, role, why, lost, isReplaced }: WorkerExit): string {
-  const who = id < 0 ? `a ${kind}` : `${kind} ${id}`;
-  const what = role === 'main' ? ', the server itself,' : '';
-  const connections = lost === 1 ? '1 connection is lost' : `${lost} connections are lost`;
-  return `${who}${what} has ended: ${why}; ${connections}${isReplaced ? ', another takes its place' : ''}`;
 }
 
 function statsOf(totals: Totals): ServerStats {

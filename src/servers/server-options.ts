@@ -8,7 +8,7 @@ import type { ApplicationName } from './applications/index.js';
 import type { AcceptStrategy, Model, ServerModelName } from './model.js';
 import { models } from './models/index.js';
 import type { ServerSettings } from './server.js';
-import type { WorkerExit } from './supervisor.js';
+import type { WorkerExit } from './messages.js';
 
 export interface ServerOptions {
   /** IP address or name. '127.0.0.1' where nothing is said: a server is open to others only when asked to be. */
