@@ -142,7 +142,8 @@ export const openFile = (fd: number): string => `/proc/self/fd/${fd}`;
 function share({ stdin }: ChildProcess, pid: number, fds: readonly number[]): void {
   stdin?.on('error', () => undefined); // it has died; its exit is told
   for (const fd of fds) {
-    const socket = Socket.fromFd(fd);
+    // Not blocking, as it is underneath: detach() makes a blocking one block for all who have it.
+    const socket = Socket.fromFd(fd, { blocking: false });
     const bytes = socket.share(pid);
     socket.detach(); // it is still who asked's own
     stdin?.write(Buffer.of(bytes.length >> 8, bytes.length & 0xff));

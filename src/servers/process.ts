@@ -30,8 +30,9 @@ function start(): void {
   process.exit();
 }
 
+/** Blocking or not is left as it is, for that is the socket's, whoever has it: other processes wait for the same listener. */
 function inherit(index: number): Socket {
-  if (process.platform !== 'win32') return Socket.fromFd(FIRST_INHERITED + index, { blocking: true });
+  if (process.platform !== 'win32') return Socket.fromFd(FIRST_INHERITED + index);
   return Socket.fromShare(readInput(readInput(2).readUInt16BE()));
 }
 
