@@ -8,6 +8,6 @@ export {
 } from './servers/model-server.js';
 export { SERVER_MODELS, type ServerModelRow } from './servers/catalogue.js';
 export { type AcceptStrategyRow, acceptStrategies as ACCEPT_STRATEGIES } from './servers/accept-strategies.js';
-export type { AcceptStrategy, ServerModelName } from './servers/model.js';
+export type { AcceptStrategy, ModelOption, ServerModelName } from './servers/model.js';
 export type { ApplicationName } from './servers/applications/index.js';
 export type { WorkerExit, WorkerInfo } from './servers/supervisor.js';

@@ -28,7 +28,10 @@ export interface ServerOptions {
   readonly mechanism?: Mechanism;
   /** `prefork` only. 'thundering-herd' where nothing is said, for that is what every system has. */
   readonly accept?: AcceptStrategy;
-  /** So many connections are open at the most; further clients wait in the kernel's backlog. 1 to 100000; each model has its own default. */
+  /**
+   * So many connections are open at the most; further clients wait in the kernel's backlog. 1 to 100000; each model has its own default.
+   * Where each worker serves one connection at a time (`iterative`, `thread-pool`, `process-pool`, `prefork`), the workers are the limit.
+   */
   readonly maxConnections?: number;
   /** `thread-pool` only: so many connections wait for a thread at the most (rounded up to a power of two); others are reset. 1 to 65536, 1024 where nothing is said. */
   readonly maxQueued?: number;

@@ -10,6 +10,7 @@ export const threadPool: Model = {
   applications: REQUESTS,
   mechanisms: [],
   workers: 'threads',
+  options: ['workers', 'maxQueued'],
   maxConnections: 1000,
 
   main(server) {
