@@ -32,7 +32,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'servers.ts': ['servers'],
   // As any program: through the entry.
   demos: ['index.ts'],
-  cli: ['index.ts', 'syscalls.ts', 'demos', 'servers', 'syscalls'],
+  cli: ['index.ts', 'syscalls.ts', 'servers.ts', 'demos', 'servers', 'syscalls'],
 };
 
 const roomOf = (path: string) => path.split('/')[1] as string;
