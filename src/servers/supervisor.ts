@@ -300,6 +300,7 @@ class Supervisor {
     if (hand.ended === '' && !replace) return;
     const exit = { ...infoOf(hand), why: hand.ended === '' ? 'exit code 0' : (hand.ended ?? ''), lost };
     const tell = (): void => {
+      this.#scoreboard.row(0).lost += lost;
       this.#say({
         type: 'exit',
         exit: { ...exit, isReplaced: replace || keepsRow === true || request.role === 'task' },
