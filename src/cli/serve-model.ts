@@ -4,6 +4,7 @@
  *   starting --listening--> serving --signal, or its own program has died--> closing --closed--> totals
  *                                                                            closing --signal--> ended at once
  */
+import { once } from 'node:events';
 import { type ServerModelRow, type ServerOptions, type ServerStats, createServer } from '../servers.js';
 import { describeExit, parseServerOptions } from '../servers/model-server.js';
 import { showAddress } from '../servers/serve.js';
@@ -23,7 +24,7 @@ function serverOptions({ app, host, port, ...options }: ServeOptions): ServerOpt
 /** 'prefork, echo, epoll, lock, 2 workers' */
 function describe({ name, mechanisms, options: own }: ServerModelRow, options: ServerOptions): string {
   const { application, accept, mechanism, workers } = parseServerOptions(name, options).settings;
-  const [best] = accept === 'exclusive' ? ['epoll'] : mechanisms;
+  const best = accept === 'exclusive' ? 'epoll' : mechanisms[0];
   return [
     ...[name, application],
     ...(best === undefined ? [] : [mechanism ?? best]),
@@ -47,30 +48,29 @@ function totalsLine(stats: ServerStats): string {
 
 export async function serveModel(row: ServerModelRow, options: ServeOptions): Promise<void> {
   const given = serverOptions(options);
-  let end = (): void => undefined;
-  const ended = new Promise<void>((resolve) => (end = resolve));
+  const ending = new AbortController();
   const server = createServer(row.name, {
     ...given,
     onWorkerExit(exit) {
       printError(describeExit(exit));
       if (exit.role !== 'main') return;
       process.exitCode = 1; // there is no server any more
-      end();
+      ending.abort();
     },
   });
   const { host, port } = await server.listen();
-  let signals = 0;
   for (const signal of ENDING) {
     process.on(signal, () => {
-      if (++signals > 1) process.exit(INTERRUPTED);
-      end();
+      if (!ending.signal.aborted) return ending.abort();
+      // Who answers has seen close() before, and so has told its processes to end.
+      void server.workers().finally(() => process.exit(INTERRUPTED));
     });
   }
   print(`listening on ${showAddress({ host, port })} (${describe(row, given)}); Ctrl-C ends it`);
   const timer = options.stats
     ? setInterval(() => void server.stats().then((stats) => print(statsLine(stats))), STATS_EVERY)
     : undefined;
-  await ended;
+  if (!ending.signal.aborted) await once(ending.signal, 'abort');
   clearInterval(timer);
   await server.close();
   print(totalsLine(await server.stats()));
