@@ -30,8 +30,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'index.ts': ['loops', 'net', 'proactors', 'selectors', 'syscalls', 'wait'],
   'syscalls.ts': ['native.ts', 'syscalls'],
   'servers.ts': ['servers'],
-  // As any program: through the entry.
-  demos: ['index.ts'],
+  // As any program: through the entry. And the frames of what it talks to.
+  demos: ['index.ts', 'servers'],
   cli: ['index.ts', 'syscalls.ts', 'servers.ts', 'demos', 'servers', 'syscalls'],
 };
 

@@ -4,7 +4,15 @@ import { ACCEPT_STRATEGIES, SERVER_MODELS, type ServerModelRow } from '../server
 import { applications } from '../servers/applications/index.js';
 import { models } from '../servers/models/index.js';
 import { findModel, noSuchModel } from './models.js';
-import { type ServeOptions, hostOption, isLoop, mechanismOption, optionsOf, parseCount, portOption } from './options.js';
+import {
+  type ServeOptions,
+  hostOption,
+  isLoop,
+  mechanismOption,
+  optionsOf,
+  parseCount,
+  portOption,
+} from './options.js';
 import { serveLoop } from './serve-loop.js';
 import { serveModel } from './serve-model.js';
 import { beside } from './text.js';
