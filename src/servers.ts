@@ -3,6 +3,6 @@ export { EchoServer, type ModelServer, type ServerStats, createServer } from './
 export type { ServerOptions } from './servers/server-options.js';
 export { SERVER_MODELS, type ServerModelRow } from './servers/catalogue.js';
 export { type AcceptStrategyRow, acceptStrategies as ACCEPT_STRATEGIES } from './servers/accept-strategies.js';
-export type { AcceptStrategy, ServerModelName } from './servers/model.js';
+export type { AcceptStrategy, ModelOption, ServerModelName } from './servers/model.js';
 export type { ApplicationName } from './servers/applications/index.js';
-export type { WorkerExit, WorkerInfo } from './servers/messages.js';
+export type { WorkerExit, WorkerInfo, WorkerStats } from './servers/messages.js';

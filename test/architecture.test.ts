@@ -30,9 +30,9 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'index.ts': ['loops', 'net', 'proactors', 'selectors', 'syscalls', 'wait'],
   'syscalls.ts': ['native.ts', 'syscalls'],
   'servers.ts': ['servers'],
-  // As any program: through the entry.
-  demos: ['index.ts'],
-  cli: ['index.ts', 'syscalls.ts', 'demos', 'servers', 'syscalls'],
+  // As any program: through the entry. And the frames of what it talks to.
+  demos: ['index.ts', 'servers'],
+  cli: ['index.ts', 'syscalls.ts', 'servers.ts', 'demos', 'servers', 'syscalls'],
 };
 
 const roomOf = (path: string) => path.split('/')[1] as string;

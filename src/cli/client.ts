@@ -1,17 +1,36 @@
 /** `client`: the other end of `serve`, with the standard input as one more file object of its selector. */
 import { Argument, type Command } from 'commander';
-import { chatLines, client, echoBytes } from '../demos/client.js';
+import { type Conversation, chatConversation, client, echoConversation, rpcConversation } from '../demos/client.js';
+import { type ApplicationName, applications } from '../servers/applications/index.js';
 import { hostOption, portOption } from './options.js';
+import { printError } from './output.js';
+
+const CONVERSATIONS: Readonly<Record<ApplicationName, (user: string) => Conversation>> = {
+  echo: () => echoConversation,
+  rpc: () => rpcConversation(printError),
+  chat: chatConversation,
+};
+
+const TEACH = `
+echo  sends what you type, and prints what comes back
+rpc   sends a request a line, METHOD [JSON params], and prints a reply a line:
+        ping {"a": 1}      {"out":"pong","result":{"a":1}}
+        sleep 500          {"out":"slept","result":500}, after so many milliseconds
+chat  sends what you say to everybody in the room
+
+At the end of the input it goes on until the server has answered all of it:
+  printf 'ping 1\nsleep 500\n' | selectors-native client rpc --port 1234`;
 
 export function addClient(program: Command): void {
   program
     .command('client')
     .description('send the lines you type, print what comes back; Ctrl-D ends it')
-    .addArgument(new Argument('<app>', 'what the server serves').choices(['echo', 'chat']))
+    .addHelpText('after', TEACH)
+    .addArgument(new Argument('<app>', 'what the server serves').choices(Object.keys(applications)))
     .addOption(hostOption())
     .addOption(portOption())
     .option('--user <name>', 'your name in the chat', process.env.USER ?? process.env.USERNAME ?? 'guest')
-    .action((app: string, { host, port, user }: { host: string; port: number; user: string }) =>
-      client(host, port, app === 'chat' ? chatLines(user) : echoBytes),
+    .action((app: ApplicationName, { host, port, user }: { host: string; port: number; user: string }) =>
+      client(host, port, CONVERSATIONS[app](user)),
     );
 }

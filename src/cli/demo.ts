@@ -12,7 +12,7 @@ import type { ApplicationName } from '../servers/applications/index.js';
 import { type Say, serveOn, showAddress } from '../servers/serve.js';
 import { pc } from './colors.js';
 import { mechanismTable, systemLine } from './info.js';
-import { showBytes } from './serve.js';
+import { showBytes } from './output.js';
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 

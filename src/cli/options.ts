@@ -1,11 +1,20 @@
-/** Options that several commands have. */
+/** Options that several commands have, and which of them a server model has. */
 import { InvalidArgumentError, Option } from 'commander';
+import type { Mechanism } from '../index.js';
+import type { AcceptStrategy, ApplicationName, ServerModelRow } from '../servers.js';
+import { models } from '../servers/models/index.js';
 import { COMPLETION_MECHANISMS, EMULATED_MECHANISMS, READINESS_MECHANISMS } from '../syscalls/probe.js';
 
 function parsePort(text: string): number {
   const port = Number(text);
   if (!/^\d+$/.test(text) || port > 65535) throw new InvalidArgumentError('A port is a number from 0 to 65535.');
   return port;
+}
+
+export function parseCount(text: string): number {
+  const count = Number(text);
+  if (!/^\d+$/.test(text) || count < 1 || count > 0x7fff_ffff) throw new InvalidArgumentError('A number, 1 or more.');
+  return count;
 }
 
 export const hostOption = (): Option => new Option('--host <address>', 'IP address or name').default('127.0.0.1');
@@ -17,3 +26,38 @@ export const mechanismOption = (): Option =>
     ...COMPLETION_MECHANISMS,
     ...EMULATED_MECHANISMS,
   ]);
+
+/** Models whose loop can also run on the main thread of this process. */
+const LOOPS: readonly string[] = ['reactor', 'proactor'];
+
+export const isLoop = ({ name }: ServerModelRow): boolean => LOOPS.includes(name);
+
+/** The options of `serve` for this model. */
+export function optionsOf(row: ServerModelRow): string[] {
+  return [
+    ...['--app', '--host', '--port'],
+    ...(models[row.name].mechanisms.length === 0 ? [] : ['--mechanism']),
+    ...row.options.map((name) => `--${name.replace(/[A-Z]/, (letter) => `-${letter.toLowerCase()}`)}`),
+    '--stats',
+    ...(isLoop(row) ? ['--verbose', '--inside-node'] : []),
+  ];
+}
+
+/** What was given to `serve`. */
+export interface ServeOptions {
+  readonly app: ApplicationName;
+  readonly host: string;
+  readonly port: number;
+  readonly mechanism?: Mechanism;
+  readonly workers?: number;
+  readonly accept?: AcceptStrategy;
+  readonly maxConnections?: number;
+  readonly maxQueued?: number;
+  readonly stats?: true;
+  readonly insideNode?: true;
+  readonly verbose?: true;
+}
+
+/** Ctrl-C, and what asks a process to end. */
+export const ENDING =
+  process.platform === 'win32' ? (['SIGINT', 'SIGBREAK'] as const) : (['SIGINT', 'SIGTERM'] as const);

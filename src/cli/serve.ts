@@ -1,126 +1,91 @@
 /** `serve`: a server in the foreground, until Ctrl-C. */
-import { writeSync } from 'node:fs';
-import { type Command, InvalidArgumentError, Option } from 'commander';
-import { type EventLoop, ProactorLoop, Reactor, createProactor, createSelector } from '../index.js';
-import { type ApplicationName, applications } from '../servers/applications/index.js';
-import { type Say, serveOn, showAddress } from '../servers/serve.js';
-import { COMPLETION_MECHANISMS, EMULATED_MECHANISMS, READINESS_MECHANISMS } from '../syscalls/probe.js';
-import { hostOption, mechanismOption, portOption } from './options.js';
+import { type Command, Option } from 'commander';
+import { ACCEPT_STRATEGIES, SERVER_MODELS, type ServerModelRow } from '../servers.js';
+import { applications } from '../servers/applications/index.js';
+import { models } from '../servers/models/index.js';
+import { findModel, noSuchModel } from './models.js';
+import {
+  type ServeOptions,
+  hostOption,
+  isLoop,
+  mechanismOption,
+  optionsOf,
+  parseCount,
+  portOption,
+} from './options.js';
+import { serveLoop } from './serve-loop.js';
+import { serveModel } from './serve-model.js';
+import { beside } from './text.js';
 
-interface Model {
-  readonly summary: string;
-  readonly mechanisms: readonly string[];
-  loop(mechanism: string | undefined, onError: (error: unknown) => void): EventLoop;
-}
-
-const MODELS: Readonly<Record<string, Model>> = {
-  reactor: {
-    summary: '“tell me when it is ready, I do it myself”: one loop over a selector',
-    mechanisms: READINESS_MECHANISMS,
-    loop: (mechanism, onError) => new Reactor({ selector: createSelector(mechanism), onError }),
-  },
-  proactor: {
-    summary: '“do it, and tell me when it is done”: one loop over completions',
-    mechanisms: [...COMPLETION_MECHANISMS, ...EMULATED_MECHANISMS],
-    loop: (mechanism, onError) => new ProactorLoop({ proactor: createProactor(mechanism), onError }),
-  },
-};
-
-/** Ctrl-C, and what asks a process to end. */
-const ENDING = process.platform === 'win32' ? (['SIGINT', 'SIGBREAK'] as const) : (['SIGINT', 'SIGTERM'] as const);
-
-interface ServeOptions {
-  readonly app: ApplicationName;
-  readonly mechanism?: string;
-  readonly host: string;
-  readonly port: number;
-  readonly maxConnections?: number;
-  readonly insideNode?: true;
-  readonly verbose?: true;
-}
-
-/** Prints at once, also while Node's loop stands still. */
-function print(line: string): void {
-  try {
-    writeSync(1, `${line}\n`);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EPIPE') process.exit(); // `… | head -1`: nobody reads any further
-    if (code !== 'EAGAIN') throw error; // a slow terminal: a line is lost, the server goes on
+/** What is wrong with the options for this model; null: nothing. */
+function wrongOption(row: ServerModelRow, options: ServeOptions, command: Command): string | null {
+  const { name, applications: served } = row;
+  const own = optionsOf(row);
+  for (const option of command.options) {
+    const flag = option.long ?? '';
+    const isGiven = command.getOptionValueSource(option.attributeName()) === 'cli';
+    if (isGiven && !own.includes(flag)) return `${name} has no ${flag}; it has: ${own.join(', ')}`;
   }
+  if (!served.includes(options.app)) return `${name} serves no ${options.app}; it serves: ${served.join(', ')}`;
+  const { mechanisms } = models[name];
+  if (options.mechanism !== undefined && !mechanisms.includes(options.mechanism))
+    return `a ${name} has no mechanism '${options.mechanism}'; it has: ${mechanisms.join(', ')}`;
+  if (options.stats && (options.verbose || options.insideNode))
+    return '--stats counts in a thread of its own: it goes with neither --verbose nor --inside-node';
+  return null;
 }
 
-async function serve(name: string, model: Model, options: ServeOptions): Promise<void> {
-  const { app, host, port, maxConnections, insideNode, verbose } = options;
-  using loop = model.loop(options.mechanism, printError);
-  const say: Say = (who, what, bytes) => print(`${who} ${what}${bytes === undefined ? '' : ` ${showBytes(bytes)}`}`);
-  const server = serveOn(loop, { host, port, ...(maxConnections === undefined ? {} : { maxConnections }) }, app, {
-    ...(verbose ? { say } : {}),
-  });
-  for (const signal of ENDING) loop.onSignal(signal, () => server.stop());
-  const address = showAddress(server.listener.address);
-  print(`listening on ${address} (${name}, ${app}, ${loop.mechanism}); Ctrl-C ends it`);
-  if (insideNode) await loop.start();
-  else loop.run();
-}
-
-function printError(error: unknown): void {
-  writeSync(2, `selectors-native: ${error instanceof Error ? error.message : String(error)}\n`);
-}
-
-const LONGEST_SHOWN = 60;
-
-/** Bytes as a JSON string, shortened. */
-export function showBytes(bytes: Uint8Array): string {
-  const text = Buffer.from(bytes.subarray(0, LONGEST_SHOWN)).toString('utf8');
-  return `${JSON.stringify(text)}${bytes.length > LONGEST_SHOWN ? '…' : ''} (${bytes.length} bytes)`;
-}
-
-function parseCount(text: string): number {
-  const count = Number(text);
-  if (!/^\d+$/.test(text) || count < 1 || count > 0x7fff_ffff) throw new InvalidArgumentError('A number, 1 or more.');
-  return count;
-}
-
-const TRY_IT = `
-Models:
-${Object.entries(MODELS)
-  .map(
-    ([name, { summary, mechanisms }]) =>
-      `  ${name.padEnd(8)} ${summary}\n           --mechanism ${mechanisms.join('|')}`,
-  )
-  .join('\n')}
+const TEACH = (): string => `
+Models (selectors-native models tells more: what each is good for, and costs):
+${SERVER_MODELS.map(({ name, summary }) => beside(`  ${name}`, summary, 29)).join('\n')}
 
 Applications:
 ${Object.entries(applications)
   .map(([name, { summary }]) => `  ${name.padEnd(5)} ${summary}`)
   .join('\n')}
 
-Try it:  nc 127.0.0.1 1234
-Ctrl-C stops accepting, sends what is buffered, and ends; a second one ends at once.`;
+How the processes of prefork accept:
+${ACCEPT_STRATEGIES.map(({ name, summary }) => beside(`  ${name}`, summary, 19)).join('\n')}
+
+Try it:
+  selectors-native serve thread-pool --workers 2 --stats
+  selectors-native serve prefork --workers 4 --accept lock --app rpc
+  selectors-native serve reactor --app chat --mechanism poll --verbose
+  nc 127.0.0.1 1234, or: selectors-native client echo | rpc | chat
+
+Ctrl-C ends it, and prints what it has done; reactor and proactor first send what
+is buffered. A second one ends it at once. --help of models, client: the rest.`;
 
 export function addServe(program: Command): void {
   program
     .command('serve')
     .description('run a server until Ctrl-C')
-    .addHelpText('after', TRY_IT)
-    .argument('<model>', `the server model: ${Object.keys(MODELS).join(', ')}`)
+    .addHelpText('after', TEACH)
+    .argument('<model>', 'the server model: see below')
     .addOption(new Option('--app <name>', 'what it serves').choices(Object.keys(applications)).default('echo'))
-    .addOption(mechanismOption())
     .addOption(hostOption())
     .addOption(portOption())
-    .option('--max-connections <number>', 'further clients wait (default: no limit)', parseCount)
-    .option('--inside-node', "live in Node's own loop (start) instead of blocking the thread (run)")
-    .option('--verbose', 'print what goes over the wire')
+    .addOption(mechanismOption())
+    .option('--workers <number>', 'threads or processes (default: one for each core)', parseCount)
+    .addOption(
+      new Option('--accept <strategy>', 'how the processes of prefork accept (default: thundering-herd)').choices(
+        ACCEPT_STRATEGIES.map(({ name }) => name),
+      ),
+    )
+    .option(
+      '--max-connections <number>',
+      'further clients wait (default: see selectors-native models NAME)',
+      parseCount,
+    )
+    .option('--max-queued <number>', 'thread-pool: so many wait for a thread, others are reset', parseCount)
+    .option('--stats', 'print a line every second; reactor and proactor then run in a thread of their own')
+    .option('--inside-node', "reactor, proactor: live in Node's own loop (start) instead of blocking the thread (run)")
+    .option('--verbose', 'reactor, proactor: print what goes over the wire')
     .action((name: string, options: ServeOptions, command: Command) => {
-      const model = Object.hasOwn(MODELS, name) ? MODELS[name] : undefined;
-      if (model === undefined)
-        return command.error(`error: there is no server model '${name}'; there is: ${Object.keys(MODELS).join(', ')}`);
-      const { mechanism } = options;
-      if (mechanism !== undefined && !model.mechanisms.includes(mechanism))
-        return command.error(
-          `error: a ${name} has no mechanism '${mechanism}'; it has: ${model.mechanisms.join(', ')}`,
-        );
-      return serve(name, model, options);
+      const row = findModel(name);
+      if (row === null) return command.error(noSuchModel(name));
+      const wrong = wrongOption(row, options, command);
+      if (wrong !== null) return command.error(`error: ${wrong}`);
+      return isLoop(row) && !options.stats ? serveLoop(row, options) : serveModel(row, options);
     });
 }

@@ -8,26 +8,76 @@
 import { readSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DefaultSelector, EVENT_READ, EVENT_WRITE, type FileObject, Socket } from '../index.js';
+import { FrameReader, frame } from '../servers/applications/framing.js';
+import { LONGEST_FRAME } from '../servers/applications/rpc.js';
 
-/** What the client makes of what was typed; null: it has ended. */
-export type Convert = (typed: Buffer | null) => Uint8Array;
+/** What is sent for what is typed, and printed for what comes. */
+export interface Conversation {
+  /** @param typed null: it has ended. @returns what is sent */
+  typed(typed: Buffer | null): Uint8Array;
+  /** @returns what is printed. @throws what came makes no sense, and nothing will from now on */
+  received(bytes: Buffer): Uint8Array | string;
+}
 
-export const echoBytes: Convert = (typed) => typed ?? Buffer.alloc(0);
+const asItIs = (bytes: Buffer): Uint8Array => bytes;
 
-export function chatLines(user: string): Convert {
+export const echoConversation: Conversation = {
+  typed: (typed) => typed ?? Buffer.alloc(0),
+  received: asItIs,
+};
+
+export function chatConversation(user: string): Conversation {
+  return {
+    typed: eachLine((text) => `${JSON.stringify({ user, text })}\n`),
+    received: asItIs,
+  };
+}
+
+/** @param complain told why a line is not sent */
+export function rpcConversation(complain: (why: string) => void): Conversation {
+  const replies = new FrameReader(LONGEST_FRAME);
+  return {
+    typed: eachLine((line) => {
+      const request = rpcRequest(line);
+      if (request instanceof Error) complain(`not sent: ${request.message}`);
+      return request instanceof Error ? '' : request;
+    }),
+    received(bytes) {
+      let lines = '';
+      if (!replies.read(bytes, (reply) => (lines += `${reply.toString('utf8')}\n`)))
+        throw new Error('what came is no reply: the server serves something else than rpc');
+      return lines;
+    },
+  };
+}
+
+/** The frame of `METHOD [JSON params]`. */
+function rpcRequest(line: string): Uint8Array | Error {
+  const [, method = '', params = ''] = /^(\S+)\s*(.*)$/s.exec(line) ?? [];
+  try {
+    const request = { in: method, ...(params === '' ? {} : { params: JSON.parse(params) as unknown }) };
+    const bytes = frame(JSON.stringify(request));
+    return bytes.length <= LONGEST_FRAME ? bytes : new Error(`a request has at most ${LONGEST_FRAME} bytes`);
+  } catch (error) {
+    return new Error(`'${line}' is not METHOD [JSON params]: ${(error as Error).message}`);
+  }
+}
+
+/** Lines out of what is typed, of which the last may lack its end; empty ones are nothing. */
+function eachLine(convert: (line: string) => string | Uint8Array): Conversation['typed'] {
   const decoder = new TextDecoder();
   let begun = '';
   return (typed) => {
     const text = typed === null ? `${decoder.decode()}\n` : decoder.decode(typed, { stream: true });
     const lines = (begun + text).split('\n');
     begun = lines.pop() ?? '';
-    const said = lines.filter((line) => line.trim() !== '');
-    return Buffer.from(said.map((line) => `${JSON.stringify({ user, text: line.trim() })}\n`).join(''));
+    const said = lines.map((line) => line.trim()).filter((line) => line !== '');
+    return Buffer.concat(said.map((line) => Buffer.from(convert(line) as string)));
   };
 }
 
 /** Sends what is typed, prints what comes, until the server ends the conversation. */
-export async function client(host: string, port: number, convert: Convert): Promise<void> {
+export async function client(host: string, port: number, conversation: Conversation): Promise<void> {
   using selector = new DefaultSelector<(events: number) => void>();
   using socket = new Socket({ family: host.includes(':') ? 'ipv6' : 'ipv4' });
   socket.connect({ host, port });
@@ -40,7 +90,7 @@ export async function client(host: string, port: number, convert: Convert): Prom
     const typed = input.read();
     if (typed === null) return;
     ended = typed.length === 0;
-    const bytes = convert(ended ? null : typed);
+    const bytes = conversation.typed(ended ? null : typed);
     if (bytes.length > 0) queue.push(bytes);
     flush();
   };
@@ -49,7 +99,7 @@ export async function client(host: string, port: number, convert: Convert): Prom
     if ((events & EVENT_READ) === 0) return;
     const bytes = socket.recv(65_536);
     if (bytes === null) return;
-    if (bytes.length > 0) process.stdout.write(bytes);
+    if (bytes.length > 0) process.stdout.write(conversation.received(bytes));
     else selector.close(); // which ends the loop below
   };
   const flush = (): void => {

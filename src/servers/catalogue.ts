@@ -1,7 +1,7 @@
 /** The server models as data, for the command line, the documents, and whoever wants to choose. */
 import { type Mechanism, availableMechanisms } from '../index.js';
 import type { ApplicationName } from './applications/index.js';
-import type { Model, ServerModelName } from './model.js';
+import type { Model, ModelOption, ServerModelName } from './model.js';
 import { models } from './models/index.js';
 
 export interface ServerModelRow {
@@ -12,19 +12,22 @@ export interface ServerModelRow {
   readonly applications: readonly ApplicationName[];
   /** Those of its multiplexers that this system has; empty for a model without one. */
   readonly mechanisms: readonly Mechanism[];
+  /** What its workers are; null: it has one thread, or starts others as its requests need them. */
   readonly workers: 'threads' | 'processes' | null;
+  /** Which options it heeds besides host, port, application, and mechanism where there are any. */
+  readonly options: readonly ModelOption[];
   readonly isAvailable: boolean;
   /** Why it is, or is not. */
   readonly why: string;
 }
 
 function rowOf(model: Model): ServerModelRow {
-  const { name, summary, strengths, weaknesses, applications, workers } = model;
+  const { name, summary, strengths, weaknesses, applications, workers, options } = model;
   const here = availableMechanisms();
   const mechanisms = model.mechanisms.filter((one) => here.some((row) => row.mechanism === one && row.available));
   const isAvailable = model.mechanisms.length === 0 || mechanisms.length > 0;
   const why = isAvailable ? howHere(model, mechanisms) : `this system has none of ${model.mechanisms.join(', ')}`;
-  return { name, summary, strengths, weaknesses, applications, mechanisms, workers, isAvailable, why };
+  return { name, summary, strengths, weaknesses, applications, mechanisms, workers, options, isAvailable, why };
 }
 
 /** By what means it does here what differs from system to system. */

@@ -76,6 +76,16 @@ export interface WorkerInfo {
   readonly role: Role;
 }
 
+/** What one thread or process has done, and has. */
+export interface WorkerStats extends WorkerInfo {
+  /** Connections that it has accepted itself. */
+  readonly accepted: number;
+  /** Connections that it serves now. */
+  readonly open: number;
+  readonly wakeups: number;
+  readonly emptyWakeups: number;
+}
+
 export interface WorkerExit extends WorkerInfo {
   /** 'SIGKILL', 'exit code 1', or what it threw. */
   readonly why: string;

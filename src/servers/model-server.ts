@@ -11,7 +11,7 @@ import type { Model, ServerModelName } from './model.js';
 import type { Totals } from './scoreboard.js';
 import { type ServerOptions, parseServerOptions } from './server-options.js';
 import type { ServerSettings } from './server.js';
-import { type Asked, type Said, type WorkerExit, type WorkerInfo, describeExit, errorOf } from './messages.js';
+import { type Asked, type Said, type WorkerExit, type WorkerStats, describeExit, errorOf } from './messages.js';
 import type { SupervisorData } from './supervisor.js';
 
 export interface ServerStats {
@@ -51,7 +51,7 @@ export interface ModelServer extends AsyncDisposable {
   /** Over all workers, those that have ended among them. After close(): as it was then. */
   stats(): Promise<ServerStats>;
   /** The threads and processes it has now. */
-  workers(): Promise<readonly WorkerInfo[]>;
+  workers(): Promise<readonly WorkerStats[]>;
   /** Kills one of them, as a bug would: to see what happens then. @returns false: there is none of this id */
   killWorker(id: number): Promise<boolean>;
   /** Stops accepting, lets go of every thread, process, descriptor and file. Connections that are open end. The second time: waits for the first. */
@@ -154,8 +154,8 @@ class SupervisedServer implements ModelServer {
     return statsOf(totals ?? this.#totals);
   }
 
-  async workers(): Promise<readonly WorkerInfo[]> {
-    return ((await this.#ask({ type: 'workers' })) as readonly WorkerInfo[] | undefined) ?? [];
+  async workers(): Promise<readonly WorkerStats[]> {
+    return ((await this.#ask({ type: 'workers' })) as readonly WorkerStats[] | undefined) ?? [];
   }
 
   async killWorker(id: number): Promise<boolean> {

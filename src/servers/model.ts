@@ -20,6 +20,9 @@ export type ServerModelName =
   | 'proactor'
   | 'multi-proactor';
 
+/** What only some models can be told. */
+export type ModelOption = 'workers' | 'accept' | 'maxConnections' | 'maxQueued';
+
 export interface Model {
   readonly name: ServerModelName;
   /** One line of what it is, and which post tells of it. */
@@ -33,6 +36,8 @@ export interface Model {
   readonly mechanisms: readonly Mechanism[];
   /** What `workers` counts; null: it has one thread and no more. */
   readonly workers: 'threads' | 'processes' | null;
+  /** Which options it has besides host, port, application, and mechanism where there are any. */
+  readonly options: readonly ModelOption[];
   /** It starts one for each connection, and not a fixed number. */
   readonly startsForEach?: true;
   /** The limit of open connections where nothing is said. */

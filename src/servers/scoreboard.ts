@@ -91,14 +91,14 @@ export class Scoreboard implements Disposable {
     return row;
   }
 
-  /** Of a worker that has ended: what it had open is lost. Its counts go to row 0. @returns how many connections it had */
+  /** Of a worker that has ended, and its connections with it. Its counts go to row 0. @returns how many connections it had */
   retire(index: number): number {
     const row = this.row(index);
     const ended = this.row(0);
     const held = Math.max(row.opened, row.handed) - row.closed;
     for (const name of COUNTS) ended[name] += row[name];
     ended.closed += held;
-    ended.lost += row.lost + held;
+    ended.lost += row.lost;
     this.clear(index).state = ENDED;
     return held;
   }

@@ -12,7 +12,7 @@ import { Socket, wakeup } from '../index.js';
 import { closeQuietly } from './blocking.js';
 import { ConnectionQueue } from './connection-queue.js';
 import { type FromThread, type Hand, ProcessHand, ThreadHand, openFile } from './hands.js';
-import { type Asked, type Said, type StartRequest, plainError } from './messages.js';
+import { type Asked, type Said, type StartRequest, type WorkerStats, plainError } from './messages.js';
 import type { ServerModelName } from './model.js';
 import { models } from './models/index.js';
 import { STARTING, Scoreboard } from './scoreboard.js';
@@ -95,13 +95,18 @@ class Supervisor {
         return this.#say({
           type: 'reply',
           id: asked.id,
-          value: [...this.#hands.values()].filter(({ ended }) => ended === null).map(({ info }) => info),
+          value: [...this.#hands.values()].filter(({ ended }) => ended === null).map((hand) => this.#statsOf(hand)),
         });
       case 'kill':
         return this.#say({ type: 'reply', id: asked.id, value: this.#kill(asked.worker) });
       case 'close':
         return this.#close();
     }
+  }
+
+  #statsOf({ info, row: number }: Hand): WorkerStats {
+    const { accepted, opened, closed, wakeups, emptyWakeups } = this.#scoreboard.row(number);
+    return { ...info, accepted, open: opened - closed, wakeups, emptyWakeups };
   }
 
   // ------------------------------------------------------------------------------------------------------------- starting
@@ -198,13 +203,14 @@ class Supervisor {
     const lost = this.#scoreboard.retire(row);
     this.#hands.delete(row);
     this.#freeRows.push(row);
-    if (this.#isClosing) return this.#goOnClosing();
+    if (this.#isClosing) return this.#goOnClosing(); // what close() ends is not lost
+    this.#scoreboard.row(0).lost += lost;
     this.#waiting.shift()?.();
     if (request.token !== undefined) {
       asker?.tell({ type: 'ended', token: request.token });
       if (asker !== null) wakeLoop(this.#scoreboard.row(asker.row).wakeupHandle);
     }
-    if (request.role === 'main') return this.#onMainEnded(hand);
+    if (request.role === 'main') return this.#onMainEnded(hand, lost);
     const { replace, keepsRow } = request;
     if (hand.ended === '' && !replace) return;
     if (request.role === 'task' && asker !== null && asker.ended !== null) return; // it has ended with its reactor
@@ -221,10 +227,10 @@ class Supervisor {
   }
 
   /** There is no server any more. */
-  #onMainEnded(hand: Hand): void {
+  #onMainEnded(hand: Hand, lost: number): void {
     const why = hand.ended === '' || hand.ended === null ? 'the server has ended by itself' : hand.ended;
     if (this.#isListening) {
-      this.#say({ type: 'exit', exit: { ...hand.info, why, lost: 0, isReplaced: false } });
+      this.#say({ type: 'exit', exit: { ...hand.info, why, lost, isReplaced: false } });
     } else {
       this.#say({
         type: 'failed',

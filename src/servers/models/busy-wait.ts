@@ -13,6 +13,7 @@ export const busyWait: Model = {
   applications: EVERYTHING,
   mechanisms: [],
   workers: null,
+  options: ['maxConnections'],
   maxConnections: 1000,
 
   main(server) {

@@ -9,6 +9,7 @@ export const iterative: Model = {
   applications: REQUESTS,
   mechanisms: [],
   workers: null,
+  options: [],
   maxConnections: 1,
 
   main(server) {

@@ -11,6 +11,7 @@ export const multiProactor: Model = {
   applications: REQUESTS,
   mechanisms: COMPLETION,
   workers: 'threads',
+  options: ['workers', 'maxConnections'],
   maxConnections: 10_000,
 
   main: dealOut,

@@ -10,6 +10,7 @@ export const multiProcessReactor: Model = {
   applications: REQUESTS,
   mechanisms: READINESS,
   workers: 'processes',
+  options: ['workers', 'maxConnections'],
   maxConnections: 10_000,
 
   main(server) {

@@ -15,6 +15,7 @@ export const multiReactorThreadPool: Model = {
   applications: REQUESTS,
   mechanisms: READINESS,
   workers: 'threads',
+  options: ['workers', 'maxConnections'],
   maxConnections: 10_000,
 
   main: dealOut,

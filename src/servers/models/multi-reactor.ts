@@ -12,6 +12,7 @@ export const multiReactor: Model = {
   applications: REQUESTS,
   mechanisms: READINESS,
   workers: 'threads',
+  options: ['workers', 'maxConnections'],
   maxConnections: 10_000,
 
   main: dealOut,

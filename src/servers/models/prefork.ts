@@ -13,6 +13,7 @@ export const prefork: Model = {
   applications: REQUESTS,
   mechanisms: READINESS,
   workers: 'processes',
+  options: ['workers', 'accept'],
   maxConnections: 1000,
 
   main(server) {

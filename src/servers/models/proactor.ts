@@ -11,6 +11,7 @@ export const proactor: Model = {
   applications: EVERYTHING,
   mechanisms: COMPLETION,
   workers: null,
+  options: ['maxConnections'],
   maxConnections: 10_000,
 
   main(server) {

@@ -9,6 +9,7 @@ export const processPerConnection: Model = {
   applications: REQUESTS,
   mechanisms: [],
   workers: 'processes',
+  options: ['maxConnections'],
   startsForEach: true,
   maxConnections: 64,
 

@@ -23,6 +23,7 @@ export const processPool: Model = {
   applications: REQUESTS,
   mechanisms: READINESS,
   workers: 'processes',
+  options: ['workers'],
   maxConnections: 1000,
 
   main(server) {

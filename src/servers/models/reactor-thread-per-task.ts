@@ -15,6 +15,7 @@ export const reactorThreadPerTask: Model = {
   applications: REQUESTS,
   mechanisms: READINESS,
   workers: null,
+  options: ['maxConnections'],
   maxConnections: 10_000,
 
   main(server) {

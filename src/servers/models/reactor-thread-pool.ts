@@ -11,6 +11,7 @@ export const reactorThreadPool: Model = {
   applications: REQUESTS,
   mechanisms: READINESS,
   workers: 'threads',
+  options: ['workers', 'maxConnections'],
   maxConnections: 10_000,
 
   main(server) {

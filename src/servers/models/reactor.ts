@@ -10,6 +10,7 @@ export const reactor: Model = {
   applications: EVERYTHING,
   mechanisms: READINESS,
   workers: null,
+  options: ['maxConnections'],
   maxConnections: 10_000,
 
   main(server) {

@@ -9,6 +9,7 @@ export const threadPerConnection: Model = {
   applications: REQUESTS,
   mechanisms: [],
   workers: 'threads',
+  options: ['maxConnections'],
   startsForEach: true,
   maxConnections: 128,
 

@@ -10,6 +10,7 @@ export const threadPool: Model = {
   applications: REQUESTS,
   mechanisms: [],
   workers: 'threads',
+  options: ['workers', 'maxQueued', 'maxConnections'],
   maxConnections: 10_000,
 
   main(server) {

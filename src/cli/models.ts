@@ -1,0 +1,106 @@
+/** `models`: the server models of the posts, as data. */
+import { existsSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import Table from 'cli-table3';
+import type { Command } from 'commander';
+import { ACCEPT_STRATEGIES, SERVER_MODELS, type ServerModelRow } from '../servers.js';
+import { models } from '../servers/models/index.js';
+import { pc } from './colors.js';
+import { optionsOf } from './options.js';
+import { beside } from './text.js';
+
+/** A row of the data. null: there is none of this name. */
+export const findModel = (name: string): ServerModelRow | null =>
+  SERVER_MODELS.find((row) => row.name === name) ?? null;
+
+export const noSuchModel = (name: string): string =>
+  `error: there is no server model '${name}'; there is: ${SERVER_MODELS.map((row) => row.name).join(', ')}`;
+
+function here({ isAvailable, why }: { readonly isAvailable: boolean; readonly why: string }): string {
+  return `${isAvailable ? pc.green('yes') : pc.yellow('no')}: ${why}`;
+}
+
+/** Two columns, and so there is room for sentences within 80. */
+function modelTable(): string {
+  const table = new Table({
+    head: ['model', 'what it is, + what for, - what against'],
+    colWidths: [27, 50],
+    wordWrap: true,
+    style: { head: [], border: [] },
+  });
+  for (const row of SERVER_MODELS) {
+    const { name, summary, strengths, weaknesses, applications, mechanisms, workers } = row;
+    const facts = [
+      `app: ${applications.join(', ')}`,
+      ...(workers === null ? [] : [`workers: ${workers}`]),
+      ...(mechanisms.length === 0 ? [] : [`over: ${mechanisms.join(', ')}`]),
+    ];
+    table.push([
+      [pc.bold(name), ...facts].join('\n'),
+      [summary, `+ ${strengths}`, `- ${weaknesses}`, `here: ${here(row)}`].join('\n'),
+    ]);
+  }
+  return table.toString();
+}
+
+function strategyTable(): string {
+  const table = new Table({
+    head: ['prefork --accept', 'how its processes share one listening socket', 'here'],
+    colWidths: [18, 31, 27],
+    wordWrap: true,
+    style: { head: [], border: [] },
+  });
+  for (const row of ACCEPT_STRATEGIES) table.push([pc.bold(row.name), row.summary, here(row)]);
+  return table.toString();
+}
+
+/** Where the model is programmed: the source in a clone, what was built from it in an installed package. */
+function sourceOf(name: string): string {
+  const root = join(__dirname, '../..');
+  const source = join(root, 'src/servers/models', `${name}.ts`);
+  return relative(process.cwd(), existsSync(source) ? source : join(root, 'dist/servers/models', `${name}.js`));
+}
+
+/** One model, in full. */
+function modelText(row: ServerModelRow): string {
+  const { name, strengths, weaknesses, applications, mechanisms, workers, options, summary } = row;
+  const { maxConnections } = models[name];
+  const others = models[name].mechanisms.filter((mechanism) => !mechanisms.includes(mechanism));
+  const facts: Readonly<Record<string, string>> = {
+    strengths,
+    weaknesses,
+    serves: applications.join(', '),
+    workers: workers ?? 'none: see above',
+    over:
+      models[name].mechanisms.length === 0
+        ? 'no multiplexer'
+        : `${mechanisms.join(', ')}${others.length === 0 ? '' : ` (not here: ${others.join(', ')})`}`,
+    ...(options.includes('maxConnections') ? { connections: `at most ${maxConnections}, if nothing is said` } : {}),
+    here: here(row),
+    options: optionsOf(row).join(' '),
+    source: sourceOf(name),
+    'serve it': `selectors-native serve ${name} --app echo --port 1234`,
+  };
+  const lines = Object.entries(facts).map(([label, text]) => beside(`  ${label}`, text, 15));
+  return [beside('', `${name}: ${summary}`, 0).replace(name, pc.bold(name)), ...lines].join('\n');
+}
+
+const ALL = (): string => `${modelTable()}
+${strategyTable()}
+One of them in full:  selectors-native models thread-pool
+Serve one:            selectors-native serve thread-pool --app echo --port 1234`;
+
+export function addModels(program: Command): void {
+  program
+    .command('models')
+    .description('the server models: what each is, is good for and costs, and whether this system has it')
+    .argument('[name]', 'this one, in full')
+    .option('--json', 'for machines')
+    .action((name: string | undefined, { json }: { json?: true }, command: Command) => {
+      const row = name === undefined ? undefined : findModel(name);
+      if (row === null) return command.error(noSuchModel(name ?? ''));
+      const data = row ?? { models: SERVER_MODELS, acceptStrategies: ACCEPT_STRATEGIES };
+      const text = json ? JSON.stringify(data, null, 2) : row === undefined ? ALL() : modelText(row);
+      process.stdout.write(`${text}\n`);
+    });
+}

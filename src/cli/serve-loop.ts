@@ -1,0 +1,26 @@
+/** A reactor or a proactor on this very thread: blocking, as in the textbooks, or inside Node's own loop. */
+import { type EventLoop, ProactorLoop, Reactor, createProactor, createSelector } from '../index.js';
+import type { ServerModelRow } from '../servers.js';
+import { type Say, serveOn, showAddress } from '../servers/serve.js';
+import { ENDING, type ServeOptions } from './options.js';
+import { print, printError, showBytes } from './output.js';
+
+function createLoop(name: string, mechanism: string | undefined): EventLoop {
+  return name === 'proactor'
+    ? new ProactorLoop({ proactor: createProactor(mechanism), onError: printError })
+    : new Reactor({ selector: createSelector(mechanism), onError: printError });
+}
+
+export async function serveLoop({ name }: ServerModelRow, options: ServeOptions): Promise<void> {
+  const { app, host, port, mechanism, maxConnections, insideNode, verbose } = options;
+  using loop = createLoop(name, mechanism);
+  const say: Say = (who, what, bytes) => print(`${who} ${what}${bytes === undefined ? '' : ` ${showBytes(bytes)}`}`);
+  const server = serveOn(loop, { host, port, ...(maxConnections === undefined ? {} : { maxConnections }) }, app, {
+    ...(verbose ? { say } : {}),
+  });
+  for (const signal of ENDING) loop.onSignal(signal, () => server.stop());
+  const address = showAddress(server.listener.address);
+  print(`listening on ${address} (${name}, ${app}, ${loop.mechanism}); Ctrl-C ends it`);
+  if (insideNode) await loop.start();
+  else loop.run();
+}
