@@ -4,7 +4,7 @@
  */
 import type { Mechanism } from '../../src/index.js';
 import type { ServerModelName } from '../../src/servers.js';
-import type { Capability, Lacks } from './case.js';
+import type { Lacks } from './case.js';
 
 const ofSystem: Partial<Record<NodeJS.Platform, Lacks>> = {
   win32: {
@@ -120,7 +120,7 @@ const multiplexed: Lacks = {
   ...ordered,
   'held up by silent clients': 'who is silent costs it nothing but a connection',
   'a fixed number at once': 'it serves as many at once as come',
-  'one started for each': 'it starts nothing for a connection',
+  'one started for each': 'it starts nothing for a connection or a request',
 };
 /** A worker serves one client to its end. */
 const fixedNumber: Lacks = {
@@ -130,25 +130,22 @@ const fixedNumber: Lacks = {
   'one started for each': 'it has a fixed number of workers',
 };
 const startedForEach: Lacks = {
-  ...ordered,
-  'held up by silent clients': 'each client has a thread or a process of its own',
+  'held up by silent clients': 'each client, or request, has a thread or a process of its own',
   'a fixed number at once': 'it serves as many at once as it has room for',
 };
-
-function without(lacks: Lacks, capability: Capability): Lacks {
-  return Object.fromEntries(Object.entries(lacks).filter(([name]) => name !== capability));
-}
 
 /** Where the server models differ: their `strengths` and `weaknesses`, as the cases want them. */
 const ofModel: Readonly<Record<ServerModelName, Lacks>> = {
   iterative: { ...fixedNumber, 'serves several at once': 'it serves one client after the other' },
   'busy-wait': multiplexed,
   'thread-per-connection': {
+    ...ordered,
     ...startedForEach,
     'hundreds at once': 'a thread of Node costs tens of milliseconds and megabytes: its limit is 128',
   },
   'thread-pool': fixedNumber,
   'process-per-connection': {
+    ...ordered,
     ...startedForEach,
     'hundreds at once': 'a process of Node costs a tenth of a second: its limit is 64',
   },
@@ -156,7 +153,8 @@ const ofModel: Readonly<Record<ServerModelName, Lacks>> = {
   prefork: fixedNumber,
   reactor: multiplexed,
   'reactor-thread-per-task': {
-    ...without(multiplexed, 'answers as they are done'),
+    ...startedForEach,
+    'hundreds at once': 'a thread of Node for each request costs tens of milliseconds: they would wait',
     'answers in order': 'post 003: which of several threads is done first is anybody’s guess',
   },
   'reactor-thread-pool': multiplexed,

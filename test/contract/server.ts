@@ -254,10 +254,10 @@ const cases: readonly Case<ServerContext>[] = [
     },
   },
   {
-    name: 'a dozen clients at once: each has its answer while all others are connected',
+    name: 'a few clients at once: each has its answer while all others are connected',
     needs: ['one started for each'],
     async run(context) {
-      const all = await speakersOf(context, 12);
+      const all = await speakersOf(context, 8);
       await Promise.all(all.map((one) => one.exchange()));
       assert.equal((await context.server.stats()).open, all.length);
       await Promise.all(all.map((one) => one.leave()));
@@ -316,10 +316,10 @@ const requestCases: readonly Case<ServerContext>[] = [
   {
     name: 'a client that sends 1 MiB and reads nothing gets it all when it reads',
     async run(context) {
-      const slow = await speakerOf(context, { reads: false });
-      slow.client.write(slow.prepare(16, 1 << 16));
       const { server } = context;
       const { bytesIn } = await server.stats();
+      const slow = await speakerOf(context, { reads: false });
+      slow.client.write(slow.prepare(16, 1 << 16));
       await until('the server has begun', async () => (await server.stats()).bytesIn > bytesIn);
       slow.client.read();
       await slow.answered();
@@ -390,6 +390,31 @@ const rpcCases: readonly Case<ServerContext>[] = [
   },
 ];
 
+/** In which order a request that takes long and one that does not are answered, when both were sent at once. */
+async function answersOfSlowAndFast(context: ServerContext): Promise<string[]> {
+  const { client } = await speakerOf(context);
+  client.write(Buffer.concat([rpcRequest('sleep', 150), rpcRequest('ping', 'fast')]));
+  await client.receivedWhere('two answers', (bytes) => framesOf(bytes).length === 2);
+  return framesOf(client.bytes).map((body) => (JSON.parse(body) as { out: string }).out);
+}
+
+const orderCases: readonly Case<ServerContext>[] = [
+  {
+    name: 'R29 answers keep the order of the requests, though the first one takes long',
+    needs: ['answers in order'],
+    async run(context) {
+      assert.deepEqual(await answersOfSlowAndFast(context), ['slept', 'pong']);
+    },
+  },
+  {
+    name: 'R29 a request that takes long is answered after the one behind it (post 003)',
+    needs: ['answers as they are done'],
+    async run(context) {
+      assert.deepEqual(await answersOfSlowAndFast(context), ['pong', 'slept']);
+    },
+  },
+];
+
 /** More than the buffers of a connection take, on both sides. */
 const TOO_MUCH = 24 << 20;
 
@@ -401,6 +426,8 @@ const chatCases: readonly Case<ServerContext>[] = [
       const [ann, bob, eve] = members as [Speaker, Speaker, Speaker];
       // A member is one when it has been heard: a connection may be waiting still.
       for (const member of members) await member.exchange();
+      const last = `[${members.at(-1)?.name}] `;
+      for (const { client } of members) await client.receivedWhere('the last one', (bytes) => bytes.includes(last));
       const since = new Map(members.map(({ client }) => [client, client.length]));
       const said = (client: Client): string => client.bytes.toString('utf8', since.get(client));
       for (const speaker of [ann, bob, eve, ann]) {
@@ -481,6 +508,6 @@ const chatCases: readonly Case<ServerContext>[] = [
 
 export const serverCases: Readonly<Record<ApplicationName, readonly Case<ServerContext>[]>> = {
   echo: [...cases, ...requestCases],
-  rpc: [...cases, ...requestCases, ...rpcCases],
+  rpc: [...cases, ...requestCases, ...rpcCases, ...orderCases],
   chat: [...cases, ...chatCases],
 };
