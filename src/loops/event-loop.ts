@@ -85,11 +85,13 @@ export interface ListenOptions {
   readonly reusePort?: boolean;
   /**
    * A stream socket that listens already, instead of all of the above: inherited, passed on, or shared with other processes and threads
-   * (a duplicate of each one's own). The loop takes it over: it is closed for the caller when listen() returns, made non-blocking, and
-   * closed by close(). Its other owners go on listening. The file of a Unix socket is whose it was: close() does not remove it.
+   * (a duplicate of each one's own). The loop takes it over: it is closed for the caller when listen() returns, and closed by close();
+   * others who share it go on listening. It is non-blocking then, for all of them (O_NONBLOCK is the file's: fcntl(2)). The file of a
+   * Unix socket is whose it was: close() does not remove it.
    *
    * Of a shared one each client is accepted by one of those who share it. Whoever wakes up too late has had an empty turn, and no error.
-   * Their loops wake up all the same (the thundering herd); with `reusePort` the kernel deals the clients out instead.
+   * Their loops wake up all the same (the thundering herd); with `reusePort` the kernel deals the clients out instead. iocp: one loop
+   * alone, for a file stays with its port, and so do its duplicates (EINVAL).
    */
   readonly socket?: Socket;
   /** Reached: accepting pauses, further clients wait in the kernel's backlog. No limit where nothing is said. */

@@ -42,7 +42,9 @@ export type Capability =
   | 'order of submission'
   | 'port unreachable told'
   | 'shutdown ends receiving'
-  | 'sockets closed by number';
+  | 'sockets closed by number'
+  | 'any number of loops a file'
+  | 'one loop a file';
 
 /** What a mechanism lacks, and why. */
 export type Lacks = Partial<Record<Capability, string>>;
