@@ -145,7 +145,7 @@ export interface EventLoop extends Disposable {
    *
    * @param socket a connected stream socket; also an end of a pair. The loop takes it over: it is closed for the caller when adopt()
    *   returns, and non-blocking. Where adopt() throws, it is the caller's, and as it was
-   * @throws ENOTCONN: it is not connected, or the peer has reset it already: close it, and serve the next one.
+   * @throws ENOTCONN (macOS, after a reset: EINVAL): it is not connected, or the peer has reset it already. Close it, and serve the next.
    *   ERR_INVALID_ARG_TYPE; ERR_INVALID_ARG_VALUE: it is no stream socket; ERR_CLOSED: it, or the loop, is closed;
    *   ERR_BUSY: a proactor's operations are under way on it; ERR_KEY_EXISTS: the loop has its descriptor already (addReader(), a second
    *   object for the same number); the mechanism's refusals, as selector.register(): ERR_OUT_OF_RANGE where select's sets are full,
