@@ -53,6 +53,7 @@ const reported: Lacks = {
 const forgotten: Lacks = {
   'closed descriptors reported': 'its interest is in the kernel, which forgets a closed descriptor',
 };
+const manyLoops: Lacks = { 'one loop a file': 'only a completion port keeps its files to itself' };
 const noneOfItsOwn: Lacks = { 'own descriptor': 'the mechanism is a call, not a file' };
 const filesReady: Lacks = { 'regular files refused': 'regular files are accepted and always ready' };
 
@@ -99,6 +100,7 @@ export function lacksOfSystem(): Lacks {
 
 export function lacksOf(mechanism: Mechanism): Lacks {
   return {
+    ...manyLoops,
     ...ofMechanism[mechanism],
     ...lacksOfSystem(),
     ...ofMechanismOnSystem[`${mechanism} on ${process.platform}`],
@@ -106,12 +108,13 @@ export function lacksOf(mechanism: Mechanism): Lacks {
 }
 
 const ofProactor: Partial<Record<Mechanism, Lacks>> = {
+  iocp: { 'any number of loops a file': 'a file has one completion port for good, and so have its duplicates' },
   io_uring: { 'order of submission': 'whichever of several the kernel tries again first' },
 };
 
 /** What a mechanism of completion lacks. */
 export function lacksOfProactor(mechanism: Mechanism): Lacks {
-  return { ...lacksOfSystem(), ...ofProactor[mechanism] };
+  return { ...(mechanism === 'iocp' ? {} : manyLoops), ...lacksOfSystem(), ...ofProactor[mechanism] };
 }
 
 const ordered: Lacks = { 'answers as they are done': 'it promises the order of the requests' };

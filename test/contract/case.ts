@@ -50,7 +50,9 @@ export type Capability =
   | 'held up by silent clients'
   | 'hundreds at once'
   | 'a fixed number at once'
-  | 'one started for each';
+  | 'one started for each'
+  | 'any number of loops a file'
+  | 'one loop a file';
 
 /** What a mechanism lacks, and why. */
 export type Lacks = Partial<Record<Capability, string>>;

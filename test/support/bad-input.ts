@@ -899,7 +899,8 @@ function giving(own: Own, make: () => Socket, accepts: Accepts): Place & { orLef
       try {
         return call();
       } catch (error) {
-        if (given?.fd !== fd || given?.blocking === false) throw new Error('the socket is not as it was');
+        if (given?.fd !== fd || given?.blocking === false)
+          throw new Error('the socket is not as it was', { cause: error });
         throw error;
       }
     },
