@@ -38,7 +38,7 @@ describe('each argument, each wrong value', () => {
     using bench = new Bench();
     const outcome = runScript(
       bench,
-      ['bad-input.ts', 'bad-values.ts'],
+      ['bad-input.ts', 'bad-values.ts', 'folders.ts'],
       `const { attacks, carryOut } = require('./bad-input.js');
        (async () => {
          const faults = [];
