@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MessageChannel, type MessagePort, Worker, receiveMessageOnPort } from 'node:worker_threads';
-import { closedError } from '../errors.js';
+import { closedError, invalidType } from '../errors.js';
 import type { Mechanism, SocketAddress } from '../index.js';
 import { fieldsOf, wholeNumber } from '../validate.js';
 import type { Model, ServerModelName } from './model.js';
@@ -231,7 +231,9 @@ export class EchoServer {
     options: { readonly model?: ServerModelName; readonly mechanism?: Mechanism } = {},
   ) {
     const { model = 'reactor', mechanism } = fieldsOf('options', options, ['model', 'mechanism']);
-    const parsed = parseServerOptions(model, { host, port, mechanism });
+    // createServer() has an answer where nothing is said, and tells the port; from here, nobody would know where it serves.
+    if (typeof host !== 'string') throw invalidType('host', 'a string', host);
+    const parsed = parseServerOptions(model, { host, port: wholeNumber('port', port, 0, 65_535), mechanism });
     this.#model = parsed.model;
     this.#settings = parsed.settings;
   }

@@ -50,14 +50,14 @@ export function parseServerOptions(name: unknown, options: unknown): ParsedServe
     'onWorkerExit',
   ]);
   const { host = '127.0.0.1', port = 0, application = 'echo', mechanism, accept } = fields;
+  const { workers: asked = availableParallelism(), maxConnections: most = model.maxConnections } = fields;
   if (typeof host !== 'string') throw invalidType('host', 'a string', host);
-  const workers = wholeNumber('workers', fields.workers ?? availableParallelism(), 1, MOST_WORKERS);
-  const most = fields.maxConnections ?? model.maxConnections;
+  const workers = wholeNumber('workers', asked, 1, MOST_WORKERS);
   const maxConnections = wholeNumber('maxConnections', most, 1, MOST_CONNECTIONS);
   const offered: readonly unknown[] = model.applications;
   if (!offered.includes(application))
     throw wrongChoice('application', application, model.applications, `${model.name} serves`);
-  const { onWorkerExit } = fields;
+  const { onWorkerExit, maxQueued = DEFAULT_QUEUED } = fields;
   if (onWorkerExit !== undefined && typeof onWorkerExit !== 'function')
     throw invalidType('onWorkerExit', 'a function', onWorkerExit);
   return {
@@ -71,7 +71,7 @@ export function parseServerOptions(name: unknown, options: unknown): ParsedServe
       mechanism: mechanismOf(model, mechanism),
       accept: acceptOf(model, accept, mechanism),
       maxConnections,
-      maxQueued: wholeNumber('maxQueued', fields.maxQueued ?? DEFAULT_QUEUED, 1, MOST_QUEUED),
+      maxQueued: wholeNumber('maxQueued', maxQueued, 1, MOST_QUEUED),
     },
   };
 }

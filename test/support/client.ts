@@ -1,4 +1,5 @@
 /** One client for the servers of all models: a socket of Node's own, so that nothing of what is tested tests itself. */
+import assert from 'node:assert/strict';
 import { Socket } from 'node:net';
 import { inTime } from './servers.js';
 
@@ -17,9 +18,18 @@ export class Client {
     this.socket = new Socket({ allowHalfOpen: true });
     this.socket.setNoDelay(true); // each write is a packet of its own
     if (reads) this.read();
-    this.socket.on('end', () => this.#tell((this.hasEnded = true)));
-    this.socket.on('error', (error) => this.#tell((this.error = error)));
-    this.socket.on('close', () => this.#tell((this.isClosed = true)));
+    this.socket.on('end', () => {
+      this.hasEnded = true;
+      this.#tell();
+    });
+    this.socket.on('error', (error) => {
+      this.error = error;
+      this.#tell();
+    });
+    this.socket.on('close', () => {
+      this.isClosed = true;
+      this.#tell();
+    });
   }
 
   /** @param options.reads false: nothing is received before read() */
@@ -29,7 +39,10 @@ export class Client {
   ): Promise<Client> {
     const client = new Client(reads);
     let isConnected = false;
-    client.socket.connect(address, () => client.#tell((isConnected = true)));
+    client.socket.connect(address, () => {
+      isConnected = true;
+      client.#tell();
+    });
     await client.#until('a connection', () => isConnected);
     return client;
   }
@@ -48,7 +61,8 @@ export class Client {
   read(): void {
     this.socket.on('data', (chunk) => {
       this.#chunks.push(chunk);
-      this.#tell((this.#length += chunk.length));
+      this.#length += chunk.length;
+      this.#tell();
     });
   }
 
@@ -60,6 +74,22 @@ export class Client {
   async writeByteByByte(bytes: Uint8Array): Promise<void> {
     for (const byte of bytes)
       await inTime('a byte to go', new Promise<void>((sent) => this.socket.write(Buffer.of(byte), () => sent())));
+  }
+
+  /** Says something to an echo server, and waits until it has come back. */
+  async echoes(text: string): Promise<void> {
+    const { length } = this;
+    this.write(Buffer.from(text));
+    await this.received(length + Buffer.byteLength(text));
+    assert.equal(this.bytes.toString('utf8', length), text);
+  }
+
+  /** Half-closes, and waits for the end. */
+  async leave(): Promise<void> {
+    this.end();
+    await this.over();
+    if (this.error !== null) throw this.error;
+    this.close();
   }
 
   /** Half-closes. */
@@ -112,7 +142,7 @@ export class Client {
             }
             resolve();
           } catch (error) {
-            reject(error as Error);
+            reject(error instanceof Error ? error : new Error(String(error)));
           }
           this.#onNews = this.#onNews.filter((one) => one !== look);
         };
@@ -122,7 +152,7 @@ export class Client {
     );
   }
 
-  #tell(_what: unknown): void {
+  #tell(): void {
     for (const look of this.#onNews) look();
   }
 }

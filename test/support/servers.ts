@@ -4,10 +4,10 @@
  */
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type * as entry from '../../src/servers.js';
 
-export const { ACCEPT_STRATEGIES, EchoServer, SERVER_MODELS, createServer } = createRequire(import.meta.url)(
-  '../../dist/servers.js',
-) as typeof import('../../src/servers.js');
+const built = createRequire(import.meta.url)('../../dist/servers.js') as typeof entry;
+export const { ACCEPT_STRATEGIES, EchoServer, SERVER_MODELS, createServer } = built;
 
 export type {
   ApplicationName,
