@@ -1,0 +1,262 @@
+/** The command line's server models, as a user meets them. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import { ACCEPT_STRATEGIES, SERVER_MODELS } from '../src/servers.js';
+import { Bench } from './support/bench.js';
+import { Program, cli, startCli } from './support/program.js';
+
+const isWindows = process.platform === 'win32';
+const noSignals = isWindows ? ' — not here: Windows has no signals to send' : '';
+const strategies = ACCEPT_STRATEGIES.filter(({ isAvailable }) => isAvailable).map(({ name }) => name);
+
+async function serve(bench: Bench, args: readonly string[]) {
+  const program = bench.own(startCli(['serve', ...args, '--port', '0']));
+  const [, port, what] = await program.printed(/listening on 127\.0\.0\.1:(\d+) \((.*)\); Ctrl-C ends it\n/);
+  return { program, port: Number(port), what };
+}
+
+/** `selectors-native client`, with this for its input. */
+function client(app: string, port: number, input: string) {
+  const program = startCli(['client', app, '--port', String(port)]);
+  program.process.stdin?.end(input);
+  return program.ended;
+}
+
+/** A connection that stays open, once it has been served. */
+async function guest(bench: Bench, port: number) {
+  const socket = connect({ port, host: '127.0.0.1' });
+  bench.atEnd(() => socket.destroy());
+  socket.on('error', () => undefined); // the server's end may be a reset
+  socket.write('hello');
+  await once(socket, 'data');
+  return socket;
+}
+
+/** The processes whose parent this is. */
+async function childrenOf(pid: number | undefined): Promise<number[]> {
+  const ps = new Program('ps', ['-o', 'pid=', '--ppid', String(pid)]);
+  return (await ps.ended).stdout.split('\n').map(Number).filter(Boolean);
+}
+
+/** Of these processes, those that have not ended. (One that nobody has asked after yet is a zombie.) */
+async function alive(pids: readonly number[]): Promise<number[]> {
+  if (pids.length === 0) return [];
+  const ps = new Program('ps', ['-o', 'pid=,stat=', '-p', pids.join()]);
+  const lines = (await ps.ended).stdout.split('\n').map((line) => line.trim().split(/\s+/));
+  return lines.filter(([pid, stat]) => pid !== '' && stat?.startsWith('Z') === false).map(([pid]) => Number(pid));
+}
+
+describe('models', () => {
+  it('is a table of 80 columns, without colours when it is piped, with each model and its data', async () => {
+    const { stdout, code } = await startCli(['models']).ended;
+    expect(code).toBe(0);
+    expect(stdout).not.toContain('\u001b[');
+    for (const line of stdout.split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
+    const words = (text: string) => text.replace(/[│\s]+/g, ' ');
+    const cells = stdout.split('\n').filter((line) => line.startsWith('│'));
+    const right = words(cells.map((line) => line.split('│')[2]).join(' '));
+    for (const { name, summary, strengths, weaknesses, why } of SERVER_MODELS) {
+      expect(stdout).toMatch(new RegExp(`^│ ${name} `, 'm'));
+      for (const text of [summary, `+ ${strengths}`, `- ${weaknesses}`, why]) expect(right).toContain(words(text));
+    }
+    for (const { name } of ACCEPT_STRATEGIES) expect(stdout).toMatch(new RegExp(`^│ ${name} `, 'm'));
+    expect(stdout, 'a word was cut').not.toContain('…');
+  });
+
+  it('is JSON for machines', async () => {
+    const [all, one] = await Promise.all([
+      startCli(['models', '--json']).ended,
+      startCli(['models', 'prefork', '--json']).ended,
+    ]);
+    expect(JSON.parse(all.stdout)).toEqual({ models: SERVER_MODELS, acceptStrategies: ACCEPT_STRATEGIES });
+    expect(JSON.parse(one.stdout)).toEqual(SERVER_MODELS.find(({ name }) => name === 'prefork'));
+  });
+
+  it('shows one in full: what it heeds, and where it is programmed', async () => {
+    const { stdout, code } = await startCli(['models', 'thread-pool']).ended;
+    expect(stdout).toMatch(/^thread-pool: blocking I\/O/);
+    expect(stdout).toMatch(/options .*--workers --max-queued/);
+    expect(stdout).toMatch(/source +.*src[/\\]servers[/\\]models[/\\]thread-pool\.ts\n/);
+    expect(stdout).toContain('selectors-native serve thread-pool');
+    expect(code).toBe(0);
+  });
+});
+
+describe('serve MODEL', () => {
+  it.each(SERVER_MODELS.filter(({ isAvailable }) => isAvailable))(
+    `$name serves the client; Ctrl-C prints what it has done, and leaves no process behind${noSignals && ' — not the end here: Windows has no signals to send'}`,
+    async ({ name, options, workers }) => {
+      using bench = new Bench();
+      const isPool = options.includes('workers');
+      const { program, port, what } = await serve(bench, [name, ...(isPool ? ['--workers', '2'] : [])]);
+      expect(what).toMatch(new RegExp(`^${name}, echo.*${isPool ? ', 2 workers' : ''}$`));
+      const large = 'x'.repeat(500_000);
+      const { stdout, stderr, code } = await client('echo', port, large);
+      expect(stdout === large, `${stdout.length} bytes; ${stderr}`).toBe(true);
+      expect(code).toBe(0);
+      if (noSignals) return;
+
+      await guest(bench, port);
+      const children = await childrenOf(program.process.pid);
+      expect(children.length > 0).toBe(workers === 'processes');
+      program.process.kill('SIGINT');
+      const ended = await program.ended;
+      expect(ended).toMatchObject({ stderr: '', code: 0 });
+      const [, totals] = ended.stdout.split('\n');
+      if (name === 'reactor' || name === 'proactor') expect(totals).toBe('');
+      else
+        expect(totals).toMatch(
+          /^closed: 2 accepted, 500005 bytes in, 500005 bytes out, \d+ wake-ups \(\d+ empty\), 0 rejected, 0 lost$/,
+        );
+      expect(await alive(children)).toEqual([]);
+    },
+  );
+
+  it('chat, where one place has all connections', async () => {
+    using bench = new Bench();
+    const { port } = await serve(bench, ['busy-wait', '--app', 'chat']);
+    expect(await client('chat', port, 'hello\n')).toMatchObject({ stdout: expect.stringMatching(/^\[.*\] hello\n$/) });
+  });
+
+  it.each(strategies)('prefork --accept %s', async (strategy) => {
+    using bench = new Bench();
+    const { port, what } = await serve(bench, ['prefork', '--accept', strategy, '--workers', '1']);
+    expect(what).toMatch(new RegExp(`^prefork, echo, \\w+, ${strategy}, 1 worker$`));
+    expect(await client('echo', port, 'hello')).toMatchObject({ stdout: 'hello', code: 0 });
+  });
+
+  const unavailable = ACCEPT_STRATEGIES.filter(({ isAvailable }) => !isAvailable);
+  it.each(unavailable)('prefork --accept $name says why not', async ({ name, why }) => {
+    const { stderr, code } = await startCli(['serve', 'prefork', '--accept', name]).ended;
+    expect(stderr).toContain(why);
+    expect(code).toBe(1);
+  });
+
+  it('--stats prints a line every second; a reactor counts as well', async () => {
+    using bench = new Bench();
+    const { program, port } = await serve(bench, ['reactor', '--stats']);
+    await guest(bench, port);
+    await program.printed(/^1 open, 1 accepted, 0 queued, \d+ wake-ups \(\d+ empty\)\n/m);
+  });
+
+  it('thread-pool --max-queued: one is served, one waits, the third is turned away', async () => {
+    using bench = new Bench();
+    const { program, port } = await serve(bench, ['thread-pool', '--workers', '1', '--max-queued', '1', '--stats']);
+    await guest(bench, port);
+    const waiting = connect({ port, host: '127.0.0.1' });
+    bench.atEnd(() => waiting.destroy());
+    waiting.on('error', () => undefined);
+    await program.printed(/^2 open, 2 accepted, 1 queued/m);
+    const { stderr, code } = await client('echo', port, 'is anybody there?');
+    expect(stderr).toMatch(/ECONNRESET|EPIPE|ECONNABORTED/);
+    expect(code).toBe(1);
+  });
+
+  it.each(['thread-pool', 'prefork', 'multi-reactor'])('%s: a port that is taken', async (name) => {
+    using bench = new Bench();
+    const { port } = await serve(bench, [name, '--workers', '1']);
+    const { stdout, stderr, code } = await startCli(['serve', name, '--workers', '1', '--port', String(port)]).ended;
+    expect(stderr).toMatch(/^selectors-native: EADDRINUSE.*bind 127\.0\.0\.1:\d+\n$/);
+    expect([stdout, code]).toEqual(['', 1]);
+  });
+
+  it.skipIf(noSignals)(`a process that dies is told, and replaced${noSignals}`, async () => {
+    using bench = new Bench();
+    const { program, port } = await serve(bench, ['prefork', '--workers', '1']);
+    await guest(bench, port);
+    const [child = 0] = await childrenOf(program.process.pid);
+    process.kill(child, 'SIGKILL');
+    while (!program.stderr.includes('\n')) await once(program.process.stderr as NodeJS.ReadableStream, 'data');
+    expect(program.stderr).toBe(
+      `selectors-native: process ${child} has ended: SIGKILL; 1 connection is lost, another takes its place\n`,
+    );
+    expect(await client('echo', port, 'again')).toMatchObject({ stdout: 'again', code: 0 });
+    program.process.kill('SIGTERM');
+    expect(await program.ended).toMatchObject({ code: 0, stdout: expect.stringMatching(/0 rejected, 1 lost\n$/) });
+  });
+
+  it.skipIf(noSignals)(`a Ctrl-C of the terminal, which its processes get as well${noSignals}`, async () => {
+    using bench = new Bench();
+    const terminal = spawn(process.execPath, [cli, 'serve', 'process-pool', '--port', '0'], {
+      detached: true, // a process group of its own, as a terminal's foreground job
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    bench.atEnd(() => terminal.kill('SIGKILL'));
+    let printed = '';
+    for (const stream of [terminal.stdout, terminal.stderr])
+      stream.on('data', (bytes: Buffer) => (printed += bytes.toString('utf8')));
+    while (!printed.includes('\n')) await once(terminal.stdout, 'data');
+    await guest(bench, Number(/:(\d+)/.exec(printed)?.[1]));
+    const children = await childrenOf(terminal.pid);
+    process.kill(-(terminal.pid as number), 'SIGINT');
+    expect(await once(terminal, 'close')).toEqual([0, null]);
+    expect(printed).toMatch(/^listening .*\nclosed: 1 accepted, .*, 0 lost\n$/);
+    expect(await alive(children)).toEqual([]);
+  });
+
+  it.skipIf(noSignals)(`a second Ctrl-C ends at once, and leaves no process behind${noSignals}`, async () => {
+    using bench = new Bench();
+    const { program, port } = await serve(bench, ['process-pool']);
+    await guest(bench, port);
+    const children = await childrenOf(program.process.pid);
+    // A child that does not listen to SIGTERM for now holds up the first one.
+    for (const child of children) process.kill(child, 'SIGSTOP');
+    program.process.kill('SIGINT');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    program.process.kill('SIGINT');
+    expect(await once(program.process, 'exit')).toEqual([130, null]);
+    for (const child of children) process.kill(child, 'SIGCONT');
+    while ((await alive(children)).length > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  });
+});
+
+describe('client rpc', () => {
+  it('prints a reply a line; says what is wrong with a line, and goes on; waits for all that it has asked', async () => {
+    using bench = new Bench();
+    const { port } = await serve(bench, ['reactor-thread-pool', '--app', 'rpc']);
+    const lines = ['ping {"a": 1}', '', 'ping {a', 'sleep 200', 'fly', 'ping "ü b"  ', 'ping'];
+    const { stdout, stderr, code } = await client('rpc', port, lines.join('\n'));
+    expect(stdout.split('\n')).toEqual([
+      '{"out":"pong","result":{"a":1}}',
+      '{"out":"slept","result":200}',
+      `{"out":"error","result":"there is no method 'fly'"}`,
+      '{"out":"pong","result":"ü b"}',
+      '{"out":"pong","result":null}',
+      '',
+    ]);
+    expect(stderr).toMatch(/^selectors-native: not sent: 'ping \{a' is not METHOD \[JSON params\]: .*JSON.*\n$/);
+    expect(code).toBe(0);
+  });
+
+  it('is a conversation: a reply comes before the next line is typed', async () => {
+    using bench = new Bench();
+    const { port } = await serve(bench, ['thread-pool', '--workers', '1', '--app', 'rpc']);
+    const program = bench.own(startCli(['client', 'rpc', '--port', String(port)]));
+    for (const word of ['one', 'two']) {
+      program.process.stdin?.write(`ping "${word}"\n`);
+      await program.printed(new RegExp(`"result":"${word}"`));
+    }
+    program.process.stdin?.end();
+    expect(await program.ended).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  it('many requests in one pipe', async () => {
+    using bench = new Bench();
+    const { port } = await serve(bench, ['reactor', '--app', 'rpc']);
+    const input = Array.from({ length: 5000 }, (_, i) => `ping ${i}\n`).join('');
+    const { stdout, code } = await client('rpc', port, input);
+    expect(stdout).toBe(Array.from({ length: 5000 }, (_, i) => `{"out":"pong","result":${i}}\n`).join(''));
+    expect(code).toBe(0);
+  });
+
+  it('a server of something else', async () => {
+    using bench = new Bench();
+    const server = bench.own(createServer((connection) => connection.resume().end('220 mail.example.org\r\n')));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { stderr, code } = await client('rpc', (server.address() as { port: number }).port, 'ping\n');
+    expect(stderr).toMatch(/the server serves something else than rpc/);
+    expect(code).toBe(1);
+  });
+});
