@@ -1,5 +1,4 @@
 /** A server of any model, from outside. */
-import { once } from 'node:events';
 import { writeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -176,6 +175,15 @@ class SupervisorThread {
     this.port.postMessage(asked);
   }
 
+  /** What it said last, which may arrive behind the news of its end. */
+  receiveAll(onSaid: (said: Said) => void): void {
+    for (;;) {
+      const received = receiveMessageOnPort(this.port) as { readonly message: Said } | undefined;
+      if (received === undefined) return;
+      onSaid(received.message);
+    }
+  }
+
   /** BLOCKS until it says something. */
   wait(): Said {
     for (;;) {
@@ -232,16 +240,17 @@ class SupervisedServer implements ModelServer {
   async listen(): Promise<{ readonly host: string; readonly port: number }> {
     if (this.#thread !== null || this.#closed !== null) throw closedError('server, or it listens already, and so it');
     const thread = (this.#thread = new SupervisorThread(this.#model, this.#settings));
-    this.#closed = once(thread.worker, 'exit');
     const listening = await new Promise<SocketAddress>((resolve, reject) => {
-      thread.port.on('message', (said: Said) => {
+      const onSaid = (said: Said): void => {
         if (said.type === 'listening') resolve(said.address);
         else if (said.type === 'failed') reject(errorOf(said.error));
         else this.#onSaid(said);
-      });
-      // The supervisor itself has failed: no memory, no temporary folder.
+      };
+      thread.port.on('message', onSaid);
       thread.worker.on('error', reject);
-      void this.#closed?.then(() => reject(closedError('server')));
+      const exited = new Promise((exit) => thread.worker.on('exit', exit));
+      this.#closed = exited.then(() => thread.receiveAll(onSaid));
+      void this.#closed.then(() => reject(closedError('server')));
     });
     return listening as { host: string; port: number };
   }

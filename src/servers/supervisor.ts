@@ -122,11 +122,7 @@ class Supervisor {
     this.#model = model;
     this.#settings = settings;
     this.#port = port;
-    this.#say = (message) => {
-      port.postMessage(message);
-      Atomics.add(said, 0, 1);
-      Atomics.notify(said, 0);
-    };
+    this.#say = speaker({ port, said });
     const { workers, startsForEach } = models[model];
     const each = startsForEach ? settings.maxConnections : 0;
     this.#scoreboard = new Scoreboard(
@@ -396,6 +392,15 @@ class Supervisor {
   }
 }
 
+/** Also for one that blocks. */
+const speaker =
+  ({ port, said }: Pick<SupervisorData, 'port' | 'said'>) =>
+  (message: Said): void => {
+    port.postMessage(message);
+    Atomics.add(said, 0, 1);
+    Atomics.notify(said, 0);
+  };
+
 function newHand(
   row: number,
   request: StartRequest,
@@ -453,4 +458,14 @@ function plainError(error: Error): PlainError {
   return JSON.parse(JSON.stringify({ message, code, errno, syscall, address, port })) as PlainError;
 }
 
-if (parentPort !== null) new Supervisor(workerData as SupervisorData);
+function start(data: SupervisorData): void {
+  try {
+    new Supervisor(data);
+  } catch (error) {
+    // No memory, no temporary folder.
+    speaker(data)({ type: 'failed', error: plainError(error as Error) });
+    data.port.close();
+  }
+}
+
+if (parentPort !== null) start(workerData as SupervisorData);
