@@ -149,9 +149,9 @@ describe('serve MODEL', () => {
     bench.atEnd(() => waiting.destroy());
     waiting.on('error', () => undefined);
     await program.printed(/^2 open, 2 accepted, 1 queued/m);
-    const { stderr, code } = await client('echo', port, 'is anybody there?');
-    expect(stderr).toMatch(/ECONNRESET|EPIPE|ECONNABORTED/);
-    expect(code).toBe(1);
+    // A reset, or an end (Wine): anything but an answer, or none at all.
+    expect(await client('echo', port, 'is anybody there?')).toMatchObject({ stdout: '' });
+    await program.printed(/^2 open, 3 accepted, 1 queued/m);
   });
 
   it.each(['thread-pool', 'prefork', 'multi-reactor'])('%s: a port that is taken', async (name) => {
