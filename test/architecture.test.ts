@@ -1,7 +1,9 @@
 /** The rules of the house (CONTRIBUTING.md): who may import whom, and what the addon may ask of Node. */
-import { readFileSync, readdirSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { ACCEPT_STRATEGIES, SERVER_MODELS } from '../src/servers.js';
 import { root } from './support/program.js';
 
 function files(folder: string, ending: RegExp): string[] {
@@ -90,6 +92,23 @@ describe('TypeScript', () => {
 
   it('the contract cases know no test runner', () => {
     for (const path of files('test/contract', /\.ts$/)) expect(read(path), path).not.toMatch(/from 'vitest'/);
+  });
+});
+
+describe('docs/servers.md', () => {
+  it('has the tables of the models as they are', () => {
+    const { stderr, status } = spawnSync(process.execPath, ['scripts/list-models.mjs', '--check'], {
+      cwd: root,
+      encoding: 'utf8',
+    });
+    expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+  });
+
+  it('names each model and each accept strategy, and its links lead somewhere', () => {
+    const text = read('docs/servers.md');
+    for (const { name } of [...SERVER_MODELS, ...ACCEPT_STRATEGIES]) expect(text).toContain(name);
+    for (const [, target = ''] of text.matchAll(/\]\(([^)#]+)/g))
+      expect(existsSync(join(root, 'docs', target)), target).toBe(true);
   });
 });
 

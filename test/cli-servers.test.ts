@@ -149,9 +149,9 @@ describe('serve MODEL', () => {
     bench.atEnd(() => waiting.destroy());
     waiting.on('error', () => undefined);
     await program.printed(/^2 open, 2 accepted, 1 queued/m);
-    const { stderr, code } = await client('echo', port, 'is anybody there?');
-    expect(stderr).toMatch(/ECONNRESET|EPIPE|ECONNABORTED/);
-    expect(code).toBe(1);
+    // A reset, or an end (Wine): anything but an answer, or none at all.
+    expect(await client('echo', port, 'is anybody there?')).toMatchObject({ stdout: '' });
+    await program.printed(/^2 open, 3 accepted, 1 queued/m);
   });
 
   it.each(['thread-pool', 'prefork', 'multi-reactor'])('%s: a port that is taken', async (name) => {
@@ -203,9 +203,12 @@ describe('serve MODEL', () => {
     const children = await childrenOf(program.process.pid);
     // A child that does not listen to SIGTERM for now holds up the first one.
     for (const child of children) process.kill(child, 'SIGSTOP');
-    program.process.kill('SIGINT');
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    program.process.kill('SIGINT');
+    // npx passes on a Ctrl-C that the terminal has sent already: that is no second one.
+    for (const wait of [50, 400, 0]) {
+      program.process.kill('SIGINT');
+      await new Promise((resolve) => setTimeout(resolve, wait));
+      if (wait > 0) expect(program.process.exitCode).toBe(null);
+    }
     expect(await once(program.process, 'exit')).toEqual([130, null]);
     for (const child of children) process.kill(child, 'SIGCONT');
     while ((await alive(children)).length > 0) await new Promise((resolve) => setTimeout(resolve, 20));

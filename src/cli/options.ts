@@ -57,7 +57,3 @@ export interface ServeOptions {
   readonly insideNode?: true;
   readonly verbose?: true;
 }
-
-/** Ctrl-C, and what asks a process to end. */
-export const ENDING =
-  process.platform === 'win32' ? (['SIGINT', 'SIGBREAK'] as const) : (['SIGINT', 'SIGTERM'] as const);

@@ -2,7 +2,8 @@
 import { type EventLoop, ProactorLoop, Reactor, createProactor, createSelector } from '../index.js';
 import type { ServerModelRow } from '../servers.js';
 import { type Say, serveOn, showAddress } from '../servers/serve.js';
-import { ENDING, type ServeOptions } from './options.js';
+import { ENDING, interrupted } from './interrupt.js';
+import type { ServeOptions } from './options.js';
 import { print, printError, showBytes } from './output.js';
 
 function createLoop(name: string, mechanism: string | undefined): EventLoop {
@@ -18,7 +19,9 @@ export async function serveLoop({ name }: ServerModelRow, options: ServeOptions)
   const server = serveOn(loop, { host, port, ...(maxConnections === undefined ? {} : { maxConnections }) }, app, {
     ...(verbose ? { say } : {}),
   });
-  for (const signal of ENDING) loop.onSignal(signal, () => server.stop());
+  const stop = (): void => server.stop();
+  const onSignal = interrupted(stop, stop);
+  for (const signal of ENDING) loop.onSignal(signal, onSignal);
   const address = showAddress(server.listener.address);
   print(`listening on ${address} (${name}, ${app}, ${loop.mechanism}); Ctrl-C ends it`);
   if (insideNode) await loop.start();

@@ -9,7 +9,8 @@ import { type ServerModelRow, type ServerOptions, type ServerStats, createServer
 import { describeExit } from '../servers/messages.js';
 import { parseServerOptions } from '../servers/server-options.js';
 import { showAddress } from '../servers/serve.js';
-import { ENDING, type ServeOptions } from './options.js';
+import { ENDING, interrupted } from './interrupt.js';
+import type { ServeOptions } from './options.js';
 import { print, printError } from './output.js';
 
 /** Of a process that Ctrl-C has ended, as shells count. */
@@ -60,13 +61,12 @@ export async function serveModel(row: ServerModelRow, options: ServeOptions): Pr
     },
   });
   const { host, port } = await server.listen();
-  for (const signal of ENDING) {
-    process.on(signal, () => {
-      if (!ending.signal.aborted) return ending.abort();
-      // Who answers has seen close() before, and so has told its processes to end.
-      void server.workers().finally(() => process.exit(INTERRUPTED));
-    });
-  }
+  const onSignal = interrupted(
+    () => ending.abort(),
+    // Who answers has seen close() before, and so has told its processes to end.
+    () => void server.workers().finally(() => process.exit(INTERRUPTED)),
+  );
+  for (const signal of ENDING) process.on(signal, onSignal);
   print(`listening on ${showAddress({ host, port })} (${describe(row, given)}); Ctrl-C ends it`);
   const timer = options.stats
     ? setInterval(() => void server.stats().then((stats) => print(statsLine(stats))), STATS_EVERY)

@@ -1,5 +1,4 @@
 /** A server of any model, from outside. */
-import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -79,11 +78,6 @@ class SupervisorThread {
     });
   }
 
-  /** Resolves when the thread has ended; rejects if it has failed: no memory, say. */
-  get ended(): Promise<unknown> {
-    return once(this.worker, 'exit');
-  }
-
   /** When it has ended: Windows does not remove a file that somebody has mapped. */
   removeFiles(): void {
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
@@ -91,6 +85,15 @@ class SupervisorThread {
 
   ask(asked: Asked): void {
     this.port.postMessage(asked);
+  }
+
+  /** What it said last, which may arrive behind the news of its end. */
+  receiveAll(onSaid: (said: Said) => void): void {
+    for (;;) {
+      const received = receiveMessageOnPort(this.port) as { readonly message: Said } | undefined;
+      if (received === undefined) return;
+      onSaid(received.message);
+    }
   }
 
   /** BLOCKS until it says something. */
@@ -137,14 +140,20 @@ class SupervisedServer implements ModelServer {
   async listen(): Promise<{ readonly host: string; readonly port: number }> {
     if (this.#thread !== null || this.#closed !== null) throw closedError('server, or it listens already, and so it');
     const thread = (this.#thread = new SupervisorThread(this.#model, this.#settings));
-    this.#closed = thread.ended.finally(() => this.#onEnded(thread));
     const listening = await new Promise<SocketAddress>((resolve, reject) => {
-      thread.port.on('message', (said: Said) => {
+      const onSaid = (said: Said): void => {
         if (said.type === 'listening') resolve(said.address);
         else if (said.type === 'failed') reject(errorOf(said.error));
         else this.#onSaid(said);
+      };
+      thread.port.on('message', onSaid);
+      thread.worker.on('error', reject);
+      const exited = new Promise((exit) => thread.worker.on('exit', exit));
+      this.#closed = exited.then(() => {
+        thread.receiveAll(onSaid);
+        this.#onEnded(thread);
       });
-      void this.#closed?.then(() => reject(closedError('server')), reject);
+      void this.#closed.then(() => reject(closedError('server')));
     });
     return listening as { host: string; port: number };
   }

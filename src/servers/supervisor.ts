@@ -64,11 +64,7 @@ class Supervisor {
     this.#model = model;
     this.#settings = settings;
     this.#port = port;
-    this.#say = (message) => {
-      port.postMessage(message);
-      Atomics.add(said, 0, 1);
-      Atomics.notify(said, 0);
-    };
+    this.#say = speaker({ port, said });
     const { workers, startsForEach } = models[model];
     const each = startsForEach ? settings.maxConnections : 0;
     const path = join(folder, 'scoreboard');
@@ -300,10 +296,14 @@ class Supervisor {
       }
     }
     if (this.#hands.size > 0) return;
+    const ended = this.#scoreboard.row(0);
     for (const memory of this.#queues) {
       const queue = new ConnectionQueue(memory);
-      for (let connection = queue.tryTake(); connection !== null; connection = queue.tryTake())
+      for (let connection = queue.tryTake(); connection !== null; connection = queue.tryTake()) {
         closeQuietly(connection);
+        ended.dequeued++;
+        ended.closed++;
+      }
     }
     for (const socket of this.#lifeline ?? []) socket.close();
     const totals = this.#scoreboard.totals();
@@ -313,6 +313,15 @@ class Supervisor {
     this.#port.close();
   }
 }
+
+/** Also for one that blocks. */
+const speaker =
+  ({ port, said }: Pick<SupervisorData, 'port' | 'said'>) =>
+  (message: Said): void => {
+    port.postMessage(message);
+    Atomics.add(said, 0, 1);
+    Atomics.notify(said, 0);
+  };
 
 /** The one that asked has had its answer. */
 function withoutAnswer(request: StartRequest): StartRequest {
@@ -332,4 +341,14 @@ function wakeLoop(handle: number): void {
   }
 }
 
-if (parentPort !== null) new Supervisor(workerData as SupervisorData);
+function start(data: SupervisorData): void {
+  try {
+    new Supervisor(data);
+  } catch (error) {
+    // No memory, no descriptors.
+    speaker(data)({ type: 'failed', error: plainError(error as Error) });
+    data.port.close();
+  }
+}
+
+if (parentPort !== null) start(workerData as SupervisorData);
