@@ -3,8 +3,11 @@
  * of WSADuplicateSocket, from which the other process makes a socket, and says so, for until then this one must keep its own.
  */
 import { Socket } from '../index.js';
+import { isOfConnection } from './blocking.js';
 
 const BY_DESCRIPTOR = process.platform !== 'win32';
+/** What a child sends when it has no connection. */
+const IDLE = 'i';
 const TAKEN = Buffer.from('t');
 
 /**
@@ -23,8 +26,28 @@ export function handOver(channel: Socket, connection: Socket, pid: number): void
   connection.close(); // or it would not be over when the other process closes it (post 003)
 }
 
-/** The other end. BLOCKS. @returns null: there will be no more */
+/** What a child has said. @returns false: it has died */
+export function saysIdle(channel: Socket): boolean {
+  try {
+    return channel.recv(IDLE.length)?.length === IDLE.length;
+  } catch (error) {
+    if (isOfConnection(error)) return false; // ECONNRESET: it has died before it took a connection
+    throw error;
+  }
+}
+
+/** The other end: says that it has no connection, and waits for one. BLOCKS. @returns null: there will be no more */
 export function takeOver(channel: Socket): Socket | null {
+  try {
+    channel.sendAll(IDLE);
+    return receiveConnection(channel);
+  } catch (error) {
+    if (isOfConnection(error)) return null; // EPIPE, ECONNRESET: the parent has gone
+    throw error;
+  }
+}
+
+function receiveConnection(channel: Socket): Socket | null {
   if (BY_DESCRIPTOR) {
     const fd = channel.recvFds(1)?.fds[0];
     return fd === undefined ? null : Socket.fromFd(fd, { blocking: true });

@@ -200,26 +200,26 @@ class Supervisor {
     this.#hands.delete(row);
     this.#freeRows.push(row);
     if (this.#isClosing) return this.#goOnClosing(); // what close() ends is not lost
-    this.#scoreboard.row(0).lost += lost;
     this.#waiting.shift()?.();
     if (request.token !== undefined) {
       asker?.tell({ type: 'ended', token: request.token });
       if (asker !== null) wakeLoop(this.#scoreboard.row(asker.row).wakeupHandle);
     }
+    if (hand.ended === 'SIGINT') this.#later(AFTER_CTRL_C, () => this.#missed(hand, lost));
+    else this.#missed(hand, lost);
+  }
+
+  /** The server goes on without it, or with another in its place. */
+  #missed(hand: Hand, lost: number): void {
+    const { request, asker, info } = hand;
+    this.#scoreboard.row(0).lost += lost;
     if (request.role === 'main') return this.#onMainEnded(hand, lost);
-    const { replace, keepsRow } = request;
-    if (hand.ended === '' && !replace) return;
+    if (hand.ended === '' && !request.replace) return;
     if (request.role === 'task' && asker !== null && asker.ended !== null) return; // it has ended with its reactor
-    const exit = { ...hand.info, why: hand.ended === '' ? 'exit code 0' : (hand.ended ?? ''), lost };
-    const tell = (): void => {
-      this.#say({
-        type: 'exit',
-        exit: { ...exit, isReplaced: replace || keepsRow === true || request.role === 'task' },
-      });
-      if (replace) this.#later(this.#waitAfter(hand), () => this.#start(withoutAnswer(request), asker));
-    };
-    if (hand.ended === 'SIGINT') this.#later(AFTER_CTRL_C, tell);
-    else tell();
+    const why = hand.ended === null || hand.ended === '' ? 'exit code 0' : hand.ended;
+    const isReplaced = request.replace || request.keepsRow === true || request.role === 'task';
+    this.#say({ type: 'exit', exit: { ...info, why, lost, isReplaced } });
+    if (request.replace) this.#later(this.#waitAfter(hand), () => this.#start(withoutAnswer(request), asker));
   }
 
   /** There is no server any more. */

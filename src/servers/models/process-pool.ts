@@ -1,6 +1,6 @@
 import { EVENT_READ, Socket } from '../../index.js';
 import { closeQuietly, isOfConnection } from '../blocking.js';
-import { handOver, takeOver } from '../hand-over.js';
+import { handOver, saysIdle, takeOver } from '../hand-over.js';
 import { type Model, REQUESTS } from '../model.js';
 import type { WorkerProcess } from '../workers.js';
 import { READINESS } from './mechanisms.js';
@@ -10,8 +10,6 @@ interface Child {
   readonly process: WorkerProcess;
   readonly channel: Socket;
 }
-
-const IDLE = 'i';
 
 /** Posts 002 and 003: the parent accepts, and hands connections to children that have none. A child says when it is idle again. */
 export const processPool: Model = {
@@ -62,7 +60,7 @@ export const processPool: Model = {
       }
     };
     const onChild = (child: Child): void => {
-      if (child.channel.recv(IDLE.length)?.length === IDLE.length) return void idle.push(child);
+      if (saysIdle(child.channel)) return void idle.push(child);
       selector.unregister(child.channel); // it has died
       child.channel.close();
       child.process.release();
@@ -83,10 +81,7 @@ export const processPool: Model = {
   work(server) {
     const channel = server.inherited;
     channel.blocking = true;
-    for (;;) {
-      channel.sendAll(IDLE);
-      const connection = takeOver(channel);
-      if (connection === null) return; // the parent has gone
+    for (let connection = takeOver(channel); connection !== null; connection = takeOver(channel)) {
       server.serve(connection);
     }
   },
