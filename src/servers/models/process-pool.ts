@@ -13,6 +13,27 @@ interface Child {
 
 const IDLE = 'i';
 
+/** A child's next connection. BLOCKS. @returns null: the parent has gone */
+function next(channel: Socket): Socket | null {
+  try {
+    channel.sendAll(IDLE);
+    return takeOver(channel);
+  } catch (error) {
+    if (!isOfConnection(error)) throw error;
+    return null; // EPIPE
+  }
+}
+
+/** @returns false: it has died. If it left a connection unread, that is an error, and not the end of the stream (unix(7)) */
+function saysIdle({ channel }: Child): boolean {
+  try {
+    return channel.recv(IDLE.length)?.length === IDLE.length;
+  } catch (error) {
+    if (!isOfConnection(error)) throw error;
+    return false;
+  }
+}
+
 /** Posts 002 and 003: the parent accepts, and hands connections to children that have none. A child says when it is idle again. */
 export const processPool: Model = {
   name: 'process-pool',
@@ -62,7 +83,7 @@ export const processPool: Model = {
       }
     };
     const onChild = (child: Child): void => {
-      if (child.channel.recv(IDLE.length)?.length === IDLE.length) return void idle.push(child);
+      if (saysIdle(child)) return void idle.push(child);
       selector.unregister(child.channel); // it has died
       child.channel.close();
       child.process.release();
@@ -83,11 +104,6 @@ export const processPool: Model = {
   work(server) {
     const channel = server.inherited;
     channel.blocking = true;
-    for (;;) {
-      channel.sendAll(IDLE);
-      const connection = takeOver(channel);
-      if (connection === null) return; // the parent has gone
-      server.serve(connection);
-    }
+    for (let connection = next(channel); connection !== null; connection = next(channel)) server.serve(connection);
   },
 };
