@@ -100,8 +100,8 @@ class SupervisorThread {
   wait(): Said {
     for (;;) {
       const seen = Atomics.load(this.#said, 0);
-      const received = receiveMessageOnPort(this.port) as { readonly message: Said } | undefined;
-      if (received !== undefined) return received.message;
+      const said = this.receive();
+      if (said !== undefined) return said;
       Atomics.wait(this.#said, 0, seen);
     }
   }
@@ -129,6 +129,7 @@ class SupervisedServer implements ModelServer {
   #totals = NOTHING;
   #lastId = 0;
   readonly #replies = new Map<number, (value: unknown) => void>();
+  #listening: { resolve(address: SocketAddress): void; reject(error: Error): void } | null = null;
 
   constructor(model: Model, settings: ServerSettings, onWorkerExit: (exit: WorkerExit) => void) {
     this.model = model.name;
@@ -183,18 +184,26 @@ class SupervisedServer implements ModelServer {
   }
 
   #onSaid(said: Said): void {
-    if (said.type === 'exit') {
-      this.#onWorkerExit(said.exit);
-    } else if (said.type === 'closed') {
-      this.#totals = said.totals;
-    } else if (said.type === 'reply') {
-      this.#replies.get(said.id)?.(said.value);
-      this.#replies.delete(said.id);
+    switch (said.type) {
+      case 'listening':
+        return this.#listening?.resolve(said.address);
+      case 'failed':
+        return this.#listening?.reject(errorOf(said.error));
+      case 'exit':
+        return this.#onWorkerExit(said.exit);
+      case 'closed':
+        this.#totals = said.totals;
+        return;
+      case 'reply':
+        this.#replies.get(said.id)?.(said.value);
+        this.#replies.delete(said.id);
     }
   }
 
   #onEnded(thread: SupervisorThread): void {
     thread.hasEnded = true;
+    // A thread's end may be told before what it said last: why listen() has failed, what there was in the end.
+    for (let said = thread.receive(); said !== undefined; said = thread.receive()) this.#onSaid(said);
     thread.removeFiles();
     for (const reply of this.#replies.values()) reply(undefined);
     this.#replies.clear();

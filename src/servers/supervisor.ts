@@ -306,6 +306,8 @@ class Supervisor {
       }
     }
     for (const socket of this.#lifeline ?? []) socket.close();
+    // Those that waited for a thread that was not started any more.
+    ended.closed += this.#scoreboard.open;
     const totals = this.#scoreboard.totals();
     this.#scoreboard[Symbol.dispose]();
     if (this.#unnamed !== null) closeSync(this.#unnamed);
