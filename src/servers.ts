@@ -1,13 +1,8 @@
 /** The entry `selectors-native/servers`: every server model of the posts, as a server, and as data. */
-export {
-  EchoServer,
-  type ModelServer,
-  type ServerOptions,
-  type ServerStats,
-  createServer,
-} from './servers/model-server.js';
+export { EchoServer, type ModelServer, type ServerStats, createServer } from './servers/model-server.js';
+export type { ServerOptions } from './servers/server-options.js';
 export { SERVER_MODELS, type ServerModelRow } from './servers/catalogue.js';
 export { type AcceptStrategyRow, acceptStrategies as ACCEPT_STRATEGIES } from './servers/accept-strategies.js';
 export type { AcceptStrategy, ModelOption, ServerModelName } from './servers/model.js';
 export type { ApplicationName } from './servers/applications/index.js';
-export type { WorkerExit, WorkerInfo } from './servers/supervisor.js';
+export type { WorkerExit, WorkerInfo, WorkerStats } from './servers/messages.js';

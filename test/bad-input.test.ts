@@ -38,7 +38,7 @@ describe('each argument, each wrong value', () => {
     using bench = new Bench();
     const outcome = runScript(
       bench,
-      ['bad-input.ts', 'bad-values.ts'],
+      ['bad-input.ts', 'bad-values.ts', 'folders.ts'],
       `const { attacks, carryOut } = require('./bad-input.js');
        (async () => {
          const faults = [];
@@ -413,6 +413,7 @@ describe("a loop, and a caller's own code in between", () => {
   it('a getter, or a fileno(), closes the loop', () => {
     using bench = new Bench();
     const [a] = bench.pair();
+    const listener = bench.listener();
     /** What closes the loop when this field is read. */
     const closing = (loop: index.Reactor, name: string, value: unknown, others: object = {}): never =>
       Object.defineProperty({ ...others }, name, {
@@ -430,6 +431,10 @@ describe("a loop, and a caller's own code in between", () => {
       (loop) => loop.listen(closing(loop, 'port', 0), {}),
       (loop) => loop.listen({}, closing(loop, 'data', undefined)),
       (loop) => loop.listen({}, closing(loop, 'borrowsChunks', true)),
+      (loop) => loop.listen(closing(loop, 'socket', listener), {}),
+      (loop) => loop.listen({ socket: listener }, closing(loop, 'data', undefined)),
+      (loop) => loop.adopt(a, closing(loop, 'data', undefined)),
+      (loop) => loop.adopt(a, {}, closing(loop, 'highWaterMark', 1)),
       (loop) => loop.connect(closing(loop, 'host', '127.0.0.1', { port: 9 }), {}),
       (loop) => loop.connect(address, closing(loop, 'open', undefined)),
       (loop) => {
@@ -446,6 +451,39 @@ describe("a loop, and a caller's own code in between", () => {
       throwsCode('ERR_CLOSED', () => call(loop));
       assert.ok(loop.closed);
     }
+    assert.ok(a.fd >= 0 && listener.fd >= 0);
+  });
+
+  it('a getter closes, detaches or replaces the very socket that the loop is given', () => {
+    using bench = new Bench();
+    const doing = (act: () => void): never =>
+      Object.defineProperty({}, 'data', {
+        get() {
+          act();
+        },
+      }) as never;
+    for (const end of ['close', 'detach'] as const) {
+      const loop = loopOf(bench);
+      const [a] = bench.pair();
+      const listener = bench.listener();
+      const ends = (socket: index.Socket) =>
+        doing(() => {
+          if (end === 'close') return socket.close();
+          bench.own(Socket.fromFd(socket.detach())); // its number is open, and somebody else's
+        });
+      throwsCode('ERR_CLOSED', () => loop.adopt(a, ends(a)));
+      throwsCode('ERR_CLOSED', () => loop.listen({ socket: listener }, ends(listener)));
+      assert.equal(loop.selector.getMap().size, 0);
+    }
+    const loop = loopOf(bench);
+    const [a] = bench.pair();
+    throwsCode('ERR_CLOSED', () =>
+      loop.adopt(
+        a,
+        doing(() => loop.adopt(a, {})),
+      ),
+    );
+    assert.equal(loop.selector.getMap().size, 1);
   });
 
   it('fileno() watches, and unwatches, the same descriptor', () => {

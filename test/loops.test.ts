@@ -4,6 +4,7 @@ import { describe, it } from 'vitest';
 import { type EventLoop, ProactorLoop, Reactor, createProactor, createSelector } from '../src/index.js';
 import { lacksOf, lacksOfProactor } from './contract/capabilities.js';
 import type { Case, Lacks } from './contract/case.js';
+import { givenCases } from './contract/given.js';
 import { type LoopContext, loopCases } from './contract/loop.js';
 import { reactorCases } from './contract/reactor.js';
 import { Bench } from './support/bench.js';
@@ -78,7 +79,7 @@ for (const { mechanism, available, why } of readinessMechanisms) {
   describeLoops(
     `reactor on ${mechanism}`,
     available ? undefined : why,
-    [...loopCases, ...reactorCases],
+    [...loopCases, ...givenCases, ...reactorCases],
     lacksOf(mechanism),
     (onError) => new Reactor({ selector: createSelector(mechanism), ...onError }),
   );
@@ -88,7 +89,7 @@ for (const { mechanism, create, why } of proactorRows) {
   describeLoops(
     `proactor on ${mechanism}`,
     create === undefined ? why : undefined,
-    [...loopCases],
+    [...loopCases, ...givenCases],
     lacksOfProactor(mechanism),
     (onError) => new ProactorLoop({ proactor: createProactor(mechanism), ...onError }),
   );

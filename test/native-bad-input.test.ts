@@ -7,7 +7,7 @@ import { answerOf, runProgram, runScript } from './support/program.js';
 const noRing = completionMechanisms.some(({ mechanism, available }) => mechanism === 'io_uring' && available)
   ? ''
   : ' — not here: there is no io_uring';
-const support = ['native-attack.ts', 'bad-values.ts'];
+const support = ['native-attack.ts', 'bad-values.ts', 'folders.ts'];
 
 describe('the addon, called directly', () => {
   it('refuses wrong values, keeps to the memory that it is given, and survives', async () => {
@@ -44,6 +44,7 @@ describe('the addon, called directly', () => {
         'Turn',
         'LoopWatch',
         'SignalWatch',
+        'SharedFile',
       ]),
     );
   });

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { type Connection, ProactorLoop, Reactor, Socket, availableMechanisms, createProactor } from '../src/index.js';
 import { FD_SETSIZE } from '../src/syscalls.js';
 import { Bench } from './support/bench.js';
+import { throwsCode } from './support/expect.js';
 import { Program, cli } from './support/program.js';
 import { proactorRows } from './support/proactors.js';
 import { noStrace } from './support/strace.js';
@@ -216,3 +217,16 @@ it.skipIf(noLimit)(
     expect(turns).toBeLessThan(100);
   },
 );
+
+it.skipIf(noLimit)(`given such a descriptor, adopt() and listen() throw, and it is the caller's${noLimit}`, () => {
+  using bench = new Bench();
+  using loop = new ProactorLoop({ proactor: createProactor('emulated:select') });
+  for (let i = 0; i < FD_SETSIZE + 10; i++) bench.own(new Socket());
+  const listener = bench.listener({});
+  const client = bench.own(new Socket());
+  client.connect(listener.localAddress);
+  throwsCode('ERR_OUT_OF_RANGE', () => loop.adopt(client, {}));
+  throwsCode('ERR_OUT_OF_RANGE', () => loop.listen({ socket: listener }, {}));
+  expect([client.blocking, listener.blocking]).toEqual([true, true]);
+  expect(loop.runOnce(0)).toBe(0);
+});

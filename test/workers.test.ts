@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import { Socket, createSelector, wakeup } from '../src/index.js';
 import { Bench } from './support/bench.js';
-import { openDescriptors } from './support/descriptors.js';
+import { leftOver, opened } from './support/descriptors.js';
 import { answerOf, programText, root, runProgram } from './support/program.js';
 import { readinessMechanisms } from './support/mechanisms.js';
 
@@ -54,21 +54,6 @@ const work = `
 const worked = `${'0123456789'.repeat(5)}and blocking`;
 
 const isLinux = process.platform === 'linux';
-const opened = () => (isLinux ? openDescriptors() : new Map<number, string>());
-
-/** Everything that the process has open, once what Node itself closes late has gone. */
-async function leftOver(before: ReadonlyMap<number, string>): Promise<string[]> {
-  for (let i = 0; ; i++) {
-    const kinds = (open: ReadonlyMap<number, string>) =>
-      [...open.values()].map((what) => what.replace(/\d+/g, '')).sort();
-    const counts = new Map<string, number>();
-    for (const what of kinds(opened())) counts.set(what, (counts.get(what) ?? 0) + 1);
-    for (const what of kinds(before)) counts.set(what, (counts.get(what) ?? 0) - 1);
-    const more = [...counts].filter(([, count]) => count > 0).map(([what, count]) => `${count} × ${what}`);
-    if (more.length === 0 || i > 100) return more;
-    await sleep(20);
-  }
-}
 
 describe.each(mechanisms)('%s in worker threads', (mechanism) => {
   it('one works', async () => {

@@ -227,6 +227,12 @@ Result CloseFile(FileHandle file);
 // At least `size` bytes long from here on, and never shorter than before (but on macOS, where two that want different
 // sizes do it at the same time). EINVAL: it is no regular file.
 Result GrowFile(FileHandle file, size_t size);
+// Which file it is, as long as it is open or mapped.
+struct FileIdentity {
+  uint64_t device = 0;
+  uint64_t number = 0;
+};
+Result IdentifyFile(FileHandle file, FileIdentity* identity);
 // mmap(2) MAP_SHARED, MapViewOfFile: the first `size` bytes, which the file must have. Stays when the file is closed.
 Result MapFile(FileHandle file, size_t size, void** memory);
 void UnmapFile(void* memory, size_t size);

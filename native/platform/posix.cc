@@ -320,6 +320,14 @@ Result GrowFile(FileHandle file, size_t size) {
   return CallAgain(::ftruncate, file, static_cast<off_t>(size));
 }
 
+Result IdentifyFile(FileHandle file, FileIdentity* identity) {
+  struct stat status {};
+  const Result known = Call(::fstat, file, &status);
+  identity->device = static_cast<uint64_t>(status.st_dev);
+  identity->number = static_cast<uint64_t>(status.st_ino);
+  return known;
+}
+
 Result MapFile(FileHandle file, size_t size, void** memory) {
   void* const mapped = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
   if (mapped == MAP_FAILED) return Result::Error(LastError());

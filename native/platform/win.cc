@@ -283,6 +283,14 @@ Result GrowFile(FileHandle file, size_t size) {
   return made;
 }
 
+Result IdentifyFile(FileHandle file, FileIdentity* identity) {
+  BY_HANDLE_FILE_INFORMATION about{};
+  if (!GetFileInformationByHandle(HandleOf(file), &about)) return LastFileError();
+  identity->device = about.dwVolumeSerialNumber;
+  identity->number = static_cast<uint64_t>(about.nFileIndexHigh) << 32 | about.nFileIndexLow;
+  return Result::Ok(0);
+}
+
 Result MapFile(FileHandle file, size_t size, void** memory) {
   HANDLE section = nullptr;
   const Result made = CreateSection(file, size, &section);

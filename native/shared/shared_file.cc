@@ -3,16 +3,19 @@
 // Two lifetimes: the file is open, and locked, until close(); what is mapped of it stays until JavaScript's ArrayBuffer
 // has gone, for nobody can be kept from reading there before.
 //
-// An ArrayBuffer may lose its memory to another one, which the finalizer knows nothing of: Node refuses to transfer
-// those over foreign memory to another thread, but ArrayBuffer.prototype.transfer and a BYOB reader of a stream move it
-// within the thread, and what they make may then be posted. That is sound while this environment lives: the finalizer
-// comes when the memory's last owner has let go of it. But it also comes when this environment ends, whoever holds the
-// memory by then. So what has been moved is left mapped in that case, until the process ends.
+// An ArrayBuffer may lose its memory to another one, which Node knows nothing of: it refuses to transfer those over
+// foreign memory to another thread, but a BYOB reader of a stream and ArrayBuffer.prototype.transfer move it within the
+// thread, and what they make may be posted. While this environment lives, its finalizer comes when the memory's last
+// owner has let go of it. When this environment ends, it comes whoever has the memory by then, and nothing in Node-API
+// tells whether somebody has. So what is still shown then is never unmapped: it is retired, and from then on everybody
+// who opens its file is shown it, which keeps a process whose threads come and go from mapping ever more.
 #include "shared/shared_file.h"
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "core/args.h"
 #include "platform/platform.h"
@@ -45,61 +48,78 @@ class UniqueFile {
   FileHandle file_ = kNoFile;
 };
 
-class Mapping {
- public:
-  Mapping() = default;
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-  ~Mapping() { Unmap(); }
+struct Mapping {
+  FileIdentity file;
+  size_t size = 0;
+  void* memory = nullptr;
+};
 
-  Result Map(FileHandle file, size_t size) {
-    size_ = size;
-    return MapFile(file, size, &memory_);
+class RetiredMappings {
+ public:
+  static RetiredMappings& OfProcess() {
+    // Never destroyed: a worker may end after the main thread has begun to.
+    static auto* const mappings = new RetiredMappings;
+    return *mappings;
   }
-  void Unmap() {
-    if (memory_ != nullptr) UnmapFile(std::exchange(memory_, nullptr), size_);
+  void Add(std::unique_ptr<const Mapping> mapping) {
+    const std::lock_guard lock(mutex_);
+    mappings_.push_back(std::move(mapping));
   }
-  // It stays mapped.
-  void Leave() { memory_ = nullptr; }
-  void* memory() const { return memory_; }
+  // As many bytes of that file: null where there are none. What is mapped keeps its file, whose number no other has.
+  const Mapping* Find(const FileIdentity& file, size_t size) {
+    const std::lock_guard lock(mutex_);
+    for (const auto& one : mappings_)
+      if (one->size == size && one->file.device == file.device && one->file.number == file.number) return one.get();
+    return nullptr;
+  }
 
  private:
-  void* memory_ = nullptr;
-  size_t size_ = 0;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<const Mapping>> mappings_;
 };
 
 // What an ArrayBuffer shows.
-struct Shown {
-  Mapping mapping;
-  napi_ref buffer = nullptr;  // weak
-  bool is_watched = false;
+class Shown {
+ public:
+  Result Map(FileHandle file, size_t size) {
+    FileIdentity identity;
+    const Result identified = IdentifyFile(file, &identity);
+    if (!identified.ok()) return identified;
+    if (const Mapping* const retired = RetiredMappings::OfProcess().Find(identity, size)) {
+      memory_ = retired->memory;
+      return Result::Ok(0);
+    }
+    own_ = std::make_unique<Mapping>(Mapping{identity, size, nullptr});
+    const Result mapped = MapFile(file, size, &own_->memory);
+    memory_ = own_->memory;
+    if (!mapped.ok()) own_.reset();
+    return mapped;
+  }
+  void* memory() const { return memory_; }
 
-  // The finalizer: nobody has the memory any more, or the environment ends.
-  static void LetGo(napi_env env, void*, void* hint) {
+  // Nobody in this thread has it; is_last: and nobody elsewhere, either.
+  void LetGo(bool is_last) {
+    if (own_ == nullptr) return;
+    if (!is_last) return RetiredMappings::OfProcess().Add(std::move(own_));
+    UnmapFile(own_->memory, own_->size);
+    own_.reset();
+  }
+
+  static void Finalize(napi_env env, void*, void* hint) {
     const std::unique_ptr<Shown> shown(static_cast<Shown*>(hint));
-    if (shown->is_watched) napi_remove_env_cleanup_hook(env, OnEnd, hint);
-    if (shown->buffer != nullptr) napi_delete_reference(env, shown->buffer);
+    shown->LetGo(!IsEnding(env));
   }
-  // The environment ends, and the finalizer will be next.
-  static void OnEnd(void* hint);
 
-  napi_env env = nullptr;
+ private:
+  // A call that could run JavaScript, as far as Node-API knows, is refused to an environment that ends.
+  static bool IsEnding(napi_env env) {
+    napi_value value = nullptr;
+    return napi_get_boolean(env, true, &value) != napi_ok || napi_coerce_to_bool(env, value, &value) != napi_ok;
+  }
+
+  std::unique_ptr<Mapping> own_;  // null: it is a retired one
+  void* memory_ = nullptr;
 };
-
-void Shown::OnEnd(void* hint) {
-  auto* const shown = static_cast<Shown*>(hint);
-  shown->is_watched = false;
-  napi_handle_scope scope = nullptr;
-  napi_value buffer = nullptr;
-  bool is_moved = true;
-  if (napi_open_handle_scope(shown->env, &scope) == napi_ok) {
-    // Gone while the finalizer has not come: moved before, or collected just now, which looks the same.
-    if (napi_get_reference_value(shown->env, shown->buffer, &buffer) == napi_ok && buffer != nullptr)
-      napi_is_detached_arraybuffer(shown->env, buffer, &is_moved);
-    napi_close_handle_scope(shown->env, scope);
-  }
-  if (is_moved) shown->mapping.Leave();
-}
 
 // new SharedFile(): open(path), grow(size), map(), then lock(wait), unlock(); close().
 class SharedFile : public Napi::ObjectWrap<SharedFile> {
@@ -112,6 +132,7 @@ class SharedFile : public Napi::ObjectWrap<SharedFile> {
   }
 
   explicit SharedFile(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SharedFile>(info) {}
+  ~SharedFile() override { LetGo().Ignore("the file is gone whatever close(2) says"); }
 
  private:
   // open(path): 0 or a negative error. EINVAL: it is open already.
@@ -145,25 +166,21 @@ class SharedFile : public Napi::ObjectWrap<SharedFile> {
     const Napi::Env env = info.Env();
     if (!file_.is_open() || size_ == 0) return Answer(info, Result::Error(kBadDescriptor));
     auto shown = std::make_unique<Shown>();
-    const Result mapped = shown->mapping.Map(file_.get(), size_);
+    const Result mapped = shown->Map(file_.get(), size_);
     if (!mapped.ok()) return Answer(info, mapped);
-    shown->env = env;
     napi_value buffer = nullptr;
     const napi_status made =
-        napi_create_external_arraybuffer(env, shown->mapping.memory(), size_, Shown::LetGo, shown.get(), &buffer);
-    if (made == napi_no_external_buffers_allowed) return env.Null();
-    Shown* const kept = shown.release();  // the finalizer's
-    if (made != napi_ok) {
-      // An exception is pending: the environment is being terminated. Nobody has seen the memory, but whether there is
-      // a finalizer that will come is not known: what it would delete is left for it.
-      kept->mapping.Unmap();
-      return env.Undefined();
+        napi_create_external_arraybuffer(env, shown->memory(), size_, Shown::Finalize, shown.get(), &buffer);
+    if (made == napi_ok) {
+      static_cast<void>(shown.release());  // the finalizer's
+      return {env, buffer};
     }
-    // After the ArrayBuffer was made: hooks are called in the reverse order (napi_add_env_cleanup_hook), and so this
-    // one before the finalizer.
-    if (napi_create_reference(env, buffer, 0, &kept->buffer) == napi_ok)
-      kept->is_watched = napi_add_env_cleanup_hook(env, Shown::OnEnd, kept) == napi_ok;
-    return {env, buffer};
+    shown->LetGo(true);  // nobody has seen it
+    if (made == napi_no_external_buffers_allowed) return env.Null();
+    // The environment is being terminated. Whether there is a finalizer that will come is not known: what it would
+    // delete is left for it.
+    static_cast<void>(shown.release());
+    return env.Undefined();
   }
 
   // lock(wait): 1, or 0 where somebody else holds it; or a negative error. EINVAL: this object holds it.
@@ -182,12 +199,15 @@ class SharedFile : public Napi::ObjectWrap<SharedFile> {
   Napi::Value Unlock(const Napi::CallbackInfo& info) { return Answer(info, Drop()); }
 
   // close(): 0 or a negative error.
-  Napi::Value Close(const Napi::CallbackInfo& info) {
-    // close(2) alone lets go of it a moment later, where another thread is between fork(2) and exec(2).
-    if (is_locked_) Drop().Ignore("closing lets go of it, too");
+  Napi::Value Close(const Napi::CallbackInfo& info) { return Answer(info, LetGo()); }
+
+  Result LetGo() {
+    // close(2) alone does not: what is mapped keeps the open file, whose lock it is, and so does a process that another
+    // thread is making, between fork(2) and exec(2).
+    if (is_locked_) Drop().Ignore("there is nothing else to be done");
     is_locked_ = false;
     size_ = 0;
-    return Answer(info, file_.Close());
+    return file_.Close();
   }
 
   Result Drop() {

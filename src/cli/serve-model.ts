@@ -6,7 +6,8 @@
  */
 import { once } from 'node:events';
 import { type ServerModelRow, type ServerOptions, type ServerStats, createServer } from '../servers.js';
-import { describeExit, parseServerOptions } from '../servers/model-server.js';
+import { describeExit } from '../servers/messages.js';
+import { parseServerOptions } from '../servers/server-options.js';
 import { showAddress } from '../servers/serve.js';
 import { ENDING, interrupted } from './interrupt.js';
 import type { ServeOptions } from './options.js';

@@ -85,11 +85,13 @@ export interface ListenOptions {
   readonly reusePort?: boolean;
   /**
    * A stream socket that listens already, instead of all of the above: inherited, passed on, or shared with other processes and threads
-   * (a duplicate of each one's own). The loop takes it over: it is closed for the caller when listen() returns, made non-blocking, and
-   * closed by close(). Its other owners go on listening. The file of a Unix socket is whose it was: close() does not remove it.
+   * (a duplicate of each one's own). The loop takes it over: it is closed for the caller when listen() returns, and closed by close();
+   * others who share it go on listening. It is non-blocking then, for all of them (O_NONBLOCK is the file's: fcntl(2)). The file of a
+   * Unix socket is whose it was: close() does not remove it.
    *
    * Of a shared one each client is accepted by one of those who share it. Whoever wakes up too late has had an empty turn, and no error.
-   * Their loops wake up all the same (the thundering herd); with `reusePort` the kernel deals the clients out instead.
+   * Their loops wake up all the same (the thundering herd); with `reusePort` the kernel deals the clients out instead. iocp: one loop
+   * alone, for a file stays with its port, and so do its duplicates (EINVAL).
    */
   readonly socket?: Socket;
   /** Reached: accepting pauses, further clients wait in the kernel's backlog. No limit where nothing is said. */
@@ -143,7 +145,7 @@ export interface EventLoop extends Disposable {
    *
    * @param socket a connected stream socket; also an end of a pair. The loop takes it over: it is closed for the caller when adopt()
    *   returns, and non-blocking. Where adopt() throws, it is the caller's, and as it was
-   * @throws ENOTCONN: it is not connected, or the peer has reset it already: close it, and serve the next one.
+   * @throws ENOTCONN (macOS, after a reset: EINVAL): it is not connected, or the peer has reset it already. Close it, and serve the next.
    *   ERR_INVALID_ARG_TYPE; ERR_INVALID_ARG_VALUE: it is no stream socket; ERR_CLOSED: it, or the loop, is closed;
    *   ERR_BUSY: a proactor's operations are under way on it; ERR_KEY_EXISTS: the loop has its descriptor already (addReader(), a second
    *   object for the same number); the mechanism's refusals, as selector.register(): ERR_OUT_OF_RANGE where select's sets are full,

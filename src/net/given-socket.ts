@@ -19,7 +19,7 @@ export function givenStream(socket: unknown): Socket {
   const fd = guarded('socket', () => given.fd);
   if (fd < 0) throw closedError('socket');
   if (hasOperations(given)) throw inUse('socket');
-  if (option(fd, SO_TYPE) !== SOCK_STREAM) throw invalidValue('only a stream socket can be listened on or connected');
+  if (option(fd, SO_TYPE) !== SOCK_STREAM) throw invalidValue('a loop serves stream sockets only');
   return given;
 }
 

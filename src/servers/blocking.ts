@@ -11,6 +11,7 @@ export function serveBlocking(connection: Socket, application: Application, coun
   const buffer = Buffer.allocUnsafeSlow(CHUNK);
   count.opened++;
   try {
+    connection.blocking = true;
     application.open?.(peer);
     while (!peer.isDestroyed) {
       const received = connection.recvInto(buffer) ?? 0;

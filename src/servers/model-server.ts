@@ -1,42 +1,18 @@
 /** A server of any model, from outside. */
-import { writeSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MessageChannel, type MessagePort, Worker, receiveMessageOnPort } from 'node:worker_threads';
-import { closedError, invalidType, invalidValue, unavailable } from '../errors.js';
-import { type Mechanism, type SocketAddress, availableMechanisms } from '../index.js';
+import { closedError, invalidType } from '../errors.js';
+import type { Mechanism, SocketAddress } from '../index.js';
 import { fieldsOf, wholeNumber } from '../validate.js';
-import { acceptStrategies, checkAvailable } from './accept-strategies.js';
-import type { ApplicationName } from './applications/index.js';
-import type { AcceptStrategy, Model, ServerModelName } from './model.js';
-import { models } from './models/index.js';
+import type { Model, ServerModelName } from './model.js';
 import type { Totals } from './scoreboard.js';
+import { type ServerOptions, parseServerOptions } from './server-options.js';
 import type { ServerSettings } from './server.js';
-import type { Asked, PlainError, Said, SupervisorData, WorkerExit, WorkerInfo } from './supervisor.js';
-
-export interface ServerOptions {
-  /** IP address or name. '127.0.0.1' where nothing is said: a server is open to others only when asked to be. */
-  readonly host?: string;
-  /** 0 to 65535. 0, as where nothing is said: any free one, which listen() tells. */
-  readonly port?: number;
-  /** 'echo' where nothing is said. */
-  readonly application?: ApplicationName;
-  /** 1 to 1024 threads or processes, where the model has a fixed number of them. availableParallelism() where nothing is said. */
-  readonly workers?: number;
-  /** Which multiplexer, where the model has one. The system's best where nothing is said. */
-  readonly mechanism?: Mechanism;
-  /** `prefork` only. 'thundering-herd' where nothing is said, for that is what every system has. */
-  readonly accept?: AcceptStrategy;
-  /**
-   * So many connections are open at the most; further clients wait in the kernel's backlog. 1 to 100000; each model has its own default.
-   * Where each worker serves one connection at a time (`iterative`, `thread-pool`, `process-pool`, `prefork`), the workers are the limit.
-   */
-  readonly maxConnections?: number;
-  /** `thread-pool` only: so many connections wait for a thread at the most (rounded up to a power of two); others are reset. 1 to 65536, 1024 where nothing is said. */
-  readonly maxQueued?: number;
-  /** Told of each thread or process that has ended and should not have. A warning of the process where nothing is said. */
-  readonly onWorkerExit?: (exit: WorkerExit) => void;
-}
+import { type Asked, type Said, type WorkerExit, type WorkerStats, describeExit, errorOf } from './messages.js';
+import type { SupervisorData } from './supervisor.js';
 
 export interface ServerStats {
   /** Connections that accept(2) has given. */
@@ -75,82 +51,12 @@ export interface ModelServer extends AsyncDisposable {
   /** Over all workers, those that have ended among them. After close(): as it was then. */
   stats(): Promise<ServerStats>;
   /** The threads and processes it has now. */
-  workers(): Promise<readonly WorkerInfo[]>;
+  workers(): Promise<readonly WorkerStats[]>;
   /** Kills one of them, as a bug would: to see what happens then. @returns false: there is none of this id */
   killWorker(id: number): Promise<boolean>;
   /** Stops accepting, lets go of every thread, process, descriptor and file. Connections that are open end. The second time: waits for the first. */
   close(): Promise<void>;
 }
-
-const MOST_WORKERS = 1024;
-const MOST_CONNECTIONS = 100_000;
-const MOST_QUEUED = 65_536;
-const DEFAULT_QUEUED = 1024;
-
-/** What was asked for, looked at before anything is started. */
-export function parseServerOptions(name: unknown, options: unknown): { model: Model; settings: ServerSettings } {
-  const model = modelOf(name);
-  const fields = fieldsOf('options', options, [
-    ...(['host', 'port', 'application', 'workers', 'mechanism', 'accept', 'maxConnections', 'maxQueued'] as const),
-  ]);
-  const { host = '127.0.0.1', port = 0, application = 'echo', mechanism, accept } = fields;
-  if (typeof host !== 'string') throw invalidType('host', 'a string', host);
-  const offered: readonly unknown[] = model.applications;
-  if (!offered.includes(application))
-    throw wrongChoice('application', application, model.applications, `${model.name} serves`);
-  return {
-    model,
-    settings: {
-      host,
-      port: wholeNumber('port', port, 0, 65_535),
-      application: application as ApplicationName,
-      workers: wholeNumber('workers', fields.workers ?? availableParallelism(), 1, MOST_WORKERS),
-      mechanism: mechanismOf(model, mechanism),
-      accept: acceptOf(model, accept, mechanism),
-      maxConnections: wholeNumber('maxConnections', fields.maxConnections ?? model.maxConnections, 1, MOST_CONNECTIONS),
-      maxQueued: wholeNumber('maxQueued', fields.maxQueued ?? DEFAULT_QUEUED, 1, MOST_QUEUED),
-    },
-  };
-}
-
-function wrongChoice(name: string, value: unknown, choices: readonly string[], who: string): Error {
-  const expected = `${who}: ${choices.join(', ')}`;
-  return typeof value === 'string'
-    ? invalidValue(`there is no ${name} '${value}' here; ${expected}`)
-    : invalidType(name, `a string (${expected})`, value);
-}
-
-function modelOf(name: unknown): Model {
-  if (typeof name === 'string' && Object.hasOwn(models, name)) return models[name as ServerModelName];
-  throw wrongChoice('model', name, Object.keys(models), 'there is');
-}
-
-function mechanismOf(model: Model, mechanism: unknown): string | undefined {
-  if (mechanism === undefined) return undefined;
-  const { name, mechanisms } = model;
-  if (mechanisms.length === 0) throw invalidValue(`${name} has no multiplexer, and so no mechanism`);
-  if (!mechanisms.includes(mechanism as Mechanism))
-    throw wrongChoice('mechanism', mechanism, mechanisms, `${name} has`);
-  const row = availableMechanisms().find((one) => one.mechanism === mechanism);
-  if (row?.available !== true) throw unavailable(`${mechanism as string} is not available here (${row?.why})`);
-  return mechanism as string;
-}
-
-function acceptOf(model: Model, accept: unknown, mechanism: unknown): AcceptStrategy {
-  if (accept === undefined) return 'thundering-herd';
-  if (model.name !== 'prefork') throw invalidValue(`${model.name} has no choice how to accept; prefork has`);
-  const strategy = acceptStrategies.find(({ name }) => name === accept);
-  if (strategy === undefined) {
-    const names = acceptStrategies.map(({ name }) => name);
-    throw wrongChoice('accept strategy', accept, names, 'there is');
-  }
-  checkAvailable(strategy);
-  if (strategy.name === 'exclusive' && mechanism !== undefined && mechanism !== 'epoll')
-    throw invalidValue('EPOLLEXCLUSIVE is of epoll, and of no other mechanism');
-  return strategy.name;
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
 
 /** The thread of the supervisor, and what it says. */
 class SupervisorThread {
@@ -158,17 +64,29 @@ class SupervisorThread {
   readonly port: MessagePort;
   /** It says nothing any more. */
   hasEnded = false;
+  readonly #folder: string;
   readonly #said = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
 
   constructor({ name }: Model, settings: ServerSettings) {
     const { port1, port2 } = new MessageChannel();
     this.port = port1;
-    const data: SupervisorData = { model: name, settings, port: port2, said: this.#said };
+    this.#folder = mkdtempSync(join(tmpdir(), 'selectors-native-'));
+    const data: SupervisorData = { model: name, settings, folder: this.#folder, port: port2, said: this.#said };
     this.worker = new Worker(join(__dirname, 'supervisor.js'), {
       workerData: data,
       transferList: [port2],
       execArgv: [],
     });
+  }
+
+  /** Resolves when the thread has ended; rejects if it has failed: no memory, say. */
+  get ended(): Promise<unknown> {
+    return once(this.worker, 'exit');
+  }
+
+  /** When it has ended: Windows does not remove a file that somebody has mapped. */
+  removeFiles(): void {
+    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
   }
 
   ask(asked: Asked): void {
@@ -193,18 +111,6 @@ class SupervisorThread {
       Atomics.wait(this.#said, 0, seen);
     }
   }
-}
-
-function errorOf({ message, ...fields }: PlainError): Error {
-  return Object.assign(new Error(message), fields);
-}
-
-/** 'process 4711 has ended: SIGKILL; 3 connections are lost, another takes its place' */
-export function describeExit({ kind, id, role, why, lost, isReplaced }: WorkerExit): string {
-  const who = id < 0 ? `a ${kind}` : `${kind} ${id}`;
-  const what = role === 'main' ? ', the server itself,' : '';
-  const connections = lost === 1 ? '1 connection is lost' : `${lost} connections are lost`;
-  return `${who}${what} has ended: ${why}; ${connections}${isReplaced ? ', another takes its place' : ''}`;
 }
 
 function statsOf(totals: Totals): ServerStats {
@@ -247,10 +153,11 @@ class SupervisedServer implements ModelServer {
         else this.#onSaid(said);
       };
       thread.port.on('message', onSaid);
-      thread.worker.on('error', reject);
-      const exited = new Promise((exit) => thread.worker.on('exit', exit));
-      this.#closed = exited.then(() => thread.receiveAll(onSaid));
-      void this.#closed.then(() => reject(closedError('server')));
+      this.#closed = thread.ended.finally(() => {
+        thread.receiveAll(onSaid);
+        this.#onEnded(thread);
+      });
+      void this.#closed.then(() => reject(closedError('server')), reject);
     });
     return listening as { host: string; port: number };
   }
@@ -260,8 +167,8 @@ class SupervisedServer implements ModelServer {
     return statsOf(totals ?? this.#totals);
   }
 
-  async workers(): Promise<readonly WorkerInfo[]> {
-    return ((await this.#ask({ type: 'workers' })) as readonly WorkerInfo[] | undefined) ?? [];
+  async workers(): Promise<readonly WorkerStats[]> {
+    return ((await this.#ask({ type: 'workers' })) as readonly WorkerStats[] | undefined) ?? [];
   }
 
   async killWorker(id: number): Promise<boolean> {
@@ -284,13 +191,17 @@ class SupervisedServer implements ModelServer {
       this.#onWorkerExit(said.exit);
     } else if (said.type === 'closed') {
       this.#totals = said.totals;
-      if (this.#thread !== null) this.#thread.hasEnded = true;
-      for (const reply of this.#replies.values()) reply(undefined);
-      this.#replies.clear();
     } else if (said.type === 'reply') {
       this.#replies.get(said.id)?.(said.value);
       this.#replies.delete(said.id);
     }
+  }
+
+  #onEnded(thread: SupervisorThread): void {
+    thread.hasEnded = true;
+    thread.removeFiles();
+    for (const reply of this.#replies.values()) reply(undefined);
+    this.#replies.clear();
   }
 
   /** undefined: there is no supervisor (any more). */
@@ -312,10 +223,7 @@ class SupervisedServer implements ModelServer {
  */
 export function createServer(model: ServerModelName, options: ServerOptions = {}): ModelServer {
   const parsed = parseServerOptions(model, options);
-  const { onWorkerExit } = fieldsOf('options', options, ['onWorkerExit']);
-  if (onWorkerExit !== undefined && typeof onWorkerExit !== 'function')
-    throw invalidType('onWorkerExit', 'a function', onWorkerExit);
-  const tell = (onWorkerExit as ServerOptions['onWorkerExit']) ?? ((exit) => process.emitWarning(describeExit(exit)));
+  const tell = parsed.onWorkerExit ?? ((exit: WorkerExit) => process.emitWarning(describeExit(exit)));
   return new SupervisedServer(parsed.model, parsed.settings, tell);
 }
 
@@ -336,7 +244,9 @@ export class EchoServer {
     options: { readonly model?: ServerModelName; readonly mechanism?: Mechanism } = {},
   ) {
     const { model = 'reactor', mechanism } = fieldsOf('options', options, ['model', 'mechanism']);
-    const parsed = parseServerOptions(model, { host, port, mechanism });
+    // createServer() has an answer where nothing is said, and tells the port; from here, nobody would know where it serves.
+    if (typeof host !== 'string') throw invalidType('host', 'a string', host);
+    const parsed = parseServerOptions(model, { host, port: wholeNumber('port', port, 0, 65_535), mechanism });
     this.#model = parsed.model;
     this.#settings = parsed.settings;
   }

@@ -4,15 +4,9 @@
  */
 import { readSync } from 'node:fs';
 import { Socket } from '../index.js';
-import { type Job, runProgram } from './program.js';
+import { FIRST_INHERITED, type ProcessJob } from './process-job.js';
+import { runProgram } from './program.js';
 import { SERVING, Scoreboard } from './scoreboard.js';
-
-const FIRST_INHERITED = 3;
-
-/** What a process is started for, and how many sockets it inherits. */
-export interface ProcessJob extends Job {
-  readonly sockets: number;
-}
 
 function start(): void {
   const job = JSON.parse(process.argv[2] ?? 'null') as ProcessJob | null;
@@ -36,8 +30,9 @@ function start(): void {
   process.exit();
 }
 
+/** Blocking or not is left as it is, for that is the socket's, whoever has it: other processes wait for the same listener. */
 function inherit(index: number): Socket {
-  if (process.platform !== 'win32') return Socket.fromFd(FIRST_INHERITED + index, { blocking: true });
+  if (process.platform !== 'win32') return Socket.fromFd(FIRST_INHERITED + index);
   return Socket.fromShare(readInput(readInput(2).readUInt16BE()));
 }
 

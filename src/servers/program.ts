@@ -1,9 +1,8 @@
 /** What a thread or a process of a server does when it has started: its role's program, to its end. */
-import type { SocketAddress } from '../index.js';
 import type { ServerModelName } from './model.js';
 import { models } from './models/index.js';
 import { type Belongings, Closing, Server, type ServerSettings } from './server.js';
-import type { Role } from './workers.js';
+import type { Role } from './messages.js';
 
 /** What all have in common that work for one server. */
 export interface Job {
@@ -13,12 +12,6 @@ export interface Job {
   readonly scoreboard: { readonly path: string; readonly size: number };
   /** Its row of the scoreboard. */
   readonly row: number;
-}
-
-/** What the first program tells of the server's address. */
-export interface Listening {
-  readonly type: 'listening';
-  readonly address: SocketAddress;
 }
 
 /** BLOCKS for as long as the program runs. @throws what it throws, but that the server is being closed */

@@ -98,6 +98,7 @@ export class Scoreboard implements Disposable {
     const held = Math.max(row.opened, row.handed) - row.closed;
     for (const name of COUNTS) ended[name] += row[name];
     ended.closed += held;
+    ended.lost += row.lost;
     this.clear(index).state = ENDED;
     return held;
   }

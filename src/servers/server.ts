@@ -165,7 +165,11 @@ export class Server {
 
   /** Turns a connection away, since there is no room for it. The client sees a reset, and not an answer that never comes. */
   reject(connection: Socket): void {
-    connection.setOption('SO_LINGER', 0);
+    try {
+      connection.setOption('SO_LINGER', 0);
+    } catch {
+      // It has reset itself (macOS).
+    }
     closeQuietly(connection);
     this.count.rejected++;
   }

@@ -150,7 +150,7 @@ export class Tasks {
     this.#receive(thread);
     this.#threads.delete(token);
     thread.port.close();
-    for (const { peer } of thread.given) peer.lose();
+    for (const { peer } of thread.given) if (peer.lose()) this.#server.count.lost++;
     if (this.#isPool) this.#startThread();
   }
 }
@@ -193,9 +193,12 @@ class TaskPeer implements Peer {
     if (this.#isEnding && this.#pending.length === 0) this.#peer.end();
   }
 
-  /** A thread has died with one of its requests. */
-  lose(): void {
-    if (!this.isClosed) this.#peer.destroy(new Error('the thread that worked on its request has died'));
+  /** A thread has died with one of its requests. @returns false: it was over before */
+  lose(): boolean {
+    if (this.isClosed) return false;
+    this.isClosed = true;
+    this.#peer.destroy(new Error('the thread that worked on its request has died'));
+    return true;
   }
 
   write(bytes: Uint8Array | string): boolean {

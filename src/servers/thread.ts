@@ -2,11 +2,12 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Socket } from '../index.js';
 import { ConnectionQueue } from './connection-queue.js';
-import { type Job, type Listening, runProgram } from './program.js';
+import type { Listening, StartRequest } from './messages.js';
+import { type Job, runProgram } from './program.js';
 import { SERVING, Scoreboard } from './scoreboard.js';
 import { CLOSING } from './server.js';
 import { TaskSource } from './tasks.js';
-import { type StartRequest, Workers } from './workers.js';
+import { Workers } from './workers.js';
 
 export interface ThreadData extends Job, Pick<StartRequest, 'fds' | 'queue' | 'tasks'> {
   readonly control: Int32Array;

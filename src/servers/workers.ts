@@ -5,47 +5,8 @@
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import type { Socket } from '../index.js';
 import type { ConnectionQueue } from './connection-queue.js';
+import type { Answer, Notice, ReleaseRequest, StartRequest } from './messages.js';
 import { type Row, STARTING, type Scoreboard } from './scoreboard.js';
-
-export type Role = 'main' | 'work' | 'task';
-
-/** What the supervisor is asked for. */
-export interface StartRequest {
-  readonly type: 'start';
-  readonly kind: 'thread' | 'process';
-  readonly role: Role;
-  /** What it inherits. A thread takes them over; a process has descriptors of its own for them. */
-  readonly fds: readonly number[];
-  /** Is another one started when it dies? */
-  readonly replace: boolean;
-  readonly queue?: SharedArrayBuffer;
-  readonly tasks?: { readonly port: MessagePort; readonly news: Int32Array };
-  /** Who asks wants to be told of its end, by this number. */
-  readonly token?: number;
-  /** How many connections it is handed with that. */
-  readonly handed: number;
-  /** Who asks writes to its row, and says when it will not any more. */
-  readonly keepsRow?: boolean;
-  /** Who asks sleeps on this until there is an answer. */
-  readonly answered?: Int32Array;
-}
-
-export interface Answer {
-  readonly type: 'started';
-  /** -1: nothing was started. */
-  readonly row: number;
-  readonly pid: number;
-}
-/** What it told without being asked: one that was started with a token has ended. */
-export interface Notice {
-  readonly type: 'ended';
-  readonly token: number;
-}
-
-export interface ReleaseRequest {
-  readonly type: 'release';
-  readonly row: number;
-}
 
 /** A child process. */
 export interface WorkerProcess {

@@ -59,7 +59,8 @@ export class SharedFile implements Disposable {
 
   /**
    * The shared memory itself, `size` bytes; the same object each time. It stays mapped as long as anybody holds it (or a view of it),
-   * also after close(). It is not transferable: in another thread, open the file again.
+   * also after close(), and where a thread ends that has it, until the process ends: once for each file and size, however many threads.
+   * It is not transferable: in another thread, open the file again.
    */
   get memory(): ArrayBuffer {
     return this.#memory;
@@ -138,7 +139,7 @@ function shown(memory: ArrayBuffer | null | number, path: string): ArrayBuffer {
     check(memory, 'mmap', { path });
     throw unavailable('the file could not be mapped');
   }
-  // A transfer would take it from everybody in this thread who holds it, and this thread's end unmaps it.
+  // Node marks such memory itself, without saying so in its manual. A transfer would take it from all in this thread who hold it.
   markAsUntransferable(memory);
   return memory;
 }

@@ -3,6 +3,7 @@
  * case of its own shows what happens instead.
  */
 import type { Mechanism } from '../../src/index.js';
+import type { ServerModelName } from '../../src/servers.js';
 import type { Lacks } from './case.js';
 
 const ofSystem: Partial<Record<NodeJS.Platform, Lacks>> = {
@@ -52,6 +53,7 @@ const reported: Lacks = {
 const forgotten: Lacks = {
   'closed descriptors reported': 'its interest is in the kernel, which forgets a closed descriptor',
 };
+const manyLoops: Lacks = { 'one loop a file': 'only a completion port keeps its files to itself' };
 const noneOfItsOwn: Lacks = { 'own descriptor': 'the mechanism is a call, not a file' };
 const filesReady: Lacks = { 'regular files refused': 'regular files are accepted and always ready' };
 
@@ -98,6 +100,7 @@ export function lacksOfSystem(): Lacks {
 
 export function lacksOf(mechanism: Mechanism): Lacks {
   return {
+    ...manyLoops,
     ...ofMechanism[mechanism],
     ...lacksOfSystem(),
     ...ofMechanismOnSystem[`${mechanism} on ${process.platform}`],
@@ -105,10 +108,67 @@ export function lacksOf(mechanism: Mechanism): Lacks {
 }
 
 const ofProactor: Partial<Record<Mechanism, Lacks>> = {
+  iocp: { 'any number of loops a file': 'a file has one completion port for good, and so have its duplicates' },
   io_uring: { 'order of submission': 'whichever of several the kernel tries again first' },
 };
 
 /** What a mechanism of completion lacks. */
 export function lacksOfProactor(mechanism: Mechanism): Lacks {
-  return { ...lacksOfSystem(), ...ofProactor[mechanism] };
+  return { ...(mechanism === 'iocp' ? {} : manyLoops), ...lacksOfSystem(), ...ofProactor[mechanism] };
+}
+
+const ordered: Lacks = { 'answers as they are done': 'it promises the order of the requests' };
+/** Clients that are silent hold up nobody, and hundreds can be there at once. */
+const multiplexed: Lacks = {
+  ...ordered,
+  'held up by silent clients': 'who is silent costs it nothing but a connection',
+  'a fixed number at once': 'it serves as many at once as come',
+  'one started for each': 'it starts nothing for a connection or a request',
+};
+/** A worker serves one client to its end. */
+const fixedNumber: Lacks = {
+  ...ordered,
+  'serves beside silent clients': 'post 000: recv blocks, and there are as many workers as there are',
+  'hundreds at once': 'it serves as many at once as it has workers',
+  'one started for each': 'it has a fixed number of workers',
+};
+const startedForEach: Lacks = {
+  'held up by silent clients': 'each client, or request, has a thread or a process of its own',
+  'a fixed number at once': 'it serves as many at once as it has room for',
+};
+
+/** Where the server models differ: their `strengths` and `weaknesses`, as the cases want them. */
+const ofModel: Readonly<Record<ServerModelName, Lacks>> = {
+  iterative: { ...fixedNumber, 'serves several at once': 'it serves one client after the other' },
+  'busy-wait': multiplexed,
+  'thread-per-connection': {
+    ...ordered,
+    ...startedForEach,
+    'hundreds at once': 'a thread of Node costs tens of milliseconds and megabytes: its limit is 128',
+  },
+  'thread-pool': fixedNumber,
+  'process-per-connection': {
+    ...ordered,
+    ...startedForEach,
+    'hundreds at once': 'a process of Node costs a tenth of a second: its limit is 64',
+  },
+  'process-pool': fixedNumber,
+  prefork: fixedNumber,
+  reactor: multiplexed,
+  'reactor-thread-per-task': {
+    ...startedForEach,
+    'hundreds at once': 'a thread of Node for each request costs tens of milliseconds: they would wait',
+    'answers in order': 'post 003: which of several threads is done first is anybody’s guess',
+  },
+  'reactor-thread-pool': multiplexed,
+  'multi-reactor': multiplexed,
+  'multi-reactor-thread-pool': multiplexed,
+  'multi-process-reactor': multiplexed,
+  proactor: multiplexed,
+  'multi-proactor': multiplexed,
+};
+
+/** What a server model lacks. */
+export function lacksOfModel(model: ServerModelName): Lacks {
+  return { ...lacksOfSystem(), ...ofModel[model] };
 }

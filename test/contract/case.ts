@@ -42,7 +42,17 @@ export type Capability =
   | 'order of submission'
   | 'port unreachable told'
   | 'shutdown ends receiving'
-  | 'sockets closed by number';
+  | 'sockets closed by number'
+  | 'answers in order'
+  | 'answers as they are done'
+  | 'serves several at once'
+  | 'serves beside silent clients'
+  | 'held up by silent clients'
+  | 'hundreds at once'
+  | 'a fixed number at once'
+  | 'one started for each'
+  | 'any number of loops a file'
+  | 'one loop a file';
 
 /** What a mechanism lacks, and why. */
 export type Lacks = Partial<Record<Capability, string>>;

@@ -45,7 +45,7 @@ function readAll(client: Socket): { readonly text: string; readonly ended: boole
 }
 
 /** A client's side of a conversation, read bit by bit. */
-class Reader {
+export class Reader {
   text = '';
   ended = false;
   constructor(readonly client: Socket) {}
@@ -58,10 +58,10 @@ class Reader {
   }
 }
 
-const echo: ConnectionHandler = { data: (connection, chunk) => void connection.write(chunk) };
+export const echo: ConnectionHandler = { data: (connection, chunk) => void connection.write(chunk) };
 
 /** A handler that keeps what it was told. */
-function recorder(more: ConnectionHandler = {}) {
+export function recorder(more: ConnectionHandler = {}) {
   const log: string[] = [];
   const connections: Connection[] = [];
   const errors: (Error | null)[] = [];
@@ -105,7 +105,7 @@ function recorder(more: ConnectionHandler = {}) {
   };
 }
 
-function listen(loop: EventLoop, handler: ConnectionHandler, options: ListenOptions = {}): Listener {
+export function listen(loop: EventLoop, handler: ConnectionHandler, options: ListenOptions = {}): Listener {
   return loop.listen(options, handler);
 }
 

@@ -1,12 +1,21 @@
 /** What a reactor adds to a loop: readiness of any descriptor. */
 import assert from 'node:assert/strict';
-import { EVENT_READ, EVENT_WRITE, type Reactor, wakeup } from '../../src/index.js';
+import { EVENT_READ, EVENT_WRITE, type Reactor, type Socket, wakeup } from '../../src/index.js';
+import type { Bench } from '../support/bench.js';
 import { throwsCode } from '../support/expect.js';
 import type { Case } from './case.js';
 import { type LoopContext, clientOf } from './loop.js';
 
 export interface ReactorContext extends LoopContext {
   loop(onError?: (error: unknown) => void): Reactor;
+}
+
+/** The same socket under a number that select cannot hold. */
+function above(bench: Bench, socket: Socket): Socket {
+  for (;;) {
+    const copy = bench.own(socket.dup());
+    if (copy.fd >= 1024) return copy;
+  }
 }
 
 export const reactorCases: readonly Case<ReactorContext>[] = [
@@ -209,6 +218,67 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
       await until(loop, 'an error', () => errors.length > 0);
       assert.equal((errors[0] as NodeJS.ErrnoException).code, 'ERR_KEY_EXISTS');
       loop.selector.unregister(b);
+    },
+  },
+  {
+    name: 'a listener whose client somebody else accepts first: no error, no event, and the next client is accepted',
+    run({ bench, loop: make }) {
+      const loop = make();
+      const socket = bench.listener();
+      const other = bench.own(socket.dup());
+      let opened = 0;
+      const listener = loop.listen({ socket }, { open: () => opened++ });
+      for (let i = 0; i < 3; i++) {
+        clientOf(bench, listener);
+        let taken: Socket | null = null;
+        // After the wait, which has found the listener ready, and before it accepts.
+        loop.callSoon(() => (taken = other.accept()));
+        while (loop.runOnce(1000) === 0);
+        if (taken === null) throw new Error('nobody was there to be taken away');
+        (taken as Socket).close();
+      }
+      assert.equal(loop.runOnce(0), 0);
+      assert.equal(opened, 0);
+      clientOf(bench, listener);
+      while (loop.runOnce(1000) === 0);
+      assert.equal(opened, 1);
+    },
+  },
+  {
+    name: 'adopt() and listen({socket}) refuse a descriptor that is watched already, and it is watched as before',
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const [a, b] = bench.pair({});
+      const listener = bench.listener({});
+      let heard = 0;
+      loop.addReader(b, () => (heard += b.recv(10)?.length ?? 0));
+      loop.addReader(listener, () => (heard += listener.accept() === null ? 0 : 1));
+      throwsCode('ERR_KEY_EXISTS', () => loop.adopt(b, {}));
+      throwsCode('ERR_KEY_EXISTS', () => loop.listen({ socket: listener }, {}));
+      assert.deepEqual([b.blocking, listener.blocking], [true, true]);
+      a.send('x');
+      clientOf(bench, { address: listener.localAddress });
+      await until(loop, 'both', () => heard === 2);
+      loop.removeReader(b);
+      loop.adopt(b, { data: () => heard++ });
+      a.send('x');
+      await until(loop, 'the data', () => heard === 3);
+    },
+  },
+  {
+    name: 'S52 R32 adopt() and listen({socket}) above FD_SETSIZE: refused by select alone, and the socket is the caller’s',
+    needs: ['limited numbers'],
+    run({ bench, loop: make }) {
+      const loop = make();
+      const listener = bench.listener({});
+      const low = clientOf(bench, { address: listener.localAddress });
+      low.blocking = true;
+      const high = [above(bench, low), above(bench, listener)] as const;
+      throwsCode('ERR_OUT_OF_RANGE', () => loop.adopt(high[0], {}));
+      throwsCode('ERR_OUT_OF_RANGE', () => loop.listen({ socket: high[1] }, {}));
+      for (const socket of high) assert.deepEqual([socket.blocking, socket.fd >= 1024], [true, true]);
+      assert.equal(loop.selector.getMap().size, 0);
+      loop.adopt(low, {});
     },
   },
   {

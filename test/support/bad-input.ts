@@ -3,6 +3,7 @@
  * package: test/bad-input.test.ts gives it the sources, and a child process the built package.
  */
 import { readdirSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { types } from 'node:util';
 import type {
@@ -16,6 +17,7 @@ import type {
   Socket,
 } from '../../src/index.js';
 import { type Api, type BadValue, badValues, isLiveBytes } from './bad-values.js';
+import { temporaryFolder } from './folders.js';
 
 /** One place of a call's arguments. */
 interface Place {
@@ -899,7 +901,8 @@ function giving(own: Own, make: () => Socket, accepts: Accepts): Place & { orLef
       try {
         return call();
       } catch (error) {
-        if (given?.fd !== fd || given?.blocking === false) throw new Error('the socket is not as it was');
+        if (given?.fd !== fd || given?.blocking === false)
+          throw new Error('the socket is not as it was', { cause: error });
         throw error;
       }
     },
@@ -1765,12 +1768,68 @@ function ringAttacks({ index, syscalls }: Api): Attack[] {
   return attacks;
 }
 
+function sharedFileAttacks({ syscalls }: Api): Attack[] {
+  const { SharedFile } = syscalls;
+  const attacks: Attack[] = [];
+  type Own = Parameters<Attack['prepare']>[0];
+  const pathOf = (own: Own): string => join(own(temporaryFolder()).path, 'shared');
+  attacks.push({
+    name: 'new SharedFile',
+    prepare(own) {
+      const path = pathOf(own);
+      return {
+        places: [
+          // These would be files of the working directory.
+          place(
+            'path',
+            () => path,
+            never,
+            (value) => ['x', '1', '\ud800'].includes(value as string),
+          ),
+          place('size', () => 100, whole(1, 2 ** 30)),
+        ],
+        call: (...args) => new SharedFile(...(args as [string, number])),
+      };
+    },
+  });
+  const attack = (name: string, make: (file: InstanceType<typeof SharedFile>) => Pick<Target, 'call' | 'undo'>) => {
+    attacks.push({
+      name: `SharedFile ${name}`,
+      prepare(own) {
+        const file = own(new SharedFile(pathOf(own), 100));
+        return {
+          places: [place('nothing', () => undefined, always)],
+          ...make(file),
+          state: () => [file.closed, file.memory, file.memory.byteLength],
+          usable() {
+            if (!file.tryLock()) throw new Error('the lock is lost');
+            file.unlock();
+          },
+        };
+      },
+    });
+  };
+  for (const name of ['lock', 'tryLock'] as const)
+    attack(name, (file) => ({
+      call: (value) => (file[name] as (value: unknown) => unknown).call(file, value),
+      undo: () => file.unlock(),
+    }));
+  attack('unlock', (file) => ({
+    call(value) {
+      file.lock();
+      (file.unlock as (value: unknown) => void).call(file, value);
+    },
+  }));
+  return attacks;
+}
+
 export function attacks(api: Api): Attack[] {
   return [
     ...functionAttacks(api),
     ...selectorAttacks(api),
     ...socketAttacks(api),
     ...syscallAttacks(api),
+    ...sharedFileAttacks(api),
     ...reactorAttacks(api),
     ...proactorLoopAttacks(api),
     ...connectionAttacks(api, 'Reactor'),

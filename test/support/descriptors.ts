@@ -15,6 +15,25 @@ export function openDescriptors(): Map<number, string> {
   return open;
 }
 
+const isLinux = process.platform === 'linux';
+
+/** The same, and nothing where nobody can tell. For leftOver(). */
+export const opened = (): Map<number, string> => (isLinux ? openDescriptors() : new Map<number, string>());
+
+/** What is open beyond what was, by kind, once what Node itself closes late has gone. */
+export async function leftOver(before: ReadonlyMap<number, string>): Promise<string[]> {
+  for (let i = 0; ; i++) {
+    const kinds = (open: ReadonlyMap<number, string>) =>
+      [...open.values()].map((what) => what.replace(/\d+/g, '')).sort();
+    const counts = new Map<string, number>();
+    for (const what of kinds(opened())) counts.set(what, (counts.get(what) ?? 0) + 1);
+    for (const what of kinds(before)) counts.set(what, (counts.get(what) ?? 0) - 1);
+    const more = [...counts].filter(([, count]) => count > 0).map(([what, count]) => `${count} × ${what}`);
+    if (more.length === 0 || i > 100) return more;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 /** Of our making: Node and the test runner open files and pipes of theirs at any time, but neither of these. */
 const isOurs = (what: string) => /^(socket:|anon_inode:\[(eventfd|eventpoll)\])/.test(what);
 
@@ -30,7 +49,7 @@ async function settled(before: readonly string[]): Promise<string[]> {
   }
 }
 
-if (process.platform === 'linux') {
+if (isLinux) {
   let before: string[] = [];
   beforeAll(() => {
     before = ours();

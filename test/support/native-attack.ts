@@ -3,8 +3,10 @@
  * not a crash and not a byte written outside of the memory that was given. Runs in a child process: no runtime import of the package.
  */
 import { constants } from 'node:os';
+import { join } from 'node:path';
 import { types } from 'node:util';
 import { type Api, badValues, detached } from './bad-values.js';
+import { temporaryFolder } from './folders.js';
 
 export type Addon = Readonly<Record<string, unknown>>;
 type Callable = (...args: readonly unknown[]) => unknown;
@@ -35,6 +37,7 @@ const kinds = {
   list: (value: unknown) => !types.isProxy(value) && Array.isArray(value),
   number: (value: unknown) => typeof value === 'number',
   entries: (value: unknown) => isWhole(value, 0, 0xffff_ffff),
+  bytesOfFile: (value: unknown) => isWhole(value, 1, 2 ** 30),
   octet: (value: unknown) => isWhole(value, 0, 255),
   generation: (value: unknown) => isWhole(value, 0, 0xfff_ffff),
   position: (value: unknown) => typeof value === 'number' && value >= -1 && value <= Number.MAX_SAFE_INTEGER,
@@ -303,6 +306,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
   attackTurn(native, api, strike, complain);
   attackAccept(native, api, strike, complain);
   attackSignals(native, wakeup.handle?.(), strike, complain);
+  attackSharedFile(native, strike, complain, attackCall);
   functions.push(...attackClasses(native, api, strike));
   wakeup.close?.();
   sets?.close();
@@ -323,11 +327,13 @@ function attackClasses(
   const wakeup = new (native.Wakeup as Class)();
   wakeup.open?.();
   const signal = constants.signals.SIGHUP;
+  const folder = temporaryFolder();
   /** What makes an object of work, and what ends that; open() and close() where nothing is said. */
   const opening: Readonly<Record<string, (object: Record<string, Callable>) => unknown>> = {
     Descriptors: (object) => object.add?.(999_999),
     LoopWatch: (object) => object.open?.(watched.fd, () => undefined),
     SignalWatch: (object) => object.open?.(signal, wakeup.handle?.()),
+    SharedFile: (object) => [object.open?.(join(folder.path, 'shared')), object.grow?.(100)],
     Turn: (object) => object.setSlot?.(0, new Uint8Array(8)),
     Iocp: (object) => object.open?.(0, true),
     IoUring: (object) => object.open?.(2, 0),
@@ -342,9 +348,10 @@ function attackClasses(
   for (const method of ['about', 'connect', 'send', 'sendmsg', 'write', 'acceptStream', 'connectStream', 'sendStream'])
     neverRight.push(`IoUring.${method}`);
   neverRight.push('IoUring.peerOf', 'IoUring.flush', 'IoUring.turn');
-  /** A wait for as many completions and milliseconds as the value says. */
-  const waits = (method: string, value: unknown) =>
-    method === 'IoUring.enter' && typeof value === 'number' && value > 0;
+  /** A wait for as many completions and milliseconds as the value says, or a file in the working directory. */
+  const spared = (method: string, value: unknown) =>
+    (method === 'IoUring.enter' && typeof value === 'number' && value > 0) ||
+    (method === 'SharedFile.open' && isFileName(value));
   for (const name of names) {
     const Type = native[name] as Class;
     const methods = Object.getOwnPropertyNames(Type.prototype).filter((method) => method !== 'constructor');
@@ -367,7 +374,7 @@ function attackClasses(
     for (const { name: valueName, value } of badValues(api)) {
       strike(`new ${name}(${valueName})`, () => new Type(value), name === 'Descriptor' && !kinds.fd(value));
       for (const method of methods) {
-        if (waits(`${name}.${method}`, value)) continue;
+        if (spared(`${name}.${method}`, value)) continue;
         const body = Type.prototype[method] as Callable;
         strike(`${name}.${method} on ${valueName}`, () => Reflect.apply(body, value, [1, 2, 3, 4, 5]), true);
         const object = make[name]?.() ?? {};
@@ -400,6 +407,7 @@ function attackClasses(
     }
   }
   attackStart(native, api, strike);
+  folder.close();
   wakeup.close?.();
   watched.close();
   other.close();
@@ -1029,6 +1037,123 @@ function attackSignals(native: Addon, handle: unknown, strike: Strike, complain:
   wakeup.close?.();
   if (process.platform !== 'win32') process.kill(process.pid, 'SIGHUP');
   for (const watch of watches) watch.close?.();
+}
+
+const isFileName = (value: unknown) => ['x', '1', '\ud800'].includes(value as string);
+
+/** SharedFile: each method, in each order, and memory that is moved and that outlives its file. */
+function attackSharedFile(
+  native: Addon,
+  strike: Strike,
+  complain: Complain,
+  attackCall: (name: string, call: Callable, parameters: readonly Parameter[]) => void,
+): void {
+  const File = native.SharedFile as Class;
+  const folder = temporaryFolder();
+  const path = join(folder.path, 'shared');
+  const opened = (size = 100) => {
+    const file = new File();
+    if (file.open?.(path) !== 0) complain('SharedFile.open: does not open');
+    if (file.grow?.(size) !== 0) complain('SharedFile.grow: does not grow');
+    return file;
+  };
+  const other = opened();
+  const seen = new Uint8Array(other.map?.() as ArrayBuffer);
+
+  const open: Callable = (...args) => {
+    if (isFileName(args[0])) throw new TypeError('spared');
+    const file = new File();
+    const answer = file.open?.(...args);
+    file.close?.();
+    return answer;
+  };
+  attackCall('SharedFile.open', open, [['text', () => path]]);
+  const grow: Callable = (...args) => {
+    const file = opened();
+    try {
+      // Whatever it answers: what is mapped must be there.
+      const answer = file.grow?.(...args);
+      const memory = file.map?.();
+      if (memory instanceof ArrayBuffer) new Uint8Array(memory).fill(1, memory.byteLength - 1);
+      return answer;
+    } finally {
+      file.close?.();
+    }
+  };
+  attackCall('SharedFile.grow', grow, [['bytesOfFile', () => 100]]);
+  attackCall(
+    'SharedFile.lock',
+    (...args) => {
+      const file = opened();
+      try {
+        return file.lock?.(...args);
+      } finally {
+        file.close?.();
+      }
+    },
+    [['flag', () => false]],
+  );
+
+  // Each order of three calls; the answer is a number or an ArrayBuffer, and never an endless wait.
+  const calls: Readonly<Record<string, (file: Record<string, Callable>) => unknown>> = {
+    open: (file) => file.open?.(path),
+    grow: (file) => file.grow?.(50),
+    map: (file) => file.map?.(),
+    lock: (file) => file.lock?.(true),
+    tryLock: (file) => file.lock?.(false),
+    unlock: (file) => file.unlock?.(),
+    close: (file) => file.close?.(),
+    'a folder': (file) => file.open?.(folder.path),
+  };
+  const names = Object.keys(calls);
+  for (const order of names.flatMap((one) => names.flatMap((two) => names.map((three) => [one, two, three])))) {
+    for (const file of [new File(), opened()]) {
+      strike(
+        `SharedFile: ${order.join(', ')}`,
+        () => {
+          for (const name of order) {
+            const answer = calls[name]?.(file);
+            if (answer instanceof ArrayBuffer) new Uint8Array(answer)[answer.byteLength - 1] = 7;
+            else if (typeof answer !== 'number') complain(`SharedFile: ${order.join(', ')}: ${typeof answer}`);
+          }
+        },
+        false,
+      );
+      file.close?.();
+      strike(
+        'SharedFile.lock, after all',
+        () => other.lock?.(false) === 1 || complain(`${order.join()}: keeps it`),
+        false,
+      );
+      other.unlock?.();
+    }
+  }
+
+  // Memory whose file is closed, that is moved, that is dropped.
+  for (let i = 0; i < 100; i++) {
+    const file = opened();
+    const [memory, second] = [file.map?.() as ArrayBuffer, file.map?.() as ArrayBuffer];
+    file.close?.();
+    new Uint8Array(memory)[5] = i;
+    if (seen[5] !== i || new Uint8Array(second)[5] !== i) complain('SharedFile.map: is not shared');
+    if (i % 3 === 0) strike('SharedFile.map, transferred', () => transfer(memory), false);
+    if (i % 3 === 1) {
+      const reader = new ReadableStream({ type: 'bytes' }).getReader({ mode: 'byob' });
+      reader.read(new Uint8Array(memory)).catch(() => undefined);
+    }
+  }
+  other.close?.();
+  if (seen[0] === undefined || seen.length !== 100) complain('SharedFile.close: took the memory away');
+  folder.close();
+}
+
+function transfer(memory: ArrayBuffer): void {
+  try {
+    structuredClone(memory, { transfer: [memory] });
+  } catch (error) {
+    if ((error as Error).name !== 'DataCloneError') throw error;
+  }
+  (memory as { transfer?: () => unknown }).transfer?.();
 }
 
 /** Waiter.start(useSelect, interest, count, timeout, handle, callback), each place. */

@@ -70,6 +70,28 @@ function portsOf(server: SocketAddress, client: SocketAddress): string {
   return [server, client].map((address) => ('port' in address ? address.port : '?')).join(' and ');
 }
 
+/** A listener that no loop has: what it accepts is adopted at once, and opens in the next turn. */
+class ByHand implements Pick<Listener, 'address' | 'connections' | 'close'> {
+  readonly address: SocketAddress;
+  readonly connections = 0;
+  readonly #socket: Socket;
+  readonly #adopt: (accepted: Socket) => void;
+
+  constructor(socket: Socket, adopt: (accepted: Socket) => void) {
+    this.#socket = socket;
+    this.#adopt = adopt;
+    this.address = socket.localAddress;
+  }
+
+  accept(): void {
+    this.#adopt(this.#socket.accept() as Socket);
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+}
+
 /** One conversation, as both ends must see it. */
 class Conversation {
   /** Bytes that the client has given to the kernel, and that the server was told. */
@@ -120,7 +142,7 @@ class Torture {
   readonly #api: TortureApi;
   readonly #random: () => number;
   readonly #loop: EventLoop;
-  readonly #listeners: Listener[] = [];
+  readonly #listeners: (Listener | ByHand)[] = [];
   readonly #clients: Conversation[] = [];
   /**
    * By the ports of both ends: whose connections wait to be accepted, in their order. A port may be used again, even between the same
@@ -157,6 +179,7 @@ class Torture {
       return this.tally;
     } finally {
       this.#loop.close();
+      for (const listener of this.#listeners) listener.close();
       for (const { client } of this.#clients) client?.close();
     }
   }
@@ -182,9 +205,14 @@ class Torture {
 
   // ----------------------------------------------------------------------------------------------------------- the server
 
-  #listen(index: number): Listener {
+  /** One whose socket the loop is given, one of its own, and one whose connections it is given. */
+  #listen(index: number): Listener | ByHand {
     const highWaterMark = [1000, 65_536, 300_000][index] ?? 1;
-    return this.#loop.listen({ highWaterMark, maxConnections: 60 }, this.#handler(index));
+    const handler = this.#handler(index);
+    if (index === 1) return this.#loop.listen({ highWaterMark, maxConnections: 60 }, handler);
+    const socket = new this.#api.Socket().bind({ host: '127.0.0.1', port: 0 }).listen();
+    if (index === 0) return this.#loop.listen({ socket, highWaterMark, maxConnections: 60 }, handler);
+    return new ByHand(socket, (accepted) => this.#loop.adopt(accepted, handler, { highWaterMark }));
   }
 
   #handler(index: number): ConnectionHandler {
@@ -375,6 +403,7 @@ class Torture {
     if (waiting === undefined) this.#waiting.set(ports, [conversation]);
     else waiting.push(conversation);
     this.#clients.push(conversation);
+    if (listener instanceof ByHand) listener.accept();
   }
 
   /** A listener gives way to another, and its clients stay. */

@@ -62,6 +62,7 @@ class Conversation implements Peer {
 
   /** Tries to send, and to receive. @returns was there anything? */
   attempt(): boolean {
+    if (this.isOver) return false; // another one's turn has ended it: a member of a chat that does not read
     try {
       const hasSent = this.#send();
       // No more is received from who does not read: its answers would fill the memory.

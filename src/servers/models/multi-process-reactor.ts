@@ -23,7 +23,7 @@ export const multiProcessReactor: Model = {
   work(server) {
     const { maxConnections, workers } = server.settings;
     const loop = server.createReactor();
-    const share = Math.ceil(maxConnections / workers);
+    const share = Math.floor(maxConnections / workers);
     loop.listen({ socket: server.inherited, maxConnections: share }, server.handler());
     server.run(loop);
   },

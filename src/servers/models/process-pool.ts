@@ -82,6 +82,7 @@ export const processPool: Model = {
 
   work(server) {
     const channel = server.inherited;
+    channel.blocking = true;
     for (;;) {
       channel.sendAll(IDLE);
       const connection = takeOver(channel);

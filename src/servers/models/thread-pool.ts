@@ -10,14 +10,15 @@ export const threadPool: Model = {
   applications: REQUESTS,
   mechanisms: [],
   workers: 'threads',
-  options: ['workers', 'maxQueued'],
-  maxConnections: 1000,
+  options: ['workers', 'maxQueued', 'maxConnections'],
+  maxConnections: 10_000,
 
   main(server) {
     const listener = server.listen();
     const queue = new ConnectionQueue(server.settings.maxQueued);
     server.workers.startThreads(() => queue);
     for (;;) {
+      server.waitForRoom();
       const connection = server.accept(listener);
       if (queue.put(connection)) server.count.enqueued++;
       else server.reject(connection); // rather than to let it wait for an answer that may never come

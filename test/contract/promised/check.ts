@@ -1,7 +1,9 @@
 /** The package keeps its promises: tsc refuses this file where a name, a parameter or a type is not what was promised. */
 import type * as index from '../../../src/index.js';
+import type * as servers from '../../../src/servers.js';
 import type * as syscalls from '../../../src/syscalls.js';
 import type * as promisedIndex from './index.js';
+import type * as promisedServers from './servers.js';
 import type * as promisedSyscalls from './syscalls.js';
 
 /** Every value that is promised is there, with a type that serves where the promised one is expected. */
@@ -126,4 +128,16 @@ export type Types = [
   Keeps<promisedIndex.Mechanism, index.Mechanism>,
   Keeps<promisedIndex.ReadyEvent<string>, index.ReadyEvent<string>>,
   Keeps<promisedIndex.SelectorKey<string>, index.SelectorKey<string>>,
+];
+export type Servers = [
+  Keeps<Omit<typeof promisedServers, 'EchoServer'>, typeof servers>,
+  Keeps<promisedServers.EchoServer, servers.EchoServer>,
+  Keeps<ConstructorParameters<typeof servers.EchoServer>, ConstructorParameters<typeof promisedServers.EchoServer>>,
+  Keeps<promisedServers.ModelServer, servers.ModelServer>,
+  Keeps<promisedServers.ServerStats, servers.ServerStats>,
+  // What callers give: promised ones must be taken.
+  Keeps<servers.ServerOptions, promisedServers.ServerOptions>,
+  Keeps<servers.ServerModelName, promisedServers.ServerModelName>,
+  Keeps<servers.AcceptStrategy, promisedServers.AcceptStrategy>,
+  Keeps<servers.ApplicationName, promisedServers.ApplicationName>,
 ];

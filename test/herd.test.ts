@@ -1,0 +1,106 @@
+/**
+ * Post 003: how many of a server's processes one connection wakes, by how they accept.
+ *
+ * A process that is woken and finds nobody to accept is an empty wake-up, if it comes to look: Linux looks first, before select, poll or
+ * epoll_wait returns, and lets who comes too late sleep on, unseen. Its context switches tell of those, too.
+ */
+import { readFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { afterAll, describe, expect, it } from 'vitest';
+import type { AcceptStrategy, ServerStats, WorkerStats } from '../src/servers.js';
+import { Client } from './support/client.js';
+import { ACCEPT_STRATEGIES, createServer, isSlowHere, until } from './support/servers.js';
+
+const isLinux = process.platform === 'linux';
+const PROCESSES = isSlowHere ? 3 : 8;
+const CONNECTIONS = isSlowHere ? 60 : 1000;
+
+interface Herd {
+  readonly stats: ServerStats;
+  /** Wake-ups with nobody to accept, a connection. */
+  readonly empty: number;
+  /** How often a process had slept and was woken, a connection; undefined where the system does not tell. */
+  readonly switches: number | undefined;
+  /** How many connections each process had, the busiest first. */
+  readonly shares: readonly number[];
+}
+
+/** Of a process's first thread: how often it gave up the processor to wait. */
+function switchesOf(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/task/${pid}/status`, 'utf8');
+  return Number(/voluntary_ctxt_switches:\s+(\d+)/.exec(status)?.[1]);
+}
+
+async function herdOf(accept: AcceptStrategy): Promise<Herd> {
+  await using server = createServer('prefork', { workers: PROCESSES, accept });
+  const address = await server.listen();
+  const pids = (await server.workers()).filter(({ role }) => role === 'work').map(({ id }) => id);
+  const switches = (): number => pids.reduce((sum, pid) => sum + switchesOf(pid), 0);
+  const before = isLinux ? switches() : 0;
+  for (let i = 0; i < CONNECTIONS; i++) {
+    const client = await Client.connect(address);
+    client.write(Buffer.from('x'));
+    await client.received(1);
+    client.socket.end();
+    await once(client.socket, 'close');
+  }
+  await until('all connections are over', async () => (await server.stats()).open === 0);
+  const woken = isLinux ? (switches() - before) / CONNECTIONS : undefined;
+  const stats = await server.stats();
+  const workers: readonly WorkerStats[] = await server.workers();
+  const shares = workers.filter(({ role }) => role === 'work').map(({ accepted }) => accepted);
+  const empty = stats.emptyWakeups / CONNECTIONS;
+  return { stats, empty, switches: woken, shares: shares.sort((a, b) => b - a) };
+}
+
+const herds = new Map<AcceptStrategy, Herd>();
+
+describe('the thundering herd', () => {
+  afterAll(() => {
+    const rows = [...herds].map(([name, { empty, switches, shares }]) => ({
+      'how they accept': name,
+      'empty wake-ups a connection': empty.toFixed(3),
+      'context switches a connection': switches?.toFixed(2) ?? 'not told here',
+      'connections of each process': shares.join(' '),
+    }));
+    console.log(`${PROCESSES} processes, ${CONNECTIONS} connections, one after the other`);
+    console.table(rows);
+  });
+
+  for (const { name, isAvailable, why } of ACCEPT_STRATEGIES) {
+    it.skipIf(!isAvailable)(
+      `R27 ${name}: each connection is accepted once, and empty wake-ups are counted${isAvailable ? '' : ` (${why})`}`,
+      async () => {
+        const herd = await herdOf(name);
+        herds.set(name, herd);
+        const { accepted, bytesIn, bytesOut, lost } = herd.stats;
+        expect({ accepted, bytesIn, bytesOut, lost }).toEqual({
+          accepted: CONNECTIONS,
+          bytesIn: CONNECTIONS,
+          bytesOut: CONNECTIONS,
+          lost: 0,
+        });
+        expect(herd.shares).toHaveLength(PROCESSES);
+        expect(herd.shares.reduce((sum, share) => sum + share)).toBe(CONNECTIONS);
+      },
+      120_000,
+    );
+  }
+
+  it('R27 one connection wakes more than one process only where all wait for it', () => {
+    // Nobody else waits: who has the lock is alone, as is who has a socket of its own.
+    for (const alone of ['lock', 'reuseport'] as const) expect(herds.get(alone)?.empty ?? 0).toBe(0);
+    const all = herds.get('thundering-herd');
+    const one = herds.get('exclusive');
+    if (all?.switches === undefined || one?.switches === undefined) return;
+    expect(all.switches).toBeGreaterThan(1.5 * one.switches);
+    expect(one.empty).toBeLessThan(0.05);
+  });
+
+  it('R28 EPOLLEXCLUSIVE is uneven: a few processes have most of the connections, where one comes after the other', (context) => {
+    const herd = herds.get('exclusive');
+    if (herd === undefined) return context.skip('there is no EPOLLEXCLUSIVE here');
+    // The kernel wakes the one that came last to wait (puma/puma#3934).
+    expect(herd.shares[0]).toBeGreaterThan((2 * CONNECTIONS) / PROCESSES);
+  });
+});

@@ -1,0 +1,403 @@
+/** SharedFile: one memory for objects, threads and processes, and a lock that ends with its holder. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MessageChannel, Worker, receiveMessageOnPort } from 'node:worker_threads';
+import { describe, expect, it } from 'vitest';
+import { SharedFile } from '../src/syscalls.js';
+import { Bench } from './support/bench.js';
+import { openDescriptors } from './support/descriptors.js';
+import { throwsCode } from './support/expect.js';
+import { temporaryFolder } from './support/folders.js';
+import { collectUntil } from './support/gc.js';
+import { type Program, answerOf, programText, startProgram } from './support/program.js';
+
+const isLinux = process.platform === 'linux';
+const isWindows = process.platform === 'win32';
+const SIZE = 4096 + 100;
+
+const pathIn = (bench: Bench, name = 'shared'): string => join(bench.own(temporaryFolder()).path, name);
+const open = (bench: Bench, path: string, size = SIZE) => bench.own(new SharedFile(path, size));
+
+/** A process that has the file open as `file`, its bytes as `bytes` and its numbers as `numbers`. */
+const program = (bench: Bench, path: string, body: string): Program =>
+  bench.own(startProgram(opening(JSON.stringify(path)) + body));
+
+const opening = (path: string) => `
+  const file = new syscalls.SharedFile(${path}, ${SIZE});
+  const bytes = new Uint8Array(file.memory), numbers = new Int32Array(file.memory);
+`;
+
+/** The same in a thread; `post` sends a message home. */
+function thread(bench: Bench, path: string, body: string): Worker {
+  const text = programText(`
+    const { parentPort, workerData } = require('node:worker_threads');
+    const post = (message, list) => parentPort.postMessage(message, list);
+    (async () => { ${opening('workerData')} ${body} })();
+  `);
+  const worker = new Worker(text, { eval: true, workerData: path });
+  bench.atEnd(() => void worker.terminate());
+  return worker;
+}
+
+const messageOf = async (worker: Worker): Promise<unknown> => ((await once(worker, 'message')) as unknown[])[0];
+
+async function until(what: string, isSo: () => boolean): Promise<void> {
+  for (const deadline = performance.now() + 20_000; !isSo(); await sleep(5))
+    if (performance.now() > deadline) throw new Error(`not within 20 seconds: ${what}`);
+}
+
+const numbersOf = (file: SharedFile) => new Int32Array(file.memory, 0, SIZE / 4);
+
+/** How many mappings and descriptors of the file this process has. */
+const mappings = (path: string) =>
+  readFileSync('/proc/self/maps', 'utf8')
+    .split('\n')
+    .filter((line) => line.endsWith(path)).length;
+const descriptors = (path: string) => [...openDescriptors().values()].filter((what) => what === path).length;
+const onlyLinux = isLinux ? '' : ' — not here: told by /proc';
+
+describe('memory', () => {
+  it('is one for two objects: zeros at first, as many bytes as were asked for, the same ArrayBuffer each time', () => {
+    using bench = new Bench();
+    const path = pathIn(bench);
+    const [a, b] = [open(bench, path), open(bench, path)];
+    expect(a.memory).toBe(a.memory);
+    expect(a.memory).not.toBe(b.memory);
+    expect(a.memory).toBeInstanceOf(ArrayBuffer);
+    expect(a.memory.byteLength).toBe(SIZE);
+    const [mine, theirs] = [new Uint8Array(a.memory), new Uint8Array(b.memory)];
+    expect(mine.every((byte) => byte === 0)).toBe(true);
+    mine[0] = 1;
+    mine[SIZE - 1] = 2;
+    expect([theirs[0], theirs[SIZE - 1]]).toEqual([1, 2]);
+    expect(Atomics.add(numbersOf(b), 5, 3)).toBe(0);
+    expect(Atomics.load(numbersOf(a), 5)).toBe(3);
+  });
+
+  it('is what the file holds, which is made longer where it is shorter, and never shorter', () => {
+    using bench = new Bench();
+    const path = pathIn(bench, 'Schlüssel 鍵');
+    writeFileSync(path, 'contents');
+    const file = open(bench, path, 10);
+    expect(Buffer.from(file.memory).toString()).toBe('contents\0\0');
+    expect(statSync(path).size).toBe(10);
+    const small = open(bench, path, 3);
+    expect(small.memory.byteLength).toBe(3);
+    expect(statSync(path).size).toBe(10);
+    const one = open(bench, pathIn(bench), 1);
+    expect(one.memory.byteLength).toBe(1);
+  });
+
+  it.skipIf(isWindows)('is its owner’s alone: mode 0600', () => {
+    using bench = new Bench();
+    const path = pathIn(bench);
+    open(bench, path);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+  });
+
+  it('is one with a worker thread and with another process', async () => {
+    using bench = new Bench();
+    const path = pathIn(bench);
+    const numbers = numbersOf(open(bench, path));
+    numbers[0] = 1;
+    const worker = thread(bench, path, 'numbers[1] = numbers[0] + 1; post(numbers[1]);');
+    expect(await messageOf(worker)).toBe(2);
+    expect(numbers[1]).toBe(2);
+    const child = program(
+      bench,
+      path,
+      'numbers[2] = numbers[1] + 1; console.log(JSON.stringify([...numbers.slice(0, 3)]));',
+    );
+    expect(await answerOf(child.ended)).toEqual([1, 2, 3]);
+    expect(numbers[2]).toBe(3);
+  });
+
+  it('stays when the object is closed, and when the file is gone', () => {
+    using bench = new Bench();
+    const path = pathIn(bench);
+    const [a, b] = [open(bench, path), open(bench, path)];
+    const { memory } = a;
+    a.close();
+    expect(a.closed).toBe(true);
+    expect(a.memory).toBe(memory);
+    new Uint8Array(memory)[7] = 9;
+    expect(new Uint8Array(b.memory)[7]).toBe(9);
+  });
+
+  it('is not taken away by a transfer: a copy goes, or nothing', () => {
+    using bench = new Bench();
+    const { memory } = open(bench, pathIn(bench));
+    const { port1, port2 } = new MessageChannel();
+    const transfers = [
+      () => structuredClone(memory, { transfer: [memory] }),
+      () => {
+        port1.postMessage(memory, [memory]);
+        receiveMessageOnPort(port2);
+      },
+    ];
+    for (const transfer of transfers) {
+      try {
+        transfer();
+      } catch (error) {
+        expect((error as Error).name).toBe('DataCloneError');
+      }
+      expect(memory.byteLength).toBe(SIZE);
+    }
+    port1.close();
+  });
+
+  it('that was moved all the same outlives the thread that opened the file', async () => {
+    using bench = new Bench();
+    const path = pathIn(bench);
+    const numbers = numbersOf(open(bench, path));
+    const worker = thread(
+      bench,
+      path,
+      // What a BYOB reader is given, it moves into a new ArrayBuffer, which knows no more that it must stay here.
+      `numbers[0] = 42;
+       const stream = new ReadableStream({ type: 'bytes', pull: ({ byobRequest }) => byobRequest.respond(1) });
+       const { value } = await stream.getReader({ mode: 'byob' }).read(bytes);
+       post([file.memory.byteLength, value.buffer], [value.buffer]);`,
+    );
+    const exited = once(worker, 'exit');
+    const [left, moved] = (await messageOf(worker)) as [number, ArrayBuffer];
+    await exited;
+    expect(left).toBe(0);
+    expect(moved.byteLength).toBe(SIZE);
+    const theirs = new Int32Array(moved);
+    expect(theirs[0]).toBe(42);
+    theirs[1] = 43;
+    expect(numbers[1]).toBe(43);
+  });
+
+  it.skipIf(!isLinux)(`goes with its ArrayBuffer, and the descriptor with its object${onlyLinux}`, async () => {
+    using bench = new Bench();
+    const path = pathIn(bench);
+    let views: Uint8Array[] = [];
+    const objects = () => {
+      for (let i = 0; i < 10; i++) {
+        const file = new SharedFile(path, SIZE);
+        file.lock();
+        views.push(new Uint8Array(file.memory, 100, 1));
+        if (i < 9) file.close();
+      }
+    };
+    objects();
+    expect(mappings(path)).toBe(10);
+    expect(await collectUntil(() => descriptors(path) === 0)).toBe(true);
+    expect(mappings(path)).toBe(10);
+    views.forEach((view, i) => (view[0] = i));
+    expect(views.map((view) => view[0])).toEqual(new Array(10).fill(9));
+    using other = new SharedFile(path, SIZE);
+    expect(other.tryLock(), 'the collected one has let go of the lock').toBe(true);
+    views = [];
+    expect(await collectUntil(() => mappings(path) === 1)).toBe(true);
+    expect(other.memory.byteLength).toBe(SIZE);
+  });
+
+  it.skipIf(!isLinux)(
+    `is shown again after its thread has ended; lock and descriptor are gone${onlyLinux}`,
+    async () => {
+      using bench = new Bench();
+      const path = pathIn(bench);
+      let ended = 0;
+      for (const ending of [
+        '',
+        'process.exit();',
+        'throw new Error("mine");',
+        'for (;;);',
+        '',
+        'for (;;) file.memory;',
+      ]) {
+        const worker = thread(bench, path, `file.lock(); globalThis.kept = bytes; post(bytes[0]++); ${ending}`);
+        worker.on('error', () => undefined);
+        const exited = new Promise((resolve) => worker.on('exit', resolve));
+        await messageOf(worker);
+        if (ending.startsWith('for')) await worker.terminate();
+        await exited;
+        expect(descriptors(path)).toBe(0);
+        const file = new SharedFile(path, SIZE);
+        expect(file.tryLock()).toBe(true);
+        expect(new Uint8Array(file.memory)[0]).toBe(++ended);
+        file.close();
+        // Who has the thread's memory by now cannot be known. It stays, and all are shown it from then on.
+        expect(mappings(path)).toBe(1);
+      }
+    },
+  );
+});
+
+describe('the lock', () => {
+  it('has one holder among the objects of a path', () => {
+    using bench = new Bench();
+    const path = pathIn(bench);
+    const [a, b] = [open(bench, path), open(bench, path)];
+    const elsewhere = open(bench, pathIn(bench));
+    a.lock();
+    elsewhere.lock();
+    expect(b.tryLock()).toBe(false);
+    expect(b.tryLock()).toBe(false);
+    a.unlock();
+    expect(b.tryLock()).toBe(true);
+    expect(a.tryLock()).toBe(false);
+    b.unlock();
+    a.lock();
+    a.unlock();
+  });
+
+  it('is not taken twice, and not given back by who does not hold it', () => {
+    using bench = new Bench();
+    const path = pathIn(bench);
+    const [a, b] = [open(bench, path), open(bench, path)];
+    throwsCode('ERR_NOT_LOCKED', () => a.unlock());
+    a.lock();
+    throwsCode('ERR_BUSY', () => a.lock());
+    throwsCode('ERR_BUSY', () => a.tryLock());
+    throwsCode('ERR_NOT_LOCKED', () => b.unlock());
+    expect(b.tryLock()).toBe(false);
+    a.unlock();
+    throwsCode('ERR_NOT_LOCKED', () => a.unlock());
+    expect(a.tryLock()).toBe(true);
+    throwsCode('ERR_BUSY', () => a.lock());
+  });
+
+  it('is let go of by close(), which may be called again, and by using', () => {
+    using bench = new Bench();
+    const path = pathIn(bench);
+    const b = open(bench, path);
+    {
+      using a = new SharedFile(path, SIZE);
+      a.lock();
+      expect(b.tryLock()).toBe(false);
+    }
+    b.lock();
+    b.close();
+    b.close();
+    expect(b.closed).toBe(true);
+    for (const method of ['lock', 'tryLock', 'unlock'] as const) throwsCode('ERR_CLOSED', () => b[method]());
+    expect(open(bench, path).tryLock()).toBe(true);
+    expect(existsSync(path)).toBe(true);
+  });
+
+  it('keeps processes and threads apart: no count is lost', async () => {
+    using bench = new Bench();
+    const path = pathIn(bench);
+    const file = open(bench, path);
+    const numbers = numbersOf(file);
+    const times = isWindows ? 300 : 2000;
+    // Two numbers, which nobody may see differ; in four processes, which wait in the kernel, and in two threads, which do not.
+    const counting = (count: number) => `
+      let torn = 0;
+      for (let i = 0; i < ${count}; i++) {
+        file.lock();
+        if (numbers[0] !== numbers[1]) torn++;
+        numbers[0]++;
+        if (i % 16 === 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 0.1);
+        numbers[1]++;
+        file.unlock();
+      }`;
+    const children = Array.from({ length: 4 }, () => program(bench, path, `${counting(times)} console.log(torn);`));
+    const workers = [1, 2].map(() => thread(bench, path, `${counting(100)} post(torn);`));
+    const torn = await Promise.all([...children.map(({ ended }) => answerOf(ended)), ...workers.map(messageOf)]);
+    expect(torn).toEqual([0, 0, 0, 0, 0, 0]);
+    expect(numbers[0]).toBe(4 * times + 200);
+    expect(numbers[1]).toBe(4 * times + 200);
+  });
+
+  it('is taken from a holder that is killed, and given to one that waits', async () => {
+    using bench = new Bench();
+    const path = pathIn(bench);
+    const file = open(bench, path);
+    const holder = program(bench, path, 'file.lock(); console.log("has it"); setInterval(() => undefined, 1000);');
+    await holder.printed(/has it/);
+    expect(file.tryLock()).toBe(false);
+    const waiter = program(bench, path, 'console.log("waits"); file.lock(); numbers[3] = 1; console.log(1);');
+    await waiter.printed(/waits/);
+    if (isLinux) {
+      // proc_locks(5): those that wait stand behind an arrow.
+      const waiting = new RegExp(`-> FLOCK .*:${statSync(path).ino} `);
+      await until('it waits in the kernel', () => waiting.test(readFileSync('/proc/locks', 'utf8')));
+    }
+    expect(numbersOf(file)[3]).toBe(0);
+    holder.process.kill('SIGKILL');
+    expect((await holder.ended).code).not.toBe(0);
+    expect(await answerOf(waiter.ended)).toBe(1);
+    expect(numbersOf(file)[3]).toBe(1);
+    await until('the lock is free', () => file.tryLock());
+  });
+
+  it('worker.terminate() ends a wait for it promptly', async () => {
+    using bench = new Bench();
+    const path = pathIn(bench);
+    const file = open(bench, path);
+    file.lock();
+    const worker = thread(bench, path, 'post(file.tryLock()); file.lock(); post("has it");');
+    expect(await messageOf(worker)).toBe(false);
+    await sleep(30);
+    const start = performance.now();
+    await worker.terminate();
+    expect(performance.now() - start).toBeLessThan(2000);
+    file.unlock();
+    expect(open(bench, path).tryLock()).toBe(true);
+  });
+
+  it('a worker that waits has it soon after it is given back', async () => {
+    using bench = new Bench();
+    const path = pathIn(bench);
+    const file = open(bench, path);
+    file.lock();
+    const worker = thread(
+      bench,
+      path,
+      'post(file.tryLock()); file.lock(); post("has it"); setInterval(() => 1, 1000);',
+    );
+    expect(await messageOf(worker)).toBe(false);
+    await sleep(30);
+    file.unlock();
+    expect(await messageOf(worker)).toBe('has it');
+    expect(file.tryLock()).toBe(false);
+  });
+});
+
+describe('what is no such file', () => {
+  it('is a typed error, with the path and the call', () => {
+    using bench = new Bench();
+    const folder = bench.folder();
+    const path = join(folder, 'shared');
+    const failing = (code: string, where: string, size = 1) =>
+      assert.throws(
+        () => new SharedFile(where, size),
+        (error: NodeJS.ErrnoException) => {
+          expect(error).toMatchObject({ code, path: where, syscall: 'open' });
+          return true;
+        },
+      );
+    failing('ENOENT', join(folder, 'no folder', 'file'));
+    failing('ENOENT', '');
+    failing('EISDIR', folder);
+    if (!isWindows) failing('ENAMETOOLONG', join(folder, 'x'.repeat(1000)));
+    if (!isWindows && process.getuid?.() !== 0) {
+      mkdirSync(join(folder, 'not mine'), { mode: 0o500 });
+      failing('EACCES', join(folder, 'not mine', 'file'));
+    }
+    for (const size of [0, -1, 1.5, NaN, 2 ** 30 + 1]) throwsCode('ERR_OUT_OF_RANGE', () => new SharedFile(path, size));
+    throwsCode('ERR_INVALID_ARG_TYPE', () => new SharedFile(path, '1' as unknown as number));
+    throwsCode('ERR_INVALID_ARG_TYPE', () => new SharedFile(5 as unknown as string, 1));
+    throwsCode('ERR_INVALID_ARG_VALUE', () => new SharedFile(`${path}\0`, 1));
+    expect(existsSync(path), 'nothing was made').toBe(false);
+  });
+
+  it.skipIf(isWindows)('a pipe or a device is EINVAL, and is closed again', () => {
+    using bench = new Bench();
+    const [read] = bench.pipe();
+    const before = isLinux ? openDescriptors().size : 0;
+    if (isLinux) throwsCode('EINVAL', () => new SharedFile(`/proc/self/fd/${read.fd}`, 1));
+    throwsCode('EINVAL', () => new SharedFile('/dev/null', 1));
+    if (isLinux) expect(openDescriptors().size).toBe(before);
+    if (isLinux)
+      expect(descriptors('/dev/null')).toBe(new Set([...openDescriptors()].filter(([, w]) => w === '/dev/null')).size);
+  });
+});

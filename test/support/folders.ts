@@ -1,0 +1,19 @@
+/** Folders for files that are mapped. No runtime import of the package. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** A new folder. close() removes it, but on Windows: that deletes no file that is mapped, and what is mapped goes with the collector. */
+export function temporaryFolder(): { readonly path: string; close(): void } {
+  const path = mkdtempSync(join(tmpdir(), 'selectors-native-'));
+  return {
+    path,
+    close() {
+      try {
+        rmSync(path, { recursive: true, force: true });
+      } catch (error) {
+        if (process.platform !== 'win32') throw error;
+      }
+    },
+  };
+}

@@ -1,0 +1,48 @@
+/**
+ * The servers' entry as it is built: their threads and processes load files of their own, which Node cannot as TypeScript. And what their
+ * tests share to wait for them.
+ */
+import { createRequire } from 'node:module';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type * as entry from '../../src/servers.js';
+
+const built = createRequire(import.meta.url)('../../dist/servers.js') as typeof entry;
+export const { ACCEPT_STRATEGIES, EchoServer, SERVER_MODELS, createServer } = built;
+
+export type {
+  ApplicationName,
+  ModelServer,
+  ServerModelName,
+  ServerModelRow,
+  ServerOptions,
+  ServerStats,
+  WorkerExit,
+  WorkerInfo,
+} from '../../src/servers.js';
+
+/** On Wine, and under the sanitizers, a thread or a process takes several times as long to start. */
+export const isSlowHere = process.platform === 'win32' || process.env.SELECTORS_NATIVE_SANITIZED !== undefined;
+
+const PATIENCE = isSlowHere ? 40_000 : 15_000;
+
+/** Asks until it is so. */
+export async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + PATIENCE;
+  while (!(await isSo())) {
+    if (performance.now() > deadline) throw new Error(`waited in vain: ${what}`);
+    await sleep(5);
+  }
+}
+
+/** The same for what tells of itself. */
+export async function inTime<T>(what: string, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited in vain: ${what}`)), PATIENCE);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
