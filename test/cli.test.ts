@@ -214,7 +214,7 @@ describe('wrong input', () => {
     [['serve', 'iterative', '--workers', '2'], /iterative has no --workers; it has: --app, --host, --port, --stats/],
     [['serve', 'thread-pool', '--mechanism', 'poll'], /thread-pool has no --mechanism; it has: .*--max-queued/],
     [['serve', 'thread-pool', '--app', 'chat'], /thread-pool serves no chat; it serves: echo, rpc/],
-    [['serve', 'thread-pool', '--max-connections', '9'], /thread-pool has no --max-connections; it has: .*--workers/],
+    [['serve', 'prefork', '--max-connections', '9'], /prefork has no --max-connections; it has: .*--workers/],
     [['serve', 'multi-reactor', '--accept', 'lock'], /multi-reactor has no --accept; it has: .*--mechanism/],
     [['serve', 'multi-reactor', '--verbose'], /multi-reactor has no --verbose; it has: /],
     [['serve', 'prefork', '--inside-node'], /prefork has no --inside-node; it has: .*--accept/],

@@ -142,18 +142,10 @@ class SupervisedServer implements ModelServer {
     if (this.#thread !== null || this.#closed !== null) throw closedError('server, or it listens already, and so it');
     const thread = (this.#thread = new SupervisorThread(this.#model, this.#settings));
     const listening = await new Promise<SocketAddress>((resolve, reject) => {
-      const onSaid = (said: Said): void => {
-        if (said.type === 'listening') resolve(said.address);
-        else if (said.type === 'failed') reject(errorOf(said.error));
-        else this.#onSaid(said);
-      };
-      thread.port.on('message', onSaid);
-      thread.worker.on('error', reject);
-      const exited = new Promise((exit) => thread.worker.on('exit', exit));
-      this.#closed = exited.then(() => {
-        thread.receiveAll(onSaid);
-        this.#onEnded(thread);
-      });
+      this.#listening = { resolve, reject };
+      thread.port.on('message', (said: Said) => this.#onSaid(said));
+      thread.worker.on('error', (error) => this.#onFailed(error));
+      this.#closed = new Promise((exited) => thread.worker.on('exit', exited)).then(() => this.#onEnded(thread));
       void this.#closed.then(() => reject(closedError('server')));
     });
     return listening as { host: string; port: number };
@@ -200,10 +192,16 @@ class SupervisedServer implements ModelServer {
     }
   }
 
+  /** The supervisor itself: no descriptors, no memory. */
+  #onFailed({ message }: Error): void {
+    this.#listening?.reject(new Error(message));
+    this.#onWorkerExit({ id: -1, kind: 'thread', role: 'main', why: message, lost: 0, isReplaced: false });
+  }
+
   #onEnded(thread: SupervisorThread): void {
     thread.hasEnded = true;
     // A thread's end may be told before what it said last: why listen() has failed, what there was in the end.
-    for (let said = thread.receive(); said !== undefined; said = thread.receive()) this.#onSaid(said);
+    thread.receiveAll((said) => this.#onSaid(said));
     thread.removeFiles();
     for (const reply of this.#replies.values()) reply(undefined);
     this.#replies.clear();

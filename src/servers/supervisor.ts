@@ -64,7 +64,11 @@ class Supervisor {
     this.#model = model;
     this.#settings = settings;
     this.#port = port;
-    this.#say = speaker({ port, said });
+    this.#say = (message) => {
+      port.postMessage(message);
+      Atomics.add(said, 0, 1);
+      Atomics.notify(said, 0);
+    };
     const { workers, startsForEach } = models[model];
     const each = startsForEach ? settings.maxConnections : 0;
     const path = join(folder, 'scoreboard');
