@@ -24,15 +24,16 @@ export function dealOut(server: Server): void {
 
 /** What a loop does after each of its turns: takes what it was dealt. */
 export function dealtTo(server: Server, loop: Reactor | ProactorLoop, handler: ConnectionHandler): () => void {
-  const { queue } = server;
+  const { queue, count } = server;
   return () => {
     for (let connection = queue.tryTake(); connection !== null; connection = queue.tryTake()) {
+      count.handed++; // it is this thread's to lose, before the loop tells of it
       try {
         loop.adopt(connection, handler);
       } catch (error) {
         if (!isOfConnection(error)) throw error;
         closeQuietly(connection); // it has reset already
-        server.count.closed++;
+        count.closed++;
       }
     }
   };

@@ -26,7 +26,7 @@ const CELLS = [
   ...COUNTS,
   // Connections that ended because their worker did.
   'lost',
-  // Connections that others have handed to this worker. They write it.
+  // Connections that others have handed to this worker. They write it; who takes from a queue, itself.
   'handed',
   // 0: it is starting. 1: it has what it was handed, and serves. -1: it has ended.
   'state',
