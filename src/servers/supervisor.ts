@@ -307,9 +307,7 @@ class Supervisor {
     }
     for (const socket of this.#lifeline ?? []) socket.close();
     // Those that waited in a queue, or for a thread that was not started any more.
-    const unserved = this.#scoreboard.open;
-    this.#scoreboard.row(0).closed += unserved;
-    this.#scoreboard.row(0).lost += unserved;
+    this.#scoreboard.row(0).closed += this.#scoreboard.open;
     const totals = this.#scoreboard.totals();
     this.#scoreboard[Symbol.dispose]();
     if (this.#unnamed !== null) closeSync(this.#unnamed);
