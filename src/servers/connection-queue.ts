@@ -6,6 +6,7 @@
  * that each connection is taken once.
  */
 import { Socket } from '../index.js';
+import type { CriticalSection } from './critical-section.js';
 
 const HEAD = 0;
 const TAIL = 1;
@@ -18,11 +19,16 @@ const HEADER = 5;
 
 export class ConnectionQueue {
   readonly #memory: Int32Array;
+  readonly #section: CriticalSection | null;
   /** A power of two, so that the numbers of the places may overflow. */
   readonly #capacity: number;
 
-  /** @param memory of another thread's queue, or how many connections at least it shall hold */
-  constructor(memory: SharedArrayBuffer | number) {
+  /**
+   * @param memory of another thread's queue, or how many connections at least it shall hold
+   * @param section this thread's own; null: it is never ended from outside
+   */
+  constructor(memory: SharedArrayBuffer | number, section: CriticalSection | null) {
+    this.#section = section;
     if (typeof memory === 'number') {
       const capacity = 2 ** Math.ceil(Math.log2(memory));
       memory = new SharedArrayBuffer((HEADER + capacity) * Int32Array.BYTES_PER_ELEMENT);
@@ -53,8 +59,10 @@ export class ConnectionQueue {
   put(connection: Socket): boolean {
     if (this.length >= this.#capacity) return false;
     const tail = Atomics.load(this.#memory, TAIL);
-    Atomics.store(this.#memory, this.#place(tail), connection.detach());
-    Atomics.store(this.#memory, TAIL, (tail + 1) | 0);
+    this.#uninterrupted(() => {
+      Atomics.store(this.#memory, this.#place(tail), connection.detach());
+      Atomics.store(this.#memory, TAIL, (tail + 1) | 0);
+    });
     Atomics.add(this.#memory, NEWS, 1);
     Atomics.notify(this.#memory, NEWS, 1);
     return true;
@@ -73,8 +81,10 @@ export class ConnectionQueue {
 
   /** @returns null: it is empty */
   tryTake(): Socket | null {
-    const fd = this.#takeNumber();
-    return fd === null ? null : Socket.fromFd(fd, { blocking: true });
+    return this.#uninterrupted(() => {
+      const fd = this.#takeNumber();
+      return fd === null ? null : Socket.fromFd(fd, { blocking: true });
+    });
   }
 
   /** No more will be put: whoever waits is told so. */
@@ -92,6 +102,10 @@ export class ConnectionQueue {
       // Somebody else may have been faster, and then the number is his.
       if (Atomics.compareExchange(this.#memory, HEAD, head, (head + 1) | 0) === head) return fd;
     }
+  }
+
+  #uninterrupted<T>(action: () => T): T {
+    return this.#section === null ? action() : this.#section.run(action);
   }
 
   #place(number: number): number {

@@ -1,7 +1,7 @@
 /** Dealing connections out to loops in other threads (post 003: a main reactor and its sub-reactors). */
-import { type ConnectionHandler, type ProactorLoop, type Reactor, wakeup } from '../index.js';
+import { type ConnectionHandler, type ProactorLoop, type Reactor, type Socket, wakeup } from '../index.js';
 import { closeQuietly, isOfConnection } from './blocking.js';
-import { ConnectionQueue } from './connection-queue.js';
+import type { ConnectionQueue } from './connection-queue.js';
 import type { Server } from './server.js';
 
 /** How many connections wait for one loop at the most. It takes them at its next turn. */
@@ -10,9 +10,9 @@ const MOST_WAITING = 1024;
 /** Accepts, and gives each connection to the next loop. BLOCKS for as long as it serves. */
 export function dealOut(server: Server): void {
   const { workers } = server.settings;
-  const listener = server.listen();
-  const queues = Array.from({ length: workers }, () => new ConnectionQueue(MOST_WAITING));
+  const queues = Array.from({ length: workers }, () => server.newQueue(MOST_WAITING));
   server.workers.startThreads((index) => queues[index] as ConnectionQueue);
+  const listener = server.listen();
   for (let next = 0; ; next = (next + 1) % workers) {
     server.waitForRoom();
     const connection = server.accept(listener);
@@ -23,19 +23,28 @@ export function dealOut(server: Server): void {
 }
 
 /** What a loop does after each of its turns: takes what it was dealt. */
-export function dealtTo(server: Server, loop: Reactor | ProactorLoop, handler: ConnectionHandler): () => void {
+export function dealtTo(server: Server, loop: Reactor | ProactorLoop, handler: ConnectionHandler): () => number {
   const { queue, count } = server;
-  return () => {
-    for (let connection = queue.tryTake(); connection !== null; connection = queue.tryTake()) {
-      count.handed++; // it is this thread's to lose, before the loop tells of it
-      try {
-        loop.adopt(connection, handler);
-      } catch (error) {
-        if (!isOfConnection(error)) throw error;
+  const adopt = (connection: Socket): void => {
+    count.handed++; // it is this thread's to lose, before the loop tells of it
+    try {
+      loop.adopt(connection, handler);
+    } catch (error) {
+      if (isOfConnection(error)) {
         closeQuietly(connection); // it has reset already
+        count.opened++;
         count.closed++;
+      } else {
+        server.reject(connection); // select's sets are full
+        count.handed--;
       }
     }
+  };
+  return () => {
+    let taken = 0;
+    for (let connection = queue.tryTake(); connection !== null; connection = queue.tryTake(), taken++)
+      adopt(connection);
+    return taken;
   };
 }
 

@@ -2,11 +2,11 @@
  * What the threads of a server say to one another. The caller, the supervisor, and the programs: each talks to its neighbour alone.
  *
  *   caller --Asked--> supervisor --Answer, Notice--> program
- *   caller <--Said--- supervisor <--StartRequest, ReleaseRequest, Listening--- program
+ *   caller <--Said--- supervisor <--StartRequest, ReleaseRequest, Listening, Answered--- program
  */
-import type { MessagePort } from 'node:worker_threads';
 import type { SocketAddress } from '../index.js';
 import type { Totals } from './scoreboard.js';
+import type { TaskPort } from './task-threads.js';
 
 // ------------------------------------------------------------------------------------------------ programs and supervisor
 
@@ -23,7 +23,10 @@ export interface StartRequest {
   /** Is another one started when it dies? */
   readonly replace: boolean;
   readonly queue?: SharedArrayBuffer;
-  readonly tasks?: { readonly port: MessagePort; readonly news: Int32Array };
+  /** For a thread of a pool. */
+  readonly taskPort?: TaskPort;
+  /** For a thread that does one task. */
+  readonly task?: Uint8Array;
   /** Who asks wants to be told of its end, by this number. */
   readonly token?: number;
   /** How many connections it is handed with that. */
@@ -40,10 +43,15 @@ export interface Answer {
   readonly row: number;
   readonly pid: number;
 }
-/** What it told without being asked: one that was started with a token has ended. */
-export interface Notice {
-  readonly type: 'ended';
-  readonly token: number;
+/** What it tells without being asked, of a thread that was started with a token: its answer; that it has ended, or was not started. */
+export type Notice =
+  | { readonly type: 'answered'; readonly token: number; readonly reply: Uint8Array }
+  | { readonly type: 'ended'; readonly token: number };
+
+/** What a thread that does one task says. */
+export interface Answered {
+  readonly type: 'answered';
+  readonly reply: Uint8Array;
 }
 
 export interface ReleaseRequest {

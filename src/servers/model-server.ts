@@ -11,7 +11,7 @@ import type { Totals } from './scoreboard.js';
 import { type ServerOptions, parseServerOptions } from './server-options.js';
 import type { ServerSettings } from './server.js';
 import { type Asked, type Said, type WorkerExit, type WorkerStats, describeExit, errorOf } from './messages.js';
-import type { SupervisorData } from './supervisor.js';
+import { HAS_STARTED, NEWS, SAID_CELLS, type SupervisorData } from './supervisor-data.js';
 
 export interface ServerStats {
   /** Connections that accept(2) has given. */
@@ -57,6 +57,9 @@ export interface ModelServer extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+/** Milliseconds. */
+const LONGEST_START = 30_000;
+
 /** The thread of the supervisor, and what it says. */
 class SupervisorThread {
   readonly worker: Worker;
@@ -64,18 +67,23 @@ class SupervisorThread {
   /** It says nothing any more. */
   hasEnded = false;
   readonly #folder: string;
-  readonly #said = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  readonly #said = new Int32Array(new SharedArrayBuffer(SAID_CELLS * Int32Array.BYTES_PER_ELEMENT));
 
   constructor({ name }: Model, settings: ServerSettings) {
     const { port1, port2 } = new MessageChannel();
     this.port = port1;
     this.#folder = mkdtempSync(join(tmpdir(), 'selectors-native-'));
     const data: SupervisorData = { model: name, settings, folder: this.#folder, port: port2, said: this.#said };
-    this.worker = new Worker(join(__dirname, 'supervisor.js'), {
-      workerData: data,
-      transferList: [port2],
-      execArgv: [],
-    });
+    try {
+      this.worker = new Worker(join(__dirname, 'supervisor.js'), {
+        workerData: data,
+        transferList: [port2],
+        execArgv: [],
+      });
+    } catch (error) {
+      this.removeFiles();
+      throw error;
+    }
   }
 
   /** When it has ended: Windows does not remove a file that somebody has mapped. */
@@ -96,13 +104,15 @@ class SupervisorThread {
     }
   }
 
-  /** BLOCKS until it says something. */
+  /** BLOCKS until it says something. @throws where it does not even start: no descriptors, no memory */
   wait(): Said {
-    for (;;) {
-      const seen = Atomics.load(this.#said, 0);
-      const said = this.receive();
-      if (said !== undefined) return said;
-      Atomics.wait(this.#said, 0, seen);
+    for (const since = performance.now(); ;) {
+      const seen = Atomics.load(this.#said, NEWS);
+      const received = receiveMessageOnPort(this.port) as { readonly message: Said } | undefined;
+      if (received !== undefined) return received.message;
+      const hasStarted = Atomics.load(this.#said, HAS_STARTED) !== 0;
+      if (!hasStarted && performance.now() - since > LONGEST_START) throw new Error('the server does not start');
+      Atomics.wait(this.#said, NEWS, seen, hasStarted ? Infinity : 100);
     }
   }
 }
@@ -148,6 +158,7 @@ class SupervisedServer implements ModelServer {
       this.#closed = new Promise((exited) => thread.worker.on('exit', exited)).then(() => this.#onEnded(thread));
       void this.#closed.then(() => reject(closedError('server')));
     });
+    this.#listening = null;
     return listening as { host: string; port: number };
   }
 
@@ -193,9 +204,9 @@ class SupervisedServer implements ModelServer {
   }
 
   /** The supervisor itself: no descriptors, no memory. */
-  #onFailed({ message }: Error): void {
-    this.#listening?.reject(new Error(message));
-    this.#onWorkerExit({ id: -1, kind: 'thread', role: 'main', why: message, lost: 0, isReplaced: false });
+  #onFailed(error: Error): void {
+    if (this.#listening !== null) return this.#listening.reject(error);
+    this.#onWorkerExit({ id: -1, kind: 'thread', role: 'main', why: error.message, lost: 0, isReplaced: false });
   }
 
   #onEnded(thread: SupervisorThread): void {

@@ -24,8 +24,11 @@ function start(): void {
     workers: null,
     inherited,
     queue: null,
-    tasks: null,
+    taskPort: null,
+    request: null,
+    section: null,
     announce: () => undefined,
+    answer: () => undefined,
   });
   process.exit();
 }

@@ -95,11 +95,16 @@ export class Scoreboard implements Disposable {
   retire(index: number): number {
     const row = this.row(index);
     const ended = this.row(0);
-    const held = Math.max(row.opened, row.handed) - row.closed;
+    const held = Math.max(0, Math.max(row.opened, row.handed) - row.closed);
+    const [closed, rejected] = [row.closed, row.rejected];
+    // Who looks meanwhile sees more open ones than there are, and never fewer.
+    row.closed = row.rejected = 0;
     for (const name of COUNTS) ended[name] += row[name];
-    ended.closed += held;
-    ended.lost += row.lost;
+    const lost = row.lost;
     this.clear(index).state = ENDED;
+    ended.rejected += rejected;
+    ended.closed += closed + held;
+    ended.lost += lost;
     return held;
   }
 

@@ -52,6 +52,8 @@ export function parseServerOptions(name: unknown, options: unknown): ParsedServe
   const { host = '127.0.0.1', port = 0, application = 'echo', mechanism, accept } = fields;
   const { workers: asked = availableParallelism(), maxConnections: most = model.maxConnections } = fields;
   if (typeof host !== 'string') throw invalidType('host', 'a string', host);
+  if (host === '' || host.includes('\0'))
+    throw invalidValue("host must be an address or a name; '0.0.0.0' is all of this machine's");
   const workers = wholeNumber('workers', asked, 1, MOST_WORKERS);
   const maxConnections = wholeNumber('maxConnections', most, 1, MOST_CONNECTIONS);
   const offered: readonly unknown[] = model.applications;

@@ -9,6 +9,7 @@ import {
   type BaseSelector,
   type ConnectionHandler,
   EVENT_READ,
+  type Listener,
   ProactorLoop,
   Reactor,
   type ReadyEvent,
@@ -21,11 +22,12 @@ import { isOfOneClient } from '../net/accept-errors.js';
 import type { Application } from './applications/application.js';
 import { type ApplicationName, applicationRow } from './applications/index.js';
 import { closeQuietly, serveBlocking } from './blocking.js';
-import type { ConnectionQueue } from './connection-queue.js';
+import { ConnectionQueue } from './connection-queue.js';
+import type { CriticalSection } from './critical-section.js';
 import type { AcceptStrategy } from './model.js';
 import { type Observer, observed } from './observed.js';
 import type { Row, Scoreboard } from './scoreboard.js';
-import type { TaskSource } from './tasks.js';
+import type { TaskPort } from './task-threads.js';
 import type { Workers } from './workers.js';
 
 export interface ServerSettings {
@@ -51,9 +53,16 @@ export interface Belongings {
   readonly workers: Workers | null;
   readonly inherited: readonly Socket[];
   readonly queue: ConnectionQueue | null;
-  readonly tasks: TaskSource | null;
+  /** Of a thread. */
+  readonly section: CriticalSection | null;
+  /** The way of a pool's thread to its reactor. */
+  readonly taskPort: TaskPort | null;
+  /** What a thread for one task is asked. */
+  readonly request: Uint8Array | null;
   /** Tells where the clients may come. */
   announce(address: SocketAddress): void;
+  /** Of a thread for one task. */
+  answer(reply: Uint8Array): void;
 }
 
 /** In `control`. */
@@ -206,27 +215,40 @@ export class Server {
   }
 
   createReactor(): Reactor {
-    return new Reactor({ selector: createSelector(this.settings.mechanism), onError: tellError });
+    const selector = createSelector(this.settings.mechanism);
+    this.#wakeBy(selector.wakeupHandle);
+    return new Reactor({ selector, onError: tellError });
   }
 
   createProactorLoop(): ProactorLoop {
-    return new ProactorLoop({ proactor: createProactor(this.settings.mechanism), onError: tellError });
+    const proactor = createProactor(this.settings.mechanism);
+    this.#wakeBy(proactor.wakeupHandle);
+    return new ProactorLoop({ proactor, onError: tellError });
   }
 
-  /** Turns the loop until the server is closed, or the parent process has gone. @param eachTurn what else there is to do */
-  run(loop: Reactor | ProactorLoop, eachTurn?: () => void): void {
-    const { count } = this;
-    count.wakeupHandle = loop instanceof Reactor ? loop.selector.wakeupHandle : loop.proactor.wakeupHandle;
-    if (this.#own.queue !== null) this.#own.queue.wakeupHandle = count.wakeupHandle;
-    let isOver = false as boolean;
-    const { parent } = this;
-    if (parent !== null && loop instanceof Reactor) loop.addReader(parent, () => void (isOver = true));
-    eachTurn?.(); // what came before there was a handle to wake it by
-    while (!this.isClosing && !isOver) {
+  /**
+   * Turns the loop until the server is closed. BLOCKS.
+   * @param listener in a process: when the parent has gone, it is closed, and the loop ends with its last connection
+   * @param eachTurn what else there is to do. Says how much there was
+   */
+  run(loop: Reactor | ProactorLoop, listener?: Listener, eachTurn: () => number = () => 0): void {
+    const { count, parent } = this;
+    let isOrphan = false as boolean;
+    if (parent !== null && loop instanceof Reactor) {
+      loop.addReader(parent, () => {
+        isOrphan = true;
+        loop.removeReader(parent);
+        listener?.close();
+      });
+    }
+    let done = eachTurn(); // what came before the loop could be woken
+    while (!this.isClosing && !(isOrphan && count.opened === count.closed)) {
+      const isFollowUp = done > 0; // what was written then is sent now
       const handled = loop.runOnce();
+      done = eachTurn();
+      if (isFollowUp && handled === 0 && done === 0) continue;
       count.wakeups++;
-      if (handled === 0) count.emptyWakeups++;
-      eachTurn?.();
+      if (handled === 0 && done === 0) count.emptyWakeups++;
     }
     loop.close();
   }
@@ -252,6 +274,11 @@ export class Server {
     return this.#own.inherited[1] ?? null;
   }
 
+  /** A queue of connections for other threads. @param capacity how many it shall hold at least */
+  newQueue(capacity: number): ConnectionQueue {
+    return new ConnectionQueue(capacity, this.#own.section);
+  }
+
   /** The queue of connections that this thread was given. */
   get queue(): ConnectionQueue {
     const { queue } = this.#own;
@@ -259,11 +286,23 @@ export class Server {
     return queue;
   }
 
-  /** The tasks that this thread is given. */
-  get tasks(): TaskSource {
-    const { tasks } = this.#own;
-    if (tasks === null) throw new Error('this worker is given no tasks');
-    return tasks;
+  /** The way of a pool's thread to its reactor. */
+  get taskPort(): TaskPort {
+    const { taskPort } = this.#own;
+    if (taskPort === null) throw new Error('this worker is not of a pool');
+    return taskPort;
+  }
+
+  /** What a thread for one task is asked. */
+  get request(): Uint8Array {
+    const { request } = this.#own;
+    if (request === null) throw new Error('this worker is asked nothing');
+    return request;
+  }
+
+  /** Its answer. */
+  answer(reply: Uint8Array): void {
+    this.#own.answer(reply);
   }
 
   /** BLOCKS until the server is closed: for the parent of those that serve, which has nothing else to do. */
@@ -286,20 +325,26 @@ export class Server {
   createSelector<D>(): BaseSelector<D> {
     const selector = createSelector<D>(this.settings.mechanism);
     if (this.parent !== null) selector.register(this.parent, EVENT_READ);
-    this.count.wakeupHandle = selector.wakeupHandle;
+    this.#wakeBy(selector.wakeupHandle);
     return selector;
   }
 
-  /** Waits for a selector, and counts. BLOCKS. */
-  select<D>(selector: BaseSelector<D>): readonly ReadyEvent<D>[] {
-    const ready = selector.select();
-    this.count.wakeups++;
+  /** Waits for a selector, and counts. BLOCKS. @param timeout milliseconds; null: for ever */
+  select<D>(selector: BaseSelector<D>, timeout: number | null = null): readonly ReadyEvent<D>[] {
+    const ready = selector.select(timeout);
+    if (ready.length > 0 || timeout === null) this.count.wakeups++;
     if (ready.some(([key]) => key.fileobj === this.parent)) throw new Closing();
     this.#checkClosing();
     return ready;
   }
 
   // --------------------------------------------------------------------------------------------------------------------
+
+  /** Has others wake this thread from its wait by this. See wakeup(). */
+  #wakeBy(handle: number): void {
+    this.count.wakeupHandle = handle;
+    if (this.#own.queue !== null) this.#own.queue.wakeupHandle = handle;
+  }
 
   #checkClosing(): void {
     if (this.isClosing) throw new Closing();

@@ -11,23 +11,13 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { Socket, wakeup } from '../index.js';
 import { closeQuietly } from './blocking.js';
 import { ConnectionQueue } from './connection-queue.js';
-import { type FromThread, type Hand, ProcessHand, ThreadHand, openFile } from './hands.js';
-import { type Asked, type Said, type StartRequest, type WorkerStats, plainError } from './messages.js';
+import { type FromThread, type RunningWorker, RunningProcess, RunningThread, openFile } from './running-workers.js';
+import { type Asked, type Said, type Notice, type StartRequest, type WorkerStats, plainError } from './messages.js';
 import type { ServerModelName } from './model.js';
 import { models } from './models/index.js';
 import { STARTING, Scoreboard } from './scoreboard.js';
 import { CLOSING, type ServerSettings } from './server.js';
-
-export interface SupervisorData {
-  readonly model: ServerModelName;
-  readonly settings: ServerSettings;
-  /** A folder for the server's files, which who has started the server removes behind it. */
-  readonly folder: string;
-  /** To who has started the server. */
-  readonly port: MessagePort;
-  /** Counts what was said over the port, for one that blocks. */
-  readonly said: Int32Array;
-}
+import { HAS_STARTED, NEWS, type SupervisorData } from './supervisor-data.js';
 
 /** Threads have so long to end by themselves when the server is closed, in milliseconds; processes, before they are killed. */
 const THREADS_GRACE = 250;
@@ -52,7 +42,7 @@ class Supervisor {
   readonly #freeRows: number[];
   /** Those that are to be started when a row is free. */
   readonly #waiting: (() => void)[] = [];
-  readonly #hands = new Map<number, Hand>();
+  readonly #running = new Map<number, RunningWorker>();
   readonly #queues = new Set<SharedArrayBuffer>();
   readonly #timers = new Set<NodeJS.Timeout>();
   /** Processes have the other end: it says that this process has gone. */
@@ -64,11 +54,7 @@ class Supervisor {
     this.#model = model;
     this.#settings = settings;
     this.#port = port;
-    this.#say = (message) => {
-      port.postMessage(message);
-      Atomics.add(said, 0, 1);
-      Atomics.notify(said, 0);
-    };
+    this.#say = speaker({ port, said });
     const { workers, startsForEach } = models[model];
     const each = startsForEach ? settings.maxConnections : 0;
     const path = join(folder, 'scoreboard');
@@ -95,7 +81,9 @@ class Supervisor {
         return this.#say({
           type: 'reply',
           id: asked.id,
-          value: [...this.#hands.values()].filter(({ ended }) => ended === null).map((hand) => this.#statsOf(hand)),
+          value: [...this.#running.values()]
+            .filter(({ ended }) => ended === null)
+            .map((worker) => this.#statsOf(worker)),
         });
       case 'kill':
         return this.#say({ type: 'reply', id: asked.id, value: this.#kill(asked.worker) });
@@ -104,23 +92,23 @@ class Supervisor {
     }
   }
 
-  #statsOf({ info, row: number }: Hand): WorkerStats {
+  #statsOf({ info, row: number }: RunningWorker): WorkerStats {
     const { accepted, opened, closed, wakeups, emptyWakeups } = this.#scoreboard.row(number);
     return { ...info, accepted, open: opened - closed, wakeups, emptyWakeups };
   }
 
   // ------------------------------------------------------------------------------------------------------------- starting
 
-  #start(request: StartRequest, asker: Hand | null): void {
+  #start(request: StartRequest, asker: RunningWorker | null): void {
     if (this.#isClosing) return this.#refuse(request, asker);
     const row = this.#freeRows.pop();
     if (row === undefined) return void this.#waiting.push(() => this.#start(request, asker));
     this.#scoreboard.clear(row).handed = request.handed;
     try {
-      const hand = this.#newHand(row, request, asker);
-      if (hand.id >= 0) {
-        this.#hands.set(row, hand);
-        return this.#answer(request, asker, row, hand.id);
+      const worker = this.#newWorker(row, request, asker);
+      if (worker.id >= 0) {
+        this.#running.set(row, worker);
+        return this.#answer(request, asker, row, worker.id);
       }
     } catch (error) {
       this.#onNotStarted(request, asker, error as Error);
@@ -129,17 +117,17 @@ class Supervisor {
     this.#refuse(request, asker);
   }
 
-  #newHand(row: number, request: StartRequest, asker: Hand | null): Hand {
+  #newWorker(row: number, request: StartRequest, asker: RunningWorker | null): RunningWorker {
     const { path, size } = this.#scoreboard;
     const job = { model: this.#model, role: request.role, settings: this.#settings, scoreboard: { path, size }, row };
-    const onExit = (hand: Hand): void => this.#onExit(hand);
+    const onExit = (worker: RunningWorker): void => this.#onExit(worker);
     if (request.kind === 'thread') {
       if (request.queue !== undefined) this.#queues.add(request.queue);
-      const onMessage = (message: FromThread, from: Hand): void => this.#onMessage(message, from);
-      return new ThreadHand(row, request, asker, { job, control: this.#control, onMessage, onExit });
+      const onMessage = (message: FromThread, from: RunningWorker): void => this.#onMessage(message, from);
+      return new RunningThread(row, request, asker, { job, control: this.#control, onMessage, onExit });
     }
     const lifeline = this.#lifeline === null ? [] : [this.#lifeline[1].fd];
-    return new ProcessHand(row, request, asker, {
+    return new RunningProcess(row, request, asker, {
       ...{ job, onExit },
       fds: [...request.fds, ...lifeline],
       file: this.#unnamed,
@@ -148,20 +136,33 @@ class Supervisor {
   }
 
   /** What a thread was to take over belongs to nobody now. */
-  #refuse(request: StartRequest, asker: Hand | null): void {
-    if (request.kind === 'thread') closeAll(request.fds);
+  #refuse(request: StartRequest, asker: RunningWorker | null): void {
+    const { kind, fds, handed, token } = request;
+    if (kind === 'thread') {
+      closeAll(fds);
+      const ended = this.#scoreboard.row(0);
+      ended.closed += handed;
+      if (!this.#isClosing) ended.lost += handed;
+    }
     this.#answer(request, asker, -1, 0);
+    if (token !== undefined) this.#later(this.#nextWait(), () => this.#tell(asker, { type: 'ended', token }));
+  }
+
+  #tell(asker: RunningWorker | null, notice: Notice): void {
+    if (asker?.ended !== null) return;
+    asker.tell(notice);
+    wakeLoop(this.#scoreboard.row(asker.row).wakeupHandle);
   }
 
   /** It sleeps until it knows. */
-  #answer({ answered }: StartRequest, asker: Hand | null, row: number, pid: number): void {
+  #answer({ answered }: StartRequest, asker: RunningWorker | null, row: number, pid: number): void {
     if (answered === undefined) return;
     asker?.tell({ type: 'started', row, pid });
     Atomics.add(answered, 0, 1);
     Atomics.notify(answered, 0);
   }
 
-  #onNotStarted(request: StartRequest, asker: Hand | null, error: Error): void {
+  #onNotStarted(request: StartRequest, asker: RunningWorker | null, error: Error): void {
     if (this.#isClosing) return;
     const { kind, role, replace } = request;
     const exit = { id: -1, kind, role, why: `not started: ${error.message}`, lost: 0, isReplaced: replace };
@@ -169,80 +170,83 @@ class Supervisor {
     if (replace) this.#later(this.#nextWait(), () => this.#start(withoutAnswer(request), asker));
   }
 
-  #onMessage(message: FromThread, from: Hand): void {
+  #onMessage(message: FromThread, from: RunningWorker): void {
     switch (message.type) {
       case 'start':
         return this.#start(message, from);
       case 'listening':
         this.#isListening = true;
         return this.#say(message);
+      case 'answered':
+        if (from.request.token !== undefined) this.#tell(from.asker, { ...message, token: from.request.token });
+        return;
       case 'release': {
-        const hand = this.#hands.get(message.row);
-        if (hand === undefined) return;
-        hand.isReleased = true;
-        if (hand.ended !== null) this.#bury(hand);
+        const worker = this.#running.get(message.row);
+        if (worker === undefined) return;
+        worker.isReleased = true;
+        if (worker.ended !== null) this.#bury(worker);
       }
     }
   }
 
   // --------------------------------------------------------------------------------------------------------------- ending
 
-  #onExit(hand: Hand): void {
-    const { request } = hand;
+  #onExit(worker: RunningWorker): void {
+    const { request } = worker;
     // It had not taken yet what it was handed.
-    if (request.kind === 'thread' && this.#scoreboard.row(hand.row).state === STARTING) closeAll(request.fds);
-    for (const other of this.#hands.values())
-      if (other.asker === hand && other.request.role === 'task') other.end('SIGKILL');
-    if (request.keepsRow && !hand.isReleased && !this.#isClosing) return; // its parent has a word to say
-    this.#bury(hand);
+    if (request.kind === 'thread' && this.#scoreboard.row(worker.row).state === STARTING) closeAll(request.fds);
+    for (const other of this.#running.values())
+      if (other.asker === worker && other.request.role === 'task') other.end('SIGKILL');
+    if (request.keepsRow && !worker.isReleased && !this.#isClosing) return; // its parent has a word to say
+    this.#bury(worker);
   }
 
   /** It has ended, and its row is nobody's. */
-  #bury(hand: Hand): void {
-    const { request, asker, row } = hand;
+  #bury(worker: RunningWorker): void {
+    const { request, asker, row } = worker;
     const lost = this.#scoreboard.retire(row);
-    this.#hands.delete(row);
+    this.#running.delete(row);
     this.#freeRows.push(row);
     if (this.#isClosing) return this.#goOnClosing(); // what close() ends is not lost
     this.#waiting.shift()?.();
-    if (request.token !== undefined) {
-      asker?.tell({ type: 'ended', token: request.token });
-      if (asker !== null) wakeLoop(this.#scoreboard.row(asker.row).wakeupHandle);
-    }
-    if (hand.ended === 'SIGINT') this.#later(AFTER_CTRL_C, () => this.#missed(hand, lost));
-    else this.#missed(hand, lost);
+    const { token } = request;
+    // One that was not wanted any more ends at once; in the place of one that died, its asker wants another.
+    const wait = worker.ended === '' ? 0 : this.#waitAfter(worker);
+    if (token !== undefined) this.#later(wait, () => this.#tell(asker, { type: 'ended', token }));
+    if (worker.ended === 'SIGINT') this.#later(AFTER_CTRL_C, () => this.#missed(worker, lost));
+    else this.#missed(worker, lost);
   }
 
   /** The server goes on without it, or with another in its place. */
-  #missed(hand: Hand, lost: number): void {
-    const { request, asker, info } = hand;
+  #missed(worker: RunningWorker, lost: number): void {
+    const { request, asker, info } = worker;
     this.#scoreboard.row(0).lost += lost;
-    if (request.role === 'main') return this.#onMainEnded(hand, lost);
-    if (hand.ended === '' && !request.replace) return;
+    if (request.role === 'main') return this.#onMainEnded(worker, lost);
+    if (worker.ended === '' && !request.replace) return;
     if (request.role === 'task' && asker !== null && asker.ended !== null) return; // it has ended with its reactor
-    const why = hand.ended === null || hand.ended === '' ? 'exit code 0' : hand.ended;
+    const why = worker.ended === null || worker.ended === '' ? 'exit code 0' : worker.ended;
     const isReplaced = request.replace || request.keepsRow === true || request.role === 'task';
     this.#say({ type: 'exit', exit: { ...info, why, lost, isReplaced } });
-    if (request.replace) this.#later(this.#waitAfter(hand), () => this.#start(withoutAnswer(request), asker));
+    if (request.replace) this.#later(this.#waitAfter(worker), () => this.#start(withoutAnswer(request), asker));
   }
 
   /** There is no server any more. */
-  #onMainEnded(hand: Hand, lost: number): void {
-    const why = hand.ended === '' || hand.ended === null ? 'the server has ended by itself' : hand.ended;
+  #onMainEnded(worker: RunningWorker, lost: number): void {
+    const why = worker.ended === '' || worker.ended === null ? 'the server has ended by itself' : worker.ended;
     if (this.#isListening) {
-      this.#say({ type: 'exit', exit: { ...hand.info, why, lost, isReplaced: false } });
+      this.#say({ type: 'exit', exit: { ...worker.info, why, lost, isReplaced: false } });
     } else {
       this.#say({
         type: 'failed',
-        error: plainError((hand instanceof ThreadHand ? hand.error : null) ?? new Error(why)),
+        error: plainError((worker instanceof RunningThread ? worker.error : null) ?? new Error(why)),
       });
     }
     this.#close();
   }
 
   /** A successor waits longer and longer if nobody lives for long. */
-  #waitAfter(hand: Hand): number {
-    if (performance.now() - hand.startedAt < TOO_SOON) return this.#nextWait();
+  #waitAfter(worker: RunningWorker): number {
+    if (performance.now() - worker.startedAt < TOO_SOON) return this.#nextWait();
     this.#failures = 0;
     return 0;
   }
@@ -260,10 +264,10 @@ class Supervisor {
   }
 
   #kill(id: number): boolean {
-    for (const hand of this.#hands.values()) {
-      if (hand.id !== id || hand.ended !== null) continue;
-      if (hand instanceof ThreadHand) hand.error = new Error('terminated');
-      hand.end('SIGKILL');
+    for (const worker of this.#running.values()) {
+      if (worker.id !== id || worker.ended !== null) continue;
+      if (worker instanceof RunningThread) worker.error = new Error('terminated');
+      worker.end('SIGKILL');
       return true;
     }
     return false;
@@ -276,10 +280,11 @@ class Supervisor {
     Atomics.store(this.#control, CLOSING, 1);
     Atomics.notify(this.#control, CLOSING);
     for (const timer of this.#timers) clearTimeout(timer);
-    for (const memory of this.#queues) new ConnectionQueue(memory).close();
-    for (const hand of this.#hands.values()) {
-      if (hand instanceof ThreadHand) wakeLoop(this.#scoreboard.row(hand.row).wakeupHandle);
-      else hand.end('SIGTERM');
+    for (const start of this.#waiting.splice(0)) start(); // they are refused now
+    for (const memory of this.#queues) new ConnectionQueue(memory, null).close();
+    for (const worker of this.#running.values()) {
+      if (worker instanceof RunningThread) wakeLoop(this.#scoreboard.row(worker.row).wakeupHandle);
+      else worker.end('SIGTERM');
     }
     // What is blocked in recv does not look up.
     setTimeout(() => this.#endAll('thread'), THREADS_GRACE).unref();
@@ -288,21 +293,21 @@ class Supervisor {
   }
 
   #endAll(kind: 'thread' | 'process'): void {
-    for (const hand of this.#hands.values()) if (hand.request.kind === kind) hand.end('SIGKILL');
+    for (const worker of this.#running.values()) if (worker.request.kind === kind) worker.end('SIGKILL');
   }
 
   #goOnClosing(): void {
     // Of those whose parent has a word to say, it has none any more.
-    for (const hand of this.#hands.values()) {
-      if (hand.ended !== null) {
-        this.#scoreboard.retire(hand.row);
-        this.#hands.delete(hand.row);
+    for (const worker of this.#running.values()) {
+      if (worker.ended !== null) {
+        this.#scoreboard.retire(worker.row);
+        this.#running.delete(worker.row);
       }
     }
-    if (this.#hands.size > 0) return;
+    if (this.#running.size > 0) return;
     const ended = this.#scoreboard.row(0);
     for (const memory of this.#queues) {
-      const queue = new ConnectionQueue(memory);
+      const queue = new ConnectionQueue(memory, null);
       for (let connection = queue.tryTake(); connection !== null; connection = queue.tryTake()) {
         closeQuietly(connection);
         ended.dequeued++;
@@ -325,8 +330,8 @@ const speaker =
   ({ port, said }: Pick<SupervisorData, 'port' | 'said'>) =>
   (message: Said): void => {
     port.postMessage(message);
-    Atomics.add(said, 0, 1);
-    Atomics.notify(said, 0);
+    Atomics.add(said, NEWS, 1);
+    Atomics.notify(said, NEWS);
   };
 
 /** The one that asked has had its answer. */
@@ -348,6 +353,7 @@ function wakeLoop(handle: number): void {
 }
 
 function start(data: SupervisorData): void {
+  Atomics.store(data.said, HAS_STARTED, 1);
   try {
     new Supervisor(data);
   } catch (error) {

@@ -1,39 +1,34 @@
 /**
- * The work of a reactor, done by other threads: what is asked goes to a thread, and the answer comes back to the reactor, which writes it.
+ * The work of a reactor, done by other threads: what is asked goes to a thread (task-threads.ts), and the answer comes back to the reactor,
+ * which writes it.
  *
  * The same thread reads for, and writes to, a connection all along; but tasks are finished in any order. Where answers have to keep the
  * order of the requests, one that is too early waits for those before it.
  *
- *   task   given --a thread answers--> answered --those before it are written--> written
+ *   task   waiting --a thread is free--> given --it answers--> answered --those before it are written--> written
  *          given --its thread dies--> lost, and its connection with it: what is asked next would be taken for its answer
  */
-import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
-import { wakeup } from '../index.js';
 import type { Application, Peer } from './applications/application.js';
 import { applicationRow } from './applications/index.js';
 import type { Server } from './server.js';
 
 /** A connection that has so many unanswered requests is not read from, until half of them are answered. */
 const MOST_PENDING = 64;
+/** Nor are those that go on asking while requests of so many bytes wait for a thread, until half of that is gone. */
+const MOST_WAITING_BYTES = 16 << 20;
 
-interface TaskMessage {
-  readonly request: Uint8Array;
-  /** What wakes the loop that waits for the answer. */
-  readonly wakeupHandle: number;
-}
-
-interface Task {
+export interface Task {
   readonly peer: TaskPeer;
+  readonly request: Uint8Array;
   reply: Uint8Array | null;
 }
 
-/** A thread, as the one sees it that gives it tasks. */
-interface TaskThread {
-  readonly token: number;
-  readonly port: MessagePort;
-  readonly news: Int32Array;
-  /** Given, in the order in which it will answer. */
-  readonly given: Task[];
+/** Threads that do tasks. */
+export interface TaskThreads {
+  /** @returns false: none is free */
+  give(task: Task): boolean;
+  /** What has become of tasks since this was asked last. */
+  collect(answered: (task: Task, reply: Uint8Array) => void, lost: (task: Task) => void): void;
 }
 
 /** In the reactor's thread. */
@@ -41,40 +36,41 @@ export class Tasks {
   /** Serves a connection: reads, has others do the work, and writes. */
   readonly application: Application;
   readonly #server: Server;
+  readonly #threads: TaskThreads;
   readonly #keepsOrder: boolean;
-  /** How many threads there are at the most, and whether one ends with its task. */
-  readonly #most: number;
-  readonly #isPool: boolean;
-  readonly #threads = new Map<number, TaskThread>();
-  readonly #waiting: { readonly task: Task; readonly request: Uint8Array }[] = [];
-  #lastToken = 0;
+  #waiting: Task[] = [];
+  #waitingBytes = 0;
+  readonly #held = new Set<TaskPeer>();
 
-  /**
-   * @param options.threads a pool of so many threads; with `onePerTask`, so many at once at the most, each of which does one task and ends
-   * @param options.keepsOrder answers are written in the order of the requests
-   */
-  constructor(
-    server: Server,
-    options: { readonly threads: number; readonly onePerTask?: boolean; readonly keepsOrder: boolean },
-  ) {
+  /** @param options.keepsOrder answers are written in the order of the requests */
+  constructor(server: Server, threads: TaskThreads, options: { readonly keepsOrder: boolean }) {
     this.#server = server;
+    this.#threads = threads;
     this.#keepsOrder = options.keepsOrder;
-    this.#most = options.threads;
-    this.#isPool = options.onePerTask !== true;
-    if (this.#isPool) for (let i = 0; i < this.#most; i++) this.#startThread();
     this.application = this.#threaded();
   }
 
-  /** After each turn of the loop: writes the answers that have come. */
-  collect(): void {
-    for (const thread of this.#threads.values()) this.#receive(thread);
-    for (const token of this.#server.workers.ended()) this.#ended(token);
+  /** After each turn of the loop: writes the answers that have come. @returns how many */
+  collect(): number {
+    const { count } = this.#server;
+    let collected = 0;
+    this.#threads.collect(
+      (task, reply) => {
+        collected++;
+        task.peer.answered(task, reply, this.#keepsOrder);
+      },
+      ({ peer }) => {
+        collected++;
+        if (peer.lose()) count.lost++;
+      },
+    );
     this.#dispatch();
+    return collected;
   }
 
   /** The application, with its work done elsewhere. */
   #threaded(): Application {
-    const own = applicationRow(this.#server.settings.application).create((peer, request) => this.#give(peer, request));
+    const own = applicationRow(this.#server.settings.application).create((peer, request) => this.#ask(peer, request));
     const peers = new WeakMap<Peer, TaskPeer>();
     const of = (peer: Peer): TaskPeer => peers.get(peer) as TaskPeer;
     return {
@@ -86,82 +82,62 @@ export class Tasks {
       },
       data: (peer, chunk) => own.data(of(peer), chunk),
       end: (peer) => of(peer).end(),
-      close(peer) {
-        of(peer).isClosed = true;
+      close: (peer) => {
+        this.#forget(of(peer));
         own.close?.(of(peer));
       },
     };
   }
 
-  #give(peer: Peer, request: Buffer): void {
+  #ask(peer: Peer, request: Buffer): void {
     if (!(peer instanceof TaskPeer)) return;
-    const task: Task = { peer, reply: null };
+    const task: Task = { peer, request: Uint8Array.from(request), reply: null };
     peer.asked(task);
     this.#server.count.enqueued++;
-    this.#waiting.push({ task, request: Uint8Array.from(request) });
+    this.#waiting.push(task);
+    this.#waitingBytes += request.length;
     this.#dispatch();
+    if (this.#waitingBytes <= MOST_WAITING_BYTES) return;
+    this.#held.add(peer);
+    peer.hold(true);
   }
 
-  /** To each thread of a pool one task at a time, so that none waits behind a long one while another thread is free. */
   #dispatch(): void {
-    while (this.#waiting.length > 0) {
-      const thread = this.#freeThread();
-      if (thread === undefined) return;
-      const next = this.#waiting.shift();
-      if (next === undefined) return;
-      this.#server.count.dequeued++;
-      if (next.task.peer.isClosed) continue;
-      thread.given.push(next.task);
-      const message: TaskMessage = { request: next.request, wakeupHandle: this.#server.count.wakeupHandle };
-      thread.port.postMessage(message);
-      Atomics.add(thread.news, 0, 1);
-      Atomics.notify(thread.news, 0);
+    let given = 0;
+    for (const task of this.#waiting) {
+      if (!this.#threads.give(task)) break;
+      this.#waitingBytes -= task.request.length;
+      given++;
     }
+    this.#server.count.dequeued += given;
+    if (given > 0) this.#waiting.splice(0, given);
+    if (this.#held.size === 0 || this.#waitingBytes > MOST_WAITING_BYTES / 2) return;
+    for (const peer of this.#held) peer.hold(false);
+    this.#held.clear();
   }
 
-  #freeThread(): TaskThread | undefined {
-    if (this.#isPool) return [...this.#threads.values()].find(({ given }) => given.length === 0);
-    return this.#threads.size < this.#most ? this.#startThread() : undefined;
-  }
-
-  #startThread(): TaskThread {
-    const { port1, port2 } = new MessageChannel();
-    const news = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
-    const thread = { token: ++this.#lastToken, port: port1, news, given: [] };
-    this.#threads.set(thread.token, thread);
-    this.#server.workers.startTaskThread(port2, news, thread.token);
-    return thread;
-  }
-
-  #receive(thread: TaskThread): void {
-    for (;;) {
-      const received = receiveMessageOnPort(thread.port) as { readonly message: Uint8Array } | undefined;
-      if (received === undefined) return;
-      const task = thread.given.shift();
-      if (task === undefined) continue;
-      task.reply = received.message;
-      task.peer.answered(task, this.#keepsOrder);
-    }
-  }
-
-  #ended(token: number): void {
-    const thread = this.#threads.get(token);
-    if (thread === undefined) return;
-    this.#receive(thread);
-    this.#threads.delete(token);
-    thread.port.close();
-    for (const { peer } of thread.given) if (peer.lose()) this.#server.count.lost++;
-    if (this.#isPool) this.#startThread();
+  /** It is closed: nobody works for it any more. */
+  #forget(peer: TaskPeer): void {
+    peer.isClosed = true;
+    this.#held.delete(peer);
+    if (!peer.hasPending) return;
+    const [own, others] = [[] as Task[], [] as Task[]];
+    for (const task of this.#waiting) (task.peer === peer ? own : others).push(task);
+    this.#waiting = others;
+    this.#server.count.dequeued += own.length;
+    for (const { request } of own) this.#waitingBytes -= request.length;
+    this.#dispatch();
   }
 }
 
 /** The peer, as the application sees it whose work is done elsewhere. */
-class TaskPeer implements Peer {
+export class TaskPeer implements Peer {
   data: unknown;
   isClosed = false;
   readonly #peer: Peer;
   readonly #pending: Task[] = [];
-  #isPaused = false;
+  #isFull = false;
+  #isHeld = false;
   #isEnding = false;
 
   constructor(peer: Peer) {
@@ -172,25 +148,33 @@ class TaskPeer implements Peer {
     return this.#peer.writableLength;
   }
 
-  asked(task: Task): void {
-    this.#pending.push(task);
-    if (this.#pending.length < MOST_PENDING || this.#isPaused) return;
-    this.#isPaused = true;
-    this.#peer.pause();
+  get hasPending(): boolean {
+    return this.#pending.length > 0;
   }
 
-  answered(task: Task, keepsOrder: boolean): void {
+  asked(task: Task): void {
+    this.#pending.push(task);
+    if (this.#pending.length >= MOST_PENDING) this.#pauseWhile({ isFull: true });
+  }
+
+  answered(task: Task, reply: Uint8Array, keepsOrder: boolean): void {
     if (this.isClosed) return;
+    task.reply = reply;
     if (!keepsOrder) {
       this.#pending.splice(this.#pending.indexOf(task), 1);
-      this.#write(task);
+      this.#peer.write(reply);
     }
-    while (this.#pending[0]?.reply) this.#write(this.#pending.shift());
-    if (this.#isPaused && this.#pending.length <= MOST_PENDING / 2) {
-      this.#isPaused = false;
-      this.#peer.resume();
+    for (let first = this.#pending[0]?.reply; first; first = this.#pending[0]?.reply) {
+      this.#pending.shift();
+      this.#peer.write(first);
     }
+    if (this.#pending.length <= MOST_PENDING / 2) this.#pauseWhile({ isFull: false });
     if (this.#isEnding && this.#pending.length === 0) this.#peer.end();
+  }
+
+  /** Too much waits already, of whomever. */
+  hold(isHeld: boolean): void {
+    this.#pauseWhile({ isHeld });
   }
 
   /** A thread has died with one of its requests. @returns false: it was over before */
@@ -199,6 +183,15 @@ class TaskPeer implements Peer {
     this.isClosed = true;
     this.#peer.destroy(new Error('the thread that worked on its request has died'));
     return true;
+  }
+
+  #pauseWhile(reasons: { readonly isFull?: boolean; readonly isHeld?: boolean }): void {
+    const wasPaused = this.#isFull || this.#isHeld;
+    this.#isFull = reasons.isFull ?? this.#isFull;
+    this.#isHeld = reasons.isHeld ?? this.#isHeld;
+    const isPaused = this.#isFull || this.#isHeld;
+    if (isPaused && !wasPaused) this.#peer.pause();
+    if (!isPaused && wasPaused) this.#peer.resume();
   }
 
   write(bytes: Uint8Array | string): boolean {
@@ -222,42 +215,4 @@ class TaskPeer implements Peer {
   resume(): void {
     this.#peer.resume();
   }
-
-  #write(task: Task | undefined): void {
-    if (task?.reply) this.#peer.write(task.reply);
-  }
-}
-
-/** In a thread that does tasks. */
-export class TaskSource {
-  readonly #port: MessagePort;
-  readonly #news: Int32Array;
-
-  constructor(port: MessagePort, news: Int32Array) {
-    this.#port = port;
-    this.#news = news;
-  }
-
-  /** BLOCKS until there is a task, and answers it. @param answer what comes of a request */
-  answerOne(answer: (request: Buffer) => Uint8Array): void {
-    for (;;) {
-      const seen = Atomics.load(this.#news, 0);
-      const received = receiveMessageOnPort(this.#port) as { readonly message: TaskMessage } | undefined;
-      if (received === undefined) {
-        Atomics.wait(this.#news, 0, seen);
-        continue;
-      }
-      const { request, wakeupHandle } = received.message;
-      this.#port.postMessage(Uint8Array.from(answer(Buffer.from(request.buffer))));
-      wakeup(wakeupHandle);
-      return;
-    }
-  }
-}
-
-/** What the threads of a pool do. BLOCKS for as long as they live. */
-export function answerTasks(server: Server): void {
-  const { answer } = applicationRow(server.settings.application);
-  if (answer === null) throw new Error('the work of this application cannot be done elsewhere');
-  for (;;) server.tasks.answerOne(answer);
 }

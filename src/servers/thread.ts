@@ -2,15 +2,16 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Socket } from '../index.js';
 import { ConnectionQueue } from './connection-queue.js';
-import type { Listening, StartRequest } from './messages.js';
+import { CriticalSection } from './critical-section.js';
+import type { Answered, Listening, StartRequest } from './messages.js';
 import { type Job, runProgram } from './program.js';
 import { SERVING, Scoreboard } from './scoreboard.js';
 import { CLOSING } from './server.js';
-import { TaskSource } from './tasks.js';
 import { Workers } from './workers.js';
 
-export interface ThreadData extends Job, Pick<StartRequest, 'fds' | 'queue' | 'tasks'> {
+export interface ThreadData extends Job, Pick<StartRequest, 'fds' | 'queue' | 'task' | 'taskPort'> {
   readonly control: Int32Array;
+  readonly section: Int32Array;
 }
 
 function start(): void {
@@ -22,17 +23,22 @@ function start(): void {
   // They are this thread's from now on, and closed when it ends.
   const inherited = data.fds.map((fd) => Socket.fromFd(fd, { blocking: true }));
   count.state = SERVING;
+  const section = new CriticalSection(data.section);
+  section.leave();
   const pause = (ms: number): void => void Atomics.wait(data.control, CLOSING, 0, ms);
   runProgram(data, {
     settings: data.settings,
     scoreboard,
     count,
     control: data.control,
-    workers: new Workers(supervisor, scoreboard, data.settings.workers, pause),
+    workers: new Workers(supervisor, scoreboard, section, data.settings.workers, pause),
     inherited,
-    queue: data.queue === undefined ? null : new ConnectionQueue(data.queue),
-    tasks: data.tasks === undefined ? null : new TaskSource(data.tasks.port, data.tasks.news),
+    queue: data.queue === undefined ? null : new ConnectionQueue(data.queue, section),
+    taskPort: data.taskPort ?? null,
+    request: data.task ?? null,
+    section,
     announce: (address) => supervisor.postMessage({ type: 'listening', address } satisfies Listening),
+    answer: (reply) => supervisor.postMessage({ type: 'answered', reply } satisfies Answered),
   });
 }
 

@@ -5,12 +5,16 @@
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import type { Socket } from '../index.js';
 import type { ConnectionQueue } from './connection-queue.js';
+import type { CriticalSection } from './critical-section.js';
 import type { Answer, Notice, ReleaseRequest, StartRequest } from './messages.js';
+import type { TaskPort } from './task-threads.js';
 import { type Row, STARTING, type Scoreboard } from './scoreboard.js';
 
 /** A child process. */
 export interface WorkerProcess {
   readonly pid: number;
+  /** Of its row. */
+  readonly number: number;
   readonly row: Row;
   /** Its row may become another's. */
   release(): void;
@@ -19,13 +23,21 @@ export interface WorkerProcess {
 export class Workers {
   readonly #supervisor: MessagePort;
   readonly #scoreboard: Scoreboard;
+  readonly #section: CriticalSection;
   readonly #number: number;
   readonly #pause: (ms: number) => void;
   readonly #answered = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   #notices: Notice[] = [];
 
   /** @param number how many those are that are started together */
-  constructor(supervisor: MessagePort, scoreboard: Scoreboard, number: number, pause: (ms: number) => void) {
+  constructor(
+    supervisor: MessagePort,
+    scoreboard: Scoreboard,
+    section: CriticalSection,
+    number: number,
+    pause: (ms: number) => void,
+  ) {
+    this.#section = section;
     this.#supervisor = supervisor;
     this.#scoreboard = scoreboard;
     this.#number = number;
@@ -34,19 +46,28 @@ export class Workers {
 
   /** A thread for one connection, which changes hands: `server.inherited` there. */
   startThread(connection: Socket): void {
-    this.#ask({ kind: 'thread', role: 'work', fds: [connection.detach()], handed: 1, replace: false });
+    this.#section.run(() =>
+      this.#ask({ kind: 'thread', role: 'work', fds: [connection.detach()], handed: 1, replace: false }),
+    );
   }
 
-  /** As many threads as the server has workers, each with the queue that `queueOf` gives it. One that dies is replaced. */
+  /** As many threads as the server has workers, each with the queue that `queueOf` gives it. One that dies is replaced. BLOCKS until all serve. */
   startThreads(queueOf: (index: number) => ConnectionQueue): void {
-    for (let i = 0; i < this.#number; i++)
-      this.#ask({ kind: 'thread', role: 'work', fds: [], handed: 0, queue: queueOf(i).memory, replace: true });
+    const rows = Array.from({ length: this.#number }, (_, index) => {
+      const queue = queueOf(index).memory;
+      return this.#askAndWait({ kind: 'thread', role: 'work', fds: [], handed: 0, queue, replace: true }).row;
+    });
+    for (const row of rows) if (row >= 0) this.#untilItHasStarted(row);
   }
 
-  /** A thread that does tasks. @param token what the notice of its end will carry */
-  startTaskThread(port: MessagePort, news: Int32Array, token: number): void {
-    const tasks = { port, news };
-    this.#ask({ kind: 'thread', role: 'task', fds: [], handed: 0, tasks, token, replace: false }, [port]);
+  /** A thread of a pool. @param token the notice of its end will carry it */
+  startPoolThread(taskPort: TaskPort, token: number): void {
+    this.#ask({ kind: 'thread', role: 'task', fds: [], handed: 0, taskPort, token, replace: false }, [taskPort.port]);
+  }
+
+  /** A thread that does one task. @param token the notices of its answer and its end will carry it */
+  startTaskThread(task: Uint8Array, token: number): void {
+    this.#ask({ kind: 'thread', role: 'task', fds: [], handed: 0, task, token, replace: false });
   }
 
   /**
@@ -70,15 +91,15 @@ export class Workers {
     const started = Array.from({ length: this.#number }, (_, index) =>
       this.#startProcess(listenerOf(index), { handed: 0, replace: true }),
     );
-    for (const worker of started) if (worker !== null) this.#untilItHasStarted(worker);
+    for (const worker of started) if (worker !== null) this.#untilItHasStarted(worker.number);
   }
 
-  /** The tokens of those that have ended since this was asked last. */
-  ended(): number[] {
+  /** What was told, since this was asked last, of those that were started with a token. */
+  notices(): readonly Notice[] {
     this.#receiveAll();
-    const tokens = this.#notices.map(({ token }) => token);
+    const notices = this.#notices;
     this.#notices = [];
-    return tokens;
+    return notices;
   }
 
   #startProcess(socket: Socket, options: Pick<StartRequest, 'handed' | 'replace' | 'keepsRow'>): WorkerProcess | null {
@@ -86,16 +107,17 @@ export class Workers {
     if (row < 0) return null;
     const worker: WorkerProcess = {
       pid,
+      number: row,
       row: this.#scoreboard.row(row),
       release: () => this.#supervisor.postMessage({ type: 'release', row } satisfies ReleaseRequest),
     };
     // fork() has handed the descriptor over by now. Windows' WSADuplicateSocket is over when the other side has taken it.
-    if (process.platform === 'win32') this.#untilItHasStarted(worker);
+    if (process.platform === 'win32') this.#untilItHasStarted(row);
     return worker;
   }
 
-  #untilItHasStarted({ row }: WorkerProcess): void {
-    while (row.state === STARTING) this.#pause(2);
+  #untilItHasStarted(row: number): void {
+    while (this.#scoreboard.row(row).state === STARTING) this.#pause(2);
   }
 
   #ask(request: Omit<StartRequest, 'type'>, transfer: readonly MessagePort[] = []): void {

@@ -18,6 +18,6 @@ export const multiProactor: Model = {
 
   work(server) {
     const loop = server.createProactorLoop();
-    server.run(loop, dealtTo(server, loop, server.handler({ wasAccepted: true })));
+    server.run(loop, undefined, dealtTo(server, loop, server.handler({ wasAccepted: true })));
   },
 };

@@ -24,7 +24,7 @@ export const multiProcessReactor: Model = {
     const { maxConnections, workers } = server.settings;
     const loop = server.createReactor();
     const share = Math.floor(maxConnections / workers);
-    loop.listen({ socket: server.inherited, maxConnections: share }, server.handler());
-    server.run(loop);
+    const listener = loop.listen({ socket: server.inherited, maxConnections: share }, server.handler());
+    server.run(loop, listener);
   },
 };

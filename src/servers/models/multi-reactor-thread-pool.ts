@@ -1,6 +1,7 @@
 import { dealOut, dealtTo } from '../dealing.js';
 import { type Model, REQUESTS } from '../model.js';
-import { Tasks, answerTasks } from '../tasks.js';
+import { ThreadPool, answerTasks } from '../task-threads.js';
+import { Tasks } from '../tasks.js';
 import { READINESS } from './mechanisms.js';
 
 /** The threads of each sub-reactor's own pool. */
@@ -22,13 +23,10 @@ export const multiReactorThreadPool: Model = {
 
   work(server) {
     const loop = server.createReactor();
-    const tasks = new Tasks(server, { threads: POOL_THREADS, keepsOrder: true });
+    const tasks = new Tasks(server, new ThreadPool(server, POOL_THREADS), { keepsOrder: true });
     const handler = server.handler({ application: tasks.application, wasAccepted: true });
     const adopt = dealtTo(server, loop, handler);
-    server.run(loop, () => {
-      adopt();
-      tasks.collect();
-    });
+    server.run(loop, undefined, () => adopt() + tasks.collect());
   },
 
   task: answerTasks,

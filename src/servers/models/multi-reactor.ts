@@ -19,6 +19,6 @@ export const multiReactor: Model = {
 
   work(server) {
     const loop = server.createReactor();
-    server.run(loop, dealtTo(server, loop, server.handler({ wasAccepted: true })));
+    server.run(loop, undefined, dealtTo(server, loop, server.handler({ wasAccepted: true })));
   },
 };

@@ -1,5 +1,5 @@
-import { applicationRow } from '../applications/index.js';
 import { type Model, REQUESTS } from '../model.js';
+import { ThreadPerTask, answerOne } from '../task-threads.js';
 import { Tasks } from '../tasks.js';
 import { READINESS } from './mechanisms.js';
 
@@ -21,14 +21,14 @@ export const reactorThreadPerTask: Model = {
   main(server) {
     const loop = server.createReactor();
     const listener = server.listen();
-    const tasks = new Tasks(server, { threads: MOST_THREADS, onePerTask: true, keepsOrder: false });
+    const tasks = new Tasks(server, new ThreadPerTask(server, MOST_THREADS), { keepsOrder: false });
     const { maxConnections } = server.settings;
-    loop.listen({ socket: listener, maxConnections }, server.handler({ application: tasks.application }));
-    server.run(loop, () => tasks.collect());
+    const listening = loop.listen(
+      { socket: listener, maxConnections },
+      server.handler({ application: tasks.application }),
+    );
+    server.run(loop, listening, () => tasks.collect());
   },
 
-  task(server) {
-    const { answer } = applicationRow(server.settings.application);
-    if (answer !== null) server.tasks.answerOne(answer);
-  },
+  task: answerOne,
 };

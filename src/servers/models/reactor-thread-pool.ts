@@ -1,5 +1,6 @@
 import { type Model, REQUESTS } from '../model.js';
-import { Tasks, answerTasks } from '../tasks.js';
+import { ThreadPool, answerTasks } from '../task-threads.js';
+import { Tasks } from '../tasks.js';
 import { READINESS } from './mechanisms.js';
 
 /** Post 003: the reactor reads and writes, a pool of threads does the work. */
@@ -18,9 +19,12 @@ export const reactorThreadPool: Model = {
     const { maxConnections, workers } = server.settings;
     const loop = server.createReactor();
     const listener = server.listen();
-    const tasks = new Tasks(server, { threads: workers, keepsOrder: true });
-    loop.listen({ socket: listener, maxConnections }, server.handler({ application: tasks.application }));
-    server.run(loop, () => tasks.collect());
+    const tasks = new Tasks(server, new ThreadPool(server, workers), { keepsOrder: true });
+    const listening = loop.listen(
+      { socket: listener, maxConnections },
+      server.handler({ application: tasks.application }),
+    );
+    server.run(loop, listening, () => tasks.collect());
   },
 
   task: answerTasks,

@@ -1,4 +1,3 @@
-import { ConnectionQueue } from '../connection-queue.js';
 import { type Model, REQUESTS } from '../model.js';
 
 /** Post 000, "pseudo-asynchronous": the acceptor puts connections into a queue, from which a fixed number of threads takes them. */
@@ -14,9 +13,9 @@ export const threadPool: Model = {
   maxConnections: 10_000,
 
   main(server) {
-    const listener = server.listen();
-    const queue = new ConnectionQueue(server.settings.maxQueued);
+    const queue = server.newQueue(server.settings.maxQueued);
     server.workers.startThreads(() => queue);
+    const listener = server.listen();
     for (;;) {
       server.waitForRoom();
       const connection = server.accept(listener);

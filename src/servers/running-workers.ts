@@ -3,14 +3,15 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { Socket } from '../index.js';
-import type { Answer, Listening, Notice, ReleaseRequest, StartRequest, WorkerInfo } from './messages.js';
+import { endOutside, newCriticalSection } from './critical-section.js';
+import type { Answer, Answered, Listening, Notice, ReleaseRequest, StartRequest, WorkerInfo } from './messages.js';
 import { FIRST_INHERITED, type ProcessJob } from './process-job.js';
 import type { Job } from './program.js';
 import type { ThreadData } from './thread.js';
 
-export type FromThread = StartRequest | ReleaseRequest | Listening;
+export type FromThread = StartRequest | ReleaseRequest | Listening | Answered;
 
-export abstract class Hand {
+export abstract class RunningWorker {
   readonly startedAt = performance.now();
   /** Why it has ended; '': of its own will. null: it has not. */
   ended: string | null = null;
@@ -23,7 +24,7 @@ export abstract class Hand {
     readonly row: number,
     readonly request: StartRequest,
     /** Who asked for it. */
-    readonly asker: Hand | null,
+    readonly asker: RunningWorker | null,
   ) {}
 
   get info(): WorkerInfo {
@@ -36,53 +37,56 @@ export abstract class Hand {
   abstract tell(message: Answer | Notice): void;
 }
 
-export class ThreadHand extends Hand {
+export class RunningThread extends RunningWorker {
   readonly id: number;
   /** What it threw. */
   error: Error | null = null;
-  readonly #worker: Worker;
+  readonly #thread: Worker;
+  readonly #section = newCriticalSection();
 
   constructor(
     row: number,
     request: StartRequest,
-    asker: Hand | null,
+    asker: RunningWorker | null,
     start: {
       readonly job: Job;
       readonly control: Int32Array;
-      onMessage(message: FromThread, from: Hand): void;
-      onExit(hand: Hand): void;
+      onMessage(message: FromThread, from: RunningWorker): void;
+      onExit(worker: RunningWorker): void;
     },
   ) {
     super(row, request, asker);
-    const { fds, queue, tasks } = request;
+    const { fds, queue, task, taskPort } = request;
     const workerData: ThreadData = {
       ...start.job,
       fds,
       control: start.control,
+      section: this.#section,
       ...(queue === undefined ? {} : { queue }),
-      ...(tasks === undefined ? {} : { tasks }),
+      ...(task === undefined ? {} : { task }),
+      ...(taskPort === undefined ? {} : { taskPort }),
     };
-    const transferList = tasks === undefined ? [] : [tasks.port];
-    this.#worker = new Worker(join(__dirname, 'thread.js'), { workerData, transferList, execArgv: [] });
-    this.id = this.#worker.threadId;
-    this.#worker.on('message', (message: FromThread) => start.onMessage(message, this));
-    this.#worker.on('error', (error) => (this.error = error));
-    this.#worker.on('exit', (code) => {
+    const transferList = taskPort === undefined ? [] : [taskPort.port];
+    this.#thread = new Worker(join(__dirname, 'thread.js'), { workerData, transferList, execArgv: [] });
+    this.id = this.#thread.threadId;
+    this.#thread.on('message', (message: FromThread) => start.onMessage(message, this));
+    this.#thread.on('error', (error) => (this.error = error));
+    this.#thread.on('exit', (code) => {
       this.ended = this.error?.message ?? (code === 0 ? '' : `exit code ${code}`);
       start.onExit(this);
     });
   }
 
   override end(): void {
-    void this.#worker.terminate();
+    endOutside(this.#section, () => void this.#thread.terminate());
   }
 
   override tell(message: Answer | Notice): void {
-    this.#worker.postMessage(message);
+    this.#thread.postMessage(message);
   }
 }
 
-export class ProcessHand extends Hand {
+export class RunningProcess extends RunningWorker {
   readonly id: number;
   readonly #process: ChildProcess;
 
@@ -93,12 +97,12 @@ export class ProcessHand extends Hand {
   constructor(
     row: number,
     request: StartRequest,
-    asker: Hand | null,
+    asker: RunningWorker | null,
     start: {
       readonly job: Job;
       readonly fds: readonly number[];
       readonly file: number | null;
-      onExit(hand: Hand): void;
+      onExit(worker: RunningWorker): void;
       /** EAGAIN, ENOMEM, EMFILE: there is no such process. Its `id` is -1 */
       onNotStarted(error: Error): void;
     },
