@@ -78,7 +78,7 @@ describe('R29 order in a pool of threads', () => {
   });
 });
 
-describe('R30 a pool of threads whose queue is full', () => {
+describe('a pool of threads whose queue is full', () => {
   /** What becomes of a client for whom there is no room. */
   async function turnedAway(address: Address): Promise<string> {
     const client = await Client.connect(address).catch((error: unknown) => error as NodeJS.ErrnoException);
@@ -88,7 +88,7 @@ describe('R30 a pool of threads whose queue is full', () => {
     return client.error?.code ?? 'end';
   }
 
-  it('turns further clients away at once, tells how many, and serves all others when the slow ones have gone', async () => {
+  it('R30 turns further clients away at once, tells how many, and serves all others when the slow ones have gone', async () => {
     const options = { workers: 2, maxQueued: 2 };
     await withServer('thread-pool', options, async (server, address, bench) => {
       const connect = async (): Promise<Client> => bench.own(await Client.connect(address));

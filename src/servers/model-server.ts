@@ -137,6 +137,8 @@ class SupervisedServer implements ModelServer {
   #thread: SupervisorThread | null = null;
   #closed: Promise<unknown> | null = null;
   #totals = NOTHING;
+  /** Why there is no server. */
+  #failure: Error | null = null;
   #lastId = 0;
   readonly #replies = new Map<number, (value: unknown) => void>();
   #listening: { resolve(address: SocketAddress): void; reject(error: Error): void } | null = null;
@@ -156,7 +158,7 @@ class SupervisedServer implements ModelServer {
       thread.port.on('message', (said: Said) => this.#onSaid(said));
       thread.worker.on('error', (error) => this.#onFailed(error));
       this.#closed = new Promise((exited) => thread.worker.on('exit', exited)).then(() => this.#onEnded(thread));
-      void this.#closed.then(() => reject(closedError('server')));
+      void this.#closed.then(() => reject(this.#failure ?? closedError('server')));
     });
     this.#listening = null;
     return listening as { host: string; port: number };
@@ -191,7 +193,8 @@ class SupervisedServer implements ModelServer {
       case 'listening':
         return this.#listening?.resolve(said.address);
       case 'failed':
-        return this.#listening?.reject(errorOf(said.error));
+        this.#failure = errorOf(said.error); // told when all that was started has ended
+        return;
       case 'exit':
         return this.#onWorkerExit(said.exit);
       case 'closed':
@@ -205,7 +208,8 @@ class SupervisedServer implements ModelServer {
 
   /** The supervisor itself: no descriptors, no memory. */
   #onFailed(error: Error): void {
-    if (this.#listening !== null) return this.#listening.reject(error);
+    this.#failure ??= error;
+    if (this.#listening !== null) return;
     this.#onWorkerExit({ id: -1, kind: 'thread', role: 'main', why: error.message, lost: 0, isReplaced: false });
   }
 
