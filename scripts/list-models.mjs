@@ -1,4 +1,5 @@
-// node scripts/list-models.mjs: writes the tables of docs/servers.md anew, from the data of the server models in src/servers/.
+// node scripts/list-models.mjs: writes the tables of docs/servers.md anew, from the data of the server models in src/servers/, and the program
+// that is shown there.
 // With --check it writes nothing, and its exit code is 1 where they are out of date (test/architecture.test.ts).
 //
 // The tables are the same on every system: what this one has is what `selectors-native models` tells.
@@ -45,6 +46,10 @@ const tables = {
       ['`--accept`', 'how'],
       ACCEPT_STRATEGIES.map(({ name, summary }) => [name, summary]),
     ),
+  program: () => {
+    const source = readFileSync(join(root, 'src/servers/models/thread-pool.ts'), 'utf8');
+    return `\`\`\`ts\n${source.slice(source.indexOf('  main(server)'), source.lastIndexOf('};'))}\`\`\``;
+  },
 };
 
 const path = join(root, 'docs/servers.md');
