@@ -1,34 +1,75 @@
 #include "core/descriptor.h"
 
+#include <array>
+#include <memory>
+
 #include "core/args.h"
 
 namespace selectors {
 namespace {
 
-class Descriptor : public Napi::ObjectWrap<Descriptor> {
+// Not an ObjectWrap: that is deleted by its finalizer alone, and finalizers wait for a turn of Node's loop, which does
+// not come in a thread that blocks for ever. Here what is native goes with the descriptor, and the wrap with it.
+class Descriptor {
  public:
-  static Napi::Function Define(Napi::Env env) {
-    return DefineClass(env, "Descriptor",
-                       {InstanceMethod<&Descriptor::Close>("close"), InstanceMethod<&Descriptor::Release>("release")});
-  }
-
-  explicit Descriptor(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Descriptor>(info) {
-    Args args(info);
-    const Fd fd = args.FdAt(0);
-    // Not wrapped: the environment is ending, and whether anybody deletes this object depends on where wrapping
-    // stopped.
-    if (!args.ok() || IsEmpty()) return;
-    fd_ = UniqueFd(fd);
-    Unclaimed::Remove(Env(), fd);
+  static napi_value Define(napi_env env) {
+    const auto method = [](const char* name, napi_callback function) {
+      return napi_property_descriptor{
+          name, nullptr, function, nullptr, nullptr, nullptr, napi_default_method, nullptr,
+      };
+    };
+    const std::array methods{method("close", Close), method("release", Release)};
+    napi_value type = nullptr;
+    napi_define_class(env, "Descriptor", NAPI_AUTO_LENGTH, New, nullptr, methods.size(), methods.data(), &type);
+    return type;
   }
 
  private:
-  Napi::Value Close(const Napi::CallbackInfo& info) { return {info.Env(), ToJavaScript(info.Env(), fd_.Close())}; }
-  Napi::Value Release(const Napi::CallbackInfo& info) {
-    return Napi::Number::New(info.Env(), FdToJavaScript(fd_.Release()));
+  static napi_value New(napi_env env, napi_callback_info info) {
+    napi_value type = nullptr;
+    if (napi_get_new_target(env, info, &type) != napi_ok) return nullptr;
+    if (type == nullptr) {
+      napi_throw_type_error(env, nullptr, "Class constructors cannot be invoked without 'new'");
+      return nullptr;
+    }
+    Args args(env, info);
+    const Fd fd = args.FdAt(0);
+    if (!args.ok()) return nullptr;
+    const napi_value object = This(env, info);
+    auto held = std::make_unique<UniqueFd>();
+    const auto finalize = [](napi_env, void* data, void*) { delete static_cast<UniqueFd*>(data); };
+    const napi_status wrapped = napi_wrap(env, object, held.get(), finalize, nullptr, nullptr);
+    UniqueFd* const owner = held.release();  // the finalizer's
+    // Not wrapped: the environment is ending. Whether there is a finalizer that will come depends on where wrapping
+    // stopped: what it would delete is left for it, and the descriptor is not in it.
+    if (wrapped != napi_ok) return nullptr;
+    *owner = UniqueFd(fd);
+    Unclaimed::Remove(env, fd);
+    return object;
   }
 
-  UniqueFd fd_;
+  static napi_value Close(napi_env env, napi_callback_info info) {
+    const std::unique_ptr<UniqueFd> held = Take(env, info);
+    return ToJavaScript(env, held == nullptr ? Result::Ok(0) : held->Close());
+  }
+  static napi_value Release(napi_env env, napi_callback_info info) {
+    const std::unique_ptr<UniqueFd> held = Take(env, info);
+    napi_value number = nullptr;
+    napi_create_double(env, FdToJavaScript(held == nullptr ? kNoFd : held->Release()), &number);
+    return number;
+  }
+
+  // Null: it has been taken. V8 calls these methods on objects of this class alone.
+  static std::unique_ptr<UniqueFd> Take(napi_env env, napi_callback_info info) {
+    void* held = nullptr;
+    if (napi_remove_wrap(env, This(env, info), &held) != napi_ok) return nullptr;
+    return std::unique_ptr<UniqueFd>(static_cast<UniqueFd*>(held));
+  }
+  static napi_value This(napi_env env, napi_callback_info info) {
+    napi_value object = nullptr;
+    napi_get_cb_info(env, info, nullptr, nullptr, &object, nullptr);
+    return object;
+  }
 };
 
 // Many descriptors with one owner. A wrapped object for each connection of a loop would cost more memory than the
@@ -102,7 +143,7 @@ napi_value OpenedToJavaScript(napi_env env, Result opened) {
 }
 
 void RegisterDescriptor(Napi::Env env, Napi::Object exports) {
-  exports.Set("Descriptor", Descriptor::Define(env));
+  exports.Set("Descriptor", Napi::Value(env, Descriptor::Define(env)));
   exports.Set("Descriptors", Descriptors::Define(env));
 }
 

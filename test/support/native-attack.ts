@@ -306,6 +306,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
   attackTurn(native, api, strike, complain);
   attackAccept(native, api, strike, complain);
   attackSignals(native, wakeup.handle?.(), strike, complain);
+  attackDescriptor(native, strike, complain);
   attackSharedFile(native, strike, complain, attackCall);
   functions.push(...attackClasses(native, api, strike));
   wakeup.close?.();
@@ -1037,6 +1038,61 @@ function attackSignals(native: Addon, handle: unknown, strike: Strike, complain:
   wakeup.close?.();
   if (process.platform !== 'win32') process.kill(process.pid, 'SIGHUP');
   for (const watch of watches) watch.close?.();
+}
+
+/** Descriptor: it has its descriptor once, and is nothing afterwards, whatever is asked of it then. */
+function attackDescriptor(native: Addon, strike: Strike, complain: Complain): void {
+  const Owner = native.Descriptor as Class;
+  const open = () => (native.socket as Callable)(2, 1, 0) as number;
+  const isOpen = (fd: number) => (native.isOpen as Callable)(fd) === 1;
+  const calls = ['close', 'release'] as const;
+  for (const first of calls) {
+    for (const second of calls) {
+      for (const third of calls) {
+        const fd = open();
+        const owner = new Owner(fd);
+        const order = `Descriptor: ${first}, ${second}, ${third}`;
+        strike(
+          order,
+          () => {
+            if (owner[first]?.() !== (first === 'close' ? 0 : fd)) complain(`${order}: the first answers wrongly`);
+            if (isOpen(fd) !== (first === 'release')) complain(`${order}: the first leaves it wrongly`);
+            for (const again of [second, third])
+              if (owner[again]?.() !== (again === 'close' ? 0 : -1)) complain(`${order}: had it twice`);
+            if (isOpen(fd) !== (first === 'release')) complain(`${order}: closed what was given up`);
+          },
+          false,
+        );
+        if (first === 'release') new Owner(fd).close?.();
+      }
+    }
+  }
+  for (const method of calls) {
+    const body = Owner.prototype[method] as Callable;
+    const fd = open();
+    const owner = new Owner(fd);
+    // None of these is that object.
+    const others = [
+      new Proxy(owner, {}),
+      Object.create(owner),
+      structuredClone(owner),
+      Object.setPrototypeOf({}, owner),
+    ];
+    for (const other of others) strike(`Descriptor.${method} on another`, () => Reflect.apply(body, other, []), true);
+    if (!isOpen(fd)) complain(`Descriptor.${method}: closed by another`);
+    // Frozen, without its prototype: it is that object still.
+    Object.freeze(Object.setPrototypeOf(owner, null));
+    strike(`Descriptor.${method}, frozen`, () => Reflect.apply(body, owner, []), false);
+    if (isOpen(fd) !== (method === 'release')) complain(`Descriptor.${method}: does nothing where it is frozen`);
+    strike(`Descriptor.${method}, frozen, again`, () => Reflect.apply(body, owner, []), false);
+    if (method === 'release') new Owner(fd).close?.();
+    strike(`Descriptor on a Descriptor`, () => Reflect.apply(Owner as unknown as Callable, owner, [fd]), true);
+  }
+  // Left to the garbage collector, in all states.
+  for (let i = 0; i < 200; i++) {
+    const owner = new Owner(open());
+    if (i % 4 > 0) owner[i % 4 === 1 ? 'close' : 'release']?.();
+  }
 }
 
 const isFileName = (value: unknown) => ['x', '1', '\ud800'].includes(value as string);
