@@ -1044,7 +1044,7 @@ function attackSignals(native: Addon, handle: unknown, strike: Strike, complain:
 function attackDescriptor(native: Addon, strike: Strike, complain: Complain): void {
   const Owner = native.Descriptor as Class;
   const open = () => (native.socket as Callable)(2, 1, 0) as number;
-  const isOpen = (fd: number) => (native.isOpen as Callable)(fd) === 1;
+  const isOpen = (fd: number) => ((native.isOpen as Callable)(fd) as number) >= 0;
   const calls = ['close', 'release'] as const;
   for (const first of calls) {
     for (const second of calls) {
