@@ -107,6 +107,7 @@ export default ts.config(
     '**/proactors/*',
     '**/loops/*',
     '**/syscalls/*',
+    '!**/syscalls/shared-file.js',
     '**/wait/*',
     '**/cli/*',
   ),

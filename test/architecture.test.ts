@@ -26,8 +26,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // The emulation is over a selector.
   proactors: ['native.ts', 'errors.ts', 'validate.ts', 'syscalls', 'wait', 'net', 'selectors'],
   loops: ['native.ts', 'errors.ts', 'validate.ts', 'syscalls', 'wait', 'net', 'selectors', 'proactors'],
-  // As any program: over the entries. And what an error of accept(2) means.
-  servers: ['index.ts', 'syscalls.ts', 'errors.ts', 'validate.ts', 'net'],
+  // As any program: over the entries. And what an error of accept(2) means, and memory that goes with its thread.
+  servers: ['index.ts', 'syscalls.ts', 'errors.ts', 'validate.ts', 'net', 'syscalls'],
   // The entries export, and do nothing else.
   'index.ts': ['loops', 'net', 'proactors', 'selectors', 'syscalls', 'wait'],
   'syscalls.ts': ['native.ts', 'syscalls'],

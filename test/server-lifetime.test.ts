@@ -1,6 +1,6 @@
 /** Servers begin, end and are killed: nothing of them is left, nobody waits for them, and whoever can serve goes on. */
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { Bench } from './support/bench.js';
@@ -54,16 +54,26 @@ function ownFolder(bench: Bench): () => string[] {
   return () => readdirSync(folder);
 }
 
+/** How many scoreboards this process has mapped. Told by /proc of Linux; elsewhere none is seen. */
+const scoreboards = (): number =>
+  process.platform === 'linux'
+    ? readFileSync('/proc/self/maps', 'utf8')
+        .split('\n')
+        .filter((line) => /\/scoreboard( \(deleted\))?$/.test(line)).length
+    : 0;
+
 /** Watches from now on: the returned function says what a server has left behind. */
 function watchLeftOvers(bench: Bench): (pids: readonly number[]) => Promise<void> {
   const files = ownFolder(bench);
   const threads = threadCount();
   const before = opened();
+  const mapped = scoreboards();
   return async (pids) => {
     await until('no process is left', () => !pids.some(isRunning));
     await until('no thread is left', () => threadCount() <= threads);
     expect(await leftOver(before), 'descriptors').toEqual([]);
     expect(files(), 'files').toEqual([]);
+    expect(scoreboards(), 'mappings').toBeLessThanOrEqual(mapped);
   };
 }
 
@@ -290,6 +300,34 @@ const withServers = (body: string): string => `
   const models = servers.SERVER_MODELS.filter(({ isAvailable }) => isAvailable).map(({ name }) => name);
   (async () => { ${body} })();
 `;
+
+const onlyLinux = process.platform === 'linux' ? '' : ' — not here: told by /proc';
+
+describe('servers that come and go', () => {
+  it.skipIf(process.platform !== 'linux')(
+    `have no memory mapped any more, also where their threads are terminated${onlyLinux}`,
+    async () => {
+      using bench = new Bench();
+      const before = scoreboards();
+      let most = 0;
+      for (let i = 0; i < 12; i++) {
+        const server = createServer(
+          (['reactor', 'thread-pool', 'thread-per-connection'] as const)[i % 3] ?? 'reactor',
+          {
+            workers: 2,
+          },
+        );
+        const address = await server.listen();
+        const client = bench.own(await Client.connect(address));
+        await client.echoes('there'); // and does not leave: who serves it blocks in recv
+        most = Math.max(most, scoreboards());
+        await server.close();
+        expect(scoreboards(), server.model).toBe(before);
+      }
+      expect(most, 'seen while they serve').toBeGreaterThan(before + 1);
+    },
+  );
+});
 
 describe('the caller’s event loop', () => {
   /** Longer than a thread of Node's takes to start on a busy machine, and shorter than anything that waits. */

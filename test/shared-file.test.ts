@@ -7,12 +7,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel, Worker, receiveMessageOnPort } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import { SharedFile } from '../src/syscalls.js';
+import { confinedFile } from '../src/syscalls/shared-file.js';
 import { Bench } from './support/bench.js';
 import { openDescriptors } from './support/descriptors.js';
 import { throwsCode } from './support/expect.js';
 import { temporaryFolder } from './support/folders.js';
 import { collectUntil } from './support/gc.js';
-import { type Program, answerOf, programText, startProgram } from './support/program.js';
+import { type Program, answerOf, programText, root, startProgram } from './support/program.js';
 
 const isLinux = process.platform === 'linux';
 const isWindows = process.platform === 'win32';
@@ -228,6 +229,43 @@ describe('memory', () => {
       }
     },
   );
+
+  it.skipIf(!isLinux)(`of the package’s own goes with its thread, however that ends${onlyLinux}`, async () => {
+    using bench = new Bench();
+    const path = pathIn(bench);
+    using here = confinedFile(path, SIZE);
+    const seen = new Uint8Array(here.memory);
+    const endings = [
+      '',
+      'process.exit();',
+      'throw new Error("mine");',
+      'for (;;);',
+      'for (;;) bytes[1]++;',
+      'for (;;) Atomics.add(new Int32Array(own.memory), 1, 1);',
+      'own.close(); for (;;) bytes[1]++;',
+      'own.lock(); setInterval(() => bytes[1]++, 1);',
+    ];
+    for (const [index, ending] of [...endings, ...endings].entries()) {
+      const worker = new Worker(
+        `const { parentPort, workerData: [built, path, size] } = require('node:worker_threads');
+         const own = require(built).confinedFile(path, size), bytes = new Uint8Array(own.memory);
+         globalThis.kept = bytes;
+         parentPort.postMessage(bytes[0]++);
+         ${ending}`,
+        { eval: true, workerData: [join(root, 'dist/syscalls/shared-file.js'), path, SIZE] },
+      );
+      bench.atEnd(() => void worker.terminate());
+      worker.on('error', () => undefined);
+      const exited = new Promise((resolve) => worker.on('exit', resolve));
+      expect(await messageOf(worker)).toBe(index);
+      if (/^(?:own.*)?for|setInterval/.test(ending)) await worker.terminate();
+      await exited;
+      expect(mappings(path), ending).toBe(1);
+      expect(descriptors(path), ending).toBe(1);
+      expect(seen[0], 'and nobody else’s').toBe(index + 1);
+    }
+    expect(here.tryLock()).toBe(true);
+  });
 });
 
 describe('the lock', () => {

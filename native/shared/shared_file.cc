@@ -9,6 +9,9 @@
 // owner has let go of it. When this environment ends, it comes whoever has the memory by then, and nothing in Node-API
 // tells whether somebody has. So what is still shown then is never unmapped: it is retired, and from then on everybody
 // who opens its file is shown it, which keeps a process whose threads come and go from mapping ever more.
+//
+// Who has it confined vouches for it that nobody moves it. Then it goes with its environment, however that ends: by
+// then no JavaScript is run there any more, and Node has detached the ArrayBuffer.
 #include "shared/shared_file.h"
 
 #include <memory>
@@ -81,6 +84,8 @@ class RetiredMappings {
 // What an ArrayBuffer shows.
 class Shown {
  public:
+  explicit Shown(bool is_confined) : is_confined_(is_confined) {}
+
   Result Map(FileHandle file, size_t size) {
     FileIdentity identity;
     const Result identified = IdentifyFile(file, &identity);
@@ -107,7 +112,7 @@ class Shown {
 
   static void Finalize(napi_env env, void*, void* hint) {
     const std::unique_ptr<Shown> shown(static_cast<Shown*>(hint));
-    shown->LetGo(!IsEnding(env));
+    shown->LetGo(shown->is_confined_ || !IsEnding(env));
   }
 
  private:
@@ -119,16 +124,19 @@ class Shown {
 
   std::unique_ptr<Mapping> own_;  // null: it is a retired one
   void* memory_ = nullptr;
+  bool is_confined_;
 };
 
-// new SharedFile(): open(path), grow(size), map(), then lock(wait), unlock(); close().
+// new SharedFile(): open(path), grow(size), map() or mapConfined(), then lock(wait), unlock(); close().
 class SharedFile : public Napi::ObjectWrap<SharedFile> {
  public:
   static Napi::Function Define(Napi::Env env) {
-    return DefineClass(env, "SharedFile",
-                       {InstanceMethod<&SharedFile::Open>("open"), InstanceMethod<&SharedFile::Grow>("grow"),
-                        InstanceMethod<&SharedFile::Map>("map"), InstanceMethod<&SharedFile::Lock>("lock"),
-                        InstanceMethod<&SharedFile::Unlock>("unlock"), InstanceMethod<&SharedFile::Close>("close")});
+    return DefineClass(
+        env, "SharedFile",
+        {InstanceMethod<&SharedFile::Open>("open"), InstanceMethod<&SharedFile::Grow>("grow"),
+         InstanceMethod<&SharedFile::Map<false>>("map"), InstanceMethod<&SharedFile::Map<true>>("mapConfined"),
+         InstanceMethod<&SharedFile::Lock>("lock"), InstanceMethod<&SharedFile::Unlock>("unlock"),
+         InstanceMethod<&SharedFile::Close>("close")});
   }
 
   explicit SharedFile(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SharedFile>(info) {}
@@ -161,11 +169,13 @@ class SharedFile : public Napi::ObjectWrap<SharedFile> {
   }
 
   // map(): an ArrayBuffer that shows the bytes to which it was grown last; null where this program allows none over
-  // foreign memory; or a negative error.
+  // foreign memory; or a negative error. mapConfined(): that ArrayBuffer and its views never leave this thread, nor
+  // does its memory by a move to another ArrayBuffer, and so it is unmapped when the thread ends.
+  template <bool is_confined>
   Napi::Value Map(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
     if (!file_.is_open() || size_ == 0) return Answer(info, Result::Error(kBadDescriptor));
-    auto shown = std::make_unique<Shown>();
+    auto shown = std::make_unique<Shown>(is_confined);
     const Result mapped = shown->Map(file_.get(), size_);
     if (!mapped.ok()) return Answer(info, mapped);
     napi_value buffer = nullptr;

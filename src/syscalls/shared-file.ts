@@ -13,6 +13,28 @@ const SHORTEST_SLEEP = 1;
 const LONGEST_SLEEP = 8;
 const never = new Int32Array(new SharedArrayBuffer(4));
 
+/** The size of a file whose memory is confined. Told from a caller's number by its brand, which no proxy fakes. */
+class Confined {
+  readonly #size: number;
+
+  constructor(size: number) {
+    this.#size = size;
+  }
+
+  static sizeIn(value: unknown): number | undefined {
+    return typeof value === 'object' && value !== null && #size in value ? value.#size : undefined;
+  }
+}
+
+/**
+ * A SharedFile for the package's own use, whose memory goes with its thread, however that ends: threads come and go without leaving it
+ * mapped. Neither the memory nor a view of it may reach a caller: who moves it to another ArrayBuffer, and that to another thread, would
+ * read there what is not mapped any more, which ends the process.
+ */
+export function confinedFile(path: string, size: number): SharedFile {
+  return new SharedFile(path, new Confined(size) as unknown as number);
+}
+
 /**
  * A file that several processes and threads map as shared memory, with one lock for what they do: a scoreboard, and the accept lock, of
  * servers that are forked in advance.
@@ -45,12 +67,13 @@ export class SharedFile implements Disposable {
     if (typeof path !== 'string') throw invalidType('path', 'a string', path);
     // NUL ends a path in the kernel's eyes: 'a\0b' would become 'a'.
     if (path.includes('\0')) throw invalidValue('path must not contain a NUL');
-    const bytes = wholeNumber('size', size, 1, MOST_BYTES);
+    const confined = Confined.sizeIn(size);
+    const bytes = wholeNumber('size', confined ?? size, 1, MOST_BYTES);
     this.#file = new native.SharedFile();
     check(this.#file.open(path), 'open', { path });
     try {
       check(this.#file.grow(bytes), native.growSyscall, { path });
-      this.#memory = shown(this.#file.map(), path);
+      this.#memory = shown(confined === undefined ? this.#file.map() : this.#file.mapConfined(), path);
     } catch (error) {
       this.#file.close();
       throw error;
