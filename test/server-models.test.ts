@@ -97,9 +97,9 @@ describe('a pool of threads whose queue is full', () => {
       const waiting = [await connect(), await connect()];
       for (const client of waiting) client.write(Buffer.from('and I wait'));
       await until('two wait', async () => (await server.stats()).queued === 2);
-      const expected = lacksOfSystem()['reset seen'] === undefined ? 'ECONNRESET' : 'end';
+      const expected = lacksOfSystem()['reset seen'] === undefined ? ['ECONNRESET'] : ['ECONNRESET', 'end'];
       for (let i = 1; i <= 3; i++) {
-        expect(await turnedAway(address)).toBe(expected);
+        expect(expected).toContain(await turnedAway(address));
         expect(await server.stats()).toMatchObject({ accepted: 4 + i, open: 4, queued: 2, rejected: i });
       }
       expect(waiting.map(({ length }) => length)).toEqual([0, 0]);
