@@ -35,7 +35,7 @@ class Descriptor {
     Args args(env, info);
     const Fd fd = args.FdAt(0);
     if (!args.ok()) return nullptr;
-    const napi_value object = This(env, info);
+    napi_value object = This(env, info);
     auto held = std::make_unique<UniqueFd>();
     const auto finalize = [](napi_env, void* data, void*) { delete static_cast<UniqueFd*>(data); };
     const napi_status wrapped = napi_wrap(env, object, held.get(), finalize, nullptr, nullptr);
