@@ -12,6 +12,7 @@ export function serveBlocking(connection: Socket, application: Application, coun
   count.opened++;
   try {
     connection.blocking = true;
+    sendAtOnce(connection);
     application.open?.(peer);
     while (!peer.isDestroyed) {
       const received = connection.recvInto(buffer) ?? 0;
@@ -64,6 +65,15 @@ class BlockingPeer implements Peer {
 
   resume(): void {
     // As above.
+  }
+}
+
+/** TCP_NODELAY: small answers do not wait until the one before them is acknowledged (tcp(7)). */
+export function sendAtOnce(connection: Socket): void {
+  try {
+    connection.setOption('TCP_NODELAY', true);
+  } catch (error) {
+    if (!isOfConnection(error)) throw error; // EINVAL, macOS: it has reset already, and is told so by recv
   }
 }
 

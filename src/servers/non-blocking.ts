@@ -1,7 +1,7 @@
 /** A connection that never waits: what it sends is served, and what the kernel does not take of the answers is tried again (post 004). */
 import type { Socket } from '../index.js';
 import type { Application, Peer } from './applications/application.js';
-import { closeQuietly, isOfConnection } from './blocking.js';
+import { closeQuietly, isOfConnection, sendAtOnce } from './blocking.js';
 import type { Row } from './scoreboard.js';
 
 const CHUNK = 65_536;
@@ -23,6 +23,7 @@ export class NonBlockingPeer implements Peer {
     private readonly count: Row,
   ) {
     connection.blocking = false;
+    sendAtOnce(connection);
     count.opened++;
     application.open?.(this);
   }

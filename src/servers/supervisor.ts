@@ -3,7 +3,9 @@
  *
  *   server   starting --the first program listens--> serving --close(), or the first program ends--> closing
  *            closing --all threads and processes have ended--> closed
- *   worker   starting --it has what it was handed--> serving --it ends--> ended --in time, where it is one of a fixed number--> starting
+ *   worker   starting --it has what it was handed--> serving --it ends--> ended
+ *            ended --who writes to its row has let go of it (keepsRow), and the row is added up--> forgotten
+ *            forgotten --in time, where it is one of a fixed number--> another is starting
  */
 import { closeSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -184,7 +186,7 @@ class Supervisor {
         const worker = this.#running.get(message.row);
         if (worker === undefined) return;
         worker.isReleased = true;
-        if (worker.ended !== null) this.#bury(worker);
+        if (worker.ended !== null) this.#forget(worker);
       }
     }
   }
@@ -198,11 +200,11 @@ class Supervisor {
     for (const other of this.#running.values())
       if (other.asker === worker && other.request.role === 'task') other.end('SIGKILL');
     if (request.keepsRow && !worker.isReleased && !this.#isClosing) return; // its parent has a word to say
-    this.#bury(worker);
+    this.#forget(worker);
   }
 
   /** It has ended, and its row is nobody's. */
-  #bury(worker: RunningWorker): void {
+  #forget(worker: RunningWorker): void {
     const { request, asker, row } = worker;
     const lost = this.#scoreboard.retire(row);
     this.#running.delete(row);
