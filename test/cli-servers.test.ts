@@ -5,7 +5,8 @@ import { connect, createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { ACCEPT_STRATEGIES, SERVER_MODELS } from '../src/servers.js';
 import { Bench } from './support/bench.js';
-import { Program, cli, startCli } from './support/program.js';
+import { childrenOf, isRunning } from './support/processes.js';
+import { cli, startCli } from './support/program.js';
 
 const isWindows = process.platform === 'win32';
 const noSignals = isWindows ? ' — not here: Windows has no signals to send' : '';
@@ -32,20 +33,6 @@ async function guest(bench: Bench, port: number) {
   socket.write('hello');
   await once(socket, 'data');
   return socket;
-}
-
-/** The processes whose parent this is. */
-async function childrenOf(pid: number | undefined): Promise<number[]> {
-  const ps = new Program('ps', ['-o', 'pid=', '--ppid', String(pid)]);
-  return (await ps.ended).stdout.split('\n').map(Number).filter(Boolean);
-}
-
-/** Of these processes, those that have not ended. (One that nobody has asked after yet is a zombie.) */
-async function alive(pids: readonly number[]): Promise<number[]> {
-  if (pids.length === 0) return [];
-  const ps = new Program('ps', ['-o', 'pid=,stat=', '-p', pids.join()]);
-  const lines = (await ps.ended).stdout.split('\n').map((line) => line.trim().split(/\s+/));
-  return lines.filter(([pid, stat]) => pid !== '' && stat?.startsWith('Z') === false).map(([pid]) => Number(pid));
 }
 
 describe('models', () => {
@@ -99,7 +86,7 @@ describe('serve MODEL', () => {
       if (noSignals) return;
 
       await guest(bench, port);
-      const children = await childrenOf(program.process.pid);
+      const children = childrenOf(program.process.pid ?? -1);
       expect(children.length > 0).toBe(workers === 'processes');
       program.process.kill('SIGINT');
       const ended = await program.ended;
@@ -110,7 +97,7 @@ describe('serve MODEL', () => {
         expect(totals).toMatch(
           /^closed: 2 accepted, 500005 bytes in, 500005 bytes out, \d+ wake-ups \(\d+ empty\), 0 rejected, 0 lost$/,
         );
-      expect(await alive(children)).toEqual([]);
+      expect(children.filter(isRunning)).toEqual([]);
     },
   );
 
@@ -166,7 +153,7 @@ describe('serve MODEL', () => {
     using bench = new Bench();
     const { program, port } = await serve(bench, ['prefork', '--workers', '1']);
     await guest(bench, port);
-    const [child = 0] = await childrenOf(program.process.pid);
+    const [child = 0] = childrenOf(program.process.pid ?? -1);
     process.kill(child, 'SIGKILL');
     while (!program.stderr.includes('\n')) await once(program.process.stderr as NodeJS.ReadableStream, 'data');
     expect(program.stderr).toBe(
@@ -189,18 +176,18 @@ describe('serve MODEL', () => {
       stream.on('data', (bytes: Buffer) => (printed += bytes.toString('utf8')));
     while (!printed.includes('\n')) await once(terminal.stdout, 'data');
     await guest(bench, Number(/:(\d+)/.exec(printed)?.[1]));
-    const children = await childrenOf(terminal.pid);
+    const children = childrenOf(terminal.pid ?? -1);
     process.kill(-(terminal.pid as number), 'SIGINT');
     expect(await once(terminal, 'close')).toEqual([0, null]);
     expect(printed).toMatch(/^listening .*\nclosed: 1 accepted, .*, 0 lost\n$/);
-    expect(await alive(children)).toEqual([]);
+    expect(children.filter(isRunning)).toEqual([]);
   });
 
   it.skipIf(noSignals)(`a second Ctrl-C ends at once, and leaves no process behind${noSignals}`, async () => {
     using bench = new Bench();
     const { program, port } = await serve(bench, ['process-pool']);
     await guest(bench, port);
-    const children = await childrenOf(program.process.pid);
+    const children = childrenOf(program.process.pid ?? -1);
     // A child that does not listen to SIGTERM for now holds up the first one.
     for (const child of children) process.kill(child, 'SIGSTOP');
     // npx passes on a Ctrl-C that the terminal has sent already: that is no second one.
@@ -211,7 +198,7 @@ describe('serve MODEL', () => {
     }
     expect(await once(program.process, 'exit')).toEqual([130, null]);
     for (const child of children) process.kill(child, 'SIGCONT');
-    while ((await alive(children)).length > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    while (children.some(isRunning)) await new Promise((resolve) => setTimeout(resolve, 20));
   });
 });
 

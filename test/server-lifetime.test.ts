@@ -22,9 +22,7 @@ import {
 
 /** Those that hand connections over in different ways: enough where threads and processes take long to start. */
 const DIFFERENT: readonly string[] = [
-  'thread-per-connection',
   'thread-pool',
-  'process-per-connection',
   'process-pool',
   'prefork',
   'reactor-thread-pool',
