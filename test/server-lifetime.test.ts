@@ -262,7 +262,9 @@ describe.each(mortal)('$name: workers are killed under load', ({ name }) => {
     await until('nobody is left', async () => (await server.stats()).open === 0);
     const told = exits.reduce((sum, { lost }) => sum + lost, 0);
     expect(exits.filter(({ role, why }) => role === 'main' || why === '')).toEqual([]);
-    expect(load.lost).toBeLessThanOrEqual((await server.stats()).lost);
+    // A process that accepts by itself may die with a connection that accept(2) has just given it, and that it has not counted yet.
+    const uncounted = name === 'prefork' || name === 'multi-process-reactor' ? exits.length : 0;
+    expect(load.lost).toBeLessThanOrEqual((await server.stats()).lost + uncounted);
     expect(told).toBeLessThanOrEqual((await server.stats()).lost);
     await echoed(address, 'and it serves on');
   });

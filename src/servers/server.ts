@@ -151,9 +151,9 @@ export class Server {
     try {
       const connection = accept();
       if (connection === null) return null;
+      this.count.accepted++;
       // The listener looks up now and then; the connection need not.
       connection.blocking = true;
-      this.count.accepted++;
       return connection;
     } catch (error) {
       const { code = '' } = error as NodeJS.ErrnoException;
