@@ -232,43 +232,55 @@ class Load {
 const mortal = models.filter(({ workers, name }) => workers !== null || name === 'reactor-thread-per-task');
 const KILLS = isSlowHere ? 2 : 4;
 
-describe.each(mortal)('$name: workers are killed under load', ({ name }) => {
-  it(`the others serve on, others take their place, and the report tells who has lost a connection, seed ${seed}`, async () => {
-    using bench = new Bench();
-    const exits: WorkerExit[] = [];
-    await using server = createServer(name, { workers: 2, onWorkerExit: (exit) => exits.push(exit) });
-    const address = await server.listen();
-    const load = new Load(address, 4);
-    bench.atEnd(() => void load.stop());
-    const random = new Random(seed);
-    // One that was just about to end by itself is no news.
-    while (exits.length < KILLS) {
-      const { answers } = load;
-      await until('there is load', () => load.answers > answers + 8);
-      let killed = -1;
-      await until('one is killed', async () => {
-        const workers = (await server.workers()).filter(({ role }) => role !== 'main');
-        if (workers.length === 0) return false;
-        const { id, kind } = random.of(workers);
-        killed = id;
-        if (kind === 'thread' || random.chance(0.5)) return server.killWorker(id);
-        return isRunning(id) && process.kill(id, 'SIGKILL');
-      });
-      await until('it has gone', async () => !(await server.workers()).some(({ id }) => id === killed));
-    }
-    const { answers } = load;
-    await until('it serves on', () => load.answers > answers + 8);
-    await load.stop();
-    await until('nobody is left', async () => (await server.stats()).open === 0);
-    const told = exits.reduce((sum, { lost }) => sum + lost, 0);
-    expect(exits.filter(({ role, why }) => role === 'main' || why === '')).toEqual([]);
-    // A process that accepts by itself may die with a connection that accept(2) has just given it, and that it has not counted yet.
-    const uncounted = name === 'prefork' || name === 'multi-process-reactor' ? exits.length : 0;
-    expect(load.lost).toBeLessThanOrEqual((await server.stats()).lost + uncounted);
-    expect(told).toBeLessThanOrEqual((await server.stats()).lost);
-    await echoed(address, 'and it serves on');
-  });
-});
+/** Wine keeps the socket of a process that was killed within recv(): its client waits for the end for ever. */
+const keptByWine = ({ name }: { readonly name: string }): string =>
+  isWindows && ['process-per-connection', 'process-pool', 'prefork'].includes(name)
+    ? ' — not here: Wine keeps the socket of a process that was killed within recv'
+    : '';
+
+describe.each(mortal.map((model) => ({ ...model, not: keptByWine(model) })))(
+  '$name: workers are killed under load$not',
+  ({ name, not }) => {
+    it.skipIf(not)(
+      `the others serve on, others take their place, and the report tells who has lost a connection, seed ${seed}`,
+      async () => {
+        using bench = new Bench();
+        const exits: WorkerExit[] = [];
+        await using server = createServer(name, { workers: 2, onWorkerExit: (exit) => exits.push(exit) });
+        const address = await server.listen();
+        const load = new Load(address, 4);
+        bench.atEnd(() => void load.stop());
+        const random = new Random(seed);
+        // One that was just about to end by itself is no news.
+        while (exits.length < KILLS) {
+          const { answers } = load;
+          await until('there is load', () => load.answers > answers + 8);
+          let killed = -1;
+          await until('one is killed', async () => {
+            const workers = (await server.workers()).filter(({ role }) => role !== 'main');
+            if (workers.length === 0) return false;
+            const { id, kind } = random.of(workers);
+            killed = id;
+            if (kind === 'thread' || random.chance(0.5)) return server.killWorker(id);
+            return isRunning(id) && process.kill(id, 'SIGKILL');
+          });
+          await until('it has gone', async () => !(await server.workers()).some(({ id }) => id === killed));
+        }
+        const { answers } = load;
+        await until('it serves on', () => load.answers > answers + 8);
+        await load.stop();
+        await until('nobody is left', async () => (await server.stats()).open === 0);
+        const told = exits.reduce((sum, { lost }) => sum + lost, 0);
+        expect(exits.filter(({ role, why }) => role === 'main' || why === '')).toEqual([]);
+        // A process that accepts by itself may die with a connection that accept(2) has just given it, and that it has not counted yet.
+        const uncounted = name === 'prefork' || name === 'multi-process-reactor' ? exits.length : 0;
+        expect(load.lost).toBeLessThanOrEqual((await server.stats()).lost + uncounted);
+        expect(told).toBeLessThanOrEqual((await server.stats()).lost);
+        await echoed(address, 'and it serves on');
+      },
+    );
+  },
+);
 
 describe('the server’s own thread is killed', () => {
   it.each(['reactor', 'prefork', 'multi-reactor'] as const)('%s: it is told, and that is its end', async (name) => {
