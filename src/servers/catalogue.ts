@@ -1,21 +1,14 @@
 /** The server models as data, for the command line, the documents, and whoever wants to choose. */
 import { type Mechanism, availableMechanisms } from '../index.js';
-import type { ApplicationName } from './applications/index.js';
-import type { Model, ModelOption, ServerModelName } from './model.js';
+import type { Model } from './model.js';
 import { models } from './models/index.js';
 
-export interface ServerModelRow {
-  readonly name: ServerModelName;
-  readonly summary: string;
-  readonly strengths: string;
-  readonly weaknesses: string;
-  readonly applications: readonly ApplicationName[];
+export interface ServerModelRow extends Pick<
+  Model,
+  'name' | 'summary' | 'strengths' | 'weaknesses' | 'applications' | 'workers' | 'options'
+> {
   /** Those of its multiplexers that this system has; empty for a model without one. */
   readonly mechanisms: readonly Mechanism[];
-  /** What its workers are; null: it has one thread, or starts others as its requests need them. */
-  readonly workers: 'threads' | 'processes' | null;
-  /** Which options it heeds besides host, port, application, and mechanism where there are any. */
-  readonly options: readonly ModelOption[];
   readonly isAvailable: boolean;
   /** Why it is, or is not. */
   readonly why: string;

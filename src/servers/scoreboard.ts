@@ -62,7 +62,7 @@ export type Totals = Record<(typeof COUNTS)[number] | 'lost', number>;
 
 export const STARTING = 0;
 export const SERVING = 1;
-export const ENDED = -1;
+const ENDED = -1;
 
 export class Scoreboard implements Disposable {
   readonly #file: SharedFile;

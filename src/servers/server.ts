@@ -38,7 +38,7 @@ export interface ServerSettings {
   readonly mechanism: string | undefined;
   readonly accept: AcceptStrategy;
   readonly maxConnections: number;
-  /** Where the kernel refuses a connection to be queued: so many wait for a worker at the most. */
+  /** Of thread-pool: so many connections wait for a thread at the most. */
   readonly maxQueued: number;
 }
 

@@ -1,0 +1,80 @@
+/** The queue of connections between threads, and the sections in which a thread is not ended. */
+import { describe, expect, it } from 'vitest';
+import { Socket } from '../src/index.js';
+import { ConnectionQueue } from '../src/servers/connection-queue.js';
+import { CriticalSection, endOutside, newCriticalSection } from '../src/servers/critical-section.js';
+import { Bench } from './support/bench.js';
+
+describe('a queue of connections', () => {
+  it('gives each connection once, in the order in which they came, however often its places are used again', () => {
+    using bench = new Bench();
+    const queue = new ConnectionQueue(4, null);
+    for (let round = 0; round < 5; round++) {
+      const sockets = Array.from({ length: 3 }, () => new Socket());
+      const fds = sockets.map(({ fd }) => fd);
+      expect(sockets.map((socket) => queue.put(socket))).toEqual([true, true, true]);
+      expect(queue.length).toBe(3);
+      expect(sockets.map(({ fd }) => fd)).toEqual([-1, -1, -1]); // they are the queue's now
+      const taken = fds.map(() => bench.own(queue.take() as Socket));
+      expect(taken.map(({ fd }) => fd)).toEqual(fds);
+      for (const socket of taken) socket.close();
+    }
+    expect(queue.tryTake()).toBe(null);
+  });
+
+  it('that is full takes no more, and the connection is still the caller’s', () => {
+    using bench = new Bench();
+    const queue = new ConnectionQueue(3, null); // rounded up: 4
+    for (let i = 0; i < 4; i++) expect(queue.put(new Socket())).toBe(true);
+    const fifth = bench.own(new Socket());
+    const { fd } = fifth;
+    expect(queue.put(fifth)).toBe(false);
+    expect(fifth.fd).toBe(fd);
+    const other = new ConnectionQueue(queue.memory, null); // as another thread has it
+    for (let i = 0; i < 4; i++) other.take()?.close();
+    expect(queue.put(fifth)).toBe(true);
+    other.take()?.close();
+  });
+
+  it('that is closed gives what it has, and then null', () => {
+    const queue = new ConnectionQueue(2, null);
+    queue.put(new Socket());
+    queue.close();
+    const left = queue.take();
+    expect(left?.fd).toBeGreaterThanOrEqual(0);
+    left?.close();
+    expect(queue.take()).toBe(null);
+  });
+});
+
+describe('a critical section', () => {
+  it('is not interrupted: who wants to end its thread waits until it is left', async () => {
+    const memory = newCriticalSection(); // a new thread is in one, until it has what it was handed
+    let isEnded = false;
+    const ended = new Promise<void>((resolve) =>
+      endOutside(memory, () => {
+        isEnded = true;
+        resolve();
+      }),
+    );
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    expect(isEnded).toBe(false);
+    new CriticalSection(memory).leave();
+    await ended;
+  });
+
+  it('is left also where its action throws, and outside of it a thread ends at once', () => {
+    const memory = newCriticalSection();
+    const section = new CriticalSection(memory);
+    section.leave();
+    expect(section.run(() => 'done')).toBe('done');
+    expect(() =>
+      section.run(() => {
+        throw new Error('on purpose');
+      }),
+    ).toThrow('on purpose');
+    let isEnded = false;
+    endOutside(memory, () => (isEnded = true));
+    expect(isEnded).toBe(true);
+  });
+});
