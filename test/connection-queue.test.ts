@@ -48,6 +48,19 @@ describe('a queue of connections', () => {
 });
 
 describe('a critical section', () => {
+  it('is where a connection that is taken is counted: a thread that is ended has both done, or neither', () => {
+    const memory = newCriticalSection();
+    const section = new CriticalSection(memory);
+    section.leave();
+    const wasInSection: unknown[] = [];
+    const queue = new ConnectionQueue(2, section, () => wasInSection.push(memory[0] !== 0));
+    queue.put(new Socket());
+    queue.take()?.close();
+    expect(queue.tryTake()).toBe(null);
+    expect(wasInSection).toEqual([true]);
+    expect(memory[0]).toBe(0);
+  });
+
   it('is not interrupted: who wants to end its thread waits until it is left', async () => {
     const memory = newCriticalSection(); // a new thread is in one, until it has what it was handed
     let isEnded = false;

@@ -282,6 +282,19 @@ describe.each(mortal.map((model) => ({ ...model, not: keptByWine(model) })))(
   },
 );
 
+describe('a loop that has nothing to do is killed', () => {
+  it.each(['multi-reactor', 'multi-proactor'] as const)('%s: it ends all the same, and is told once', async (name) => {
+    const exits: WorkerExit[] = [];
+    await using server = createServer(name, { workers: 2, onWorkerExit: (exit) => exits.push(exit) });
+    await server.listen();
+    const [{ id } = { id: -1 }] = (await server.workers()).filter(({ role }) => role === 'work');
+    await Promise.all([server.killWorker(id), server.killWorker(id)]);
+    await until('it has gone', async () => !(await server.workers()).some((worker) => worker.id === id));
+    await until('another has come', async () => (await server.workers()).length === 3);
+    expect(exits).toMatchObject([{ id, why: 'terminated', isReplaced: true }]);
+  });
+});
+
 describe('the server’s own thread is killed', () => {
   it.each(['reactor', 'prefork', 'multi-reactor'] as const)('%s: it is told, and that is its end', async (name) => {
     using bench = new Bench();

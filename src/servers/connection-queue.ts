@@ -20,15 +20,22 @@ const HEADER = 5;
 export class ConnectionQueue {
   readonly #memory: Int32Array;
   readonly #section: CriticalSection | null;
+  readonly #onTaken: () => void;
   /** A power of two, so that the numbers of the places may overflow. */
   readonly #capacity: number;
 
   /**
    * @param memory of another thread's queue, or how many connections at least it shall hold
    * @param section this thread's own; null: it is never ended from outside
+   * @param onTaken counts a connection as this thread's: in the section in which it is taken, so that none is missed when the thread is ended
    */
-  constructor(memory: SharedArrayBuffer | number, section: CriticalSection | null) {
+  constructor(
+    memory: SharedArrayBuffer | number,
+    section: CriticalSection | null,
+    onTaken: () => void = () => undefined,
+  ) {
     this.#section = section;
+    this.#onTaken = onTaken;
     if (typeof memory === 'number') {
       const capacity = 2 ** Math.ceil(Math.log2(memory));
       memory = new SharedArrayBuffer((HEADER + capacity) * Int32Array.BYTES_PER_ELEMENT);
@@ -83,7 +90,9 @@ export class ConnectionQueue {
   tryTake(): Socket | null {
     return this.#uninterrupted(() => {
       const fd = this.#takeNumber();
-      return fd === null ? null : Socket.fromFd(fd, { blocking: true });
+      if (fd === null) return null;
+      this.#onTaken();
+      return Socket.fromFd(fd, { blocking: true });
     });
   }
 

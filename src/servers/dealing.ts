@@ -1,8 +1,9 @@
 /** Dealing connections out to loops in other threads (post 003: a main reactor and its sub-reactors). */
-import { type ConnectionHandler, type ProactorLoop, type Reactor, type Socket, wakeup } from '../index.js';
+import { type ConnectionHandler, type ProactorLoop, type Reactor, type Socket } from '../index.js';
 import { closeQuietly, isOfConnection } from './blocking.js';
 import type { ConnectionQueue } from './connection-queue.js';
 import type { Server } from './server.js';
+import { wakeLoop } from './wake-loop.js';
 
 /** How many connections wait for one loop at the most. It takes them at its next turn. */
 const MOST_WAITING = 1024;
@@ -18,6 +19,7 @@ export function dealOut(server: Server): void {
     const connection = server.accept(listener);
     const queue = queues[next] as ConnectionQueue;
     while (!queue.put(connection)) server.pause(1);
+    server.count.enqueued++;
     wakeLoop(queue.wakeupHandle);
   }
 }
@@ -26,7 +28,6 @@ export function dealOut(server: Server): void {
 export function dealtTo(server: Server, loop: Reactor | ProactorLoop, handler: ConnectionHandler): () => number {
   const { queue, count } = server;
   const adopt = (connection: Socket): void => {
-    count.handed++; // it is this thread's to lose, before the loop tells of it
     try {
       loop.adopt(connection, handler);
     } catch (error) {
@@ -46,12 +47,4 @@ export function dealtTo(server: Server, loop: Reactor | ProactorLoop, handler: C
       adopt(connection);
     return taken;
   };
-}
-
-function wakeLoop(handle: number): void {
-  try {
-    wakeup(handle);
-  } catch {
-    // There is no loop yet, or it has died and another one takes its place: before it waits, that one looks.
-  }
 }

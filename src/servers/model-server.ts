@@ -118,15 +118,15 @@ class SupervisorThread {
 }
 
 function statsOf(totals: Totals): ServerStats {
-  const { accepted, rejected, closed, bytesIn, bytesOut, wakeups, emptyWakeups, lost, enqueued, dequeued } = totals;
+  const { accepted, rejected, closed, bytesIn, bytesOut, wakeups, emptyWakeups, lost } = totals;
   const open = Math.max(0, accepted - rejected - closed);
-  const queued = Math.max(0, enqueued - dequeued);
+  const queued = Math.max(0, totals.enqueued - totals.dequeued) + totals.tasksWaiting;
   return { accepted, open, bytesIn, bytesOut, wakeups, emptyWakeups, rejected, lost, queued };
 }
 
 const NOTHING: Totals = {
   ...{ accepted: 0, rejected: 0, opened: 0, closed: 0, bytesIn: 0, bytesOut: 0 },
-  ...{ wakeups: 0, emptyWakeups: 0, enqueued: 0, dequeued: 0, lost: 0 },
+  ...{ wakeups: 0, emptyWakeups: 0, enqueued: 0, dequeued: 0, lost: 0, tasksWaiting: 0 },
 };
 
 class SupervisedServer implements ModelServer {

@@ -43,6 +43,7 @@ export class RunningThread extends RunningWorker {
   error: Error | null = null;
   readonly #thread: Worker;
   readonly #section = newCriticalSection();
+  #isEnding = false;
 
   constructor(
     row: number,
@@ -78,6 +79,8 @@ export class RunningThread extends RunningWorker {
   }
 
   override end(): void {
+    if (this.#isEnding) return;
+    this.#isEnding = true;
     endOutside(this.#section, () => void this.#thread.terminate());
   }
 

@@ -17,7 +17,7 @@ const COUNTS = [
   // Returns of a call that waits, and those of them after which there was nothing to do.
   'wakeups',
   'emptyWakeups',
-  // Connections or tasks that were put into a queue, and taken from it.
+  // Connections that were put into a queue of another thread's, and taken from it.
   'enqueued',
   'dequeued',
 ] as const;
@@ -26,7 +26,9 @@ const CELLS = [
   ...COUNTS,
   // Connections that ended because their worker did.
   'lost',
-  // Connections that others have handed to this worker. They write it; who takes from a queue, itself.
+  // Tasks that wait in its own memory for a thread.
+  'tasksWaiting',
+  // Connections that others have handed to this worker. They write it; who takes from a queue, itself, as it takes.
   'handed',
   // 0: it is starting. 1: it has what it was handed, and serves. -1: it has ended.
   'state',
@@ -58,7 +60,8 @@ CELLS.forEach((name, cell) => {
   });
 });
 
-export type Totals = Record<(typeof COUNTS)[number] | 'lost', number>;
+const TOTALS = [...COUNTS, 'lost', 'tasksWaiting'] as const;
+export type Totals = Record<(typeof TOTALS)[number], number>;
 
 export const STARTING = 0;
 export const SERVING = 1;
@@ -110,7 +113,7 @@ export class Scoreboard implements Disposable {
   }
 
   totals(): Totals {
-    return Object.fromEntries([...COUNTS, 'lost' as const].map((name) => [name, this.#sum(name)])) as Totals;
+    return Object.fromEntries(TOTALS.map((name) => [name, this.#sum(name)])) as Totals;
   }
 
   /** Connections that were accepted and are not over: served, or on their way to who will serve them. */

@@ -10,7 +10,7 @@
 import { closeSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { Socket, wakeup } from '../index.js';
+import { Socket } from '../index.js';
 import { closeQuietly } from './blocking.js';
 import { ConnectionQueue } from './connection-queue.js';
 import { type FromThread, type RunningWorker, RunningProcess, RunningThread, openFile } from './running-workers.js';
@@ -20,6 +20,7 @@ import { models } from './models/index.js';
 import { STARTING, Scoreboard } from './scoreboard.js';
 import { CLOSING, type ServerSettings } from './server.js';
 import { HAS_STARTED, NEWS, type SupervisorData } from './supervisor-data.js';
+import { wakeLoop } from './wake-loop.js';
 
 /** Threads have so long to end by themselves when the server is closed, in milliseconds; processes, before they are killed. */
 const THREADS_GRACE = 250;
@@ -126,7 +127,12 @@ class Supervisor {
     if (request.kind === 'thread') {
       if (request.queue !== undefined) this.#queues.add(request.queue);
       const onMessage = (message: FromThread, from: RunningWorker): void => this.#onMessage(message, from);
-      return new RunningThread(row, request, asker, { job, control: this.#control, onMessage, onExit });
+      return new RunningThread(row, request, asker, {
+        job,
+        control: this.#control,
+        onMessage,
+        onExit,
+      });
     }
     const lifeline = this.#lifeline === null ? [] : [this.#lifeline[1].fd];
     return new RunningProcess(row, request, asker, {
@@ -344,14 +350,6 @@ function withoutAnswer(request: StartRequest): StartRequest {
 
 function closeAll(fds: readonly number[]): void {
   for (const fd of fds) closeQuietly(Socket.fromFd(fd));
-}
-
-function wakeLoop(handle: number): void {
-  try {
-    if (handle !== 0) wakeup(handle);
-  } catch {
-    // It has ended its wait by itself, and more than that.
-  }
 }
 
 function start(data: SupervisorData): void {

@@ -93,7 +93,6 @@ export class Tasks {
     if (!(peer instanceof TaskPeer)) return;
     const task: Task = { peer, request: Uint8Array.from(request), reply: null };
     peer.asked(task);
-    this.#server.count.enqueued++;
     this.#waiting.push(task);
     this.#waitingBytes += request.length;
     this.#dispatch();
@@ -109,8 +108,8 @@ export class Tasks {
       this.#waitingBytes -= task.request.length;
       given++;
     }
-    this.#server.count.dequeued += given;
     if (given > 0) this.#waiting.splice(0, given);
+    this.#server.count.tasksWaiting = this.#waiting.length;
     if (this.#held.size === 0 || this.#waitingBytes > MOST_WAITING_BYTES / 2) return;
     for (const peer of this.#held) peer.hold(false);
     this.#held.clear();
@@ -124,7 +123,6 @@ export class Tasks {
     const [own, others] = [[] as Task[], [] as Task[]];
     for (const task of this.#waiting) (task.peer === peer ? own : others).push(task);
     this.#waiting = others;
-    this.#server.count.dequeued += own.length;
     for (const { request } of own) this.#waitingBytes -= request.length;
     this.#dispatch();
   }

@@ -24,6 +24,10 @@ function start(): void {
   const inherited = data.fds.map((fd) => Socket.fromFd(fd, { blocking: true }));
   count.state = SERVING;
   const section = new CriticalSection(data.section);
+  const onTaken = (): void => {
+    count.handed++; // it is this thread's to lose
+    count.dequeued++;
+  };
   section.leave();
   const pause = (ms: number): void => void Atomics.wait(data.control, CLOSING, 0, ms);
   runProgram(data, {
@@ -33,7 +37,7 @@ function start(): void {
     control: data.control,
     workers: new Workers(supervisor, scoreboard, section, data.settings.workers, pause),
     inherited,
-    queue: data.queue === undefined ? null : new ConnectionQueue(data.queue, section),
+    queue: data.queue === undefined ? null : new ConnectionQueue(data.queue, section, onTaken),
     taskPort: data.taskPort ?? null,
     request: data.task ?? null,
     section,

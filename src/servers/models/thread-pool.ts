@@ -26,8 +26,6 @@ export const threadPool: Model = {
 
   work(server) {
     for (let connection = server.queue.take(); connection !== null; connection = server.queue.take()) {
-      server.count.handed++; // it is this thread's to lose
-      server.count.dequeued++;
       server.serve(connection);
     }
   },
