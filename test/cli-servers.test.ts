@@ -7,6 +7,7 @@ import { ACCEPT_STRATEGIES, SERVER_MODELS } from '../src/servers.js';
 import { Bench } from './support/bench.js';
 import { childrenOf, isRunning } from './support/processes.js';
 import { cli, startCli } from './support/program.js';
+import { DIFFERENT, isSlowHere } from './support/servers.js';
 
 const isWindows = process.platform === 'win32';
 const noSignals = isWindows ? ' — not here: Windows has no signals to send' : '';
@@ -72,7 +73,7 @@ describe('models', () => {
 });
 
 describe('serve MODEL', () => {
-  it.each(SERVER_MODELS.filter(({ isAvailable }) => isAvailable))(
+  it.each(SERVER_MODELS.filter(({ isAvailable, name }) => isAvailable && (!isSlowHere || DIFFERENT.includes(name))))(
     `$name serves the client; Ctrl-C prints what it has done, and leaves no process behind${noSignals && ' — not the end here: Windows has no signals to send'}`,
     async ({ name, options, workers }) => {
       using bench = new Bench();

@@ -23,6 +23,15 @@ export type {
 /** On Wine, and under the sanitizers, a thread or a process takes several times as long to start. */
 export const isSlowHere = process.platform === 'win32' || process.env.SELECTORS_NATIVE_SANITIZED !== undefined;
 
+/** Those that hand connections over in different ways: enough where threads and processes take long to start. */
+export const DIFFERENT: readonly string[] = [
+  'thread-pool',
+  'process-pool',
+  'prefork',
+  'reactor-thread-pool',
+  'multi-proactor',
+];
+
 const PATIENCE = isSlowHere ? 40_000 : 15_000;
 
 /** Asks until it is so. */
