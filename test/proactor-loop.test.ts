@@ -51,7 +51,8 @@ function pingPong(port: number): void {
 describe('no imitation in disguise', () => {
   it.skipIf(noRing)(
     `an io_uring server enters the ring, and receives, sends, accepts and waits in no other way: below 0.1 system calls a message${noRing}`,
-    { timeout: 60_000 },
+    // Again where somebody else uses the processor: what is served at once is then less.
+    { timeout: 60_000, retry: 2 },
     async () => {
       using bench = new Bench();
       const log = join(bench.folder(), 'strace');
