@@ -48,40 +48,48 @@ function pingPong(port: number): void {
   loop.run();
 }
 
+/** The system calls of an io_uring server while it serves, from the listener to the signal that ends it. */
+async function callsOfServer(): Promise<Map<string, number>> {
+  using bench = new Bench();
+  const log = join(bench.folder(), 'strace');
+  const serve = [cli, 'serve', 'proactor', '--app', 'echo', '--mechanism', 'io_uring', '--port', '0'];
+  const program = bench.own(new Program('strace', ['-f', '-qq', '-o', log, process.execPath, ...serve]));
+  const [, port] = await program.printed(/listening on 127\.0\.0\.1:(\d+) \(proactor, echo, io_uring\)/);
+  pingPong(Number(port));
+  // strace itself does not listen to signals while it writes to a file.
+  const { pid } = program.process;
+  process.kill(Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')), 'SIGINT');
+  expect(await program.ended).toMatchObject({ code: 0, stderr: '' });
+
+  const lines = readFileSync(log, 'utf8').split('\n'); // `PID call(…`
+  const from = lines.findIndex((line) => line.includes(' listen('));
+  const to = lines.findIndex((line) => line.includes('--- SIGINT'));
+  const counts = new Map<string, number>();
+  for (const line of lines.slice(from, to < from ? undefined : to)) {
+    const call = /^\d+ +(\w+)\(/.exec(line)?.[1];
+    if (call !== undefined) counts.set(call, (counts.get(call) ?? 0) + 1);
+  }
+  return counts;
+}
+
 describe('no imitation in disguise', () => {
   it.skipIf(noRing)(
     `an io_uring server enters the ring, and receives, sends, accepts and waits in no other way: below 0.1 system calls a message${noRing}`,
-    // Again where somebody else uses the processor: what is served at once is then less.
-    { timeout: 60_000, retry: 2 },
+    { timeout: 60_000 },
     async () => {
-      using bench = new Bench();
-      const log = join(bench.folder(), 'strace');
-      const serve = [cli, 'serve', 'proactor', '--app', 'echo', '--mechanism', 'io_uring', '--port', '0'];
-      const program = bench.own(new Program('strace', ['-f', '-qq', '-o', log, process.execPath, ...serve]));
-      const [, port] = await program.printed(/listening on 127\.0\.0\.1:(\d+) \(proactor, echo, io_uring\)/);
-      pingPong(Number(port));
-      // strace itself does not listen to signals while it writes to a file.
-      const { pid } = program.process;
-      process.kill(Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')), 'SIGINT');
-      expect(await program.ended).toMatchObject({ code: 0, stderr: '' });
-
-      // From the listener to the signal, which ends it: `PID call(…`
-      const lines = readFileSync(log, 'utf8').split('\n');
-      const from = lines.findIndex((line) => line.includes(' listen('));
-      const to = lines.findIndex((line) => line.includes('--- SIGINT'));
-      const counts = new Map<string, number>();
-      for (const line of lines.slice(from, to < from ? undefined : to)) {
-        const call = /^\d+ +(\w+)\(/.exec(line)?.[1];
-        if (call !== undefined) counts.set(call, (counts.get(call) ?? 0) + 1);
+      let total = Infinity;
+      // Counted again where somebody else has the processor: what is served at once is then less.
+      for (let attempt = 0; attempt < 3 && total / MESSAGES >= 0.1; attempt++) {
+        const counts = await callsOfServer();
+        total = [...counts.values()].reduce((sum, count) => sum + count, 0);
+        process.stdout.write(
+          `   ${MESSAGES} messages: ${total} system calls, ${counts.get('io_uring_enter')} io_uring_enter\n`,
+        );
+        expect(counts.get('io_uring_enter')).toBeGreaterThan(10);
+        const others = ['recv', 'recvfrom', 'recvmsg', 'read', 'readv', 'send', 'sendto', 'sendmsg', 'writev'];
+        for (const call of [...others, 'accept', 'accept4', 'epoll_wait', 'epoll_pwait', 'poll', 'select', 'pselect6'])
+          expect(counts.get(call) ?? 0, call).toBe(0);
       }
-      const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
-      process.stdout.write(
-        `   ${MESSAGES} messages: ${total} system calls, ${counts.get('io_uring_enter')} io_uring_enter\n`,
-      );
-      expect(counts.get('io_uring_enter')).toBeGreaterThan(10);
-      const others = ['recv', 'recvfrom', 'recvmsg', 'read', 'readv', 'send', 'sendto', 'sendmsg', 'writev'];
-      for (const call of [...others, 'accept', 'accept4', 'epoll_wait', 'epoll_pwait', 'poll', 'select', 'pselect6'])
-        expect(counts.get(call) ?? 0, call).toBe(0);
       expect(total / MESSAGES).toBeLessThan(0.1);
     },
   );

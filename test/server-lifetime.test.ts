@@ -262,7 +262,10 @@ describe.each(mortal.map((model) => ({ ...model, not: keptByWine(model) })))(
         const { answers } = load;
         await until('it serves on', () => load.answers > answers + 8);
         await load.stop();
-        await until('nobody is left', async () => (await server.stats()).open === 0);
+        await until('nobody is left, and nothing waits', async () => {
+          const { open, queued } = await server.stats();
+          return open + queued === 0;
+        });
         const told = exits.reduce((sum, { lost }) => sum + lost, 0);
         expect(exits.filter(({ role, why }) => role === 'main' || why === '')).toEqual([]);
         // A process that accepts by itself may die with a connection that accept(2) has just given it, and that it has not counted yet.
