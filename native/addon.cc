@@ -9,6 +9,7 @@
 #include "net/net.h"
 #include "platform/platform.h"
 #include "shared/shared_file.h"
+#include "trace/recording.h"
 #include "turn/turn.h"
 #include "wait/wait.h"
 
@@ -31,6 +32,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
     Napi::Error::New(env, "Winsock could not be started").ThrowAsJavaScriptException();
     return exports;
   }
+  RegisterRecording(env, exports);
   Unclaimed::Attach(env);
   RegisterDescriptor(env, exports);
   RegisterSelect(env, exports);

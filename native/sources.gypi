@@ -4,6 +4,7 @@
       "native/addon.cc",
       "native/core/args.cc",
       "native/core/descriptor.cc",
+      "native/core/trace.cc",
       "native/core/wakeable.cc",
       "native/core/outgoing.cc",
       "native/mechanisms/select.cc",
@@ -11,7 +12,9 @@
       "native/net/address.cc",
       "native/net/constants.cc",
       "native/net/socket.cc",
+      "native/platform/system_calls.cc",
       "native/shared/shared_file.cc",
+      "native/trace/recording.cc",
       "native/turn/turn.cc",
       "native/wait/loop_watch.cc",
       "native/wait/signals.cc",
@@ -20,6 +23,7 @@
     ],
     "sources_posix": [
       "native/platform/posix.cc",
+      "native/platform/posix_calls.cc",
       "native/net/pass_fds.cc"
     ],
     "sources_linux": [
@@ -34,8 +38,10 @@
     ],
     "sources_windows": [
       "native/platform/win.cc",
+      "native/platform/win_calls.cc",
       "native/platform/win_ports.cc",
       "native/mechanisms/iocp.cc",
+      "native/mechanisms/iocp_calls.cc",
       "native/mechanisms/iocp_port.cc",
       "native/net/share_socket.cc"
     ]

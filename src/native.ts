@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import load from 'node-gyp-build';
+import { joinTraces } from './recording.js';
 
 /** Owns one descriptor: closed when this object is collected, and when its thread or the process ends. */
 export interface NativeDescriptor {
@@ -73,6 +74,13 @@ export interface NativeSharedFile {
   close(): number;
 }
 
+/** See native/trace/recording.cc. */
+export interface NativeRecording {
+  /** Memory that begins as TraceMemory makes it, of a SharedArrayBuffer. EINVAL: it does not; this object records already. */
+  start(memory: Uint8Array): number;
+  stop(): void;
+}
+
 /** See native/turn/turn.cc. */
 export interface NativeTurn {
   setSlot(index: number, buffer: Uint8Array): void;
@@ -127,6 +135,15 @@ interface Everywhere {
   readonly SharedFile: new () => NativeSharedFile;
   /** The system call that growing a SharedFile is, for its errors. */
   readonly growSyscall: string;
+  readonly Recording: new () => NativeRecording;
+  /** Into so many bytes of a file, until this thread ends. EINVAL: they do not begin as TraceMemory makes them. */
+  recordInFile(path: string, size: number): number;
+  /** Milliseconds, of the clock of a trace's records. */
+  monotonicMilliseconds(): number;
+  readonly TRACE_HEADER_SIZE: number;
+  readonly TRACE_RECORD_SIZE: number;
+  readonly TRACE_MAGIC: number;
+  readonly TRACE_GIVEN_UP: number;
   readonly Turn: new () => NativeTurn;
   /** The number of each mechanism that a turn can wait in. */
   readonly multiplexers: Readonly<Record<string, number>>;
@@ -333,10 +350,11 @@ interface IoUringCalls {
   };
 }
 
-type Addon = Everywhere &
+export type Addon = Everywhere &
   Partial<IoUringCalls & IocpCalls & EpollCalls & KqueueCalls & PassFdsCalls & ShareSocketCalls>;
 
 export const native = load(join(__dirname, '..')) as Addon;
+joinTraces(native);
 
 // Whole groups: a system has all the calls of one, or none.
 export const epollCalls = 'epoll_wait' in native ? (native as Everywhere & EpollCalls) : undefined;

@@ -7,10 +7,13 @@ import { answerOf, runProgram, runScript } from './support/program.js';
 const noRing = completionMechanisms.some(({ mechanism, available }) => mechanism === 'io_uring' && available)
   ? ''
   : ' — not here: there is no io_uring';
-const support = ['native-attack.ts', 'bad-values.ts', 'folders.ts'];
+const support = ['native-attack.ts', 'recording-attack.ts', 'bad-values.ts', 'folders.ts'];
+
+// On Wine each of some ten thousand calls takes several times as long.
+const ALL_ATTACKS = { timeout: process.platform === 'win32' ? 180_000 : 60_000 };
 
 describe('the addon, called directly', () => {
-  it('refuses wrong values, keeps to the memory that it is given, and survives', async () => {
+  it('refuses wrong values, keeps to the memory that it is given, and survives', ALL_ATTACKS, async () => {
     using bench = new Bench();
     const outcome = runScript(
       bench,
@@ -45,6 +48,8 @@ describe('the addon, called directly', () => {
         'LoopWatch',
         'SignalWatch',
         'SharedFile',
+        'Recording',
+        'recordInFile',
       ]),
     );
   });

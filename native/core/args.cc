@@ -91,6 +91,18 @@ std::span<uint8_t> Args::BytesAt(size_t index) {
   return TypedArrayAt<uint8_t>(index, napi_uint8_array, "a Uint8Array");
 }
 
+std::span<uint8_t> Args::SharedBytesAt(size_t index) {
+  const std::span<uint8_t> bytes = BytesAt(index);
+  napi_value buffer = nullptr;
+  bool is_own = true;  // an ArrayBuffer: what Node-API calls one is never shared
+  if (!ok_ || napi_get_typedarray_info(env_, values_[index], nullptr, nullptr, nullptr, &buffer, nullptr) != napi_ok ||
+      napi_is_arraybuffer(env_, buffer, &is_own) != napi_ok || is_own) {
+    Fail(index, "a Uint8Array over a SharedArrayBuffer");
+    return {};
+  }
+  return bytes;
+}
+
 std::span<int32_t> Args::IntsAt(size_t index) {
   return TypedArrayAt<int32_t>(index, napi_int32_array, "an Int32Array");
 }

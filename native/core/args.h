@@ -45,6 +45,9 @@ class Args {
   std::string StringAt(size_t index);
   // Memory that belongs to JavaScript: valid until the callback returns. Empty when its buffer was detached.
   std::span<uint8_t> BytesAt(size_t index);
+  // Memory that threads share, of a SharedArrayBuffer: nobody takes it away, or makes it smaller, as long as somebody
+  // holds the Uint8Array. All other memory may go at any moment.
+  std::span<uint8_t> SharedBytesAt(size_t index);
   std::span<int32_t> IntsAt(size_t index);
   std::span<double> DoublesAt(size_t index);
   // Of an array. Reading an element may run JavaScript, where somebody has given the array accessors: before the memory

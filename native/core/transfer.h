@@ -17,12 +17,12 @@ inline RawSize Size(size_t size) {
 
 // How many bytes; 0 when the peer has finished sending.
 inline Result ReceiveBytes(Fd fd, std::span<uint8_t> bytes, int flags) {
-  return CallAgain(::recv, fd, Raw(bytes.data()), Size(bytes.size()), flags);
+  return CallAgain<::recv>(fd, Raw(bytes.data()), Size(bytes.size()), flags);
 }
 
 // How many bytes the kernel took. Never raises SIGPIPE.
 inline Result SendBytes(Fd fd, std::span<const uint8_t> bytes, int flags) {
-  return CallAgain(::send, fd, Raw(bytes.data()), Size(bytes.size()), flags | kNoSignal);
+  return CallAgain<::send>(fd, Raw(bytes.data()), Size(bytes.size()), flags | kNoSignal);
 }
 
 }  // namespace selectors

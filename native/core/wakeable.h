@@ -22,6 +22,9 @@ class Wakeable {
   // From any thread: ends the wait under way, or the next one. Many before one wait count as one.
   virtual Result Signal() = 0;
 
+  // The same within a signal's handler: whatever that has interrupted.
+  virtual Result SignalFromHandler() { return Signal(); }
+
   // A wait beside Node's loop, in a thread of its own, for what no descriptor tells: until the owner would find
   // something to take (nothing is taken by this, and nothing lost), until `ended` is true, or until the time is over.
   // Several threads may wait at a time.

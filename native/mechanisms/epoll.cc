@@ -22,9 +22,68 @@ namespace {
 // 12 KiB.
 constexpr size_t kMostEvents = 1024;
 
+#define NAME(constant) \
+  { constant, #constant }
+constexpr print::Name kOperations[] = {NAME(EPOLL_CTL_ADD), NAME(EPOLL_CTL_DEL), NAME(EPOLL_CTL_MOD)};
+constexpr print::Name kCreateFlags[] = {NAME(EPOLL_CLOEXEC)};
+// In the order of their bits.
+constexpr print::Name kEvents[] = {NAME(EPOLLIN),     NAME(EPOLLPRI),     NAME(EPOLLOUT),    NAME(EPOLLERR),
+                                   NAME(EPOLLHUP),    NAME(EPOLLRDNORM),  NAME(EPOLLRDBAND), NAME(EPOLLWRNORM),
+                                   NAME(EPOLLWRBAND), NAME(EPOLLMSG),     NAME(EPOLLRDHUP),  NAME(EPOLLEXCLUSIVE),
+                                   NAME(EPOLLWAKEUP), NAME(EPOLLONESHOT), NAME(EPOLLET)};
+#undef NAME
+
+void AppendEvent(std::string& out, const epoll_event& event) {
+  out += "{events=";
+  print::AppendFlags(out, kEvents, event.events);
+  out.append(", data={u32=").append(std::to_string(event.data.u32)).append(", u64=");
+  out.append(std::to_string(event.data.u64)).append("}}");
+}
+void PrintCreateFlags(std::string& out, const MadeCall& call, size_t index) {
+  print::AppendFlags(out, kCreateFlags, call.As<uint32_t>(index));
+}
+void PrintOperation(std::string& out, const MadeCall& call, size_t index) {
+  print::AppendName(out, kOperations, call.As<int>(index), "EPOLL_CTL_???");
+}
+// EPOLL_CTL_DEL does not look at it.
+void PrintEvent(std::string& out, const MadeCall& call, size_t index) {
+  if (call.As<int>(1) == EPOLL_CTL_DEL) {
+    print::Pointer(out, call, index);
+  } else {
+    AppendEvent(out, *call.As<const epoll_event*>(index));
+  }
+}
+void PrintEvents(std::string& out, const MadeCall& call, size_t index) {
+  if (!call.ok) return print::Pointer(out, call, index);
+  const auto* const events = call.As<const epoll_event*>(index);
+  out += '[';
+  for (size_t i = 0; static_cast<int64_t>(i) < call.result; ++i) {
+    if (i > 0) out += ", ";
+    if (i == print::kMostShown) {
+      out += "...";
+      break;
+    }
+    AppendEvent(out, events[i]);
+  }
+  out += ']';
+}
+
+}  // namespace
+
+template <>
+inline constexpr SystemCall kRow<::epoll_create1>{"epoll_create1", {In(PrintCreateFlags)}};
+template <>
+inline constexpr SystemCall kRow<::epoll_ctl>{
+    "epoll_ctl", {In(print::Descriptor), In(PrintOperation), In(print::Descriptor), In(PrintEvent)}};
+template <>
+inline constexpr SystemCall kRow<::epoll_wait>{
+    kEpollWaitCall, {In(print::Descriptor), Out(PrintEvents), In(print::Decimal), In(print::Decimal)}};
+
+namespace {
+
 // epoll_create1(): the descriptor, or a negative error.
 napi_value EpollCreate1(napi_env env, napi_callback_info) {
-  return OpenedToJavaScript(env, Call(::epoll_create1, EPOLL_CLOEXEC));
+  return OpenedToJavaScript(env, Call<::epoll_create1>(EPOLL_CLOEXEC));
 }
 
 // epoll_ctl(epfd, operation, fd, events, low, high): 0 or a negative error. low and high are the halves of epoll_data.
@@ -38,12 +97,12 @@ napi_value EpollCtl(napi_env env, napi_callback_info info) {
   event.data.u64 = static_cast<uint32_t>(args.IntAt(4)) | static_cast<uint64_t>(static_cast<uint32_t>(args.IntAt(5)))
                                                               << 32;
   if (!args.ok()) return nullptr;
-  return ToJavaScript(env, Call(::epoll_ctl, epfd, operation, fd, &event));
+  return ToJavaScript(env, Call<::epoll_ctl>(epfd, operation, fd, &event));
 }
 
 Result WaitForEvents(Fd epfd, std::span<epoll_event> events, double timeout) {
   return Wait(timeout, [&](double remaining) {
-    return Call(::epoll_wait, epfd, events.data(), static_cast<int>(events.size()), CeilMilliseconds(remaining));
+    return Call<::epoll_wait>(epfd, events.data(), static_cast<int>(events.size()), CeilMilliseconds(remaining));
   });
 }
 

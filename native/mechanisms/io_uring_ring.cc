@@ -16,15 +16,59 @@ int Setup(uint32_t entries, io_uring_params* params) {
   return static_cast<int>(::syscall(kSetupCall, static_cast<long>(entries), params));
 }
 
-int EnterRing(Fd fd, uint32_t submit, uint32_t least, uint32_t flags, const io_uring_getevents_arg* argument) {
+int EnterRing(Fd fd, uint32_t submit, uint32_t least, uint32_t flags, const io_uring_getevents_arg* argument,
+              size_t size) {
   return static_cast<int>(::syscall(kEnterCall, static_cast<long>(fd), static_cast<long>(submit),
-                                    static_cast<long>(least), static_cast<long>(flags), argument, sizeof *argument));
+                                    static_cast<long>(least), static_cast<long>(flags), argument, size));
 }
 
 int RegisterWith(Fd fd, uint32_t opcode, void* argument, uint32_t count) {
   return static_cast<int>(
       ::syscall(kRegisterCall, static_cast<long>(fd), static_cast<long>(opcode), argument, static_cast<long>(count)));
 }
+
+#define NAME(constant) \
+  { constant, #constant }
+constexpr print::Name kSetupFlags[] = {NAME(IORING_SETUP_CQSIZE), NAME(IORING_SETUP_SUBMIT_ALL),
+                                       NAME(IORING_SETUP_COOP_TASKRUN), NAME(IORING_SETUP_SINGLE_ISSUER),
+                                       NAME(IORING_SETUP_DEFER_TASKRUN)};
+constexpr print::Name kEnterFlags[] = {NAME(IORING_ENTER_GETEVENTS), NAME(IORING_ENTER_EXT_ARG)};
+#undef NAME
+
+// The kernel fills in the rest of them.
+void PrintParams(std::string& out, const MadeCall& call, size_t index) {
+  const auto& params = *call.As<const io_uring_params*>(index);
+  out += "{flags=";
+  print::AppendFlags(out, kSetupFlags, params.flags);
+  out.append(", sq_entries=").append(std::to_string(params.sq_entries)).append(", cq_entries=");
+  out.append(std::to_string(params.cq_entries)).append(", features=");
+  print::AppendHexadecimal(out, params.features);
+  out += ", ...}";
+}
+void PrintEnterFlags(std::string& out, const MadeCall& call, size_t index) {
+  print::AppendFlags(out, kEnterFlags, call.As<uint32_t>(index), "IORING_ENTER_???");
+}
+
+}  // namespace
+}  // namespace selectors::uring
+
+namespace selectors {
+
+template <>
+inline constexpr SystemCall kRow<uring::Setup>{"io_uring_setup", {In(print::Unsigned), Out(uring::PrintParams)}};
+template <>
+inline constexpr SystemCall kRow<uring::EnterRing>{
+    "io_uring_enter",
+    {In(print::Descriptor), In(print::Unsigned), In(print::Unsigned), In(uring::PrintEnterFlags), In(print::Pointer),
+     In(print::Unsigned)}};
+template <>
+inline constexpr SystemCall kRow<uring::RegisterWith>{
+    "io_uring_register", {In(print::Descriptor), In(print::Unsigned), In(print::Pointer), In(print::Unsigned)}};
+
+}  // namespace selectors
+
+namespace selectors::uring {
+namespace {
 
 uint32_t Acquire(const uint32_t* number) {
   return std::atomic_ref(*const_cast<uint32_t*>(number)).load(std::memory_order_acquire);
@@ -43,14 +87,17 @@ T* At(const Mapping& mapping, uint32_t offset) {
 }  // namespace
 
 Mapping::~Mapping() {
-  if (data_ != nullptr) ::munmap(data_, size_);
+  if (data_ == nullptr) return;
+  Call<::munmap>(static_cast<void*>(data_), size_).Ignore("EINVAL alone, for what mmap never gave");
 }
 
 Result Mapping::Open(size_t size, Fd fd, uint64_t offset) {
   const int flags = fd == kNoFd ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED | MAP_POPULATE;
-  void* const data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, flags, fd, static_cast<off_t>(offset));
-  if (data == MAP_FAILED) return Result::Error(LastError());
-  data_ = static_cast<uint8_t*>(data);
+  const Result mapped =
+      Call<::mmap>(static_cast<void*>(nullptr), size, PROT_READ | PROT_WRITE, flags, fd, static_cast<off_t>(offset));
+  if (!mapped.ok()) return mapped;
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): it was a pointer before
+  data_ = reinterpret_cast<uint8_t*>(mapped.value());
   size_ = size;
   return Result::Ok(0);
 }
@@ -81,7 +128,7 @@ Result Ring::Setup(uint32_t entries, uint32_t cq_entries, io_uring_params* param
       params->flags |= IORING_SETUP_CQSIZE;
       params->cq_entries = cq_entries;
     }
-    result = Call(uring::Setup, entries, params);
+    result = Call<uring::Setup>(entries, params);
     if (result.ok() || result.error() != kInvalidArgument) return result;
   }
   return result;
@@ -146,7 +193,7 @@ namespace {
 // The kernel has no memory for an entry now (io_uring_enter(2), EAGAIN): a moment, for it to find some.
 void Nap() {
   const timespec millisecond{0, 1'000'000};
-  ::nanosleep(&millisecond, nullptr);
+  Call<::nanosleep>(&millisecond, static_cast<timespec*>(nullptr)).Ignore("EINTR: a shorter moment does as well");
 }
 
 }  // namespace
@@ -166,8 +213,8 @@ Result Ring::Enter(uint32_t least, double timeout) {
     }
     // _NSIG / 8: the size of the kernel's sigset_t, which must be said without one too.
     const io_uring_getevents_arg argument{0, 8, 0, remaining > 0 ? reinterpret_cast<uintptr_t>(&time) : 0};
-    const Result result =
-        Call(EnterRing, fd_.get(), unsubmitted(), wanted, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &argument);
+    const Result result = Call<EnterRing>(fd_.get(), unsubmitted(), wanted,
+                                          IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &argument, sizeof argument);
     if (result.ok()) submitted += result.value();
     const bool is_interrupted = !result.ok() && result.error() == kInterrupted;
     const bool is_over = !result.ok() && result.error() == ETIME;
@@ -187,7 +234,7 @@ Result Ring::Enter(uint32_t least, double timeout) {
 }
 
 Result Ring::Register(uint32_t opcode, void* argument, uint32_t count) const {
-  return Call(RegisterWith, fd_.get(), opcode, argument, count);
+  return Call<RegisterWith>(fd_.get(), opcode, argument, count);
 }
 
 Result ProvidedBuffers::Open(const Ring& ring, uint32_t count, uint32_t size) {

@@ -256,12 +256,12 @@ Napi::Value IoUring::PeerOf(const Napi::CallbackInfo& info) {
   if (args.ok() && out.size() < sizeof(sockaddr_storage)) args.Fail(1, "room for a sockaddr_storage");
   if (!args.ok()) return info.Env().Undefined();
   socklen_t length = sizeof(sockaddr_storage);
-  Result result = Call(::getpeername, fd, reinterpret_cast<sockaddr*>(out.data()), &length);
+  Result result = Call<::getpeername>(fd, reinterpret_cast<sockaddr*>(out.data()), &length);
   // SO_PEERNAME refuses to be asked for more than there is, and cuts off what is longer: the longest first.
   for (const size_t size : {sizeof(sockaddr_in6), sizeof(sockaddr_in)}) {
     if (result.ok()) break;
     length = static_cast<socklen_t>(size);
-    result = Call(::getsockopt, fd, SOL_SOCKET, SO_PEERNAME, static_cast<void*>(out.data()), &length);
+    result = Call<::getsockopt>(fd, SOL_SOCKET, SO_PEERNAME, static_cast<void*>(out.data()), &length);
   }
   return {info.Env(), ToJavaScript(info.Env(), result.ok() ? Result::Ok(length) : result)};
 }

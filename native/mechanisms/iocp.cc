@@ -12,14 +12,13 @@
 #include <vector>
 
 #include "core/args.h"
-#include "core/syscall.h"
 #include "core/wakeable.h"
+#include "mechanisms/iocp_calls.h"
 #include "mechanisms/iocp_port.h"
 #include "mechanisms/mechanisms.h"
 #include "platform/win_ports.h"
 
 // After winsock2.h.
-#include <mswsock.h>
 #include <winternl.h>
 
 namespace selectors {
@@ -29,7 +28,7 @@ using Kind = Operation::Kind;
 
 // A row of getQueuedCompletionStatusEx: [key, value, id, error, flags]. value: how many bytes, or the descriptor of the
 // connection that was accepted. error: 0 or negative.
-constexpr size_t kRow = 5;
+constexpr size_t kRowLength = 5;
 // In the place of an id: a packet that was posted; somebody has called wakeup(); an operation that is not ours.
 enum : int { kPosted = 0, kWoken = -1, kUnexpected = -2 };
 enum : int { kReceived = 1, kHasSender = 2, kCancelled = 4 };
@@ -37,15 +36,14 @@ constexpr double kLongestClose = 5000;  // milliseconds
 constexpr int64_t kHighestId = (int64_t{1} << 53) - 1;
 
 HANDLE HandleOf(Fd fd) { return reinterpret_cast<HANDLE>(fd); }
-int LastErrorOfWindows() { return static_cast<int>(GetLastError()); }
 
 // AcceptEx and ConnectEx are no functions of a library: each socket says where its provider has them.
 template <typename Function>
 Result Extension(Fd socket, GUID guid, Function* function) {
   DWORD bytes = 0;
-  return Call(::WSAIoctl, socket, DWORD{SIO_GET_EXTENSION_FUNCTION_POINTER}, static_cast<void*>(&guid),
-              DWORD{sizeof guid}, static_cast<void*>(function), DWORD{sizeof *function}, &bytes,
-              static_cast<WSAOVERLAPPED*>(nullptr), LPWSAOVERLAPPED_COMPLETION_ROUTINE{nullptr});
+  return Call<::WSAIoctl>(socket, DWORD{SIO_GET_EXTENSION_FUNCTION_POINTER}, static_cast<void*>(&guid),
+                          DWORD{sizeof guid}, static_cast<void*>(function), DWORD{sizeof *function}, &bytes,
+                          static_cast<WSAOVERLAPPED*>(nullptr), LPWSAOVERLAPPED_COMPLETION_ROUTINE{nullptr});
 }
 
 // What AcceptEx takes for each of its two addresses: 16 bytes more than the address.
@@ -71,7 +69,7 @@ Result BindForConnect(Fd socket, int family) {
   sockaddr_storage any{};
   any.ss_family = static_cast<decltype(any.ss_family)>(family);
   const int length = family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
-  const Result bound = Call(::bind, socket, reinterpret_cast<const sockaddr*>(&any), length);
+  const Result bound = Call<::bind>(socket, reinterpret_cast<const sockaddr*>(&any), length);
   return !bound.ok() && bound.error() == WSAEINVAL ? Result::Ok(0) : bound;  // it is bound already
 }
 
@@ -82,40 +80,45 @@ WSABUF BufferOf(Operation& operation) {
 int StartReceiving(Operation& operation) {
   WSABUF buffer = BufferOf(operation);
   const auto socket = reinterpret_cast<Fd>(operation.handle);
-  const int answer =
+  const Result started =
       operation.kind == Kind::kReceive
-          ? WSARecv(socket, &buffer, 1, nullptr, &operation.flags, &operation.overlapped, nullptr)
-          : WSARecvFrom(socket, &buffer, 1, nullptr, &operation.flags, reinterpret_cast<sockaddr*>(&operation.address),
-                        &operation.address_length, &operation.overlapped, nullptr);
-  return answer == 0 ? 0 : LastError();
+          ? Call<::WSARecv>(socket, &buffer, DWORD{1}, nullptr, &operation.flags, &operation.overlapped, nullptr)
+          : Call<::WSARecvFrom>(socket, &buffer, DWORD{1}, nullptr, &operation.flags,
+                                reinterpret_cast<sockaddr*>(&operation.address), &operation.address_length,
+                                &operation.overlapped, nullptr);
+  return started.error();
 }
 
 int StartSending(Operation& operation, const sockaddr* to) {
   WSABUF buffer = BufferOf(operation);
   const auto socket = reinterpret_cast<Fd>(operation.handle);
-  const int answer = to == nullptr ? WSASend(socket, &buffer, 1, nullptr, 0, &operation.overlapped, nullptr)
-                                   : WSASendTo(socket, &buffer, 1, nullptr, 0, to, operation.address_length,
-                                               &operation.overlapped, nullptr);
-  return answer == 0 ? 0 : LastError();
+  const Result started =
+      to == nullptr ? Call<::WSASend>(socket, &buffer, DWORD{1}, nullptr, DWORD{0}, &operation.overlapped, nullptr)
+                    : Call<::WSASendTo>(socket, &buffer, DWORD{1}, nullptr, DWORD{0}, to, operation.address_length,
+                                        &operation.overlapped, nullptr);
+  return started.error();
 }
 
 int StartFile(Operation& operation) {
   const auto size = static_cast<DWORD>(operation.size);
-  const BOOL done = operation.kind == Kind::kRead
-                        ? ReadFile(operation.handle, operation.bytes.get(), size, nullptr, &operation.overlapped)
-                        : WriteFile(operation.handle, operation.bytes.get(), size, nullptr, &operation.overlapped);
-  return done ? 0 : LastErrorOfWindows();
+  auto* const bytes = static_cast<void*>(operation.bytes.get());
+  const Result started =
+      operation.kind == Kind::kRead
+          ? Call<::ReadFile>(operation.handle, bytes, size, nullptr, &operation.overlapped)
+          : Call<::WriteFile>(operation.handle, static_cast<const void*>(bytes), size, nullptr, &operation.overlapped);
+  return started.error();
 }
 
 // What a handle may be used for: a descriptor that was opened for reading alone must not become one for writing.
 ACCESS_MASK GrantedAccess(HANDLE handle) {
-  using Query = LONG(WINAPI*)(HANDLE handle, int what, void* out, ULONG size, ULONG* needed);
-  static const auto query =
-      reinterpret_cast<Query>(reinterpret_cast<void*>(GetProcAddress(GetModuleHandleW(L"ntdll.dll"), "NtQueryObject")));
+  static const auto query = reinterpret_cast<QueryObject>(
+      reinterpret_cast<void*>(GetProcAddress(GetModuleHandleW(L"ntdll.dll"), "NtQueryObject")));
   constexpr int kBasicInformation = 0;  // ObjectBasicInformation
   PUBLIC_OBJECT_BASIC_INFORMATION information{};
   const bool known =
-      query != nullptr && query(handle, kBasicInformation, &information, sizeof information, nullptr) >= 0;
+      query != nullptr && Call<QueryObjectBy>(handle, kBasicInformation, static_cast<void*>(&information),
+                                              ULONG{sizeof information}, nullptr, query)
+                                  .value() >= 0;
   return known ? information.GrantedAccess : ACCESS_MASK{FILE_READ_DATA | FILE_WRITE_DATA | FILE_APPEND_DATA};
 }
 
@@ -129,11 +132,11 @@ Result OpenOverlapped(size_t fd, bool writing, UniqueHandle* opened) {
   if (handle == INVALID_HANDLE_VALUE || handle == nullptr) return Result::Error(ERROR_INVALID_HANDLE);
   const ACCESS_MASK needed = writing ? FILE_WRITE_DATA | FILE_APPEND_DATA : FILE_READ_DATA;
   if ((GrantedAccess(handle) & needed) == 0) return Result::Error(ERROR_INVALID_HANDLE);  // EBADF, as read(2) has it
-  const HANDLE again = ReOpenFile(handle, writing ? GENERIC_WRITE : GENERIC_READ,
-                                  FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, FILE_FLAG_OVERLAPPED);
-  if (again == INVALID_HANDLE_VALUE) return Result::Error(LastErrorOfWindows());
-  *opened = UniqueHandle(again);
-  return Result::Ok(0);
+  const Result again =
+      Call<::ReOpenFile>(handle, DWORD{writing ? GENERIC_WRITE : GENERIC_READ},
+                         DWORD{FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE}, DWORD{FILE_FLAG_OVERLAPPED});
+  if (again.ok()) *opened = UniqueHandle(reinterpret_cast<HANDLE>(static_cast<intptr_t>(again.value())));
+  return Done(again);
 }
 
 class Iocp : public Napi::ObjectWrap<Iocp> {
@@ -299,9 +302,9 @@ class Iocp : public Napi::ObjectWrap<Iocp> {
     if (ready.ok()) ready = Furnish(*operation, size_t{2 * kAcceptAddress});
     return Start(std::move(operation), ready, [accept_ex](Operation& it) {
       DWORD bytes = 0;
-      const BOOL done = accept_ex(reinterpret_cast<Fd>(it.handle), it.accepting, it.bytes.get(), 0, kAcceptAddress,
-                                  kAcceptAddress, &bytes, &it.overlapped);
-      return done ? 0 : LastError();
+      return Call<AcceptExBy>(reinterpret_cast<Fd>(it.handle), it.accepting, static_cast<void*>(it.bytes.get()),
+                              DWORD{0}, kAcceptAddress, kAcceptAddress, &bytes, &it.overlapped, accept_ex)
+          .error();
     });
   }
 
@@ -317,9 +320,9 @@ class Iocp : public Napi::ObjectWrap<Iocp> {
     if (ready.ok()) ready = Extension(socket, WSAID_CONNECTEX, &connect_ex);
     if (ready.ok()) ready = BindForConnect(socket, operation->address.ss_family);
     return Start(std::move(operation), ready, [connect_ex](Operation& it) {
-      const BOOL done = connect_ex(reinterpret_cast<Fd>(it.handle), reinterpret_cast<const sockaddr*>(&it.address),
-                                   it.address_length, nullptr, 0, nullptr, &it.overlapped);
-      return done ? 0 : LastError();
+      return Call<ConnectExBy>(reinterpret_cast<Fd>(it.handle), reinterpret_cast<const sockaddr*>(&it.address),
+                               it.address_length, nullptr, DWORD{0}, nullptr, &it.overlapped, connect_ex)
+          .error();
     });
   }
 
@@ -470,7 +473,7 @@ class Iocp : public Napi::ObjectWrap<Iocp> {
   Napi::Value Wait(const Napi::CallbackInfo& info) {
     Args args(info);
     const std::span<double> out = args.DoublesAt(0);
-    const size_t most = args.SizeAt(1, out.size() / kRow);
+    const size_t most = args.SizeAt(1, out.size() / kRowLength);
     const double timeout = args.TimeoutAt(2);
     if (!args.ok()) return info.Env().Undefined();
     taken_.clear();
@@ -482,8 +485,8 @@ class Iocp : public Napi::ObjectWrap<Iocp> {
     return Answer(Result::Ok(static_cast<int64_t>(count)));
   }
 
-  static void Write(std::span<double> out, size_t row, const std::array<double, kRow>& numbers) {
-    std::copy(numbers.begin(), numbers.end(), out.begin() + static_cast<std::ptrdiff_t>(row * kRow));
+  static void Write(std::span<double> out, size_t row, const std::array<double, kRowLength>& numbers) {
+    std::copy(numbers.begin(), numbers.end(), out.begin() + static_cast<std::ptrdiff_t>(row * kRowLength));
   }
 
   void Tell(Packet& packet, std::span<double> out, size_t row) {
@@ -566,7 +569,7 @@ class Iocp : public Napi::ObjectWrap<Iocp> {
 void RegisterIocp(Napi::Env env, Napi::Object exports) {
   exports.Set("Iocp", Iocp::Define(env));
   const auto constant = [&](const char* name, double value) { exports.Set(name, Napi::Number::New(env, value)); };
-  constant("IOCP_ROW", kRow);
+  constant("IOCP_ROW", kRowLength);
   constant("IOCP_POSTED", kPosted);
   constant("IOCP_WOKEN", kWoken);
   constant("IOCP_UNEXPECTED", kUnexpected);

@@ -6,10 +6,8 @@
 #include <vector>
 
 #include "core/wait.h"
+#include "mechanisms/iocp_calls.h"
 #include "platform/win_ports.h"
-
-// After winsock2.h.
-#include <mswsock.h>
 
 namespace selectors {
 namespace {
@@ -20,8 +18,6 @@ constexpr ULONG kMostEntries = 128;
 // By its address the packets are known that make a leader look up: never another object's, since this one is never
 // gone.
 OVERLAPPED look_up{};
-
-int LastErrorOfWindows() { return static_cast<int>(GetLastError()); }
 
 // What it was that failed, from its status alone: for a socket whose number is no socket any more, of which Winsock
 // says nothing.
@@ -40,13 +36,11 @@ int ErrorOf(Operation& operation) {
   if (operation.overlapped.Internal == kSuccess) return 0;
   DWORD bytes = 0;
   if (!operation.IsOfSocket()) {
-    if (GetOverlappedResult(operation.handle, &operation.overlapped, &bytes, FALSE)) return 0;
-    return LastErrorOfWindows();
+    return Call<::GetOverlappedResult>(operation.handle, &operation.overlapped, &bytes, FALSE).error();
   }
   DWORD flags = 0;
   const auto socket = reinterpret_cast<Fd>(operation.handle);
-  if (WSAGetOverlappedResult(socket, &operation.overlapped, &bytes, FALSE, &flags)) return 0;
-  const int error = LastError();
+  const int error = Call<::WSAGetOverlappedResult>(socket, &operation.overlapped, &bytes, FALSE, &flags).error();
   return error == WSAENOTSOCK ? ErrorOfStatus(operation.overlapped) : error;
 }
 
@@ -54,12 +48,12 @@ int ErrorOf(Operation& operation) {
 int UpdateContext(const Operation& operation) {
   const auto socket = reinterpret_cast<Fd>(operation.handle);
   if (operation.kind == Operation::Kind::kConnect) {
-    return setsockopt(socket, SOL_SOCKET, SO_UPDATE_CONNECT_CONTEXT, nullptr, 0) == 0 ? 0 : LastError();
+    return Call<::setsockopt>(socket, SOL_SOCKET, SO_UPDATE_CONNECT_CONTEXT, static_cast<const char*>(nullptr), 0)
+        .error();
   }
-  return setsockopt(operation.accepting, SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT, reinterpret_cast<const char*>(&socket),
-                    sizeof socket) == 0
-             ? 0
-             : LastError();
+  return Call<::setsockopt>(operation.accepting, SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT,
+                            reinterpret_cast<const char*>(&socket), static_cast<int>(sizeof socket))
+      .error();
 }
 
 int Conclude(Operation& operation) {
@@ -82,9 +76,9 @@ UniqueHandle& UniqueHandle::operator=(UniqueHandle&& other) noexcept {
 Result UniqueHandle::Close() {
   if (handle_ == nullptr) return Result::Ok(0);
   ForgetPortOf(handle_);
-  const BOOL closed = CloseHandle(handle_);
+  const Result closed = Done(Call<::CloseHandle>(handle_));
   handle_ = nullptr;
-  return closed ? Result::Ok(0) : Result::Error(LastErrorOfWindows());
+  return closed;
 }
 
 bool Operation::Allocate(size_t length) {
@@ -103,8 +97,11 @@ Result Port::Open(DWORD concurrency, bool reusable) {
   concurrency_ = concurrency;
   reusable_ = reusable;
   if (reusable) port_ = TakeRetiredPort(concurrency);
-  if (port_ == nullptr) port_ = CreateIoCompletionPort(INVALID_HANDLE_VALUE, nullptr, 0, concurrency);
-  return port_ == nullptr ? Result::Error(LastErrorOfWindows()) : Result::Ok(0);
+  if (port_ != nullptr) return Result::Ok(0);
+  const Result made =
+      Call<::CreateIoCompletionPort>(INVALID_HANDLE_VALUE, static_cast<HANDLE>(nullptr), ULONG_PTR{0}, concurrency);
+  if (made.ok()) port_ = reinterpret_cast<HANDLE>(static_cast<intptr_t>(made.value()));
+  return Done(made);
 }
 
 size_t Port::Close(double timeout) {
@@ -138,7 +135,7 @@ size_t Port::Close(double timeout) {
 void Port::Drain() {
   OVERLAPPED_ENTRY entries[kMostEntries];
   ULONG count = 0;
-  while (GetQueuedCompletionStatusEx(port_, entries, kMostEntries, &count, 0, FALSE)) {
+  while (Call<::GetQueuedCompletionStatusEx>(port_, entries, kMostEntries, &count, DWORD{0}, FALSE).ok()) {
   }
 }
 
@@ -170,14 +167,14 @@ bool Port::Has(HANDLE handle) const { return port_ != nullptr && PortOf(handle) 
 
 Result Port::Associate(HANDLE handle, ULONG_PTR key) {
   if (port_ == nullptr) return Result::Error(ERROR_INVALID_HANDLE);
-  if (CreateIoCompletionPort(handle, port_, key, 0) == nullptr) return Result::Error(LastErrorOfWindows());
-  RememberPort(handle, port_);
-  return Result::Ok(0);
+  const Result made = Call<::CreateIoCompletionPort>(handle, port_, key, DWORD{0});
+  if (made.ok()) RememberPort(handle, port_);
+  return Done(made);
 }
 
 Result Port::Post(ULONG_PTR key, DWORD bytes) {
   if (port_ == nullptr) return Result::Error(ERROR_INVALID_HANDLE);
-  return PostQueuedCompletionStatus(port_, bytes, key, nullptr) ? Result::Ok(0) : Result::Error(LastErrorOfWindows());
+  return Done(Call<::PostQueuedCompletionStatus>(port_, bytes, key, static_cast<OVERLAPPED*>(nullptr)));
 }
 
 // A call that fails leaves no packet behind, one that is pending or succeeds at once does. A datagram that was cut off
@@ -206,8 +203,7 @@ void Port::Remove(const Operation& operation) {
 Result Port::CancelInKernel(Operation& operation) {
   if (!operation.cancelled) ++cancelled_;
   operation.cancelled = true;
-  if (CancelIoEx(operation.handle, &operation.overlapped)) return Result::Ok(0);
-  return Result::Error(LastErrorOfWindows());
+  return Done(Call<::CancelIoEx>(operation.handle, &operation.overlapped));
 }
 
 Result Port::Cancel(int64_t id) {
@@ -218,9 +214,7 @@ Result Port::Cancel(int64_t id) {
   return Result::Ok(0);
 }
 
-Result Port::CancelAllOf(HANDLE handle) {
-  return CancelIoEx(handle, nullptr) ? Result::Ok(0) : Result::Error(LastErrorOfWindows());
-}
+Result Port::CancelAllOf(HANDLE handle) { return Done(Call<::CancelIoEx>(handle, static_cast<OVERLAPPED*>(nullptr))); }
 
 void Port::CancelAll() {
   const Lock lock(mutex_);
@@ -241,7 +235,9 @@ bool Port::TakePacket(Packet* packet) {
 
 // Under the lock.
 void Port::LookUp() {
-  if (port_ != nullptr) PostQueuedCompletionStatus(port_, 0, 0, &look_up);
+  if (port_ == nullptr) return;
+  Call<::PostQueuedCompletionStatus>(port_, DWORD{0}, ULONG_PTR{0}, &look_up)
+      .Ignore("no memory for a packet: the leader looks up when the next one comes");
 }
 
 Result Port::Signal() {
@@ -282,12 +278,11 @@ Result Port::Dequeue(Lock& lock, double timeout) {
   const HANDLE port = port_;
   const DWORD milliseconds = timeout < 0 ? INFINITE : static_cast<DWORD>(CeilMilliseconds(timeout));
   lock.unlock();
-  const BOOL some = GetQueuedCompletionStatusEx(port, entries, kMostEntries, &count, milliseconds, FALSE);
-  const int error = some ? 0 : LastErrorOfWindows();
+  const Result some = Call<::GetQueuedCompletionStatusEx>(port, entries, kMostEntries, &count, milliseconds, FALSE);
   lock.lock();
   // When the time is over, the count is not to be believed (Wine 8: 1).
-  for (ULONG i = 0; some && i < count; ++i) Keep(entries[i]);
-  if (!some && error != WAIT_TIMEOUT) return Result::Error(error);
+  for (ULONG i = 0; some.ok() && i < count; ++i) Keep(entries[i]);
+  if (!some.ok() && some.error() != WAIT_TIMEOUT) return some;
   return Result::Ok(HasSomething() ? 1 : 0);
 }
 

@@ -21,6 +21,42 @@
 namespace selectors {
 namespace {
 
+// ident, filter, flags, fflags, data, udata of each, as they are: strace knows no kqueue.
+void AppendEvents(std::string& out, const struct kevent* events, int64_t count) {
+  out += '[';
+  for (int64_t i = 0; i < count; ++i) {
+    if (i > 0) out += ", ";
+    if (i == static_cast<int64_t>(print::kMostShown)) {
+      out += "...";
+      break;
+    }
+    const struct kevent& event = events[i];
+    out.append("{ident=").append(std::to_string(event.ident)).append(", filter=");
+    out.append(std::to_string(event.filter)).append(", flags=");
+    print::AppendHexadecimal(out, event.flags);
+    out.append(", data=").append(std::to_string(event.data)).append("}");
+  }
+  out += ']';
+}
+void PrintChanges(std::string& out, const MadeCall& call, size_t index) {
+  AppendEvents(out, call.As<const struct kevent*>(index), call.As<int>(index + 1));
+}
+void PrintEvents(std::string& out, const MadeCall& call, size_t index) {
+  AppendEvents(out, call.As<const struct kevent*>(index), call.ok ? call.result : 0);
+}
+
+}  // namespace
+
+template <>
+inline constexpr SystemCall kRow<::kqueue>{"kqueue", {}};
+// The function: there is a struct of its name as well.
+template <>
+inline constexpr SystemCall kRow<::kevent>{"kevent",
+                                           {In(print::Descriptor), In(PrintChanges), In(print::Decimal),
+                                            Out(PrintEvents), In(print::Decimal), In(print::Pointer)}};
+
+namespace {
+
 // A kevent crosses as six numbers: ident, filter, flags, fflags, data, udata. Whole numbers to 2^53.
 constexpr size_t kNumbers = 6;
 
@@ -56,7 +92,7 @@ bool AreWhole(std::span<double> numbers) {
 
 // kqueue(): the descriptor, close-on-exec, or a negative error.
 napi_value KqueueCreate(napi_env env, napi_callback_info) {
-  const Result kq = Call(::kqueue);
+  const Result kq = Call<::kqueue>();
   if (kq.ok()) {
     SetInheritable(static_cast<Fd>(kq.value()), false)
         .Ignore("a kqueue is not inherited by fork, and exec of us is not a case");
@@ -74,8 +110,8 @@ Result WaitForEvents(Fd kq, std::span<const struct kevent> changes, std::span<st
     }
     errno = 0;
     const Result result =
-        Call(::kevent, kq, changes.data(), static_cast<int>(changes.size()), events.data(),
-             static_cast<int>(events.size()), static_cast<const timespec*>(remaining < 0 ? nullptr : &time));
+        Call<::kevent>(kq, changes.data(), static_cast<int>(changes.size()), events.data(),
+                       static_cast<int>(events.size()), static_cast<const timespec*>(remaining < 0 ? nullptr : &time));
     // The changes are made even where a signal ends the wait (kevent(2), EINTR): once is enough.
     changes = {};
     // libkqueue says -1 with no error for a filter that is there already; BSD takes it as a change.

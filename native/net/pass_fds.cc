@@ -46,7 +46,7 @@ napi_value SendFds(napi_env env, napi_callback_info info) {
     header->cmsg_len = static_cast<decltype(header->cmsg_len)>(CMSG_LEN(length));
     std::memcpy(CMSG_DATA(header), descriptors.data(), length);
   }
-  return ToJavaScript(env, CallAgain(::sendmsg, fd, static_cast<const msghdr*>(&message), kNoSignal));
+  return ToJavaScript(env, CallAgain<::sendmsg>(fd, static_cast<const msghdr*>(&message), kNoSignal));
 }
 
 // recvFds(fd, buffer, descriptorsOut, out): how many bytes; out[0] is how many descriptors were put into
@@ -69,7 +69,7 @@ napi_value RecvFds(napi_env env, napi_callback_info info) {
   message.msg_control = control.data();
   // CMSG_LEN, not CMSG_SPACE: the padding of an odd number would let one descriptor more in.
   message.msg_controllen = static_cast<decltype(message.msg_controllen)>(CMSG_LEN(descriptors.size_bytes()));
-  const Result result = CallAgain(::recvmsg, fd, &message, kReceiveCloseOnExec);
+  const Result result = CallAgain<::recvmsg>(fd, &message, kReceiveCloseOnExec);
   size_t count = 0;
   if (result.ok()) {
     for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {

@@ -19,7 +19,7 @@ napi_value DuplicateSocket(napi_env env, napi_callback_info info) {
   WSAPROTOCOL_INFOW description{};
   if (args.ok() && out.size() < sizeof description) args.Fail(2, "large enough for a WSAPROTOCOL_INFO");
   if (!args.ok()) return nullptr;
-  const Result result = Call(::WSADuplicateSocketW, fd, static_cast<DWORD>(pid), &description);
+  const Result result = Call<::WSADuplicateSocketW>(fd, static_cast<DWORD>(pid), &description);
   if (result.ok()) std::memcpy(out.data(), &description, sizeof description);
   return ToJavaScript(env, result);
 }
@@ -32,8 +32,9 @@ napi_value FromDescription(napi_env env, napi_callback_info info) {
   if (args.ok() && bytes.size() != sizeof description) args.Fail(0, "the bytes of a WSAPROTOCOL_INFO");
   if (!args.ok()) return nullptr;
   std::memcpy(&description, bytes.data(), sizeof description);
-  return OpenedToJavaScript(env, Call(::WSASocketW, FROM_PROTOCOL_INFO, FROM_PROTOCOL_INFO, FROM_PROTOCOL_INFO,
-                                      &description, GROUP{0}, DWORD{WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT}));
+  return OpenedToJavaScript(
+      env, Call<::WSASocketW>(FROM_PROTOCOL_INFO, FROM_PROTOCOL_INFO, FROM_PROTOCOL_INFO, &description, GROUP{0},
+                              DWORD{WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT}));
 }
 
 }  // namespace

@@ -55,7 +55,7 @@ napi_value Bind(napi_env env, napi_callback_info info) {
   const Fd fd = args.FdAt(0);
   const std::span<uint8_t> address = args.BytesAt(1);
   if (!args.ok()) return nullptr;
-  return ToJavaScript(env, Call(::bind, fd, AddressOf(address), LengthOf(address)));
+  return ToJavaScript(env, Call<::bind>(fd, AddressOf(address), LengthOf(address)));
 }
 
 // listen(fd, backlog)
@@ -64,7 +64,7 @@ napi_value Listen(napi_env env, napi_callback_info info) {
   const Fd fd = args.FdAt(0);
   const int backlog = args.IntAt(1);
   if (!args.ok()) return nullptr;
-  return ToJavaScript(env, Call(::listen, fd, backlog));
+  return ToJavaScript(env, Call<::listen>(fd, backlog));
 }
 
 // accept(fd, nonBlocking, sockaddr, lengthOut): the connection's descriptor; the peer's address goes into the
@@ -89,7 +89,7 @@ napi_value Connect(napi_env env, napi_callback_info info) {
   const Fd fd = args.FdAt(0);
   const std::span<uint8_t> address = args.BytesAt(1);
   if (!args.ok()) return nullptr;
-  const Result result = Call(::connect, fd, AddressOf(address), LengthOf(address));
+  const Result result = Call<::connect>(fd, AddressOf(address), LengthOf(address));
   return ToJavaScript(env, !result.ok() && result.error() == kInterrupted ? Result::Error(kInProgress) : result);
 }
 
@@ -125,8 +125,8 @@ napi_value RecvFrom(napi_env env, napi_callback_info info) {
   if (args.ok() && length_out.empty()) args.Fail(4, "an Int32Array of one");
   if (!args.ok()) return nullptr;
   SocketLength length = LengthOf(address);
-  const Result result = CallAgain(::recvfrom, fd, Raw(buffer.data()), Size(buffer.size()), flags,
-                                  reinterpret_cast<sockaddr*>(address.data()), &length);
+  const Result result = CallAgain<::recvfrom>(fd, Raw(buffer.data()), Size(buffer.size()), flags,
+                                              reinterpret_cast<sockaddr*>(address.data()), &length);
   // The kernel tells the whole length also where it had to cut the address.
   length_out[0] = result.ok() ? static_cast<int32_t>(length < LengthOf(address) ? length : LengthOf(address)) : 0;
   return ToJavaScript(env, result);
@@ -140,8 +140,8 @@ napi_value SendTo(napi_env env, napi_callback_info info) {
   const int flags = args.IntAt(2);
   const std::span<uint8_t> address = args.BytesAt(3);
   if (!args.ok()) return nullptr;
-  return ToJavaScript(env, CallAgain(::sendto, fd, Raw(buffer.data()), Size(buffer.size()), flags | kNoSignal,
-                                     AddressOf(address), LengthOf(address)));
+  return ToJavaScript(env, CallAgain<::sendto>(fd, Raw(buffer.data()), Size(buffer.size()), flags | kNoSignal,
+                                               AddressOf(address), LengthOf(address)));
 }
 
 // shutdown(fd, how): 0 read, 1 write, 2 both, on all systems.
@@ -150,7 +150,7 @@ napi_value Shutdown(napi_env env, napi_callback_info info) {
   const Fd fd = args.FdAt(0);
   const int how = args.IntAt(1);
   if (!args.ok()) return nullptr;
-  return ToJavaScript(env, Call(::shutdown, fd, how));
+  return ToJavaScript(env, Call<::shutdown>(fd, how));
 }
 
 template <auto Function>
@@ -160,7 +160,7 @@ napi_value NameOf(napi_env env, napi_callback_info info) {
   const std::span<uint8_t> out = args.BytesAt(1);
   if (!args.ok()) return nullptr;
   SocketLength length = LengthOf(out);
-  const Result result = Call(Function, fd, reinterpret_cast<sockaddr*>(out.data()), &length);
+  const Result result = Call<Function>(fd, reinterpret_cast<sockaddr*>(out.data()), &length);
   return ToJavaScript(env, result.ok() ? Result::Ok(length < LengthOf(out) ? length : LengthOf(out)) : result);
 }
 
@@ -173,7 +173,7 @@ napi_value SetSockOpt(napi_env env, napi_callback_info info) {
   const std::span<const uint8_t> value = args.BytesAt(3);
   if (!args.ok()) return nullptr;
   return ToJavaScript(
-      env, Call(::setsockopt, fd, level, option, Raw(value.data()), static_cast<SocketLength>(value.size())));
+      env, Call<::setsockopt>(fd, level, option, Raw(value.data()), static_cast<SocketLength>(value.size())));
 }
 
 // getsockopt(fd, level, option, out): how many bytes the value has.
@@ -185,7 +185,7 @@ napi_value GetSockOpt(napi_env env, napi_callback_info info) {
   const std::span<uint8_t> out = args.BytesAt(3);
   if (!args.ok()) return nullptr;
   SocketLength length = LengthOf(out);
-  const Result result = Call(::getsockopt, fd, level, option, Raw(out.data()), &length);
+  const Result result = Call<::getsockopt>(fd, level, option, Raw(out.data()), &length);
   return ToJavaScript(env, result.ok() ? Result::Ok(length) : result);
 }
 
@@ -198,8 +198,8 @@ napi_value SetLinger(napi_env env, napi_callback_info info) {
   linger value{};
   value.l_onoff = seconds >= 0 ? 1 : 0;
   value.l_linger = static_cast<decltype(value.l_linger)>(seconds >= 0 ? seconds : 0);
-  return ToJavaScript(env, Call(::setsockopt, fd, SOL_SOCKET, kLingerOption, Raw(static_cast<const void*>(&value)),
-                                static_cast<SocketLength>(sizeof value)));
+  return ToJavaScript(env, Call<::setsockopt>(fd, SOL_SOCKET, kLingerOption, Raw(static_cast<const void*>(&value)),
+                                              static_cast<SocketLength>(sizeof value)));
 }
 
 // getLinger(fd): {seconds} into the Int32Array, -1 where it is off.
@@ -211,7 +211,7 @@ napi_value GetLinger(napi_env env, napi_callback_info info) {
   if (!args.ok()) return nullptr;
   linger value{};
   SocketLength length = sizeof value;
-  const Result result = Call(::getsockopt, fd, SOL_SOCKET, kLingerOption, Raw(static_cast<void*>(&value)), &length);
+  const Result result = Call<::getsockopt>(fd, SOL_SOCKET, kLingerOption, Raw(static_cast<void*>(&value)), &length);
   if (result.ok()) out[0] = value.l_onoff != 0 ? static_cast<int32_t>(value.l_linger) : -1;
   return ToJavaScript(env, result);
 }

@@ -144,6 +144,10 @@ int LastError();
 // Once a process or environment, before any other call of this header. Windows: WSAStartup.
 Result StartNetwork();
 
+// As the system's own tools name them.
+int ProcessId();
+uint32_t ThreadId();
+
 // Milliseconds on a clock that no one sets.
 double MonotonicMilliseconds();
 
@@ -208,6 +212,7 @@ bool FitsFdSet(Fd fd, size_t count);
 // are one.
 Result OpenWakeChannel(Fd* read, Fd* write);
 Result SignalWakeChannel(Fd write);
+Result SignalWakeChannelFromHandler(Fd write);
 void DrainWakeChannel(Fd read);
 
 // Has `handler` called for a signal of the process, in whichever thread and at any moment: it may do what

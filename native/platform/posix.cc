@@ -27,6 +27,19 @@ int LastError() { return errno; }
 
 Result StartNetwork() { return Result::Ok(0); }
 
+int ProcessId() { return static_cast<int>(getpid()); }
+
+uint32_t ThreadId() {
+#ifdef __linux__
+  static const thread_local auto id = static_cast<uint32_t>(::syscall(SYS_gettid));
+  return id;
+#else
+  uint64_t id = 0;
+  pthread_threadid_np(nullptr, &id);
+  return static_cast<uint32_t>(id);
+#endif
+}
+
 double MonotonicMilliseconds() {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -38,10 +51,12 @@ namespace {
 struct ThreadStart {
   void (*body)(void*);
   void* argument;
+  std::shared_ptr<Recorder> recorder;  // what a thread does is its environment's
 };
 
 void* RunThread(void* data) {
   const std::unique_ptr<ThreadStart> start(static_cast<ThreadStart*>(data));
+  Recorder::SetForThread(start->recorder);
   start->body(start->argument);
   return nullptr;
 }
@@ -49,14 +64,17 @@ void* RunThread(void* data) {
 }  // namespace
 
 Result Thread::Start(void (*body)(void*), void* argument) {
-  auto start = std::make_unique<ThreadStart>(ThreadStart{body, argument});
+  auto start = std::make_unique<ThreadStart>(ThreadStart{body, argument, Recorder::OfThread()});
   // The new thread inherits the mask: signals go to the threads that run JavaScript.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const auto set_mask = [](const sigset_t* mask, sigset_t* old) {
+    Call<::pthread_sigmask>(SIG_SETMASK, mask, old).Ignore("EINVAL alone, for another first argument");
+  };
+  set_mask(&all, &before);
   const int error = pthread_create(&handle_, nullptr, RunThread, start.get());
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  set_mask(&before, nullptr);
   if (error != 0) return Result::Error(error);
   static_cast<void>(start.release());  // RunThread's
   started_ = true;
@@ -68,61 +86,60 @@ void Thread::Join() {
   started_ = false;
 }
 
-Result CloseFd(Fd fd) { return Call(::close, fd); }
+Result CloseFd(Fd fd) { return Call<::close>(fd); }
 
-Result DuplicateFd(Fd fd) { return Call(::fcntl, fd, F_DUPFD_CLOEXEC, 0); }
+Result DuplicateFd(Fd fd) { return Call<::fcntl>(fd, F_DUPFD_CLOEXEC, 0); }
 
-Result IsOpenFd(Fd fd) { return Call(::fcntl, fd, F_GETFD); }
+Result IsOpenFd(Fd fd) { return Call<::fcntl>(fd, F_GETFD); }
 
 Result SetNonBlocking(Fd fd, bool on) {
-  const Result flags = Call(::fcntl, fd, F_GETFL);
+  const Result flags = Call<::fcntl>(fd, F_GETFL);
   if (!flags.ok()) return flags;
   const int old = static_cast<int>(flags.value());
   const int wanted = on ? old | O_NONBLOCK : old & ~O_NONBLOCK;
-  return wanted == old ? Result::Ok(0) : Call(::fcntl, fd, F_SETFL, wanted);
+  return wanted == old ? Result::Ok(0) : Call<::fcntl>(fd, F_SETFL, wanted);
 }
 
 Result IsNonBlocking(Fd fd) {
-  const Result flags = Call(::fcntl, fd, F_GETFL);
+  const Result flags = Call<::fcntl>(fd, F_GETFL);
   return flags.ok() ? Result::Ok((flags.value() & O_NONBLOCK) != 0) : flags;
 }
 
 Result SetInheritable(Fd fd, bool on) {
-  const Result flags = Call(::fcntl, fd, F_GETFD);
+  const Result flags = Call<::fcntl>(fd, F_GETFD);
   if (!flags.ok()) return flags;
   const int old = static_cast<int>(flags.value());
-  return Call(::fcntl, fd, F_SETFD, on ? old & ~FD_CLOEXEC : old | FD_CLOEXEC);
+  return Call<::fcntl>(fd, F_SETFD, on ? old & ~FD_CLOEXEC : old | FD_CLOEXEC);
 }
 
 Result IsInheritable(Fd fd) {
-  const Result flags = Call(::fcntl, fd, F_GETFD);
+  const Result flags = Call<::fcntl>(fd, F_GETFD);
   return flags.ok() ? Result::Ok((flags.value() & FD_CLOEXEC) == 0) : flags;
 }
 
 #ifdef __linux__
 
-Result OpenSocket(int family, int type, int protocol) { return Call(::socket, family, type | SOCK_CLOEXEC, protocol); }
+Result OpenSocket(int family, int type, int protocol) { return Call<::socket>(family, type | SOCK_CLOEXEC, protocol); }
 
 Result OpenSocketPair(int family, int type, int protocol, Fd pair[2]) {
-  return Call(::socketpair, family, type | SOCK_CLOEXEC, protocol, pair);
+  return Call<::socketpair>(family, type | SOCK_CLOEXEC, protocol, pair);
 }
 
 Result AcceptConnection(Fd listener, bool non_blocking, sockaddr* address, SocketLength* length) {
-  return CallAgain(::accept4, listener, address, length, SOCK_CLOEXEC | (non_blocking ? SOCK_NONBLOCK : 0));
+  return CallAgain<::accept4>(listener, address, length, SOCK_CLOEXEC | (non_blocking ? SOCK_NONBLOCK : 0));
 }
 
 Result OpenWakeChannel(Fd* read, Fd* write) {
-  const Result fd = Call(::eventfd, 0U, EFD_CLOEXEC | EFD_NONBLOCK);
+  const Result fd = Call<::eventfd>(0U, EFD_CLOEXEC | EFD_NONBLOCK);
   if (fd.ok()) *read = *write = static_cast<Fd>(fd.value());
   return fd;
 }
 
-Result SignalWakeChannel(Fd write) {
-  const uint64_t one = 1;
-  const Result result = CallAgain(::write, write, static_cast<const void*>(&one), sizeof one);
-  // EAGAIN: the counter is at its end, so the channel is readable already.
-  return !result.ok() && result.error() == EAGAIN ? Result::Ok(0) : result;
-}
+namespace {
+
+constexpr uint64_t kWakeUp = 1;  // what an eventfd adds
+
+}  // namespace
 
 #else
 
@@ -143,8 +160,8 @@ Result PreparedSocket(Result opened) {
 #ifdef SO_NOSIGPIPE
   if (prepared.ok()) {
     const int on = 1;
-    Call(::setsockopt, static_cast<int>(prepared.value()), SOL_SOCKET, SO_NOSIGPIPE, static_cast<const void*>(&on),
-         static_cast<socklen_t>(sizeof on))
+    Call<::setsockopt>(static_cast<int>(prepared.value()), SOL_SOCKET, SO_NOSIGPIPE, static_cast<const void*>(&on),
+                       static_cast<socklen_t>(sizeof on))
         .Ignore("EINVAL where the peer of an accepted connection has gone already");
   }
 #endif
@@ -153,10 +170,10 @@ Result PreparedSocket(Result opened) {
 
 }  // namespace
 
-Result OpenSocket(int family, int type, int protocol) { return PreparedSocket(Call(::socket, family, type, protocol)); }
+Result OpenSocket(int family, int type, int protocol) { return PreparedSocket(Call<::socket>(family, type, protocol)); }
 
 Result OpenSocketPair(int family, int type, int protocol, Fd pair[2]) {
-  const Result made = Call(::socketpair, family, type, protocol, pair);
+  const Result made = Call<::socketpair>(family, type, protocol, pair);
   if (!made.ok()) return made;
   for (int i = 0; i < 2; ++i) {
     const Result prepared = PreparedSocket(Result::Ok(pair[i]));
@@ -168,7 +185,7 @@ Result OpenSocketPair(int family, int type, int protocol, Fd pair[2]) {
 }
 
 Result AcceptConnection(Fd listener, bool non_blocking, sockaddr* address, SocketLength* length) {
-  const Result accepted = PreparedSocket(CallAgain(::accept, listener, address, length));
+  const Result accepted = PreparedSocket(CallAgain<::accept>(listener, address, length));
   if (!accepted.ok()) return accepted;
   // BSD's connections inherit O_NONBLOCK from their listener.
   const Result set = SetNonBlocking(static_cast<Fd>(accepted.value()), non_blocking);
@@ -179,7 +196,7 @@ Result AcceptConnection(Fd listener, bool non_blocking, sockaddr* address, Socke
 
 Result OpenWakeChannel(Fd* read, Fd* write) {
   int ends[2];
-  const Result made = Call(::pipe, ends);
+  const Result made = Call<::pipe>(ends);
   if (!made.ok()) return made;
   for (int i = 0; i < 2; ++i) {
     Result prepared = SetInheritable(ends[i], false);
@@ -193,18 +210,36 @@ Result OpenWakeChannel(Fd* read, Fd* write) {
   return made;
 }
 
-Result SignalWakeChannel(Fd write) {
-  const Result result = CallAgain(::write, write, static_cast<const void*>("!"), size_t{1});
-  // EAGAIN: the pipe is full, so the channel is readable already.
-  return !result.ok() && result.error() == EAGAIN ? Result::Ok(0) : result;
-}
+namespace {
+
+constexpr uint8_t kWakeUp = '!';
+
+}  // namespace
 
 #endif
+
+namespace {
+
+// EAGAIN: the counter is at its end, or the pipe full, so the channel is readable already.
+Result Signalled(Result written) { return !written.ok() && written.error() == EAGAIN ? Result::Ok(0) : written; }
+
+}  // namespace
+
+Result SignalWakeChannel(Fd write) {
+  return Signalled(CallAgain<::write>(write, static_cast<const void*>(&kWakeUp), sizeof kWakeUp));
+}
+
+Result SignalWakeChannelFromHandler(Fd write) {
+  for (;;) {
+    const Result written = CallUntraced<::write>(write, static_cast<const void*>(&kWakeUp), sizeof kWakeUp);
+    if (written.ok() || written.error() != EINTR) return Signalled(written);
+  }
+}
 
 void DrainWakeChannel(Fd read) {
   char bytes[64];
   // An eventfd gives its counter in one read of 8 bytes; a pipe may hold more than one buffer of wake-ups.
-  while (CallAgain(::read, read, static_cast<void*>(bytes), sizeof bytes).value() ==
+  while (CallAgain<::read>(read, static_cast<void*>(bytes), sizeof bytes).value() ==
          static_cast<int64_t>(sizeof bytes)) {
   }
 }
@@ -216,11 +251,11 @@ Result SendPieces(Fd fd, const Piece* pieces, size_t count) {
   msghdr message{};
   message.msg_iov = vector;
   message.msg_iovlen = static_cast<decltype(message.msg_iovlen)>(used);
-  return CallAgain(::sendmsg, fd, static_cast<const msghdr*>(&message), kNoSignal);
+  return CallAgain<::sendmsg>(fd, static_cast<const msghdr*>(&message), kNoSignal);
 }
 
 Result PollFds(PollFd* fds, size_t count, int timeout) {
-  return Call(::poll, fds, static_cast<nfds_t>(count), timeout);
+  return Call<::poll>(fds, static_cast<nfds_t>(count), timeout);
 }
 
 Result SelectFds(Fd highest, fd_set* read, fd_set* write, fd_set* except, double timeout) {
@@ -230,7 +265,7 @@ Result SelectFds(Fd highest, fd_set* read, fd_set* write, fd_set* except, double
     time.tv_sec = split.seconds;
     time.tv_usec = static_cast<decltype(time.tv_usec)>(split.nanoseconds / 1000);
   }
-  return Call(::select, highest + 1, read, write, except, timeout < 0 ? static_cast<timeval*>(nullptr) : &time);
+  return Call<::select>(highest + 1, read, write, except, timeout < 0 ? static_cast<timeval*>(nullptr) : &time);
 }
 
 namespace {
@@ -272,7 +307,7 @@ bool IsToBeCalled(const struct sigaction& action) {
 Result CatchSignal(int signal, void (*handler)(int)) {
   if (signal <= 0 || signal >= NSIG) return Result::Error(EINVAL);
   struct sigaction present {};
-  const Result asked = Call(::sigaction, signal, static_cast<const struct sigaction*>(nullptr), &present);
+  const Result asked = Call<::sigaction>(signal, static_cast<const struct sigaction*>(nullptr), &present);
   if (!asked.ok()) return asked;
   Caught& entry = caught[signal];
   entry.handler = handler;
@@ -285,67 +320,69 @@ Result CatchSignal(int signal, void (*handler)(int)) {
   ours.sa_flags = SA_SIGINFO | SA_RESTART;
   sigfillset(&ours.sa_mask);
   const Result set =
-      Call(::sigaction, signal, static_cast<const struct sigaction*>(&ours), static_cast<struct sigaction*>(nullptr));
+      Call<::sigaction>(signal, static_cast<const struct sigaction*>(&ours), static_cast<struct sigaction*>(nullptr));
   return set.ok() ? Result::Ok(1) : set;
 }
 
 void ReleaseSignal(int signal) {
   struct sigaction present {};
-  const Result asked = Call(::sigaction, signal, static_cast<const struct sigaction*>(nullptr), &present);
+  const Result asked = Call<::sigaction>(signal, static_cast<const struct sigaction*>(nullptr), &present);
   if (!asked.ok() || !IsOurs(present)) return;  // somebody has put another handler in its place since
-  Call(::sigaction, signal, static_cast<const struct sigaction*>(&caught[signal].before),
-       static_cast<struct sigaction*>(nullptr))
+  Call<::sigaction>(signal, static_cast<const struct sigaction*>(&caught[signal].before),
+                    static_cast<struct sigaction*>(nullptr))
       .Ignore("it was there before");
   caught[signal].handler = nullptr;
 }
 
 Result OpenFile(const std::string& path) {
-  return CallAgain(::open, path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, mode_t{S_IRUSR | S_IWUSR});
+  return CallAgain<::open>(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, mode_t{S_IRUSR | S_IWUSR});
 }
 
-Result CloseFile(FileHandle file) { return Call(::close, file); }
+Result CloseFile(FileHandle file) { return Call<::close>(file); }
 
 Result GrowFile(FileHandle file, size_t size) {
   struct stat status {};
-  const Result known = Call(::fstat, file, &status);
+  const Result known = Call<::fstat>(file, &status);
   if (!known.ok()) return known;
   if (!S_ISREG(status.st_mode)) return Result::Error(EINVAL);
   if (static_cast<uint64_t>(status.st_size) >= size) return Result::Ok(0);
 #ifdef __linux__
   // Not ftruncate(2), which cuts what another process has made longer since fstat. And the blocks are there: a full
   // disk is ENOSPC here, and not SIGBUS at the first touch.
-  const Result grown = CallAgain(::fallocate, file, 0, off_t{0}, static_cast<off_t>(size));
+  const Result grown = CallAgain<::fallocate>(file, 0, off_t{0}, static_cast<off_t>(size));
   if (grown.ok() || (grown.error() != EOPNOTSUPP && grown.error() != ENOSYS)) return grown;
 #endif
-  return CallAgain(::ftruncate, file, static_cast<off_t>(size));
+  return CallAgain<::ftruncate>(file, static_cast<off_t>(size));
 }
 
 Result IdentifyFile(FileHandle file, FileIdentity* identity) {
   struct stat status {};
-  const Result known = Call(::fstat, file, &status);
+  const Result known = Call<::fstat>(file, &status);
   identity->device = static_cast<uint64_t>(status.st_dev);
   identity->number = static_cast<uint64_t>(status.st_ino);
   return known;
 }
 
 Result MapFile(FileHandle file, size_t size, void** memory) {
-  void* const mapped = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-  if (mapped == MAP_FAILED) return Result::Error(LastError());
-  *memory = mapped;
+  const Result mapped =
+      Call<::mmap>(static_cast<void*>(nullptr), size, PROT_READ | PROT_WRITE, MAP_SHARED, file, off_t{0});
+  if (!mapped.ok()) return mapped;
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): it was a pointer before
+  *memory = reinterpret_cast<void*>(mapped.value());
   return Result::Ok(0);
 }
 
 void UnmapFile(void* memory, size_t size) {
-  Call(::munmap, memory, size).Ignore("EINVAL alone, for what MapFile never gave");
+  Call<::munmap>(memory, size).Ignore("EINVAL alone, for what MapFile never gave");
 }
 
 Result TakeFileLock(FileHandle file, bool wait) {
-  const Result taken = CallAgain(::flock, file, wait ? LOCK_EX : LOCK_EX | LOCK_NB);
+  const Result taken = CallAgain<::flock>(file, wait ? LOCK_EX : LOCK_EX | LOCK_NB);
   if (taken.ok()) return Result::Ok(1);
   return taken.error() == EWOULDBLOCK ? Result::Ok(0) : taken;
 }
 
-Result DropFileLock(FileHandle file) { return CallAgain(::flock, file, LOCK_UN); }
+Result DropFileLock(FileHandle file) { return CallAgain<::flock>(file, LOCK_UN); }
 
 void* FunctionOfProgram(const char* name) { return dlsym(RTLD_DEFAULT, name); }
 

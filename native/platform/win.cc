@@ -39,6 +39,9 @@ Result StartNetwork() {
   return error == 0 ? Result::Ok(0) : Result::Error(error);
 }
 
+int ProcessId() { return static_cast<int>(GetCurrentProcessId()); }
+uint32_t ThreadId() { return GetCurrentThreadId(); }
+
 double MonotonicMilliseconds() {
   LARGE_INTEGER frequency;
   LARGE_INTEGER now;
@@ -52,10 +55,12 @@ namespace {
 struct ThreadStart {
   void (*body)(void*);
   void* argument;
+  std::shared_ptr<Recorder> recorder;  // what a thread does is its environment's
 };
 
 unsigned __stdcall RunThread(void* data) {
   const std::unique_ptr<ThreadStart> start(static_cast<ThreadStart*>(data));
+  Recorder::SetForThread(start->recorder);
   start->body(start->argument);
   return 0;
 }
@@ -63,7 +68,7 @@ unsigned __stdcall RunThread(void* data) {
 }  // namespace
 
 Result Thread::Start(void (*body)(void*), void* argument) {
-  auto start = std::make_unique<ThreadStart>(ThreadStart{body, argument});
+  auto start = std::make_unique<ThreadStart>(ThreadStart{body, argument, Recorder::OfThread()});
   const uintptr_t handle = _beginthreadex(nullptr, 0, RunThread, start.get(), 0, nullptr);
   if (handle == 0) return Result::Error(kNoMemory);
   static_cast<void>(start.release());  // RunThread's
@@ -74,22 +79,22 @@ Result Thread::Start(void (*body)(void*), void* argument) {
 
 void Thread::Join() {
   if (!started_) return;
-  WaitForSingleObject(handle_, INFINITE);
-  CloseHandle(handle_);
+  Call<::WaitForSingleObject>(handle_, DWORD{INFINITE}).Ignore("the handle is open");
+  Call<::CloseHandle>(handle_).Ignore("it was open");
   started_ = false;
 }
 
 Result CloseFd(Fd fd) {
   ForgetPortOf(reinterpret_cast<HANDLE>(fd));
-  return Call(::closesocket, fd);
+  return Call<::closesocket>(fd);
 }
 
 Result DuplicateFd(Fd fd) {
   WSAPROTOCOL_INFOW info;
-  const Result described = Call(::WSADuplicateSocketW, fd, GetCurrentProcessId(), &info);
+  const Result described = Call<::WSADuplicateSocketW>(fd, GetCurrentProcessId(), &info);
   if (!described.ok()) return described;
-  const Result made = Call(::WSASocketW, info.iAddressFamily, info.iSocketType, info.iProtocol, &info, GROUP{0},
-                           DWORD{WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT});
+  const Result made = Call<::WSASocketW>(info.iAddressFamily, info.iSocketType, info.iProtocol, &info, GROUP{0},
+                                         DWORD{WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT});
   const HANDLE port = PortOf(reinterpret_cast<HANDLE>(fd));
   if (made.ok() && port != nullptr) RememberPort(reinterpret_cast<HANDLE>(made.value()), port);
   return made;
@@ -98,32 +103,30 @@ Result DuplicateFd(Fd fd) {
 Result IsOpenFd(Fd fd) {
   int type = 0;
   int length = sizeof type;
-  return Call(::getsockopt, fd, SOL_SOCKET, SO_TYPE, reinterpret_cast<char*>(&type), &length);
+  return Call<::getsockopt>(fd, SOL_SOCKET, SO_TYPE, reinterpret_cast<char*>(&type), &length);
 }
 
 Result SetNonBlocking(Fd fd, bool on) {
   u_long mode = on ? 1 : 0;
-  return Call(::ioctlsocket, fd, static_cast<long>(FIONBIO), &mode);
+  return Call<::ioctlsocket>(fd, static_cast<long>(FIONBIO), &mode);
 }
 
 Result IsNonBlocking(Fd) { return Result::Error(WSAEINVAL); }
 
 Result SetInheritable(Fd fd, bool on) {
-  const BOOL done =
-      SetHandleInformation(reinterpret_cast<HANDLE>(fd), HANDLE_FLAG_INHERIT, on ? HANDLE_FLAG_INHERIT : 0);
-  return done ? Result::Ok(0) : Result::Error(static_cast<int>(GetLastError()));
+  return Call<::SetHandleInformation>(reinterpret_cast<HANDLE>(fd), DWORD{HANDLE_FLAG_INHERIT},
+                                      on ? DWORD{HANDLE_FLAG_INHERIT} : DWORD{0});
 }
 
 Result IsInheritable(Fd fd) {
   DWORD flags = 0;
-  if (!GetHandleInformation(reinterpret_cast<HANDLE>(fd), &flags))
-    return Result::Error(static_cast<int>(GetLastError()));
-  return Result::Ok((flags & HANDLE_FLAG_INHERIT) != 0);
+  const Result known = Call<::GetHandleInformation>(reinterpret_cast<HANDLE>(fd), &flags);
+  return known.ok() ? Result::Ok((flags & HANDLE_FLAG_INHERIT) != 0) : known;
 }
 
 Result OpenSocket(int family, int type, int protocol) {
-  return Call(::WSASocketW, family, type, protocol, static_cast<WSAPROTOCOL_INFOW*>(nullptr), GROUP{0},
-              DWORD{WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT});
+  return Call<::WSASocketW>(family, type, protocol, static_cast<WSAPROTOCOL_INFOW*>(nullptr), GROUP{0},
+                            DWORD{WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT});
 }
 
 Result OpenSocketPair(int, int, int, Fd[2]) { return Result::Error(WSAEOPNOTSUPP); }
@@ -132,7 +135,7 @@ Result AcceptConnection(Fd listener, bool non_blocking, sockaddr* address, Socke
   // Winsock refuses room that is too small (WSAEFAULT) where others cut the address.
   sockaddr_storage peer{};
   int size = sizeof peer;
-  const Result accepted = Uninherited(Call(::accept, listener, reinterpret_cast<sockaddr*>(&peer), &size));
+  const Result accepted = Uninherited(Call<::accept>(listener, reinterpret_cast<sockaddr*>(&peer), &size));
   if (!accepted.ok()) return accepted;
   std::memcpy(address, &peer, static_cast<size_t>(std::min(*length, size)));
   *length = size;
@@ -151,17 +154,17 @@ Result SendPieces(Fd fd, const Piece* pieces, size_t count) {
     buffers[i].len = static_cast<ULONG>(std::min<size_t>(pieces[i].size, ULONG_MAX));
   }
   DWORD sent = 0;
-  const Result result = Call(::WSASend, fd, static_cast<WSABUF*>(buffers), static_cast<DWORD>(used), &sent, DWORD{0},
-                             static_cast<WSAOVERLAPPED*>(nullptr), LPWSAOVERLAPPED_COMPLETION_ROUTINE{nullptr});
+  const Result result =
+      Call<::WSASend>(fd, static_cast<WSABUF*>(buffers), static_cast<DWORD>(used), &sent, DWORD{0},
+                      static_cast<WSAOVERLAPPED*>(nullptr), LPWSAOVERLAPPED_COMPLETION_ROUTINE{nullptr});
   return result.ok() ? Result::Ok(sent) : result;
 }
 
 Result PollFds(PollFd* fds, size_t count, int timeout) {
   if (count == 0) {
-    Sleep(timeout < 0 ? INFINITE : static_cast<DWORD>(timeout));
-    return Result::Ok(0);
+    return Call<SleepFor>(timeout < 0 ? DWORD{INFINITE} : static_cast<DWORD>(timeout));
   }
-  const Result result = Call(::WSAPoll, fds, static_cast<ULONG>(count), timeout);
+  const Result result = Call<::WSAPoll>(fds, static_cast<ULONG>(count), timeout);
   if (result.ok() || result.error() != WSAENOTSOCK) return result;
   int64_t ready = 0;
   for (size_t i = 0; i < count; ++i) ready += fds[i].revents != 0;
@@ -170,8 +173,7 @@ Result PollFds(PollFd* fds, size_t count, int timeout) {
 
 Result SelectFds(Fd, fd_set* read, fd_set* write, fd_set* except, double timeout) {
   if (read->fd_count == 0 && write->fd_count == 0 && except->fd_count == 0) {
-    Sleep(timeout < 0 ? INFINITE : static_cast<DWORD>(CeilMilliseconds(timeout)));
-    return Result::Ok(0);
+    return Call<SleepFor>(timeout < 0 ? DWORD{INFINITE} : static_cast<DWORD>(CeilMilliseconds(timeout)));
   }
   timeval time{};
   if (timeout >= 0) {
@@ -179,7 +181,7 @@ Result SelectFds(Fd, fd_set* read, fd_set* write, fd_set* except, double timeout
     time.tv_sec = split.seconds;
     time.tv_usec = split.nanoseconds / 1000;
   }
-  return Call(::select, 0, read, write, except, timeout < 0 ? static_cast<timeval*>(nullptr) : &time);
+  return Call<::select>(0, read, write, except, timeout < 0 ? static_cast<timeval*>(nullptr) : &time);
 }
 
 namespace {
@@ -211,9 +213,8 @@ Result CatchSignal(int signal, void (*handler)(int)) {
     if (entry.signal != signal) continue;
     entry.handler = handler;
     // Moved to the front of the list: the last one that was set is asked first.
-    SetConsoleCtrlHandler(OnConsoleEvent, FALSE);
-    return SetConsoleCtrlHandler(OnConsoleEvent, TRUE) ? Result::Ok(0)
-                                                       : Result::Error(static_cast<int>(GetLastError()));
+    Call<::SetConsoleCtrlHandler>(OnConsoleEvent, FALSE).Ignore("it was not in the list");
+    return Done(Call<::SetConsoleCtrlHandler>(OnConsoleEvent, TRUE));
   }
   return Result::Error(WSAEINVAL);
 }
@@ -225,8 +226,6 @@ void ReleaseSignal(int signal) {
 }
 
 namespace {
-
-Result LastFileError() { return Result::Error(static_cast<int>(GetLastError())); }
 
 std::wstring WidePath(const std::string& path) {
   const int bytes = static_cast<int>(std::min<size_t>(path.size(), INT_MAX));
@@ -248,44 +247,46 @@ OVERLAPPED LockedByte() {
 
 Result OpenFile(const std::string& path) {
   const std::wstring wide = WidePath(path);
-  const HANDLE file =
-      CreateFileW(wide.c_str(), GENERIC_READ | GENERIC_WRITE, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
-                  nullptr, OPEN_ALWAYS, FILE_ATTRIBUTE_NORMAL, nullptr);
-  if (file == INVALID_HANDLE_VALUE) {
-    const Result failed = LastFileError();
-    const DWORD attributes = GetFileAttributesW(wide.c_str());
-    // As libuv says of a directory: ERROR_INVALID_FUNCTION is EISDIR.
-    const bool is_directory = attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
-    return is_directory ? Result::Error(ERROR_INVALID_FUNCTION) : failed;
-  }
-  return Result::Ok(reinterpret_cast<FileHandle>(file));
+  const Result opened = Call<::CreateFileW>(wide.c_str(), DWORD{GENERIC_READ | GENERIC_WRITE},
+                                            DWORD{FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE}, nullptr,
+                                            DWORD{OPEN_ALWAYS}, DWORD{FILE_ATTRIBUTE_NORMAL}, nullptr);
+  if (opened.ok()) return opened;
+  const Result attributes = Call<::GetFileAttributesW>(wide.c_str());
+  // As libuv says of a directory: ERROR_INVALID_FUNCTION is EISDIR.
+  const bool is_directory = attributes.ok() && (attributes.value() & FILE_ATTRIBUTE_DIRECTORY) != 0;
+  return is_directory ? Result::Error(ERROR_INVALID_FUNCTION) : opened;
 }
 
-Result CloseFile(FileHandle file) { return CloseHandle(HandleOf(file)) ? Result::Ok(0) : LastFileError(); }
+Result CloseFile(FileHandle file) { return Done(Call<::CloseHandle>(HandleOf(file))); }
 
 namespace {
 
 // The file is as long as its section from here on, and never becomes shorter.
 Result CreateSection(FileHandle file, size_t size, HANDLE* section) {
-  if (GetFileType(HandleOf(file)) != FILE_TYPE_DISK) return Result::Error(WSAEINVAL);
+  if (Call<::GetFileType>(HandleOf(file)).value() != FILE_TYPE_DISK) return Result::Error(WSAEINVAL);
   const auto wide = static_cast<uint64_t>(size);
-  *section = CreateFileMappingW(HandleOf(file), nullptr, PAGE_READWRITE, static_cast<DWORD>(wide >> 32),
-                                static_cast<DWORD>(wide & UINT32_MAX), nullptr);
-  return *section == nullptr ? LastFileError() : Result::Ok(0);
+  const Result made =
+      Call<::CreateFileMappingW>(HandleOf(file), nullptr, DWORD{PAGE_READWRITE}, static_cast<DWORD>(wide >> 32),
+                                 static_cast<DWORD>(wide & UINT32_MAX), nullptr);
+  if (made.ok()) *section = HandleOf(static_cast<FileHandle>(made.value()));
+  return Done(made);
 }
+
+void CloseSection(HANDLE section) { Call<::CloseHandle>(section).Ignore("it was open"); }
 
 }  // namespace
 
 Result GrowFile(FileHandle file, size_t size) {
   HANDLE section = nullptr;
   const Result made = CreateSection(file, size, &section);
-  if (made.ok()) CloseHandle(section);
+  if (made.ok()) CloseSection(section);
   return made;
 }
 
 Result IdentifyFile(FileHandle file, FileIdentity* identity) {
   BY_HANDLE_FILE_INFORMATION about{};
-  if (!GetFileInformationByHandle(HandleOf(file), &about)) return LastFileError();
+  const Result known = Call<::GetFileInformationByHandle>(HandleOf(file), &about);
+  if (!known.ok()) return known;
   identity->device = about.dwVolumeSerialNumber;
   identity->number = static_cast<uint64_t>(about.nFileIndexHigh) << 32 | about.nFileIndexLow;
   return Result::Ok(0);
@@ -295,26 +296,27 @@ Result MapFile(FileHandle file, size_t size, void** memory) {
   HANDLE section = nullptr;
   const Result made = CreateSection(file, size, &section);
   if (!made.ok()) return made;
-  *memory = MapViewOfFile(section, FILE_MAP_ALL_ACCESS, 0, 0, size);
-  const Result mapped = *memory == nullptr ? LastFileError() : Result::Ok(0);
-  CloseHandle(section);  // the view keeps what it needs of it
-  return mapped;
+  const Result mapped = Call<::MapViewOfFile>(section, DWORD{FILE_MAP_ALL_ACCESS}, DWORD{0}, DWORD{0}, size);
+  CloseSection(section);  // the view keeps what it needs of it
+  if (mapped.ok()) *memory = reinterpret_cast<void*>(static_cast<intptr_t>(mapped.value()));
+  return Done(mapped);
 }
 
-void UnmapFile(void* memory, size_t) { UnmapViewOfFile(memory); }
+void UnmapFile(void* memory, size_t) {
+  Call<::UnmapViewOfFile>(static_cast<const void*>(memory)).Ignore("it fails for what MapFile never gave");
+}
 
 Result TakeFileLock(FileHandle file, bool wait) {
   OVERLAPPED place = LockedByte();
   const DWORD flags = LOCKFILE_EXCLUSIVE_LOCK | (wait ? 0 : LOCKFILE_FAIL_IMMEDIATELY);
-  if (LockFileEx(HandleOf(file), flags, 0, 1, 0, &place)) return Result::Ok(1);
-  const DWORD error = GetLastError();
-  return error == ERROR_LOCK_VIOLATION || error == ERROR_IO_PENDING ? Result::Ok(0)
-                                                                    : Result::Error(static_cast<int>(error));
+  const Result taken = Call<::LockFileEx>(HandleOf(file), flags, DWORD{0}, DWORD{1}, DWORD{0}, &place);
+  if (taken.ok()) return Result::Ok(1);
+  return taken.error() == ERROR_LOCK_VIOLATION || taken.error() == ERROR_IO_PENDING ? Result::Ok(0) : taken;
 }
 
 Result DropFileLock(FileHandle file) {
   OVERLAPPED place = LockedByte();
-  return UnlockFileEx(HandleOf(file), 0, 1, 0, &place) ? Result::Ok(0) : LastFileError();
+  return Done(Call<::UnlockFileEx>(HandleOf(file), DWORD{0}, DWORD{1}, DWORD{0}, &place));
 }
 
 void* FunctionOfProgram(const char* name) {
@@ -333,9 +335,9 @@ Result OpenWakeChannel(Fd* read, Fd* write) {
   auto* name = reinterpret_cast<sockaddr*>(&address);
   int length = sizeof address;
   // Connected to itself, it takes datagrams from nobody else.
-  Result result = Call(::bind, fd, static_cast<const sockaddr*>(name), length);
-  if (result.ok()) result = Call(::getsockname, fd, name, &length);
-  if (result.ok()) result = Call(::connect, fd, static_cast<const sockaddr*>(name), length);
+  Result result = Call<::bind>(fd, static_cast<const sockaddr*>(name), length);
+  if (result.ok()) result = Call<::getsockname>(fd, name, &length);
+  if (result.ok()) result = Call<::connect>(fd, static_cast<const sockaddr*>(name), length);
   if (result.ok()) result = SetNonBlocking(fd, true);
   if (!result.ok()) {
     CloseFd(fd).Ignore("the channel is given up");
@@ -346,14 +348,17 @@ Result OpenWakeChannel(Fd* read, Fd* write) {
 }
 
 Result SignalWakeChannel(Fd write) {
-  const Result result = Call(::send, write, "!", 1, 0);
+  const Result result = Call<::send>(write, "!", 1, 0);
   // The receive buffer is full of wake-ups: the channel is readable already.
   return !result.ok() && result.error() == WSAEWOULDBLOCK ? Result::Ok(0) : result;
 }
 
+// Windows calls handlers in threads of their own.
+Result SignalWakeChannelFromHandler(Fd write) { return SignalWakeChannel(write); }
+
 void DrainWakeChannel(Fd read) {
   char byte;
-  while (Call(::recv, read, &byte, 1, 0).ok()) {
+  while (Call<::recv>(read, &byte, 1, 0).ok()) {
   }
 }
 

@@ -1,5 +1,7 @@
 #include "platform/win_ports.h"
 
+#include "core/syscall.h"
+
 #include <algorithm>
 #include <mutex>
 #include <unordered_map>
@@ -36,7 +38,7 @@ struct PortTable {
         std::find_if(retired.begin(), retired.end(), [port](const Retired& it) { return it.port == port; });
     if (old == retired.end()) return;
     retired.erase(old);
-    CloseHandle(port);
+    Call<::CloseHandle>(port).Ignore("nobody has it any more");
   }
 };
 
@@ -68,7 +70,7 @@ Result ClosePort(HANDLE port) {
   const std::lock_guard lock(table.mutex);
   if (table.handles_of.erase(port) > 0)
     std::erase_if(table.port_of, [port](const auto& entry) { return entry.second == port; });
-  return CloseHandle(port) ? Result::Ok(0) : Result::Error(static_cast<int>(GetLastError()));
+  return Done(Call<::CloseHandle>(port));
 }
 
 void RetirePort(HANDLE port, DWORD concurrency) {
@@ -77,7 +79,7 @@ void RetirePort(HANDLE port, DWORD concurrency) {
   if (table.handles_of.contains(port)) {
     table.retired.push_back({port, concurrency});
   } else {
-    CloseHandle(port);
+    Call<::CloseHandle>(port).Ignore("nobody has it any more");
   }
 }
 

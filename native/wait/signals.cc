@@ -38,7 +38,7 @@ void OnSignal(int signal) {
     if (entry.signal != signal) continue;
     entry.pending = true;
     if (Wakeable* const wakes = entry.wakes) {
-      wakes->Signal().Ignore("it is open, and full of signals at the most, which counts as signalled");
+      wakes->SignalFromHandler().Ignore("it is open, and full of signals at the most, which counts as signalled");
     }
   }
   --reading;

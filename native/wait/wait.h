@@ -21,7 +21,8 @@ class WakeChannel final : public Wakeable {
     if (write != read) write_ = UniqueFd(write);
     return opened;
   }
-  Result Signal() override { return SignalWakeChannel(write_.get() == kNoFd ? read_.get() : write_.get()); }
+  Result Signal() override { return SignalWakeChannel(End()); }
+  Result SignalFromHandler() override { return SignalWakeChannelFromHandler(End()); }
   void Drain() const { DrainWakeChannel(read_.get()); }
   void Close() {
     read_ = UniqueFd();
@@ -30,6 +31,8 @@ class WakeChannel final : public Wakeable {
   Fd fd() const { return read_.get(); }
 
  private:
+  Fd End() const { return write_.get() == kNoFd ? read_.get() : write_.get(); }
+
   UniqueFd read_;
   UniqueFd write_;  // none where one descriptor is both ends
 };

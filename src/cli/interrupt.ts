@@ -3,6 +3,9 @@
 export const ENDING =
   process.platform === 'win32' ? (['SIGINT', 'SIGBREAK'] as const) : (['SIGINT', 'SIGTERM'] as const);
 
+/** The exit code of a process that Ctrl-C has ended, as shells count. */
+export const INTERRUPTED = 130;
+
 /**
  * npx and timeout(1) pass on to their child what the terminal has sent to it already, so that one Ctrl-C comes twice: within so many
  * milliseconds it is the same.

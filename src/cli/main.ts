@@ -8,15 +8,18 @@ import { addDemo } from './demo.js';
 import { addInfo } from './info.js';
 import { addModels } from './models.js';
 import { addServe } from './serve.js';
+import { addTrace } from './trace.js';
 
 const { version } = JSON.parse(readFileSync(join(__dirname, '../../package.json'), 'utf8')) as { version: string };
 
 const program = new Command('selectors-native')
   .description("The operating system's own event multiplexers, and the server models on top of them.")
   .version(version)
+  .enablePositionalOptions()
   .showHelpAfterError('(--help says more)')
   .showSuggestionAfterError();
-for (const add of [addDemo, addInfo, addModels, addServe, addClient]) add(program);
+const commands = [addDemo, addInfo, addModels, addServe, addClient, addTrace];
+for (const add of commands) add(program);
 
 // `selectors-native demo | head -1`: nobody reads any further.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -1,15 +1,25 @@
-/** Text for a terminal of 80 columns. */
+/** Text for a terminal of 80 columns, unless another width is said. */
 
 const COLUMNS = 80;
 
 /** `label` at the left, `text` beside it, wrapped at words. */
-export function beside(label: string, text: string, indent: number): string {
+export function beside(label: string, text: string, indent: number, columns = COLUMNS): string {
+  return wrap(text, columns - indent)
+    .map((line, index) => (index === 0 ? label : '').padEnd(indent) + line)
+    .join('\n');
+}
+
+/** Lines of at most so many characters; a word that is longer than that is cut. */
+export function wrap(text: string, width: number): readonly string[] {
   const lines = [''];
-  for (const word of text.split(' ')) {
+  for (const word of text.split(' ').flatMap((one) => pieces(one, width))) {
     const line = lines.at(-1) ?? '';
     if (line === '') lines[lines.length - 1] = word;
-    else if (indent + line.length + 1 + word.length <= COLUMNS) lines[lines.length - 1] = `${line} ${word}`;
+    else if (line.length + 1 + word.length <= width) lines[lines.length - 1] = `${line} ${word}`;
     else lines.push(word);
   }
-  return lines.map((line, index) => (index === 0 ? label : '').padEnd(indent) + line).join('\n');
+  return lines;
 }
+
+const pieces = (word: string, width: number): readonly string[] =>
+  word.length <= width ? [word] : (word.match(new RegExp(`.{1,${width}}`, 'gsu')) ?? []);

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { types } from 'node:util';
 import { type Api, badValues, detached } from './bad-values.js';
 import { temporaryFolder } from './folders.js';
+import { type RecordingAddon, attackRecording, isSharedBytes, traceMemory } from './recording-attack.js';
 
 export type Addon = Readonly<Record<string, unknown>>;
 type Callable = (...args: readonly unknown[]) => unknown;
@@ -31,6 +32,7 @@ const kinds = {
   flag: (value: unknown) => typeof value === 'boolean',
   text: (value: unknown) => typeof value === 'string',
   bytes: (value: unknown) => types.isUint8Array(value),
+  sharedBytes: isSharedBytes,
   ints: (value: unknown) => types.isInt32Array(value),
   doubles: (value: unknown) => types.isFloat64Array(value),
   function: (value: unknown) => typeof value === 'function',
@@ -153,6 +155,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
     getsockopt: [fd, number('int', 1), number('int', 2), bytes(4)],
     setLinger: [fd, number('int', -1)],
     getLinger: [fd, ints(0)],
+    monotonicMilliseconds: [],
     isOpen: [fd],
     duplicate: [fd],
     isNonBlocking: [fd],
@@ -265,7 +268,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
       strike(`${name}, overlapping by ${shift}`, () => call(...args), false, args, name === 'recvFds' ? '' : name);
     }
   };
-  for (const name of functions) {
+  for (const name of functions.filter((one) => one !== 'recordInFile')) {
     const parameters = signatures[name];
     if (parameters === undefined) complain(`${name}: has no row here`);
     else attackCall(name, native[name] as Callable, parameters);
@@ -308,6 +311,9 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
   attackSignals(native, wakeup.handle?.(), strike, complain);
   attackDescriptor(native, strike, complain);
   attackSharedFile(native, strike, complain, attackCall);
+  attackRecording(native as unknown as RecordingAddon, strike, complain, (name, call) =>
+    attackCall(name, call, [['sharedBytes', () => new Uint8Array(new SharedArrayBuffer(64))]]),
+  );
   functions.push(...attackClasses(native, api, strike));
   wakeup.close?.();
   sets?.close();
@@ -336,11 +342,13 @@ function attackClasses(
     SignalWatch: (object) => object.open?.(signal, wakeup.handle?.()),
     SharedFile: (object) => [object.open?.(join(folder.path, 'shared')), object.grow?.(100)],
     Turn: (object) => object.setSlot?.(0, new Uint8Array(8)),
+    Recording: (object) => object.start?.(traceMemory(native as unknown as RecordingAddon)),
     Iocp: (object) => object.open?.(0, true),
     IoUring: (object) => object.open?.(2, 0),
   };
   const closing: typeof opening = {
     Descriptors: (object) => object.closeAll?.(),
+    Recording: (object) => object.stop?.(),
     Iocp: (object) => object.close?.(1000),
     IoUring: (object) => object.close?.(1000),
   };

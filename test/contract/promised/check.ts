@@ -2,9 +2,11 @@
 import type * as index from '../../../src/index.js';
 import type * as servers from '../../../src/servers.js';
 import type * as syscalls from '../../../src/syscalls.js';
+import type * as trace from '../../../src/trace.js';
 import type * as promisedIndex from './index.js';
 import type * as promisedServers from './servers.js';
 import type * as promisedSyscalls from './syscalls.js';
+import type * as promisedTrace from './trace.js';
 
 /** Every value that is promised is there, with a type that serves where the promised one is expected. */
 type Keeps<Promised, Real extends Promised> = [Promised, Real];
@@ -140,4 +142,15 @@ export type Servers = [
   Keeps<servers.ServerModelName, promisedServers.ServerModelName>,
   Keeps<servers.AcceptStrategy, promisedServers.AcceptStrategy>,
   Keeps<servers.ApplicationName, promisedServers.ApplicationName>,
+];
+export type Traces = [
+  Keeps<typeof promisedTrace.startTrace, typeof trace.startTrace>,
+  Keeps<promisedTrace.Trace, trace.Trace>,
+  Keeps<promisedTrace.SyscallRecord, trace.SyscallRecord>,
+  Keeps<promisedTrace.SyscallSummary, trace.SyscallSummary>,
+  // What callers give: promised ones must be taken.
+  Keeps<
+    NonNullable<Parameters<typeof trace.startTrace>[0]>,
+    NonNullable<Parameters<typeof promisedTrace.startTrace>[0]>
+  >,
 ];

@@ -1,0 +1,266 @@
+#include "core/trace.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstdio>
+#include <cstring>
+
+#include "platform/platform.h"
+
+namespace selectors {
+
+// ------------------------------------------------------------------------------------------------------------ printers
+
+namespace print {
+
+void AppendDecimal(std::string& out, int64_t value) { out += std::to_string(value); }
+void AppendUnsigned(std::string& out, uint64_t value) { out += std::to_string(value); }
+
+void AppendHexadecimal(std::string& out, uint64_t value) {
+  char text[2 + 16 + 1];
+  static_cast<void>(std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(value)));
+  out += value == 0 ? "0" : text;
+}
+
+void AppendAddress(std::string& out, const void* address) {
+  if (address == nullptr) {
+    out += "NULL";
+  } else {
+    AppendHexadecimal(out, reinterpret_cast<uintptr_t>(address));
+  }
+}
+
+void Decimal(std::string& out, const MadeCall& call, size_t index) { AppendDecimal(out, call.As<int64_t>(index)); }
+void Unsigned(std::string& out, const MadeCall& call, size_t index) { AppendUnsigned(out, call.As<uint64_t>(index)); }
+void Hexadecimal(std::string& out, const MadeCall& call, size_t index) {
+  AppendHexadecimal(out, call.As<uint64_t>(index));
+}
+void Octal(std::string& out, const MadeCall& call, size_t index) {
+  char text[1 + 22 + 1];
+  static_cast<void>(
+      std::snprintf(text, sizeof text, "0%llo", static_cast<unsigned long long>(call.As<uint64_t>(index))));
+  out += text;
+}
+void Pointer(std::string& out, const MadeCall& call, size_t index) { AppendAddress(out, call.As<const void*>(index)); }
+void Null(std::string& out, const MadeCall&, size_t) { out += "NULL"; }
+void Zero(std::string& out, const MadeCall&, size_t) { out += '0'; }
+
+void AppendBytes(std::string& out, const void* bytes, size_t size) {
+  const auto* const data = static_cast<const unsigned char*>(bytes);
+  if (data == nullptr) return void(out += "NULL");
+  const size_t shown = std::min(size, kMostShown);
+  out += '"';
+  for (size_t i = 0; i < shown; ++i) {
+    const unsigned char byte = data[i];
+    constexpr const char* kEscaped = "\"\\\f\n\r\t\v";
+    if (byte != 0 && std::strchr(kEscaped, byte) != nullptr) {
+      out += '\\';
+      out += "\"\\fnrtv"[std::strchr(kEscaped, byte) - kEscaped];
+    } else if (byte >= ' ' && byte <= '~') {
+      out += static_cast<char>(byte);
+    } else {
+      // As few digits as there may be: all three where the next byte is a digit.
+      const bool before_digit = i + 1 < shown && data[i + 1] >= '0' && data[i + 1] <= '9';
+      char text[5];
+      static_cast<void>(std::snprintf(text, sizeof text, before_digit ? "\\%03o" : "\\%o", byte));
+      out += text;
+    }
+  }
+  out += size > shown ? "\"..." : "\"";
+}
+
+void Sent(std::string& out, const MadeCall& call, size_t index) {
+  AppendBytes(out, call.As<const void*>(index), call.As<size_t>(index + 1));
+}
+void Received(std::string& out, const MadeCall& call, size_t index) {
+  if (call.ok) {
+    AppendBytes(out, call.As<const void*>(index), static_cast<size_t>(call.result));
+  } else {
+    Pointer(out, call, index);
+  }
+}
+void Path(std::string& out, const MadeCall& call, size_t index) {
+  const auto* const path = call.As<const char*>(index);
+  out += '"';
+  out += path;
+  out += '"';
+}
+
+namespace {
+
+void AppendUnknown(std::string& out, uint64_t value, const char* unknown) {
+  AppendHexadecimal(out, value);
+  if (unknown != nullptr) out.append(" /* ").append(unknown).append(" */");
+}
+
+}  // namespace
+
+void AppendName(std::string& out, std::span<const Name> names, int64_t value, const char* unknown) {
+  const auto found =
+      std::find_if(names.begin(), names.end(), [value](const Name& name) { return name.value == value; });
+  if (found != names.end()) {
+    out += found->name;
+  } else {
+    AppendUnknown(out, static_cast<uint64_t>(value), unknown);
+  }
+}
+
+void AppendFlags(std::string& out, std::span<const Name> names, uint64_t value, const char* unknown) {
+  if (value == 0) return void(out += '0');
+  const char* separator = "";
+  for (const auto& [flag, name] : names) {
+    const auto bits = static_cast<uint64_t>(flag);
+    if (bits == 0 || (value & bits) != bits) continue;
+    out.append(separator).append(name);
+    separator = "|";
+    value &= ~bits;
+  }
+  if (value == 0) return;
+  out += separator;
+  AppendUnknown(out, value, *separator == '\0' ? unknown : nullptr);
+}
+
+}  // namespace print
+
+// ------------------------------------------------------------------------------------------------------------
+// recording
+
+std::atomic<int> recorders{0};
+
+namespace {
+
+thread_local std::shared_ptr<Recorder> recorder_of_thread;
+
+TraceHeader* HeaderOf(uint8_t* memory) { return reinterpret_cast<TraceHeader*>(memory); }
+
+// What does not fit is cut.
+size_t Put(char* text, size_t used, std::string_view part, size_t most) {
+  const size_t size = std::min({part.size(), TraceRecord::kMostText - used, most});
+  std::memcpy(text + used, part.data(), size);
+  return size;
+}
+
+}  // namespace
+
+std::shared_ptr<Recorder> Recorder::OfThread() { return recorder_of_thread; }
+void Recorder::SetForThread(std::shared_ptr<Recorder> recorder) { recorder_of_thread = std::move(recorder); }
+
+// A place for one record. False: there is none.
+bool Recorder::Claim(const Memory& memory, Place* place) {
+  TraceHeader& header = *HeaderOf(memory.data);
+  uint32_t sequence = header.tail.load();
+  do {
+    if (sequence - header.head.load() >= memory.capacity) {
+      header.dropped.fetch_add(1);
+      return false;
+    }
+  } while (!header.tail.compare_exchange_weak(sequence, sequence + 1));
+  auto* const records = reinterpret_cast<TraceRecord*>(memory.data + sizeof(TraceHeader));
+  TraceRecord* const record = records + (sequence & (memory.capacity - 1));
+  *place = {record, sequence, record->ready.load()};
+  // Somebody may be about to write there still. The reader sees that, too, and counts this one.
+  return place->ready != TraceRecord::kGivenUp;
+}
+
+Recorder::~Recorder() {
+  RemoveIf([](const Memory&) { return true; });
+}
+
+uint64_t Recorder::Add(std::span<uint8_t> memory) {
+  if (memory.size() < sizeof(TraceHeader) || reinterpret_cast<uintptr_t>(memory.data()) % alignof(TraceRecord) != 0)
+    return 0;
+  const TraceHeader& header = *HeaderOf(memory.data());
+  const uint32_t capacity = header.capacity;
+  if (header.magic != TraceHeader::kMagic || !std::has_single_bit(capacity)) return 0;
+  if ((memory.size() - sizeof(TraceHeader)) / sizeof(TraceRecord) < capacity) return 0;
+  const std::lock_guard lock(mutex_);
+  memories_.push_back({++last_id_, memory.data(), capacity});
+  ++recorders;
+  return last_id_;
+}
+
+bool Recorder::Has(const uint8_t* memory) {
+  const std::lock_guard lock(mutex_);
+  return std::any_of(memories_.begin(), memories_.end(), [memory](const Memory& one) { return one.data == memory; });
+}
+
+void Recorder::Remove(uint64_t id) {
+  const std::lock_guard lock(mutex_);
+  RemoveIf([id](const Memory& memory) { return memory.id == id; });
+}
+
+template <typename Predicate>
+void Recorder::RemoveIf(Predicate is_over) {
+  recorders -= static_cast<int>(std::erase_if(memories_, is_over));
+}
+
+bool Recorder::IsRecording() {
+  const std::lock_guard lock(mutex_);
+  return !memories_.empty();
+}
+
+void Recorder::Record(const SystemCall& call, const MadeCall& made, int error, double start, double end,
+                      const std::string& arguments) {
+  std::string returned;
+  if (made.ok && call.returned != nullptr) call.returned(returned, made, 0);
+  const std::lock_guard lock(mutex_);
+  // Whoever began them has ended them: what follows costs no more than it did before.
+  RemoveIf([](const Memory& memory) { return HeaderOf(memory.data)->stopped.load() != 0; });
+  for (const Memory& memory : memories_) {
+    Place place{};
+    if (!Claim(memory, &place)) continue;
+    TraceRecord* const record = place.record;
+    record->process = ProcessId();
+    record->thread = ThreadId();
+    record->error = error;
+    record->start = start - HeaderOf(memory.data)->start;
+    record->duration = end - start;
+    record->result = static_cast<double>(made.result);
+    // Nothing is read back: others may write there. What stands behind the result is short, and says most: it has room
+    // in any case.
+    const size_t reserved = std::min<size_t>(returned.size(), UINT8_MAX);
+    const size_t name_end = Put(record->text, 0, call.name, UINT8_MAX);
+    const size_t arguments_end =
+        name_end + Put(record->text, name_end, arguments, TraceRecord::kMostText - name_end - reserved);
+    const size_t end_of_text = arguments_end + Put(record->text, arguments_end, returned, reserved);
+    record->name_length = static_cast<uint8_t>(name_end);
+    record->arguments_length = static_cast<uint16_t>(arguments_end - name_end);
+    record->returned_length = static_cast<uint8_t>(end_of_text - arguments_end);
+    if (!record->ready.compare_exchange_strong(place.ready, TraceRecord::ReadyOf(place.sequence)))
+      record->ready.store(TraceRecord::kFree);  // too late: it was given up
+  }
+}
+
+TracedCall::TracedCall(const SystemCall& call, std::initializer_list<uint64_t> arguments) : call_(call) {
+  recorder_ = Recorder::OfThread();
+  if (recorder_ == nullptr || !recorder_->IsRecording()) {
+    recorder_ = nullptr;
+    return;
+  }
+  std::copy_n(arguments.begin(), std::min(arguments.size(), MadeCall::kMost), made_.arguments.begin());
+  for (size_t i = 0; i < MadeCall::kMost; ++i) {
+    const Argument& argument = call_.arguments[i];
+    if (argument.print != nullptr && argument.before) argument.print(printed_[i], made_, i);
+  }
+  start_ = MonotonicMilliseconds();
+}
+
+void TracedCall::Returned(const Result& result) {
+  if (recorder_ == nullptr) return;
+  const double end = MonotonicMilliseconds();
+  made_.has_returned = true;
+  made_.ok = result.ok();
+  made_.result = result.value();
+  std::string all;
+  for (size_t i = 0; i < MadeCall::kMost; ++i) {
+    const Argument& argument = call_.arguments[i];
+    if (argument.print == nullptr) break;
+    if (argument.after) argument.print(printed_[i], made_, i);
+    if (printed_[i].empty()) continue;  // fcntl has a third one for some commands
+    if (!all.empty()) all += ", ";
+    all += printed_[i];
+  }
+  recorder_->Record(call_, made_, result.error(), start_, end, all);
+}
+
+}  // namespace selectors

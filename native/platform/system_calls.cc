@@ -1,0 +1,386 @@
+// How the arguments of the calls in system_calls.h are printed that all systems have.
+#include "platform/system_calls.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <vector>
+
+#ifdef _WIN32
+// After winsock2.h.
+#include <mswsock.h>
+#endif
+
+namespace selectors::print {
+namespace {
+
+#define NAME(constant) \
+  { constant, #constant }
+
+constexpr Name kFamilies[] = {NAME(AF_UNSPEC), NAME(AF_UNIX), NAME(AF_INET), NAME(AF_INET6)};
+constexpr Name kTypes[] = {NAME(SOCK_STREAM), NAME(SOCK_DGRAM), NAME(SOCK_RAW), NAME(SOCK_SEQPACKET)};
+#ifdef SOCK_CLOEXEC
+constexpr Name kTypeFlags[] = {NAME(SOCK_CLOEXEC), NAME(SOCK_NONBLOCK)};
+#else
+constexpr std::array<Name, 0> kTypeFlags{};
+#endif
+constexpr Name kProtocols[] = {
+    {0, "IPPROTO_IP"}, NAME(IPPROTO_ICMP), NAME(IPPROTO_TCP), NAME(IPPROTO_UDP), NAME(IPPROTO_IPV6)};
+constexpr Name kMessageFlags[] = {
+    NAME(MSG_OOB),          NAME(MSG_PEEK), NAME(MSG_DONTROUTE), NAME(MSG_CTRUNC), NAME(MSG_TRUNC),
+#ifdef MSG_DONTWAIT
+    NAME(MSG_DONTWAIT),
+#endif
+    NAME(MSG_WAITALL),
+#ifdef MSG_NOSIGNAL
+    NAME(MSG_NOSIGNAL),
+#endif
+#ifdef MSG_MORE
+    NAME(MSG_MORE),
+#endif
+#ifdef MSG_CMSG_CLOEXEC
+    NAME(MSG_CMSG_CLOEXEC),
+#endif
+};
+#ifdef _WIN32
+constexpr Name kHows[] = {NAME(SD_RECEIVE), NAME(SD_SEND), NAME(SD_BOTH)};
+// Winsock's own names of the levels.
+constexpr Name kLevels[] = {
+    NAME(SOL_SOCKET), {0, "IPPROTO_IP"}, NAME(IPPROTO_IPV6), NAME(IPPROTO_TCP), NAME(IPPROTO_UDP)};
+#else
+constexpr Name kHows[] = {NAME(SHUT_RD), NAME(SHUT_WR), NAME(SHUT_RDWR)};
+// As strace prints them: the kernel's names.
+constexpr Name kLevels[] = {NAME(SOL_SOCKET),
+                            {IPPROTO_IP, "SOL_IP"},
+                            {IPPROTO_IPV6, "SOL_IPV6"},
+                            {IPPROTO_TCP, "SOL_TCP"},
+                            {IPPROTO_UDP, "SOL_UDP"}};
+#endif
+constexpr Name kSocketOptions[] = {
+    NAME(SO_REUSEADDR),
+    NAME(SO_TYPE),
+    NAME(SO_ERROR),
+    NAME(SO_DONTROUTE),
+    NAME(SO_BROADCAST),
+    NAME(SO_SNDBUF),
+    NAME(SO_RCVBUF),
+    NAME(SO_KEEPALIVE),
+    NAME(SO_OOBINLINE),
+    NAME(SO_LINGER),
+    NAME(SO_RCVLOWAT),
+    NAME(SO_SNDLOWAT),
+    NAME(SO_RCVTIMEO),
+    NAME(SO_SNDTIMEO),
+    NAME(SO_ACCEPTCONN),
+#ifdef SO_REUSEPORT
+    NAME(SO_REUSEPORT),
+#endif
+#ifdef __linux__
+    NAME(SO_PROTOCOL),
+    NAME(SO_DOMAIN),
+    NAME(SO_PEERNAME),
+    NAME(SO_PEERCRED),
+    NAME(SO_INCOMING_CPU),
+    NAME(SO_BUSY_POLL),
+#endif
+#ifdef _WIN32
+    NAME(SO_EXCLUSIVEADDRUSE),
+    NAME(SO_UPDATE_ACCEPT_CONTEXT),
+    NAME(SO_UPDATE_CONNECT_CONTEXT),
+#endif
+};
+constexpr Name kTcpOptions[] = {
+    NAME(TCP_NODELAY),
+// Of Windows', older headers lack them.
+#ifdef TCP_MAXSEG
+    NAME(TCP_MAXSEG),
+#endif
+#ifdef TCP_KEEPINTVL
+    NAME(TCP_KEEPINTVL),    NAME(TCP_KEEPCNT),
+#endif
+#ifdef __linux__
+    NAME(TCP_CORK),         NAME(TCP_KEEPIDLE), NAME(TCP_SYNCNT),       NAME(TCP_LINGER2),
+    NAME(TCP_DEFER_ACCEPT), NAME(TCP_QUICKACK), NAME(TCP_USER_TIMEOUT), NAME(TCP_FASTOPEN),
+#endif
+};
+constexpr Name kIpv6Options[] = {NAME(IPV6_V6ONLY), NAME(IPV6_UNICAST_HOPS)};
+// Before those that are several of them on Windows (POLLIN is POLLRDNORM|POLLRDBAND there).
+constexpr Name kPollEvents[] = {
+    NAME(POLLIN),     NAME(POLLPRI),    NAME(POLLOUT),
+#ifdef POLLRDNORM
+    NAME(POLLRDNORM), NAME(POLLRDBAND),
+#endif
+    NAME(POLLERR),    NAME(POLLHUP),    NAME(POLLNVAL),
+#ifdef POLLRDHUP
+    NAME(POLLRDHUP),
+#endif
+};
+
+#undef NAME
+
+int IntOf(const MadeCall& call, size_t index) { return call.As<int>(index); }
+
+void AppendInet(std::string& out, const sockaddr_in& address) {
+  char text[INET_ADDRSTRLEN] = "";
+  inet_ntop(AF_INET, &address.sin_addr, text, sizeof text);
+  out.append("{sa_family=AF_INET, sin_port=htons(").append(std::to_string(ntohs(address.sin_port)));
+  out.append("), sin_addr=inet_addr(\"").append(text).append("\")}");
+}
+
+void AppendInet6(std::string& out, const sockaddr_in6& address) {
+  char text[INET6_ADDRSTRLEN] = "";
+  inet_ntop(AF_INET6, &address.sin6_addr, text, sizeof text);
+  out.append("{sa_family=AF_INET6, sin6_port=htons(").append(std::to_string(ntohs(address.sin6_port)));
+  out.append("), sin6_flowinfo=htonl(").append(std::to_string(ntohl(address.sin6_flowinfo)));
+  out.append("), inet_pton(AF_INET6, \"").append(text).append("\", &sin6_addr), sin6_scope_id=");
+  out.append(std::to_string(address.sin6_scope_id)).append("}");
+}
+
+void AppendUnix(std::string& out, const char* path, size_t size) {
+  out += "{sa_family=AF_UNIX";
+  if (size > 0) {
+    // Linux' abstract names begin with a NUL, which is printed as @.
+    const bool is_abstract = path[0] == '\0';
+    out += is_abstract ? ", sun_path=@\"" : ", sun_path=\"";
+    out.append(is_abstract ? path + 1 : path, is_abstract ? size - 1 : strnlen(path, size)).append("\"");
+  }
+  out += '}';
+}
+
+}  // namespace
+
+// The kernel may tell of a longer address than there was room for.
+void AppendSocketAddress(std::string& out, const void* pointer, size_t length) {
+  if (pointer == nullptr) return void(out += "NULL");
+  sockaddr_storage address{};
+  std::memcpy(&address, pointer, std::min(length, sizeof address));
+  if (length < sizeof address.ss_family) return AppendAddress(out, pointer);
+  if (address.ss_family == AF_INET) return AppendInet(out, reinterpret_cast<const sockaddr_in&>(address));
+  if (address.ss_family == AF_INET6) return AppendInet6(out, reinterpret_cast<const sockaddr_in6&>(address));
+  constexpr size_t kPath = offsetof(UnixAddress, sun_path);
+  if (address.ss_family == AF_UNIX) {
+    return AppendUnix(out, reinterpret_cast<const char*>(&address) + kPath,
+                      std::min(length, sizeof(UnixAddress)) - std::min(length, kPath));
+  }
+  out += "{sa_family=";
+  AppendName(out, kFamilies, address.ss_family, "AF_???");
+  out += '}';
+}
+
+void AppendMessageFlags(std::string& out, uint64_t flags) { AppendFlags(out, kMessageFlags, flags, "MSG_???"); }
+
+void AppendOptionLevel(std::string& out, int level) { AppendName(out, kLevels, level, "SOL_???"); }
+
+// Handles of Windows' are printed as numbers, too: they use 32 bits.
+void Descriptor(std::string& out, const MadeCall& call, size_t index) { AppendDecimal(out, IntOf(call, index)); }
+
+void Family(std::string& out, const MadeCall& call, size_t index) {
+  AppendName(out, kFamilies, IntOf(call, index), "AF_???");
+}
+
+void SocketType(std::string& out, const MadeCall& call, size_t index) {
+  auto type = call.As<uint32_t>(index);
+  uint32_t flags = 0;
+  for (const Name& name : kTypeFlags) flags |= type & static_cast<uint32_t>(name.value);
+  type &= ~flags;
+  AppendName(out, kTypes, type, "SOCK_???");
+  if (flags == 0) return;
+  out += '|';
+  AppendFlags(out, kTypeFlags, flags);
+}
+
+void Protocol(std::string& out, const MadeCall& call, size_t index) {
+  const int family = IntOf(call, 0);
+  if (family == AF_INET || family == AF_INET6) {
+    AppendName(out, kProtocols, IntOf(call, index), "IPPROTO_???");
+  } else {
+    Decimal(out, call, index);
+  }
+}
+
+void SocketAddress(std::string& out, const MadeCall& call, size_t index) {
+  AppendSocketAddress(out, call.As<const void*>(index), call.As<size_t>(index + 1));
+}
+
+void SocketAddressOut(std::string& out, const MadeCall& call, size_t index) {
+  const auto* const length = call.As<const SocketLength*>(index + 1);
+  if (!call.ok || length == nullptr) {
+    Pointer(out, call, index);
+  } else {
+    AppendSocketAddress(out, call.As<const void*>(index), *length);
+  }
+}
+
+void SocketLengthInOut(std::string& out, const MadeCall& call, size_t index) {
+  const auto* const length = call.As<const SocketLength*>(index);
+  if (length == nullptr) return void(out = "NULL");
+  const std::string now = std::string("[").append(std::to_string(*length));
+  if (!call.has_returned) return void(out = now);
+  if (call.ok && out != now) out.append(" => ").append(std::to_string(*length));
+  out += ']';
+}
+
+void MessageFlags(std::string& out, const MadeCall& call, size_t index) {
+  AppendMessageFlags(out, call.As<uint32_t>(index));
+}
+
+void ShutdownHow(std::string& out, const MadeCall& call, size_t index) {
+  AppendName(out, kHows, IntOf(call, index), "SHUT_???");
+}
+
+void OptionLevel(std::string& out, const MadeCall& call, size_t index) { AppendOptionLevel(out, IntOf(call, index)); }
+
+void OptionName(std::string& out, const MadeCall& call, size_t index) {
+  const int level = IntOf(call, index - 1);
+  const int option = IntOf(call, index);
+  if (level == SOL_SOCKET) {
+    AppendName(out, kSocketOptions, option, "SO_???");
+  } else if (level == IPPROTO_TCP) {
+    AppendName(out, kTcpOptions, option, "TCP_???");
+  } else if (level == IPPROTO_IPV6) {
+    AppendName(out, kIpv6Options, option, "IPV6_???");
+  } else {
+    AppendHexadecimal(out, static_cast<uint64_t>(option));
+  }
+}
+
+namespace {
+
+void AppendOption(std::string& out, const MadeCall& call, size_t index, const void* value, size_t size) {
+  const bool is_socket = IntOf(call, index - 2) == SOL_SOCKET;
+  const int option = IntOf(call, index - 1);
+  if (is_socket && option == SO_LINGER && size == sizeof(linger)) {
+    linger it{};
+    std::memcpy(&it, value, sizeof it);
+    out.append("{l_onoff=").append(std::to_string(it.l_onoff)).append(", l_linger=");
+    out.append(std::to_string(it.l_linger)).append("}");
+  } else if (size == sizeof(int)) {
+    int it = 0;
+    std::memcpy(&it, value, sizeof it);
+    out.append("[").append(std::to_string(it)).append("]");
+  } else {
+    AppendBytes(out, value, size);
+  }
+}
+
+}  // namespace
+
+void OptionValue(std::string& out, const MadeCall& call, size_t index) {
+  AppendOption(out, call, index, call.As<const void*>(index), call.As<size_t>(index + 1));
+}
+
+void OptionValueOut(std::string& out, const MadeCall& call, size_t index) {
+  if (!call.ok) return Pointer(out, call, index);
+  AppendOption(out, call, index, call.As<const void*>(index), *call.As<const SocketLength*>(index + 1));
+}
+
+void PollAsked(std::string& out, const MadeCall& call, size_t index) {
+  const auto* const fds = call.As<const PollFd*>(index);
+  const auto count = call.As<size_t>(index + 1);
+  out += '[';
+  for (size_t i = 0; i < count; ++i) {
+    if (i > 0) out += ", ";
+    if (i == kMostShown) {
+      out += "...";
+      break;
+    }
+    out.append("{fd=").append(std::to_string(fds[i].fd));
+    if (static_cast<int64_t>(fds[i].fd) >= 0) {
+      out += ", events=";
+      AppendFlags(out, kPollEvents, static_cast<uint16_t>(fds[i].events));
+    }
+    out += '}';
+  }
+  out += ']';
+}
+
+void PollFound(std::string& out, const MadeCall& call, size_t) {
+  if (call.result == 0) return void(out += "Timeout");
+  const auto* const fds = call.As<const PollFd*>(0);
+  const auto count = call.As<size_t>(1);
+  size_t shown = 0;
+  out += '[';
+  for (size_t i = 0; i < count; ++i) {
+    if (fds[i].revents == 0) continue;
+    if (shown > 0) out += ", ";
+    if (shown++ == kMostShown) {
+      out += "...";
+      break;
+    }
+    out.append("{fd=").append(std::to_string(fds[i].fd)).append(", revents=");
+    AppendFlags(out, kPollEvents, static_cast<uint16_t>(fds[i].revents));
+    out += '}';
+  }
+  out += ']';
+}
+
+namespace {
+
+#ifdef _WIN32
+constexpr bool kSelectCounts = false;
+#else
+constexpr bool kSelectCounts = true;
+#endif
+
+std::vector<Fd> MembersOf(const fd_set& set, [[maybe_unused]] int most) {
+  std::vector<Fd> members;
+#ifdef _WIN32
+  members.assign(set.fd_array, set.fd_array + set.fd_count);
+#else
+  for (int fd = 0; fd < std::min<int>(most, FD_SETSIZE); ++fd) {
+    if (FD_ISSET(fd, &set)) members.push_back(fd);
+  }
+#endif
+  return members;
+}
+
+// Up to `most`, the first argument of select.
+void AppendSet(std::string& out, const fd_set* set, int most) {
+  // None is looked at: on Windows the first argument says nothing.
+  if (set == nullptr || (most == 0 && kSelectCounts)) return AppendAddress(out, set);
+  const std::vector<Fd> members = MembersOf(*set, most);
+  out += '[';
+  for (size_t i = 0; i < members.size(); ++i) {
+    if (i > 0) out += ' ';
+    if (i == kMostShown) {
+      out += "...";
+      break;
+    }
+    out += std::to_string(members[i]);
+  }
+  out += ']';
+}
+
+}  // namespace
+
+void DescriptorSet(std::string& out, const MadeCall& call, size_t index) {
+  AppendSet(out, call.As<const fd_set*>(index), IntOf(call, 0));
+}
+
+void DescriptorSetsFound(std::string& out, const MadeCall& call, size_t) {
+  if (call.result == 0) return void(out += "Timeout");
+  constexpr const char* kNames[] = {"in ", "out ", "except "};
+  const char* separator = "";
+  for (size_t i = 0; i < 3; ++i) {
+    const auto* const set = call.As<const fd_set*>(i + 1);
+    std::string members;
+    if (set != nullptr) AppendSet(members, set, IntOf(call, 0));
+    if (members.empty() || members == "[]") continue;
+    out.append(separator).append(kNames[i]).append(members);
+    separator = ", ";
+  }
+}
+
+// On Linux as the timespec that the C library makes of it.
+void Timeval(std::string& out, const MadeCall& call, size_t index) {
+  const auto* const time = call.As<const timeval*>(index);
+  if (time == nullptr) return void(out += "NULL");
+#ifdef __linux__
+  const std::string fraction = "tv_nsec=" + std::to_string(int64_t{time->tv_usec} * 1000);
+#else
+  const std::string fraction = "tv_usec=" + std::to_string(time->tv_usec);
+#endif
+  out.append("{tv_sec=").append(std::to_string(time->tv_sec)).append(", ").append(fraction).append("}");
+}
+
+}  // namespace selectors::print

@@ -1,0 +1,357 @@
+// The rows of the system calls that more than one room makes: their names as this system has them, and how their
+// arguments are printed. Those of one mechanism alone stand in its room.
+//
+// A function of the C library is named after the system call that it makes, as strace and dtruss show it: on Linux
+// recv() is recvfrom(2).
+#pragma once
+
+#include "core/trace.h"
+#include "platform/platform.h"
+
+#ifndef _WIN32
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#endif
+#ifdef __linux__
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#endif
+
+namespace selectors {
+
+namespace print {
+
+void AppendSocketAddress(std::string& out, const void* pointer, size_t length);
+void AppendMessageFlags(std::string& out, uint64_t flags);
+void AppendOptionLevel(std::string& out, int level);
+
+void Descriptor(std::string& out, const MadeCall& call, size_t index);
+void Family(std::string& out, const MadeCall& call, size_t index);
+// With its flags.
+void SocketType(std::string& out, const MadeCall& call, size_t index);
+// Of the family that the first argument is.
+void Protocol(std::string& out, const MadeCall& call, size_t index);
+// A sockaddr whose length is the next argument. The second one is written by the kernel, and the next argument points
+// to its length.
+void SocketAddress(std::string& out, const MadeCall& call, size_t index);
+void SocketAddressOut(std::string& out, const MadeCall& call, size_t index);
+// A number that the kernel reads and writes: [16], [128 => 16].
+void SocketLengthInOut(std::string& out, const MadeCall& call, size_t index);
+void MessageFlags(std::string& out, const MadeCall& call, size_t index);
+void ShutdownHow(std::string& out, const MadeCall& call, size_t index);
+// The level of a socket's option, the option, and its value: three arguments, of which each needs those before it.
+void OptionLevel(std::string& out, const MadeCall& call, size_t index);
+void OptionName(std::string& out, const MadeCall& call, size_t index);
+void OptionValue(std::string& out, const MadeCall& call, size_t index);
+void OptionValueOut(std::string& out, const MadeCall& call, size_t index);
+// What poll is asked, and behind the result what it found.
+void PollAsked(std::string& out, const MadeCall& call, size_t index);
+void PollFound(std::string& out, const MadeCall& call, size_t index);
+// The sets of select as they are asked for. What is found stands in them afterwards.
+void DescriptorSet(std::string& out, const MadeCall& call, size_t index);
+void DescriptorSetsFound(std::string& out, const MadeCall& call, size_t index);
+void Timeval(std::string& out, const MadeCall& call, size_t index);
+
+#ifdef _WIN32
+// Buffers whose number is the next argument. What is received is not there yet where an operation is pending.
+void SentBuffers(std::string& out, const MadeCall& call, size_t index);
+void BufferSizes(std::string& out, const MadeCall& call, size_t index);
+void WidePath(std::string& out, const MadeCall& call, size_t index);
+// INFINITE, or so many.
+void Milliseconds(std::string& out, const MadeCall& call, size_t index);
+#else
+void FileCommand(std::string& out, const MadeCall& call, size_t index);
+void FileCommandArgument(std::string& out, const MadeCall& call, size_t index);
+void FileCommandAnswer(std::string& out, const MadeCall& call, size_t index);
+void DescriptorPair(std::string& out, const MadeCall& call, size_t index);
+void CloseOnExecFlags(std::string& out, const MadeCall& call, size_t index);
+void SentMessage(std::string& out, const MadeCall& call, size_t index);
+void ReceivedMessage(std::string& out, const MadeCall& call, size_t index);
+void OpenFlags(std::string& out, const MadeCall& call, size_t index);
+void LockOperation(std::string& out, const MadeCall& call, size_t index);
+void Protection(std::string& out, const MadeCall& call, size_t index);
+void MapFlags(std::string& out, const MadeCall& call, size_t index);
+void SignalName(std::string& out, const MadeCall& call, size_t index);
+void SleepTime(std::string& out, const MadeCall& call, size_t index);
+void OpenedPath(std::string& out, const MadeCall& call, size_t index);
+// The size of the kernel's signal set, which the C library adds.
+void KernelMaskSize(std::string& out, const MadeCall& call, size_t index);
+void MaskHow(std::string& out, const MadeCall& call, size_t index);
+#endif
+
+}  // namespace print
+
+// ----------------------------------------------------------------------------------------------------------- sockets
+
+inline constexpr std::array<Argument, MadeCall::kMost> kAddressArguments{In(print::Descriptor),
+                                                                         In(print::SocketAddress), In(print::Decimal)};
+inline constexpr std::array<Argument, MadeCall::kMost> kAddressOutArguments{
+    In(print::Descriptor), Out(print::SocketAddressOut), InOut(print::SocketLengthInOut)};
+
+template <>
+inline constexpr SystemCall kRow<::bind>{"bind", kAddressArguments};
+template <>
+inline constexpr SystemCall kRow<::connect>{"connect", kAddressArguments};
+template <>
+inline constexpr SystemCall kRow<::listen>{"listen", {In(print::Descriptor), In(print::Decimal)}};
+template <>
+inline constexpr SystemCall kRow<::shutdown>{"shutdown", {In(print::Descriptor), In(print::ShutdownHow)}};
+template <>
+inline constexpr SystemCall kRow<::getsockname>{"getsockname", kAddressOutArguments};
+template <>
+inline constexpr SystemCall kRow<::getpeername>{"getpeername", kAddressOutArguments};
+template <>
+inline constexpr SystemCall kRow<::setsockopt>{
+    "setsockopt",
+    {In(print::Descriptor), In(print::OptionLevel), In(print::OptionName), In(print::OptionValue), In(print::Decimal)}};
+template <>
+inline constexpr SystemCall kRow<::getsockopt>{"getsockopt",
+                                               {In(print::Descriptor), In(print::OptionLevel), In(print::OptionName),
+                                                Out(print::OptionValueOut), InOut(print::SocketLengthInOut)}};
+template <>
+inline constexpr SystemCall kRow<::recvfrom>{
+    "recvfrom",
+    {In(print::Descriptor), Out(print::Received), In(print::Unsigned), In(print::MessageFlags),
+     Out(print::SocketAddressOut), InOut(print::SocketLengthInOut)}};
+template <>
+inline constexpr SystemCall kRow<::sendto>{"sendto",
+                                           {In(print::Descriptor), In(print::Sent), In(print::Unsigned),
+                                            In(print::MessageFlags), In(print::SocketAddress), In(print::Decimal)}};
+
+#ifdef _WIN32
+
+// recv, send, select and accept are calls of Winsock's own.
+template <>
+inline constexpr SystemCall kRow<::recv>{
+    "recv", {In(print::Descriptor), Out(print::Received), In(print::Decimal), In(print::MessageFlags)}};
+template <>
+inline constexpr SystemCall kRow<::send>{
+    "send", {In(print::Descriptor), In(print::Sent), In(print::Decimal), In(print::MessageFlags)}};
+template <>
+inline constexpr SystemCall kRow<::accept>{"accept", kAddressOutArguments};
+template <>
+inline constexpr SystemCall kRow<::closesocket>{"closesocket", {In(print::Descriptor)}};
+template <>
+inline constexpr SystemCall kRow<::ioctlsocket>{"ioctlsocket",
+                                                {In(print::Descriptor), In(print::Hexadecimal), In(print::Pointer)}};
+template <>
+inline constexpr SystemCall kRow<::WSASocketW>{"WSASocketW",
+                                               {In(print::Family), In(print::SocketType), In(print::Decimal),
+                                                In(print::Pointer), In(print::Decimal), In(print::Hexadecimal)}};
+template <>
+inline constexpr SystemCall kRow<::WSADuplicateSocketW>{
+    "WSADuplicateSocketW", {In(print::Descriptor), In(print::Unsigned), In(print::Pointer)}};
+template <>
+inline constexpr SystemCall kRow<::WSASend>{
+    "WSASend",
+    {In(print::Descriptor), In(print::SentBuffers), In(print::Unsigned), In(print::Pointer), In(print::Hexadecimal),
+     In(print::Pointer), In(print::Pointer)}};
+template <>
+inline constexpr SystemCall kRow<::WSAPoll>{
+    "WSAPoll", {In(print::PollAsked), In(print::Unsigned), In(print::Decimal)}, print::PollFound};
+template <>
+inline constexpr SystemCall kRow<::select>{"select",
+                                           {In(print::Decimal), In(print::DescriptorSet), In(print::DescriptorSet),
+                                            In(print::DescriptorSet), In(print::Timeval)},
+                                           print::DescriptorSetsFound};
+
+// ------------------------------------------------------------------------------------- files, memory, handles
+
+template <>
+inline constexpr SystemCall kRow<::CreateFileW>{
+    "CreateFileW",
+    {In(print::WidePath), In(print::Hexadecimal), In(print::Hexadecimal), In(print::Pointer), In(print::Unsigned),
+     In(print::Hexadecimal), In(print::Pointer)}};
+template <>
+inline constexpr SystemCall kRow<::CloseHandle>{"CloseHandle", {In(print::Descriptor)}, nullptr, Failure::kZero};
+template <>
+inline constexpr SystemCall kRow<::CreateFileMappingW>{
+    "CreateFileMappingW",
+    {In(print::Descriptor), In(print::Pointer), In(print::Hexadecimal), In(print::Unsigned), In(print::Unsigned),
+     In(print::Pointer)},
+    nullptr,
+    Failure::kZero};
+template <>
+inline constexpr SystemCall kRow<::MapViewOfFile>{
+    "MapViewOfFile",
+    {In(print::Descriptor), In(print::Hexadecimal), In(print::Unsigned), In(print::Unsigned), In(print::Unsigned)},
+    nullptr,
+    Failure::kZero};
+template <>
+inline constexpr SystemCall kRow<::UnmapViewOfFile>{"UnmapViewOfFile", {In(print::Pointer)}, nullptr, Failure::kZero};
+template <>
+inline constexpr SystemCall kRow<::GetFileInformationByHandle>{
+    "GetFileInformationByHandle", {In(print::Descriptor), In(print::Pointer)}, nullptr, Failure::kZero};
+template <>
+inline constexpr SystemCall kRow<::LockFileEx>{"LockFileEx",
+                                               {In(print::Descriptor), In(print::Hexadecimal), In(print::Unsigned),
+                                                In(print::Unsigned), In(print::Unsigned), In(print::Pointer)},
+                                               nullptr,
+                                               Failure::kZero};
+template <>
+inline constexpr SystemCall kRow<::UnlockFileEx>{
+    "UnlockFileEx",
+    {In(print::Descriptor), In(print::Unsigned), In(print::Unsigned), In(print::Unsigned), In(print::Pointer)},
+    nullptr,
+    Failure::kZero};
+template <>
+inline constexpr SystemCall kRow<::GetFileType>{"GetFileType", {In(print::Descriptor)}, nullptr, Failure::kZero};
+template <>
+inline constexpr SystemCall kRow<::GetFileAttributesW>{"GetFileAttributesW", {In(print::WidePath)}};
+template <>
+inline constexpr SystemCall kRow<::SetHandleInformation>{
+    "SetHandleInformation",
+    {In(print::Descriptor), In(print::Hexadecimal), In(print::Hexadecimal)},
+    nullptr,
+    Failure::kZero};
+template <>
+inline constexpr SystemCall kRow<::GetHandleInformation>{
+    "GetHandleInformation", {In(print::Descriptor), In(print::Pointer)}, nullptr, Failure::kZero};
+template <>
+inline constexpr SystemCall kRow<::SetConsoleCtrlHandler>{
+    "SetConsoleCtrlHandler", {In(print::Pointer), In(print::Decimal)}, nullptr, Failure::kZero};
+template <>
+inline constexpr SystemCall kRow<::WaitForSingleObject>{"WaitForSingleObject",
+                                                        {In(print::Descriptor), In(print::Milliseconds)}};
+// Sleep, which answers nothing. Here it says 0.
+int SleepFor(DWORD milliseconds);
+template <>
+inline constexpr SystemCall kRow<SleepFor>{"Sleep", {In(print::Milliseconds)}};
+
+#else
+
+template <>
+inline constexpr SystemCall kRow<::recv>{"recvfrom",
+                                         {In(print::Descriptor), Out(print::Received), In(print::Unsigned),
+                                          In(print::MessageFlags), In(print::Null), In(print::Null)}};
+template <>
+inline constexpr SystemCall kRow<::send>{"sendto",
+                                         {In(print::Descriptor), In(print::Sent), In(print::Unsigned),
+                                          In(print::MessageFlags), In(print::Null), In(print::Zero)}};
+template <>
+inline constexpr SystemCall kRow<::socket>{"socket", {In(print::Family), In(print::SocketType), In(print::Protocol)}};
+template <>
+inline constexpr SystemCall kRow<::socketpair>{
+    "socketpair", {In(print::Family), In(print::SocketType), In(print::Protocol), Out(print::DescriptorPair)}};
+template <>
+inline constexpr SystemCall kRow<::close>{"close", {In(print::Descriptor)}};
+template <>
+inline constexpr SystemCall kRow<::fcntl>{
+    "fcntl", {In(print::Descriptor), In(print::FileCommand), In(print::FileCommandArgument)}, print::FileCommandAnswer};
+template <>
+inline constexpr SystemCall kRow<::sendmsg>{"sendmsg",
+                                            {In(print::Descriptor), In(print::SentMessage), In(print::MessageFlags)}};
+template <>
+inline constexpr SystemCall kRow<::recvmsg>{
+    "recvmsg", {In(print::Descriptor), Out(print::ReceivedMessage), In(print::MessageFlags)}};
+template <>
+inline constexpr SystemCall kRow<::read>{"read", {In(print::Descriptor), Out(print::Received), In(print::Unsigned)}};
+template <>
+inline constexpr SystemCall kRow<::write>{"write", {In(print::Descriptor), In(print::Sent), In(print::Unsigned)}};
+
+// ------------------------------------------------------------------------------------- files, memory, signals, threads
+
+template <>
+inline constexpr SystemCall kRow<::flock>{"flock", {In(print::Descriptor), In(print::LockOperation)}};
+template <>
+inline constexpr SystemCall kRow<::ftruncate>{"ftruncate", {In(print::Descriptor), In(print::Decimal)}};
+template <>
+inline constexpr SystemCall kRow<::mmap>{"mmap",
+                                         {In(print::Pointer), In(print::Unsigned), In(print::Protection),
+                                          In(print::MapFlags), In(print::Descriptor), In(print::Hexadecimal)}};
+template <>
+inline constexpr SystemCall kRow<::munmap>{"munmap", {In(print::Pointer), In(print::Unsigned)}};
+
+#ifdef __linux__
+
+template <>
+inline constexpr SystemCall kRow<::accept4>{"accept4",
+                                            {In(print::Descriptor), Out(print::SocketAddressOut),
+                                             InOut(print::SocketLengthInOut), In(print::CloseOnExecFlags)}};
+template <>
+inline constexpr SystemCall kRow<::eventfd>{"eventfd2", {In(print::Decimal), In(print::CloseOnExecFlags)}};
+template <>
+inline constexpr SystemCall kRow<::fallocate>{
+    "fallocate", {In(print::Descriptor), In(print::Decimal), In(print::Decimal), In(print::Decimal)}};
+template <>
+inline constexpr SystemCall kRow<::sigaction>{
+    "rt_sigaction", {In(print::SignalName), In(print::Pointer), In(print::Pointer), In(print::KernelMaskSize)}};
+template <>
+inline constexpr SystemCall kRow<::pthread_sigmask>{
+    "rt_sigprocmask",
+    {In(print::MaskHow), In(print::Pointer), In(print::Pointer), In(print::KernelMaskSize)},
+    nullptr,
+    Failure::kErrorNumber};
+
+// Processors that came after epoll_pwait(2) have that alone.
+#ifdef SYS_epoll_wait
+inline constexpr const char* kEpollWaitCall = "epoll_wait";
+#else
+inline constexpr const char* kEpollWaitCall = "epoll_pwait";
+#endif
+// What the C library makes of these depends on it and on the processor.
+#ifdef SYS_poll
+template <>
+inline constexpr SystemCall kRow<::poll>{
+    "poll", {In(print::PollAsked), In(print::Unsigned), In(print::Decimal)}, print::PollFound};
+#else
+template <>
+inline constexpr SystemCall kRow<::poll>{
+    "ppoll", {In(print::PollAsked), In(print::Unsigned), In(print::Decimal)}, print::PollFound};
+#endif
+#if defined(__GLIBC__) || !defined(SYS_select)
+inline constexpr const char* kSelectCall = "pselect6";
+inline constexpr Argument kSelectMask = In(print::Null);
+inline constexpr const char* kStatCall = "newfstatat";
+inline constexpr const char* kSleepCall = "clock_nanosleep";
+inline constexpr const char* kOpenCall = "openat";
+#else
+inline constexpr const char* kSelectCall = "select";
+inline constexpr Argument kSelectMask{};
+inline constexpr const char* kStatCall = "fstat";
+inline constexpr const char* kSleepCall = "nanosleep";
+inline constexpr const char* kOpenCall = "open";
+#endif
+
+#else
+
+template <>
+inline constexpr SystemCall kRow<::accept>{"accept", kAddressOutArguments};
+template <>
+inline constexpr SystemCall kRow<::pipe>{"pipe", {Out(print::DescriptorPair)}};
+template <>
+inline constexpr SystemCall kRow<::sigaction>{"sigaction",
+                                              {In(print::SignalName), In(print::Pointer), In(print::Pointer)}};
+template <>
+inline constexpr SystemCall kRow<::pthread_sigmask>{
+    "sigprocmask", {In(print::MaskHow), In(print::Pointer), In(print::Pointer)}, nullptr, Failure::kErrorNumber};
+template <>
+inline constexpr SystemCall kRow<::poll>{
+    "poll", {In(print::PollAsked), In(print::Unsigned), In(print::Decimal)}, print::PollFound};
+inline constexpr const char* kSelectCall = "select";
+inline constexpr Argument kSelectMask{};
+inline constexpr const char* kStatCall = "fstat";
+inline constexpr const char* kSleepCall = "nanosleep";
+inline constexpr const char* kOpenCall = "open";
+
+#endif
+
+template <>
+inline constexpr SystemCall kRow<::select>{kSelectCall,
+                                           {In(print::Decimal), In(print::DescriptorSet), In(print::DescriptorSet),
+                                            In(print::DescriptorSet), In(print::Timeval), kSelectMask},
+                                           print::DescriptorSetsFound};
+template <>
+inline constexpr SystemCall kRow<::fstat>{kStatCall, {In(print::Descriptor), In(print::Pointer)}};
+template <>
+inline constexpr SystemCall kRow<::nanosleep>{kSleepCall, {In(print::SleepTime), In(print::Pointer)}};
+template <>
+inline constexpr SystemCall kRow<::open>{kOpenCall, {In(print::OpenedPath), In(print::OpenFlags), In(print::Octal)}};
+
+#endif
+
+}  // namespace selectors

@@ -1,0 +1,67 @@
+// How the arguments of the calls in system_calls.h are printed that Windows alone has.
+#include <algorithm>
+#include <cwchar>
+
+#include "platform/system_calls.h"
+
+namespace selectors {
+
+int SleepFor(DWORD milliseconds) {
+  Sleep(milliseconds);
+  return 0;
+}
+
+namespace print {
+namespace {
+
+// append(buffer) for each, and between them a comma.
+template <typename Append>
+void AppendBuffers(std::string& out, const MadeCall& call, size_t index, Append append) {
+  const auto* const buffers = call.As<const WSABUF*>(index);
+  const auto count = call.As<size_t>(index + 1);
+  out += '[';
+  for (size_t i = 0; i < count; ++i) {
+    if (i > 0) out += ", ";
+    if (i == kMostShown) {
+      out += "...";
+      break;
+    }
+    append(buffers[i]);
+  }
+  out += ']';
+}
+
+}  // namespace
+
+void SentBuffers(std::string& out, const MadeCall& call, size_t index) {
+  AppendBuffers(out, call, index, [&out](const WSABUF& buffer) {
+    out.append("{len=").append(std::to_string(buffer.len)).append(", buf=");
+    AppendBytes(out, buffer.buf, buffer.len);
+    out += '}';
+  });
+}
+
+void BufferSizes(std::string& out, const MadeCall& call, size_t index) {
+  AppendBuffers(out, call, index,
+                [&out](const WSABUF& buffer) { out.append("{len=").append(std::to_string(buffer.len)).append("}"); });
+}
+
+void WidePath(std::string& out, const MadeCall& call, size_t index) {
+  const auto* const path = call.As<const wchar_t*>(index);
+  const int length = static_cast<int>(std::min<size_t>(std::wcslen(path), 4096));
+  std::string narrow(static_cast<size_t>(WideCharToMultiByte(CP_UTF8, 0, path, length, nullptr, 0, nullptr, nullptr)),
+                     '\0');
+  WideCharToMultiByte(CP_UTF8, 0, path, length, narrow.data(), static_cast<int>(narrow.size()), nullptr, nullptr);
+  out.append("\"").append(narrow).append("\"");
+}
+
+void Milliseconds(std::string& out, const MadeCall& call, size_t index) {
+  const auto milliseconds = call.As<DWORD>(index);
+  if (milliseconds == INFINITE)
+    out += "INFINITE";
+  else
+    AppendUnsigned(out, milliseconds);
+}
+
+}  // namespace print
+}  // namespace selectors

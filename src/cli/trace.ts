@@ -1,0 +1,130 @@
+/** `trace`: another command, and the system calls that it makes. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createWriteStream } from 'node:fs';
+import { constants } from 'node:os';
+import { join } from 'node:path';
+import type { Writable } from 'node:stream';
+import Table from 'cli-table3';
+import type { Command } from 'commander';
+import { type SyscallRecord, type SyscallSummary, formatRecord } from '../trace.js';
+import { Summary } from '../trace/record.js';
+import { ProcessesTrace } from '../trace/processes-trace.js';
+import { pc } from './colors.js';
+import { ENDING } from './interrupt.js';
+
+/** How often the records are taken, in milliseconds. */
+const EACH = 20;
+
+interface TraceCommandOptions {
+  readonly json?: true;
+  readonly times?: true;
+  readonly summaryOnly?: true;
+  readonly only?: readonly string[];
+  readonly output?: string;
+}
+
+const TEACH = `
+What is printed are the system calls of this package, as strace prints them: Node's
+own are not among them. Each line begins with the number of the thread that made the
+call. What the command itself prints goes to the standard error.
+
+Try it:
+  selectors-native trace serve reactor --mechanism select
+  selectors-native trace --times --only epoll_wait,recvfrom serve reactor
+  selectors-native trace --summary-only demo
+  selectors-native trace node my-program.js`;
+
+export function addTrace(program: Command): void {
+  program
+    .command('trace')
+    .description('run a command, and print each system call that this package makes in it')
+    .addHelpText('after', TEACH)
+    .argument('<command...>', 'a command of selectors-native with its options, or any program that uses the package')
+    .passThroughOptions()
+    .option('--json', 'one JSON object a line, for machines; the last one is the summary')
+    .option('--times', 'when each call began, and how long it took, in milliseconds')
+    .option('--summary-only', 'print nothing but the table at the end')
+    .option('--only <names>', 'these system calls alone: epoll_wait,recvfrom', (names: string) => names.split(','))
+    .option('--output <file>', 'into this file')
+    .action(async (command: readonly string[], options: TraceCommandOptions) => {
+      const own = program.commands.map((one) => one.name());
+      process.exitCode = await trace(own.includes(command[0] ?? '') ? ownProgram(command) : command, options);
+    });
+}
+
+const ownProgram = (command: readonly string[]): readonly string[] => [
+  process.execPath,
+  join(__dirname, 'main.js'),
+  ...command,
+];
+
+/** @returns the command's exit code */
+async function trace(command: readonly string[], options: TraceCommandOptions): Promise<number> {
+  using records = new ProcessesTrace();
+  const summary = new Summary();
+  const output: Writable = options.output === undefined ? process.stdout : createWriteStream(options.output);
+  const isWanted = ({ name }: SyscallRecord): boolean => options.only?.includes(name) ?? true;
+  const show = (taken: readonly SyscallRecord[]): void => {
+    const wanted = taken.filter(isWanted);
+    for (const record of wanted) summary.add(record);
+    if (options.summaryOnly || wanted.length === 0) return;
+    output.write(wanted.map((record) => `${lineOf(record, options)}\n`).join(''));
+  };
+  const take = (): void => {
+    // A slow reader: the records wait, and those for which there is no room are counted.
+    if (!output.writableNeedDrain) show(records.take());
+  };
+
+  const [program = '', ...args] = command;
+  const child = spawn(program, args, {
+    stdio: ['inherit', process.stderr, 'inherit'],
+    env: { ...process.env, ...records.env },
+  });
+  // Ctrl-C goes to the command as well, and this one ends when that does.
+  const passOn = (signal: NodeJS.Signals): void => {
+    if (signal === 'SIGTERM') child.kill(signal);
+  };
+  for (const signal of ENDING) process.on(signal, passOn);
+  const timer = setInterval(take, EACH);
+  try {
+    const code = await endOf(child);
+    show(records.takeRest());
+    output.write(endText(summary.rows(), records.dropped, options));
+    return code;
+  } finally {
+    clearInterval(timer);
+    for (const signal of ENDING) process.off(signal, passOn);
+    if (output !== process.stdout) output.end();
+  }
+}
+
+function endOf(child: ChildProcess): Promise<number> {
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal ?? 'SIGTERM']));
+  });
+}
+
+function lineOf(record: SyscallRecord, { json, times }: TraceCommandOptions): string {
+  if (json) return JSON.stringify(record);
+  const { thread, start, duration, error } = record;
+  const when = times ? `${start.toFixed(3).padStart(12)} ` : '';
+  const howLong = times ? ` <${duration.toFixed(3)}>` : '';
+  const line = `${thread} ${when}${formatRecord(record)}${howLong}`;
+  return error === null || error === 'EAGAIN' ? line : pc.red(line);
+}
+
+function endText(rows: readonly SyscallSummary[], dropped: number, { json }: TraceCommandOptions): string {
+  if (json) return `${JSON.stringify({ summary: rows, dropped })}\n`;
+  const lost = dropped === 0 ? '' : `${dropped} more calls were made too fast to be recorded\n`;
+  if (rows.length === 0) return `no system call of this package was made\n${lost}`;
+  const table = new Table({
+    head: ['calls', 'errors', 'ms', 'µs a call', 'system call'],
+    colAligns: ['right', 'right', 'right', 'right', 'left'],
+    style: { head: [], border: [] },
+  });
+  for (const { name, calls, errors, milliseconds } of rows) {
+    table.push([calls, errors, milliseconds.toFixed(2), ((1000 * milliseconds) / calls).toFixed(1), name]);
+  }
+  return `${table.toString()}\n${lost}`;
+}

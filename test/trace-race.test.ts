@@ -1,0 +1,70 @@
+/**
+ * Four workers that record as fast as they can, and a reader. Nothing else of the package is loaded here: no other call is made, and all can
+ * be counted.
+ */
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import { expect, it } from 'vitest';
+import { type SyscallRecord, type Trace, startTrace } from '../src/trace.js';
+import { NOBODY, marksOf, workerText } from './support/traces.js';
+
+const isSlowHere = process.platform === 'win32' || process.env.SELECTORS_NATIVE_SANITIZED !== undefined;
+const WORKERS = 4;
+const CALLS = isSlowHere ? 10_000 : 100_000;
+/** Each worker's numbers are its own: from so many times its index on. */
+const APART = 1e6;
+
+const work = workerText(`
+  on((index) => {
+    for (let i = 0; i < ${CALLS}; i++) mark(${APART} * index + i);
+    post('done');
+  });`);
+
+/** All that was taken while they worked, and after. */
+async function race(trace: Trace): Promise<SyscallRecord[]> {
+  const workers = Array.from({ length: WORKERS }, () => new Worker(work, { eval: true }));
+  try {
+    await Promise.all(workers.map((worker) => once(worker, 'online')));
+    let working = WORKERS;
+    for (const [i, worker] of workers.entries()) {
+      worker.on('message', () => working--);
+      worker.postMessage(i);
+    }
+    const seen: SyscallRecord[] = [];
+    while (working > 0) {
+      for (const record of trace.take()) seen.push(record);
+      await sleep(1);
+    }
+    for (const record of trace.take()) seen.push(record);
+    return seen;
+  } finally {
+    await Promise.all(workers.map((worker) => worker.terminate()));
+  }
+}
+
+it.each([16, 1024, 2 ** 19])(
+  'with room for %i: none is lost or told twice, each thread’s are in order, kept and dropped are all that were made',
+  async (capacity) => {
+    using trace = startTrace({ capacity });
+    const records = await race(trace);
+    expect(records.length + trace.dropped).toBe(WORKERS * CALLS);
+    if (capacity > WORKERS * CALLS) expect(trace.dropped).toBe(0);
+
+    const marks = marksOf(records).map((number) => number - NOBODY);
+    expect(marks.length).toBe(records.length);
+    const last = new Map<number, number>();
+    const threads = new Map<number, Set<number>>();
+    for (const [i, { sequence, thread, error }] of records.entries()) {
+      const mark = marks[i] as number;
+      const worker = Math.floor(mark / APART);
+      if (sequence !== i || mark <= (last.get(worker) ?? -1) || !['EBADF', 'ENOTSOCK'].includes(error ?? ''))
+        throw new Error(`${i}: ${sequence}, ${mark} after ${last.get(worker)}, ${error}`);
+      last.set(worker, mark);
+      threads.set(worker, (threads.get(worker) ?? new Set()).add(thread));
+    }
+    const ofWorkers = [...threads.values()].map((one) => [...one]);
+    expect(ofWorkers.every((one) => one.length === 1)).toBe(true);
+    expect(new Set(ofWorkers.flat()).size).toBe(ofWorkers.length);
+  },
+);
