@@ -42,7 +42,7 @@ export default ts.config(
     },
   },
   {
-    files: ['test/**'],
+    files: ['test/**/*.ts'],
     rules: {
       // Cases are given closed objects, wrong types and unbound methods on purpose.
       '@typescript-eslint/no-unused-vars': ['error', { varsIgnorePattern: '^_' }],
@@ -66,6 +66,23 @@ export default ts.config(
         clearTimeout: 'readonly',
         require: 'readonly',
         Buffer: 'readonly',
+      },
+    },
+  },
+  {
+    files: ['src/report/page/*.js', 'test/support/page-probe.js'],
+    languageOptions: {
+      sourceType: 'script',
+      globals: {
+        document: 'readonly',
+        matchMedia: 'readonly',
+        getComputedStyle: 'readonly',
+        addEventListener: 'readonly',
+        ResizeObserver: 'readonly',
+        Plotly: 'readonly',
+        window: 'readonly',
+        NodeFilter: 'readonly',
+        Image: 'readonly',
       },
     },
   },

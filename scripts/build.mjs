@@ -3,7 +3,7 @@
 // dist/ holds one implementation, CommonJS, and for each entry a small ES module that exports the same names from it: a program
 // that both imports and requires the package has one BaseSelector, not two.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fingerprint, isFresh, root, writeStamp } from './stamp.mjs';
@@ -32,6 +32,7 @@ const print = fingerprint(['src', 'tsconfig.json', 'tsconfig.build.json', 'packa
 if (!isFresh(stamp, print)) {
   rmSync(join(root, 'dist'), { recursive: true, force: true });
   run(require.resolve('typescript/bin/tsc'), ['-p', 'tsconfig.build.json']);
+  cpSync(join(root, 'src/report/page'), join(root, 'dist/report/page'), { recursive: true }); // what is written into the page as it is
   const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   for (const entry of Object.values(exports)) {
     if (typeof entry === 'object') writeEsmEntry(entry.require.default.slice('./dist/'.length, -'.js'.length));

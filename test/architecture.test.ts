@@ -31,6 +31,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   trace: ['native.ts', 'recording.ts', 'errors.ts', 'validate.ts', 'syscalls'],
   // As any program: over the entries. And what an error of accept(2) means, and memory that goes with its thread.
   servers: ['index.ts', 'syscalls.ts', 'errors.ts', 'validate.ts', 'net', 'syscalls'],
+  // Plain data in, text out.
+  report: [],
   // The entries export, and do nothing else.
   'index.ts': ['loops', 'net', 'proactors', 'selectors', 'syscalls', 'wait'],
   'syscalls.ts': ['native.ts', 'syscalls'],
@@ -38,7 +40,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'trace.ts': ['trace'],
   // As any program: through the entry. And the frames of what it talks to.
   demos: ['index.ts', 'servers'],
-  cli: ['index.ts', 'syscalls.ts', 'servers.ts', 'trace.ts', 'demos', 'servers', 'syscalls', 'trace'],
+  cli: ['index.ts', 'syscalls.ts', 'servers.ts', 'trace.ts', 'demos', 'servers', 'syscalls', 'trace', 'report'],
 };
 
 const roomOf = (path: string) => path.split('/')[1] as string;

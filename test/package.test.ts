@@ -129,6 +129,16 @@ describe.skipIf(reason)(`the package${reason}`, () => {
     expect(stdout).toContain('poll');
   });
 
+  it('makes the page of a report, with all that is written into it', () => {
+    const page = run(
+      'report.cjs',
+      `const { renderPage } = require('./node_modules/selectors-native/dist/report/page.js');
+       const charts = [{ kind: 'bar', title: 'c', value: { label: 'v' }, categories: ['a'], series: [{ name: 's', values: [1] }] }];
+       console.log(renderPage({ title: 'packed', sections: [{ id: 'one', title: 't', facts: [], tables: [], charts }] }));`,
+    );
+    expect(page).toMatch(/<title>packed[^]*@media print[^]*plotly\.js[^]*Plotly\.react\([^]*<\/html>/);
+  });
+
   it('can be loaded by a bundler’s copy: the addon is found from dist/', () => {
     cpSync(installed, join(folder, 'copy'), { recursive: true });
     expect(run('copied.cjs', "console.log(new (require('./copy/dist/index.js').PollSelector)().mechanism)")).toBe(

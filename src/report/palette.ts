@@ -1,0 +1,49 @@
+/**
+ * The colours of the page and of its charts, for light and for dark. test/report.test.ts computes what they are held to: text stands out as WCAG 2.2
+ * wants it (4.5 to 1), lines and bars as graphics (3 to 1), and two series stay apart for those who see no red or no green.
+ */
+
+export interface Palette {
+  readonly background: string;
+  /** Of boxes on it. */
+  readonly surface: string;
+  readonly text: string;
+  /** Labels, axes. */
+  readonly muted: string;
+  readonly rule: string;
+  readonly link: string;
+  readonly good: string;
+  readonly bad: string;
+  readonly open: string;
+  /** After Okabe and Ito, darker or lighter where they are too near to the background. */
+  readonly series: readonly string[];
+}
+
+export type Scheme = 'light' | 'dark';
+
+export const PALETTES: Readonly<Record<Scheme, Palette>> = {
+  light: {
+    background: '#ffffff',
+    surface: '#f4f6f8',
+    text: '#1b1f24',
+    muted: '#555d66',
+    rule: '#d5dae0',
+    link: '#005ea8',
+    good: '#136c3a',
+    bad: '#a8321a',
+    open: '#755200',
+    series: ['#004f94', '#d86b00', '#00a078', '#b267d6', '#5e3442', '#4a7df0', '#8f2a12', '#7f8b9c'],
+  },
+  dark: {
+    background: '#14181d',
+    surface: '#1e242b',
+    text: '#e8ebee',
+    muted: '#a9b2bc',
+    rule: '#38414b',
+    link: '#7cc0f4',
+    good: '#6fd39a',
+    bad: '#ff9d84',
+    open: '#f0c35c',
+    series: ['#5b8cf5', '#ffbb00', '#1fe0a0', '#d06ab8', '#e86c38', '#9fd0fc', '#a8665a', '#d9cfdc'],
+  },
+};

@@ -1,0 +1,103 @@
+/** A section of the page: what was asked, what came of it, the charts, the tables. */
+import { describe, leftOut, tableOf } from './charts.js';
+import { formatCell, formatName } from './format.js';
+import { type Html, NOTHING, html } from './html.js';
+import type { Fact } from './machine.js';
+import type { Cell, Outcome, ReportChart, ReportSection, ReportTable, Verdict } from './report.js';
+
+const BADGES: Readonly<Record<Outcome, readonly [kind: string, sign: string]>> = {
+  holds: ['good', '✓'],
+  'does not hold here': ['bad', '✗'],
+  undecided: ['open', '?'],
+};
+
+/** Told by its sign and its words; the colour comes on top. */
+export function badgeHtml(outcome: Outcome): Html {
+  const [kind, sign] = BADGES[outcome];
+  return html`<span class="badge ${kind}"><span class="sign" aria-hidden="true">${sign}</span> ${outcome}</span>`;
+}
+
+/** @param plotNumber of a chart: where its plot is among those of the page, null if there is nothing to draw */
+export function sectionHtml(section: ReportSection, plotNumber: (chart: ReportChart) => number | null): Html {
+  const { id, title, facts, verdict, tables, charts } = section;
+  return html`<section id="${id}">
+    <h2>${title}</h2>
+    ${factsHtml(facts)} ${verdict === undefined ? NOTHING : verdictHtml(verdict)}
+    ${charts.length === 0 ? NOTHING : html`<div class="charts">${charts.map((chart) => figureHtml(chart, plotNumber(chart)))}</div>`}
+    ${tables.map(
+      (table) =>
+        html`<h3>${table.title}</h3>
+          ${tableHtml(table)}`,
+    )}
+  </section> `;
+}
+
+export function factsHtml(facts: readonly Fact[]): Html {
+  if (facts.length === 0) return NOTHING;
+  return html`<dl>
+    ${facts.map(
+      ([label, text]) =>
+        html`<div>
+          <dt>${label}</dt>
+          <dd>${text}</dd>
+        </div>`,
+    )}
+  </dl>`;
+}
+
+function verdictHtml({ outcome, because }: Verdict): Html {
+  return html`<p class="verdict ${BADGES[outcome][0]}">${badgeHtml(outcome)} ${because}</p>`;
+}
+
+function figureHtml(chart: ReportChart, plot: number | null): Html {
+  const lost = leftOut(chart);
+  const drawing =
+    plot === null
+      ? html`<p class="note">There is nothing to draw: not one figure.</p>`
+      : html`<div class="plot" role="img" aria-label="${describe(chart)}" data-plot="${plot}"></div>`;
+  const note = html`<p class="note">
+    Not drawn: ${lost} of the figures, which are not above 0 and have no place on a logarithmic axis.
+  </p>`;
+  return html`<figure>
+    <figcaption>${chart.title}</figcaption>
+    ${drawing} ${lost === 0 ? NOTHING : note}
+    <details>
+      <summary>The figures of this chart</summary>
+      ${tableHtml(tableOf(chart))}
+    </details>
+  </figure> `;
+}
+
+/** 'proactor:emulated:epoll' may break behind a colon, if it must. */
+function rowName(cell: Cell): Html {
+  const parts = formatName(cell).split(/(?<=[:/_.])/);
+  return html`${parts.map((part, i) => (i === 0 ? html`${part}` : html`<wbr />${part}`))}`;
+}
+
+function tableHtml({ title, columns, rows }: ReportTable): Html {
+  const texts = columns.map((_, i) => rows.length > 0 && rows.every((row) => typeof row[i] === 'string'));
+  const kind = (i: number): string => (i === 0 || texts[i] === true ? 'text' : 'number');
+  const head = columns.map((column, i) => html`<th scope="col" class="${kind(i)}">${column}</th>`);
+  const body = rows.map(
+    (row) =>
+      html`<tr>
+        ${row.map((cell, i) =>
+          i === 0
+            ? html`<th scope="row" class="${texts[0] === true ? 'text' : 'figure'}">${rowName(cell)}</th>`
+            : html`<td class="${kind(i)}">${formatCell(cell)}</td>`,
+        )}
+      </tr> `,
+  );
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="${title}">
+    <table>
+      <thead>
+        <tr>
+          ${head}
+        </tr>
+      </thead>
+      <tbody>
+        ${body}
+      </tbody>
+    </table>
+  </div> `;
+}

@@ -1,0 +1,337 @@
+/** Reports as text: cells, the terminal's 100 columns, and the page's source. What a browser makes of the page: report-page.test.ts. */
+import { createHash } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { sectionText } from '../src/cli/report.js';
+import { plotOf, tableOf } from '../src/report/charts.js';
+import { formatCell, formatName, shorten } from '../src/report/format.js';
+import { html, scriptJson, scriptText } from '../src/report/html.js';
+import { machineFacts } from '../src/report/machine.js';
+import { renderPage } from '../src/report/page.js';
+import { PALETTES } from '../src/report/palette.js';
+import type { BarChart, LineChart, ReportSection } from '../src/report/report.js';
+import { contrast, difference } from './support/colors.js';
+import { HOSTILE, comparison, experiments, odd, scaling } from './support/reports.js';
+
+describe('cells', () => {
+  it.each([
+    [null, '—'],
+    [Number.NaN, '—'],
+    [Number.POSITIVE_INFINITY, '—'],
+    ['epoll_wait', 'epoll_wait'],
+    ['', ''],
+    [0, '0'],
+    [-0, '0'],
+    [7, '7'],
+    [1.5, '1.50'],
+    [-0.02034, '-0.0203'],
+    [999.6, '1,000'],
+    [12_345, '12,300'],
+    [12_345.6, '12,300'],
+    [1_234_567, '1,230,000'],
+    [1.23e-9, '1.23e-9'],
+    [-4.5e21, '-4.50e+21'],
+  ])('%s is printed as %s', (cell, text) => expect(formatCell(cell)).toBe(text));
+
+  it.each([
+    [1024, '1,024'],
+    [0.125, '0.125'],
+    [12_345.5, '12,345.5'],
+    [null, '—'],
+    ['poll', 'poll'],
+  ])('%s names a row as %s', (cell, text) => expect(formatName(cell)).toBe(text));
+
+  it('are shortened by characters, not by halves of them', () => {
+    expect(shorten('12345', 5)).toBe('12345');
+    expect(shorten('🙂🙂🙂🙂', 3)).toBe('🙂🙂…');
+  });
+});
+
+describe('HTML', () => {
+  it('escapes what is put in, in text and in attributes, but for HTML', () => {
+    const name = `<b>'"&`;
+    expect(html`<p title="${name}">${name}${html`<i>${1}</i>`}${[html`<u></u>`]}</p>`.text).toBe(
+      '<p title="&lt;b&gt;&#39;&quot;&amp;">&lt;b&gt;&#39;&quot;&amp;<i>1</i><u></u></p>',
+    );
+  });
+
+  it('embeds data that cannot end their script', () => {
+    const { text } = scriptJson({ name: HOSTILE });
+    expect(text).not.toContain('<');
+    expect(JSON.parse(text)).toEqual({ name: HOSTILE });
+  });
+
+  it('embeds programs that cannot end theirs, and mean the same', () => {
+    const { text } = scriptText('"</script>".length + "<!--".length;\r\n');
+    expect(text).toBe('"<\\/script>".length + "<\\!--".length;\n');
+    expect(eval(text)).toBe(13);
+  });
+});
+
+/** Scripts, with what stands in them. */
+const scriptsOf = (page: string): RegExpMatchArray[] => [...page.matchAll(/<script([^>]*)>([^]*?)<\/script>/g)];
+
+describe('the page', () => {
+  const page = renderPage({ title: HOSTILE, subtitle: HOSTILE, sections: [odd, ...experiments] });
+
+  it('has nothing of what it is given as a tag', () => {
+    expect(scriptsOf(page).map(([, attributes]) => attributes)).toEqual([
+      ' type="application/json" id="plots"',
+      '',
+      '',
+    ]);
+    expect(page).not.toContain('<img');
+    expect(page.split('globalThis.broken=1').length).toBeGreaterThan(20); // it is there, as text
+  });
+
+  it('allows no network, and no script but those whose hashes it names', () => {
+    const policy = /http-equiv="Content-Security-Policy"\s+content="([^"]*)"/.exec(page)?.[1]?.replaceAll('&#39;', "'");
+    const hashes = scriptsOf(page)
+      .filter(([, attributes]) => attributes === '')
+      .map(([, , text = '']) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`);
+    expect(policy?.split('; ')).toEqual([
+      "default-src 'none'",
+      `script-src ${hashes.join(' ')}`,
+      "style-src 'unsafe-inline'",
+      "base-uri 'none'",
+      "form-action 'none'",
+    ]);
+    const own = renderPage({ title: 't', sections: [comparison, ...experiments] }).replace(
+      /<script[^]*?<\/script>/g,
+      '',
+    );
+    expect(own).not.toMatch(/https?:|\ssrc=|<link|@import|url\(/);
+  });
+
+  it('says where it was measured, and has contents with the verdicts where there are several sections', () => {
+    const machine = machineFacts(new Date('2026-01-02T03:04:05Z'));
+    const text = renderPage({ title: 't', sections: experiments }, machine);
+    for (const [label, fact] of machine) expect(text).toContain(`<dt>${label}</dt>\n          <dd>${fact}</dd>`);
+    expect(machine.map(([label]) => label)).toEqual(['system', 'processor', 'Node.js', 'selectors-native', 'date']);
+    expect(machine.at(-1)?.[1]).toBe('2026-01-02 03:04 UTC');
+    const contents = /<nav[^]*<\/nav>/.exec(text)?.[0] ?? '';
+    expect(contents).toContain('Hold here: 9. Do not: 2. Undecided:\n    1.');
+    expect(contents.match(/href="#/g)).toHaveLength(experiments.length);
+    for (const { id } of experiments) expect(text).toContain(`<section id="${id}">`);
+    expect(renderPage({ title: 't', sections: [scaling] })).not.toContain('<nav');
+  });
+
+  it('carries no chart library where there is nothing to draw', () => {
+    const text = renderPage({
+      title: 't',
+      sections: [
+        { ...scaling, charts: [] },
+        { ...odd, charts: odd.charts.slice(0, 3) },
+      ],
+    });
+    expect(text.length).toBeLessThan(40_000);
+    expect(text).toContain('script-src &#39;none&#39;');
+    expect(text.split('There is nothing to draw').length - 1).toBe(3);
+  });
+
+  it('has the figures of each chart as a table, right-aligned, with null as —', () => {
+    const text = renderPage({ title: 't', sections: [scaling] });
+    expect(text.match(/<figure>/g)).toHaveLength(1);
+    expect(text.match(/<details>[^]*?<table>[^]*?<\/details>/g)).toHaveLength(1);
+    expect(text).toContain('<td class="number">14.9</td>');
+    expect(text).toContain('<td class="number">—</td>');
+  });
+
+  it('escapes what a section is called in links', () => {
+    const named: ReportSection = { ...odd, id: '"><b>' };
+    expect(renderPage({ title: 't', sections: [named, scaling] })).toContain('<section id="&quot;&gt;&lt;b&gt;">');
+  });
+});
+
+const bar = (values: readonly (number | null)[], more: Partial<BarChart> = {}): BarChart => ({
+  kind: 'bar',
+  title: 't',
+  value: { label: 'v' },
+  categories: values.map((_, i) => `${i}`),
+  series: [{ name: 's', values }],
+  ...more,
+});
+
+const line = (points: LineChart['series'][number]['points'], isLogarithmic: boolean): LineChart => ({
+  kind: 'line',
+  title: 't',
+  x: { label: 'x', isLogarithmic },
+  y: { label: 'y', isLogarithmic },
+  series: [{ name: 's', points }],
+});
+
+describe('plots', () => {
+  it('bars lie where names are many or long, and stand otherwise', () => {
+    expect(plotOf(bar([1, 2, 3]))?.traces[0]?.orientation).toBeUndefined();
+    expect(plotOf(bar([1, 2], { categories: ['reactor:select', 'proactor:io_uring'] }))?.traces[0]?.orientation).toBe(
+      'h',
+    );
+    const many = plotOf(bar(Array.from({ length: 40 }, (_, i) => i)));
+    expect(many?.traces[0]?.orientation).toBe('h');
+    expect(many?.height).toBeGreaterThan(40 * 20);
+    expect(many?.yaxis.range).toEqual([39.5, -0.5]); // from the top down
+  });
+
+  it('what has no place is a gap, and where nothing has one there is no plot', () => {
+    expect(plotOf(bar([1, null, Number.NaN, Number.NEGATIVE_INFINITY, 2]))?.traces[0]?.y).toEqual([
+      1,
+      null,
+      null,
+      null,
+      2,
+    ]);
+    const value = { label: 'v', isLogarithmic: true };
+    expect(plotOf(bar([0, -1, 10], { value }))?.traces[0]?.y).toEqual([null, null, 10]);
+    expect(plotOf(bar([0, -1], { value }))).toBeNull();
+    expect(plotOf(bar([]))).toBeNull();
+    expect(plotOf(line([], false))).toBeNull();
+    expect(plotOf(line([[0, 1]], true))).toBeNull();
+    expect(plotOf(line([[0, 1]], false))?.traces[0]?.x).toEqual([0]);
+  });
+
+  it('a bar on a logarithmic axis has a length, also the smallest', () => {
+    for (const values of [[1, 10, 100], [1e-9, 5], [7], [1000]]) {
+      const { range } = plotOf(bar(values, { value: { label: 'v', isLogarithmic: true } }))?.yaxis ?? {};
+      const [from = 0, to = 0] = range ?? [];
+      expect(Math.log10(Math.min(...values)) - from).toBeGreaterThan(0.15);
+      expect(to).toBeGreaterThan(Math.log10(Math.max(...values)));
+    }
+  });
+
+  it('a stack has a linear axis, for logarithms do not add up', () => {
+    const series = ['a', 'b'].map((name) => ({ name, values: [1, 2] }));
+    const plot = plotOf(bar([1, 2], { series, isStacked: true, value: { label: 'v', isLogarithmic: true } }));
+    expect(plot).toMatchObject({ isStacked: true, yaxis: { type: 'linear' } });
+  });
+
+  it('decades are labelled; 2 and 5 too where there are few; powers of ten where they are wide', () => {
+    const ticks = (from: number, to: number) =>
+      plotOf(
+        line(
+          [
+            [from, 1],
+            [to, 1],
+          ],
+          true,
+        ),
+      )?.xaxis.ticktext;
+    expect(ticks(1, 10_000)).toEqual(['0.1', '1', '10', '100', '1,000', '10,000', '100,000']);
+    expect(ticks(3, 30)).toEqual(
+      ['0.1', '0.2', '0.5', '1', '2', '5', '10', '20', '50', '100', '200', '500', '1,000', '2,000', '5,000'].slice(
+        0,
+        15,
+      ),
+    );
+    expect(ticks(1e-9, 1e9)).toEqual(['10⁻⁹', '10⁻⁶', '10⁻³', '10⁰', '10³', '10⁶', '10⁹']);
+  });
+
+  it('a line chart is a table with a row for each x', () => {
+    const chart: LineChart = {
+      ...line([], false),
+      series: [
+        {
+          name: 'a',
+          points: [
+            [2, 20],
+            [1, 10],
+          ],
+        },
+        { name: 'b', points: [[2, 21]] },
+      ],
+    };
+    expect(tableOf(chart)).toMatchObject({
+      columns: ['x', 'a: y', 'b: y'],
+      rows: [
+        [1, 10, null],
+        [2, 20, 21],
+      ],
+    });
+  });
+});
+
+describe.each(['light', 'dark'] as const)('the colours, %s,', (scheme) => {
+  const { background, surface, series, text, muted, link, good, bad, open } = PALETTES[scheme];
+
+  it('stand out: text 4.5 to 1, bars and lines 3 to 1 (WCAG 2.2, 1.4.3 and 1.4.11)', () => {
+    for (const color of [text, muted, link, good, bad, open]) {
+      expect(contrast(color, background), color).toBeGreaterThanOrEqual(4.5);
+      expect(contrast(color, surface), color).toBeGreaterThanOrEqual(4.5);
+    }
+    for (const color of series) expect(contrast(color, background), color).toBeGreaterThanOrEqual(3);
+  });
+
+  // 2.3 is the least difference that is seen side by side; these are not side by side.
+  it.each(['normal', 'protanopia', 'deuteranopia', 'tritanopia'] as const)(
+    'are told apart with %s vision',
+    (vision) => {
+      for (const [i, a] of series.entries())
+        for (const b of series.slice(0, i))
+          expect(difference(a, b, vision), `${a} ${b}`).toBeGreaterThan(i < 4 ? 19 : 10);
+    },
+  );
+});
+
+describe('the terminal', () => {
+  it('has no line of more than 100 columns, whatever is shown', () => {
+    for (const section of [comparison, ...experiments, odd]) {
+      const wide = sectionText(section)
+        .split('\n')
+        .filter((one) => Array.from(one).length > 100);
+      expect(wide).toEqual([]);
+    }
+  });
+
+  it('prints facts, tables and the verdict', () => {
+    expect(
+      sectionText({
+        ...scaling,
+        tables: [
+          {
+            title: 'One wait',
+            columns: ['n', 'µs'],
+            rows: [
+              [1024, 1.5],
+              [2, null],
+            ],
+          },
+        ],
+      }),
+    ).toBe(`What a wait costs as the set grows
+
+claim   select is limited to 1024 descriptors and O(n); epoll keeps the set in the kernel, and what
+        is asked does not grow with it
+source  post 004, claim (b)
+set-up  N socket pairs are registered, one of them is readable; the wait is made 10,000 times and
+        the median taken
+
+One wait
+┌───────┬──────┐
+│ n     │   µs │
+├───────┼──────┤
+│ 1,024 │ 1.50 │
+├───────┼──────┤
+│ 2     │    — │
+└───────┴──────┘
+
+✓ holds: from 1 to 10,000 descriptors poll costs 398 times as much, epoll 1.04 times; select refuses
+the 1,025th with EINVAL.`);
+  });
+
+  it('folds a wide table: each part begins with the names of the rows, and no column is lost', () => {
+    const text = sectionText(comparison);
+    expect(text.match(/│ subject /g)).toHaveLength(3);
+    expect(text.match(/│ node:net /g)).toHaveLength(3);
+    for (const column of comparison.tables[0]?.columns ?? []) expect(text).toContain(column.split(' ')[0]);
+  });
+
+  it('hands no control character on', () => {
+    const evil = 'a\u001b[2Jb\rc\u009bd';
+    const section: ReportSection = {
+      ...odd,
+      title: evil,
+      facts: [[evil, evil]],
+      verdict: { outcome: 'holds', because: evil },
+      tables: [{ title: evil, columns: [evil], rows: [[evil]] }],
+    };
+    expect(sectionText(section).replaceAll('\n', '')).not.toMatch(/\p{Cc}/u);
+  });
+});

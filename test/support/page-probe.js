@@ -1,0 +1,119 @@
+// Put into a page before its own scripts: what of it can be seen, as numbers. test/report-page.test.ts asks.
+window.probe = (() => {
+  const plots = () => [...document.querySelectorAll('.plot')];
+  const all = (element, selector) => [...element.querySelectorAll(selector)];
+  const hasArea = (shape) => {
+    const { width, height } = shape.getBBox();
+    return width > 0 && height > 0;
+  };
+
+  function charts() {
+    return plots().map((plot) => ({
+      label: plot.getAttribute('aria-label'),
+      role: plot.getAttribute('role'),
+      width: plot.querySelector('svg')?.getBoundingClientRect().width ?? 0,
+      room: plot.clientWidth,
+      bars: all(plot, '.barlayer .point path').filter(hasArea).length,
+      points: all(plot, '.scatterlayer .points path').length,
+      legend: all(plot, '.legendtext').length,
+      fills: all(plot, '.barlayer .point path, .scatterlayer .points path').map(
+        (shape) => getComputedStyle(shape).fill,
+      ),
+    }));
+  }
+
+  // Elements that have text of their own and are shown.
+  function textElements() {
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const found = new Set();
+    while (walker.nextNode()) {
+      const element = walker.currentNode.parentElement;
+      if (walker.currentNode.data.trim() !== '' && !/^(SCRIPT|STYLE|NOSCRIPT)$/i.test(element.tagName))
+        found.add(element);
+    }
+    return [...found].filter((element) => element.checkVisibility() && element.getBoundingClientRect().width > 0);
+  }
+
+  const channels = (color) => color.match(/[\d.]+/g).map(Number);
+  const isClear = (color) => channels(color)[3] === 0;
+
+  function luminance(color) {
+    const [r, g, b] = channels(color).map((value) => {
+      const part = value / 255;
+      return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  }
+
+  function backgroundOf(element) {
+    for (let one = element; one !== null; one = one.parentElement) {
+      const { backgroundColor } = getComputedStyle(one);
+      if (!isClear(backgroundColor)) return backgroundColor;
+    }
+    return 'rgb(255, 255, 255)';
+  }
+
+  // WCAG 2.2, contrast ratio.
+  function contrast(a, b) {
+    const [dark, light] = [luminance(a), luminance(b)].sort((x, y) => x - y);
+    return (light + 0.05) / (dark + 0.05);
+  }
+
+  function texts() {
+    return textElements().map((element) => {
+      const { color, fill, fontSize } = getComputedStyle(element);
+      const isDrawn = element.ownerSVGElement != null;
+      return {
+        text: element.textContent.slice(0, 60),
+        size: Number.parseFloat(fontSize),
+        contrast: contrast(isDrawn ? fill : color, backgroundOf(element)),
+      };
+    });
+  }
+
+  const LABELS = '.xtick text, .ytick text, .legendtext, .xtitle, .ytitle, .bartext';
+
+  // Labels of one chart that lie on one another, or reach out of it. A pixel is nothing: boxes are higher than letters.
+  function collisions() {
+    return plots().flatMap((plot) => {
+      const frame = plot.getBoundingClientRect();
+      const labels = all(plot, LABELS)
+        .filter((label) => label.textContent.trim() !== '')
+        .map((label) => ({ text: label.textContent, box: label.getBoundingClientRect() }));
+      const outside = labels
+        .filter(({ box }) => box.left < frame.left - 1 || box.right > frame.right + 1 || box.bottom > frame.bottom + 1)
+        .map(({ text }) => `${text} reaches out of ${plot.ariaLabel}`);
+      const pairs = labels.flatMap((a, i) => labels.slice(i + 1).map((b) => [a, b]));
+      const meet = ([{ box: a }, { box: b }]) =>
+        Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 &&
+        Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 3;
+      return [...outside, ...pairs.filter(meet).map(([a, b]) => `${a.text} | ${b.text} in ${plot.ariaLabel}`)];
+    });
+  }
+
+  const page = () => ({
+    overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    background: getComputedStyle(document.body).backgroundColor,
+    broken: window.broken ?? null,
+    tags: all(document, 'section img, section script, section b').length,
+  });
+
+  // Where the first bar is, for the mouse.
+  function firstBar() {
+    const { x, y, width, height } = document.querySelector('.barlayer .point path').getBoundingClientRect();
+    return { x: x + width / 2, y: y + height / 2 };
+  }
+
+  const hovered = () => document.querySelector('.hoverlayer')?.textContent ?? '';
+
+  // The directive that forbids it.
+  const forbidden = (url) =>
+    new Promise((resolve) => {
+      document.addEventListener('securitypolicyviolation', (event) => resolve(event.effectiveDirective), {
+        once: true,
+      });
+      new Image().src = url;
+    });
+
+  return { charts, texts, collisions, page, firstBar, hovered, forbidden };
+})();
