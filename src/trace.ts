@@ -1,3 +1,6 @@
 /** `selectors-native/trace`: see the system calls. */
 export { type SyscallRecord, type SyscallSummary, formatRecord } from './trace/record.js';
 export { type Trace, type TraceOptions, startTrace } from './trace/trace.js';
+export { compare } from './compare/compare.js';
+export type { ComparisonOptions, ComparisonRow } from './compare/row.js';
+export { renderReport } from './compare/sections.js';

@@ -33,14 +33,30 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   servers: ['index.ts', 'syscalls.ts', 'errors.ts', 'validate.ts', 'net', 'syscalls'],
   // Plain data in, text out.
   report: [],
+  // As any program: over the entries. And the clock that traces have, and the frames of what its clients talk to.
+  measuring: ['index.ts', 'native.ts', 'servers.ts', 'trace.ts', 'errors.ts', 'validate.ts', 'servers', 'trace'],
   // The entries export, and do nothing else.
   'index.ts': ['loops', 'net', 'proactors', 'selectors', 'syscalls', 'wait'],
   'syscalls.ts': ['native.ts', 'syscalls'],
   'servers.ts': ['servers'],
-  'trace.ts': ['trace'],
+  'trace.ts': ['trace', 'compare'],
+  compare: [
+    'index.ts',
+    'syscalls.ts',
+    'servers.ts',
+    'errors.ts',
+    'validate.ts',
+    'servers',
+    'trace',
+    'measuring',
+    'report',
+  ],
   // As any program: through the entry. And the frames of what it talks to.
   demos: ['index.ts', 'servers'],
-  cli: ['index.ts', 'syscalls.ts', 'servers.ts', 'trace.ts', 'demos', 'servers', 'syscalls', 'trace', 'report'],
+  cli: [
+    ...['index.ts', 'syscalls.ts', 'servers.ts', 'trace.ts'],
+    ...['demos', 'servers', 'syscalls', 'trace', 'measuring', 'compare', 'report'],
+  ],
 };
 
 const roomOf = (path: string) => path.split('/')[1] as string;

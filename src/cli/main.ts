@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { addClient } from './client.js';
+import { addCompare } from './compare.js';
 import { addDemo } from './demo.js';
 import { addInfo } from './info.js';
 import { addModels } from './models.js';
@@ -18,7 +19,7 @@ const program = new Command('selectors-native')
   .enablePositionalOptions()
   .showHelpAfterError('(--help says more)')
   .showSuggestionAfterError();
-const commands = [addDemo, addInfo, addModels, addServe, addClient, addTrace];
+const commands = [addDemo, addInfo, addModels, addServe, addClient, addTrace, addCompare];
 for (const add of commands) add(program);
 
 // `selectors-native demo | head -1`: nobody reads any further.

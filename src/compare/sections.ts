@@ -1,0 +1,173 @@
+/** A comparison as a section of a report. */
+import { thisMachine } from '../measuring/machine.js';
+import { renderPage } from '../report/page.js';
+import type { BarChart, Cell, ReportSection, ReportTable } from '../report/report.js';
+import { type ReportedRow, parseRows, parseWork } from './reported.js';
+import type { Work } from './row.js';
+
+/** What is called less often than this has no column of its own. */
+const RARE = 0.005;
+const OTHERS = 'others';
+
+const cell = (value: number): number | null => (Number.isFinite(value) ? value : null);
+
+/** @param work what each was asked to do, where that is known */
+export function sectionsOf(rows: readonly ReportedRow[], work?: Work): readonly ReportSection[] {
+  const charts = [throughput(rows), callsByName(rows), cpu(rows), latencies(rows)];
+  return [
+    {
+      id: 'comparison',
+      title: 'The same work, done by each in turn',
+      facts: notesOf(rows, work),
+      tables: [figures(rows), callsTable(rows)],
+      charts: charts.filter(({ series }) => series.some(({ values }) => values.some((value) => value !== null))),
+    },
+  ];
+}
+
+/**
+ * One self-contained HTML page with the tables and the charts.
+ * @param rows as compare() has returned them, or as they are read from JSON
+ * @param work what each was asked to do, where that is known
+ * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE
+ */
+export function renderReport(rows: readonly ReportedRow[], work?: Work): string {
+  return renderPage({
+    title: 'System calls, time and CPU of server models',
+    subtitle: 'selectors-native compare',
+    sections: sectionsOf(parseRows(rows), work === undefined ? undefined : parseWork(work)),
+  });
+}
+
+/** '50 connections, 100,000 messages of 64 bytes' */
+export function workText({ connections, messages, size }: Work): string {
+  const number = (value: number): string => value.toLocaleString('en');
+  return `echo: ${number(connections)} connections, ${number(messages)} messages of ${number(size)} bytes`;
+}
+
+/** What is to be known of the figures. */
+export function notesOf(rows: readonly ReportedRow[], work?: Work): (readonly [label: string, text: string])[] {
+  const { machine, kernel, node } = thisMachine();
+  return [
+    ...(work === undefined ? [] : [['work', workText(work)] as const]),
+    ['machine', machine],
+    ['kernel', kernel],
+    ['Node', node],
+    ['CPU', "user and system time of the server's processes, with all their threads"],
+    ['round trip', 'as the clients saw it: with so many at a time, most of it is waiting for the others'],
+    ...countedNotes(rows),
+  ];
+}
+
+/** How the system calls were counted: said once for all of which the same is true. */
+function countedNotes(rows: readonly ReportedRow[]): (readonly [label: string, text: string])[] {
+  const subjectsOf = new Map<string, string[]>();
+  for (const { counted, subject } of rows)
+    if (counted !== undefined) subjectsOf.set(counted, [...(subjectsOf.get(counted) ?? []), subject]);
+  const isMost = (names: readonly string[]): boolean => names.length > rows.length / 2;
+  return [...subjectsOf].map(([counted, names]) => [
+    'system calls',
+    isMost(names) ? counted : `${names.join(', ')}: ${counted}`,
+  ]);
+}
+
+function figures(rows: readonly ReportedRow[]): ReportTable {
+  return {
+    title: 'Figures',
+    columns: [
+      'subject',
+      'messages a second',
+      'system calls a message',
+      'CPU a message, µs',
+      'round trip p50, µs',
+      'p99, µs',
+      'max, µs',
+    ],
+    rows: rows.map(({ subject, messagesPerSecond, syscallsPerMessage, cpuMicrosecondsPerMessage, latency }) => [
+      subject,
+      ...[messagesPerSecond, syscallsPerMessage, cpuMicrosecondsPerMessage].map(cell),
+      ...[latency.p50, latency.p99, latency.max].map(cell),
+    ]),
+  };
+}
+
+/** Those that matter somewhere, the most frequent first. */
+function namesOf(rows: readonly ReportedRow[]): string[] {
+  const sums = new Map<string, number>();
+  for (const { name, perMessage } of rows.flatMap(({ syscalls }) => syscalls))
+    if (perMessage >= RARE) sums.set(name, (sums.get(name) ?? 0) + perMessage);
+  return [...sums].sort(([, one], [, other]) => other - one).map(([name]) => name);
+}
+
+/** null: nobody could count. */
+function callsOf({ syscalls }: ReportedRow, name: string): number | null {
+  return syscalls.length === 0 ? null : (syscalls.find((one) => one.name === name)?.perMessage ?? 0);
+}
+
+function othersOf({ syscalls }: ReportedRow, names: readonly string[]): number | null {
+  if (syscalls.length === 0) return null;
+  return syscalls.reduce((sum, { name, perMessage }) => sum + (names.includes(name) ? 0 : perMessage), 0);
+}
+
+function callsTable(rows: readonly ReportedRow[]): ReportTable {
+  const names = namesOf(rows);
+  return {
+    title: 'System calls a message, by name',
+    columns: ['subject', ...names, OTHERS],
+    rows: rows.map((row): readonly Cell[] => [
+      row.subject,
+      ...names.map((name) => callsOf(row, name)),
+      othersOf(row, names),
+    ]),
+  };
+}
+
+const subjects = (rows: readonly ReportedRow[]): string[] => rows.map(({ subject }) => subject);
+
+function throughput(rows: readonly ReportedRow[]): BarChart {
+  return {
+    kind: 'bar',
+    title: 'Messages a second',
+    value: { label: 'messages a second' },
+    categories: subjects(rows),
+    series: [{ name: 'messages a second', values: rows.map((row) => cell(row.messagesPerSecond)) }],
+  };
+}
+
+function callsByName(rows: readonly ReportedRow[]): BarChart {
+  const names = namesOf(rows);
+  return {
+    kind: 'bar',
+    title: 'System calls a message, by name',
+    value: { label: 'calls a message' },
+    categories: subjects(rows),
+    isStacked: true,
+    series: [
+      ...names.map((name) => ({ name, values: rows.map((row) => callsOf(row, name)) })),
+      { name: OTHERS, values: rows.map((row) => othersOf(row, names)) },
+    ],
+  };
+}
+
+function cpu(rows: readonly ReportedRow[]): BarChart {
+  return {
+    kind: 'bar',
+    title: "CPU time a message, of the server's processes",
+    value: { label: 'microseconds a message' },
+    categories: subjects(rows),
+    series: [{ name: 'CPU a message', values: rows.map((row) => cell(row.cpuMicrosecondsPerMessage)) }],
+  };
+}
+
+function latencies(rows: readonly ReportedRow[]): BarChart {
+  return {
+    kind: 'bar',
+    title: 'Round trips',
+    value: { label: 'microseconds', isLogarithmic: true },
+    categories: subjects(rows),
+    series: (['p50', 'p99', 'max'] as const).map((name) => ({
+      name,
+      values: rows.map(({ latency }) => cell(latency[name])),
+    })),
+  };
+}

@@ -1,0 +1,97 @@
+/** A comparison as a section of a report, and as a page. */
+import { describe, expect, it } from 'vitest';
+import { notesOf, sectionsOf } from '../src/compare/sections.js';
+import type { ComparisonRow } from '../src/trace.js';
+import { renderReport } from './support/comparison.js';
+import { throwsCode } from './support/expect.js';
+
+describe('as a report', () => {
+  const latency = { p50: 100, p99: 200, max: 300 };
+  const common = { messages: 1000, latency, counted: 'counted by the trace' };
+  const rows: readonly ComparisonRow[] = [
+    {
+      ...common,
+      subject: 'reactor:epoll',
+      messagesPerSecond: 60_000,
+      cpuMicrosecondsPerMessage: 8,
+      syscallsPerMessage: 2.031,
+      syscalls: [
+        { name: 'recvfrom', perMessage: 1 },
+        { name: 'sendto', perMessage: 1 },
+        { name: 'epoll_wait', perMessage: 0.03 },
+        { name: 'poll', perMessage: 0.001 },
+      ],
+    },
+    {
+      ...common,
+      subject: 'node:net',
+      messagesPerSecond: 50_000,
+      cpuMicrosecondsPerMessage: NaN,
+      syscallsPerMessage: NaN,
+      syscalls: [],
+      counted: 'not counted: no strace',
+    },
+  ];
+
+  it('has tables whose rows are as wide as their columns, and no NaN', () => {
+    const [section] = sectionsOf(rows);
+    expect(section?.id).toMatch(/^[a-z0-9-]+$/);
+    for (const { columns, rows: cells } of section?.tables ?? []) {
+      expect(cells.map(({ length }) => length)).toEqual(rows.map(() => columns.length));
+      expect(cells.flat()).not.toContain(NaN);
+    }
+    const [figures, calls] = section?.tables ?? [];
+    expect(figures?.rows[1]).toEqual(['node:net', 50_000, null, null, 100, 200, 300]);
+    expect(calls?.columns).toEqual(['subject', 'recvfrom', 'sendto', 'epoll_wait', 'others']);
+    expect(calls?.rows[0]).toEqual(['reactor:epoll', 1, 1, 0.03, 0.001]);
+  });
+
+  it('has charts of as many values as there are subjects; the calls by name add up to all of them', () => {
+    const charts = sectionsOf(rows)[0]?.charts ?? [];
+    expect(charts.map(({ title }) => title)).toEqual([
+      'Messages a second',
+      'System calls a message, by name',
+      "CPU time a message, of the server's processes",
+      'Round trips',
+    ]);
+    for (const chart of charts) {
+      if (chart.kind !== 'bar') throw new Error('a line');
+      expect(chart.categories).toEqual(['reactor:epoll', 'node:net']);
+      for (const { values } of chart.series) expect(values).toHaveLength(2);
+    }
+    const [, calls] = charts;
+    const values = calls?.kind === 'bar' ? calls.series.map((series) => series.values[0] ?? 0) : [];
+    expect(values.reduce((sum, value) => sum + value, 0)).toBeCloseTo(2.031, 9);
+  });
+
+  it('a chart of nothing is left out', () => {
+    const charts = sectionsOf(rows.slice(1))[0]?.charts ?? [];
+    expect(charts.map(({ title }) => title)).toEqual(['Messages a second', 'Round trips']);
+  });
+
+  it('says on what it was measured, and how the calls of each were counted', () => {
+    const notes = notesOf(rows, { connections: 50, messages: 100_000, size: 64 });
+    const labels = notes.map(([label]) => label);
+    expect(labels).toEqual(expect.arrayContaining(['work', 'machine', 'kernel', 'Node']));
+    expect(notes).toContainEqual(['work', 'echo: 50 connections, 100,000 messages of 64 bytes']);
+    expect(notes).toContainEqual(['system calls', 'node:net: not counted: no strace']);
+  });
+
+  it('renderReport() is a page, also of rows that were read from JSON', () => {
+    expect(renderReport(rows)).toMatch(/^<!doctype html>/i);
+    expect(renderReport(rows)).toContain('reactor:epoll');
+    const read = JSON.parse(JSON.stringify(rows)) as readonly ComparisonRow[];
+    expect(read[1]?.syscallsPerMessage).toBe(null);
+    expect(renderReport(read)).toBe(renderReport(rows));
+  });
+
+  it.each<[string, string, unknown]>([
+    ['no list', 'ERR_INVALID_ARG_TYPE', 'rows'],
+    ['no row', 'ERR_INVALID_ARG_TYPE', [null]],
+    ['a row without latency', 'ERR_INVALID_ARG_TYPE', [{ ...rows[0], latency: undefined }]],
+    ['a figure as text', 'ERR_INVALID_ARG_TYPE', [{ ...rows[0], messagesPerSecond: '60000' }]],
+    ['calls without names', 'ERR_INVALID_ARG_TYPE', [{ ...rows[0], syscalls: [{ perMessage: 1 }] }]],
+  ])('renderReport() of %s: %s', (_, code, given) => {
+    throwsCode(code, () => renderReport(given as readonly ComparisonRow[]));
+  });
+});

@@ -1,0 +1,61 @@
+/** What comparisons are tested with: the package as it is built, for its processes load files of their own, and what they leave behind. */
+import { readFileSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import type * as compareEntry from '../../src/trace.js';
+import type * as calls from '../../src/compare/calls.js';
+import type * as load from '../../src/measuring/load.js';
+import type * as server from '../../src/measuring/measured-server.js';
+import type * as subjects from '../../src/measuring/subjects.js';
+import type { Bench } from './bench.js';
+import { temporaryFolder } from './folders.js';
+
+const built = createRequire(import.meta.url);
+export const { compare, renderReport } = built('../../dist/trace.js') as typeof compareEntry;
+export const { CallCounter, perMessage } = built('../../dist/compare/calls.js') as typeof calls;
+export const { Load } = built('../../dist/measuring/load.js') as typeof load;
+export const { MeasuredServer } = built('../../dist/measuring/measured-server.js') as typeof server;
+export const { allSubjects, subjectNamed } = built('../../dist/measuring/subjects.js') as typeof subjects;
+
+/** A folder for temporary files. Who has it in its environment is found again, and so is what it has put there. */
+export class Surroundings {
+  readonly #folder: string;
+  readonly env: Readonly<Record<string, string>>;
+
+  constructor(bench: Bench) {
+    this.#folder = bench.own(temporaryFolder()).path;
+    this.env = { TMPDIR: this.#folder, TEMP: this.#folder, TMP: this.#folder };
+  }
+
+  /** For what this process starts. */
+  enter(bench: Bench): void {
+    const before = { ...process.env };
+    Object.assign(process.env, this.env);
+    bench.atEnd(() => {
+      for (const name of Object.keys(this.env)) {
+        if (before[name] === undefined) Reflect.deleteProperty(process.env, name);
+        else process.env[name] = before[name];
+      }
+    });
+  }
+
+  /** Files, and (where there is a /proc) processes. */
+  leftOver(): string[] {
+    // Windows deletes no file that is mapped, and a trace's memory goes with the collector.
+    const isKept = (name: string) => process.platform === 'win32' && name.startsWith('selectors-native-trace-');
+    const files = readdirSync(this.#folder).filter((name) => !isKept(name));
+    return [...files, ...this.processes().map((pid) => `process ${pid}`)];
+  }
+
+  processes(): string[] {
+    if (process.platform !== 'linux') return [];
+    return readdirSync('/proc').filter((name) => /^\d+$/.test(name) && this.#isIn(name));
+  }
+
+  #isIn(pid: string): boolean {
+    try {
+      return readFileSync(`/proc/${pid}/environ`, 'utf8').includes(this.#folder);
+    } catch {
+      return false; // it has ended this moment
+    }
+  }
+}
