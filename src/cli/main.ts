@@ -6,6 +6,7 @@ import { Command } from 'commander';
 import { addClient } from './client.js';
 import { addCompare } from './compare.js';
 import { addDemo } from './demo.js';
+import { addExperiment } from './experiment.js';
 import { addInfo } from './info.js';
 import { addModels } from './models.js';
 import { addServe } from './serve.js';
@@ -19,7 +20,7 @@ const program = new Command('selectors-native')
   .enablePositionalOptions()
   .showHelpAfterError('(--help says more)')
   .showSuggestionAfterError();
-const commands = [addDemo, addInfo, addModels, addServe, addClient, addTrace, addCompare];
+const commands = [addDemo, addInfo, addModels, addServe, addClient, addTrace, addCompare, addExperiment];
 for (const add of commands) add(program);
 
 // `selectors-native demo | head -1`: nobody reads any further.

@@ -1,0 +1,161 @@
+/** `experiment`: the claims of the posts, measured here. */
+import { accessSync, constants, writeFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import Table from 'cli-table3';
+import type { Command } from 'commander';
+import { type Experiment, type MeasureContext, sectionOf } from '../experiments/experiment.js';
+import { experiments } from '../experiments/index.js';
+import { renderPage } from '../report/page.js';
+import type { ReportSection } from '../report/report.js';
+import { pc } from './colors.js';
+import { ENDING, INTERRUPTED, interrupted } from './interrupt.js';
+import { printError } from './output.js';
+import { progressBar } from './progress.js';
+import { sectionText } from './report.js';
+
+interface ExperimentCommandOptions {
+  readonly quick?: true;
+  readonly json?: true;
+  readonly html?: string;
+}
+
+const ALL = 'all';
+
+const TEACH = `
+Try it:
+  selectors-native experiment slow-peers
+  selectors-native experiment ordering fork-cost --quick
+  selectors-native experiment all --html report.html`;
+
+export function addExperiment(program: Command): void {
+  program
+    .command('experiment')
+    .description('measure what the posts claim, and say whether it holds here; without a name: which there are')
+    .addHelpText('after', TEACH)
+    .argument('[names...]', `these experiments; ${ALL}: those that this system can run`)
+    .option('--quick', 'in a few seconds: figures that are worth less, and may not decide')
+    .option('--json', 'for machines: the figures and the verdicts')
+    .option('--html <file>', 'into this file as well, as a page with charts')
+    .action(async (names: readonly string[], options: ExperimentCommandOptions, command: Command) => {
+      if (names.length === 0) return list(options);
+      const wrong = wrongChoice(names, options);
+      if (wrong !== null) return command.error(`error: ${wrong}`);
+      await run(names.includes(ALL) ? available() : names.map(named), options);
+    });
+}
+
+type AnyExperiment = Experiment<unknown>;
+
+const available = (): readonly AnyExperiment[] => experiments.filter(({ isAvailable }) => isAvailable);
+const find = (name: string): AnyExperiment | undefined => experiments.find((one) => one.name === name);
+const named = (name: string): AnyExperiment => find(name) as AnyExperiment;
+
+/** Before anything is started. null: it can be done. */
+function wrongChoice(names: readonly string[], { html }: ExperimentCommandOptions): string | null {
+  for (const name of names.filter((one) => one !== ALL)) {
+    const experiment = find(name);
+    if (experiment === undefined) {
+      const all = [...experiments.map((one) => one.name), ALL].join(', ');
+      return `there is no experiment '${name}'; there is: ${all}`;
+    }
+    if (!experiment.isAvailable) return `${name} is not available here: ${experiment.why}`;
+  }
+  try {
+    if (html !== undefined) accessSync(dirname(resolve(html)), constants.W_OK);
+    return null;
+  } catch (error) {
+    return `--html ${html}: ${(error as Error).message}`;
+  }
+}
+
+function list({ json }: ExperimentCommandOptions): void {
+  const rows = experiments.map(({ name, title, claim, source, isAvailable, why }) => ({
+    ...{ name, title, claim, source, isAvailable, why },
+  }));
+  process.stdout.write(json ? `${JSON.stringify(rows, null, 2)}\n` : `${tableOf(rows)}\n`);
+}
+
+type Row = Pick<AnyExperiment, 'name' | 'claim' | 'source' | 'isAvailable' | 'why'>;
+
+function tableOf(rows: readonly Row[]): string {
+  const table = new Table({
+    head: ['experiment', 'claim, source, whether this system can run it'],
+    colWidths: [20, 77],
+    wordWrap: true,
+    style: { head: [], border: [] },
+  });
+  for (const { name, claim, source, isAvailable, why } of rows) {
+    const here = `here: ${isAvailable ? pc.green('yes') : pc.yellow('no')}: ${why}`;
+    table.push([pc.bold(name), [claim, source, here].join('\n')]);
+  }
+  return `${table.toString()}\n\nRun one: selectors-native experiment slow-peers\nAll:     selectors-native experiment ${ALL} --html report.html`;
+}
+
+/** One after the other: they would disturb each other's figures. */
+async function run(chosen: readonly AnyExperiment[], options: ExperimentCommandOptions): Promise<void> {
+  const ending = new AbortController();
+  const onSignal = interrupted(
+    () => ending.abort(),
+    () => process.exit(INTERRUPTED), // what was started sees that its input has ended, and ends
+  );
+  for (const signal of ENDING) process.on(signal, onSignal);
+  const done = [];
+  for (const [index, experiment] of chosen.entries()) {
+    const outcome = await outcomeOf(experiment, { index, of: chosen.length, signal: ending.signal, options });
+    if (ending.signal.aborted) break;
+    if (outcome === null) continue;
+    done.push(outcome);
+    if (!options.json) process.stdout.write(`${index === 0 ? '' : '\n'}${sectionText(outcome.section)}\n`);
+  }
+  for (const signal of ENDING) process.off(signal, onSignal);
+  if (ending.signal.aborted) process.exitCode = INTERRUPTED;
+  else writeAll(done, options);
+}
+
+interface Outcome {
+  readonly experiment: AnyExperiment;
+  readonly figures: unknown;
+  readonly section: ReportSection;
+}
+
+interface Place {
+  readonly index: number;
+  readonly of: number;
+  readonly signal: AbortSignal;
+  readonly options: ExperimentCommandOptions;
+}
+
+/** null: it has failed, which was told, or was aborted. */
+async function outcomeOf(experiment: AnyExperiment, { index, of, signal, options }: Place): Promise<Outcome | null> {
+  const bar = progressBar();
+  const context: MeasureContext = {
+    effort: options.quick ? 'quick' : 'full',
+    progress: (done, total, what) => bar.update(index + done / total, of, `${experiment.name}: ${what}`),
+    signal,
+  };
+  try {
+    const figures = await experiment.measure(context);
+    return { experiment, figures, section: sectionOf(experiment, figures) };
+  } catch (error) {
+    if (signal.aborted) return null;
+    bar.end();
+    printError(new Error(`${experiment.name}: ${(error as Error).message}`));
+    process.exitCode = 1;
+    return null;
+  } finally {
+    bar.end();
+  }
+}
+
+function writeAll(done: readonly Outcome[], { json, html, quick }: ExperimentCommandOptions): void {
+  if (json) {
+    const rows = done.map(({ experiment: { name, title, claim, source, setUp }, figures, section: { verdict } }) => ({
+      ...{ name, title, claim, source, setUp, figures, verdict },
+    }));
+    process.stdout.write(`${JSON.stringify(rows, null, 2)}\n`);
+  }
+  if (html === undefined) return;
+  const subtitle = `${process.platform} ${process.arch}, Node ${process.versions.node}${quick ? ', with little effort' : ''}`;
+  const sections = done.map(({ section }) => section);
+  writeFileSync(html, renderPage({ title: 'The claims of the posts, measured', subtitle, sections }));
+}

@@ -1,0 +1,254 @@
+/**
+ * The verdicts of the experiments that look at system calls, each fed with figures that hold, that must turn it around, and that carry
+ * nothing.
+ */
+import { describe, expect, it } from 'vitest';
+import type { BusyWaitFigures, BusyWaitRow } from '../src/experiments/busy-wait.js';
+import type { LevelOrEdgeFigures } from '../src/experiments/level-or-edge.js';
+import type { PartialMessagesFigures, PartialMessagesRow } from '../src/experiments/partial-messages.js';
+import type { ScalingFigures } from '../src/experiments/scaling.js';
+import type { WakeupsFigures, WakeupsRow } from '../src/experiments/wakeups.js';
+import type { WhoCopiesFigures, WhoCopiesRow } from '../src/experiments/who-copies.js';
+import { exponentOf } from '../src/measuring/power-law.js';
+import type { Outcome } from '../src/report/report.js';
+import { experiment } from './support/built-experiments.js';
+
+type Case<F> = readonly [what: string, figures: F, outcome: Outcome, because: RegExp];
+
+function verdicts<F>(name: string, cases: readonly Case<F>[]): void {
+  it.each(cases)(`${name}: %s`, (_, figures, outcome, because) => {
+    const verdict = experiment<F>(name).verdict(figures);
+    expect(verdict).toEqual({ outcome, because: expect.stringMatching(because) as string });
+  });
+}
+
+describe('the verdict of', () => {
+  describe('partial-messages', () => {
+    const HALVES = 'each frame in two, cut at every byte';
+    const TOGETHER = 'many frames a write';
+    const row = (delivery: string, frames: number, reads: number | null, right = frames): PartialMessagesRow => ({
+      ...{ model: 'reactor', delivery, frames, writes: 1, reads, right },
+    });
+    verdicts<PartialMessagesFigures>('partial-messages', [
+      [
+        'half frames, and many in a read',
+        { rows: [row(HALVES, 10, 20), row(TOGETHER, 100, 1)] },
+        'holds',
+        /2\.00 reads.*0\.01/,
+      ],
+      ['one wrong answer', { rows: [row(HALVES, 10, 20, 9), row(TOGETHER, 100, 1)] }, 'does not hold here', /9 of 10/],
+      [
+        'a read a frame',
+        { rows: [row(HALVES, 10, 10), row(TOGETHER, 100, 100)] },
+        'does not hold here',
+        /a read is a frame/,
+      ],
+      [
+        'half frames were made whole',
+        { rows: [row(HALVES, 10, 10), row(TOGETHER, 100, 1)] },
+        'does not hold here',
+        /1\.00/,
+      ],
+      ['nobody’s reads are seen', { rows: [row(HALVES, 10, null), row(TOGETHER, 100, null)] }, 'undecided', /no model/],
+      ['reads of half frames alone', { rows: [row(HALVES, 10, 20)] }, 'undecided', /no model/],
+      ['nothing', { rows: [] }, 'undecided', /no model/],
+    ]);
+  });
+
+  describe('busy-wait', () => {
+    const busy = (cpuShare: number): BusyWaitRow => ({
+      ...{ subject: 'busy-wait', connections: 100, cpuShare, callsPerSecond: 1e6 },
+    });
+    const reactor = (cpuShare: number): BusyWaitRow => ({ ...busy(cpuShare), subject: 'reactor:epoll' });
+    const of = (...rows: BusyWaitRow[]): BusyWaitFigures => ({ window: 400, rows });
+    verdicts<BusyWaitFigures>('busy-wait', [
+      ['a whole core and none', of(busy(0.99), reactor(0.002)), 'holds', /99 %.*0\.2 %/],
+      ['what others leave of a core', of(busy(0.3), reactor(0.01)), 'holds', /30 %/],
+      ['both rest', of(busy(0.01), reactor(0.01)), 'does not hold here', /1 %/],
+      ['both burn', of(busy(0.9), reactor(0.9)), 'does not hold here', /90 %/],
+      ['a reactor that is not idle', of(busy(0.9), reactor(0.01), reactor(0.2)), 'undecided', /20 %/],
+      ['neither', of(busy(0.1), reactor(0.04)), 'undecided', /too near/],
+      ['too short a time', { ...of(busy(0.99), reactor(0)), window: 10 }, 'undecided', /10 ms/],
+      ['busy-wait alone', of(busy(0.99)), 'undecided', /nothing to compare/],
+      ['nothing', of(), 'undecided', /nothing to compare/],
+    ]);
+  });
+
+  describe('scaling', () => {
+    const flat = (): number => 0.5;
+    const proportional = (n: number): number => 0.3 + 0.07 * n;
+    /** @param noise by how much the quartiles are off where there are many descriptors */
+    const curve = (mechanism: string, cost: (n: number) => number, numbers: readonly number[], noise = 1) =>
+      numbers.map((descriptors) => {
+        const median = cost(descriptors);
+        const off = descriptors >= 1000 ? noise : 1;
+        return { mechanism, descriptors, cost: { count: 99, low: median / off, median, high: median * off } };
+      });
+    const ALL = [10, 100, 300, 1000, 3000];
+    const FEW = [10, 100, 300, 1000];
+    const refusal = { mechanism: 'select', registered: 1000, descriptor: 1024, code: 'ERR_OUT_OF_RANGE', message: '' };
+    const select = curve('select', proportional, FEW);
+    const poll = curve('poll', proportional, ALL);
+    const epoll = curve('epoll', flat, ALL);
+    const of = (...points: ScalingFigures['points'][]): ScalingFigures => ({
+      ...{ fdSetSize: 1024, points: points.flat(), refusals: [refusal] },
+    });
+    verdicts<ScalingFigures>('scaling', [
+      ['the classic curve', of(select, poll, epoll), 'holds', /epoll with N\^0\.00.*refused the descriptor 1024/],
+      ['noise that changes nothing', of(select, curve('poll', proportional, ALL, 1.5), epoll), 'holds', /N\^/],
+      [
+        'epoll grows too',
+        of(select, poll, curve('epoll', proportional, ALL)),
+        'does not hold here',
+        /epoll with N\^0\.9/,
+      ],
+      ['poll does not grow', of(select, curve('poll', flat, ALL), epoll), 'does not hold here', /poll with N\^0\.00/],
+      [
+        'select takes more than its sets hold',
+        { ...of(curve('select', proportional, ALL), poll, epoll), refusals: [] },
+        'does not hold here',
+        /select took 3000/,
+      ],
+      [
+        'select was never asked for more',
+        { ...of(select, poll, epoll), refusals: [] },
+        'undecided',
+        /not given as many/,
+      ],
+      [
+        'in between',
+        of(
+          select,
+          poll,
+          curve('epoll', (n) => n ** 0.4, ALL),
+        ),
+        'undecided',
+        /epoll 0\.40 to 0\.40/,
+      ],
+      ['too much noise', of(select, poll, curve('epoll', flat, ALL, 10)), 'undecided', /too uncertain.*epoll/],
+      [
+        'few descriptors',
+        of(curve('poll', proportional, [10, 100]), curve('epoll', flat, [10, 100])),
+        'undecided',
+        /too few/,
+      ],
+      ['no epoll, as on Windows', of(select, poll), 'undecided', /epoll, kqueue/],
+      ['nothing', of(), 'undecided', /too few/],
+    ]);
+
+    it('the exponent is that of the curve', () => {
+      expect(exponentOf(ALL.map((n) => [n, 3 * n ** 2]))).toBeCloseTo(2);
+      expect(exponentOf(ALL.map((n) => [n, 7]))).toBeCloseTo(0);
+      expect(exponentOf([[10, 1]])).toBeNaN();
+    });
+  });
+
+  describe('who-copies', () => {
+    const row = (kind: WhoCopiesRow['kind'], reads: number, writes = reads): WhoCopiesRow => ({
+      ...{ subject: kind, kind, messages: 1000, reads, writes, started: 0, calls: [], dropped: 0 },
+    });
+    const reactor = row('reactor', 1);
+    const proactor = row('true proactor', 0);
+    const emulated = row('emulated proactor', 1);
+    const of = (...rows: WhoCopiesRow[]): WhoCopiesFigures => ({ rows });
+    verdicts<WhoCopiesFigures>('who-copies', [
+      [
+        'the program, the kernel, the program',
+        of(reactor, proactor, emulated),
+        'holds',
+        /reactor made 1, true proactor made 0, emulated/,
+      ],
+      [
+        'the kernel carries out WSARecv',
+        of(reactor, { ...proactor, started: 2 }, emulated),
+        'holds',
+        /true proactor made 0/,
+      ],
+      [
+        'a true proactor that reads itself',
+        of(reactor, row('true proactor', 1), emulated),
+        'does not hold here',
+        /true proactor made 1/,
+      ],
+      [
+        'an emulation that does not',
+        of(reactor, proactor, row('emulated proactor', 0)),
+        'does not hold here',
+        /emulated proactor made 0/,
+      ],
+      ['it sends at once', of(reactor, row('true proactor', 0, 1), emulated), 'holds', /true proactor made 0/],
+      [
+        'half of them',
+        of(reactor, row('true proactor', 0.5), emulated),
+        'undecided',
+        /made 0\.5.*neither all nor none/,
+      ],
+      ['calls were dropped', of(reactor, { ...proactor, dropped: 3 }, emulated), 'undecided', /3 calls/],
+      ['few messages', of(reactor, { ...proactor, messages: 9 }, emulated), 'undecided', /9 messages/],
+      ['no true proactor', of(reactor, emulated), 'undecided', /true proactor/],
+      ['nothing', of(), 'undecided', /no figures/],
+    ]);
+  });
+
+  describe('level-or-edge', () => {
+    const IN = 'EPOLLIN';
+    const level = [IN, IN, IN, IN, null, IN, IN, IN, null, IN, IN];
+    const edge = [IN, null, null, IN, null, IN, IN, null, null, IN, null];
+    const oneShot = [IN, null, null, null, null, null, IN, null, null, IN, null];
+    const of = (a: typeof level, b: typeof level, c: typeof level): LevelOrEdgeFigures => ({
+      steps: a.map(() => 'a step'),
+      modes: [
+        { name: 'epoll', trigger: 'level', told: a },
+        { name: 'EPOLLET', trigger: 'edge', told: b },
+        { name: 'EPOLLONESHOT', trigger: 'one-shot', told: c },
+      ],
+    });
+    const whole = of(level, edge, oneShot);
+    verdicts<LevelOrEdgeFigures>('level-or-edge', [
+      ['as the man pages say', whole, 'holds', /epoll 9, EPOLLET 5, EPOLLONESHOT 3/],
+      ['an edge that re-arming does not renew', of(level, edge.with(6, null), oneShot), 'holds', /EPOLLET 4/],
+      ['an edge that goes on', of(level, level, oneShot), 'does not hold here', /EPOLLET.*after step 2/],
+      [
+        'a level that is told once',
+        of(edge, edge, oneShot),
+        'does not hold here',
+        /epoll \(level\) told nothing after step 2/,
+      ],
+      [
+        'a shot that is never told again',
+        of(level, edge, [IN, ...edge.slice(1).map(() => null)]),
+        'does not hold here',
+        /step 7/,
+      ],
+      ['half of the script', of(level.slice(5), edge.slice(5), oneShot.slice(5)), 'undecided', /not all steps/],
+      ['no edge', { ...whole, modes: whole.modes.filter(({ trigger }) => trigger === 'level') }, 'undecided', /edge/],
+      ['nothing', { steps: [], modes: [] }, 'undecided', /nothing here/],
+    ]);
+  });
+
+  describe('wakeups', () => {
+    const row = (scenario: WakeupsRow['scenario'], wakeups: number, returns: number, isLost = false): WakeupsRow => ({
+      ...{ mechanism: 'epoll', scenario, threads: 1, wakeups, returns, isLost },
+    });
+    const [single, waiting, busy] = [
+      row('one by one', 100, 100),
+      row('while it waits', 100, 7),
+      row('while it is busy', 100, 1),
+    ];
+    const of = (...rows: WakeupsRow[]): WakeupsFigures => ({ rows });
+    verdicts<WakeupsFigures>('wakeups', [
+      ['none is lost, many are one', of(single, waiting, busy), 'holds', /none of 300 was lost/],
+      ['one is lost', of(single, row('while it waits', 100, 7, true), busy), 'does not hold here', /lost after 7/],
+      [
+        'two became one although it waited',
+        of(row('one by one', 100, 99), waiting, busy),
+        'does not hold here',
+        /99 times/,
+      ],
+      ['each counts', of(single, waiting, row('while it is busy', 100, 100)), 'does not hold here', /100 times/],
+      ['hardly any', of(single, waiting, row('while it is busy', 2, 1)), 'undecided', /too few wake-ups/],
+      ['never while it was busy', of(single, waiting), 'undecided', /while it is busy/],
+      ['nothing', of(), 'undecided', /no figures/],
+    ]);
+  });
+});

@@ -1,0 +1,93 @@
+/** `experiment`, as a user meets it. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { experiments } from '../src/experiments/index.js';
+import { Bench } from './support/bench.js';
+import { childrenOf, isRunning } from './support/processes.js';
+import { startCli } from './support/program.js';
+import { inTime, until } from './support/servers.js';
+
+const isLinux = process.platform === 'linux';
+const linuxOnly = isLinux ? '' : ' — not here: only Linux tells of child processes';
+
+const words = (text: string): string => text.replace(/[│\s]+/g, ' ');
+
+describe('experiment', () => {
+  it('lists the experiments within 100 columns: name, claim, source, whether they can run here', async () => {
+    const { stdout, stderr, code } = await startCli(['experiment']).ended;
+    expect([stderr, code]).toEqual(['', 0]);
+    expect(stdout).not.toContain('\u001b[');
+    for (const line of stdout.split('\n')) expect(line.length, line).toBeLessThanOrEqual(100);
+    for (const { name, claim, source, isAvailable, why } of experiments) {
+      expect(stdout).toMatch(new RegExp(`^│ ${name} `, 'm'));
+      for (const text of [claim, source]) expect(words(stdout)).toContain(words(text).slice(0, 40));
+      expect(words(stdout)).toContain(`here: ${isAvailable ? 'yes' : 'no'}: ${why}`.slice(0, 60));
+    }
+  });
+
+  it('lists them for machines', async () => {
+    const { stdout } = await startCli(['experiment', '--json']).ended;
+    const rows = JSON.parse(stdout) as { name: string }[];
+    expect(rows.map(({ name }) => name)).toEqual(experiments.map(({ name }) => name));
+  });
+
+  it('runs one: claim, source, set-up, table and verdict, within 100 columns, and writes a page', async () => {
+    using bench = new Bench();
+    const page = join(bench.folder(), 'report.html');
+    const { stdout, stderr, code } = await startCli(['experiment', 'ordering', '--quick', '--html', page]).ended;
+    expect([stderr, code], 'no bar where there is no terminal').toEqual(['', 0]);
+    for (const line of stdout.split('\n')) expect(line.length, line).toBeLessThanOrEqual(100);
+    const parts = [
+      /^Answers out of order\n/,
+      /^claim +A thread for each task/m,
+      /^source +post 003, claims \(g\) and \(h\)$/m,
+    ];
+    for (const part of [
+      ...parts,
+      /^set-up /m,
+      /^│ reactor-thread-per-task /m,
+      /^verdict +(holds|undecided): A thread/m,
+    ])
+      expect(stdout).toMatch(part);
+    expect(readFileSync(page, 'utf8')).toContain('Answers out of order');
+  });
+
+  it('runs several, in their order, for machines: the figures, and a verdict of them', async () => {
+    const args = ['experiment', 'ordering', 'slow-peers', '--quick', '--json'];
+    const { stdout, stderr, code } = await startCli(args).ended;
+    expect([stderr, code]).toEqual(['', 0]);
+    const rows = JSON.parse(stdout) as { name: string; figures: unknown; verdict: unknown }[];
+    expect(rows.map(({ name }) => name)).toEqual(['ordering', 'slow-peers']);
+    for (const { name, figures, verdict } of rows)
+      expect(verdict).toEqual(experiments.find((one) => one.name === name)?.verdict(figures));
+  });
+
+  it('there is none of this name: says which there are, before anything runs', async () => {
+    const { stdout, stderr, code } = await startCli(['experiment', 'ordering', 'order']).ended;
+    expect(stderr).toMatch(/^error: there is no experiment 'order'; there is: slow-peers, .*, ordering, .*all\n/);
+    expect([stdout, code]).toEqual(['', 1]);
+  });
+
+  it('a page that cannot be written is told before anything runs', async () => {
+    using bench = new Bench();
+    const page = join(bench.folder(), 'no such folder', 'report.html');
+    const { stdout, stderr, code } = await startCli(['experiment', 'all', '--html', page]).ended;
+    expect(stderr).toMatch(/^error: --html .*ENOENT/);
+    expect([stdout, code]).toEqual(['', 1]);
+  });
+
+  it.skipIf(!isLinux)(`Ctrl-C ends it with all that it has started${linuxOnly}`, async () => {
+    using bench = new Bench();
+    const program = bench.own(startCli(['experiment', 'thundering-herd']));
+    const pid = program.process.pid ?? -1;
+    let started: number[] = [];
+    await until('a server and its processes', () => {
+      started = childrenOf(pid).flatMap((child) => [child, ...childrenOf(child)]);
+      return started.length > 3;
+    });
+    program.process.kill('SIGINT');
+    expect(await inTime('its end', program.ended)).toEqual({ stdout: '', stderr: '', code: 130, signal: null });
+    expect(started.filter(isRunning)).toEqual([]);
+  });
+});

@@ -1,0 +1,108 @@
+/** The experiments with servers, each run once, as they are built: what they start loads files of its own. */
+import { createRequire } from 'node:module';
+import { describe, expect, it } from 'vitest';
+import type { MeasureContext } from '../src/experiments/experiment.js';
+import type { ForkCostFigures } from '../src/experiments/fork-cost.js';
+import type { HeadOfLineFigures } from '../src/experiments/head-of-line.js';
+import type * as entry from '../src/experiments/index.js';
+import type { OrderingFigures } from '../src/experiments/ordering.js';
+import type { SlowPeersFigures } from '../src/experiments/slow-peers.js';
+import type { ThreadCostFigures } from '../src/experiments/thread-cost.js';
+import type { ThunderingHerdFigures } from '../src/experiments/thundering-herd.js';
+import { childrenOf, isRunning } from './support/processes.js';
+import { inTime, until } from './support/servers.js';
+
+const { experiments } = createRequire(import.meta.url)('../dist/experiments/index.js') as typeof entry;
+const NAMES = ['slow-peers', 'thread-cost', 'fork-cost', 'thundering-herd', 'head-of-line', 'ordering'];
+const chosen = experiments.filter(({ name }) => NAMES.includes(name));
+
+const isLinux = process.platform === 'linux';
+const linuxOnly = isLinux ? '' : ' — not here: only Linux tells of child processes';
+
+/** Child processes, and theirs. */
+const descendants = (pid: number): number[] => childrenOf(pid).flatMap((child) => [child, ...descendants(child)]);
+
+/** What is so in any figures of an experiment, whatever the machine is busy with. */
+const ALWAYS: Readonly<Record<string, (figures: never) => void>> = {
+  'slow-peers': ({ models }: SlowPeersFigures) => {
+    for (const { name, cases, crowd } of models) {
+      expect(cases.map(({ slow }) => slow)).toEqual([0, 1, 2]);
+      const { answered, turnedAway, queued, inBacklog } = crowd;
+      expect(answered + turnedAway + queued + inBacklog, name).toBe(12);
+      if (name !== 'thread-pool') continue;
+      expect(answered).toBe(0);
+      expect(queued).toBeLessThanOrEqual(4); // what its queue has room for
+    }
+  },
+  'thread-cost': ({ points }: ThreadCostFigures) => {
+    for (const { model, connections, threads } of points)
+      expect(threads).toBe(model === 'reactor' ? 1 : connections + 1);
+  },
+  'fork-cost': ({ models }: ForkCostFigures) => {
+    for (const { latency } of models) expect(latency.count).toBeGreaterThanOrEqual(5);
+  },
+  'thundering-herd': ({ processes, strategies }: ThunderingHerdFigures) => {
+    for (const { rounds, shares } of strategies) {
+      expect(shares).toHaveLength(processes);
+      const came = rounds.reduce((sum, { connections }) => sum + connections, 0);
+      expect(shares.reduce((sum, share) => sum + share)).toBe(came);
+    }
+  },
+  'head-of-line': ({ models }: HeadOfLineFigures) => {
+    for (const { alone, behind } of models) expect(behind.count).toBe(alone.count);
+  },
+  ordering: ({ models }: OrderingFigures) => {
+    for (const { name, outOfOrder } of models) if (name !== 'reactor-thread-per-task') expect(outOfOrder, name).toBe(0);
+  },
+};
+
+const context = (own: Partial<MeasureContext>): MeasureContext => ({
+  effort: 'quick',
+  progress: () => undefined,
+  signal: new AbortController().signal,
+  ...own,
+});
+
+it('there are all of them', () => {
+  expect(chosen.map(({ name }) => name)).toEqual(NAMES);
+});
+
+describe.each(chosen.filter(({ isAvailable }) => isAvailable))('$name', (experiment) => {
+  it('comes to its verdict, and leaves nothing behind', async () => {
+    const steps: (readonly [done: number, total: number])[] = [];
+    const figures = await experiment.measure(context({ progress: (done, total) => steps.push([done, total]) }));
+    expect(JSON.parse(JSON.stringify(figures)), 'plain data').toEqual(figures);
+    ALWAYS[experiment.name]?.(figures as never);
+    const { outcome, because } = experiment.verdict(figures);
+    // Nobody else has refuted them, either: if this does, it has measured something else.
+    expect(['holds', 'undecided'], because).toContain(outcome);
+    expect(because).toMatch(/^[A-Z0-9].*\.$/);
+    for (const { columns, rows } of experiment.tables(figures)) {
+      expect(rows.length).toBeGreaterThan(0);
+      for (const row of rows) expect(row).toHaveLength(columns.length);
+    }
+    for (const chart of experiment.charts(figures)) {
+      expect(chart.series.length).toBeGreaterThan(0);
+      if (chart.kind === 'bar')
+        for (const { values } of chart.series) expect(values).toHaveLength(chart.categories.length);
+    }
+    const [done, total] = steps.at(-1) ?? [];
+    expect(done).toBe(total);
+    expect(steps).toEqual([...steps].sort(([a], [b]) => a - b));
+    expect(descendants(process.pid)).toEqual([]);
+  }, 120_000);
+
+  it.skipIf(!isLinux)(`aborted, ends what it has started, and rejects${linuxOnly}`, async () => {
+    const ending = new AbortController();
+    const ended = experiment.measure(context({ signal: ending.signal })).then(
+      () => 'resolved',
+      () => 'rejected',
+    );
+    let started: number[] = [];
+    await until('something has started', () => (started = descendants(process.pid)).length > 0);
+    ending.abort();
+    expect(await inTime('its end', ended)).toBe('rejected');
+    expect(descendants(process.pid)).toEqual([]);
+    expect(started.filter(isRunning)).toEqual([]);
+  });
+});

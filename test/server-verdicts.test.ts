@@ -1,0 +1,298 @@
+/** The verdicts of the experiments with servers: of figures that hold, of figures that must turn them around, of figures that carry nothing. */
+import { describe, expect, it } from 'vitest';
+import type { Experiment } from '../src/experiments/experiment.js';
+import { type ForkCostFigures, forkCost } from '../src/experiments/fork-cost.js';
+import { type HeadOfLineFigures, headOfLine } from '../src/experiments/head-of-line.js';
+import { type OrderingFigures, ordering } from '../src/experiments/ordering.js';
+import { type SlowPeersFigures, slowPeers } from '../src/experiments/slow-peers.js';
+import { type ThreadCostFigures, threadCost } from '../src/experiments/thread-cost.js';
+import { type ThunderingHerdFigures, thunderingHerd } from '../src/experiments/thundering-herd.js';
+import { type Spread, spreadOf } from '../src/measuring/spread.js';
+import type { Outcome } from '../src/report/report.js';
+
+const about = (median: number, count = 20): Spread => ({ count, low: 0.9 * median, median, high: 1.1 * median });
+
+type Row<F> = readonly [what: string, outcome: Outcome, figures: F, because: RegExp];
+
+/** Each row is one test. */
+function verdicts<F>(experiment: Experiment<F>, rows: readonly Row<F>[]): void {
+  describe(experiment.name, () => {
+    it.each(rows)('%s: %s', (_, outcome, figures, because) => {
+      const verdict = experiment.verdict(figures);
+      expect(verdict.outcome).toBe(outcome);
+      expect(verdict.because).toMatch(because);
+      expect(verdict.because).not.toMatch(/NaN|undefined|null|Infinity/);
+      expect(experiment.verdict(JSON.parse(JSON.stringify(figures)) as F), 'of plain data alone').toEqual(verdict);
+    });
+  });
+}
+
+// -------------------------------------------------------------------------------------------------------------- slow-peers
+
+const crowd = { answered: 0, turnedAway: 8, queued: 4, inBacklog: 0 };
+/** @param firstByte with 0, 3 and 4 slow clients */
+const pool = (...firstByte: readonly number[]): SlowPeersFigures => ({
+  workers: 4,
+  hold: 1000,
+  models: [
+    {
+      name: 'thread-pool',
+      cases: firstByte.map((ms, index) => ({ slow: [0, 3, 4][index] ?? 0, firstByte: about(ms) })),
+      crowd,
+    },
+    { name: 'reactor', cases: [{ slow: 4, firstByte: about(0.5) }], crowd },
+  ],
+});
+
+verdicts(slowPeers, [
+  [
+    'a fresh client waits for as long as the slow ones stay',
+    'holds',
+    pool(0.8, 0.9, 1001),
+    /0\.9 ms.*1,000 ms.*reactor after 0\.5 ms/,
+  ],
+  ['a fresh client is answered all the same', 'does not hold here', pool(0.8, 0.9, 1.1), /after 1\.1 ms/],
+  ['it waits for half as long', 'undecided', pool(0.8, 0.9, 500), /not for as long/],
+  ['it waits as long with a worker to spare', 'undecided', pool(0.8, 1000, 1000), /already/],
+  ['it waits as long with no slow one', 'undecided', pool(1000, 0.8, 1000), /already/],
+  ['nobody was slow', 'undecided', pool(0.8), /not measured/],
+  ['there is no pool', 'undecided', { ...pool(), models: [] }, /not measured/],
+]);
+
+// ------------------------------------------------------------------------------------------------------------- thread-cost
+
+type Point = ThreadCostFigures['points'][number];
+
+const point = (model: string, connections: number, own: Partial<Point> = {}): Point => ({
+  ...{ model, connections, threads: model === 'reactor' ? 1 : connections + 1 },
+  ...{ memory: connections * (model === 'reactor' ? 20_000 : 10_000_000) },
+  ...{ contextSwitches: model === 'reactor' ? 0.1 : 1.1, messagesPerSecond: 40_000, p99: 2 },
+  ...own,
+});
+/** @param many of the threads with 200 connections */
+const threads = (many: Partial<Point> = {}, ofReactor: Partial<Point> = {}): ThreadCostFigures => ({
+  points: [
+    ...[point('thread-per-connection', 10), point('reactor', 10)],
+    ...[point('thread-per-connection', 200, many), point('reactor', 200, ofReactor)],
+  ],
+  stopped: null,
+});
+const stopped = { connections: 500, why: 'there is not memory enough' };
+
+verdicts(threadCost, [
+  [
+    'all grows, and nothing collapses',
+    'holds',
+    threads(),
+    /201 threads.*10 MB.*0\.02.*1\.1 context.*with 200 it does 100 % of its best, a reactor 100 %: no collapse/,
+  ],
+  [
+    'all grows, and it does less, but not so much less',
+    'holds',
+    threads({ messagesPerSecond: 18_000 }),
+    /45 % of its best, a reactor 100 %: no collapse/,
+  ],
+  [
+    'all grows, and it collapses',
+    'holds',
+    threads({ messagesPerSecond: 4000 }),
+    /does 10 % of its best, a reactor 100 %: it collapses/,
+  ],
+  [
+    'all grows, and the reactor collapses as well',
+    'holds',
+    threads({ messagesPerSecond: 4000 }, { messagesPerSecond: 3000 }),
+    /10 % of its best, a reactor 8 %: no collapse of threads alone/,
+  ],
+  [
+    'all grows, as far as there is memory',
+    'holds',
+    { ...threads(), stopped },
+    /500 were not tried: there is not memory enough/,
+  ],
+  [
+    'nothing grows',
+    'does not hold here',
+    threads({ threads: 8, memory: 1e6, contextSwitches: 0.1 }, { memory: 1e6 }),
+    /8 threads/,
+  ],
+  ['threads cost no memory', 'undecided', threads({}, { memory: 2_000_000_000 }), /not clearly more memory/],
+  [
+    'the reactor switches as often',
+    'undecided',
+    threads({}, { contextSwitches: 1 }),
+    /not clearly more context switches/,
+  ],
+  ['a system that tells neither', 'undecided', threads({ memory: null, contextSwitches: null }), /does not tell/],
+  ['one number of connections', 'undecided', { points: threads().points.slice(0, 2), stopped }, /few and of many/],
+  ['nothing was measured', 'undecided', { points: [], stopped: null }, /few and of many/],
+]);
+
+// --------------------------------------------------------------------------------------------------------------- fork-cost
+
+const forks = (forked: Spread, preforked: Spread): ForkCostFigures => ({
+  models: [
+    { name: 'process-per-connection', latency: forked, perSecond: 8, perSecondAtOnce: 16, cpu: 80 },
+    { name: 'prefork', latency: preforked, perSecond: 2000, perSecondAtOnce: 4000, cpu: 0.2 },
+  ],
+  programs: [
+    { name: 'true', time: about(1.3) },
+    { name: 'node', time: about(40) },
+  ],
+});
+
+verdicts(forkCost, [
+  [
+    'a process costs many times the work',
+    'holds',
+    forks(about(110), about(0.4)),
+    /110 ms with.*0\.4 ms without.*Node program.*40 ms, not a fork/,
+  ],
+  [
+    'a process costs nothing to speak of',
+    'does not hold here',
+    forks(about(0.5), about(0.4)),
+    /0\.5 ms with.*not a fork/,
+  ],
+  ['it costs about as much as the work', 'undecided', forks(about(0.8), about(0.4)), /differ by as much/],
+  [
+    'single ones differ more than the two do',
+    'undecided',
+    forks({ count: 20, low: 1, median: 110, high: 200 }, { count: 20, low: 0.4, median: 1, high: 90 }),
+    /1 to 200 ms.*0\.4 to 90 ms/,
+  ],
+  ['too few connections', 'undecided', forks(about(110, 2), about(0.4)), /Fewer than 5/],
+  ['no prefork', 'undecided', { models: [], programs: [] }, /Fewer than 5/],
+]);
+
+// --------------------------------------------------------------------------------------------------------- thundering-herd
+
+const rounds = (empty: readonly number[], switches: readonly (number | null)[]) =>
+  empty.map((emptyWakeups, index) => {
+    const each = switches[index] ?? null;
+    return { connections: 100, emptyWakeups: 100 * emptyWakeups, contextSwitches: each === null ? null : 100 * each };
+  });
+const none = [null, null];
+const herd = (
+  own: ReturnType<typeof rounds>,
+  lock: ReturnType<typeof rounds>,
+  exclusive: ReturnType<typeof rounds> = lock,
+): ThunderingHerdFigures => ({
+  processes: 8,
+  strategies: [
+    { name: 'thundering-herd', rounds: own, shares: [] },
+    { name: 'lock', rounds: lock, shares: [] },
+    { name: 'exclusive', rounds: exclusive, shares: [] },
+  ],
+});
+
+verdicts(thunderingHerd, [
+  [
+    'all are woken, and seen by their context switches alone',
+    'holds',
+    herd(rounds([0, 0], [9.4, 9.6]), rounds([0, 0], [3, 3]), rounds([0, 0], [2, 2])),
+    /9\.5 .*3 with lock, 2 with exclusive/,
+  ],
+  [
+    'one is woken however they accept',
+    'does not hold here',
+    herd(rounds([0, 0], [2, 2.1]), rounds([0, 0], [2, 2])),
+    /2\.05/,
+  ],
+  [
+    'a lock wakes as many',
+    'does not hold here',
+    herd(rounds([0, 0], [9.5, 9.5]), rounds([0, 0], [9.5, 9.5])),
+    /9\.5 with lock/,
+  ],
+  ['some are woken', 'undecided', herd(rounds([0, 0], [4, 5]), rounds([0, 0], [2, 2])), /between 4 and 5/],
+  [
+    'one round has all, the other none',
+    'undecided',
+    herd(rounds([0, 0], [9.5, 2]), rounds([0, 0], [2, 2])),
+    /between 2 and 9\.5/,
+  ],
+  [
+    'no context switches, but many wake-ups',
+    'holds',
+    herd(rounds([0.6, 0.9], none), rounds([0, 0], none)),
+    /0\.75 processes for nothing.*0 with lock/,
+  ],
+  [
+    'neither context switches nor wake-ups',
+    'undecided',
+    herd(rounds([0, 0.003], none), rounds([0, 0], none)),
+    /does not tell/,
+  ],
+  ['a single round', 'undecided', herd(rounds([0.6], [9.5]), rounds([0], [2])), /Fewer than two rounds/],
+  [
+    'nobody who wakes one',
+    'undecided',
+    { processes: 8, strategies: herd(rounds([0, 0], [9, 9]), []).strategies.slice(0, 1) },
+    /Fewer than two rounds/,
+  ],
+]);
+
+// ------------------------------------------------------------------------------------------------------------ head-of-line
+
+/** @param heldUp of 100: by the reactor, by the pool */
+const line = (heldUp: number | null, heldUpByPool: number, alone = 3): HeadOfLineFigures => ({
+  long: 1000,
+  models: [
+    { name: 'reactor', alone: about(alone, 100), behind: about((heldUp ?? 100) > 50 ? 1005 : 4, 100), delayed: heldUp },
+    { name: 'reactor-thread-pool', alone: about(4, 100), behind: about(5, 100), delayed: heldUpByPool },
+  ],
+});
+
+verdicts(headOfLine, [
+  [
+    'the reactor’s all wait, the pool’s do not',
+    'holds',
+    line(100, 0),
+    /holds up 100 of 100.*from 3 to 1,010 ms.*4 threads behind it, 0/,
+  ],
+  ['nobody waits', 'does not hold here', line(0, 0), /holds up 0 of 100/],
+  ['the pool’s wait as well', 'undecided', line(100, 100), /not the reactor alone/],
+  ['half of them wait', 'undecided', line(50, 0), /some, but not all/],
+  ['they wait as long alone', 'undecided', line(null, 0, 600), /already/],
+  ['nothing was measured', 'undecided', { long: 1000, models: [] }, /not measured/],
+]);
+
+// ---------------------------------------------------------------------------------------------------------------- ordering
+
+const order = (outOfOrder: Readonly<Record<string, number>>, times = 3): OrderingFigures => ({
+  sleep: 150,
+  models: Object.entries(outOfOrder).map(([name, count]) => ({ name, rounds: times, outOfOrder: count })),
+});
+const perTask = 'reactor-thread-per-task';
+
+verdicts(ordering, [
+  [
+    'a thread for each task alone',
+    'holds',
+    order({ [perTask]: 3, 'multi-reactor': 0, reactor: 0 }),
+    /3 of 3 times, the 2 other models never/,
+  ],
+  ['once is enough', 'holds', order({ [perTask]: 1, 'multi-reactor': 0 }), /1 of 3 times/],
+  [
+    'another model, too',
+    'holds',
+    order({ [perTask]: 3, 'multi-reactor': 0, proactor: 1 }),
+    /so do proactor; sub-reactors never/,
+  ],
+  ['it keeps the order', 'does not hold here', order({ [perTask]: 0, 'multi-reactor': 0 }), /keeps the order/],
+  [
+    'sub-reactors do not',
+    'does not hold here',
+    order({ [perTask]: 3, 'multi-reactor': 1 }),
+    /multi-reactor answers out of order, too/,
+  ],
+  ['asked once only', 'undecided', order({ [perTask]: 0, 'multi-reactor': 0 }, 1), /fewer than 2 rounds/],
+  ['no sub-reactors', 'undecided', order({ [perTask]: 3 }), /not measured/],
+  ['no thread for each task', 'undecided', order({ 'multi-reactor': 0 }), /not measured/],
+]);
+
+it('a spread: a quarter is below, a quarter above, in whatever order they come', () => {
+  expect(spreadOf([5, 1, 4, 2, 3])).toEqual({ count: 5, low: 2, median: 3, high: 4 });
+  expect(spreadOf([7])).toEqual({ count: 1, low: 7, median: 7, high: 7 });
+});
