@@ -1,6 +1,7 @@
 /** What each mode of watching reports of one socket, event by event: epoll(7), "Level-triggered and edge-triggered"; kqueue(2). */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { Socket, availableMechanisms } from '../index.js';
+import { Socket } from '../index.js';
+import { mechanismsHere } from '../servers/models/mechanisms.js';
 import type { ReportTable, Verdict } from '../report/report.js';
 import { POLLIN, Poll } from '../syscalls.js';
 import type { Experiment, MeasureContext } from './experiment.js';
@@ -94,9 +95,7 @@ const SCRIPT: readonly Step[] = [
 
 // ------------------------------------------------------------------------------------------------------ how it is measured
 
-const here: readonly string[] = availableMechanisms().flatMap(({ mechanism, available }) =>
-  available ? [mechanism] : [],
-);
+const here: readonly string[] = mechanismsHere.flatMap(({ mechanism, available }) => (available ? [mechanism] : []));
 const modesHere = modes.filter(({ mechanism }) => here.includes(mechanism));
 const hasEdge = modesHere.some(({ trigger }) => trigger === 'edge');
 

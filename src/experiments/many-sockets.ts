@@ -1,5 +1,6 @@
 /** Many sockets, and a selector over each mechanism that watches all of them: for scaling. */
-import { type BaseSelector, EVENT_READ, Socket, availableMechanisms, createSelector } from '../index.js';
+import { type BaseSelector, EVENT_READ, Socket, createSelector } from '../index.js';
+import { mechanismsHere } from '../servers/models/mechanisms.js';
 
 /** How a mechanism refuses one more descriptor. */
 export interface Refusal {
@@ -44,7 +45,7 @@ export interface Watcher {
 /** A selector over each mechanism, all with the same sockets, as far as they take them. */
 export class Watchers implements Disposable {
   readonly refusals: Refusal[] = [];
-  readonly all: readonly Watcher[] = availableMechanisms()
+  readonly all: readonly Watcher[] = mechanismsHere
     .filter(({ kind, available }) => kind === 'readiness' && available)
     .map(({ mechanism }) => ({ selector: createSelector(mechanism), registered: 0 }));
 

@@ -3,7 +3,8 @@
  * a state, and not a message: many of them before the loop looks are one, and one that comes while it does not wait is there when it does.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type Mechanism, availableMechanisms, createProactor, createSelector } from '../index.js';
+import { type Mechanism, createProactor, createSelector } from '../index.js';
+import { mechanismsHere } from '../servers/models/mechanisms.js';
 import { WakingThreads } from '../measuring/waking-threads.js';
 import type { ReportChart, ReportTable, Verdict } from '../report/report.js';
 import type { Experiment, MeasureContext } from './experiment.js';
@@ -129,7 +130,7 @@ function measureOne(
 async function measure(context: MeasureContext): Promise<WakeupsFigures> {
   const { effort, signal } = context;
   const sizes = SIZES[effort];
-  const mechanisms = availableMechanisms().filter(
+  const mechanisms = mechanismsHere.filter(
     ({ mechanism, available }) => available && !mechanism.startsWith('emulated:'),
   );
   const rows: WakeupsRow[] = [];

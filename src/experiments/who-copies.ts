@@ -2,7 +2,8 @@
  * Post 002 (d), (e): in a reactor the program reads and writes; in a proactor the system does, and reports that it has. Which of the two is at
  * work is seen by the system calls that the server's process makes.
  */
-import { type Availability, availableMechanisms } from '../index.js';
+import { type Availability } from '../index.js';
+import { mechanismsHere } from '../servers/models/mechanisms.js';
 import { Load } from '../measuring/load.js';
 import { MeasuredServer } from '../measuring/measured-server.js';
 import { type Subject, subjectNamed } from '../measuring/subjects.js';
@@ -40,7 +41,7 @@ const MESSAGES: Readonly<Record<MeasureContext['effort'], number>> = { full: 400
 
 /** Of each kind what this system has, the best where there is a choice. */
 function subjectsHere(): readonly { readonly kind: Kind; readonly subject: Subject }[] {
-  const here = availableMechanisms().filter(({ available }) => available);
+  const here = mechanismsHere.filter(({ available }) => available);
   const isEmulated = ({ mechanism }: Availability): boolean => mechanism.startsWith('emulated:');
   const named = (kind: Kind, model: string, rows: readonly Availability[]) =>
     rows.map(({ mechanism }) => ({ kind, subject: subjectNamed(`${model}:${mechanism}`) }));
@@ -175,7 +176,7 @@ function charts({ rows }: WhoCopiesFigures): ReportChart[] {
   ];
 }
 
-const trueProactors = availableMechanisms().filter(
+const trueProactors = mechanismsHere.filter(
   ({ kind, mechanism }) => kind === 'completion' && !mechanism.startsWith('emulated:'),
 );
 

@@ -1,6 +1,7 @@
 /** How the processes of `prefork` share one listening socket: as data, and whether this system can. */
 import { unavailable } from '../errors.js';
-import { Socket, availableMechanisms } from '../index.js';
+import { Socket } from '../index.js';
+import { mechanismsHere } from './models/mechanisms.js';
 import { constants } from '../syscalls.js';
 import type { AcceptStrategy } from './model.js';
 
@@ -17,7 +18,7 @@ type Here = Pick<AcceptStrategyRow, 'isAvailable' | 'why'>;
 const everywhere: Here = { isAvailable: true, why: 'needs nothing but select and accept' };
 
 function exclusive(): Here {
-  const epoll = availableMechanisms().find(({ mechanism }) => mechanism === 'epoll');
+  const epoll = mechanismsHere.find(({ mechanism }) => mechanism === 'epoll');
   if (epoll?.available === true) return { isAvailable: true, why: 'epoll has EPOLLEXCLUSIVE (Linux 4.5)' };
   return { isAvailable: false, why: `EPOLLEXCLUSIVE is of Linux' epoll: ${epoll?.why ?? 'unknown'}` };
 }

@@ -1,7 +1,8 @@
 /** The server models as data, for the command line, the documents, and whoever wants to choose. */
-import { type Mechanism, availableMechanisms } from '../index.js';
+import type { Mechanism } from '../index.js';
 import type { Model } from './model.js';
 import { models } from './models/index.js';
+import { mechanismsHere } from './models/mechanisms.js';
 
 export interface ServerModelRow extends Pick<
   Model,
@@ -16,8 +17,9 @@ export interface ServerModelRow extends Pick<
 
 function rowOf(model: Model): ServerModelRow {
   const { name, summary, strengths, weaknesses, applications, workers, options } = model;
-  const here = availableMechanisms();
-  const mechanisms = model.mechanisms.filter((one) => here.some((row) => row.mechanism === one && row.available));
+  const mechanisms = model.mechanisms.filter((one) =>
+    mechanismsHere.some((row) => row.mechanism === one && row.available),
+  );
   const isAvailable = model.mechanisms.length === 0 || mechanisms.length > 0;
   const why = isAvailable ? howHere(model, mechanisms) : `this system has none of ${model.mechanisms.join(', ')}`;
   return { name, summary, strengths, weaknesses, applications, mechanisms, workers, options, isAvailable, why };
