@@ -1,8 +1,96 @@
-/** Threads and processes that are recorded from outside, and end while they are. */
+/** `selectors-native trace`, as a user meets it. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import type { SyscallRecord, SyscallSummary } from '../src/trace.js';
+import { Bench } from './support/bench.js';
+import { childrenOf, isRunning } from './support/processes.js';
 import { programText, startCli } from './support/program.js';
+import { inTime, until } from './support/servers.js';
+
+const isWindows = process.platform === 'win32';
+const noSignals = isWindows ? ' — not here: Windows has no signals to send' : '';
+const linuxOnly = process.platform === 'linux' ? '' : ' — not here: only Linux tells of child processes';
+
+/** `node -e` with the package at hand. */
+const own = (body: string): readonly string[] => [process.execPath, '-e', programText(body)];
+const POLLS = own(`const poll = new syscalls.Poll(); poll.poll(0); poll.poll(0); console.log('said');`);
+/** The one that waits: WSAPoll refuses to wait for nothing, and SleepEx does it there. */
+const waits = isWindows ? 'SleepEx' : 'poll';
+
+interface Lines {
+  readonly records: readonly SyscallRecord[];
+  readonly end: { readonly summary: readonly SyscallSummary[]; readonly dropped: number };
+}
+
+function linesOf(text: string): Lines {
+  const lines = text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as unknown);
+  return { records: lines.slice(0, -1) as SyscallRecord[], end: lines.at(-1) as Lines['end'] };
+}
 
 describe('trace', () => {
+  it('prints a line for each call of any program, then a table; what the program prints goes to the standard error', async () => {
+    const { stdout, stderr, code } = await startCli(['trace', ...POLLS]).ended;
+    expect([stderr, code]).toEqual(['said\n', 0]);
+    expect(stdout).not.toContain('\u001b[');
+    const lines = stdout.split('\n').filter((line) => /^\d+ /.test(line));
+    expect(lines.filter((line) => line.includes(` ${waits}(`))).toHaveLength(2);
+    expect(stdout).toMatch(/^│ calls │ errors │ +ms │ µs a call │ system call +│$/m);
+    expect(stdout).toMatch(new RegExp(`^│ +2 │ +0 │ +\\d+\\.\\d\\d │ +\\d+\\.\\d │ ${waits} +│$`, 'm'));
+  });
+
+  it('runs a command of its own by its name, and ends with its exit code', async () => {
+    const { stdout, code } = await startCli(['trace', '--summary-only', 'info', '--nonsense']).ended;
+    expect(stdout).toContain('│ system call');
+    expect(code).toBe(1);
+    const other = await startCli(['trace', process.execPath, '-e', 'process.exit(7)']).ended;
+    expect(other).toMatchObject({ code: 7, stdout: 'no system call of this package was made\n', stderr: '' });
+  });
+
+  it('--json: a record a line, and the summary', async () => {
+    const { stdout } = await startCli(['trace', '--json', ...POLLS]).ended;
+    const { records, end } = linesOf(stdout);
+    expect(records.map(({ sequence }) => sequence)).toEqual(records.map((_, i) => i));
+    expect(records.filter(({ name }) => name === waits)).toHaveLength(2);
+    expect(end.summary.reduce((sum, { calls }) => sum + calls, 0)).toBe(records.length);
+    expect(end.dropped).toBe(0);
+  });
+
+  it('--times: when each began, and how long it took', async () => {
+    const { stdout } = await startCli(['trace', '--times', '--only', waits, ...POLLS]).ended;
+    expect(stdout).toMatch(new RegExp(`^\\d+ +\\d+\\.\\d{3} ${waits}\\(.*\\) += 0.* <\\d+\\.\\d{3}>$`, 'm'));
+  });
+
+  it('--only: no other line, and no other row; none at all is said', async () => {
+    const { stdout } = await startCli(['trace', '--only', `${waits},nonsense`, '--json', ...POLLS]).ended;
+    const { records, end } = linesOf(stdout);
+    expect(new Set(records.map(({ name }) => name))).toEqual(new Set([waits]));
+    expect(end.summary.map(({ name, calls }) => [name, calls])).toEqual([[waits, 2]]);
+    expect((await startCli(['trace', '--only', 'nonsense', ...POLLS]).ended).stdout).toBe('none of these was made\n');
+  });
+
+  it('--output: into a file, and nothing is printed but what the program prints', async () => {
+    using bench = new Bench();
+    const file = join(bench.folder(), 'trace.txt');
+    const { stdout, stderr, code } = await startCli(['trace', '--output', file, ...POLLS]).ended;
+    expect([stdout, stderr, code]).toEqual(['', 'said\n', 0]);
+    expect(readFileSync(file, 'utf8')).toContain(` ${waits}(`);
+  });
+
+  it.each([
+    [['--output', join('no such folder', 'file'), 'info'], /^error: option '--output <file>' argument .* ENOENT/],
+    [['--output', '.', 'info'], /^error: option '--output <file>' argument '\.' is invalid\. It is a folder\./],
+    [['no-such-program'], /^selectors-native: spawn no-such-program ENOENT\n$/],
+    [[], /^error: missing required argument 'command'/],
+  ])('%j: a clear error', async (args, message) => {
+    const { stdout, stderr, code } = await startCli(['trace', ...args]).ended;
+    expect(stderr).toMatch(message);
+    expect([stdout, code]).toEqual(['', 1]);
+  });
+
   it('threads that end are recorded, and end well: their memory is unmapped by a call that is recorded', async () => {
     const thread = JSON.stringify(programText('new selectors.DefaultSelector().close();'));
     const program = `const { Worker } = require('node:worker_threads');
@@ -10,18 +98,33 @@ describe('trace', () => {
       start(5);`;
     const outcome = await startCli(['trace', '--json', process.execPath, '-e', program]).ended;
     expect(outcome).toMatchObject({ code: 0, stderr: '' });
-    const records = outcome.stdout
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line) as { readonly thread?: number });
-    const threads = new Set(records.flatMap(({ thread: one }) => (one === undefined ? [] : [one])));
-    expect(threads.size).toBe(5);
+    expect(new Set(linesOf(outcome.stdout).records.map((record) => record.thread)).size).toBe(5);
   });
 
   it('so does the main thread', async () => {
-    const program = programText('new selectors.DefaultSelector().close();');
-    const outcome = await startCli(['trace', process.execPath, '-e', program]).ended;
+    const outcome = await startCli(['trace', ...own('new selectors.DefaultSelector().close();')]).ended;
     expect(outcome).toMatchObject({ code: 0, stderr: '' });
     expect(outcome.stdout).toContain('calls');
+  });
+
+  it.skipIf(isWindows)(`a server's calls are printed as they are made; SIGTERM ends both${noSignals}`, async () => {
+    using bench = new Bench();
+    const program = bench.own(startCli(['trace', 'serve', 'reactor', '--mechanism', 'poll', '--port', '0']));
+    await inTime('its first wait', program.printed(/ listen\(\d+, \d+\) += 0/));
+    program.process.kill('SIGTERM');
+    const { stdout, code } = await inTime('its end', program.ended);
+    expect(stdout).toContain('│ system call');
+    expect(code).toBe(0);
+  });
+
+  it.skipIf(linuxOnly !== '')(`nobody reads any further: the command is not left behind${linuxOnly}`, async () => {
+    using bench = new Bench();
+    const program = bench.own(startCli(['trace', 'serve', 'busy-wait', '--port', '0']));
+    await inTime('its first lines', program.printed(/\n/));
+    const children = childrenOf(program.process.pid ?? -1);
+    expect(children).toHaveLength(1);
+    program.process.stdout?.destroy();
+    await inTime('its end', program.ended);
+    await until('that of its server', () => !children.some(isRunning));
   });
 });

@@ -4,6 +4,7 @@ import { defaultSubjects } from '../compare/options.js';
 import { notesOf } from '../compare/sections.js';
 import type { Work } from '../compare/row.js';
 import { allSubjects } from '../measuring/subjects.js';
+import type { Fact } from '../report/machine.js';
 import type { ComparisonRow } from '../trace.js';
 import { pc } from './colors.js';
 import { beside } from './text.js';
@@ -11,6 +12,8 @@ import { beside } from './text.js';
 /** Calls that are rarer are added up. */
 const RARE = 0.005;
 const UNKNOWN = '—';
+/** Of what is said below the table. */
+const INDENT = 18;
 
 const whole = (value: number): string =>
   Number.isFinite(value) ? value.toLocaleString('en', { maximumFractionDigits: 0 }) : UNKNOWN;
@@ -36,7 +39,8 @@ function latencyLines({ latency }: ComparisonRow): string[] {
   return ['p50', 'p99', 'max'].map((name, i) => `${name} ${(values[i] ?? '').padStart(width)} µs`);
 }
 
-export function comparisonText(rows: readonly ComparisonRow[], work: Work): string {
+/** @param machine where it was measured */
+export function comparisonText(rows: readonly ComparisonRow[], work: Work, machine: readonly Fact[]): string {
   const table = new Table({
     head: ['subject', 'messages/s', 'system calls a message', 'CPU a message', 'round trip'],
     colAligns: ['left', 'right', 'left', 'right', 'left'],
@@ -52,8 +56,9 @@ export function comparisonText(rows: readonly ComparisonRow[], work: Work): stri
       latencyLines(row).join('\n'),
     ]);
   }
-  const notes = notesOf(rows, work).map(([label, text]) => beside(label, text, 14));
-  const all = rows.some(isIncomplete) ? [...notes, beside(UNKNOWN, 'nobody can tell on this system', 14)] : notes;
+  const facts = [...notesOf(rows, work), ...machine];
+  const notes = facts.map(([label, text]) => beside(label, text, INDENT));
+  const all = rows.some(isIncomplete) ? [...notes, beside(UNKNOWN, 'nobody can tell on this system', INDENT)] : notes;
   return `${table.toString()}\n${all.join('\n')}`;
 }
 

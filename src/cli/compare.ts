@@ -1,16 +1,14 @@
 /** `compare`: the same work done by each subject in turn. */
-import { accessSync, constants, writeFileSync } from 'node:fs';
-import { constants as system } from 'node:os';
-import { dirname, resolve } from 'node:path';
-import { SingleBar } from 'cli-progress';
+import { writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { DEFAULT_WORK } from '../compare/options.js';
 import type { Work } from '../compare/row.js';
-import { thisMachine } from '../measuring/machine.js';
-import { type ComparisonOptions, type ComparisonRow, compare, renderReport } from '../trace.js';
+import { machineFacts } from '../report/machine.js';
+import { compare, renderReport } from '../trace.js';
 import { comparisonText, subjectsText } from './compare-table.js';
-import { ENDING, interrupted } from './interrupt.js';
-import { parseCount } from './options.js';
+import { untilInterrupted } from './interrupt.js';
+import { parseCount, parseOutputFile } from './options.js';
+import { progressBar } from './progress.js';
 
 interface CompareCommandOptions extends Work {
   readonly workers?: number;
@@ -46,7 +44,7 @@ export function addCompare(program: Command): void {
     .option('--size <bytes>', 'of a message', parseCount, size)
     .option('--workers <number>', 'threads or processes of the models that have a number of them', parseCount)
     .option('--json', 'for machines')
-    .option('--html <file>', 'write a page with tables and charts as well')
+    .option('--html <file>', 'write a page with tables and charts as well', parseOutputFile)
     .option('--list', 'print the subjects that there are')
     .action(async (subjects: readonly string[], options: CompareCommandOptions) => {
       if (options.list) process.stdout.write(`${subjectsText()}\n`);
@@ -55,67 +53,25 @@ export function addCompare(program: Command): void {
 }
 
 async function compareCommand(subjects: readonly string[], options: CompareCommandOptions): Promise<void> {
-  const { connections, messages, size, workers, html } = options;
-  if (html !== undefined) accessSync(dirname(resolve(html)), constants.W_OK);
-  const rows = await untilInterrupted({
-    connections,
-    messages,
-    size,
-    ...(workers === undefined ? {} : { workers }),
-    ...(subjects.length === 0 ? {} : { subjects }),
-  });
-  if (rows === null) return;
+  const { connections, messages, size, workers, html, json } = options;
   const work: Work = { connections, messages, size };
-  const text = options.json ? JSON.stringify({ ...thisMachine(), ...work, rows }, null, 2) : comparisonText(rows, work);
+  const bar = progressBar();
+  const rows = await untilInterrupted((signal) =>
+    compare({
+      ...work,
+      ...(workers === undefined ? {} : { workers }),
+      ...(subjects.length === 0 ? {} : { subjects }),
+      onProgress: bar.update,
+      signal,
+    }),
+  ).finally(bar.end);
+  if (rows === null) return;
+  const machine = machineFacts();
+  const text = json
+    ? JSON.stringify({ machine: Object.fromEntries(machine), ...work, rows }, null, 2)
+    : comparisonText(rows, work, machine);
   process.stdout.write(`${text}\n`);
   if (html === undefined) return;
   writeFileSync(html, renderReport(rows, work));
   process.stderr.write(`the report is in ${html}\n`);
-}
-
-/** @returns null: a signal has ended it, and the exit code says which */
-async function untilInterrupted(options: ComparisonOptions): Promise<readonly ComparisonRow[] | null> {
-  const aborting = new AbortController();
-  const handlers = ENDING.map((signal) => {
-    const code = 128 + system.signals[signal];
-    const begin = (): void => {
-      process.exitCode = code;
-      aborting.abort();
-    };
-    return [signal, interrupted(begin, () => process.exit(code))] as const;
-  });
-  for (const [signal, handler] of handlers) process.on(signal, handler);
-  const bar = progressBar();
-  try {
-    return await compare({ ...options, signal: aborting.signal, onProgress: bar.update });
-  } catch (error) {
-    if (!aborting.signal.aborted) throw error;
-    return null;
-  } finally {
-    bar.stop();
-    for (const [signal, handler] of handlers) process.off(signal, handler);
-  }
-}
-
-/** On a terminal, and nowhere else. */
-function progressBar(): { update(this: void, done: number, total: number, subject: string): void; stop(): void } {
-  if (!process.stderr.isTTY) return { update: () => undefined, stop: () => undefined };
-  const bar = new SingleBar({
-    format: '{bar} {value}/{total} {subject}',
-    barsize: 40,
-    barCompleteChar: '█',
-    barIncompleteChar: '░',
-    clearOnComplete: true,
-    hideCursor: true,
-    stream: process.stderr,
-  });
-  let hasStarted = false;
-  return {
-    update(done, total, subject) {
-      if (hasStarted) bar.update(done, { subject });
-      else bar.start(total, done, { subject });
-      hasStarted = true;
-    },
-    stop: () => bar.stop(),
-  };
 }

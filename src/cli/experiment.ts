@@ -1,17 +1,19 @@
 /** `experiment`: the claims of the posts, measured here. */
-import { accessSync, constants, writeFileSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { writeFileSync } from 'node:fs';
 import Table from 'cli-table3';
 import type { Command } from 'commander';
 import { type Experiment, type MeasureContext, sectionOf } from '../experiments/experiment.js';
 import { experiments } from '../experiments/index.js';
+import { machineFacts } from '../report/machine.js';
 import { renderPage } from '../report/page.js';
 import type { ReportSection } from '../report/report.js';
 import { pc } from './colors.js';
-import { ENDING, INTERRUPTED, interrupted } from './interrupt.js';
+import { untilInterrupted } from './interrupt.js';
+import { parseOutputFile } from './options.js';
 import { printError } from './output.js';
 import { progressBar } from './progress.js';
 import { sectionText } from './report.js';
+import { beside } from './text.js';
 
 interface ExperimentCommandOptions {
   readonly quick?: true;
@@ -35,10 +37,10 @@ export function addExperiment(program: Command): void {
     .argument('[names...]', `these experiments; ${ALL}: those that this system can run`)
     .option('--quick', 'in a few seconds: figures that are worth less, and may not decide')
     .option('--json', 'for machines: the figures and the verdicts')
-    .option('--html <file>', 'into this file as well, as a page with charts')
+    .option('--html <file>', 'into this file as well, as a page with charts', parseOutputFile)
     .action(async (names: readonly string[], options: ExperimentCommandOptions, command: Command) => {
       if (names.length === 0) return list(options);
-      const wrong = wrongChoice(names, options);
+      const wrong = wrongChoice(names);
       if (wrong !== null) return command.error(`error: ${wrong}`);
       await run(names.includes(ALL) ? available() : names.map(named), options);
     });
@@ -51,7 +53,7 @@ const find = (name: string): AnyExperiment | undefined => experiments.find((one)
 const named = (name: string): AnyExperiment => find(name) as AnyExperiment;
 
 /** Before anything is started. null: it can be done. */
-function wrongChoice(names: readonly string[], { html }: ExperimentCommandOptions): string | null {
+function wrongChoice(names: readonly string[]): string | null {
   for (const name of names.filter((one) => one !== ALL)) {
     const experiment = find(name);
     if (experiment === undefined) {
@@ -60,12 +62,7 @@ function wrongChoice(names: readonly string[], { html }: ExperimentCommandOption
     }
     if (!experiment.isAvailable) return `${name} is not available here: ${experiment.why}`;
   }
-  try {
-    if (html !== undefined) accessSync(dirname(resolve(html)), constants.W_OK);
-    return null;
-  } catch (error) {
-    return `--html ${html}: ${(error as Error).message}`;
-  }
+  return null;
 }
 
 function list({ json }: ExperimentCommandOptions): void {
@@ -93,24 +90,25 @@ function tableOf(rows: readonly Row[]): string {
 
 /** One after the other: they would disturb each other's figures. */
 async function run(chosen: readonly AnyExperiment[], options: ExperimentCommandOptions): Promise<void> {
-  const ending = new AbortController();
-  const onSignal = interrupted(
-    () => ending.abort(),
-    () => process.exit(INTERRUPTED), // what was started sees that its input has ended, and ends
-  );
-  for (const signal of ENDING) process.on(signal, onSignal);
-  const done = [];
-  for (const [index, experiment] of chosen.entries()) {
-    const outcome = await outcomeOf(experiment, { index, of: chosen.length, signal: ending.signal, options });
-    if (ending.signal.aborted) break;
-    if (outcome === null) continue;
-    done.push(outcome);
-    if (!options.json) process.stdout.write(`${index === 0 ? '' : '\n'}${sectionText(outcome.section)}\n`);
-  }
-  for (const signal of ENDING) process.off(signal, onSignal);
-  if (ending.signal.aborted) process.exitCode = INTERRUPTED;
-  else writeAll(done, options);
+  const done = await untilInterrupted(async (signal) => {
+    const outcomes: Outcome[] = [];
+    for (const [index, experiment] of chosen.entries()) {
+      const outcome = await outcomeOf(experiment, { index, of: chosen.length, signal, options });
+      if (outcome === null) continue;
+      if (!options.json) process.stdout.write(`${outcomes.length === 0 ? '' : '\n'}${sectionText(outcome.section)}\n`);
+      outcomes.push(outcome);
+    }
+    return outcomes;
+  });
+  if (done === null) return;
+  if (!options.json && done.length > 0) process.stdout.write(`\n${machineText()}\n`);
+  writeAll(done, options);
 }
+
+const machineText = (): string =>
+  machineFacts()
+    .map(([label, text]) => beside(label, text, 18, 100))
+    .join('\n');
 
 interface Outcome {
   readonly experiment: AnyExperiment;
@@ -125,7 +123,7 @@ interface Place {
   readonly options: ExperimentCommandOptions;
 }
 
-/** null: it has failed, which was told, or was aborted. */
+/** null: it has failed, which was told. @throws where it was aborted */
 async function outcomeOf(experiment: AnyExperiment, { index, of, signal, options }: Place): Promise<Outcome | null> {
   const bar = progressBar();
   const context: MeasureContext = {
@@ -137,7 +135,7 @@ async function outcomeOf(experiment: AnyExperiment, { index, of, signal, options
     const figures = await experiment.measure(context);
     return { experiment, figures, section: sectionOf(experiment, figures) };
   } catch (error) {
-    if (signal.aborted) return null;
+    signal.throwIfAborted();
     bar.end();
     printError(new Error(`${experiment.name}: ${(error as Error).message}`));
     process.exitCode = 1;

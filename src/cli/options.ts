@@ -1,4 +1,6 @@
 /** Options that several commands have, and which of them a server model has. */
+import { accessSync, constants, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { InvalidArgumentError, Option } from 'commander';
 import type { Mechanism } from '../index.js';
 import type { AcceptStrategy, ApplicationName, ServerModelRow } from '../servers.js';
@@ -15,6 +17,18 @@ export function parseCount(text: string): number {
   const count = Number(text);
   if (!/^\d+$/.test(text) || count < 1 || count > 0x7fff_ffff) throw new InvalidArgumentError('A number, 1 or more.');
   return count;
+}
+
+/** A file that will be written: what is wrong with it is told before anything is started. */
+export function parseOutputFile(path: string): string {
+  try {
+    const file = statSync(path, { throwIfNoEntry: false });
+    if (file?.isDirectory()) throw new Error('It is a folder.');
+    accessSync(file === undefined ? dirname(resolve(path)) : path, constants.W_OK);
+    return path;
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
 }
 
 export const hostOption = (): Option => new Option('--host <address>', 'IP address or name').default('127.0.0.1');

@@ -3,9 +3,9 @@ import { Presets, SingleBar } from 'cli-progress';
 
 export interface Progress {
   /** @param what is done now */
-  update(done: number, total: number, what: string): void;
+  readonly update: (done: number, total: number, what: string) => void;
   /** The bar goes. */
-  end(): void;
+  readonly end: () => void;
 }
 
 /** So much of a line belongs to what is done now: the bar never takes a second line. */
@@ -33,7 +33,7 @@ export function progressBar(): Progress {
     process.off('exit', end);
   };
   return {
-    update(done, total, what) {
+    update: (done, total, what) => {
       const payload = { what: what.slice(0, LONGEST) };
       if (!isStarted) {
         bar.start(total, done, payload);

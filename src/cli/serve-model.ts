@@ -9,10 +9,12 @@ import { type ServerModelRow, type ServerOptions, type ServerStats, createServer
 import { describeExit } from '../servers/messages.js';
 import { parseServerOptions } from '../servers/server-options.js';
 import { showAddress } from '../servers/serve.js';
-import { ENDING, INTERRUPTED, interrupted } from './interrupt.js';
+import { ENDING, interrupted } from './interrupt.js';
 import type { ServeOptions } from './options.js';
 import { print, printError } from './output.js';
 
+/** Of a process that Ctrl-C has ended, as shells count. */
+const INTERRUPTED = 130;
 const STATS_EVERY = 1000;
 
 function serverOptions({ app, host, port, ...options }: ServeOptions): ServerOptions {

@@ -11,6 +11,8 @@ import { Summary } from '../trace/record.js';
 import { ProcessesTrace } from '../trace/processes-trace.js';
 import { pc } from './colors.js';
 import { ENDING } from './interrupt.js';
+import { parseOutputFile } from './options.js';
+import { printError } from './output.js';
 
 /** How often the records are taken, in milliseconds. */
 const EACH = 20;
@@ -45,7 +47,7 @@ export function addTrace(program: Command): void {
     .option('--times', 'when each call began, and how long it took, in milliseconds')
     .option('--summary-only', 'print nothing but the table at the end')
     .option('--only <names>', 'these system calls alone: epoll_wait,recvfrom', (names: string) => names.split(','))
-    .option('--output <file>', 'into this file')
+    .option('--output <file>', 'into this file', parseOutputFile)
     .action(async (command: readonly string[], options: TraceCommandOptions) => {
       const own = program.commands.map((one) => one.name());
       process.exitCode = await trace(own.includes(command[0] ?? '') ? ownProgram(command) : command, options);
@@ -62,7 +64,7 @@ const ownProgram = (command: readonly string[]): readonly string[] => [
 async function trace(command: readonly string[], options: TraceCommandOptions): Promise<number> {
   using records = new ProcessesTrace();
   const summary = new Summary();
-  const output: Writable = options.output === undefined ? process.stdout : createWriteStream(options.output);
+  const output: Writable = options.output === undefined ? process.stdout : fileStream(options.output);
   const isWanted = ({ name }: SyscallRecord): boolean => options.only?.includes(name) ?? true;
   const show = (taken: readonly SyscallRecord[]): void => {
     const wanted = taken.filter(isWanted);
@@ -85,6 +87,9 @@ async function trace(command: readonly string[], options: TraceCommandOptions): 
     if (signal === 'SIGTERM') child.kill(signal);
   };
   for (const signal of ENDING) process.on(signal, passOn);
+  // Nobody reads any further (`… | head`), or the disk is full: the command is not left behind.
+  const endIt = (): void => void child.kill();
+  process.on('exit', endIt);
   const timer = setInterval(take, EACH);
   try {
     const code = await endOf(child);
@@ -94,8 +99,16 @@ async function trace(command: readonly string[], options: TraceCommandOptions): 
   } finally {
     clearInterval(timer);
     for (const signal of ENDING) process.off(signal, passOn);
+    process.off('exit', endIt);
     if (output !== process.stdout) output.end();
   }
+}
+
+function fileStream(path: string): Writable {
+  return createWriteStream(path).on('error', (error) => {
+    printError(error);
+    process.exit(1);
+  });
 }
 
 function endOf(child: ChildProcess): Promise<number> {
@@ -114,10 +127,11 @@ function lineOf(record: SyscallRecord, { json, times }: TraceCommandOptions): st
   return error === null || error === 'EAGAIN' ? line : pc.red(line);
 }
 
-function endText(rows: readonly SyscallSummary[], dropped: number, { json }: TraceCommandOptions): string {
+function endText(rows: readonly SyscallSummary[], dropped: number, { json, only }: TraceCommandOptions): string {
   if (json) return `${JSON.stringify({ summary: rows, dropped })}\n`;
   const lost = dropped === 0 ? '' : `${dropped} more calls were made too fast to be recorded\n`;
-  if (rows.length === 0) return `no system call of this package was made\n${lost}`;
+  if (rows.length === 0)
+    return `${only === undefined ? 'no system call of this package' : 'none of these'} was made\n${lost}`;
   const table = new Table({
     head: ['calls', 'errors', 'ms', 'µs a call', 'system call'],
     colAligns: ['right', 'right', 'right', 'right', 'left'],

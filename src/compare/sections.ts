@@ -1,5 +1,4 @@
 /** A comparison as a section of a report. */
-import { thisMachine } from '../measuring/machine.js';
 import { renderPage } from '../report/page.js';
 import type { BarChart, Cell, ReportSection, ReportTable } from '../report/report.js';
 import { type ReportedRow, parseRows, parseWork } from './reported.js';
@@ -47,12 +46,8 @@ export function workText({ connections, messages, size }: Work): string {
 
 /** What is to be known of the figures. */
 export function notesOf(rows: readonly ReportedRow[], work?: Work): (readonly [label: string, text: string])[] {
-  const { machine, kernel, node } = thisMachine();
   return [
     ...(work === undefined ? [] : [['work', workText(work)] as const]),
-    ['machine', machine],
-    ['kernel', kernel],
-    ['Node', node],
     ['CPU', "user and system time of the server's processes, with all their threads"],
     ['round trip', 'as the clients saw it: with so many at a time, most of it is waiting for the others'],
     ...countedNotes(rows),

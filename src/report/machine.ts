@@ -1,6 +1,6 @@
 /** Where figures were measured: without it they say nothing. */
 import { readFileSync } from 'node:fs';
-import { availableParallelism, cpus, release, type } from 'node:os';
+import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import { join } from 'node:path';
 
 export type Fact = readonly [label: string, text: string];
@@ -9,7 +9,10 @@ export function machineFacts(now = new Date()): readonly Fact[] {
   const { version } = JSON.parse(readFileSync(join(__dirname, '../../package.json'), 'utf8')) as { version: string };
   return [
     ['system', `${distribution()}, ${type()} ${release()}, ${process.arch}`],
-    ['processor', `${availableParallelism()} × ${cpus()[0]?.model.trim() ?? 'unknown'}`],
+    [
+      'processor',
+      `${availableParallelism()} × ${cpus()[0]?.model.trim() ?? 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GB`,
+    ],
     ['Node.js', process.versions.node],
     ['selectors-native', version],
     ['date', `${now.toISOString().slice(0, 16).replace('T', ' ')} UTC`],
