@@ -118,20 +118,23 @@ describe('TypeScript', () => {
   });
 });
 
-describe('docs/servers.md', () => {
-  it('has the tables of the models as they are', () => {
-    const { stderr, status } = spawnSync(process.execPath, ['scripts/list-models.mjs', '--check'], {
+describe('docs', () => {
+  it('servers.md and trace.md have their tables as the models and the experiments are', () => {
+    const { stderr, status } = spawnSync(process.execPath, ['scripts/write-tables.mjs', '--check'], {
       cwd: root,
       encoding: 'utf8',
     });
     expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
   });
 
-  it('names each model and each accept strategy, and its links lead somewhere', () => {
+  it('servers.md names each model and each accept strategy', () => {
     const text = read('docs/servers.md');
     for (const { name } of [...SERVER_MODELS, ...ACCEPT_STRATEGIES]) expect(text).toContain(name);
-    for (const [, target = ''] of text.matchAll(/\]\(([^)#]+)/g))
-      expect(existsSync(join(root, 'docs', target)), target).toBe(true);
+  });
+
+  it.each(['servers.md', 'trace.md', 'semantics.md'])('the links of %s lead somewhere', (name) => {
+    for (const [, target = ''] of read(`docs/${name}`).matchAll(/\]\(([^)#]+)/g))
+      if (!target.startsWith('https:')) expect(existsSync(join(root, 'docs', target)), target).toBe(true);
   });
 });
 
