@@ -165,7 +165,10 @@ describe.skipIf(isWindows)(`compare, interrupted${noSignals}`, () => {
     `on a terminal, a bar says how much is done${script === undefined ? ' — not here: script(1) is not installed' : ''}`,
     () => {
       const command = `"${process.execPath}" "${cli}" compare reactor ${FEW.join(' ')}`;
-      const { stdout } = spawnSync(script ?? '', ['-qec', command, '/dev/null'], { encoding: 'utf8' });
+      const { stdout } = spawnSync(script ?? '', ['-qec', command, '/dev/null'], {
+        encoding: 'utf8',
+        env: { ...process.env, NO_COLOR: '' },
+      });
       expect(stdout).toMatch(/░ 0 % reactor/);
       expect(stdout).toMatch(/█/);
       expect(stdout).toContain('│ \u001b[1mreactor');

@@ -57,7 +57,7 @@ describe.skipIf(reason)(`the package${reason}`, () => {
 
   const run = (name: string, text: string) => {
     writeFileSync(join(folder, name), text);
-    return execFileSync(process.execPath, [name], { cwd: folder, encoding: 'utf8' });
+    return execFileSync(process.execPath, [name], { cwd: folder, encoding: 'utf8', maxBuffer: 2 ** 24 });
   };
 
   it('is imported and required, and is one: the same classes both ways', () => {

@@ -2,6 +2,7 @@
  * The same work over each subject in turn. Server and clients are processes of their own, and each subject runs twice: once undisturbed, for
  * the time, and once while its system calls are counted, which takes time.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Load, type LoadResult } from '../measuring/load.js';
 import { MeasuredServer, type MeasuredServerOptions } from '../measuring/measured-server.js';
 import type { Subject } from '../measuring/subjects.js';
@@ -15,6 +16,8 @@ import { StraceLog, whyNoStrace } from './strace.js';
 
 /** System calls are counted over so many messages at the most: they are a ratio, and to count them takes time. */
 const MOST_COUNTED = 10_000;
+/** The last call is recorded when it has returned, and the client has its answer before: milliseconds. */
+const LAST_RECORD = 50;
 /** Of each subject. */
 const RUNS = 2;
 /** The most that a server may be told. */
@@ -104,6 +107,7 @@ class SubjectRuns {
     await using load = await this.#load(server, Math.min(this.#messages, MOST_COUNTED));
     const lostBefore = trace.dropped; // while nothing was asked: busy-wait
     const result = await load.run();
+    await sleep(LAST_RECORD);
     return perMessage(
       counter.between(result.begun, result.ended),
       result,
