@@ -1,5 +1,5 @@
 /** `selectors-native/trace`: see the system calls. */
-export { type SyscallRecord, type SyscallSummary, formatRecord } from './trace/record.js';
+export type { SyscallRecord, SyscallSummary } from './trace/record.js';
 export { type Trace, type TraceOptions, startTrace } from './trace/trace.js';
 export { compare } from './compare/compare.js';
 export type { ComparisonOptions, ComparisonRow } from './compare/row.js';

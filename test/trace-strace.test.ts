@@ -119,7 +119,7 @@ describe('the trace says what strace says', () => {
       100,
       (i: number) => `{"user":"ann","text":"${i}"}\n`,
     ],
-    ['the io_uring server', ['proactor', '--app', 'echo', '--mechanism', 'io_uring'], 400, () => 'hello, io_uring\n'],
+    ['the io_uring server', ['proactor', '--app', 'echo', '--mechanism', 'io_uring'], 700, () => 'hello, io_uring\n'],
   ] as const)(
     `%s: the same names, arguments, results and order, in each thread${noStacks}`,
     { timeout: 120_000 },

@@ -23,7 +23,7 @@ export function marksOf(records: readonly SyscallRecord[]): number[] {
  * the package, which looks for mechanisms when it is loaded.
  */
 export const tracedText = (body: string): string => `'use strict';
-  const { startTrace } = require(${JSON.stringify(join(root, 'dist/trace.js'))});
+  const { startTrace } = require(${JSON.stringify(join(root, 'dist/trace/trace.js'))});
   const { native } = require(${JSON.stringify(join(root, 'dist/native.js'))});
   const mark = (number) => native.isOpen(${NOBODY} + number);
   ${body}`;

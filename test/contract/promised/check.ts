@@ -145,10 +145,14 @@ export type Servers = [
 ];
 export type Traces = [
   Keeps<typeof promisedTrace.startTrace, typeof trace.startTrace>,
+  Keeps<typeof promisedTrace.compare, typeof trace.compare>,
+  Keeps<typeof promisedTrace.renderReport, typeof trace.renderReport>,
+  Keeps<promisedTrace.ComparisonRow, trace.ComparisonRow>,
   Keeps<promisedTrace.Trace, trace.Trace>,
   Keeps<promisedTrace.SyscallRecord, trace.SyscallRecord>,
   Keeps<promisedTrace.SyscallSummary, trace.SyscallSummary>,
   // What callers give: promised ones must be taken.
+  Keeps<trace.ComparisonOptions, promisedTrace.ComparisonOptions>,
   Keeps<
     NonNullable<Parameters<typeof trace.startTrace>[0]>,
     NonNullable<Parameters<typeof promisedTrace.startTrace>[0]>
