@@ -105,6 +105,21 @@ void Path(std::string& out, const MadeCall& call, size_t index);
 // At most this many bytes of a string, and elements of an array: then "...".
 inline constexpr size_t kMostShown = 32;
 
+// [one, two, ...]: append(element) for each that is shown.
+template <typename T, typename Append>
+void AppendArray(std::string& out, std::span<T> elements, Append append, const char* separator = ", ") {
+  out += '[';
+  for (size_t i = 0; i < elements.size(); ++i) {
+    if (i > 0) out += separator;
+    if (i == kMostShown) {
+      out += "...";
+      break;
+    }
+    append(elements[i]);
+  }
+  out += ']';
+}
+
 void AppendAddress(std::string& out, const void* address);
 void AppendDecimal(std::string& out, int64_t value);
 void AppendUnsigned(std::string& out, uint64_t value);

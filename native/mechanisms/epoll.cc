@@ -55,17 +55,8 @@ void PrintEvent(std::string& out, const MadeCall& call, size_t index) {
 }
 void PrintEvents(std::string& out, const MadeCall& call, size_t index) {
   if (!call.ok) return print::Pointer(out, call, index);
-  const auto* const events = call.As<const epoll_event*>(index);
-  out += '[';
-  for (size_t i = 0; static_cast<int64_t>(i) < call.result; ++i) {
-    if (i > 0) out += ", ";
-    if (i == print::kMostShown) {
-      out += "...";
-      break;
-    }
-    AppendEvent(out, events[i]);
-  }
-  out += ']';
+  const std::span events(call.As<const epoll_event*>(index), static_cast<size_t>(call.result));
+  print::AppendArray(out, events, [&out](const epoll_event& event) { AppendEvent(out, event); });
 }
 
 }  // namespace

@@ -21,18 +21,11 @@ void print::CompletionEntries(std::string& out, const MadeCall& call, size_t ind
   if (!call.ok) return Pointer(out, call, index);
   const auto* const entries = call.As<const OVERLAPPED_ENTRY*>(index);
   const ULONG count = *call.As<const ULONG*>(index + 2);
-  out += '[';
-  for (ULONG i = 0; i < count; ++i) {
-    if (i > 0) out += ", ";
-    if (i == kMostShown) {
-      out += "...";
-      break;
-    }
-    out.append("{key=").append(std::to_string(entries[i].lpCompletionKey)).append(", overlapped=");
-    AppendAddress(out, entries[i].lpOverlapped);
-    out.append(", bytes=").append(std::to_string(entries[i].dwNumberOfBytesTransferred)).append("}");
-  }
-  out += ']';
+  AppendArray(out, std::span(entries, count), [&out](const OVERLAPPED_ENTRY& entry) {
+    out.append("{key=").append(std::to_string(entry.lpCompletionKey)).append(", overlapped=");
+    AppendAddress(out, entry.lpOverlapped);
+    out.append(", bytes=").append(std::to_string(entry.dwNumberOfBytesTransferred)).append("}");
+  });
 }
 
 }  // namespace selectors

@@ -23,20 +23,12 @@ namespace {
 
 // ident, filter, flags, fflags, data, udata of each, as they are: strace knows no kqueue.
 void AppendEvents(std::string& out, const struct kevent* events, int64_t count) {
-  out += '[';
-  for (int64_t i = 0; i < count; ++i) {
-    if (i > 0) out += ", ";
-    if (i == static_cast<int64_t>(print::kMostShown)) {
-      out += "...";
-      break;
-    }
-    const struct kevent& event = events[i];
+  print::AppendArray(out, std::span(events, static_cast<size_t>(count)), [&out](const struct kevent& event) {
     out.append("{ident=").append(std::to_string(event.ident)).append(", filter=");
     out.append(std::to_string(event.filter)).append(", flags=");
     print::AppendHexadecimal(out, event.flags);
     out.append(", data=").append(std::to_string(event.data)).append("}");
-  }
-  out += ']';
+  });
 }
 void PrintChanges(std::string& out, const MadeCall& call, size_t index) {
   AppendEvents(out, call.As<const struct kevent*>(index), call.As<int>(index + 1));

@@ -54,17 +54,13 @@ constexpr Name kMaskHows[] = {NAME(SIG_BLOCK), NAME(SIG_UNBLOCK), NAME(SIG_SETMA
 int IntOf(const MadeCall& call, size_t index) { return call.As<int>(index); }
 
 void AppendVector(std::string& out, const iovec* parts, size_t count, size_t bytes) {
-  out += '[';
-  for (size_t i = 0; i < count; ++i) {
-    if (i > 0) out += ", ";
-    if (i == kMostShown) return void(out += "...]");
-    const size_t shown = std::min(bytes, parts[i].iov_len);
+  AppendArray(out, std::span(parts, count), [&out, &bytes](const iovec& part) {
+    const size_t shown = std::min(bytes, part.iov_len);
     bytes -= shown;
     out += "{iov_base=";
-    AppendBytes(out, parts[i].iov_base, shown);
-    out.append(", iov_len=").append(std::to_string(parts[i].iov_len)).append("}");
-  }
-  out += ']';
+    AppendBytes(out, part.iov_base, shown);
+    out.append(", iov_len=").append(std::to_string(part.iov_len)).append("}");
+  });
 }
 
 void AppendControl(std::string& out, const msghdr& message) {

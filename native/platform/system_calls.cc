@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <iterator>
+#include <span>
+#include <string>
 #include <vector>
 
 #ifdef _WIN32
@@ -274,44 +277,33 @@ void OptionValueOut(std::string& out, const MadeCall& call, size_t index) {
   AppendOption(out, call, index, call.As<const void*>(index), *call.As<const SocketLength*>(index + 1));
 }
 
-void PollAsked(std::string& out, const MadeCall& call, size_t index) {
-  const auto* const fds = call.As<const PollFd*>(index);
-  const auto count = call.As<size_t>(index + 1);
-  out += '[';
-  for (size_t i = 0; i < count; ++i) {
-    if (i > 0) out += ", ";
-    if (i == kMostShown) {
-      out += "...";
-      break;
-    }
-    out.append("{fd=").append(std::to_string(fds[i].fd));
-    if (static_cast<int64_t>(fds[i].fd) >= 0) {
+namespace {
+
+std::span<const PollFd> PollFdsOf(const MadeCall& call) { return {call.As<const PollFd*>(0), call.As<size_t>(1)}; }
+
+}  // namespace
+
+void PollAsked(std::string& out, const MadeCall& call, size_t) {
+  AppendArray(out, PollFdsOf(call), [&out](const PollFd& asked) {
+    out.append("{fd=").append(std::to_string(asked.fd));
+    if (static_cast<int64_t>(asked.fd) >= 0) {
       out += ", events=";
-      AppendFlags(out, kPollEvents, static_cast<uint16_t>(fds[i].events));
+      AppendFlags(out, kPollEvents, static_cast<uint16_t>(asked.events));
     }
     out += '}';
-  }
-  out += ']';
+  });
 }
 
 void PollFound(std::string& out, const MadeCall& call, size_t) {
   if (call.result == 0) return void(out += "Timeout");
-  const auto* const fds = call.As<const PollFd*>(0);
-  const auto count = call.As<size_t>(1);
-  size_t shown = 0;
-  out += '[';
-  for (size_t i = 0; i < count; ++i) {
-    if (fds[i].revents == 0) continue;
-    if (shown > 0) out += ", ";
-    if (shown++ == kMostShown) {
-      out += "...";
-      break;
-    }
-    out.append("{fd=").append(std::to_string(fds[i].fd)).append(", revents=");
-    AppendFlags(out, kPollEvents, static_cast<uint16_t>(fds[i].revents));
+  const std::span<const PollFd> fds = PollFdsOf(call);
+  std::vector<PollFd> found;
+  std::copy_if(fds.begin(), fds.end(), std::back_inserter(found), [](const PollFd& fd) { return fd.revents != 0; });
+  AppendArray(out, std::span(found), [&out](const PollFd& fd) {
+    out.append("{fd=").append(std::to_string(fd.fd)).append(", revents=");
+    AppendFlags(out, kPollEvents, static_cast<uint16_t>(fd.revents));
     out += '}';
-  }
-  out += ']';
+  });
 }
 
 namespace {
@@ -339,16 +331,8 @@ void AppendSet(std::string& out, const fd_set* set, int most) {
   // None is looked at: on Windows the first argument says nothing.
   if (set == nullptr || (most == 0 && kSelectCounts)) return AppendAddress(out, set);
   const std::vector<Fd> members = MembersOf(*set, most);
-  out += '[';
-  for (size_t i = 0; i < members.size(); ++i) {
-    if (i > 0) out += ' ';
-    if (i == kMostShown) {
-      out += "...";
-      break;
-    }
-    out += std::to_string(members[i]);
-  }
-  out += ']';
+  AppendArray(
+      out, std::span(members), [&out](Fd fd) { out += std::to_string(fd); }, " ");
 }
 
 }  // namespace

@@ -14,27 +14,14 @@ int SleepFor(DWORD milliseconds) {
 namespace print {
 namespace {
 
-// append(buffer) for each, and between them a comma.
-template <typename Append>
-void AppendBuffers(std::string& out, const MadeCall& call, size_t index, Append append) {
-  const auto* const buffers = call.As<const WSABUF*>(index);
-  const auto count = call.As<size_t>(index + 1);
-  out += '[';
-  for (size_t i = 0; i < count; ++i) {
-    if (i > 0) out += ", ";
-    if (i == kMostShown) {
-      out += "...";
-      break;
-    }
-    append(buffers[i]);
-  }
-  out += ']';
+std::span<const WSABUF> BuffersOf(const MadeCall& call, size_t index) {
+  return {call.As<const WSABUF*>(index), call.As<size_t>(index + 1)};
 }
 
 }  // namespace
 
 void SentBuffers(std::string& out, const MadeCall& call, size_t index) {
-  AppendBuffers(out, call, index, [&out](const WSABUF& buffer) {
+  AppendArray(out, BuffersOf(call, index), [&out](const WSABUF& buffer) {
     out.append("{len=").append(std::to_string(buffer.len)).append(", buf=");
     AppendBytes(out, buffer.buf, buffer.len);
     out += '}';
@@ -42,8 +29,8 @@ void SentBuffers(std::string& out, const MadeCall& call, size_t index) {
 }
 
 void BufferSizes(std::string& out, const MadeCall& call, size_t index) {
-  AppendBuffers(out, call, index,
-                [&out](const WSABUF& buffer) { out.append("{len=").append(std::to_string(buffer.len)).append("}"); });
+  AppendArray(out, BuffersOf(call, index),
+              [&out](const WSABUF& buffer) { out.append("{len=").append(std::to_string(buffer.len)).append("}"); });
 }
 
 void WidePath(std::string& out, const MadeCall& call, size_t index) {
