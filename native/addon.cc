@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/descriptor.h"
+#include "core/environment.h"
 #include "mechanisms/mechanisms.h"
 #include "net/net.h"
 #include "platform/platform.h"
@@ -28,12 +29,15 @@ const std::vector<Multiplexer>& MultiplexersOfThisSystem() {
 }
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  if (!Environment::Attach(env)) {
+    Napi::Error::New(env, "Node.js has no place for what this environment has").ThrowAsJavaScriptException();
+    return exports;
+  }
   if (!StartNetwork().ok()) {
     Napi::Error::New(env, "Winsock could not be started").ThrowAsJavaScriptException();
     return exports;
   }
   RegisterRecording(env, exports);
-  Unclaimed::Attach(env);
   RegisterDescriptor(env, exports);
   RegisterSelect(env, exports);
   RegisterPoll(env, exports);

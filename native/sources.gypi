@@ -4,6 +4,7 @@
       "native/addon.cc",
       "native/core/args.cc",
       "native/core/descriptor.cc",
+      "native/core/environment.cc",
       "native/core/trace.cc",
       "native/core/wakeable.cc",
       "native/core/outgoing.cc",

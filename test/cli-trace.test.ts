@@ -15,8 +15,8 @@ const linuxOnly = process.platform === 'linux' ? '' : ' — not here: only Linux
 /** `node -e` with the package at hand. */
 const own = (body: string): readonly string[] => [process.execPath, '-e', programText(body)];
 const POLLS = own(`const poll = new syscalls.Poll(); poll.poll(0); poll.poll(0); console.log('said');`);
-/** The one that waits: WSAPoll refuses to wait for nothing, and SleepEx does it there. */
-const waits = isWindows ? 'SleepEx' : 'poll';
+/** The one that waits: WSAPoll refuses to wait for nothing, and Sleep does it there. */
+const waits = isWindows ? 'Sleep' : 'poll';
 
 interface Lines {
   readonly records: readonly SyscallRecord[];

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "core/args.h"
+#include "core/environment.h"
 
 namespace selectors {
 namespace {
@@ -117,25 +118,9 @@ Unclaimed::~Unclaimed() {
   for (const Fd fd : fds_) CloseFd(fd).Ignore("the descriptor is gone whatever close(2) says");
 }
 
-void Unclaimed::Attach(napi_env env) {
-  auto* unclaimed = new Unclaimed;
-  const auto finalize = [](napi_env, void* data, void*) { delete static_cast<Unclaimed*>(data); };
-  if (napi_set_instance_data(env, unclaimed, finalize, nullptr) != napi_ok) delete unclaimed;
-}
+void Unclaimed::Add(napi_env env, Fd fd) { Environment::Of(env).unclaimed().fds_.insert(fd); }
 
-Unclaimed* Unclaimed::Of(napi_env env) {
-  void* data = nullptr;
-  napi_get_instance_data(env, &data);
-  return static_cast<Unclaimed*>(data);
-}
-
-void Unclaimed::Add(napi_env env, Fd fd) {
-  if (Unclaimed* const unclaimed = Of(env)) unclaimed->fds_.insert(fd);
-}
-
-void Unclaimed::Remove(napi_env env, Fd fd) {
-  if (Unclaimed* const unclaimed = Of(env)) unclaimed->fds_.erase(fd);
-}
+void Unclaimed::Remove(napi_env env, Fd fd) { Environment::Of(env).unclaimed().fds_.erase(fd); }
 
 napi_value OpenedToJavaScript(napi_env env, Result opened) {
   if (opened.ok()) Unclaimed::Add(env, static_cast<Fd>(opened.value()));

@@ -47,7 +47,6 @@ class UniqueFd {
 // what is still here then is closed with its environment.
 class Unclaimed {
  public:
-  static void Attach(napi_env env);
   static void Add(napi_env env, Fd fd);
   static void Remove(napi_env env, Fd fd);
 
@@ -57,7 +56,6 @@ class Unclaimed {
   ~Unclaimed();
 
  private:
-  static Unclaimed* Of(napi_env env);
   std::unordered_set<Fd> fds_;
 };
 

@@ -129,7 +129,7 @@ std::atomic<int> recorders{0};
 
 namespace {
 
-thread_local std::shared_ptr<Recorder> recorder_of_thread;
+thread_local Recorder* recorder_of_thread = nullptr;
 
 TraceHeader* HeaderOf(uint8_t* memory) { return reinterpret_cast<TraceHeader*>(memory); }
 
@@ -142,8 +142,16 @@ size_t Put(char* text, size_t used, std::string_view part, size_t most) {
 
 }  // namespace
 
-std::shared_ptr<Recorder> Recorder::OfThread() { return recorder_of_thread; }
-void Recorder::SetForThread(std::shared_ptr<Recorder> recorder) { recorder_of_thread = std::move(recorder); }
+std::shared_ptr<Recorder> Recorder::OfThread() {
+  return recorder_of_thread == nullptr ? nullptr : recorder_of_thread->shared_from_this();
+}
+
+RecordedThread::RecordedThread(std::shared_ptr<Recorder> recorder) : recorder_(std::move(recorder)) {
+  if (recorder_of_thread == nullptr) recorder_of_thread = recorder_.get();
+}
+RecordedThread::~RecordedThread() {
+  if (recorder_of_thread == recorder_.get()) recorder_of_thread = nullptr;
+}
 
 // A place for one record. False: there is none.
 bool Recorder::Claim(const Memory& memory, Place* place) {
@@ -231,8 +239,8 @@ void Recorder::Record(const SystemCall& call, const MadeCall& made, int error, d
   }
 }
 
-TracedCall::TracedCall(const SystemCall& call, std::initializer_list<uint64_t> arguments) : call_(call) {
-  recorder_ = Recorder::OfThread();
+TracedCall::TracedCall(const SystemCall& call, std::initializer_list<uint64_t> arguments)
+    : call_(call), recorder_(recorder_of_thread) {
   if (recorder_ == nullptr || !recorder_->IsRecording()) {
     recorder_ = nullptr;
     return;

@@ -177,11 +177,10 @@ struct TraceRecord {
 static_assert(sizeof(TraceHeader) == 32 && sizeof(TraceRecord) == 504 && alignof(TraceRecord) == 8);
 
 // Of an environment, and of the threads that it has started.
-class Recorder {
+class Recorder : public std::enable_shared_from_this<Recorder> {
  public:
   // Of the thread that asks; null where it has none.
   static std::shared_ptr<Recorder> OfThread();
-  static void SetForThread(std::shared_ptr<Recorder> recorder);
 
   ~Recorder();
   // What Remove() takes. 0: that is no memory for a trace. The memory stays where it is until Remove().
@@ -215,6 +214,20 @@ class Recorder {
   std::vector<Memory> memories_;
 };
 
+// As long as it lives, the calls of the thread that has made it are this recorder's. That is no thread's own
+// destructor's affair: the addon is unloaded with the last environment that has it, and its threads go on (under Wine
+// they hang then).
+class RecordedThread {
+ public:
+  explicit RecordedThread(std::shared_ptr<Recorder> recorder);
+  RecordedThread(const RecordedThread&) = delete;
+  RecordedThread& operator=(const RecordedThread&) = delete;
+  ~RecordedThread();
+
+ private:
+  std::shared_ptr<Recorder> recorder_;
+};
+
 // Not 0: somebody in this process records. All that a call costs while nobody does is to look at it.
 extern std::atomic<int> recorders;
 inline bool IsAnyoneRecording() { return recorders.load(std::memory_order_relaxed) != 0; }
@@ -229,7 +242,7 @@ class TracedCall {
   const SystemCall& call_;
   MadeCall made_;
   std::array<std::string, MadeCall::kMost> printed_;
-  std::shared_ptr<Recorder> recorder_;
+  Recorder* recorder_;  // null: nobody records
   double start_ = 0;
 };
 

@@ -56,7 +56,7 @@ struct ThreadStart {
 
 void* RunThread(void* data) {
   const std::unique_ptr<ThreadStart> start(static_cast<ThreadStart*>(data));
-  Recorder::SetForThread(start->recorder);
+  const RecordedThread recorded(start->recorder);
   start->body(start->argument);
   return nullptr;
 }

@@ -60,7 +60,7 @@ struct ThreadStart {
 
 unsigned __stdcall RunThread(void* data) {
   const std::unique_ptr<ThreadStart> start(static_cast<ThreadStart*>(data));
-  Recorder::SetForThread(start->recorder);
+  const RecordedThread recorded(start->recorder);
   start->body(start->argument);
   return 0;
 }

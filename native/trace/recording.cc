@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "core/args.h"
+#include "core/environment.h"
 #include "core/trace.h"
 #include "platform/platform.h"
 
@@ -81,7 +82,7 @@ class Recording : public Napi::ObjectWrap<Recording> {
   }
 
   explicit Recording(const Napi::CallbackInfo& info)
-      : Napi::ObjectWrap<Recording>(info), recorder_(Recorder::OfThread()) {}
+      : Napi::ObjectWrap<Recording>(info), recorder_(Environment::Of(info.Env()).recorder()) {}
   ~Recording() override { End(); }
 
  private:
@@ -127,7 +128,7 @@ napi_value RecordInFile(napi_env env, napi_callback_info info) {
   std::span<uint8_t> bytes;
   const Result mapped = MappedFiles::OfProcess().Map(path, size, &bytes);
   if (!mapped.ok()) return ToJavaScript(env, mapped);
-  const std::shared_ptr<Recorder> recorder = Recorder::OfThread();
+  const std::shared_ptr<Recorder>& recorder = Environment::Of(env).recorder();
   const bool is_recorded = recorder->Has(bytes.data()) || recorder->Add(bytes) != 0;
   return ToJavaScript(env, is_recorded ? Result::Ok(0) : Result::Error(kInvalidArgument));
 }
@@ -142,7 +143,6 @@ napi_value Now(napi_env env, napi_callback_info) {
 }  // namespace
 
 void RegisterRecording(Napi::Env env, Napi::Object exports) {
-  if (Recorder::OfThread() == nullptr) Recorder::SetForThread(std::make_shared<Recorder>());
   exports.Set("Recording", Recording::Define(env));
   Export(env, exports, "recordInFile", RecordInFile);
   Export(env, exports, "monotonicMilliseconds", Now);
