@@ -14,7 +14,9 @@ const linuxOnly = process.platform === 'linux' ? '' : ' — not here: only Linux
 
 /** `node -e` with the package at hand. */
 const own = (body: string): readonly string[] => [process.execPath, '-e', programText(body)];
-const POLLS = own(`const poll = new syscalls.Poll(); poll.poll(0); poll.poll(0); console.log('said');`);
+const POLLS = own(`const poll = new syscalls.Poll(); for (let i = 0; i < 7; i++) poll.poll(0); console.log('said');`);
+/** And what is asked as the package is loaded. */
+const AT_LEAST = 7;
 /** The one that waits: WSAPoll refuses to wait for nothing, and Sleep does it there. */
 const waits = isWindows ? 'Sleep' : 'poll';
 
@@ -37,9 +39,10 @@ describe('trace', () => {
     expect([stderr, code]).toEqual(['said\n', 0]);
     expect(stdout).not.toContain('\u001b[');
     const lines = stdout.split('\n').filter((line) => /^\d+ /.test(line));
-    expect(lines.filter((line) => line.includes(` ${waits}(`))).toHaveLength(2);
+    const waiting = lines.filter((line) => line.includes(` ${waits}(`));
+    expect(waiting.length).toBeGreaterThanOrEqual(AT_LEAST);
     expect(stdout).toMatch(/^│ calls │ errors │ +ms │ µs a call │ system call +│$/m);
-    expect(stdout).toMatch(new RegExp(`^│ +2 │ +0 │ +\\d+\\.\\d\\d │ +\\d+\\.\\d │ ${waits} +│$`, 'm'));
+    expect(stdout).toMatch(new RegExp(`^│ +${waiting.length} │ +0 │ +\\d+\\.\\d\\d │ +\\d+\\.\\d │ ${waits} +│$`, 'm'));
   });
 
   it('runs a command of its own by its name, and ends with its exit code', async () => {
@@ -54,7 +57,7 @@ describe('trace', () => {
     const { stdout } = await startCli(['trace', '--json', ...POLLS]).ended;
     const { records, end } = linesOf(stdout);
     expect(records.map(({ sequence }) => sequence)).toEqual(records.map((_, i) => i));
-    expect(records.filter(({ name }) => name === waits)).toHaveLength(2);
+    expect(records.filter(({ name }) => name === waits).length).toBeGreaterThanOrEqual(AT_LEAST);
     expect(end.summary.reduce((sum, { calls }) => sum + calls, 0)).toBe(records.length);
     expect(end.dropped).toBe(0);
   });
@@ -68,7 +71,7 @@ describe('trace', () => {
     const { stdout } = await startCli(['trace', '--only', `${waits},nonsense`, '--json', ...POLLS]).ended;
     const { records, end } = linesOf(stdout);
     expect(new Set(records.map(({ name }) => name))).toEqual(new Set([waits]));
-    expect(end.summary.map(({ name, calls }) => [name, calls])).toEqual([[waits, 2]]);
+    expect(end.summary.map(({ name, calls }) => [name, calls])).toEqual([[waits, records.length]]);
     expect((await startCli(['trace', '--only', 'nonsense', ...POLLS]).ended).stdout).toBe('none of these was made\n');
   });
 
