@@ -35,25 +35,24 @@ describe('experiment', () => {
   it('runs one: claim, source, set-up, table and verdict, within 100 columns, and writes a page', async () => {
     using bench = new Bench();
     const page = join(bench.folder(), 'report.html');
-    const { stdout, stderr, code } = await startCli(['experiment', 'ordering', '--quick', '--html', page]).ended;
+    const { stdout, stderr, code } = await startCli(['experiment', 'wakeups', '--quick', '--html', page]).ended;
     expect([stderr, code], 'no bar where there is no terminal').toEqual(['', 0]);
     for (const line of stdout.split('\n')) expect(line.length, line).toBeLessThanOrEqual(100);
     const parts = [
-      /^Answers out of order\n/,
-      /^claim +A thread for each task/m,
-      /^source +post 003, claims \(g\) and \(h\)$/m,
+      /^Many count as one, none is lost\n/,
+      /^claim +A thread can end the wait of another/m,
+      /^source +post 003, reactor \+ thread pool/m,
     ];
-    for (const part of [...parts, /^set-up /m, /^│ reactor-thread-per-task /m, /^(✓ holds|\? undecided): A thread/m])
-      expect(stdout).toMatch(part);
-    expect(readFileSync(page, 'utf8')).toContain('Answers out of order');
+    for (const part of [...parts, /^set-up /m, /^│ select /m, /^✓ holds: none of /m]) expect(stdout).toMatch(part);
+    expect(readFileSync(page, 'utf8')).toContain('Many count as one, none is lost');
   });
 
   it('runs several, in their order, for machines: the figures, and a verdict of them', async () => {
-    const args = ['experiment', 'ordering', 'slow-peers', '--quick', '--json'];
+    const args = ['experiment', 'wakeups', 'partial-messages', '--quick', '--json'];
     const { stdout, stderr, code } = await startCli(args).ended;
     expect([stderr, code]).toEqual(['', 0]);
     const rows = JSON.parse(stdout) as { name: string; figures: unknown; verdict: unknown }[];
-    expect(rows.map(({ name }) => name)).toEqual(['ordering', 'slow-peers']);
+    expect(rows.map(({ name }) => name)).toEqual(['wakeups', 'partial-messages']);
     for (const { name, figures, verdict } of rows)
       expect(verdict).toEqual(experiments.find((one) => one.name === name)?.verdict(figures));
   });
