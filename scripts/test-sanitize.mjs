@@ -1,5 +1,5 @@
 // npm run test:sanitize [-- vitest's arguments]: the suite over an addon with AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer.
-// Fails with vitest, and with any report, of child processes too.
+// Fails with vitest, and with any report, of child processes too. --prepare builds, and runs nothing.
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, cmakeBuild, cross, needPrograms, runLimited } from './cross.mjs';
@@ -13,6 +13,7 @@ needPrograms('The sanitizer run', [
   ['ninja', 'ninja-build'],
 ]);
 const addon = cmakeBuild('sanitize', '-DCMAKE_BUILD_TYPE=RelWithDebInfo', '-DSANITIZE=address,undefined');
+if (process.argv.includes('--prepare')) process.exit();
 
 // Node itself is not instrumented, so the runtimes must be loaded before it.
 const runtime = (name) => build('g++', [`-print-file-name=${name}`]).trim();

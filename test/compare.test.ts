@@ -23,17 +23,20 @@ const available = allSubjects().filter(({ isAvailable }) => isAvailable);
 
 /** One of each kind; where processes take long to start, those alone that differ most. */
 const KINDS = [
-  ...available.filter(({ model }) => model === 'reactor').map(({ name }) => name),
+  ...available
+    .filter(({ model }) => model === 'reactor')
+    .map(({ name }) => name)
+    .slice(0, isSlowHere ? 1 : undefined),
   ...available
     .filter(({ model, mechanism }) => model === 'proactor' && !mechanism?.startsWith('emulated'))
     .map(({ name }) => name),
-  ...available
-    .filter(({ name }) => name.startsWith('proactor:emulated'))
-    .map(({ name }) => name)
-    .slice(0, 1),
   ...(isSlowHere
     ? []
     : [
+        ...available
+          .filter(({ name }) => name.startsWith('proactor:emulated'))
+          .map(({ name }) => name)
+          .slice(0, 1),
         ...[
           'busy-wait',
           'thread-per-connection',

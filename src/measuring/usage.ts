@@ -15,7 +15,6 @@ export interface Usage {
 }
 
 const TICK = 10_000;
-const PAGE = 4096;
 
 const read = (path: string): string => readFileSync(path, 'utf8');
 
@@ -78,11 +77,10 @@ export function childCpuOf(pid: number): number | null {
 
 function ownUsageOf(pid: number): Usage {
   const { own, ended } = cpuOf(pid);
-  const [, resident = 0] = read(`/proc/${pid}/statm`).split(' ').map(Number);
   return {
     cpu: own + ended,
-    memory: resident * PAGE,
-    proportionalMemory: proportionalMemoryOf(pid),
+    memory: memoryOf('VmRSS', `/proc/${pid}/status`),
+    proportionalMemory: memoryOf('Pss', `/proc/${pid}/smaps_rollup`),
     threads: tasksOf(pid).length,
     processes: 1,
     contextSwitches: tasksOf(pid).reduce((sum, task) => sum + switchesOf(`/proc/${pid}/task/${task}/status`), 0),
@@ -112,10 +110,10 @@ export function voluntarySwitchesOf(pids: readonly number[]): number | null {
   }
 }
 
-function proportionalMemoryOf(pid: number): number {
+/** In bytes. 0 where the kernel does not tell. */
+function memoryOf(name: string, path: string): number {
   try {
-    const [, kilobytes = '0'] = /^Pss:\s+(\d+) kB/m.exec(read(`/proc/${pid}/smaps_rollup`)) ?? [];
-    return Number(kilobytes) * 1024;
+    return 1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(read(path))?.[1] ?? 0);
   } catch {
     return 0;
   }
