@@ -11,7 +11,7 @@ import { readinessMechanisms } from './support/mechanisms.js';
 const seeds = process.env.TORTURE_SEED === undefined ? [1, 2, 3] : [Number(process.env.TORTURE_SEED)];
 /** Under Wine and the sanitizers everything takes ten times as long. */
 const isSlow = process.platform === 'win32' || process.env.SELECTORS_NATIVE_SANITIZED === '1';
-const full = Number(process.env.TORTURE_OPERATIONS ?? (isSlow ? 30_000 : 1_000_000));
+const full = Number(process.env.TORTURE_OPERATIONS ?? (isSlow ? 10_000 : 1_000_000));
 
 const show = (tally: Tally): string =>
   Object.entries(tally)
