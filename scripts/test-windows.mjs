@@ -2,7 +2,6 @@
 //
 // Real Windows code is executed, by an imitation of Windows: a pass here is strong evidence for this package's logic, and none for Windows'
 // own timing, buffer sizes and error codes where Wine differs (docs/semantics.md). The exit code is vitest's.
-// --prepare fetches and builds, and runs nothing.
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, cmakeBuild, cross, fetchPackage, installedVersion, needPrograms, runLimited } from './cross.mjs';
@@ -48,7 +47,6 @@ const bindings = ['rolldown', 'lightningcss'].map((name) => {
   return folder.slice(0, -binding.length - 1);
 });
 const addon = cmakeBuild('windows', '-DCMAKE_TOOLCHAIN_FILE=cmake/mingw-w64.cmake');
-if (process.argv.includes('--prepare')) process.exit();
 makePrefix();
 
 // Under Wine node.exe wants files for its output, not pipes or terminals.
