@@ -95,11 +95,16 @@ export class Scoreboard implements Disposable {
     return row;
   }
 
-  /** Of a worker that has ended, and its connections with it. Its counts go to row 0. @returns how many connections it had */
-  retire(index: number): number {
+  /**
+   * Of a worker that has ended, and its connections with it. Its counts go to row 0.
+   * @param servesOwn what it accepts it serves itself: it may have been killed in between
+   * @returns how many connections it had
+   */
+  retire(index: number, servesOwn: boolean): number {
     const row = this.row(index);
     const ended = this.row(0);
-    const held = Math.max(0, Math.max(row.opened, row.handed) - row.closed);
+    const accepted = servesOwn ? row.accepted - row.rejected : 0;
+    const held = Math.max(0, Math.max(row.opened, row.handed, accepted) - row.closed);
     const [closed, rejected] = [row.closed, row.rejected];
     // Who looks meanwhile sees more open ones than there are, and never fewer.
     row.closed = row.rejected = 0;

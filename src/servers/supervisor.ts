@@ -212,7 +212,7 @@ class Supervisor {
   /** It has ended, and its row is nobody's. */
   #forget(worker: RunningWorker): void {
     const { request, asker, row } = worker;
-    const lost = this.#scoreboard.retire(row);
+    const lost = this.#scoreboard.retire(row, request.role === 'work');
     this.#running.delete(row);
     this.#freeRows.push(row);
     if (this.#isClosing) return this.#goOnClosing(); // what close() ends is not lost
@@ -308,7 +308,7 @@ class Supervisor {
     // Of those whose parent has a word to say, it has none any more.
     for (const worker of this.#running.values()) {
       if (worker.ended !== null) {
-        this.#scoreboard.retire(worker.row);
+        this.#scoreboard.retire(worker.row, worker.request.role === 'work');
         this.#running.delete(worker.row);
       }
     }
