@@ -11,7 +11,6 @@ import { confinedFile } from '../src/syscalls/shared-file.js';
 import { Bench } from './support/bench.js';
 import { openDescriptors } from './support/descriptors.js';
 import { throwsCode } from './support/expect.js';
-import { temporaryFolder } from './support/folders.js';
 import { collectUntil } from './support/gc.js';
 import { type Program, answerOf, programText, root, startProgram } from './support/program.js';
 
@@ -19,7 +18,7 @@ const isLinux = process.platform === 'linux';
 const isWindows = process.platform === 'win32';
 const SIZE = 4096 + 100;
 
-const pathIn = (bench: Bench, name = 'shared'): string => join(bench.own(temporaryFolder()).path, name);
+const pathIn = (bench: Bench, name = 'shared'): string => join(bench.folder(), name);
 const open = (bench: Bench, path: string, size = SIZE) => bench.own(new SharedFile(path, size));
 
 /** A process that has the file open as `file`, its bytes as `bytes` and its numbers as `numbers`. */

@@ -1,9 +1,9 @@
 /** What tests work with, and what is cleared away after each of them. */
 import { execFileSync } from 'node:child_process';
-import { closeSync, constants, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, constants, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Socket, type SocketOptions } from '../../src/index.js';
+import { temporaryFolder } from './folders.js';
 
 export class Bench implements Disposable {
   readonly #undo: (() => void)[] = [];
@@ -50,10 +50,9 @@ export class Bench implements Disposable {
     return address;
   }
 
+  /** A new one, and its path. */
   folder(): string {
-    const path = mkdtempSync(join(tmpdir(), 'selectors-native-'));
-    this.#undo.push(() => rmSync(path, { recursive: true, force: true }));
-    return path;
+    return this.own(temporaryFolder()).path;
   }
 
   /** A FIFO's two ends: [read, write], non-blocking. POSIX. */

@@ -7,7 +7,6 @@ import type * as load from '../../src/measuring/load.js';
 import type * as server from '../../src/measuring/measured-server.js';
 import type * as subjects from '../../src/measuring/subjects.js';
 import type { Bench } from './bench.js';
-import { temporaryFolder } from './folders.js';
 
 const built = createRequire(import.meta.url);
 export const { compare, renderReport } = built('../../dist/trace.js') as typeof compareEntry;
@@ -22,7 +21,7 @@ export class Surroundings {
   readonly env: Readonly<Record<string, string>>;
 
   constructor(bench: Bench) {
-    this.#folder = bench.own(temporaryFolder()).path;
+    this.#folder = bench.folder();
     this.env = { TMPDIR: this.#folder, TEMP: this.#folder, TMP: this.#folder };
   }
 

@@ -1,4 +1,4 @@
-/** Folders for files that are mapped. No runtime import of the package. */
+/** Folders that go with the test. No runtime import of the package. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
