@@ -13,7 +13,7 @@ const mayNotImport = (files, ...patterns) => ({
 });
 
 export default ts.config(
-  { ignores: ['build/', 'dist/', '.cross/', 'node_modules/', 'test/contract/promised/*.d.ts'] },
+  { ignores: ['build/', 'dist/', '.cross/', '.bench/', 'node_modules/', 'test/contract/promised/*.d.ts'] },
   js.configs.recommended,
   {
     files: ['**/*.ts', '**/*.mts'],
@@ -66,6 +66,15 @@ export default ts.config(
         clearTimeout: 'readonly',
         require: 'readonly',
         Buffer: 'readonly',
+      },
+    },
+  },
+  {
+    files: ['bench/peers/*'],
+    languageOptions: {
+      globals: {
+        ...{ Bun: 'readonly', Deno: 'readonly', console: 'readonly', process: 'readonly', require: 'readonly' },
+        ...{ TextEncoder: 'readonly', TextDecoder: 'readonly', performance: 'readonly', setImmediate: 'readonly' },
       },
     },
   },

@@ -48,6 +48,8 @@ const native = readdirSync(join(root, 'native'), { recursive: true })
   .filter((name) => /\.(cc|h)$/.test(name))
   .map((name) => join('native', name));
 
+const c = readdirSync(join(root, 'bench/c')).map((name) => join('bench/c', name));
+
 await step('eslint', process.execPath, [bin('eslint/bin/eslint.js'), '.']);
 await step('prettier', process.execPath, [bin('prettier/bin/prettier.cjs'), '--check', '--log-level=warn', '.']);
 await step('tsc', process.execPath, [bin('typescript/bin/tsc'), '-p', '.']);
@@ -55,7 +57,7 @@ await step('tsc', process.execPath, [bin('typescript/bin/tsc'), '-p', '.']);
 const format = clangTool('clang-format');
 if (format === undefined)
   skip('clang-format', `there is no clang-format ${CLANG} (Debian: apt-get install clang-format-${CLANG})`);
-else await step('clang-format', format, ['--dry-run', '--Werror', ...native]);
+else await step('clang-format', format, ['--dry-run', '--Werror', ...native, ...c]);
 
 const tidy = clangTool('clang-tidy');
 if (tidy === undefined) {

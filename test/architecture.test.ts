@@ -54,6 +54,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   ],
   // As any program: through the entry. And the frames of what it talks to.
   demos: ['index.ts', 'servers'],
+  // As any program: over the entry and the command line, with the applications that others serve as well.
+  bench: ['index.ts', 'servers', 'measuring', 'report', 'cli'],
   cli: [
     ...['index.ts', 'syscalls.ts', 'servers.ts', 'trace.ts'],
     ...['demos', 'servers', 'syscalls', 'trace', 'measuring', 'compare', 'experiments', 'report'],

@@ -44,7 +44,8 @@ function added(one: Usage, other: Usage): Usage {
 
 const tasksOf = (pid: number): readonly string[] => readdirSync(`/proc/${pid}/task`);
 
-function childrenOf(pid: number): number[] {
+/** Of all its threads. @throws where it has ended */
+export function childrenOf(pid: number): number[] {
   return tasksOf(pid).flatMap((task) =>
     read(`/proc/${pid}/task/${task}/children`)
       .split(' ')

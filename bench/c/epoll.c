@@ -1,0 +1,131 @@
+// The limit on epoll(7): what a server costs that has no runtime, no library and no abstraction. epoll ECHO|CHAT
+//
+// The loop is the textbook's: epoll_wait, then a recv and the sends for each connection that is ready. chat does what
+// src/servers/applications/chat.ts does: {"user": "ann", "text": "hello"} and a newline come in, [ann] hello goes out
+// to everybody.
+#include <sys/epoll.h>
+
+#include "connection.h"
+
+enum { MOST_EVENTS = 1024, LONGEST_LINE = 65536 };
+
+static struct connection* everybody;
+
+// The value of "name":"value" in a line of JSON, without its quotes; escapes stay as they are. NULL: there is none.
+static const char* string_field(const char* line, const char* name, size_t* length) {
+  char pattern[32];
+  snprintf(pattern, sizeof pattern, "\"%s\":", name);
+  const char* found = strstr(line, pattern);
+  if (found == NULL) return NULL;
+  const char* start = found + strlen(pattern);
+  while (*start == ' ') ++start;
+  if (*start++ != '"') return NULL;
+  const char* end = start;
+  while (*end != '\0' && *end != '"') end += *end == '\\' && end[1] != '\0' ? 2 : 1;
+  *length = (size_t)(end - start);
+  return start;
+}
+
+static void say_to_everybody(const char* line) {
+  size_t user_length, text_length;
+  const char* user = string_field(line, "user", &user_length);
+  const char* text = string_field(line, "text", &text_length);
+  if (user == NULL || text == NULL) return;
+  static char message[LONGEST_LINE + 8];
+  const int length = snprintf(message, sizeof message, "[%.*s] %.*s\n", (int)user_length, user, (int)text_length, text);
+  for (struct connection* one = everybody; one != NULL; one = one->next) write_bytes(one, message, (size_t)length);
+}
+
+static void chat(struct connection* connection, char* bytes, size_t length) {
+  if (connection->line_length + length > LONGEST_LINE) {
+    connection->closed = true;
+    return;
+  }
+  connection->line = checked_alloc(realloc(connection->line, connection->line_length + length + 1));
+  memcpy(connection->line + connection->line_length, bytes, length);
+  connection->line_length += length;
+  connection->line[connection->line_length] = '\0';
+  char* start = connection->line;
+  for (char* end = strchr(start, '\n'); end != NULL; end = strchr(start, '\n')) {
+    *end = '\0';
+    say_to_everybody(start);
+    start = end + 1;
+  }
+  connection->line_length = strlen(start);
+  memmove(connection->line, start, connection->line_length + 1);
+}
+
+static void accept_all(int epoll, int listener) {
+  for (int fd; (fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) {
+    struct connection* connection = open_connection(fd);
+    connection->next = everybody;
+    if (everybody != NULL) everybody->previous = connection;
+    everybody = connection;
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
+    check(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
+  }
+}
+
+static void watch(int epoll, struct connection* connection) {
+  struct epoll_event event = {.events = connection->wants_write ? EPOLLOUT : EPOLLIN, .data.ptr = connection};
+  check(epoll_ctl(epoll, EPOLL_CTL_MOD, connection->fd, &event), "epoll_ctl");
+}
+
+// An event of this turn may still name it: freed when the turn is over.
+static void close_connection(struct connection* connection) {
+  if (connection->previous != NULL) connection->previous->next = connection->next;
+  if (connection->next != NULL) connection->next->previous = connection->previous;
+  if (everybody == connection) everybody = connection->next;
+  free_connection(connection);
+}
+
+static void serve(int epoll, int listener, application application) {
+  static struct epoll_event events[MOST_EVENTS];
+  for (;;) {
+    const int ready = epoll_wait(epoll, events, MOST_EVENTS, -1);
+    if (ready < 0 && errno != EINTR) die("epoll_wait");
+    bool any_closed = false;
+    for (int i = 0; i < ready; ++i) {
+      struct connection* connection = events[i].data.ptr;
+      if (connection == NULL) {
+        accept_all(epoll, listener);
+        continue;
+      }
+      const bool wanted_write = connection->wants_write;
+      if (wanted_write) {
+        send_rest(connection);
+      } else {
+        receive(connection, application);
+      }
+      if (connection->closed) {
+        any_closed = true;
+      } else if (connection->wants_write != wanted_write) {
+        watch(epoll, connection);
+      }
+    }
+    // Whom a message of somebody else's has left with a rest (or found gone) was perhaps not among the ready ones.
+    if (application != chat && !any_closed) continue;
+    for (struct connection *one = everybody, *next; one != NULL; one = next) {
+      next = one->next;
+      if (one->closed) {
+        close_connection(one);
+      } else if (one->wants_write) {
+        watch(epoll, one);
+      }
+    }
+  }
+}
+
+int main(int count, char** arguments) {
+  const bool is_chat = count == 2 && strcmp(arguments[1], "chat") == 0;
+  if (count != 2 || (!is_chat && strcmp(arguments[1], "echo") != 0)) {
+    fprintf(stderr, "usage: epoll echo|chat\n");
+    return 2;
+  }
+  const int listener = listen_on_loopback(SOCK_NONBLOCK);
+  const int epoll = check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
+  struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+  check(epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event), "epoll_ctl");
+  say_listening(listener);
+  serve(epoll, listener, is_chat ? chat : echo);
+}

@@ -1,0 +1,83 @@
+"""The applications of python_selectors.py and python_asyncio.py.
+
+A server calls one for each connection, and what that returns with each chunk of bytes; it gets the bytes that answer it. The answers of
+`chat` go to everybody. An exception says that no more sense can be made of the connection.
+"""
+
+import json
+import re
+import struct
+import sys
+
+LONGEST = 1 << 20
+PREFIX = struct.Struct('<I')
+# As JavaScript's JSON.stringify has it, but for some numbers: 1.0 stays 1.0. Made once, for json.dumps would make one at each call.
+encode = json.JSONEncoder(separators=(',', ':'), ensure_ascii=False).encode
+BREAKS = re.compile('[\r\n\u2028\u2029]+')
+
+
+def echo():
+    return lambda chunk: chunk
+
+
+def chat():
+    """Lines of {"user": "ann", "text": "hello"}, each of which becomes [ann] hello."""
+    rest = b''
+
+    def answer(chunk):
+        nonlocal rest
+        *lines, rest = (rest + chunk).split(b'\n')
+        if len(rest) > LONGEST:
+            raise ValueError('too long')
+        return b''.join([said(line) for line in lines if line.strip()])
+
+    return answer
+
+
+def said(line):
+    message = json.loads(line.decode())
+    # One line: a newline within would let anybody speak as somebody else.
+    return (BREAKS.sub(' ', f'[{message["user"]}] {message["text"]}') + '\n').encode()
+
+
+def rpc():
+    """Frames of a length (4 bytes, little-endian) and as many bytes of JSON: a ping is answered by a pong."""
+    rest = bytearray()
+
+    def answer(chunk):
+        rest.extend(chunk)
+        answers = []
+        start = 0
+        while len(rest) - start >= PREFIX.size:
+            body = start + PREFIX.size
+            end = body + PREFIX.unpack_from(rest, start)[0]
+            if end > len(rest):
+                break
+            answers.append(answered(rest[body:end].decode()))
+            start = end
+        del rest[:start]
+        if len(rest) > LONGEST:
+            raise ValueError('too long')
+        return b''.join(answers)
+
+    return answer
+
+
+def answered(request):
+    message = json.loads(request)
+    if message['in'] != 'ping':
+        raise ValueError('no such method')
+    text = encode({'out': 'pong', 'result': message.get('params')}).encode()
+    return PREFIX.pack(len(text)) + text
+
+
+APPLICATIONS = {'echo': echo, 'chat': chat, 'rpc': rpc}
+
+
+def named(arguments):
+    """The application that the program's first argument names; the program ends where it names none."""
+    name = arguments[1] if len(arguments) > 1 else None
+    if name not in APPLICATIONS:
+        print(f'{name}: not one of {", ".join(APPLICATIONS)}', file=sys.stderr)
+        sys.exit(2)
+    return APPLICATIONS[name]

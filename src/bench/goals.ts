@@ -1,0 +1,148 @@
+/** What this package is held to: a row a bar, and whether it is reached. */
+import { type BenchResults, type Round, ratio, valuesOf } from './results.js';
+import { C, C_SECOND_THREAD, OURS } from './turn-programs.js';
+import { spreadOf } from '../measuring/spread.js';
+
+export interface Goal {
+  readonly what: string;
+  /** '≤ 1.04 CPU of c-epoll' */
+  readonly bar: string;
+  readonly cell: string;
+  /** null: not measured. */
+  readonly measured: number | null;
+  readonly isReached: boolean | null;
+}
+
+type Sense = 'at most' | 'at least';
+
+const barText = (sense: Sense, bound: number, unit: string, of: string): string =>
+  `${sense === 'at most' ? '≤' : '≥'} ${bound} ${unit} ${of}`;
+
+const reached = (measured: number | null, sense: Sense, bound: number): boolean | null =>
+  measured === null ? null : sense === 'at most' ? measured <= bound : measured >= bound;
+
+/** Of servers: one figure of a subject, as a ratio to another's in the same rounds. */
+interface ServedGoal {
+  readonly what: string;
+  readonly cell: string;
+  readonly figure: keyof Round;
+  readonly subject: string;
+  readonly of: string;
+  readonly sense: Sense;
+  readonly bound: number;
+}
+
+const cpu = (what: string, cell: string, subject: string, of: string, bound: number): ServedGoal => ({
+  what,
+  cell,
+  figure: 'cpu',
+  subject,
+  of,
+  sense: 'at most',
+  bound,
+});
+
+const faster = (cell: string, of: string, bound: number): ServedGoal => ({
+  what: 'messages a second',
+  cell,
+  figure: 'perSecond',
+  subject: 'reactor',
+  of,
+  sense: 'at least',
+  bound,
+});
+
+const SERVED: readonly ServedGoal[] = [
+  cpu('echo, epoll', 'echo 50 x 64', 'reactor', 'c-epoll', 1.04),
+  cpu('echo, epoll', 'echo 1000 x 64', 'reactor', 'c-epoll', 1.04),
+  cpu('echo, io_uring', 'echo 50 x 64', 'proactor', 'c-io_uring', 1.04),
+  cpu('echo, io_uring', 'echo 1000 x 64', 'proactor', 'c-io_uring', 1.04),
+  cpu('select() loop', 'echo 50 x 64', 'select-loop', 'c-epoll', 1.1),
+  cpu('64 KiB, epoll', 'echo 50 x 65536', 'reactor', 'c-epoll', 1.05),
+  cpu('64 KiB, io_uring', 'echo 50 x 65536', 'proactor', 'c-io_uring', 1.05),
+  cpu('pipelined, epoll', 'pipelined 50 x 64 x 16', 'reactor', 'c-epoll', 1.1),
+  cpu('pipelined, io_uring', 'pipelined 50 x 64 x 16', 'proactor', 'c-io_uring', 1.1),
+  cpu('inside Node', 'echo 50 x 64', 'reactor-inside-node', 'c-epoll', 1.08),
+  cpu('chat to 1,000', 'chat 1000 x 64', 'reactor', 'c-epoll', 1.1),
+  ...['echo 50 x 64', 'echo 1000 x 64'].flatMap((cell) => [
+    faster(cell, 'node-net', 1.5),
+    ...['bun', 'deno', 'uvloop', 'go'].map((peer) => faster(cell, peer, 1.1)),
+  ]),
+];
+
+interface TurnsGoal {
+  readonly what: string;
+  readonly cell: string;
+  readonly of: string;
+  readonly bound: number;
+  /** How often the other is this package's, instead of the reverse. */
+  readonly isFaster?: true;
+}
+
+const TURN_GOALS: readonly TurnsGoal[] = [
+  ...(
+    [
+      [1, 1.35],
+      [100, 1.12],
+    ] as const
+  ).flatMap(([active, bound]): TurnsGoal[] =>
+    [100, 1000, 10_000, 19_000].flatMap((registered) => [
+      { what: 'epoll turn', cell: `epoll ${registered}, ${active} active`, of: C, bound },
+      {
+        what: 'epoll turn',
+        cell: `epoll ${registered}, ${active} active`,
+        of: 'cpython',
+        bound: 2.5,
+        isFaster: true,
+      },
+    ]),
+  ),
+  ...(['poll', 'select'] as const).flatMap((mechanism) =>
+    (mechanism === 'poll' ? [100, 1000, 10_000, 19_000] : [100, 900]).flatMap((registered) =>
+      [1, 100].map((active): TurnsGoal => ({
+        what: `${mechanism} turn`,
+        cell: `${mechanism} ${registered}, ${active} active`,
+        of: C_SECOND_THREAD,
+        bound: 1.05,
+      })),
+    ),
+  ),
+];
+
+const MOST_IDLE_BYTES = 768;
+const IDLE_CELL = 'idle 10000';
+
+export function goalsOf({ served, turns, idle }: Pick<BenchResults, 'served' | 'turns' | 'idle'>): readonly Goal[] {
+  const ofServers = SERVED.map(({ what, cell, figure, subject, of, sense, bound }): Goal => {
+    const found = served.find((one) => one.cell === cell);
+    const measured = ratio(valuesOf(found, subject, figure), valuesOf(found, of, figure));
+    const unit = figure === 'cpu' ? 'CPU of' : 'times';
+    return { what, cell, bar: barText(sense, bound, unit, of), measured, isReached: reached(measured, sense, bound) };
+  });
+  const ofTurns = TURN_GOALS.map(({ what, cell, of, bound, isFaster = false }): Goal => {
+    const found = turns.find((one) => one.cell === cell)?.turns;
+    const [ours, others] = [found?.[OURS], found?.[of]];
+    const measured = isFaster ? ratio(others, ours) : ratio(ours, others);
+    const sense = isFaster ? 'at least' : 'at most';
+    return {
+      what,
+      cell,
+      bar: barText(sense, bound, isFaster ? 'times faster than' : 'CPU of', of),
+      measured,
+      isReached: reached(measured, sense, bound),
+    };
+  });
+  const bytes = idle.find(({ cell }) => cell === IDLE_CELL)?.bytes.reactor ?? [];
+  const measured = bytes.length === 0 ? null : spreadOf(bytes).median;
+  return [
+    ...ofServers,
+    ...ofTurns,
+    {
+      what: 'idle, bytes each',
+      cell: IDLE_CELL,
+      bar: `≤ ${MOST_IDLE_BYTES}`,
+      measured,
+      isReached: reached(measured, 'at most', MOST_IDLE_BYTES),
+    },
+  ];
+}

@@ -1,0 +1,28 @@
+/** Server and clients each have a processor of their own, as far as there are two. */
+import { readFileSync } from 'node:fs';
+
+export interface Processors {
+  readonly server: number;
+  readonly clients: number;
+}
+
+/** Of those that this process may use (sched_setaffinity(2)). null: there is only one, and nobody is bound to it. */
+export function chooseProcessors(): Processors | null {
+  const [server, clients] = allowed();
+  return server === undefined || clients === undefined ? null : { server, clients };
+}
+
+/** `Cpus_allowed_list` of proc(5): '0-3,8' */
+function allowed(): number[] {
+  const list = /^Cpus_allowed_list:\s+(\S+)/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '';
+  return list.split(',').flatMap((part) => {
+    const [first = NaN, last = first] = part.split('-').map(Number);
+    return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+  });
+}
+
+/** What a program is run under: on a processor (taskset(1)), and ended with this process, however that ends (setpriv(1)). */
+export function boundTo(processor: number | undefined): readonly string[] {
+  const ended = ['setpriv', '--pdeathsig', 'KILL'];
+  return processor === undefined ? ended : [...ended, 'taskset', '-c', String(processor)];
+}

@@ -1,0 +1,87 @@
+/** What the benchmark has measured: as it is written as JSON, and as it is looked at. */
+import { type Spread, spreadOf } from '../measuring/spread.js';
+
+/** One visit of the clients. */
+export interface Round {
+  /** Microseconds of the server's CPU time, all threads, a message (chat: a delivery; connect: a connection). */
+  readonly cpu: number;
+  readonly perSecond: number;
+  /** Round trips, in microseconds. */
+  readonly p50: number;
+  readonly p99: number;
+  /** What share of the time the clients' processor was busy: near 1, it is they who are measured. */
+  readonly clientBusy: number;
+}
+
+export interface ServedCell {
+  readonly cell: string;
+  readonly rounds: Readonly<Record<string, readonly Round[]>>;
+  /** Who was to be measured and could not be. */
+  readonly failed: Readonly<Record<string, string>>;
+}
+
+export interface IdleCell {
+  readonly cell: string;
+  /** Resident bytes a connection, by subject: each time anew. */
+  readonly bytes: Readonly<Record<string, readonly number[]>>;
+  readonly failed: Readonly<Record<string, string>>;
+}
+
+export interface TurnsCell {
+  readonly cell: string;
+  readonly mechanism: string;
+  readonly registered: number;
+  readonly active: number;
+  /** CPU nanoseconds a turn, by program. */
+  readonly turns: Readonly<Record<string, readonly number[]>>;
+  readonly failed: Readonly<Record<string, string>>;
+}
+
+export interface BenchResults {
+  readonly machine: Readonly<Record<string, string>>;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly missing: Readonly<Record<string, string>>;
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly served: readonly ServedCell[];
+  readonly idle: readonly IdleCell[];
+  readonly turns: readonly TurnsCell[];
+}
+
+/** Of one subject in one cell. null: it was not measured there. */
+export function figures(
+  cell: ServedCell,
+  subject: string,
+): {
+  readonly cpu: Spread;
+  readonly perSecond: Spread;
+  readonly p50: number;
+  readonly p99: number;
+  readonly clientBusy: number;
+} | null {
+  const rounds = cell.rounds[subject] ?? [];
+  if (rounds.length === 0) return null;
+  const of = (key: keyof Round): Spread => spreadOf(rounds.map((round) => round[key]));
+  return {
+    cpu: of('cpu'),
+    perSecond: of('perSecond'),
+    p50: of('p50').median,
+    p99: of('p99').median,
+    clientBusy: of('clientBusy').median,
+  };
+}
+
+/**
+ * How often the one is the other: the median of what it is round by round, for the two of one round had the machine in the same mood.
+ * null: one of the two was not measured.
+ */
+export function ratio(values: readonly number[] | undefined, of: readonly number[] | undefined): number | null {
+  const both = (values ?? []).flatMap((value, round) => {
+    const other = of?.[round];
+    return other === undefined ? [] : [value / other];
+  });
+  return both.length === 0 ? null : spreadOf(both).median;
+}
+
+export const valuesOf = (cell: ServedCell | undefined, subject: string, key: keyof Round): number[] | undefined =>
+  cell?.rounds[subject]?.map((round) => round[key]);

@@ -1,0 +1,202 @@
+/**
+ * The measurement: in each cell all subjects are started, each is visited once to warm up, and then, round by round, all of them in another
+ * order each time. What the machine's other work does to one of them, it so does to all.
+ */
+import { builtC } from './build.js';
+import { ServerProcess, TooFewDescriptors, measured } from './child.js';
+import { type Processors, boundTo } from './processors.js';
+import type { IdleCell, Round, ServedCell, TurnsCell } from './results.js';
+import type { BenchSubject } from './subjects.js';
+import type { TurnProgram } from './turn-programs.js';
+import { IDLE, type LoadCell, TURNS, type TurnsRow, type Workload } from './workloads.js';
+
+export interface RunOptions {
+  readonly subjects: readonly BenchSubject[];
+  readonly turnPrograms: readonly TurnProgram[];
+  readonly rounds: number;
+  /** Of one visit. */
+  readonly seconds: number;
+  readonly processors: Processors | null;
+  readonly signal: AbortSignal;
+  /** Before each visit. */
+  readonly onVisit: (what: string) => void;
+}
+
+/** What bench/c/load.c prints. */
+interface LoadFigures {
+  readonly messages: number;
+  readonly seconds: number;
+  /** Nanoseconds. */
+  readonly serverCpu: number;
+  readonly clientCpu: number;
+  /** Microseconds. */
+  readonly p50: number;
+  readonly p99: number;
+}
+
+/** Before the time of a visit begins to count. */
+const WARM_UP = 0.2;
+/** Of turns: enough for a just-in-time compiler is within the programs. */
+const SHORTEST_TURNS = 0.2;
+
+function shuffled<T>(all: readonly T[]): T[] {
+  const order = all.map((one) => ({ one, at: Math.random() }));
+  return order.sort((a, b) => a.at - b.at).map(({ one }) => one);
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Visits of one cell. Who fails once is left out from then on, and what it said is told. */
+class Visits<T> {
+  readonly values: Record<string, T[]> = {};
+  readonly failed: Record<string, string> = {};
+  readonly #signal: AbortSignal;
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+  }
+
+  async visit(name: string, run: () => Promise<T>, isCounted = true): Promise<void> {
+    if (name in this.failed) return;
+    try {
+      const value = await run();
+      if (isCounted) (this.values[name] ??= []).push(value);
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      this.failed[name] = error instanceof TooFewDescriptors ? `left out: ${error.message}` : messageOf(error);
+    }
+  }
+}
+
+/** How many visits a cell takes, for the progress bar. */
+export const visitsOf = (subjects: number, rounds: number): number => subjects * (rounds + 1);
+
+export const servedBy = (workload: Workload, subjects: readonly BenchSubject[]): readonly BenchSubject[] =>
+  subjects.filter(({ serves }) => serves.includes(workload.application));
+
+export async function runServed(workload: Workload, cell: LoadCell, options: RunOptions): Promise<ServedCell> {
+  const { rounds, seconds, processors, signal, onVisit } = options;
+  await using stack = new AsyncDisposableStackOf();
+  const subjects = servedBy(workload, options.subjects);
+  const visits = new Visits<Round>(signal);
+  const servers = new Map<string, ServerProcess>();
+  for (const { name, command } of subjects) {
+    await visits.visit(
+      name,
+      async () => {
+        const bound = [...boundTo(processors?.server), ...command(workload.application)];
+        servers.set(name, stack.use(await ServerProcess.start(bound, signal)));
+        return NOTHING;
+      },
+      false,
+    );
+  }
+  for (let round = 0; round <= rounds; round++) {
+    for (const { name } of shuffled(subjects)) {
+      const server = servers.get(name);
+      if (server === undefined) continue;
+      onVisit(`${cell.name}, ${name}`);
+      await visits.visit(name, () => load(workload, cell, server, seconds, options), round > 0);
+    }
+  }
+  return { cell: cell.name, rounds: visits.values, failed: visits.failed };
+}
+
+/** bench/c/load.c */
+function clients(
+  workload: string,
+  { port }: ServerProcess,
+  flags: Readonly<Record<string, number>>,
+  processors: Processors | null,
+): readonly string[] {
+  const options = Object.entries(flags).flatMap(([flag, value]) => [`-${flag}`, String(value)]);
+  return [...boundTo(processors?.clients), builtC('load'), ...options, workload, String(port)];
+}
+
+/** Of a visit that is not counted. */
+const NOTHING: Round = { cpu: NaN, perSecond: NaN, p50: NaN, p99: NaN, clientBusy: NaN };
+
+async function load(
+  { name }: Workload,
+  { connections, size, pipelined }: LoadCell,
+  server: ServerProcess,
+  seconds: number,
+  { processors, signal }: RunOptions,
+): Promise<Round> {
+  server.assertServes();
+  const workload = name === 'pipelined' ? 'echo' : name;
+  const flags = { c: connections, s: size, p: pipelined, t: seconds, w: WARM_UP, k: server.pid };
+  const figures = await measured<LoadFigures>(clients(workload, server, flags, processors), signal);
+  return {
+    cpu: figures.serverCpu / 1000 / figures.messages,
+    perSecond: figures.messages / figures.seconds,
+    p50: figures.p50,
+    p99: figures.p99,
+    clientBusy: figures.clientCpu / 1e9 / figures.seconds,
+  };
+}
+
+/**
+ * A new server each time, for what it has once grown to, it does not grow again; and one that has served before, for the code that is compiled
+ * with the first connections is not theirs.
+ */
+export async function runIdle(connections: number, options: RunOptions): Promise<IdleCell> {
+  const { rounds, processors, signal, onVisit } = options;
+  const subjects = options.subjects.filter(({ serves }) => serves.includes('echo'));
+  const visits = new Visits<number>(signal);
+  for (let round = 0; round < rounds; round++) {
+    for (const { name, command } of shuffled(subjects)) {
+      onVisit(`idle ${connections}, ${name}`);
+      await visits.visit(name, async () => {
+        await using server = await ServerProcess.start([...boundTo(processors?.server), ...command('echo')], signal);
+        await measured(clients('echo', server, { t: IDLE.servesBefore }, processors), signal);
+        const flags = { c: connections, s: IDLE.size, k: server.pid };
+        const figures = await measured<{ before: number; memory: number }>(
+          clients('idle', server, flags, processors),
+          signal,
+        );
+        return (figures.memory - figures.before) / connections;
+      });
+    }
+  }
+  return { cell: `idle ${connections}`, bytes: visits.values, failed: visits.failed };
+}
+
+export async function runTurns(
+  { mechanism }: TurnsRow,
+  registered: number,
+  active: number,
+  { turnPrograms, rounds, seconds, processors, signal, onVisit }: RunOptions,
+): Promise<TurnsCell> {
+  const programs = turnPrograms.filter(({ mechanisms }) => mechanisms.includes(mechanism));
+  const cell = `${mechanism} ${registered}, ${active} active`;
+  const visits = new Visits<number>(signal);
+  for (let round = 0; round < rounds; round++) {
+    for (const { name, command } of shuffled(programs)) {
+      onVisit(`${cell}, ${name}`);
+      await visits.visit(name, async () => {
+        const eventfds = [registered, active, TURNS.first].map(String);
+        const program = command(mechanism, registered, active, Math.max(SHORTEST_TURNS, seconds / 2));
+        const bound = [...boundTo(processors?.server), builtC('with-eventfds'), ...eventfds, ...program];
+        const { ns, ready } = await measured<{ ns: number; ready: number }>(bound, signal);
+        if (Math.abs(ready - active) > 0.01) throw new Error(`${active} are ready, and it tells of ${ready}`);
+        return ns;
+      });
+    }
+  }
+  return { cell, mechanism, registered, active, turns: visits.values, failed: visits.failed };
+}
+
+/** AsyncDisposableStack, which Node 20 has not. */
+class AsyncDisposableStackOf implements AsyncDisposable {
+  readonly #all: AsyncDisposable[] = [];
+
+  use<T extends AsyncDisposable>(one: T): T {
+    this.#all.push(one);
+    return one;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#all.map((one) => one[Symbol.asyncDispose]()));
+  }
+}

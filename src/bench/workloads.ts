@@ -1,0 +1,104 @@
+/** What is asked of the servers: a row a cell of the tables. */
+import type { ServedApplication } from './subjects.js';
+
+export interface Workload {
+  /** As it is asked for on the command line. */
+  readonly name: string;
+  readonly title: string;
+  /** What one of what is counted is called. */
+  readonly unit: 'message' | 'delivery' | 'connection';
+  readonly application: ServedApplication;
+  readonly note?: string;
+  readonly cells: readonly LoadCell[];
+}
+
+export interface LoadCell {
+  /** 'echo 50 x 64' */
+  readonly name: string;
+  readonly connections: number;
+  /** Bytes of a message. */
+  readonly size: number;
+  /** On the way at the same time, on each connection. */
+  readonly pipelined: number;
+}
+
+const cell = (workload: string, connections: number, size: number, pipelined = 1): LoadCell => ({
+  name: `${workload} ${connections} x ${size}${pipelined === 1 ? '' : ` x ${pipelined}`}`,
+  connections,
+  size,
+  pipelined,
+});
+
+export const WORKLOADS: readonly Workload[] = [
+  {
+    name: 'echo',
+    title: 'Echo',
+    unit: 'message',
+    application: 'echo',
+    cells: [64, 4096, 65_536].flatMap((size) =>
+      [1, 50, 1000, 10_000].map((connections) => cell('echo', connections, size)),
+    ),
+  },
+  {
+    name: 'pipelined',
+    title: 'Echo, 16 messages on the way on each connection',
+    unit: 'message',
+    application: 'echo',
+    cells: [cell('pipelined', 50, 64, 16)],
+  },
+  {
+    name: 'chat',
+    title: 'Chat: one message to 1,000 readers',
+    unit: 'delivery',
+    application: 'chat',
+    note: 'one speaks, and says the next when all have heard the last; the time is until a reader has it',
+    cells: [cell('chat', 1000, 64)],
+  },
+  {
+    name: 'rpc',
+    title: 'RPC: length-prefixed JSON',
+    unit: 'message',
+    application: 'rpc',
+    cells: [cell('rpc', 50, 64)],
+  },
+  {
+    name: 'connect',
+    title: 'Connections: opened, one message, closed from both sides',
+    unit: 'connection',
+    application: 'echo',
+    note: 'the clients, who open as many sockets, are busier than the servers: it is the CPU time that compares',
+    cells: [cell('connect', 50, 64)],
+  },
+];
+
+export const IDLE = {
+  name: 'idle',
+  title: 'Idle connections: resident bytes each',
+  note: 'what a server that has served 50 connections before has grown by, when each has echoed one message',
+  connections: [10_000, 19_000],
+  size: 7,
+  /** Seconds, 50 connections. */
+  servesBefore: 0.5,
+} as const;
+
+export interface TurnsRow {
+  readonly mechanism: 'epoll' | 'poll' | 'select';
+  readonly registered: readonly number[];
+}
+
+export const TURNS = {
+  name: 'turns',
+  title: 'Selector turns: CPU time of one select(0)',
+  note: 'inherited eventfds, some of which can be read and stay so; select(2) takes no descriptor above 1023',
+  active: [1, 100],
+  mechanisms: [
+    { mechanism: 'epoll', registered: [100, 1000, 10_000, 19_000] },
+    { mechanism: 'poll', registered: [100, 1000, 10_000, 19_000] },
+    { mechanism: 'select', registered: [100, 900] },
+  ] satisfies readonly TurnsRow[],
+  /** Below are the descriptors of the programs themselves. */
+  first: 64,
+} as const;
+
+/** By the name of a workload, all that can be asked for. */
+export const WORKLOAD_NAMES: readonly string[] = [...WORKLOADS.map(({ name }) => name), IDLE.name, TURNS.name];
