@@ -14,12 +14,13 @@ function started([command = '', ...args]: readonly string[], signal: AbortSignal
   child.stdout.on('data', (bytes: Buffer) => (said.stdout = (said.stdout + bytes.toString()).slice(-MOST_KEPT)));
   child.stderr.on('data', (bytes: Buffer) => (said.stderr = (said.stderr + bytes.toString()).slice(-MOST_KEPT)));
   const kill = (): void => void child.kill('SIGKILL');
+  const letGo = (): void => signal?.removeEventListener('abort', kill);
   signal?.addEventListener('abort', kill, { once: true });
   const ended = new Promise<string | number>((resolve) => {
     child.on('error', (error) => resolve(error.message));
     child.on('close', (code, by) => resolve(by ?? code ?? 0));
-  }).finally(() => signal?.removeEventListener('abort', kill));
-  return { child, said, ended };
+  }).finally(letGo);
+  return { child, said, ended, letGo };
 }
 
 interface Started {
@@ -27,6 +28,8 @@ interface Started {
   readonly said: { stdout: string; stderr: string };
   /** Its exit code; or the signal's name, or why it did not start. */
   readonly ended: Promise<string | number>;
+  /** The signal is not its business any more. */
+  readonly letGo: () => void;
 }
 
 /** What a program says that exits with this code of there being too few descriptors (bench/c/with-eventfds.c). */
@@ -73,6 +76,7 @@ export class ServerProcess implements AsyncDisposable {
     });
     const first = await Promise.race([listening, failed]);
     clearTimeout(timer);
+    begun.letGo(); // who has it ends it
     if (typeof first === 'number') return new ServerProcess(begun, first);
     child.kill('SIGKILL');
     await ended;

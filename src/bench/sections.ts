@@ -17,9 +17,8 @@ import { IDLE, TURNS, WORKLOADS, type Workload } from './workloads.js';
 
 const LIMIT = 'c-epoll';
 
-/** '4.61 (4.55–4.70)': the median, and between which half of the rounds are. */
-const withRange = ({ median, low, high }: Spread, digits: number): string =>
-  `${median.toFixed(digits)} (${low.toFixed(digits)}–${high.toFixed(digits)})`;
+/** '4.61 ± 0.08': the median, and half of the distance between the quartiles. */
+const withSpread = ({ median, low, high }: Spread): string => `${median.toFixed(2)} ± ${((high - low) / 2).toFixed(2)}`;
 
 const times = (value: number | null): string | null => (value === null ? null : value.toFixed(2));
 const namesOf = (all: Readonly<Record<string, unknown>>, order: readonly string[]): readonly string[] =>
@@ -51,10 +50,13 @@ function aboutSection({ versions, missing, rounds, seconds }: BenchResults): Rep
     title: 'Who is measured',
     facts: [
       ['rounds', `${rounds} of ${seconds} s, all subjects in another order in each; every byte is checked`],
-      ['figures', 'medians, in parentheses the quartiles; ratios are medians of what they are round by round'],
+      [
+        'figures',
+        'medians, ± half of the distance between the quartiles; a ratio is the median of the ratios of the rounds',
+      ],
       ['CPU', "user and system time of the server's process with all its threads, by the scheduler's clock"],
       ['× its limit', 'CPU time, of that of c-io_uring for what is over io_uring, of c-epoll for all else'],
-      ['clients busy', 'of their processor: near 100 %, messages a second are as many as the clients can ask for'],
+      ['clients', 'how busy their processor was: near 100 %, messages a second are as many as the clients can ask for'],
     ],
     tables: [{ title: 'Subjects', columns: ['subject', 'what', 'version'], rows }],
     charts: [],
@@ -75,15 +77,7 @@ function servedSections(workload: Workload, { served }: BenchResults): readonly 
       title: workload.title,
       facts: [...(workload.note === undefined ? [] : [['note', workload.note] as const]), ...cells.flatMap(notesOf)],
       tables: cells.map((cell) => servedTable(workload, cell)),
-      charts: [
-        servedChart(`CPU time a ${workload.unit}`, 'microseconds', cells, 'cpu'),
-        servedChart(
-          `${workload.unit === 'delivery' ? 'Deliveries' : `${capital(workload.unit)}s`} a second`,
-          'a second',
-          cells,
-          'perSecond',
-        ),
-      ],
+      charts: chartsOf(workload, cells),
     },
   ];
 }
@@ -102,7 +96,7 @@ function servedTable({ unit }: Workload, cell: ServedCell): ReportTable {
     return [
       [
         name,
-        withRange(all.cpu, 2),
+        withSpread(all.cpu),
         times(limit),
         all.perSecond.median,
         all.p50,
@@ -117,14 +111,29 @@ function servedTable({ unit }: Workload, cell: ServedCell): ReportTable {
       'subject',
       `CPU a ${unit}, µs`,
       '× its limit',
-      `${unit === 'delivery' ? 'deliveries' : `${unit}s`} a second`,
+      `${pluralOf(unit)} a second`,
       'p50, µs',
       'p99, µs',
-      'clients busy',
+      'clients',
     ],
     rows,
   };
 }
+
+/** Messages of different sizes are not compared with one another: charts of their own. */
+function chartsOf({ cells, unit }: Workload, measured: readonly ServedCell[]): readonly BarChart[] {
+  const sizes = [...new Set(cells.map(({ size }) => size))];
+  return sizes.flatMap((size) => {
+    const ofSize = measured.filter(({ cell }) => cells.some((one) => one.name === cell && one.size === size));
+    if (ofSize.length === 0) return [];
+    return [
+      servedChart(`CPU time a ${unit} of ${size} bytes`, 'microseconds', ofSize, 'cpu'),
+      servedChart(`${capital(pluralOf(unit))} a second, of ${size} bytes`, 'a second', ofSize, 'perSecond'),
+    ];
+  });
+}
+
+const pluralOf = (unit: Workload['unit']): string => (unit === 'delivery' ? 'deliveries' : `${unit}s`);
 
 function servedChart(title: string, label: string, cells: readonly ServedCell[], key: 'cpu' | 'perSecond'): BarChart {
   const categories = subjectNames.filter((name) => cells.some(({ rounds }) => name in rounds));
