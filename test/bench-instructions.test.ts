@@ -1,0 +1,172 @@
+/** The guard of instructions a message: what it makes of counts, and the counts themselves where valgrind is installed. */
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import {
+  type Baseline,
+  TOLERANCE,
+  type Toolchain,
+  compared,
+  differences,
+  incomparable,
+  isFailure,
+  parseBaseline,
+  updated,
+} from '../src/bench/instructions/baseline.js';
+import type * as Counting from '../src/bench/instructions/count.js';
+import { type Workload, workloads } from '../src/bench/instructions/workloads.js';
+import { Bench } from './support/bench.js';
+import { childrenOf, isRunning } from './support/processes.js';
+import { Program, root } from './support/program.js';
+import { inTime, until } from './support/servers.js';
+
+const TOOLCHAIN: Toolchain = { node: '20.1.0', architecture: 'x64', compiler: 'GCC: (x) 12.2.0', valgrind: '3.19.0' };
+const BASELINE: Baseline = { toolchain: TOOLCHAIN, instructions: { reactor: 2000, selector: 4000 } };
+
+describe('a count, against the baseline', () => {
+  it.each([
+    [2000, 'within', 0, false],
+    [2000 * (1 + TOLERANCE) - 1, 'within', 0.05, false],
+    [2000 * (1 + TOLERANCE) + 1, 'more', 0.05, true],
+    [2200, 'more', 0.1, true],
+    [2000 * (1 - TOLERANCE) + 1, 'within', -0.05, false],
+    [1800, 'fewer', -0.1, false],
+  ])('%d instead of 2000: %s', (now, outcome, change, failure) => {
+    const comparison = compared('reactor', now, BASELINE);
+    expect(comparison).toMatchObject({ outcome, baseline: 2000, now });
+    expect(comparison.change).toBeCloseTo(change, 2);
+    expect(isFailure(comparison)).toBe(failure);
+  });
+
+  it('of a workload that the baseline does not have: a failure, or nobody would notice that it guards nothing', () => {
+    for (const name of ['fan-out', 'toString']) {
+      const comparison = compared(name, 1000, BASELINE);
+      expect(comparison).toEqual({ outcome: 'unknown', baseline: null, now: 1000, change: NaN });
+      expect(isFailure(comparison)).toBe(true);
+    }
+  });
+
+  it('another Node or another architecture is not compared, and why', () => {
+    expect(incomparable(TOOLCHAIN, { ...TOOLCHAIN, valgrind: '3.22.0', compiler: 'clang version 14.0.6' })).toBe(null);
+    expect(incomparable(TOOLCHAIN, { ...TOOLCHAIN, node: '22.0.0' })).toMatch(
+      /Node 20\.1\.0 on x64, .*Node 22\.0\.0 on x64/,
+    );
+    expect(incomparable(TOOLCHAIN, { ...TOOLCHAIN, architecture: 'arm64' })).toMatch(/Node 20\.1\.0 on arm64/);
+  });
+
+  it('another valgrind or another compiler is, and is mentioned', () => {
+    expect(differences(TOOLCHAIN, TOOLCHAIN)).toEqual([]);
+    const other = { ...TOOLCHAIN, valgrind: '3.22.0', compiler: 'clang version 14.0.6' };
+    expect(differences(TOOLCHAIN, other)).toEqual([
+      'valgrind: the baseline was counted with 3.19.0, and this is 3.22.0',
+      "the addon's compiler: the baseline was counted with GCC: (x) 12.2.0, and this is clang version 14.0.6",
+    ]);
+  });
+});
+
+describe('the baseline', () => {
+  it('updated: what was counted now, what was not, and nothing of workloads that are no more', () => {
+    const counts = new Map([['reactor', 2100.04]]);
+    const other = { ...TOOLCHAIN, valgrind: '3.22.0' };
+    expect(updated(BASELINE, other, counts, ['reactor', 'selector'])).toEqual({
+      toolchain: other,
+      instructions: { reactor: 2100, selector: 4000 },
+    });
+    expect(updated(BASELINE, TOOLCHAIN, counts, ['reactor']).instructions).toEqual({ reactor: 2100 });
+    expect(updated(null, TOOLCHAIN, counts, ['reactor', 'selector']).instructions).toEqual({ reactor: 2100 });
+  });
+
+  it('that is kept has each workload', () => {
+    const { instructions } = parseBaseline(readFileSync(join(root, 'bench/instructions.json'), 'utf8'));
+    expect(Object.keys(instructions)).toEqual(workloads.map(({ name }) => name));
+    for (const [name, count] of Object.entries(instructions)) expect(count, name).toBeGreaterThan(10);
+  });
+
+  it('is refused where it is none', () => {
+    expect(() => parseBaseline('{"reactor": 2000}')).toThrow('it is not what --update writes');
+    expect(() => parseBaseline('2000 instructions')).toThrow(SyntaxError);
+  });
+});
+
+const main = join(root, 'dist/bench/instructions/main.js');
+const command = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
+  new Program(process.execPath, [main, ...args], env);
+
+/** Why nothing can be run under valgrind here; empty where it can. */
+function reasonWithoutValgrind(): string {
+  if (process.platform !== 'linux') return ' — not here: valgrind is asked for on Linux alone';
+  if (process.env.SELECTORS_NATIVE_SANITIZED) return ' — not here: the sanitizers and valgrind both want the memory';
+  return spawnSync('valgrind', ['--version']).status === 0 ? '' : ' — not here: valgrind is not installed';
+}
+const noValgrind = reasonWithoutValgrind();
+
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return ''; // it has ended
+  }
+}
+
+describe('npm run bench:instructions', () => {
+  it('there is no workload of this name: says which there are, before anything runs', async () => {
+    const { stdout, stderr, code } = await command(['reactor', 'reactors']).ended;
+    expect(stderr).toMatch(/^error: .*'reactors' is invalid .* reactor, .*, select-1\.\n/);
+    expect([stdout, code]).toEqual(['', 1]);
+  });
+
+  const isPosix = process.platform !== 'win32';
+  it.skipIf(!isPosix).each([
+    ['', 0],
+    ['1', 1],
+  ])(
+    `without valgrind nothing is said, which in CI is a failure: CI=%s${isPosix ? '' : ' — not here: Windows has a PATH of its own'}`,
+    async (CI, code) => {
+      using bench = new Bench();
+      const outcome = await command([], { CI, PATH: bench.folder() }).ended;
+      expect(outcome).toMatchObject({
+        stdout: 'skipped: valgrind is not installed (Debian: valgrind)\n',
+        stderr: '',
+        code,
+      });
+    },
+  );
+
+  it.skipIf(noValgrind)(
+    `counts the same code twice: plausible, and the same${noValgrind}`,
+    async () => {
+      const { count } = createRequire(import.meta.url)(
+        join(root, 'dist/bench/instructions/count.js'),
+      ) as typeof Counting;
+      const workload = workloads.find(({ name }) => name === 'epoll-1') as Workload;
+      const { signal } = new AbortController();
+      const shares: number[] = [];
+      const onProgress = (share: number) => void shares.push(share);
+      const first = (await count(workload, { budget: 5000, signal, onProgress })) as number;
+      const second = (await count(workload, { budget: 5000, signal })) as number;
+      // select() is some hundred instructions of C++, and as many of JavaScript; an interpreter would take tens of thousands.
+      expect(first).toBeGreaterThan(500);
+      expect(first).toBeLessThan(10_000);
+      expect(Math.abs(second / first - 1)).toBeLessThan(0.02);
+      expect([Math.min(...shares), Math.max(...shares)]).toEqual([0, 1]);
+      expect(shares).toEqual([...shares].sort((a, b) => a - b));
+    },
+    180_000,
+  );
+
+  it.skipIf(noValgrind)(`Ctrl-C ends it, and no process is left behind${noValgrind}`, async () => {
+    using bench = new Bench();
+    const program = bench.own(command(['--update']));
+    const pid = program.process.pid ?? -1;
+    let started: number[] = [];
+    await until('a process under valgrind', () => {
+      started = childrenOf(pid).filter((child) => commandOf(child).includes('callgrind'));
+      return started.length > 0;
+    });
+    program.process.kill('SIGINT');
+    expect(await inTime('its end', program.ended)).toEqual({ stdout: '', stderr: '', code: 130, signal: null });
+    expect(started.filter(isRunning)).toEqual([]);
+  });
+});
