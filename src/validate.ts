@@ -51,12 +51,15 @@ export function bytesOf(name: string, value: unknown): Uint8Array {
 
 /** A Uint8Array (a Buffer is one) over memory that is there: one whose buffer was transferred away is refused. */
 export function uint8Array(name: string, value: unknown): Uint8Array {
-  if (!types.isUint8Array(value)) throw invalidType(name, 'a Uint8Array', value);
+  if (!isUint8Array(value)) throw invalidType(name, 'a Uint8Array', value);
   if (lengthOf(value) === 0 && isDetached(value)) {
     throw invalidValue(`${name} has lost its memory: its ArrayBuffer is detached`);
   }
   return value;
 }
+
+/** Taken out of `types` once: an object that large is looked up in by name, at 80 instructions each time. */
+export const { isUint8Array } = types;
 
 /** What the language itself says of a typed array, whatever properties of these names the caller has put upon it. */
 const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object;

@@ -14,12 +14,11 @@
  * What is written in one turn is copied into the loop's slab, where it makes one piece, or is sent from where it is (large, or not one
  * piece with what came before). What the kernel does not take is kept in `rest` until it does.
  */
-import { types } from 'node:util';
 import { closedError, invalidType, invalidValue, systemError } from '../errors.js';
 import { localAddressOf, unpackAddress } from '../net/stream.js';
 import type { SocketAddress } from '../net/address.js';
 import { MOST_COPIED, MOST_PIECES, type SendBatch, WOULD_BLOCK } from '../syscalls/turn.js';
-import { guarded, lengthOf, plainBytes, uint8Array } from '../validate.js';
+import { guarded, isUint8Array, lengthOf, plainBytes, uint8Array } from '../validate.js';
 import type { Connection, ConnectionHandler, EventLoop } from './event-loop.js';
 
 /** What a connection asks of its loop. */
@@ -147,14 +146,15 @@ export class StreamConnection<D = unknown> implements Connection<D> {
 
   write(bytes: Uint8Array | string): boolean {
     const isText = typeof bytes === 'string';
-    if (!isText && !types.isUint8Array(bytes)) throw invalidType('bytes', 'a Uint8Array or a string', bytes);
+    if (!isText && !isUint8Array(bytes)) throw invalidType('bytes', 'a Uint8Array or a string', bytes);
     const state = this.#state;
     if ((state & (DRAINING | CLOSED)) !== 0) {
       if ((state & (ENDED_BY_CALLER | CLOSED)) === ENDED_BY_CALLER) throw closedError("connection's write side");
       return false;
     }
-    const length = isText ? Buffer.byteLength(bytes, 'utf8') : lengthOf(uint8Array('bytes', bytes));
+    const length = isText ? Buffer.byteLength(bytes, 'utf8') : lengthOf(bytes);
     if (length > 0) this.#take(bytes, length);
+    else if (!isText) uint8Array('bytes', bytes); // one that has lost its memory
     if (this.#queued < this.#settings.highWaterMark) return true;
     this.#state |= NEEDS_DRAIN;
     return false;
