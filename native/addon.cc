@@ -18,9 +18,9 @@ namespace selectors {
 namespace {
 
 // Those that are compiled here; JavaScript finds them by name.
-const std::vector<Multiplexer>& MultiplexersOfThisSystem() {
+const std::vector<MultiplexerRow>& MultiplexersOfThisSystem() {
   static const auto* const all = [] {
-    auto* const list = new std::vector<Multiplexer>{kSelect, kPoll};
+    auto* const list = new std::vector<MultiplexerRow>{kSelect, kPoll};
     if constexpr (kHasEpoll) list->push_back(kEpoll);
     if constexpr (kHasKqueue) list->push_back(kKqueue);
     return list;
@@ -55,7 +55,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   RegisterWaiter(env, exports);
   RegisterLoopWatch(env, exports);
   RegisterSignals(env, exports);
-  RegisterTurn(env, exports, MultiplexersOfThisSystem());
+  RegisterMultiplexers(env, exports, MultiplexersOfThisSystem());
+  RegisterTurn(env, exports);
   return exports;
 }
 

@@ -5,6 +5,7 @@
       "native/core/args.cc",
       "native/core/descriptor.cc",
       "native/core/environment.cc",
+      "native/core/multiplexer.cc",
       "native/core/trace.cc",
       "native/core/wakeable.cc",
       "native/core/outgoing.cc",

@@ -81,21 +81,13 @@ export interface NativeRecording {
   stop(): void;
 }
 
+/** A multiplexer: waits, and answers how many records are in the memory that prepareWait has given it. See native/core/multiplexer.cc. */
+export type NativeWait = (timeout: number) => number;
+
 /** See native/turn/turn.cc. */
 export interface NativeTurn {
   setSlot(index: number, buffer: Uint8Array): void;
-  wait(
-    multiplexer: number,
-    set: number,
-    interest: Int32Array,
-    timeout: number,
-    receiving: Int32Array,
-    out: Int32Array,
-    most: number,
-    pool: Uint8Array,
-    poolOffset: number,
-  ): number;
-  flush(outgoing: Int32Array, count: number, slab: Uint8Array, buffers: readonly Uint8Array[]): void;
+  wait(timeout: number, receiving: Int32Array, most: number, pool: Uint8Array, poolOffset: number): number;
 }
 
 /** A completion port. See native/mechanisms/iocp.cc. */
@@ -144,10 +136,12 @@ interface Everywhere {
   readonly TRACE_RECORD_SIZE: number;
   readonly TRACE_MAGIC: number;
   readonly TRACE_GIVEN_UP: number;
-  readonly Turn: new () => NativeTurn;
-  /** The number of each mechanism that a turn can wait in. */
-  readonly multiplexers: Readonly<Record<string, number>>;
+  /** Makes one of each mechanism that this system has. */
+  readonly multiplexers: Readonly<Record<string, () => NativeWait>>;
+  prepareWait(wait: NativeWait, set: number, interest: Int32Array, count: number, memory: Int32Array): number;
   readonly READY_NUMBERS: number;
+  readonly Turn: new (wait: NativeWait) => NativeTurn;
+  flush(outgoing: Int32Array, count: number, slab: Uint8Array, buffers: readonly Uint8Array[]): void;
   readonly OUTGOING_NUMBERS: number;
   readonly NOT_RECEIVED: number;
   readonly MOST_SLOTS: number;

@@ -116,15 +116,14 @@ describe('each argument, each wrong value', () => {
     ];
     const inner = {
       BaseSelector: [
-        ...['orClose', 'interestChanged', 'turnInterest', 'generationOf', 'hasRoom', 'turn', 'attach'],
-        ...['takeReady', 'currentInterest'],
+        ...['orClose', 'interestChanged', 'pairs', 'recordsWanted', 'generationOf', 'hasRoom'],
+        ...['receiveBatch', 'turn', 'attach', 'takeReady', 'currentInterest'],
       ],
       BaseProactor: [
         ...['letGo', 'pollFd', 'fileOf', 'completeSoon', 'startTimer', 'interestChanged', 'assertOpen'],
         ...['begin', 'turn', 'whenDone', 'takeCallbacks', 'nextDue', 'attach', 'streams', 'openStreams', 'collectTurn'],
         'admit',
       ],
-      Poll: ['wait'],
       Reactor: ofLoops,
       ProactorLoop: ofLoops,
     };

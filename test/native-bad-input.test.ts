@@ -94,20 +94,28 @@ describe('the addon, called directly', () => {
           for (;;) for (const number of [0x7fffffff, fd, -1, 65536, -0x80000000]) shared.fill(number);\`,
          { eval: true, workerData: [shared, a.fd] });
        other.on('online', () => {
-         const turn = new native.Turn();
-         turn.setSlot(0, bytes);
          const receiving = new Int32Array(a.fd + 1).fill(1, a.fd), own = Int32Array.of(a.fd, syscalls.POLLIN | syscalls.POLLOUT);
+         const room = new Int32Array(new SharedArrayBuffer(4 * 20));
+         const waits = [native.multiplexers.poll(), native.multiplexers.select()];
+         const turns = waits.map((wait) => {
+           const turn = new native.Turn(wait);
+           turn.setSlot(0, bytes);
+           return [wait, turn];
+         });
          const counts = { done: 0 };
          for (const end = Date.now() + 700; Date.now() < end; counts.done++) {
            b.send('x'.repeat(64));
-           for (const mechanism of [native.multiplexers.poll, native.multiplexers.select]) {
-             turn.wait(mechanism, 0, shared, 0, receiving, new Int32Array(20), 4, bytes, 0);
-             turn.wait(mechanism, 0, own, 0, receiving, shared, 12, bytes, 32);
-             turn.wait(mechanism, 0, own, 0, shared, shared, 12, bytes, 64);
+           for (const [wait, turn] of turns) {
+             native.prepareWait(wait, 0, shared, 32, room);
+             turn.wait(0, receiving, 4, bytes, 0);
+             native.prepareWait(wait, 0, own, 1, shared);
+             wait(0);
+             turn.wait(0, receiving, 12, bytes, 32);
+             turn.wait(0, shared, 12, bytes, 64);
            }
            const first = Int32Array.of(a.fd, 0, 8);
-           turn.flush(first, 1, bytes, []);
-           turn.flush(shared, 21, bytes, [bytes, bytes]);
+           native.flush(first, 1, bytes, []);
+           native.flush(shared, 21, bytes, [bytes, bytes]);
            while (a.recv(65536)?.length > 0);
            while (b.recv(65536)?.length > 0);
          }
@@ -220,21 +228,23 @@ describe('the addon, called directly', () => {
        const call = (f) => { try { answers.push(f()); } catch (error) { answers.push(error.name); } };
        const buffer = new ArrayBuffer(64, { maxByteLength: 128 });
        const fixed = new Uint8Array(buffer, 32, 32), tracking = new Uint8Array(buffer), ints = new Int32Array(buffer, 0, 15);
-       const turn = new native.Turn();
+       const poll = native.multiplexers.poll();
+       const turn = new native.Turn(poll);
        turn.setSlot(0, fixed);
        turn.setSlot(1, tracking);
        const receiving = new Int32Array(a.fd + 1).fill(1), interest = Int32Array.of(a.fd, syscalls.POLLIN);
-       const { poll } = native.multiplexers;
+       const room = new Int32Array(new SharedArrayBuffer(40));
        for (const size of [64, 128, 40, 17, 1, 0]) {
          buffer.resize?.(size);
          for (const view of [fixed, tracking]) {
            b.send('x'.repeat(100));
-           call(() => turn.wait(poll, 0, interest, 0, receiving, new Int32Array(10), 2, view, 0));
-           call(() => turn.wait(poll, 0, interest, 0, receiving, new Int32Array(10), 2, view, view.length));
-           call(() => turn.wait(poll, 0, interest, 0, receiving, ints, 2, view, 0));
-           call(() => turn.wait(poll, 0, ints, 0, ints, ints, 1, view, 0));
-           call(() => turn.flush(Int32Array.of(a.fd, 0, 32, a.fd, -1, 32), 2, view, [view, view]));
-           call(() => turn.flush(ints, 5, view, [fixed, tracking]));
+           native.prepareWait(poll, 0, interest, 1, room);
+           call(() => turn.wait(0, receiving, 2, view, 0));
+           call(() => turn.wait(0, receiving, 2, view, view.length));
+           call(() => native.prepareWait(poll, 0, ints, 7, room));
+           call(() => turn.wait(0, ints, 1, view, 0));
+           call(() => native.flush(Int32Array.of(a.fd, 0, 32, a.fd, -1, 32), 2, view, [view, view]));
+           call(() => native.flush(ints, 5, view, [fixed, tracking]));
          }
          while (b.recv(65536)?.length > 0);
        }

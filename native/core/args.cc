@@ -5,12 +5,13 @@
 
 namespace selectors {
 
-Args::Args(napi_env env, napi_callback_info info) : env_(env) {
-  ok_ = napi_get_cb_info(env, info, &count_, values_.data(), nullptr, nullptr) == napi_ok;
+Args::Args(napi_env env, napi_callback_info info, size_t most) : env_(env), count_(most) {
+  ok_ = napi_get_cb_info(env, info, &count_, values_.data(), nullptr, &data_) == napi_ok;
+  count_ = std::min(count_, most);
 }
 
-Args::Args(const Napi::CallbackInfo& info) : env_(info.Env()), count_(info.Length()) {
-  for (size_t i = 0; i < std::min(count_, kMost); ++i) values_[i] = info[i];
+Args::Args(const Napi::CallbackInfo& info) : env_(info.Env()), count_(std::min(info.Length(), kMost)) {
+  for (size_t i = 0; i < count_; ++i) values_[i] = info[i];
 }
 
 void Args::Fail(size_t index, const char* what) {
@@ -91,20 +92,29 @@ std::span<uint8_t> Args::BytesAt(size_t index) {
   return TypedArrayAt<uint8_t>(index, napi_uint8_array, "a Uint8Array");
 }
 
-std::span<uint8_t> Args::SharedBytesAt(size_t index) {
-  const std::span<uint8_t> bytes = BytesAt(index);
+bool Args::IsShared(size_t index) const {
   napi_value buffer = nullptr;
   bool is_own = true;  // an ArrayBuffer: what Node-API calls one is never shared
-  if (!ok_ || napi_get_typedarray_info(env_, values_[index], nullptr, nullptr, nullptr, &buffer, nullptr) != napi_ok ||
-      napi_is_arraybuffer(env_, buffer, &is_own) != napi_ok || is_own) {
-    Fail(index, "a Uint8Array over a SharedArrayBuffer");
-    return {};
-  }
-  return bytes;
+  return napi_get_typedarray_info(env_, values_[index], nullptr, nullptr, nullptr, &buffer, nullptr) == napi_ok &&
+         napi_is_arraybuffer(env_, buffer, &is_own) == napi_ok && !is_own;
+}
+
+std::span<uint8_t> Args::SharedBytesAt(size_t index) {
+  const std::span<uint8_t> bytes = BytesAt(index);
+  if (ok_ && IsShared(index)) return bytes;
+  Fail(index, "a Uint8Array over a SharedArrayBuffer");
+  return {};
 }
 
 std::span<int32_t> Args::IntsAt(size_t index) {
   return TypedArrayAt<int32_t>(index, napi_int32_array, "an Int32Array");
+}
+
+std::span<int32_t> Args::SharedIntsAt(size_t index) {
+  const std::span<int32_t> ints = IntsAt(index);
+  if (ok_ && IsShared(index)) return ints;
+  Fail(index, "an Int32Array over a SharedArrayBuffer");
+  return {};
 }
 
 std::span<double> Args::DoublesAt(size_t index) {

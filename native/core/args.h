@@ -24,11 +24,16 @@ class Args {
  public:
   static constexpr size_t kMost = 9;
 
-  Args(napi_env env, napi_callback_info info);
+  // `most`: as many as are read. Others cost a little all the same.
+  Args(napi_env env, napi_callback_info info, size_t most = kMost);
   explicit Args(const Napi::CallbackInfo& info);
 
   bool ok() const { return ok_; }
   napi_env env() const { return env_; }
+  // What the function carries.
+  void* data() const { return data_; }
+  // As it is; null where there are not as many.
+  napi_value ValueAt(size_t index) const { return index < count_ ? values_[index] : nullptr; }
 
   int IntAt(size_t index) {
     return static_cast<int>(WholeAt(index, std::numeric_limits<int>::min(), std::numeric_limits<int>::max()));
@@ -46,9 +51,10 @@ class Args {
   // Memory that belongs to JavaScript: valid until the callback returns. Empty when its buffer was detached.
   std::span<uint8_t> BytesAt(size_t index);
   // Memory that threads share, of a SharedArrayBuffer: nobody takes it away, or makes it smaller, as long as somebody
-  // holds the Uint8Array. All other memory may go at any moment.
+  // holds the array. All other memory may go at any moment.
   std::span<uint8_t> SharedBytesAt(size_t index);
   std::span<int32_t> IntsAt(size_t index);
+  std::span<int32_t> SharedIntsAt(size_t index);
   std::span<double> DoublesAt(size_t index);
   // Of an array. Reading an element may run JavaScript, where somebody has given the array accessors: before the memory
   // of any other argument is looked at. Null where that threw.
@@ -62,10 +68,12 @@ class Args {
   double WholeAt(size_t index, double least, double most);
   template <typename T>
   std::span<T> TypedArrayAt(size_t index, napi_typedarray_type type, const char* what);
+  bool IsShared(size_t index) const;
 
   napi_env env_;
   std::array<napi_value, kMost> values_{};
-  size_t count_ = kMost;
+  size_t count_;
+  void* data_ = nullptr;
   bool ok_ = true;
 };
 

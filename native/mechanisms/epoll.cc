@@ -118,23 +118,33 @@ napi_value EpollWait(napi_env env, napi_callback_info info) {
   return ToJavaScript(env, result);
 }
 
-Result WaitInEpoll(const WaitRequest& request, std::span<Ready> out) {
-  epoll_event events[kMostEvents];
-  const Result result =
-      WaitForEvents(request.set, std::span(events).first(std::min(out.size(), kMostEvents)), request.timeout);
-  for (size_t i = 0; static_cast<int64_t>(i) < result.value(); ++i) {
-    const uint32_t happened = events[i].events;
-    out[i].fd = static_cast<int32_t>(events[i].data.u64 & UINT32_MAX);
-    out[i].generation = static_cast<int32_t>(events[i].data.u64 >> 32);
-    out[i].events = ((happened & ~uint32_t{EPOLLOUT}) != 0 ? kReadable : 0) |
-                    ((happened & ~uint32_t{EPOLLIN}) != 0 ? kWritable : 0);
+class EpollMultiplexer final : public Multiplexer {
+ public:
+  Result Watch(Fd set, std::span<const int32_t>) override {
+    set_ = set;
+    return Result::Ok(0);
   }
-  return result;
-}
+
+  Result Wait(double timeout, std::span<Ready> out) override {
+    epoll_event events[kMostEvents];
+    const Result result = WaitForEvents(set_, std::span(events).first(std::min(out.size(), kMostEvents)), timeout);
+    for (size_t i = 0; static_cast<int64_t>(i) < result.value(); ++i) {
+      const uint32_t happened = events[i].events;
+      out[i].fd = static_cast<int32_t>(events[i].data.u64 & UINT32_MAX);
+      out[i].generation = static_cast<int32_t>(events[i].data.u64 >> 32);
+      out[i].events = ((happened & ~uint32_t{EPOLLOUT}) != 0 ? kReadable : 0) |
+                      ((happened & ~uint32_t{EPOLLIN}) != 0 ? kWritable : 0);
+    }
+    return result;
+  }
+
+ private:
+  Fd set_ = kNoFd;
+};
 
 }  // namespace
 
-const Multiplexer kEpoll{"epoll", WaitInEpoll};
+const MultiplexerRow kEpoll = RowOf<EpollMultiplexer>("epoll");
 
 void RegisterEpoll(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "epoll_create1", EpollCreate1);

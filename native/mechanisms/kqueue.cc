@@ -10,6 +10,8 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "core/args.h"
 #include "core/descriptor.h"
@@ -136,21 +138,47 @@ napi_value Kevent(napi_env env, napi_callback_info info) {
   return ToJavaScript(env, result);
 }
 
-// A descriptor that can be read and written is told twice, once for each filter.
-Result WaitInKqueue(const WaitRequest& request, std::span<Ready> out) {
-  const std::unique_ptr<struct kevent[]> events(new struct kevent[out.size()]);
-  const Result result = WaitForEvents(request.set, {}, std::span(events.get(), out.size()), request.timeout);
-  for (size_t i = 0; static_cast<int64_t>(i) < result.value(); ++i) {
-    out[i].fd = static_cast<int32_t>(events[i].ident);
-    out[i].generation = static_cast<int32_t>(reinterpret_cast<uintptr_t>(events[i].udata));
-    out[i].events = events[i].filter == EVFILT_READ ? kReadable : kWritable;
+class KqueueMultiplexer final : public Multiplexer {
+ public:
+  Result Watch(Fd set, std::span<const int32_t>) override {
+    set_ = set;
+    return Result::Ok(0);
   }
-  return result;
-}
+
+  // A descriptor that can be read and written has two events, one of each filter: they make one record.
+  Result Wait(double timeout, std::span<Ready> out) override {
+    if (events_.size() < out.size()) events_.resize(out.size());
+    const std::span<struct kevent> events = std::span(events_).first(out.size());
+    const Result result = WaitForEvents(set_, {}, events, timeout);
+    if (!result.ok()) return result;
+    const std::span<struct kevent> found = events.first(static_cast<size_t>(result.value()));
+    std::sort(found.begin(), found.end(), [](const struct kevent& one, const struct kevent& other) {
+      return std::pair(one.ident, one.udata) < std::pair(other.ident, other.udata);
+    });
+    size_t ready = 0;
+    for (size_t i = 0; i < found.size(); ++i) {
+      const int happened = found[i].filter == EVFILT_READ ? kReadable : kWritable;
+      const bool is_same = i > 0 && found[i].ident == found[i - 1].ident && found[i].udata == found[i - 1].udata;
+      if (is_same) {
+        out[ready - 1].events |= happened;
+        continue;
+      }
+      Ready& record = out[ready++];
+      record.fd = static_cast<int32_t>(found[i].ident);
+      record.generation = static_cast<int32_t>(reinterpret_cast<uintptr_t>(found[i].udata));
+      record.events = happened;
+    }
+    return Result::Ok(static_cast<int64_t>(ready));
+  }
+
+ private:
+  Fd set_ = kNoFd;
+  std::vector<struct kevent> events_;
+};
 
 }  // namespace
 
-const Multiplexer kKqueue{"kqueue", WaitInKqueue};
+const MultiplexerRow kKqueue = RowOf<KqueueMultiplexer>("kqueue");
 
 void RegisterKqueue(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "kqueue", KqueueCreate);

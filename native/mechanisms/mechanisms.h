@@ -15,9 +15,9 @@ void RegisterKqueue(Napi::Env env, Napi::Object exports);
 void RegisterIocp(Napi::Env env, Napi::Object exports);
 void RegisterIoUring(Napi::Env env, Napi::Object exports);
 
-extern const Multiplexer kSelect;
-extern const Multiplexer kPoll;
-extern const Multiplexer kEpoll;
-extern const Multiplexer kKqueue;
+extern const MultiplexerRow kSelect;
+extern const MultiplexerRow kPoll;
+extern const MultiplexerRow kEpoll;
+extern const MultiplexerRow kKqueue;
 
 }  // namespace selectors

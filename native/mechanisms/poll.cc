@@ -1,6 +1,8 @@
 // poll(2), and Winsock's WSAPoll: an array of descriptors with what is asked of each goes in, and what happened is
 // written beside it. No limit to the numbers, but the kernel still goes through the whole array each time.
+#include <algorithm>
 #include <memory>
+#include <vector>
 
 #include "core/args.h"
 #include "core/multiplexer.h"
@@ -10,23 +12,14 @@
 namespace selectors {
 namespace {
 
-struct PollArray {
-  std::unique_ptr<PollFd[]> fds;
-  Result result;
-};
+Result WaitForFds(std::span<PollFd> fds, double timeout) {
+  return Wait(timeout, [&](double remaining) { return PollFds(fds.data(), fds.size(), CeilMilliseconds(remaining)); });
+}
 
-// `interest`: pairs [descriptor, events].
-PollArray WaitForPairs(std::span<const int32_t> interest, double timeout) {
-  const size_t count = interest.size() / 2;
-  std::unique_ptr<PollFd[]> fds(new PollFd[count]);
-  for (size_t i = 0; i < count; ++i) {
-    fds[i].fd = static_cast<Fd>(interest[2 * i]);
-    fds[i].events = static_cast<short>(interest[2 * i + 1]);
-    fds[i].revents = 0;
-  }
-  const Result result =
-      Wait(timeout, [&](double remaining) { return PollFds(fds.get(), count, CeilMilliseconds(remaining)); });
-  return {std::move(fds), result};
+// Of pairs [descriptor, events].
+void Fill(std::span<const int32_t> pairs, std::span<PollFd> fds) {
+  for (size_t i = 0; i < fds.size(); ++i)
+    fds[i] = {static_cast<Fd>(pairs[2 * i]), static_cast<short>(pairs[2 * i + 1]), 0};
 }
 
 // poll(interest, count, out, timeout): `interest` holds `count` pairs [descriptor, events]. How many pairs [descriptor,
@@ -40,7 +33,10 @@ napi_value Poll(napi_env env, napi_callback_info info) {
   if (args.ok() && out.size() < 2 * count) args.Fail(2, "large enough for all descriptors");
   if (!args.ok()) return nullptr;
 
-  const auto [fds, result] = WaitForPairs(interest.first(2 * count), timeout);
+  const std::unique_ptr<PollFd[]> memory(new PollFd[count]);
+  const std::span<PollFd> fds(memory.get(), count);
+  Fill(interest, fds);
+  const Result result = WaitForFds(fds, timeout);
   if (!result.ok()) return ToJavaScript(env, result);
 
   size_t pairs = 0;
@@ -53,22 +49,39 @@ napi_value Poll(napi_env env, napi_callback_info info) {
   return ToJavaScript(env, Result::Ok(static_cast<int64_t>(pairs)));
 }
 
-Result WaitInPoll(const WaitRequest& request, std::span<Ready> out) {
-  const auto [fds, result] = WaitForPairs(request.interest, request.timeout);
-  if (!result.ok()) return result;
-  size_t ready = 0;
-  for (size_t i = 0; i < request.interest.size() / 2 && ready < out.size(); ++i) {
-    const int happened = static_cast<uint16_t>(fds[i].revents);
-    if (happened == 0) continue;
-    const int events = ((happened & ~POLLOUT) != 0 ? kReadable : 0) | ((happened & ~POLLIN) != 0 ? kWritable : 0);
-    out[ready++] = {static_cast<int32_t>(fds[i].fd), 0, events, 0, 0};
+class PollMultiplexer final : public Multiplexer {
+ public:
+  Result Watch(Fd, std::span<const int32_t> interest) override {
+    fds_.resize(interest.size() / 2);
+    Fill(interest, fds_);
+    return Result::Ok(0);
   }
-  return Result::Ok(static_cast<int64_t>(ready));
-}
+
+  Result Wait(double timeout, std::span<Ready> out) override {
+    const Result result = WaitForFds(fds_, timeout);
+    if (!result.ok()) return result;
+    const auto found = static_cast<size_t>(result.value());
+    const size_t most = std::min(found, out.size());
+    size_t ready = 0;
+    for (size_t i = 0; ready < most && i < fds_.size(); ++i) {
+      const int happened = static_cast<uint16_t>(fds_[i].revents);
+      if (happened == 0) continue;
+      const int events = ((happened & ~POLLOUT) != 0 ? kReadable : 0) | ((happened & ~POLLIN) != 0 ? kWritable : 0);
+      Ready& record = out[ready++];
+      record.fd = static_cast<int32_t>(fds_[i].fd);
+      record.generation = 0;
+      record.events = events;
+    }
+    return Result::Ok(static_cast<int64_t>(ready));
+  }
+
+ private:
+  std::vector<PollFd> fds_;
+};
 
 }  // namespace
 
-const Multiplexer kPoll{"poll", WaitInPoll};
+const MultiplexerRow kPoll = RowOf<PollMultiplexer>("poll");
 
 void RegisterPoll(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "poll", Poll);

@@ -5,6 +5,7 @@
 // default) of any number. The kernel looks at every descriptor below the highest each time: the cost grows with the
 // set, not with what is ready.
 #include <algorithm>
+#include <vector>
 
 #include "core/args.h"
 #include "core/multiplexer.h"
@@ -82,47 +83,75 @@ napi_value Select(napi_env env, napi_callback_info info) {
   return ToJavaScript(env, Result::Ok(static_cast<int64_t>(pairs)));
 }
 
-// The sets of pairs [descriptor, POLLIN | POLLOUT]. false: a descriptor does not fit.
-bool FillFromPairs(std::span<const int32_t> pairs, fd_set& read, fd_set& write, Fd& highest) {
-  FD_ZERO(&read);
-  FD_ZERO(&write);
-  for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
-    const Fd fd = static_cast<Fd>(pairs[i]);
-    const int events = pairs[i + 1];
-    if (!FitsFdSet(fd, i / 2)) return false;
-    if ((events & ~POLLOUT) != 0) FD_SET(fd, &read);
-    if ((events & POLLOUT) != 0) FD_SET(fd, &write);
-    if (highest == kNoFd || fd > highest) highest = fd;
-  }
-  return true;
-}
-
-Result WaitInSelect(const WaitRequest& request, std::span<Ready> out) {
-  fd_set read;
-  fd_set write;
-  fd_set except;
-  const Result result = Wait(request.timeout, [&](double remaining) {
+class SelectMultiplexer final : public Multiplexer {
+ public:
+  // EINVAL: one of them does not fit.
+  Result Watch(Fd, std::span<const int32_t> interest) override {
+    fd_set read;
+    fd_set write;
+    FD_ZERO(&read);
+    FD_ZERO(&write);
     Fd highest = kNoFd;
-    if (!FillFromPairs(request.interest, read, write, highest)) return Result::Error(kInvalidArgument);
-    FD_ZERO(&except);
-    if (kFailedConnectIsExcept) except = write;
-    return SelectFds(highest, &read, &write, &except, remaining);
-  });
-  if (!result.ok() || result.value() == 0) return result;
-  size_t ready = 0;
-  for (size_t i = 0; i + 1 < request.interest.size() && ready < out.size(); i += 2) {
-    const Fd fd = static_cast<Fd>(request.interest[i]);
-    if (!FitsFdSet(fd, 0)) continue;  // of shared memory, which may hold another number by now
-    const int events = (FD_ISSET(fd, &read) ? kReadable : 0) |
-                       (FD_ISSET(fd, &write) || (kFailedConnectIsExcept && FD_ISSET(fd, &except)) ? kWritable : 0);
-    if (events != 0) out[ready++] = {static_cast<int32_t>(fd), 0, events, 0, 0};
+    std::vector<Fd> fds;
+    fds.reserve(interest.size() / 2);
+    for (size_t i = 0; i + 1 < interest.size(); i += 2) {
+      const Fd fd = static_cast<Fd>(interest[i]);
+      const int events = interest[i + 1];
+      if (!FitsFdSet(fd, fds.size())) return Result::Error(kInvalidArgument);
+      if ((events & ~POLLOUT) != 0) FD_SET(fd, &read);
+      if ((events & POLLOUT) != 0) FD_SET(fd, &write);
+      if (highest == kNoFd || fd > highest) highest = fd;
+      fds.push_back(fd);
+    }
+    read_ = read;
+    write_ = write;
+    highest_ = highest;
+    fds_ = std::move(fds);
+    return Result::Ok(0);
   }
-  return Result::Ok(static_cast<int64_t>(ready));
-}
+
+  Result Wait(double timeout, std::span<Ready> out) override {
+    fd_set read;
+    fd_set write;
+    fd_set except;
+    const Result result = selectors::Wait(timeout, [&](double remaining) {
+      // Anew each time: an interrupted select leaves its sets undefined.
+      read = read_;
+      write = write_;
+      FD_ZERO(&except);
+      if (kFailedConnectIsExcept) except = write_;
+      return SelectFds(highest_, &read, &write, &except, remaining);
+    });
+    if (!result.ok()) return result;
+    // As many bits are set, of which a descriptor may have several.
+    int64_t left = result.value();
+    size_t ready = 0;
+    for (size_t i = 0; left > 0 && i < fds_.size() && ready < out.size(); ++i) {
+      const Fd fd = fds_[i];
+      const bool is_readable = FD_ISSET(fd, &read) != 0;
+      const bool is_writable = FD_ISSET(fd, &write) != 0;
+      const bool has_failed = kFailedConnectIsExcept && FD_ISSET(fd, &except) != 0;
+      left -= int{is_readable} + int{is_writable} + int{has_failed};
+      const int events = (is_readable ? kReadable : 0) | (is_writable || has_failed ? kWritable : 0);
+      if (events == 0) continue;
+      Ready& record = out[ready++];
+      record.fd = static_cast<int32_t>(fd);
+      record.generation = 0;
+      record.events = events;
+    }
+    return Result::Ok(static_cast<int64_t>(ready));
+  }
+
+ private:
+  fd_set read_{};
+  fd_set write_{};
+  Fd highest_ = kNoFd;
+  std::vector<Fd> fds_;
+};
 
 }  // namespace
 
-const Multiplexer kSelect{"select", WaitInSelect};
+const MultiplexerRow kSelect = RowOf<SelectMultiplexer>("select");
 
 void RegisterSelect(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "select", Select);

@@ -164,6 +164,8 @@ Result PollFds(PollFd* fds, size_t count, int timeout) {
   if (count == 0) {
     return Call<SleepFor>(timeout < 0 ? DWORD{INFINITE} : static_cast<DWORD>(timeout));
   }
+  // Not all that it finds wrong is written (Wine 8), and the array may be the last call's.
+  for (size_t i = 0; i < count; ++i) fds[i].revents = 0;
   const Result result = Call<::WSAPoll>(fds, static_cast<ULONG>(count), timeout);
   if (result.ok() || result.error() != WSAENOTSOCK) return result;
   int64_t ready = 0;

@@ -3,7 +3,7 @@
 // in its order: the wait, a recv a connection, a send a connection. What is saved are the crossings between JavaScript
 // and C++, each of which costs up to a twentieth of a 64-byte message.
 //
-// All numbers cross in an Int32Array. Bytes come in one of two ways:
+// Numbers cross in the memory of the multiplexer. Bytes come in one of two ways:
 //
 //   a small message, which is the everyday case, is received into a slot, which stays warm in the cache, and is packed
 //   behind the last one in the pool;
@@ -15,10 +15,13 @@
 // former owner's, and not one byte is read for it.
 #include "turn/turn.h"
 
+#include <algorithm>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "core/args.h"
+#include "core/multiplexer.h"
 #include "core/outgoing.h"
 #include "core/transfer.h"
 
@@ -30,20 +33,19 @@ constexpr int32_t kNotReceived = INT32_MIN;
 // Larger messages stay in their slots: to copy 4 KiB costs 2 % of receiving them.
 constexpr size_t kMostPacked = 4096;
 constexpr size_t kMostSlots = 64;
-constexpr size_t kReadyNumbers = sizeof(Ready) / sizeof(int32_t);
-
 constexpr size_t kOutgoingNumbers = sizeof(Outgoing) / sizeof(int32_t);
 
 class Turn : public Napi::ObjectWrap<Turn> {
  public:
-  static Napi::Function Define(Napi::Env env, const Multiplexers& multiplexers) {
-    return DefineClass(env, "Turn",
-                       {InstanceMethod<&Turn::SetSlot>("setSlot"),
-                        InstanceMethod<&Turn::Wait>("wait", napi_default, const_cast<Multiplexers*>(&multiplexers)),
-                        InstanceMethod<&Turn::Flush>("flush")});
+  static Napi::Function Define(Napi::Env env) {
+    return DefineClass(env, "Turn", {InstanceMethod<&Turn::SetSlot>("setSlot"), InstanceMethod<&Turn::Wait>("wait")});
   }
 
-  explicit Turn(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Turn>(info) {}
+  // new Turn(wait): in this multiplexer, whose memory is that of its records.
+  explicit Turn(const Napi::CallbackInfo& info)
+      : Napi::ObjectWrap<Turn>(info), multiplexer_(MultiplexerOf(info.Env(), info[0])) {
+    if (multiplexer_ == nullptr) Args(info).Fail(0, "the wait of a multiplexer");
+  }
 
  private:
   // setSlot(index, buffer): where a large message goes. The buffer is kept alive until another takes its place.
@@ -56,28 +58,24 @@ class Turn : public Napi::ObjectWrap<Turn> {
     slots_[index] = Napi::Persistent(info[1].As<Napi::Object>());
   }
 
-  // wait(mechanism, set, interest, timeout, receiving, out, most, pool, poolOffset): how many records
-  // (core/multiplexer.h), `most` at the most, it put into `out`, or a negative error of the wait. The place of bytes is
-  // their offset in the pool, or -1 - the slot.
+  // wait(timeout, receiving, most, pool, poolOffset): how many records (core/multiplexer.h) there are, `most` at the
+  // most, or a negative error of the wait. The place of bytes is their offset in the pool, or -1 - the slot.
   Napi::Value Wait(const Napi::CallbackInfo& info) {
     Args args(info);
-    const Multiplexers& multiplexers = *static_cast<const Multiplexers*>(info.Data());
-    const size_t mechanism = args.SizeAt(0, multiplexers.size() - 1);
-    const Fd set = args.FdAt(1);
-    const std::span<int32_t> interest = args.IntsAt(2);
-    const double timeout = args.TimeoutAt(3);
-    const std::span<const int32_t> receiving = args.IntsAt(4);
-    const std::span<Ready> room = RecordsIn<Ready>(args.IntsAt(5));
-    const std::span<Ready> out = room.first(args.SizeAt(6, room.size()));
-    std::span<uint8_t> pool = args.BytesAt(7);
-    size_t pool_used = args.SizeAt(8, pool.size());
+    const double timeout = args.TimeoutAt(0);
+    const std::span<const int32_t> receiving = args.IntsAt(1);
+    const size_t most = args.SizeAt(2, UINT32_MAX);
+    const std::span<uint8_t> pool = args.BytesAt(3);
+    size_t pool_used = args.SizeAt(4, pool.size());
+    if (multiplexer_ == nullptr) args.Fail(0, "that of a turn with a multiplexer");
     if (!args.ok()) return info.Env().Undefined();
 
-    const Result result = multiplexers[mechanism].wait({set, interest, timeout}, out);
+    const std::span<Ready> room = multiplexer_->room();
+    const Result result = multiplexer_->multiplexer().Wait(timeout, room.first(std::min(most, room.size())));
     size_t slot = 0;
     // Nothing of JavaScript's runs before this call returns: memory that is there stays.
     std::span<uint8_t> memory = SlotAt(info.Env(), slot);
-    for (Ready& ready : out.first(static_cast<size_t>(std::max<int64_t>(result.value(), 0)))) {
+    for (Ready& ready : room.first(static_cast<size_t>(std::max<int64_t>(result.value(), 0)))) {
       ready.received = kNotReceived;
       const size_t fd = static_cast<uint32_t>(ready.fd);
       if ((ready.events & kReadable) == 0 || fd >= receiving.size()) continue;
@@ -102,47 +100,45 @@ class Turn : public Napi::ObjectWrap<Turn> {
     return {info.Env(), ToJavaScript(info.Env(), result)};
   }
 
-  // flush(outgoing, count, slab, buffers): sends `count` pieces. A descriptor's answer stands where the length of its
-  // first piece stood.
-  void Flush(const Napi::CallbackInfo& info) {
-    Args args(info);
-    const OutgoingPieces pieces(args);
-    if (!args.ok()) return;
-    for (size_t first = 0; first < pieces.all().size(); first = pieces.EndOfGroup(first)) {
-      const Result sent = SendGroup(pieces, first);
-      pieces.all()[first].length = static_cast<int32_t>(sent.ok() ? sent.value() : -sent.error());
-    }
-  }
-
-  static Result SendGroup(const OutgoingPieces& outgoing, size_t first) {
-    const auto fd = static_cast<Fd>(static_cast<uint32_t>(outgoing.all()[first].fd));
-    const size_t count = std::min(outgoing.EndOfGroup(first) - first, kMostPieces);
-    if (count == 1) return SendBytes(fd, outgoing.BytesOf(first), 0);
-    Piece pieces[kMostPieces];
-    for (size_t i = 0; i < count; ++i) {
-      const std::span<const uint8_t> bytes = outgoing.BytesOf(first + i);
-      pieces[i] = {bytes.data(), bytes.size()};
-    }
-    return SendPieces(fd, pieces, count);
-  }
-
   // The memory of a slot as it is now: empty where there is none, or where it was detached.
   std::span<uint8_t> SlotAt(napi_env env, size_t index) const {
     return index < slots_.size() ? MemoryOf(env, slots_[index].Value()) : std::span<uint8_t>();
   }
 
+  std::shared_ptr<OpenMultiplexer> multiplexer_;
   std::vector<Napi::ObjectReference> slots_;
 };
 
+Result SendGroup(const OutgoingPieces& outgoing, size_t first) {
+  const auto fd = static_cast<Fd>(static_cast<uint32_t>(outgoing.all()[first].fd));
+  const size_t count = std::min(outgoing.EndOfGroup(first) - first, kMostPieces);
+  if (count == 1) return SendBytes(fd, outgoing.BytesOf(first), 0);
+  Piece pieces[kMostPieces];
+  for (size_t i = 0; i < count; ++i) {
+    const std::span<const uint8_t> bytes = outgoing.BytesOf(first + i);
+    pieces[i] = {bytes.data(), bytes.size()};
+  }
+  return SendPieces(fd, pieces, count);
+}
+
+// flush(outgoing, count, slab, buffers): sends `count` pieces. A descriptor's answer stands where the length of its
+// first piece stood.
+napi_value Flush(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  const OutgoingPieces pieces(args);
+  if (!args.ok()) return nullptr;
+  for (size_t first = 0; first < pieces.all().size(); first = pieces.EndOfGroup(first)) {
+    const Result sent = SendGroup(pieces, first);
+    pieces.all()[first].length = static_cast<int32_t>(sent.ok() ? sent.value() : -sent.error());
+  }
+  return nullptr;
+}
+
 }  // namespace
 
-void RegisterTurn(Napi::Env env, Napi::Object exports, const Multiplexers& multiplexers) {
-  exports.Set("Turn", Turn::Define(env, multiplexers));
-  Napi::Object numbers = Napi::Object::New(env);
-  for (size_t i = 0; i < multiplexers.size(); ++i)
-    numbers.Set(multiplexers[i].name, Napi::Number::New(env, static_cast<double>(i)));
-  exports.Set("multiplexers", numbers);
-  exports.Set("READY_NUMBERS", Napi::Number::New(env, static_cast<double>(kReadyNumbers)));
+void RegisterTurn(Napi::Env env, Napi::Object exports) {
+  exports.Set("Turn", Turn::Define(env));
+  Export(env, exports, "flush", Flush);
   exports.Set("OUTGOING_NUMBERS", Napi::Number::New(env, static_cast<double>(kOutgoingNumbers)));
   exports.Set("NOT_RECEIVED", Napi::Number::New(env, kNotReceived));
   exports.Set("MOST_SLOTS", Napi::Number::New(env, static_cast<double>(kMostSlots)));

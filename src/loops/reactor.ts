@@ -5,12 +5,13 @@
  * (syscalls/turn.ts). Write interest is registered only for what the kernel did not take (post 004).
  */
 import { invalidType, keyExists, outOfRange, systemError } from '../errors.js';
+import { native } from '../native.js';
 import { IN_PROGRESS, acceptStream, connectError, connectStream, lastPeer } from '../net/stream.js';
 import { BaseSelector, EVENT_READ, EVENT_WRITE, type SelectorKey, type TurnFound } from '../selectors/base.js';
 import { DefaultSelector } from '../selectors/default.js';
 import { type FileObject, fileno } from '../syscalls/file-object.js';
 import type { Mechanism } from '../syscalls/probe.js';
-import { NOT_RECEIVED, ReceiveBatch, type SendBatch, WOULD_BLOCK } from '../syscalls/turn.js';
+import { NOT_RECEIVED, type ReceiveBatch, type SendBatch, WOULD_BLOCK } from '../syscalls/turn.js';
 import { fieldsOf, guarded } from '../validate.js';
 import type { Attachment } from '../wait/attachment.js';
 import { callbackOf, onErrorOf } from './base-loop.js';
@@ -54,7 +55,7 @@ function cancelReplaced(old: Watch, watch: Watch): void {
 
 export class Reactor extends StreamLoop implements EventLoop {
   readonly selector: BaseSelector;
-  readonly #received = new ReceiveBatch<unknown>();
+  readonly #received: ReceiveBatch<unknown>;
   readonly #found: TurnFound<unknown> = { owners: [], count: 0, woken: false };
 
   constructor(options: ReactorOptions = {}) {
@@ -63,6 +64,7 @@ export class Reactor extends StreamLoop implements EventLoop {
       throw invalidType('selector', 'a selector', selector);
     super(onErrorOf(onError));
     this.selector = (selector as BaseSelector | undefined) ?? new DefaultSelector();
+    this.#received = this.selector.receiveBatch();
   }
 
   get mechanism(): Mechanism {
@@ -177,7 +179,7 @@ export class Reactor extends StreamLoop implements EventLoop {
   }
 
   protected override send(batch: SendBatch): void {
-    batch.flush(this.#received.sender);
+    batch.flush(native);
   }
 
   protected override isBorrowed(bytes: Uint8Array): boolean {

@@ -21,7 +21,7 @@
 import { closedError, invalidType, namedError } from '../errors.js';
 import { native } from '../native.js';
 import { Socket } from '../net/socket.js';
-import { BaseSelector, EVENT_READ, EVENT_WRITE, type EventMask, type ReadyEvent } from '../selectors/base.js';
+import { BaseSelector, EVENT_READ, EVENT_WRITE, type EventMask } from '../selectors/base.js';
 import { DefaultSelector } from '../selectors/default.js';
 import type { FileObject } from '../syscalls/file-object.js';
 import type { EmulatedMechanism } from '../syscalls/probe.js';
@@ -110,7 +110,7 @@ export class EmulatedProactor extends BaseProactor {
       throw invalidType('selector', 'a selector', selector);
     this.#selector = (selector as BaseSelector | undefined) ?? new DefaultSelector();
     if (this.#selector.closed) throw closedError('selector');
-    this.mechanism = `emulated:${this.#selector.mechanism}` as EmulatedMechanism;
+    this.mechanism = `emulated:${this.#selector.mechanism}`;
     this.wakeupHandle = this.#selector.wakeupHandle;
     this.#knownFd = this.#selector.fd;
   }
@@ -131,7 +131,7 @@ export class EmulatedProactor extends BaseProactor {
 
   /** What a connection can be given at once it is given at once, as a reactor does it: one call for all of a turn. */
   protected override openStreams<C, L>(): Streams<C, L> {
-    return new OperationStreams<C, L>(this, new native.Turn());
+    return new OperationStreams<C, L>(this, native);
   }
 
   protected override requestCancel(id: number): void {
@@ -145,13 +145,13 @@ export class EmulatedProactor extends BaseProactor {
   protected override collect(timeout: number, done: Completion[]): boolean {
     // close() after the caller has closed the selector: all is cancelled, and there is nothing to wait for.
     if (this.closed && this.#selector.closed) return false;
-    const ready: ReadyEvent[] = [];
-    const woken = this.#selector.takeReady(this.#unwatched.size + this.#untried.size > 0 ? 0 : timeout, ready);
+    const ready = this.#selector.takeReady(this.#unwatched.size + this.#untried.size > 0 ? 0 : timeout);
+    const { isWoken } = this.#selector;
     this.#tellOfNewFd();
     for (const [{ data }, events] of ready) if (data instanceof Channel) this.#carryOutReady(data, events, done);
     for (const operation of [...this.#untried]) this.#tryOnce(operation, done);
     for (const operation of [...this.#unwatched]) this.#carryOut(operation, done);
-    return woken;
+    return isWoken;
   }
 
   protected override interest(): Interest {

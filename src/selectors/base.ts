@@ -8,13 +8,15 @@
 import { busyError, check, closedError, invalidType, invalidValue, keyExists, keyNotFound } from '../errors.js';
 import { native } from '../native.js';
 import { type FileObject, fileno } from '../syscalls/file-object.js';
-import type { Mechanism } from '../syscalls/probe.js';
+import { Multiplexer } from '../syscalls/multiplexer.js';
+import type { ReadinessMechanism } from '../syscalls/probe.js';
 import { sliceOf } from '../syscalls/slices.js';
-import type { ReceiveBatch } from '../syscalls/turn.js';
+import { ReceiveBatch } from '../syscalls/turn.js';
 import { timeoutOf } from '../validate.js';
 import { AsyncWait, type Interest, type WaitOptions } from '../wait/async-wait.js';
 import { Attachment } from '../wait/attachment.js';
 import { WakeChannel } from '../wait/wake-channel.js';
+import { type Registration, Registrations } from './registrations.js';
 
 export const EVENT_READ = 1;
 export const EVENT_WRITE = 2;
@@ -32,15 +34,8 @@ export interface SelectorKey<D = unknown> {
 /** One ready file object: its key, and which of the key's events are ready. */
 export type ReadyEvent<D = unknown> = readonly [key: SelectorKey<D>, events: EventMask];
 
-/** What is kept for a registered descriptor. */
-export interface Registration<D> {
-  key: SelectorKey<D>;
-  /** Another number for each register. Where the kernel gives it back with an event, it tells a descriptor's former file from this one. */
-  readonly generation: number;
-}
-
 const HIGHEST_GENERATION = 0x7fff_ffff;
-const NO_INTEREST = new Int32Array(0);
+const NO_PAIRS = new Int32Array(0);
 
 /** What a turn of a loop found ready: the `data` of the keys, record by record. undefined: of a registration that is no more. */
 export interface TurnFound<D> {
@@ -58,18 +53,22 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
     return false;
   }
 
-  abstract readonly mechanism: Mechanism;
+  readonly mechanism: ReadinessMechanism;
 
-  protected readonly registrations = new Map<number, Registration<D>>();
+  protected readonly registrations = new Registrations<D>();
   protected readonly wakeChannel = new WakeChannel();
+  protected readonly multiplexer: Multiplexer;
+  /** Does the multiplexer know what is to be watched, and has it room for all? */
+  #isPrepared = false;
+  /** The last wait has seen a wake-up. */
+  #isWoken = false;
   readonly #map = new SelectorMap<D>(this.registrations, (fileobj) => this.#find(fileobj));
   readonly #asyncWait = new AsyncWait<ReadyEvent<D>[]>({
     what: 'selector',
     take: () => {
-      const ready: ReadyEvent<D>[] = [];
-      const woken = this.take(0, ready);
-      if (woken) this.#tellLoop();
-      return woken || ready.length > 0 ? ready : null;
+      const ready = this.#take(0);
+      if (this.#isWoken) this.#tellLoop();
+      return this.#isWoken || ready.length > 0 ? ready : null;
     },
     nothing: () => [],
     interest: () => this.interest(),
@@ -79,13 +78,16 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
   #generation = 0;
   #closed = false;
 
-  constructor() {
+  /** @internal */
+  constructor(mechanism: ReadinessMechanism) {
     if (new.target === BaseSelector) {
       this.wakeChannel.close();
       throw Object.assign(new TypeError('BaseSelector is abstract: construct one of its subclasses'), {
         code: 'ERR_ILLEGAL_CONSTRUCTOR',
       });
     }
+    this.mechanism = mechanism;
+    this.multiplexer = this.orClose(() => new Multiplexer(mechanism));
   }
 
   // ------------------------------------------------------------------------------------------ what a mechanism answers
@@ -96,16 +98,25 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
   protected abstract change(fd: number, events: EventMask, registration: Registration<D>): void;
   /** Stops watching. Never throws: the descriptor may be closed, or another file by now. */
   protected abstract forget(fd: number, events: EventMask): void;
-  /** Waits up to `timeout` milliseconds (-1: for ever), adds what is ready to `ready`, and says whether the wake channel was. */
-  protected abstract take(timeout: number, ready: ReadyEvent<D>[]): boolean;
-  /** What to watch so as to know when `take` would have something. */
+  /** The system call that a wait is, for its errors. */
+  protected abstract readonly waitCall: string;
+  /** What to watch so as to know when a wait would have something. */
   protected abstract interest(): Interest;
   /** Closes what the mechanism has of the kernel's. */
   protected abstract closeMechanism(): void;
   /** For a mechanism whose set is not the kernel's: pairs [descriptor, POLLIN | POLLOUT] of all that is registered, and the wake channel. */
-  protected turnInterest(): Int32Array {
-    return NO_INTEREST;
+  protected pairs(): Int32Array {
+    return NO_PAIRS;
   }
+  /** How many records a wait may have: one for each registration, and one for the wake channel. */
+  protected recordsWanted(): number {
+    return this.registrations.size + 1;
+  }
+  /**
+   * For a mechanism that refuses to wait where somebody has closed a registered descriptor: the records of those, and of what else is ready.
+   * @returns how many
+   */
+  protected waitAroundClosed?(): number;
   /** The kernel has told of a registration that is no more. @param hasNews there is something else to tell */
   protected onStale?(hasNews: boolean): void;
 
@@ -119,8 +130,9 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
     }
   }
 
-  /** For mechanisms whose interest is copied for a wait: the wait under way must begin again with the new one. */
+  /** What is to be watched is another now. A wait under way that has a copy of it begins again. */
   protected interestChanged(): void {
+    this.#isPrepared = false;
     this.#asyncWait.interestChanged();
     this.#attachment?.interestChanged();
   }
@@ -137,25 +149,29 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
     return this.registrations.get(fd)?.generation ?? 0;
   }
 
+  /** @internal For turn(). */
+  receiveBatch(): ReceiveBatch<D> {
+    return new ReceiveBatch<D>(this.multiplexer);
+  }
+
   /** @internal select() for a loop: waits, and receives from the connections that `batch` knows (native/turn/turn.cc). */
   turn(batch: ReceiveBatch<D>, timeout: number, found: TurnFound<D>): void {
     this.#assertOpen();
     const wasWoken = this.#wokenElsewhere;
     this.#wokenElsewhere = false;
-    if (this.fd === undefined) batch.reserve(this.registrations.size + 1);
-    const multiplexer = native.multiplexers[this.mechanism] ?? -1;
-    const hasSet = this.fd !== undefined;
-    const count = batch.wait(multiplexer, this.fd ?? 0, this.turnInterest(), wasWoken ? 0 : timeout, hasSet);
-    if (count === native.badDescriptor) return this.#turnAroundClosed(batch, found);
-    check(count, this.mechanism);
+    if (!this.#isPrepared) this.#prepare();
+    const { multiplexer } = this;
+    const waited = batch.wait(wasWoken ? 0 : timeout, this.fd !== undefined);
+    const count = waited < 0 ? this.#afterRefusal(waited) : waited;
+    if (waited < 0) multiplexer.notReceived(count);
     let woken = false;
     let stale = false;
     for (let i = 0; i < count; i++) {
       // Where something was received, the generation has been looked at already.
       let owner = batch.receiver(i);
       if (owner === undefined) {
-        const fd = batch.fd(i);
-        const generation = batch.generation(i);
+        const fd = multiplexer.fd(i);
+        const generation = multiplexer.generation(i);
         const registration = this.registrations.get(fd);
         const isThis = registration !== undefined && (generation === 0 || generation === registration.generation);
         // Never undefined, which is for what is no more.
@@ -175,17 +191,6 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
     if (stale) this.onStale?.(count > 1);
   }
 
-  /** Somebody closed a registered descriptor, which select(2) refuses to look at: take() goes around it. */
-  #turnAroundClosed(batch: ReceiveBatch<D>, found: TurnFound<D>): void {
-    const ready: ReadyEvent<D>[] = [];
-    found.woken = this.take(0, ready);
-    found.count = ready.length;
-    ready.forEach(([key, events], record) => {
-      found.owners[record] = key.data ?? (key as D);
-      batch.setReady(record, events);
-    });
-  }
-
   /** @internal Calls back in each turn of Node's loop in which something is ready, until it is closed. One at a time: ERR_BUSY. */
   attach(onReady: () => void): Attachment {
     this.#assertOpen();
@@ -200,10 +205,15 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
 
   // -------------------------------------------------------------------------------------------------- for the emulation
 
-  /** @internal One wait, for the proactor that owns this selector: adds what is ready. @returns did somebody call wakeup()? */
-  takeReady(timeout: number, ready: ReadyEvent<D>[]): boolean {
+  /** @internal One wait, for the proactor that owns this selector. */
+  takeReady(timeout: number): readonly ReadyEvent<D>[] {
     this.#assertOpen();
-    return this.take(timeout, ready);
+    return this.#take(timeout);
+  }
+
+  /** @internal Has it seen a wakeup()? */
+  get isWoken(): boolean {
+    return this.#isWoken;
   }
 
   /** @internal What to watch so as to know when `takeReady` would have something. */
@@ -247,7 +257,8 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
     this.watch(fd, events, generation);
     this.#generation = generation;
     const key = makeKey(fileobj, fd, events, data as D);
-    this.registrations.set(fd, { key, generation });
+    this.registrations.set(fd, { key, generation, told: undefined });
+    if (this.recordsWanted() > this.multiplexer.room) this.#isPrepared = false;
     return key;
   }
 
@@ -276,6 +287,7 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
     if (events === old.events && Object.is(data, old.data)) return old;
     if (events !== old.events) this.change(old.fd, events, registration);
     registration.key = makeKey(old.fileobj, old.fd, events, data as D);
+    registration.told = undefined;
     return registration.key;
   }
 
@@ -286,22 +298,21 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
    * @param timeout milliseconds, rounded up to what the mechanism can count (epoll, poll: 1 ms; select: 1 µs; kqueue: 1 ns) and never
    *   shorter; null, undefined, Infinity: for ever; 0 or less: does not wait
    * @returns a new array, in no order to rely on; each key once, with the ready ones of its events. Empty when the time is over or
-   *   after a wakeup(). A hang-up or an error counts as ready for all events of the key. epoll gives 1024 at the most; more come
+   *   after a wakeup(). The pairs in it may be those of an earlier call: they are to be read, not written to. A hang-up or an error counts as ready for all events of the key. epoll gives 1024 at the most; more come
    *   first in the next call.
    */
   select(timeout?: number | null): ReadyEvent<D>[] {
     this.#assertOpen();
     const limit = timeoutOf(timeout);
     const deadline = limit > 0 ? performance.now() + limit : 0;
-    const ready: ReadyEvent<D>[] = [];
     for (let remaining = limit; ;) {
-      const woken = this.take(sliceOf(remaining), ready);
+      const ready = this.#take(sliceOf(remaining));
       // It may have been meant for a selectAsync that is pending, or for a loop.
-      if (woken) {
+      if (this.#isWoken) {
         this.#asyncWait.wake();
         this.#tellLoop();
       }
-      if (woken || ready.length > 0 || limit === 0) return ready;
+      if (ready.length > 0 || limit === 0 || this.#isWoken) return ready;
       // Nothing, and not because of a wake-up: a slice is over, or what was ready belongs to no key any more.
       if (limit > 0) {
         remaining = deadline - performance.now();
@@ -380,6 +391,55 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
 
   #assertOpen(): void {
     if (this.#closed) throw closedError('selector');
+  }
+
+  #prepare(): void {
+    check(this.multiplexer.watch(this.fd ?? 0, this.pairs(), this.recordsWanted()), this.waitCall);
+    this.#isPrepared = true;
+  }
+
+  /** Waits up to `timeout` milliseconds (-1: for ever). @returns what is ready; #isWoken says whether the wake channel was */
+  #take(timeout: number): ReadyEvent<D>[] {
+    if (!this.#isPrepared) this.#prepare();
+    const { multiplexer, registrations } = this;
+    let count = multiplexer.wait(timeout);
+    if (count < 0) count = this.#afterRefusal(count);
+    const ready = new Array<ReadyEvent<D>>(count);
+    let told = 0;
+    let woken = false;
+    let stale = false;
+    for (let i = 0; i < count; i++) {
+      const fd = multiplexer.fd(i);
+      const generation = multiplexer.generation(i);
+      const registration = registrations.get(fd);
+      if (registration !== undefined && (generation === 0 || generation === registration.generation)) {
+        const { key } = registration;
+        const events = multiplexer.events(i) & key.events;
+        if (events !== 0) {
+          // Looked at, for a caller may have written to it.
+          let pair = registration.told;
+          if (pair?.[0] !== key || pair[1] !== events) registration.told = pair = [key, events];
+          ready[told++] = pair;
+        }
+      } else if (fd === this.wakeChannel.fd && generation === 0) {
+        woken = true;
+      } else {
+        stale = true;
+      }
+    }
+    if (told < count) ready.length = told;
+    this.#isWoken = woken;
+    if (woken) this.wakeChannel.drain();
+    // Where the kernel forgets by itself there is nothing to do.
+    if (stale) this.onStale?.(woken || told > 0);
+    return ready;
+  }
+
+  /** The wait was refused. @returns how many records there are all the same */
+  #afterRefusal(error: number): number {
+    if (error !== native.badDescriptor || this.waitAroundClosed === undefined) return check(error, this.waitCall);
+    this.#isPrepared = false; // it goes on with what is open
+    return this.waitAroundClosed();
   }
 
   #registrationOf(fileobj: FileObject): Registration<D> {

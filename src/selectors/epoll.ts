@@ -12,11 +12,12 @@ import { EPOLLIN, EPOLLOUT, Epoll } from '../syscalls/epoll.js';
 import { POLLIN } from '../syscalls/poll.js';
 import { mechanismUnavailable, probe } from '../syscalls/probe.js';
 import type { Interest } from '../wait/async-wait.js';
-import { BaseSelector, EVENT_READ, EVENT_WRITE, type EventMask, type ReadyEvent, type Registration } from './base.js';
+import { BaseSelector, EVENT_READ, EVENT_WRITE, type EventMask } from './base.js';
+import type { Registration } from './registrations.js';
 
-/** Numbers an event: events, descriptor, generation. */
-const TRIPLE = 3;
 const WAKE_GENERATION = 0;
+/** Events that one epoll_wait takes (native/mechanisms/epoll.cc). What is ready beyond them comes first in the next one. */
+const MOST_EVENTS = 1024;
 
 function epollEvents(events: EventMask): number {
   return ((events & EVENT_READ) !== 0 ? EPOLLIN : 0) | ((events & EVENT_WRITE) !== 0 ? EPOLLOUT : 0);
@@ -32,15 +33,13 @@ export class EpollSelector<D = unknown> extends BaseSelector<D> {
     return probe('epoll').available;
   }
 
-  override readonly mechanism = 'epoll';
+  protected override readonly waitCall = 'epoll_wait';
 
   readonly #calls = this.orClose(calls);
   #epoll = this.orClose(() => new Epoll());
-  /** Room for the events of one wait: grows with the registrations. */
-  #events = new Int32Array(TRIPLE * 64);
 
   constructor() {
-    super();
+    super('epoll');
     this.orClose(() => this.#add(this.wakeChannel.fd, EPOLLIN, WAKE_GENERATION));
   }
 
@@ -51,8 +50,6 @@ export class EpollSelector<D = unknown> extends BaseSelector<D> {
 
   protected override watch(fd: number, events: EventMask, generation: number): void {
     this.#add(fd, epollEvents(events), generation);
-    const most = TRIPLE * (this.registrations.size + 2);
-    if (this.#events.length < most) this.#events = new Int32Array(2 * most);
   }
 
   protected override change(fd: number, events: EventMask, { generation }: Registration<D>): void {
@@ -65,34 +62,12 @@ export class EpollSelector<D = unknown> extends BaseSelector<D> {
     this.#calls.epoll_ctl(this.#epoll.fd, this.#calls.EPOLL_CTL_DEL, fd, 0, 0, 0);
   }
 
-  protected override take(timeout: number, ready: ReadyEvent<D>[]): boolean {
-    const events = this.#events;
-    const count = this.#calls.epoll_wait(this.#epoll.fd, events, events.length / TRIPLE, timeout);
-    let woken = false;
-    let stale = false;
-    for (let i = 0; i < count * TRIPLE; i += TRIPLE) {
-      const happened = events[i] as number;
-      const fd = events[i + 1] as number;
-      const registration = this.registrations.get(fd);
-      if (registration !== undefined && registration.generation === events[i + 2]) {
-        const { key } = registration;
-        // A hang-up or an error is every direction's business.
-        const mask = ((happened & ~EPOLLOUT) !== 0 ? EVENT_READ : 0) | ((happened & ~EPOLLIN) !== 0 ? EVENT_WRITE : 0);
-        if ((mask & key.events) !== 0) ready.push([key, mask & key.events]);
-      } else if (events[i + 2] === WAKE_GENERATION) {
-        woken = true;
-      } else {
-        stale = true;
-      }
-    }
-    check(count, 'epoll_wait');
-    if (woken) this.wakeChannel.drain();
-    if (stale) this.onStale(woken || ready.length > 0);
-    return woken;
-  }
-
   protected override interest(): Interest {
     return { useSelect: false, pairs: Int32Array.of(this.#epoll.fd, POLLIN) };
+  }
+
+  protected override recordsWanted(): number {
+    return Math.min(super.recordsWanted(), MOST_EVENTS);
   }
 
   protected override onStale(hasNews: boolean): void {

@@ -1,6 +1,6 @@
 /**
  * Over kqueue(2): macOS, and Linux where libkqueue emulates it. The set is the kernel's; reading and writing are two filters of one
- * descriptor, with an event each, and make one entry here.
+ * descriptor, with an event each, and make one entry (native/mechanisms/kqueue.cc).
  *
  * On macOS a kqueue cannot watch every tty (EINVAL), and loses the end of a named FIFO: SelectSelector can and does not.
  */
@@ -11,11 +11,10 @@ import { POLLIN } from '../syscalls/poll.js';
 import { mechanismUnavailable, probe } from '../syscalls/probe.js';
 import type { Interest } from '../wait/async-wait.js';
 import { WakeChannel } from '../wait/wake-channel.js';
-import { BaseSelector, EVENT_READ, EVENT_WRITE, type EventMask, type ReadyEvent, type Registration } from './base.js';
+import { BaseSelector, EVENT_READ, EVENT_WRITE, type EventMask } from './base.js';
+import type { Registration } from './registrations.js';
 import { pollPairs } from './poll-pairs.js';
 
-/** Numbers of a struct kevent: ident, filter, flags, fflags, data, udata (the generation). */
-const KEVENT = 6;
 const WAKE_GENERATION = 0;
 const NONE = new Float64Array(0);
 
@@ -45,14 +44,13 @@ export class KqueueSelector<D = unknown> extends BaseSelector<D> {
     return probe('kqueue').available;
   }
 
-  override readonly mechanism = 'kqueue';
+  protected override readonly waitCall = 'kevent';
 
   readonly #calls = this.orClose(calls);
   readonly #kqueue = this.orClose(() => new Kqueue());
-  #events = new Float64Array(KEVENT * 64);
 
   constructor() {
-    super();
+    super('kqueue');
     const added = this.#filter(this.wakeChannel.fd, EVENT_READ, this.#calls.EV_ADD, WAKE_GENERATION);
     this.orClose(() => check(added, 'kevent'));
   }
@@ -64,8 +62,6 @@ export class KqueueSelector<D = unknown> extends BaseSelector<D> {
 
   protected override watch(fd: number, events: EventMask, generation: number): void {
     this.#exchange(fd, 0, events, generation);
-    const most = KEVENT * (2 * this.registrations.size + 3);
-    if (this.#events.length < most) this.#events = new Float64Array(2 * most);
     this.#changed();
   }
 
@@ -82,36 +78,16 @@ export class KqueueSelector<D = unknown> extends BaseSelector<D> {
     this.#changed();
   }
 
-  protected override take(timeout: number, ready: ReadyEvent<D>[]): boolean {
-    const events = this.#events;
-    const count = check(
-      this.#calls.kevent(this.#kqueue.fd, NONE, 0, events, events.length / KEVENT, timeout),
-      'kevent',
-    );
-    let woken = false;
-    const masks = new Map<Registration<D>, EventMask>();
-    for (let i = 0; i < count * KEVENT; i += KEVENT) {
-      const registration = this.registrations.get(events[i] as number);
-      const generation = events[i + 5];
-      if (registration !== undefined && registration.generation === generation) {
-        const event = events[i + 1] === this.#calls.EVFILT_READ ? EVENT_READ : EVENT_WRITE;
-        masks.set(registration, (masks.get(registration) ?? 0) | event);
-      } else if (generation === WAKE_GENERATION) {
-        woken = true;
-      }
-    }
-    for (const [{ key }, mask] of masks) {
-      if ((mask & key.events) !== 0) ready.push([key, mask & key.events]);
-    }
-    if (woken) this.wakeChannel.drain();
-    return woken;
-  }
-
   protected override interest(): Interest {
     if (canBePolled()) return { useSelect: false, pairs: Int32Array.of(this.#kqueue.fd, POLLIN) };
     // libkqueue: each descriptor instead, but those that were closed, which poll(2) would tell of and the kqueue has forgotten.
     const open = [...this.registrations].filter(([fd]) => native.isOpen(fd) >= 0);
     return { useSelect: false, pairs: pollPairs(new Map(open), this.wakeChannel.fd) };
+  }
+
+  /** Events, before those of one descriptor are made one. */
+  protected override recordsWanted(): number {
+    return 2 * super.recordsWanted();
   }
 
   protected override closeMechanism(): void {
@@ -146,6 +122,7 @@ export class KqueueSelector<D = unknown> extends BaseSelector<D> {
 
   #filter(fd: number, event: EventMask, flags: number, generation: number): number {
     const filter = event === EVENT_READ ? this.#calls.EVFILT_READ : this.#calls.EVFILT_WRITE;
+    // ident, filter, flags, fflags, data, udata
     const change = Float64Array.of(fd, filter, flags, 0, 0, generation);
     return this.#calls.kevent(this.#kqueue.fd, change, 1, NONE, 0, 0);
   }

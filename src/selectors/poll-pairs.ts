@@ -1,7 +1,8 @@
 /** Between the selectors' events and poll's. */
 import { native } from '../native.js';
 import { POLLIN, POLLOUT } from '../syscalls/poll.js';
-import { EVENT_READ, EVENT_WRITE, type EventMask, type Registration } from './base.js';
+import { EVENT_READ, EVENT_WRITE, type EventMask } from './base.js';
+import type { Registration } from './registrations.js';
 
 /** Winsock's POLLIN means out-of-band data too (POLLRDNORM | POLLRDBAND); ours does not (S66). */
 const READABLE = process.platform === 'win32' ? native.POLLRDNORM : POLLIN;

@@ -9,6 +9,7 @@ export const { POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP, POLLNVAL, POLLRDHUP }
 
 const USHRT_MAX = 0xffff;
 const INT_MAX = 0x7fff_ffff;
+const NONE = new Int32Array(0);
 /** What register asks for where nothing is said. WSAPoll refuses POLLPRI. */
 const DEFAULT_EVENTS = process.platform === 'win32' ? POLLIN | POLLOUT : POLLIN | POLLPRI | POLLOUT;
 
@@ -24,7 +25,7 @@ export class Poll implements Disposable {
   #count = 0;
   /** Where in #interest a descriptor is. */
   readonly #positions = new Map<number, number>();
-  #out = new Int32Array(16);
+  #out = NONE;
   #closed = false;
 
   get closed(): boolean {
@@ -50,7 +51,6 @@ export class Poll implements Disposable {
         const larger = new Int32Array(2 * this.#interest.length);
         larger.set(this.#interest);
         this.#interest = larger;
-        this.#out = new Int32Array(larger.length);
       }
       this.#interest[2 * position] = number;
     }
@@ -89,18 +89,14 @@ export class Poll implements Disposable {
    */
   poll(timeout?: number | null): { readonly fd: number; readonly events: number }[] {
     this.#assertOpen();
-    const pairs = inSlices(rawTimeoutOf(timeout, 'for ever', INT_MAX), (part) => this.wait(part));
-    return Array.from({ length: pairs }, (_, i) => ({ fd: this.#out[2 * i] ?? -1, events: this.#out[2 * i + 1] ?? 0 }));
-  }
-
-  /** @internal How many pairs [descriptor, revents] there are in `results` after waiting. */
-  wait(timeout: number): number {
-    return check(native.poll(this.#interest, this.#count, this.#out, timeout), 'poll');
-  }
-
-  /** @internal Valid until the next register. */
-  get results(): Int32Array {
-    return this.#out;
+    const limit = rawTimeoutOf(timeout, 'for ever', INT_MAX);
+    if (this.#out.length < this.#interest.length) this.#out = new Int32Array(this.#interest.length);
+    const out = this.#out;
+    const pairs = check(
+      inSlices(limit, (part) => native.poll(this.#interest, this.#count, out, part)),
+      'poll',
+    );
+    return Array.from({ length: pairs }, (_, i) => ({ fd: out[2 * i] ?? -1, events: out[2 * i + 1] ?? 0 }));
   }
 
   /** @internal The pairs [descriptor, events], for a wait elsewhere. */

@@ -12,8 +12,9 @@
  * the next wait fills again: memory that is in the cache, where new memory is not, and that no garbage collection has to free.
  */
 import { type NativeTurn, native } from '../native.js';
+import type { Multiplexer } from './multiplexer.js';
 
-const { READY_NUMBERS, OUTGOING_NUMBERS, NOT_RECEIVED, MOST_SLOTS } = native;
+const { OUTGOING_NUMBERS, NOT_RECEIVED, MOST_SLOTS } = native;
 
 const SLOT_SIZE = 65_536;
 const LEAST_GIVEN_AWAY = 16_384;
@@ -21,7 +22,8 @@ const POOL_SIZE = 32_768;
 /** With less room than this in the pool, a new one. */
 const LEAST_POOL = 8192;
 /** Records a wait. epoll gives the rest next time, in turn; the others are given room for all their descriptors. */
-const FIRST_RECORDS = 128;
+const MOST_RECORDS = 128;
+const FIRST_PIECES = 128;
 /**
  * Records a wait while large messages come: what a turn receives is then still in the cache (512 KiB) when it is sent. Measured: 64 KiB
  * messages cost 1.1 times as much with 64 of them a turn as with 8.
@@ -52,8 +54,8 @@ export class Pool {
 
 /** Waits and receives, for connections of type C. */
 export class ReceiveBatch<C> {
-  readonly #turn = new native.Turn();
-  #numbers = new Int32Array(FIRST_RECORDS * READY_NUMBERS);
+  readonly #multiplexer: Multiplexer;
+  readonly #turn: NativeTurn;
   /** By descriptor: the generation of the connection that is to be received from, or 0. */
   #receiving = new Int32Array(1024);
   /** By descriptor: that connection. */
@@ -64,13 +66,10 @@ export class ReceiveBatch<C> {
   readonly #slotMemory = new Set<ArrayBufferLike>();
   #scratch: Buffer | undefined;
 
-  constructor() {
+  constructor(multiplexer: Multiplexer) {
+    this.#multiplexer = multiplexer;
+    this.#turn = new native.Turn(multiplexer.native);
     this.#addSlots(FIRST_SLOTS);
-  }
-
-  /** Room for so many records at least. */
-  reserve(records: number): void {
-    if (records * READY_NUMBERS > this.#numbers.length) this.#numbers = new Int32Array(2 * records * READY_NUMBERS);
   }
 
   /** From now on a wait receives from this descriptor when it is readable, unless its number is too high for that: see receive(). */
@@ -96,58 +95,28 @@ export class ReceiveBatch<C> {
    * @param takesTurns the mechanism tells the rest next time, in turn: what it tells at once may be limited
    * @returns how many records there are, or the wait's error, negative
    */
-  wait(multiplexer: number, set: number, interest: Int32Array, timeout: number, takesTurns: boolean): number {
+  wait(timeout: number, takesTurns: boolean): number {
     this.#pool.makeRoom();
     if (this.#slotsUsed === this.#slots.length) this.#addSlots(this.#slots.length);
-    const room = this.#numbers.length / READY_NUMBERS;
-    const most = takesTurns && this.#slotsUsed > 0 ? RECORDS_OF_LARGE : room;
+    const limit = this.#slotsUsed > 0 ? RECORDS_OF_LARGE : MOST_RECORDS;
     this.#slotsUsed = 0;
-    return this.#turn.wait(
-      multiplexer,
-      set,
-      interest,
-      timeout,
-      this.#receiving,
-      this.#numbers,
-      most,
-      this.#pool.buffer,
-      this.#pool.used,
-    );
-  }
-
-  fd(record: number): number {
-    return this.#numbers[record * READY_NUMBERS] as number;
-  }
-
-  /** What the descriptor was registered with; 0 where the mechanism does not say. */
-  generation(record: number): number {
-    return this.#numbers[record * READY_NUMBERS + 1] as number;
+    const most = takesTurns ? limit : this.#multiplexer.room;
+    return this.#turn.wait(timeout, this.#receiving, most, this.#pool.buffer, this.#pool.used);
   }
 
   /** The connection that was received from; undefined where nothing was. To be asked before any handler is called. */
   receiver(record: number): C | undefined {
-    return this.received(record) === NOT_RECEIVED ? undefined : this.#receivers[this.fd(record)];
+    return this.received(record) === NOT_RECEIVED ? undefined : this.#receivers[this.#multiplexer.fd(record)];
   }
 
   /** 1: readable, 2: writable. */
   events(record: number): number {
-    return this.#numbers[record * READY_NUMBERS + 2] as number;
+    return this.#multiplexer.events(record);
   }
 
   /** How many bytes were received (0: the peer has finished sending), a negative error, or NOT_RECEIVED: it was not tried. */
   received(record: number): number {
-    return this.#numbers[record * READY_NUMBERS + 3] as number;
-  }
-
-  /** For SendBatch.flush(): with system calls of its own. */
-  get sender(): Sender {
-    return this.#turn;
-  }
-
-  /** A record that no wait has written. */
-  setReady(record: number, events: number): void {
-    this.#numbers[record * READY_NUMBERS + 2] = events;
-    this.#numbers[record * READY_NUMBERS + 3] = NOT_RECEIVED;
+    return this.#multiplexer.received(record);
   }
 
   /**
@@ -156,7 +125,7 @@ export class ReceiveBatch<C> {
    */
   chunk(record: number, borrowed: boolean): Buffer {
     const length = this.received(record);
-    const place = this.#numbers[record * READY_NUMBERS + 4] as number;
+    const place = this.#multiplexer.place(record);
     if (place >= 0) return this.#pool.take(place, length);
     const index = -1 - place;
     const slot = this.#slots[index] as Buffer;
@@ -206,12 +175,12 @@ const SLAB_SIZE = 262_144;
 /** What one send(2) is given: Linux takes no more, and more is no number of 32 bits. */
 const MOST_AT_ONCE = 0x7fff_f000;
 
-/** Who sends a batch: a turn of a reactor's, or a ring. */
-export type Sender = Pick<NativeTurn, 'flush'>;
+/** Who sends a batch: the addon, with system calls of its own, or a ring. */
+export type Sender = Pick<typeof native, 'flush'>;
 
 /** What is to be sent by the next flush: pieces, those of one descriptor one after the other. */
 export class SendBatch {
-  #numbers = new Int32Array(FIRST_RECORDS * OUTGOING_NUMBERS);
+  #numbers = new Int32Array(FIRST_PIECES * OUTGOING_NUMBERS);
   #count = 0;
   readonly #slab = Buffer.allocUnsafeSlow(SLAB_SIZE);
   #slabUsed = 0;

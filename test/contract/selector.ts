@@ -566,6 +566,33 @@ const selecting: readonly Case<SelectorContext>[] = [
     },
   },
   {
+    name: 'S35 S56 what a caller writes into an array, or a pair in it, is not told again',
+    run({ bench, selector }) {
+      const s = selector<string>();
+      const [a, b] = bench.pair();
+      const keys = [s.register(a, EVENT_WRITE, 'a'), s.register(b, EVENT_WRITE, 'b')] as const;
+      const spoils: readonly ((pair: unknown[]) => unknown)[] = [
+        () => undefined,
+        (pair) => (pair[0] = keys[0]),
+        (pair) => (pair[1] = BOTH),
+        (pair) => (pair.length = 0),
+        (pair) => Object.freeze(pair),
+      ];
+      for (const spoil of spoils) {
+        const ready = s.select(0);
+        for (const pair of ready) spoil(pair as unknown as unknown[]);
+        ready.length = 0;
+        const told = s.select(0);
+        assert.deepEqual(byData(told), { a: EVENT_WRITE, b: EVENT_WRITE });
+      }
+      const changed = s.modify(b, BOTH, 'c');
+      b.send('x');
+      a.send('y');
+      const told = s.select(0).find(([key]) => key.fd === b.fd);
+      assert.deepEqual([...(told ?? [])], [changed, BOTH]);
+    },
+  },
+  {
     name: 'S57 twelve pairs pass a message: writer ready, then only its reader, then neither',
     run({ bench, selector }) {
       const s = selector<string>();

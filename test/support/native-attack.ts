@@ -33,6 +33,8 @@ const kinds = {
   text: (value: unknown) => typeof value === 'string',
   bytes: (value: unknown) => types.isUint8Array(value),
   sharedBytes: isSharedBytes,
+  sharedInts: (value: unknown) => types.isInt32Array(value) && types.isSharedArrayBuffer(value.buffer),
+  wait: (value: unknown) => waits.has(value),
   ints: (value: unknown) => types.isInt32Array(value),
   doubles: (value: unknown) => types.isFloat64Array(value),
   function: (value: unknown) => typeof value === 'function',
@@ -51,24 +53,39 @@ function isWhole(value: unknown, least: number, most: number): boolean {
   return typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most;
 }
 
+/** The multiplexers that were made. */
+const waits = new Set<unknown>();
+
+function makeWait(native: Addon, mechanism: string): Callable {
+  const wait = (native.multiplexers as Readonly<Record<string, () => Callable>>)[mechanism]?.() as Callable;
+  waits.add(wait);
+  return wait;
+}
+
 const GUARD = 64;
 const CANARY = 0xa5;
-const guarded = new Set<{ readonly buffer: ArrayBuffer; readonly start: number; readonly end: number }>();
+const guarded = new Set<{ readonly buffer: ArrayBufferLike; readonly start: number; readonly end: number }>();
 
 /** A view with untouched memory before and after it. */
 function within<T>(
-  Type: { new (buffer: ArrayBuffer, offset: number, length: number): T; readonly BYTES_PER_ELEMENT: number },
+  Type: { new (buffer: ArrayBufferLike, offset: number, length: number): T; readonly BYTES_PER_ELEMENT: number },
   length: number,
   fill: (view: T) => void = () => undefined,
+  Memory: new (size: number) => ArrayBufferLike = ArrayBuffer,
 ): T {
   const bytes = length * Type.BYTES_PER_ELEMENT;
-  const buffer = new ArrayBuffer(bytes + 2 * GUARD);
+  const buffer = new Memory(bytes + 2 * GUARD);
   new Uint8Array(buffer).fill(CANARY);
   new Uint8Array(buffer, GUARD, bytes).fill(0);
   const view = new Type(buffer, GUARD, length);
   fill(view);
   guarded.add({ buffer, start: GUARD, end: GUARD + bytes });
   return view;
+}
+
+/** The same, in memory that threads share. */
+function shared(length: number): Int32Array {
+  return within(Int32Array, length, undefined, SharedArrayBuffer);
 }
 
 function guardsHold(): boolean {
@@ -109,6 +126,9 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
   const wakeup = new (native.Wakeup as Class)();
   wakeup.open?.();
 
+  const anyWait = makeWait(native, 'poll');
+  const set = (mechanism: string) => ({ epoll: sets?.fd, kqueue: kqueue?.fd })[mechanism] ?? 0;
+  const mechanisms = Object.keys(native.multiplexers as object);
   // The socket is ready to be written, so that no timeout is waited for.
   const signatures: Readonly<Record<string, readonly Parameter[]>> = {
     wakeup: [['size', () => wakeup.handle?.()]],
@@ -123,6 +143,14 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
       number('time', 0),
     ],
     poll: [ints(a.fd, api.syscalls.POLLOUT), number('size', 1), ints(0, 0), number('time', 0)],
+    prepareWait: [
+      ['wait', () => anyWait],
+      fd,
+      ints(a.fd, api.syscalls.POLLOUT),
+      number('size', 1),
+      ['sharedInts', () => shared(5)],
+    ],
+    flush: [ints(a.fd, 0, 4, a.fd, -1, 4), number('size', 2), bytes(8), ['list', () => [within(Uint8Array, 8)]]],
     epoll_create1: [],
     epoll_ctl: [['fd', () => sets?.fd], number('int', 3), fd, number('int', 4), number('int', 0), number('int', 0)],
     epoll_wait: [['fd', () => sets?.fd], ints(0, 0, 0, 0, 0, 0), number('size', 2), number('time', 0)],
@@ -249,6 +277,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
       for (let length = 0; length < 12; length++) {
         const args = good();
         if (kind === 'bytes') args[at] = within(Uint8Array, length);
+        else if (kind === 'sharedInts') args[at] = shared(length);
         else if (kind === 'ints') args[at] = within(Int32Array, length);
         else if (kind === 'doubles') args[at] = within(Float64Array, length);
         else break;
@@ -274,39 +303,39 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
     else attackCall(name, native[name] as Callable, parameters);
   }
 
-  const turn = new (native.Turn as Class)();
-  turn.setSlot?.(0, new Uint8Array(64));
-  const turnCall =
-    (method: string): Callable =>
-    (...args) =>
-      turn[method]?.(...args);
-  const set = (mechanism: string) => ({ epoll: sets?.fd, kqueue: kqueue?.fd })[mechanism] ?? 0;
-  for (const [mechanism, number] of Object.entries(native.multiplexers as Record<string, number>)) {
-    attackCall(`Turn.wait (${mechanism})`, turnCall('wait'), [
-      ['size', () => number],
+  const prepare = native.prepareWait as Callable;
+  for (const mechanism of mechanisms) {
+    const wait = makeWait(native, mechanism);
+    const memory = shared(10);
+    const prepared = () => prepare(wait, set(mechanism), Int32Array.of(a.fd, api.syscalls.POLLOUT), 1, memory);
+    attackCall(`prepareWait (${mechanism})`, prepare, [
+      ['wait', () => wait],
       ['fd', () => set(mechanism)],
       ints(a.fd, api.syscalls.POLLOUT),
+      number('size', 1),
+      ['sharedInts', () => shared(10)],
+    ]);
+    prepared();
+    attackCall(`the wait of ${mechanism}`, wait, [number('time', 0)]);
+    const turn = new (native.Turn as Class)(wait);
+    turn.setSlot?.(0, new Uint8Array(64));
+    attackCall(`Turn.wait (${mechanism})`, (...args) => turn.wait?.(...args), [
       ['time', () => 0],
       ints(...new Array<number>(a.fd + 1).fill(1)),
-      ints(...new Array<number>(10).fill(0)),
-      ['size', () => 2],
+      number('count', 2),
       bytes(64),
-      ['size', () => 0],
+      number('size', 0),
     ]);
   }
-  attackCall('Turn.flush', turnCall('flush'), [
-    ints(a.fd, 0, 4, a.fd, -1, 4),
-    ['size', () => 2],
-    bytes(8),
-    ['list', () => [within(Uint8Array, 8)]],
-  ]);
-  attackCall('Turn.setSlot', turnCall('setSlot'), [['size', () => 0], bytes(8)]);
+  const turn = new (native.Turn as Class)(anyWait);
+  attackCall('Turn.setSlot', (...args) => turn.setSlot?.(...args), [['size', () => 0], bytes(8)]);
   if (native.Iocp !== undefined) attackIocp(native, a.fd, attackCall);
   if (native.IoUring !== undefined) {
     attackRing(native, () => a.fd, attackCall);
     attackRingStreams(native, api, strike, complain);
   }
   attackTurn(native, api, strike, complain);
+  attackWaits(native, api, strike, complain);
   attackAccept(native, api, strike, complain);
   attackSignals(native, wakeup.handle?.(), strike, complain);
   attackDescriptor(native, strike, complain);
@@ -329,7 +358,9 @@ function attackClasses(
   strike: (what: string, call: () => unknown, mustThrow: boolean) => void,
 ): string[] {
   const names = Object.keys(native).filter((name) => typeof native[name] === 'function' && /^[A-Z](?!SA)/.test(name));
-  const make = Object.fromEntries(names.map((name) => [name, () => new (native[name] as Class)(999_999)]));
+  /** Of a descriptor, and of a turn, this is what there must be. */
+  const given = (name: string) => (name === 'Turn' ? makeWait(native, 'poll') : 999_999);
+  const make = Object.fromEntries(names.map((name) => [name, () => new (native[name] as Class)(given(name))]));
   const [watched, other] = api.index.Socket.pair({ blocking: false });
   const wakeup = new (native.Wakeup as Class)();
   wakeup.open?.();
@@ -353,7 +384,7 @@ function attackClasses(
     IoUring: (object) => object.close?.(1000),
   };
   /** Of these, no value is right in all places. */
-  const neverRight = ['Waiter.start', 'LoopWatch.open', 'Turn.setSlot', 'Turn.wait', 'Turn.flush'];
+  const neverRight = ['Waiter.start', 'LoopWatch.open', 'Turn.setSlot', 'Turn.wait'];
   for (const method of ['about', 'connect', 'send', 'sendmsg', 'write', 'acceptStream', 'connectStream', 'sendStream'])
     neverRight.push(`IoUring.${method}`);
   neverRight.push('IoUring.peerOf', 'IoUring.flush', 'IoUring.turn');
@@ -370,7 +401,7 @@ function attackClasses(
       strike(
         `${name} built for ${other}`,
         () => {
-          const object: Record<string, Callable> = Reflect.construct(Type, [999_999], native[other] as Class);
+          const object: Record<string, Callable> = Reflect.construct(Type, [given(name)], native[other] as Class);
           if (name !== other)
             for (const method of Object.getOwnPropertyNames((native[other] as Class).prototype))
               if (method !== 'constructor') object[method]?.();
@@ -378,10 +409,11 @@ function attackClasses(
         name !== other,
       );
     }
-    strike(`${name} built for Object`, () => Reflect.construct(Type, [999_999], Object), false);
-    strike(`${name} extended`, () => new (class extends Type {})(999_999), false);
+    strike(`${name} built for Object`, () => Reflect.construct(Type, [given(name)], Object), false);
+    strike(`${name} extended`, () => new (class extends Type {})(given(name)), false);
     for (const { name: valueName, value } of badValues(api)) {
-      strike(`new ${name}(${valueName})`, () => new Type(value), name === 'Descriptor' && !kinds.fd(value));
+      const isRefused = (name === 'Descriptor' && !kinds.fd(value)) || name === 'Turn';
+      strike(`new ${name}(${valueName})`, () => new Type(value), isRefused);
       for (const method of methods) {
         if (spared(`${name}.${method}`, value)) continue;
         const body = Type.prototype[method] as Callable;
@@ -434,7 +466,7 @@ const CONTENT = 0x11;
 
 /** Turn: numbers that name no memory, memory that goes away, arrays that run code. */
 function attackTurn(native: Addon, api: Api, strike: Strike, complain: Complain): void {
-  const turn = new (native.Turn as Class)();
+  const flushAll = native.flush as Callable;
   const [a, b] = api.index.Socket.pair({ blocking: false });
   const content = (length: number) => within(Uint8Array, length, (view) => view.fill(CONTENT));
   /** Is all that was sent of the memory that was given? */
@@ -443,29 +475,29 @@ function attackTurn(native: Addon, api: Api, strike: Strike, complain: Complain)
       if (!chunk.every((byte) => byte === CONTENT)) complain(`${what}: sent what was not given`);
   };
   const flush = (what: string, numbers: Int32Array, buffers: unknown, slab: Uint8Array, mustThrow = false) => {
-    strike(what, () => turn.flush?.(numbers, Math.floor(numbers.length / 3), slab, buffers), mustThrow);
+    strike(what, () => flushAll(numbers, Math.floor(numbers.length / 3), slab, buffers), mustThrow);
     look(what);
   };
   const outgoing = (...numbers: readonly number[]) => within(Int32Array, numbers.length, (view) => view.set(numbers));
 
   for (const place of EXTREMES) {
     for (const length of EXTREMES) {
-      const what = `Turn.flush, place ${place}, length ${length}`;
+      const what = `flush, place ${place}, length ${length}`;
       flush(what, outgoing(a.fd, place, length), [content(8)], content(8));
       flush(`${what}, twice`, outgoing(a.fd, 0, 4, a.fd, place, length), [content(8), content(0)], content(8));
     }
     const numbers = outgoing(place === 0 || place === 1 ? -1 : place, 0, 4);
-    flush(`Turn.flush, fd ${place}`, numbers, [], content(8));
-    if ((numbers[2] as number) >= 0) complain(`Turn.flush, fd ${place}: sent ${numbers[2]}`);
+    flush(`flush, fd ${place}`, numbers, [], content(8));
+    if ((numbers[2] as number) >= 0) complain(`flush, fd ${place}: sent ${numbers[2]}`);
   }
   const many = outgoing(...new Array<number[]>(1000).fill([a.fd, 0, 1]).flat());
-  flush('Turn.flush, a thousand pieces', many, [], content(1));
+  flush('flush, a thousand pieces', many, [], content(1));
   for (let length = 0; length < 8; length++)
-    flush(`Turn.flush of ${length} numbers`, outgoing(...new Array<number>(length).fill(a.fd)), [], content(8));
+    flush(`flush of ${length} numbers`, outgoing(...new Array<number>(length).fill(a.fd)), [], content(8));
   for (const length of [2, 1e6, 2 ** 32 - 1])
-    flush(`Turn.flush, ${length} buffers of one piece`, outgoing(a.fd, -1, 4), new Array(length), content(8), true);
+    flush(`flush, ${length} buffers of one piece`, outgoing(a.fd, -1, 4), new Array(length), content(8), true);
   for (const { name, value } of badValues(api))
-    strike(`Turn.flush, buffer ${name}`, () => turn.flush?.(outgoing(999_999, -1, 4), 1, content(8), [value]), false);
+    strike(`flush, buffer ${name}`, () => flushAll(outgoing(999_999, -1, 4), 1, content(8), [value]), false);
 
   // Elements that run code.
   const accessors: Readonly<Record<string, (memory: ArrayBufferView[], list: unknown[]) => unknown>> = {
@@ -475,8 +507,8 @@ function attackTurn(native: Addon, api: Api, strike: Strike, complain: Complain)
     },
     'shortens the list': (_, list) => (list.length = 1),
     'lengthens the list': (_, list) => (list[5000] = 1),
-    'flushes again': () => turn.flush?.(outgoing(a.fd, 0, 4), 1, content(8), []),
-    'waits and takes the slots': () => turn.setSlot?.(0, detached(new Uint8Array(8))),
+    'flushes again': () => flushAll(outgoing(a.fd, 0, 4), 1, content(8), []),
+    'says another length': (_, list) => flushAll(outgoing(a.fd, -1, 4), 1, content(8), list.slice(0, 0)),
   };
   for (const [what, act] of Object.entries(accessors)) {
     for (const at of [0, 1]) {
@@ -490,14 +522,18 @@ function attackTurn(native: Addon, api: Api, strike: Strike, complain: Complain)
           return other;
         },
       });
-      strike(`Turn.flush, an element ${at} that ${what}`, () => turn.flush?.(numbers, 2, slab, list), false);
+      strike(`flush, an element ${at} that ${what}`, () => flushAll(numbers, 2, slab, list), false);
       look(what);
     }
   }
 
   // Received: in a slot, or packed in the pool.
-  const { multiplexers } = native as { multiplexers: Record<string, number> };
-  const interest = () => within(Int32Array, 2, (view) => view.set([a.fd, api.syscalls.POLLIN]));
+  const prepare = native.prepareWait as Callable;
+  const found = (['poll', 'select'] as const).map((name) => {
+    const wait = makeWait(native, name);
+    return { name, wait, turn: new (native.Turn as Class)(wait) };
+  });
+  const readable = () => within(Int32Array, 2, (view) => view.set([a.fd, api.syscalls.POLLIN]));
   const slots: readonly (() => Uint8Array)[] = [
     () => within(Uint8Array, 100),
     () => within(Uint8Array, 1),
@@ -506,15 +542,16 @@ function attackTurn(native: Addon, api: Api, strike: Strike, complain: Complain)
     () => new Uint8Array(new SharedArrayBuffer(50)),
     () => within(Uint8Array, 10_000),
   ];
-  const wait = (what: string, receiving: Int32Array, out: Int32Array, pool: Uint8Array, offset: number) => {
-    for (const name of ['poll', 'select']) {
+  const wait = (what: string, receiving: Int32Array, length: number, pool: Uint8Array, offset: number) => {
+    for (const { name, wait, turn } of found) {
+      const out = shared(length);
       const records = Math.floor(out.length / 5);
       b.send(new Uint8Array(6000).fill(CONTENT));
       strike(
         `${what}, ${name}`,
         () => {
-          const args = [multiplexers[name], 0, interest(), 0, receiving, out, records, pool, offset];
-          const count = turn.wait?.(...args) as number;
+          prepare(wait, 0, readable(), 1, out);
+          const count = turn.wait?.(0, receiving, 1000, pool, offset) as number;
           if (count > records) complain(`${what}: found ${count}`);
           const [, , , received = 0, place = 0] = out;
           if (count < 1 || received <= 0) return;
@@ -529,54 +566,148 @@ function attackTurn(native: Addon, api: Api, strike: Strike, complain: Complain)
     }
   };
   for (const [at, slot] of slots.entries()) {
-    turn.setSlot?.(0, slot());
+    for (const { turn } of found) turn.setSlot?.(0, slot());
     for (const size of [0, 1, 99, 100, 5000]) {
       for (const length of [0, 4, 5, 9]) {
         const receiving = within(Int32Array, a.fd + 1, (view) => view.fill(1));
-        const [out, pool] = [within(Int32Array, length), within(Uint8Array, size)];
-        wait(`Turn.wait, slot ${at}, pool ${size}, ${length} numbers`, receiving, out, pool, size > 50 ? 50 : size);
+        const pool = within(Uint8Array, size);
+        wait(`Turn.wait, slot ${at}, pool ${size}, ${length} numbers`, receiving, length, pool, size > 50 ? 50 : size);
       }
     }
   }
   for (const generation of EXTREMES) {
     const receiving = within(Int32Array, a.fd + 1, (view) => view.fill(generation));
-    wait(`Turn.wait, generation ${generation}`, receiving, within(Int32Array, 5), within(Uint8Array, 100), 0);
+    wait(`Turn.wait, generation ${generation}`, receiving, 5, within(Uint8Array, 100), 0);
   }
-  wait('Turn.wait, nobody to receive for', within(Int32Array, a.fd), within(Int32Array, 5), within(Uint8Array, 9), 0);
+  wait('Turn.wait, nobody to receive for', within(Int32Array, a.fd), 5, within(Uint8Array, 9), 0);
   // The slot, the pool and the records are one memory.
   for (const shift of [0, 4, 8, 12, 16, 64]) {
-    const memory = within(Uint8Array, 256).buffer;
-    turn.setSlot?.(0, new Uint8Array(memory, 64, 128));
+    const { buffer: memory } = within(Uint8Array, 256, undefined, SharedArrayBuffer);
     const receiving = within(Int32Array, a.fd + 1, (view) => view.fill(1));
-    for (const name of ['poll', 'select']) {
+    for (const { name, wait, turn } of found) {
+      turn.setSlot?.(0, new Uint8Array(memory, 64, 128));
       b.send(new Uint8Array(100).fill(CONTENT));
       const [out, pool] = [new Int32Array(memory, 64 + shift, 5), new Uint8Array(memory, 64 + shift, 150)];
-      const args = [multiplexers[name], 0, interest(), 0, receiving, out, 1, pool, 0];
-      strike(`Turn.wait, overlapping by ${shift}, ${name}`, () => turn.wait?.(...args), false);
+      prepare(wait, 0, readable(), 1, out);
+      strike(`Turn.wait, overlapping by ${shift}, ${name}`, () => turn.wait?.(0, receiving, 1, pool, 0), false);
+      turn.setSlot?.(0, new Uint8Array(8));
     }
-    turn.setSlot?.(0, new Uint8Array(8));
   }
   // What epoll was told is no descriptor, or another's.
   if (native.epoll_ctl !== undefined) {
     const epoll = new api.syscalls.Epoll();
     const control = native.epoll_ctl as Callable;
+    const epollWait = makeWait(native, 'epoll');
+    const turn = new (native.Turn as Class)(epollWait);
+    turn.setSlot?.(0, new Uint8Array(8));
     for (const [low, high] of EXTREMES.flatMap((one) => EXTREMES.map((two) => [one, two] as const))) {
       control(epoll.fd, 1, a.fd, api.syscalls.EPOLLOUT, low, high);
       const receiving = within(Int32Array, a.fd + 1, (view) => view.fill(high));
       // Of the first descriptors, which are the test's own, nothing is received.
       receiving.fill(0, 0, a.fd);
-      const args = [multiplexers.epoll, epoll.fd, within(Int32Array, 0), 0, receiving, within(Int32Array, 10), 2];
-      strike(`Turn.wait, epoll_data ${low} ${high}`, () => turn.wait?.(...args, within(Uint8Array, 9), 0), false);
+      prepare(epollWait, epoll.fd, new Int32Array(0), 0, shared(10));
+      const what = `epoll_data ${low} ${high}`;
+      strike(`Turn.wait, ${what}`, () => turn.wait?.(0, receiving, 2, within(Uint8Array, 9), 0), false);
+      strike(`wait, ${what}`, () => epollWait(0), false);
       control(epoll.fd, 2, a.fd, 0, 0, 0);
     }
     epoll.close();
   }
   // Slots: one after the other, and no more than there may be.
-  const filled = new (native.Turn as Class)();
+  const filled = new (native.Turn as Class)(found[0]?.wait);
   const most = native.MOST_SLOTS as number;
   strike('Turn.setSlot, the second before the first', () => filled.setSlot?.(1, new Uint8Array(1)), true);
   for (let index = 0; index < most + 2; index++)
     strike(`Turn.setSlot(${index})`, () => filled.setSlot?.(index, new Uint8Array(1)), index >= most);
+  a.close();
+  b.close();
+}
+
+/** Waits that were never told what to wait for, memory that is not shared, or is dropped, and what only looks like a wait. */
+function attackWaits(native: Addon, api: Api, strike: Strike, complain: Complain): void {
+  const prepare = native.prepareWait as Callable;
+  const [a, b] = api.index.Socket.pair({ blocking: false });
+  const ready = Int32Array.of(a.fd, api.syscalls.POLLOUT);
+  for (const mechanism of Object.keys(native.multiplexers as object)) {
+    const wait = makeWait(native, mechanism);
+    strike(`${mechanism}: a wait for nothing`, () => wait(0), false);
+    strike(
+      `${mechanism}: a turn without memory`,
+      () => {
+        const turn = new (native.Turn as Class)(wait);
+        return turn.wait?.(0, new Int32Array(a.fd + 1).fill(1), 10, new Uint8Array(8), 0);
+      },
+      false,
+    );
+    const imitations: Readonly<Record<string, unknown>> = {
+      'the function that makes one': (native.multiplexers as Record<string, unknown>)[mechanism],
+      'its bound function': wait.bind(undefined),
+      'its proxy': new Proxy(wait, {}),
+      'its heir': Object.create(wait) as unknown,
+      'a function with its prototype': Object.setPrototypeOf(() => 0, wait) as unknown,
+      'a class that extends it': class extends (wait as unknown as Class) {},
+      'what it makes as a constructor': Reflect.construct(wait, [0]) as unknown,
+      'an object with all that it has': Object.defineProperties({}, Object.getOwnPropertyDescriptors(wait)),
+    };
+    for (const [what, value] of Object.entries(imitations)) {
+      strike(`${mechanism}: prepareWait of ${what}`, () => prepare(value, 0, ready, 1, shared(10)), true);
+      strike(`${mechanism}: new Turn of ${what}`, () => new (native.Turn as Class)(value), true);
+    }
+    const memories: Readonly<Record<string, unknown>> = {
+      'an ArrayBuffer’s': within(Int32Array, 10),
+      'one that shrinks': new Int32Array(Reflect.construct(ArrayBuffer, [40, { maxByteLength: 80 }]) as ArrayBuffer),
+      'one that has gone': detached(new Int32Array(10)),
+      'of another type': new Uint32Array(new SharedArrayBuffer(40)),
+    };
+    for (const [what, memory] of Object.entries(memories))
+      strike(`${mechanism}: memory, ${what}`, () => prepare(wait, 0, ready, 1, memory), true);
+  }
+  // The memory that it has is dropped, and so are the waits; those of poll go on with what they were told.
+  const collect = (globalThis as { readonly gc?: () => void }).gc;
+  const turns: Record<string, Callable>[] = [];
+  for (let i = 0; i < 50; i++) {
+    const wait = makeWait(native, i % 2 === 0 ? 'poll' : 'select');
+    waits.delete(wait);
+    prepare(wait, 0, ready, 1, new Int32Array(new SharedArrayBuffer(20)));
+    const turn = new (native.Turn as Class)(wait);
+    if (i % 3 > 0) turns.push(turn);
+    if (i % 5 === 0)
+      prepare(
+        wait,
+        0,
+        ready,
+        1,
+        new Int32Array(Reflect.construct(SharedArrayBuffer, [20, { maxByteLength: 200 }]) as SharedArrayBuffer),
+      );
+  }
+  collect?.();
+  for (const turn of turns) {
+    strike(
+      'a turn whose wait was dropped',
+      () => {
+        const count = turn.wait?.(0, new Int32Array(1), 10, new Uint8Array(8), 0);
+        if (count !== 1) complain(`a turn whose wait was dropped: ${String(count)}`);
+      },
+      false,
+    );
+  }
+  // More than one descriptor, and no room for all.
+  const all = Int32Array.of(a.fd, api.syscalls.POLLOUT, b.fd, api.syscalls.POLLOUT);
+  for (const mechanism of ['poll', 'select']) {
+    const wait = makeWait(native, mechanism);
+    for (let length = 0; length < 16; length++) {
+      prepare(wait, 0, all, 2, shared(length));
+      const room = Math.min(2, Math.floor(length / 5));
+      strike(
+        `${mechanism}: ${length} numbers of memory`,
+        () => {
+          const count = wait(0);
+          if (count !== room) complain(`${mechanism}: ${String(count)} records in ${length} numbers`);
+        },
+        false,
+      );
+    }
+  }
   a.close();
   b.close();
 }

@@ -1,0 +1,77 @@
+// What JavaScript has of a multiplexer is one function, its wait(timeout), which carries what is native as its data: a
+// call costs a third of a wrapped object's. As long as the function lives, the rest does.
+#include "core/multiplexer.h"
+
+#include "core/outgoing.h"
+
+namespace selectors {
+namespace {
+
+// Of the functions that are waits, whatever other objects JavaScript has.
+constexpr napi_type_tag kWaitTag{0x7c1f6a2e90d34b58, 0x8e05d2b7413fa96c};
+
+constexpr size_t kReadyNumbers = sizeof(Ready) / sizeof(int32_t);
+
+using Owner = std::shared_ptr<OpenMultiplexer>;
+
+// multiplexers.epoll(): a wait.
+napi_value Make(napi_env env, napi_callback_info info) {
+  const Args args(env, info, 0);
+  if (!args.ok()) return nullptr;
+  const auto& row = *static_cast<const MultiplexerRow*>(args.data());
+  auto owner = std::make_unique<Owner>(std::make_shared<OpenMultiplexer>(row.make()));
+  napi_value wait = nullptr;
+  if (napi_create_function(env, "wait", NAPI_AUTO_LENGTH, row.wait, owner->get(), &wait) != napi_ok) return nullptr;
+  const auto finalize = [](napi_env, void* data, void*) { delete static_cast<Owner*>(data); };
+  const napi_status wrapped = napi_wrap(env, wait, owner.get(), finalize, nullptr, nullptr);
+  // The finalizer's: also where that failed, for the function has the address by now.
+  static_cast<void>(owner.release());
+  if (wrapped != napi_ok || napi_type_tag_object(env, wait, &kWaitTag) != napi_ok) return nullptr;
+  return wait;
+}
+
+// prepareWait(wait, set, interest, count, memory): 0 or a negative error. What it waits for from now on, `count` pairs
+// of `interest` (Multiplexer::Watch), and the Int32Array over a SharedArrayBuffer in which its records are.
+napi_value PrepareWait(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  const Owner multiplexer = args.ok() ? MultiplexerOf(env, args.ValueAt(0)) : nullptr;
+  if (multiplexer == nullptr) args.Fail(0, "the wait of a multiplexer");
+  const Fd set = args.FdAt(1);
+  const std::span<const int32_t> interest = args.IntsAt(2);
+  const size_t count = args.SizeAt(3, interest.size() / 2);
+  const std::span<int32_t> memory = args.SharedIntsAt(4);
+  if (!args.ok()) return nullptr;
+  const Result watched = multiplexer->multiplexer().Watch(set, interest.first(2 * count));
+  if (watched.ok()) multiplexer->SetRoom(env, args.ValueAt(4), RecordsIn<Ready>(memory));
+  return ToJavaScript(env, watched);
+}
+
+}  // namespace
+
+std::shared_ptr<OpenMultiplexer> MultiplexerOf(napi_env env, napi_value wait) {
+  napi_valuetype type = napi_undefined;
+  bool is_wait = false;
+  void* owner = nullptr;
+  if (wait == nullptr || napi_typeof(env, wait, &type) != napi_ok || type != napi_function ||
+      napi_check_object_type_tag(env, wait, &kWaitTag, &is_wait) != napi_ok || !is_wait ||
+      napi_unwrap(env, wait, &owner) != napi_ok) {
+    return nullptr;
+  }
+  return *static_cast<Owner*>(owner);
+}
+
+void RegisterMultiplexers(Napi::Env env, Napi::Object exports, std::span<const MultiplexerRow> rows) {
+  Napi::Object makers = Napi::Object::New(env);
+  for (const MultiplexerRow& row : rows) {
+    napi_value make = nullptr;
+    if (napi_create_function(env, row.name, NAPI_AUTO_LENGTH, Make, const_cast<MultiplexerRow*>(&row), &make) ==
+        napi_ok) {
+      makers.Set(row.name, make);
+    }
+  }
+  exports.Set("multiplexers", makers);
+  Export(env, exports, "prepareWait", PrepareWait);
+  exports.Set("READY_NUMBERS", Napi::Number::New(env, static_cast<double>(kReadyNumbers)));
+}
+
+}  // namespace selectors
