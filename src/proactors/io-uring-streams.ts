@@ -203,7 +203,7 @@ export class RingStreams<C, L> implements Streams<C, L> {
   }
 
   isBorrowed(bytes: Uint8Array): boolean {
-    return bytes.buffer === this.#memory.buffer;
+    return bytes.buffer === this.#memory.buffer || this.#pool.has(bytes);
   }
 
   // --------------------------------------------------------------------------------------------------------------------
@@ -311,7 +311,7 @@ export class RingStreams<C, L> implements Streams<C, L> {
 
   /** The bytes: borrowed ones in their buffer, which the next turn gives back to the kernel. */
   #chunk(length: number, place: number, borrowed: boolean): Buffer {
-    if (place >= 0) return this.#pool.take(place, length);
+    if (place >= 0) return borrowed ? this.#pool.borrow(place, length) : this.#pool.take(place, length);
     const buffer = -1 - place;
     if (this.#memory.length === 0) return this.#ring.copyOfBuffer(buffer, length);
     const bytes = this.#memory.subarray(buffer * BUFFER_SIZE, buffer * BUFFER_SIZE + length);
