@@ -5,6 +5,8 @@
 // default) of any number. The kernel looks at every descriptor below the highest each time: the cost grows with the
 // set, not with what is ready.
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <vector>
 
 #include "core/args.h"
@@ -92,6 +94,7 @@ class SelectMultiplexer final : public Multiplexer {
     FD_ZERO(&read);
     FD_ZERO(&write);
     Fd highest = kNoFd;
+    bool writes = false;
     std::vector<Fd> fds;
     fds.reserve(interest.size() / 2);
     for (size_t i = 0; i + 1 < interest.size(); i += 2) {
@@ -99,12 +102,16 @@ class SelectMultiplexer final : public Multiplexer {
       const int events = interest[i + 1];
       if (!FitsFdSet(fd, fds.size())) return Result::Error(kInvalidArgument);
       if ((events & ~POLLOUT) != 0) FD_SET(fd, &read);
-      if ((events & POLLOUT) != 0) FD_SET(fd, &write);
+      if ((events & POLLOUT) != 0) {
+        FD_SET(fd, &write);
+        writes = true;
+      }
       if (highest == kNoFd || fd > highest) highest = fd;
       fds.push_back(fd);
     }
     read_ = read;
     write_ = write;
+    writes_ = writes;
     highest_ = highest;
     fds_ = std::move(fds);
     return Result::Ok(0);
@@ -117,34 +124,54 @@ class SelectMultiplexer final : public Multiplexer {
     const Result result = selectors::Wait(timeout, [&](double remaining) {
       // Anew each time: an interrupted select leaves its sets undefined.
       read = read_;
-      write = write_;
-      FD_ZERO(&except);
-      if (kFailedConnectIsExcept) except = write_;
-      return SelectFds(highest_, &read, &write, &except, remaining);
+      if (!writes_) return SelectFds(highest_, &read, nullptr, nullptr, remaining);
+      write = except = write_;
+      return SelectFds(highest_, &read, &write, kFailedConnectIsExcept ? &except : nullptr, remaining);
     });
     if (!result.ok()) return result;
-    // As many bits are set, of which a descriptor may have several.
-    int64_t left = result.value();
-    size_t ready = 0;
-    for (size_t i = 0; left > 0 && i < fds_.size() && ready < out.size(); ++i) {
-      const Fd fd = fds_[i];
-      const bool is_readable = FD_ISSET(fd, &read) != 0;
-      const bool is_writable = FD_ISSET(fd, &write) != 0;
-      const bool has_failed = kFailedConnectIsExcept && FD_ISSET(fd, &except) != 0;
-      left -= int{is_readable} + int{is_writable} + int{has_failed};
-      const int events = (is_readable ? kReadable : 0) | (is_writable || has_failed ? kWritable : 0);
-      if (events == 0) continue;
-      Ready& record = out[ready++];
-      record.fd = static_cast<int32_t>(fd);
-      record.generation = 0;
-      record.events = events;
-    }
-    return Result::Ok(static_cast<int64_t>(ready));
+    if (!writes_) FD_ZERO(&write);
+    if (!kFailedConnectIsExcept || !writes_) FD_ZERO(&except);
+    const size_t found = kFdSetIsBitmap ? CollectBits(read, write, out) : CollectMembers(read, write, except, out);
+    return Result::Ok(static_cast<int64_t>(found));
   }
 
  private:
+  static void Tell(Ready& record, Fd fd, bool is_readable, bool is_writable) {
+    record.fd = static_cast<int32_t>(fd);
+    record.generation = 0;
+    record.events = (is_readable ? kReadable : 0) | (is_writable ? kWritable : 0);
+  }
+
+  // 64 descriptors at a time, for most of them are not ready.
+  static size_t CollectBits(const fd_set& read, const fd_set& write, std::span<Ready> out) {
+    using Words = std::array<uint64_t, sizeof(fd_set) / sizeof(uint64_t)>;
+    const Words readable = std::bit_cast<Words>(read);
+    const Words writable = std::bit_cast<Words>(write);
+    size_t ready = 0;
+    for (size_t word = 0; word < readable.size(); ++word) {
+      for (uint64_t left = readable[word] | writable[word]; left != 0 && ready < out.size(); left &= left - 1) {
+        const auto bit = static_cast<size_t>(std::countr_zero(left));
+        const bool is_readable = (readable[word] >> bit & 1) != 0;
+        const bool is_writable = (writable[word] >> bit & 1) != 0;
+        Tell(out[ready++], static_cast<Fd>(word * 64 + bit), is_readable, is_writable);
+      }
+    }
+    return ready;
+  }
+
+  size_t CollectMembers(const fd_set& read, const fd_set& write, const fd_set& except, std::span<Ready> out) const {
+    size_t ready = 0;
+    for (size_t i = 0; i < fds_.size() && ready < out.size(); ++i) {
+      const bool is_readable = FD_ISSET(fds_[i], &read) != 0;
+      const bool is_writable = FD_ISSET(fds_[i], &write) != 0 || FD_ISSET(fds_[i], &except) != 0;
+      if (is_readable || is_writable) Tell(out[ready++], fds_[i], is_readable, is_writable);
+    }
+    return ready;
+  }
+
   fd_set read_{};
   fd_set write_{};
+  bool writes_ = false;
   Fd highest_ = kNoFd;
   std::vector<Fd> fds_;
 };

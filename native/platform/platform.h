@@ -55,6 +55,8 @@ using RawBytes = char;
 using RawSize = int;
 // Winsock's select tells a failed connect in the third set; elsewhere that set is for out-of-band data.
 inline constexpr bool kFailedConnectIsExcept = true;
+// Is an fd_set one bit for each descriptor, the first in the lowest? Winsock's has the descriptors themselves.
+inline constexpr bool kFdSetIsBitmap = false;
 inline constexpr bool kHasEpoll = false;
 inline constexpr bool kHasIocp = true;
 inline constexpr bool kHasIoUring = false;
@@ -107,6 +109,7 @@ inline constexpr int kLingerOption = SO_LINGER_SEC;  // macOS counts SO_LINGER i
 inline constexpr int kLingerOption = SO_LINGER;
 #endif
 inline constexpr bool kFailedConnectIsExcept = false;
+inline constexpr bool kFdSetIsBitmap = true;
 #ifdef __linux__
 inline constexpr bool kHasEpoll = true;
 inline constexpr bool kHasIoUring = true;
@@ -200,8 +203,8 @@ Result SendPieces(Fd fd, const Piece* pieces, size_t count);
 // One poll(2) or WSAPoll with `timeout` milliseconds (negative: for ever). On Windows an empty list sleeps, and a
 // closed socket is an event (POLLNVAL) as on POSIX, also where WSAPoll fails instead (Wine 8).
 Result PollFds(PollFd* fds, size_t count, int timeout);
-// One select(2) that waits `timeout` milliseconds with fractions. `highest` is the highest descriptor in the sets, and
-// may be kNoFd where they are all empty: Windows' select refuses that, so there it sleeps.
+// One select(2) that waits `timeout` milliseconds with fractions. A set may be null. `highest` is the highest
+// descriptor in the sets, and may be kNoFd where they are all empty: Windows' select refuses that, so there it sleeps.
 Result SelectFds(Fd highest, fd_set* read, fd_set* write, fd_set* except, double timeout);
 // Can one more descriptor, this one, be put into a set that holds `count`? POSIX counts the number, Windows the
 // members.

@@ -260,7 +260,7 @@ Result PollFds(PollFd* fds, size_t count, int timeout) {
 
 Result SelectFds(Fd highest, fd_set* read, fd_set* write, fd_set* except, double timeout) {
   timeval time{};
-  if (timeout >= 0) {
+  if (timeout > 0) {
     const SecondsAndNanoseconds split = SplitTimeout(timeout, 1e3);
     time.tv_sec = split.seconds;
     time.tv_usec = static_cast<decltype(time.tv_usec)>(split.nanoseconds / 1000);

@@ -174,7 +174,8 @@ Result PollFds(PollFd* fds, size_t count, int timeout) {
 }
 
 Result SelectFds(Fd, fd_set* read, fd_set* write, fd_set* except, double timeout) {
-  if (read->fd_count == 0 && write->fd_count == 0 && except->fd_count == 0) {
+  const auto is_empty = [](const fd_set* set) { return set == nullptr || set->fd_count == 0; };
+  if (is_empty(read) && is_empty(write) && is_empty(except)) {
     return Call<SleepFor>(timeout < 0 ? DWORD{INFINITE} : static_cast<DWORD>(CeilMilliseconds(timeout)));
   }
   timeval time{};
