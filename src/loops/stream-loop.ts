@@ -21,10 +21,8 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
   readonly #sends = new SendBatch();
   readonly #descriptors = ownDescriptors();
   readonly #listeners = new Set<StreamListener>();
-  /** All that are open. Not each is watched: one that is paused, with nothing to send, is not. */
-  readonly #connections = new Set<StreamConnection>();
-  /** Their descriptors. */
-  readonly #numbers = new Set<number>();
+  /** All that are open, by descriptor. Not each is watched: one that is paused, with nothing to send, is not. */
+  readonly #connections = new Map<number, StreamConnection>();
   #toFlush: StreamConnection[] = [];
   #toWatch: StreamConnection[] = [];
   #closedConnections: { readonly connection: StreamConnection; readonly error: Error | null }[] = [];
@@ -126,13 +124,12 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
   }
 
   #add(connection: StreamConnection): void {
-    this.#connections.add(connection);
-    this.#numbers.add(connection.fd);
+    this.#connections.set(connection.fd, connection);
   }
 
+  /** Another one may have the number by now. */
   #remove(connection: StreamConnection, fd: number): void {
-    this.#connections.delete(connection);
-    this.#numbers.delete(fd);
+    if (this.#connections.get(fd) === connection) this.#connections.delete(fd);
   }
 
   /** A descriptor has one owner: this is a second object for it. */
@@ -160,7 +157,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     for (const listener of this.#listeners) this.guarded(() => listener.close());
     if (this.#toFlush.length > 0) this.#flush();
     this.watchChanged(); // what is sent by operations is begun
-    for (const connection of this.#connections) connection.fail(null);
+    for (const connection of this.#connections.values()) connection.fail(null);
     while (this.#closedConnections.length > 0) this.#tellClosed();
     this.#toFlush = [];
     this.#toWatch = [];
@@ -212,7 +209,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
   }
 
   protected hasConnection(fd: number): boolean {
-    return this.#numbers.has(fd);
+    return this.#connections.has(fd);
   }
 
   protected notConnected(connection: StreamConnection, error: number): void {
