@@ -57,9 +57,10 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
 
   protected readonly registrations = new Registrations<D>();
   protected readonly wakeChannel = new WakeChannel();
-  protected readonly multiplexer: Multiplexer;
-  /** Does the multiplexer know what is to be watched, and has it room for all? */
-  #isPrepared = false;
+  /** Of select(). */
+  readonly #multiplexer: Multiplexer;
+  /** Of a loop: while it works off what its turn has found, a callback may call select(), whose records are others. */
+  #turns: Multiplexer | undefined;
   /** The last wait has seen a wake-up. */
   #isWoken = false;
   readonly #map = new SelectorMap<D>(this.registrations, (fileobj) => this.#find(fileobj));
@@ -87,7 +88,7 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
       });
     }
     this.mechanism = mechanism;
-    this.multiplexer = this.orClose(() => new Multiplexer(mechanism));
+    this.#multiplexer = this.orClose(() => new Multiplexer(mechanism));
   }
 
   // ------------------------------------------------------------------------------------------ what a mechanism answers
@@ -116,7 +117,7 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
    * For a mechanism that refuses to wait where somebody has closed a registered descriptor: the records of those, and of what else is ready.
    * @returns how many
    */
-  protected waitAroundClosed?(): number;
+  protected waitAroundClosed?(multiplexer: Multiplexer): number;
   /** The kernel has told of a registration that is no more. @param hasNews there is something else to tell */
   protected onStale?(hasNews: boolean): void;
 
@@ -132,7 +133,8 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
 
   /** What is to be watched is another now. A wait under way that has a copy of it begins again. */
   protected interestChanged(): void {
-    this.#isPrepared = false;
+    this.#multiplexer.isPrepared = false;
+    if (this.#turns !== undefined) this.#turns.isPrepared = false;
     this.#asyncWait.interestChanged();
     this.#attachment?.interestChanged();
   }
@@ -151,7 +153,8 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
 
   /** @internal For turn(). */
   receiveBatch(): ReceiveBatch<D> {
-    return new ReceiveBatch<D>(this.multiplexer);
+    this.#turns = new Multiplexer(this.mechanism);
+    return new ReceiveBatch<D>(this.#turns);
   }
 
   /** @internal select() for a loop: waits, and receives from the connections that `batch` knows (native/turn/turn.cc). */
@@ -159,10 +162,10 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
     this.#assertOpen();
     const wasWoken = this.#wokenElsewhere;
     this.#wokenElsewhere = false;
-    if (!this.#isPrepared) this.#prepare();
-    const { multiplexer } = this;
+    const { multiplexer } = batch;
+    if (!multiplexer.isPrepared) this.#prepare(multiplexer);
     const waited = batch.wait(wasWoken ? 0 : timeout, this.fd !== undefined);
-    const count = waited < 0 ? this.#afterRefusal(waited) : waited;
+    const count = waited < 0 ? this.#afterRefusal(multiplexer, waited) : waited;
     if (waited < 0) multiplexer.notReceived(count);
     let woken = false;
     let stale = false;
@@ -258,7 +261,8 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
     this.#generation = generation;
     const key = makeKey(fileobj, fd, events, data as D);
     this.registrations.set(fd, { key, generation, told: undefined });
-    if (this.recordsWanted() > this.multiplexer.room) this.#isPrepared = false;
+    this.#needRoom(this.#multiplexer);
+    if (this.#turns !== undefined) this.#needRoom(this.#turns);
     return key;
   }
 
@@ -393,17 +397,22 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
     if (this.#closed) throw closedError('selector');
   }
 
-  #prepare(): void {
-    check(this.multiplexer.watch(this.fd ?? 0, this.pairs(), this.recordsWanted()), this.waitCall);
-    this.#isPrepared = true;
+  #needRoom(multiplexer: Multiplexer): void {
+    if (this.recordsWanted() > multiplexer.room) multiplexer.isPrepared = false;
+  }
+
+  #prepare(multiplexer: Multiplexer): void {
+    check(multiplexer.watch(this.fd ?? 0, this.pairs(), this.recordsWanted()), this.waitCall);
+    multiplexer.isPrepared = true;
   }
 
   /** Waits up to `timeout` milliseconds (-1: for ever). @returns what is ready; #isWoken says whether the wake channel was */
   #take(timeout: number): ReadyEvent<D>[] {
-    if (!this.#isPrepared) this.#prepare();
-    const { multiplexer, registrations } = this;
+    const multiplexer = this.#multiplexer;
+    const { registrations } = this;
+    if (!multiplexer.isPrepared) this.#prepare(multiplexer);
     let count = multiplexer.wait(timeout);
-    if (count < 0) count = this.#afterRefusal(count);
+    if (count < 0) count = this.#afterRefusal(multiplexer, count);
     const ready = new Array<ReadyEvent<D>>(count);
     let told = 0;
     let woken = false;
@@ -436,10 +445,10 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
   }
 
   /** The wait was refused. @returns how many records there are all the same */
-  #afterRefusal(error: number): number {
+  #afterRefusal(multiplexer: Multiplexer, error: number): number {
     if (error !== native.badDescriptor || this.waitAroundClosed === undefined) return check(error, this.waitCall);
-    this.#isPrepared = false; // it goes on with what is open
-    return this.waitAroundClosed();
+    multiplexer.isPrepared = false; // it goes on with what is open
+    return this.waitAroundClosed(multiplexer);
   }
 
   #registrationOf(fileobj: FileObject): Registration<D> {

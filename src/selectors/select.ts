@@ -6,6 +6,7 @@
 import { check, outOfRange } from '../errors.js';
 import { native } from '../native.js';
 import { probe } from '../syscalls/probe.js';
+import type { Multiplexer } from '../syscalls/multiplexer.js';
 import { FD_SETSIZE, fitsFdSet } from '../syscalls/select.js';
 import type { Interest } from '../wait/async-wait.js';
 import { BaseSelector } from './base.js';
@@ -75,15 +76,15 @@ export class SelectSelector<D = unknown> extends BaseSelector<D> {
    * Somebody closed a registered descriptor, and select(2) refuses the whole set. Those keys are ready for all their events (a read or
    * write then says what is wrong); the others are asked without them.
    */
-  protected override waitAroundClosed(): number {
+  protected override waitAroundClosed(multiplexer: Multiplexer): number {
     const closed = [...this.registrations.values()]
       .filter(({ key }) => native.isOpen(key.fd) < 0)
       .map(({ key }) => key);
     const open = new Map(this.registrations);
     for (const { fd } of closed) open.delete(fd);
-    check(this.multiplexer.watch(0, pollPairs(open, this.wakeChannel.fd), this.registrations.size + 1), 'select');
-    let records = check(this.multiplexer.wait(0), 'select');
-    for (const { fd, events } of closed) this.multiplexer.setRecord(records++, fd, events);
+    check(multiplexer.watch(0, pollPairs(open, this.wakeChannel.fd), this.registrations.size + 1), 'select');
+    let records = check(multiplexer.wait(0), 'select');
+    for (const { fd, events } of closed) multiplexer.setRecord(records++, fd, events);
     return records;
   }
 }

@@ -79,7 +79,7 @@ export class Pool {
 
 /** Waits and receives, for connections of type C. */
 export class ReceiveBatch<C> {
-  readonly #multiplexer: Multiplexer;
+  readonly multiplexer: Multiplexer;
   readonly #turn: NativeTurn;
   /** By descriptor: the generation of the connection that is to be received from, or 0. */
   #receiving = new Int32Array(1024);
@@ -92,7 +92,7 @@ export class ReceiveBatch<C> {
   #scratch: Buffer | undefined;
 
   constructor(multiplexer: Multiplexer) {
-    this.#multiplexer = multiplexer;
+    this.multiplexer = multiplexer;
     this.#turn = new native.Turn(multiplexer.native);
     this.#addSlots(FIRST_SLOTS);
   }
@@ -125,23 +125,23 @@ export class ReceiveBatch<C> {
     if (this.#slotsUsed === this.#slots.length) this.#addSlots(this.#slots.length);
     const limit = this.#slotsUsed > 0 ? RECORDS_OF_LARGE : MOST_RECORDS;
     this.#slotsUsed = 0;
-    const most = takesTurns ? limit : this.#multiplexer.room;
+    const most = takesTurns ? limit : this.multiplexer.room;
     return this.#turn.wait(timeout, this.#receiving, most, this.#pool.buffer, this.#pool.used);
   }
 
   /** The connection that was received from; undefined where nothing was. To be asked before any handler is called. */
   receiver(record: number): C | undefined {
-    return this.received(record) === NOT_RECEIVED ? undefined : this.#receivers[this.#multiplexer.fd(record)];
+    return this.received(record) === NOT_RECEIVED ? undefined : this.#receivers[this.multiplexer.fd(record)];
   }
 
   /** 1: readable, 2: writable. */
   events(record: number): number {
-    return this.#multiplexer.events(record);
+    return this.multiplexer.events(record);
   }
 
   /** How many bytes were received (0: the peer has finished sending), a negative error, or NOT_RECEIVED: it was not tried. */
   received(record: number): number {
-    return this.#multiplexer.received(record);
+    return this.multiplexer.received(record);
   }
 
   /**
@@ -150,7 +150,7 @@ export class ReceiveBatch<C> {
    */
   chunk(record: number, borrowed: boolean): Buffer {
     const length = this.received(record);
-    const place = this.#multiplexer.place(record);
+    const place = this.multiplexer.place(record);
     if (place >= 0) return borrowed ? this.#pool.borrow(place, length) : this.#pool.take(place, length);
     const index = -1 - place;
     const slot = this.#slots[index] as Buffer;

@@ -208,6 +208,34 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
     },
   },
   {
+    name: 'R5 nor do many new registrations and a select() within a data handler: each connection gets its own bytes',
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const got: string[] = [];
+      const listener = loop.listen(
+        {},
+        {
+          data(connection, chunk) {
+            got.push(chunk.toString());
+            // More than a wait has room for at the beginning: its records move.
+            for (let i = 0; i < 50; i++) {
+              const [reader] = bench.pair();
+              loop.addReader(reader, () => undefined);
+            }
+            loop.selector.select(0);
+            connection.write(chunk);
+          },
+          end: () => got.push('the end'),
+        },
+      );
+      const clients = Array.from({ length: 3 }, () => clientOf(bench, listener));
+      await until(loop, 'all are accepted', () => listener.connections === 3);
+      clients.forEach((client, i) => client.send(`message ${i}${'!'.repeat(i)}`));
+      await until(loop, 'all of them', () => got.length >= 3);
+      assert.deepEqual(got.sort(), ['message 0', 'message 1!', 'message 2!!']);
+    },
+  },
+  {
     name: 'a key that somebody else has registered on the loop’s selector is an error, and not a silent spin',
     async run({ bench, loop: make, until }) {
       const errors: unknown[] = [];
