@@ -56,6 +56,9 @@ function typeNumber(type: unknown): number {
   return found[1];
 }
 
+/** By themselves: an object with as many properties as the addon's has them in a hash table, which is asked in each call. */
+const { recv, send } = native;
+
 /** Flags with which a call never waits. */
 const DO_NOT_WAIT = (native.constants.MSG_DONTWAIT ?? 0) | (native.constants.MSG_ERRQUEUE ?? 0);
 
@@ -337,8 +340,9 @@ export class Socket implements Disposable {
   recvInto(buffer: Uint8Array, offset = 0, length?: number): number | null {
     this.#assertOpen();
     const bytes = uint8Array('buffer', buffer);
-    const [start, most] = partOf(bytes, offset, length);
-    return this.#receive(bytes, start, most, 0);
+    const size = lengthOf(bytes);
+    const start = startOf(offset, size);
+    return this.#receive(bytes, start, restOf(length, size - start), 0);
   }
 
   /**
@@ -351,9 +355,12 @@ export class Socket implements Disposable {
   send(data: Uint8Array | string, offset = 0, length?: number, flags = 0): number | null {
     this.#assertOpen();
     const bytes = bytesOf('data', data);
-    const [start, most] = partOf(bytes, offset, length);
+    const size = lengthOf(bytes);
+    const start = startOf(offset, size);
+    const most = restOf(length, size - start);
     const bits = flagBits(flags);
-    return this.#attempt('send', 'write', () => native.send(this.#fd, bytes, start, most, bits), {}, bits);
+    const sent = send(this.#fd, bytes, start, most, bits);
+    return sent >= 0 ? sent : this.#sendAgain(sent, bytes, start, most, bits);
   }
 
   /** All of it, waiting as long as it takes, whether the socket blocks or not; one `timeout` for the whole. BLOCKS. @throws ETIMEDOUT */
@@ -363,7 +370,7 @@ export class Socket implements Disposable {
     const deadline = new Deadline(this.#timeout === 0 ? null : this.#timeout);
     const length = lengthOf(bytes);
     for (let sent = 0; sent < length;) {
-      const result = native.send(this.#fd, bytes, sent, length - sent, 0);
+      const result = send(this.#fd, bytes, sent, length - sent, 0);
       if (result === native.wouldBlock) untilReady(this.#fd, 'write', deadline, 'send');
       else sent += check(result, 'send');
     }
@@ -565,9 +572,20 @@ export class Socket implements Disposable {
   }
 
   /** Makes a call; where it would block, null, or the same again once the descriptor is ready. */
-  #attempt(syscall: string, direction: 'read' | 'write', call: () => number, context = {}, flags = 0): number | null {
+  #attempt(syscall: string, direction: 'read' | 'write', call: () => number, context = {}): number | null {
     const first = call();
-    if (first >= 0) return first;
+    return first >= 0 ? first : this.#again(first, syscall, direction, call, context);
+  }
+
+  /** What #attempt() does when the first call has failed. */
+  #again(
+    first: number,
+    syscall: string,
+    direction: 'read' | 'write',
+    call: () => number,
+    context = {},
+    flags = 0,
+  ): number | null {
     if (first !== native.wouldBlock) throw systemError(first, syscall, context);
     if (this.#timeout === 0 || this.#hasWaited(flags)) return null;
     const deadline = new Deadline(this.#timeout);
@@ -578,8 +596,19 @@ export class Socket implements Disposable {
     }
   }
 
+  // recv(2) and send(2) come by the hundred thousand a second: no closure is made where the first call succeeds.
+
   #receive(bytes: Uint8Array, offset: number, length: number, flags: number): number | null {
-    return this.#attempt('recv', 'read', () => native.recv(this.#fd, bytes, offset, length, flags), {}, flags);
+    const received = recv(this.#fd, bytes, offset, length, flags);
+    return received >= 0 ? received : this.#receiveAgain(received, bytes, offset, length, flags);
+  }
+
+  #receiveAgain(first: number, bytes: Uint8Array, offset: number, length: number, flags: number): number | null {
+    return this.#again(first, 'recv', 'read', () => recv(this.#fd, bytes, offset, length, flags), {}, flags);
+  }
+
+  #sendAgain(first: number, bytes: Uint8Array, offset: number, length: number, flags: number): number | null {
+    return this.#again(first, 'send', 'write', () => send(this.#fd, bytes, offset, length, flags), {}, flags);
   }
 
   #takeError(context: object): NodeJS.ErrnoException | null {
@@ -606,12 +635,14 @@ function flagBits(flags: unknown): number {
   return wholeNumber('flags', flags, -INT_MAX - 1, INT_MAX);
 }
 
-/** Offset and length of a part, within the bytes. */
-function partOf(bytes: Uint8Array, offset: unknown, length: unknown): [offset: number, length: number] {
-  const most = lengthOf(bytes);
-  const start = wholeNumber('offset', offset, 0, most);
-  const rest = most - start;
-  return [start, length === undefined ? rest : wholeNumber('length', length, 0, rest)];
+/** Where a part begins, of so many bytes. */
+function startOf(offset: unknown, size: number): number {
+  return wholeNumber('offset', offset, 0, size);
+}
+
+/** How long it is; all the rest where nothing is said. */
+function restOf(length: unknown, rest: number): number {
+  return length === undefined ? rest : wholeNumber('length', length, 0, rest);
 }
 
 /** The family of a socket that came from elsewhere: SO_DOMAIN, or the one its own name has. */
