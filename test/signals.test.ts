@@ -133,6 +133,28 @@ describe.skipIf(noStrace)(`what the kernel may answer${noStrace}`, () => {
   });
 
   it.each([
+    ['epoll', 'epoll_wait'],
+    ['poll', 'poll'],
+    ['select', 'pselect6'],
+  ])('S48 %s: interrupted when the time is over: nothing is ready', async (mechanism, call) => {
+    const outcome = await withFault(
+      call,
+      // The call returns 5 ms late, with its sets as they were given.
+      'error=EINTR:delay_exit=5000:when=3+1',
+      `
+      const selector = selectors.createSelector('${mechanism}');
+      const pairs = Array.from({ length: 3 }, () => selectors.Socket.pair());
+      for (const [a] of pairs) selector.register(a, selectors.EVENT_READ);
+      let ready = 0;
+      for (let i = 0; i < 10; i++) ready += selector.select(1).length;
+      console.log(ready);
+    `,
+    );
+    expect(outcome.stdout.trim()).toBe('0');
+    expect(outcome.injected).toBeGreaterThan(5);
+  });
+
+  it.each([
     ['EPERM', 'epoll_create1'],
     ['ENOSYS', 'epoll_create1'],
     ['EPERM', 'epoll_wait'],

@@ -128,7 +128,8 @@ class SelectMultiplexer final : public Multiplexer {
       write = except = write_;
       return SelectFds(highest_, &read, &write, kFailedConnectIsExcept ? &except : nullptr, remaining);
     });
-    if (!result.ok()) return result;
+    // Nothing is ready: the sets are as they were given where a signal ended the last call.
+    if (!result.ok() || result.value() == 0) return result;
     if (!writes_) FD_ZERO(&write);
     if (!kFailedConnectIsExcept || !writes_) FD_ZERO(&except);
     const size_t found = kFdSetIsBitmap ? CollectBits(read, write, out) : CollectMembers(read, write, except, out);
@@ -145,8 +146,8 @@ class SelectMultiplexer final : public Multiplexer {
   // 64 descriptors at a time, for most of them are not ready.
   static size_t CollectBits(const fd_set& read, const fd_set& write, std::span<Ready> out) {
     using Words = std::array<uint64_t, sizeof(fd_set) / sizeof(uint64_t)>;
-    const Words readable = std::bit_cast<Words>(read);
-    const Words writable = std::bit_cast<Words>(write);
+    const auto readable = std::bit_cast<Words>(read);
+    const auto writable = std::bit_cast<Words>(write);
     size_t ready = 0;
     for (size_t word = 0; word < readable.size(); ++word) {
       for (uint64_t left = readable[word] | writable[word]; left != 0 && ready < out.size(); left &= left - 1) {
