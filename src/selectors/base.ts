@@ -57,10 +57,10 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
 
   protected readonly registrations = new Registrations<D>();
   protected readonly wakeChannel = new WakeChannel();
-  /** Of select(). */
+  /** Of select(). A loop has one of its own: while it works off what its turn has found, a callback may call select(). */
   readonly #multiplexer: Multiplexer;
-  /** Of a loop: while it works off what its turn has found, a callback may call select(), whose records are others. */
-  #turns: Multiplexer | undefined;
+  /** How often what is to be watched has changed. */
+  #changes = 0;
   /** The last wait has seen a wake-up. */
   #isWoken = false;
   readonly #map = new SelectorMap<D>(this.registrations, (fileobj) => this.#find(fileobj));
@@ -133,8 +133,7 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
 
   /** What is to be watched is another now. A wait under way that has a copy of it begins again. */
   protected interestChanged(): void {
-    this.#multiplexer.isPrepared = false;
-    if (this.#turns !== undefined) this.#turns.isPrepared = false;
+    this.#changes++;
     this.#asyncWait.interestChanged();
     this.#attachment?.interestChanged();
   }
@@ -153,8 +152,7 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
 
   /** @internal For turn(). */
   receiveBatch(): ReceiveBatch<D> {
-    this.#turns = new Multiplexer(this.mechanism);
-    return new ReceiveBatch<D>(this.#turns);
+    return new ReceiveBatch<D>(new Multiplexer(this.mechanism));
   }
 
   /** @internal select() for a loop: waits, and receives from the connections that `batch` knows (native/turn/turn.cc). */
@@ -163,12 +161,12 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
     const wasWoken = this.#wokenElsewhere;
     this.#wokenElsewhere = false;
     const { multiplexer } = batch;
-    if (!multiplexer.isPrepared) this.#prepare(multiplexer);
+    this.#prepare(multiplexer);
     const waited = batch.wait(wasWoken ? 0 : timeout, this.fd !== undefined);
     const count = waited < 0 ? this.#afterRefusal(multiplexer, waited) : waited;
     if (waited < 0) multiplexer.notReceived(count);
     let woken = false;
-    let stale = false;
+    let stale = 0;
     for (let i = 0; i < count; i++) {
       // Where something was received, the generation has been looked at already.
       let owner = batch.receiver(i);
@@ -180,7 +178,7 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
         // Never undefined, which is for what is no more.
         if (isThis) owner = registration.key.data ?? (registration.key as D);
         else if (fd === this.wakeChannel.fd && generation === 0) woken = true;
-        else stale = true;
+        else stale++;
       }
       found.owners[i] = owner;
     }
@@ -191,7 +189,7 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
       this.#asyncWait.wake();
     }
     // Where the kernel forgets by itself there is nothing to do.
-    if (stale) this.onStale?.(count > 1);
+    if (stale > 0) this.onStale?.(count > stale);
   }
 
   /** @internal Calls back in each turn of Node's loop in which something is ready, until it is closed. One at a time: ERR_BUSY. */
@@ -261,8 +259,6 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
     this.#generation = generation;
     const key = makeKey(fileobj, fd, events, data as D);
     this.registrations.set(fd, { key, generation, told: undefined });
-    this.#needRoom(this.#multiplexer);
-    if (this.#turns !== undefined) this.#needRoom(this.#turns);
     return key;
   }
 
@@ -397,20 +393,19 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
     if (this.#closed) throw closedError('selector');
   }
 
-  #needRoom(multiplexer: Multiplexer): void {
-    if (this.recordsWanted() > multiplexer.room) multiplexer.isPrepared = false;
-  }
-
+  /** Before each wait: it knows what is to be watched, and has room for all. */
   #prepare(multiplexer: Multiplexer): void {
-    check(multiplexer.watch(this.fd ?? 0, this.pairs(), this.recordsWanted()), this.waitCall);
-    multiplexer.isPrepared = true;
+    const records = this.recordsWanted();
+    if (multiplexer.knows === this.#changes && records <= multiplexer.room) return;
+    check(multiplexer.watch(this.fd ?? 0, this.pairs(), records), this.waitCall);
+    multiplexer.knows = this.#changes;
   }
 
   /** Waits up to `timeout` milliseconds (-1: for ever). @returns what is ready; #isWoken says whether the wake channel was */
   #take(timeout: number): ReadyEvent<D>[] {
     const multiplexer = this.#multiplexer;
     const { registrations } = this;
-    if (!multiplexer.isPrepared) this.#prepare(multiplexer);
+    this.#prepare(multiplexer);
     let count = multiplexer.wait(timeout);
     if (count < 0) count = this.#afterRefusal(multiplexer, count);
     const ready = new Array<ReadyEvent<D>>(count);
@@ -427,7 +422,8 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
         if (events !== 0) {
           // Looked at, for a caller may have written to it.
           let pair = registration.told;
-          if (pair?.[0] !== key || pair[1] !== events) registration.told = pair = [key, events];
+          if (pair?.[0] !== key || pair[1] !== events || (pair.length as number) !== 2)
+            registration.told = pair = [key, events];
           ready[told++] = pair;
         }
       } else if (fd === this.wakeChannel.fd && generation === 0) {
@@ -447,7 +443,7 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
   /** The wait was refused. @returns how many records there are all the same */
   #afterRefusal(multiplexer: Multiplexer, error: number): number {
     if (error !== native.badDescriptor || this.waitAroundClosed === undefined) return check(error, this.waitCall);
-    multiplexer.isPrepared = false; // it goes on with what is open
+    multiplexer.knows = -1; // it goes on with what is open
     return this.waitAroundClosed(multiplexer);
   }
 

@@ -16,8 +16,8 @@ function memoryOf(records: number): Int32Array {
 export class Multiplexer {
   /** For a Turn. */
   readonly native: NativeWait;
-  /** Does it know what is to be watched, and has it room for all? */
-  isPrepared = false;
+  /** Which of its selector's changes it knows of. */
+  knows = -1;
   #numbers = memoryOf(FIRST_RECORDS);
 
   /** @throws ERR_UNAVAILABLE */

@@ -11,6 +11,7 @@
  * So a chunk that is kept keeps at most 32 KiB, or four times its size, from being freed. Who borrows a chunk gets it in the slot, or in the
  * pool, which the next wait fills again: memory that is in the cache, where new memory is not, and that no garbage collection has to free.
  */
+import { markAsUntransferable } from 'node:worker_threads';
 import { type NativeTurn, native } from '../native.js';
 import type { Multiplexer } from './multiplexer.js';
 
@@ -33,24 +34,31 @@ const FIRST_SLOTS = RECORDS_OF_LARGE;
 /** Descriptors are small numbers; one beyond this is received from by a call of its own. */
 const MOST_RECEIVING = 1 << 20;
 
+/** As Node's own: who transfers a chunk's memory would take other connections' with it, and gets a copy (Node 20), or a DataCloneError. */
+function newPool(): Buffer {
+  const pool = Buffer.allocUnsafeSlow(POOL_SIZE);
+  markAsUntransferable(pool.buffer);
+  return pool;
+}
+
 /**
  * Where small messages are packed, in the order in which they are asked for. What is borrowed is packed over by the next wait, so that the next
  * borrowers find their messages where the last ones were, and are shown them by the same objects: to make one takes a fifth of what
  * JavaScript and C++ do for a message.
  */
 export class Pool {
-  buffer = Buffer.allocUnsafeSlow(POOL_SIZE);
+  buffer = newPool();
   used = 0;
   /** What the borrowers were shown, in their order. */
   #views: { readonly place: number; readonly bytes: Buffer }[] = [];
   /** How many in this turn. */
   #shown = 0;
 
-  /** Before each wait. */
+  /** Before each wait. Also where somebody who was shown some of it has taken it away (ArrayBuffer.prototype.transfer). */
   makeRoom(): void {
     this.#shown = 0;
-    if (POOL_SIZE - this.used >= LEAST_POOL) return;
-    this.buffer = Buffer.allocUnsafeSlow(POOL_SIZE);
+    if (POOL_SIZE - this.used >= LEAST_POOL && this.buffer.length === POOL_SIZE) return;
+    this.buffer = newPool();
     this.used = 0;
     this.#views = [];
   }

@@ -1,6 +1,6 @@
 /** What a reactor adds to a loop: readiness of any descriptor. */
 import assert from 'node:assert/strict';
-import { EVENT_READ, EVENT_WRITE, type Reactor, type Socket, wakeup } from '../../src/index.js';
+import { EVENT_READ, EVENT_WRITE, Reactor, type Socket, wakeup } from '../../src/index.js';
 import type { Bench } from '../support/bench.js';
 import { throwsCode } from '../support/expect.js';
 import type { Case } from './case.js';
@@ -233,6 +233,72 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
       clients.forEach((client, i) => client.send(`message ${i}${'!'.repeat(i)}`));
       await until(loop, 'all of them', () => got.length >= 3);
       assert.deepEqual(got.sort(), ['message 0', 'message 1!', 'message 2!!']);
+    },
+  },
+  {
+    name: 'R5 what select() within a callback finds is not taken for what the turn has found',
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const [a, b] = bench.pair();
+      const [c] = bench.pair();
+      const said: string[] = [];
+      // Whichever is called first asks, and is then told of the other; neither has anything to read of its own but b.
+      const ask = (name: string) => () => {
+        said.push(name);
+        loop.selector.select(0);
+        loop.removeWriter(a);
+        loop.removeWriter(c);
+      };
+      loop.addWriter(a, ask('a is writable'));
+      loop.addWriter(c, ask('c is writable'));
+      loop.addReader(a, () => said.push('a is readable'));
+      loop.addReader(c, () => said.push('c is readable'));
+      await until(loop, 'a writer', () => said.length > 0);
+      assert.ok(
+        said.every((what) => what.endsWith('writable')),
+        said.join(),
+      );
+      b.send('x');
+      await until(loop, 'the reader', () => said.includes('a is readable'));
+    },
+  },
+  {
+    name: 'a second loop on a selector takes nothing from the first one',
+    async run({ bench, loop: make, until }) {
+      const first = make();
+      first.runOnce(0);
+      new Reactor({ selector: first.selector });
+      const [a, b] = bench.pair();
+      let heard = '';
+      first.addReader(b, () => (heard += b.recv(10)?.toString() ?? ''));
+      a.send('hello');
+      await until(first, 'what was sent', () => heard === 'hello');
+    },
+  },
+  {
+    name: 'R6 a handler that takes the memory of its chunk away costs nobody else a message',
+    async run({ bench, loop: make, until }) {
+      const errors: unknown[] = [];
+      const loop = make((error) => errors.push(error));
+      const got: string[] = [];
+      let isFirst = true;
+      const listener = loop.listen(
+        {},
+        {
+          data(_, chunk) {
+            if (!isFirst) return void got.push(chunk.toString());
+            isFirst = false;
+            structuredClone(chunk.buffer, { transfer: [chunk.buffer as ArrayBuffer] });
+          },
+        },
+      );
+      const clients = Array.from({ length: 3 }, () => clientOf(bench, listener));
+      await until(loop, 'all are accepted', () => listener.connections === 3);
+      for (const client of clients) client.send('one');
+      await until(loop, 'those of the others', () => got.length === 2);
+      // Node 20 copies it, later ones refuse.
+      for (const error of errors) assert.equal((error as Error).name, 'DataCloneError');
+      assert.equal(listener.connections, 3 - errors.length);
     },
   },
   {

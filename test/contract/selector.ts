@@ -576,6 +576,7 @@ const selecting: readonly Case<SelectorContext>[] = [
         (pair) => (pair[0] = keys[0]),
         (pair) => (pair[1] = BOTH),
         (pair) => (pair.length = 0),
+        (pair) => pair.push('mine'),
         (pair) => Object.freeze(pair),
       ];
       for (const spoil of spoils) {
@@ -584,6 +585,7 @@ const selecting: readonly Case<SelectorContext>[] = [
         ready.length = 0;
         const told = s.select(0);
         assert.deepEqual(byData(told), { a: EVENT_WRITE, b: EVENT_WRITE });
+        assert.ok(told.every((pair) => [...pair].length === 2));
       }
       const changed = s.modify(b, BOTH, 'c');
       b.send('x');
