@@ -25,6 +25,9 @@ static struct io_uring_buf_ring* buffer_ring;
 static char* buffers;
 static struct connection* connections[MOST_DESCRIPTORS];
 static struct received* spare;
+// Who found no buffer, and has none to give back: asked for again when a turn is over.
+static int starved[MOST_DESCRIPTORS];
+static int starved_count;
 
 static struct io_uring_sqe* new_entry(void) {
   struct io_uring_sqe* entry = io_uring_get_sqe(&ring);
@@ -116,9 +119,19 @@ static void on_received(int fd, int result, bool has_buffer, unsigned short buff
     give_back(buffer);
   }
   if (result == 0 || (result < 0 && result != -ENOBUFS)) connection->ended = true;
-  // Without buffers (ENOBUFS) it goes on when one of its own is free, or at once where it has none.
-  if (!goes_on && !connection->ended && (result > 0 || connection->first == NULL)) start_receiving(fd);
+  // Without buffers (ENOBUFS) it goes on when one of its own is free, or when the turn is over where it has none.
+  if (!goes_on && !connection->ended && result > 0) start_receiving(fd);
+  if (!goes_on && !connection->ended && result < 0 && connection->first == NULL) starved[starved_count++] = fd;
   close_if_done(fd);
+}
+
+static void feed_starved(void) {
+  const int count = starved_count;
+  starved_count = 0;
+  for (int i = 0; i < count; ++i) {
+    const struct connection* connection = connections[starved[i]];
+    if (connection != NULL && !connection->receiving && !connection->ended) start_receiving(starved[i]);
+  }
 }
 
 static void on_sent(int fd, int result) {
@@ -192,5 +205,6 @@ int main(int count, char** arguments) {
       ++completed;
     }
     io_uring_cq_advance(&ring, completed);
+    feed_starved();
   }
 }

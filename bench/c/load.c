@@ -60,7 +60,7 @@ static _Noreturn void fail(const char* format, long value) {
 
 // ------------------------------------------------------------------------------------------------------------- times
 
-// Round trips in steps of an eighth of a power of two and less: 2^-5 of the value, as HdrHistogram has them.
+// Round trips in sixteen steps a power of two.
 enum { STEPS = 32, POWERS = 64 };
 static uint64_t histogram[POWERS * STEPS];
 

@@ -49,14 +49,16 @@ export async function measured<T>(command: readonly string[], signal?: AbortSign
 /** A server of any language, which says `listening on 127.0.0.1:PORT`. */
 export class ServerProcess implements AsyncDisposable {
   readonly #started: Started;
+  readonly #startedPid: number;
   readonly port: number;
   /** Of the process that serves. */
   readonly pid: number;
 
-  private constructor(begun: Started, port: number) {
+  private constructor(begun: Started, pid: number, port: number) {
     this.#started = begun;
     this.port = port;
-    this.pid = innermost(begun.child.pid ?? -1);
+    this.#startedPid = pid;
+    this.pid = innermost(pid);
   }
 
   /** @throws what it said instead */
@@ -77,11 +79,11 @@ export class ServerProcess implements AsyncDisposable {
     const first = await Promise.race([listening, failed]);
     clearTimeout(timer);
     begun.letGo(); // who has it ends it
-    if (typeof first === 'number') return new ServerProcess(begun, first);
+    if (typeof first === 'number' && child.pid !== undefined) return new ServerProcess(begun, child.pid, first);
     child.kill('SIGKILL');
     await ended;
     signal?.throwIfAborted();
-    throw new Error(first);
+    throw new Error(String(first));
   }
 
   /** @throws where it has ended by itself */
@@ -92,7 +94,7 @@ export class ServerProcess implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    killWithChildren(this.#started.child.pid ?? -1);
+    killWithChildren(this.#startedPid);
     await this.#started.ended;
   }
 }

@@ -8,13 +8,30 @@ export interface Processors {
 
 /** Of those that this process may use (sched_setaffinity(2)). null: there is only one, and nobody is bound to it. */
 export function chooseProcessors(): Processors | null {
-  const [server, clients] = allowed();
-  return server === undefined || clients === undefined ? null : { server, clients };
+  const [server, ...others] = allowed();
+  if (server === undefined) return null;
+  // Not the other half of the same core, where there is a choice.
+  const siblings = siblingsOf(server);
+  const clients = others.find((one) => !siblings.includes(one)) ?? others[0];
+  return clients === undefined ? null : { server, clients };
 }
 
-/** `Cpus_allowed_list` of proc(5): '0-3,8' */
+/** `Cpus_allowed_list` of proc(5). */
 function allowed(): number[] {
-  const list = /^Cpus_allowed_list:\s+(\S+)/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '';
+  return numbersIn(/^Cpus_allowed_list:\s+(\S+)/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '');
+}
+
+function siblingsOf(processor: number): number[] {
+  try {
+    const path = `/sys/devices/system/cpu/cpu${processor}/topology/thread_siblings_list`;
+    return numbersIn(readFileSync(path, 'utf8').trim());
+  } catch {
+    return []; // this system does not tell
+  }
+}
+
+/** Of '0-3,8'. */
+function numbersIn(list: string): number[] {
   return list.split(',').flatMap((part) => {
     const [first = NaN, last = first] = part.split('-').map(Number);
     return Array.from({ length: last - first + 1 }, (_, i) => first + i);

@@ -2,6 +2,7 @@
  * The measurement: in each cell all subjects are started, each is visited once to warm up, and then, round by round, all of them in another
  * order each time. What the machine's other work does to one of them, it so does to all.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { builtC } from './build.js';
 import { ServerProcess, TooFewDescriptors, measured } from './child.js';
 import { type Processors, boundTo } from './processors.js';
@@ -36,6 +37,10 @@ interface LoadFigures {
 
 /** Before the time of a visit begins to count. */
 const WARM_UP = 0.2;
+/** Between two visits, in milliseconds. */
+const PAUSE = 30;
+const MANY = 1000;
+const PAUSE_OF_MANY = 250;
 /** Of turns: enough for a just-in-time compiler is within the programs. */
 const SHORTEST_TURNS = 0.2;
 
@@ -63,6 +68,7 @@ class Visits<T> {
       if (isCounted) (this.values[name] ??= []).push(value);
     } catch (error) {
       this.#signal.throwIfAborted();
+      Reflect.deleteProperty(this.values, name); // who is wrong once is not believed before
       this.failed[name] = error instanceof TooFewDescriptors ? `left out: ${error.message}` : messageOf(error);
     }
   }
@@ -97,6 +103,8 @@ export async function runServed(workload: Workload, cell: LoadCell, options: Run
       if (server === undefined) continue;
       onVisit(`${cell.name}, ${name}`);
       await visits.visit(name, () => load(workload, cell, server, seconds, options), round > 0);
+      // The server has yet to hear that its clients have gone, on the processor that is the next one's.
+      await sleep(cell.connections >= MANY ? PAUSE_OF_MANY : PAUSE);
     }
   }
   return { cell: cell.name, rounds: visits.values, failed: visits.failed };
