@@ -13,7 +13,17 @@ const mayNotImport = (files, ...patterns) => ({
 });
 
 export default ts.config(
-  { ignores: ['build/', 'dist/', '.cross/', '.bench/', 'node_modules/', 'test/contract/promised/*.d.ts'] },
+  {
+    ignores: [
+      'build/',
+      'dist/',
+      '.cross/',
+      '.bench/',
+      '.setup.lock/',
+      'node_modules/',
+      'test/contract/promised/*.d.ts',
+    ],
+  },
   js.configs.recommended,
   {
     files: ['**/*.ts', '**/*.mts'],
