@@ -187,8 +187,8 @@ interface Everywhere {
   listen(fd: number, backlog: number): number;
   accept(fd: number, nonBlocking: boolean, sockaddr: Uint8Array, lengthOut: Int32Array): number;
   connect(fd: number, sockaddr: Uint8Array): number;
-  recv(this: void, fd: number, buffer: Uint8Array, offset: number, length: number, flags: number): number;
-  send(this: void, fd: number, buffer: Uint8Array, offset: number, length: number, flags: number): number;
+  recv(this: void, fd: number, buffer: Uint8Array, offset?: number, length?: number, flags?: number): number;
+  send(this: void, fd: number, buffer: Uint8Array, offset?: number, length?: number, flags?: number): number;
   recvfrom(fd: number, buffer: Uint8Array, flags: number, sockaddr: Uint8Array, lengthOut: Int32Array): number;
   sendto(fd: number, buffer: Uint8Array, flags: number, sockaddr: Uint8Array): number;
   shutdown(fd: number, how: number): number;

@@ -30,6 +30,8 @@ class Args {
 
   bool ok() const { return ok_; }
   napi_env env() const { return env_; }
+  // Was so much said?
+  bool HasAt(size_t index) const { return index < count_; }
   // What the function carries.
   void* data() const { return data_; }
   // As it is; null where there are not as many.

@@ -341,6 +341,10 @@ export class Socket implements Disposable {
     this.#assertOpen();
     const bytes = uint8Array('buffer', buffer);
     const size = lengthOf(bytes);
+    if (offset === 0 && length === undefined) {
+      const received = recv(this.#fd, bytes);
+      return received >= 0 ? received : this.#receiveAgain(received, bytes, 0, size, 0);
+    }
     const start = startOf(offset, size);
     return this.#receive(bytes, start, restOf(length, size - start), 0);
   }
@@ -359,7 +363,7 @@ export class Socket implements Disposable {
     const start = startOf(offset, size);
     const most = restOf(length, size - start);
     const bits = flagBits(flags);
-    const sent = send(this.#fd, bytes, start, most, bits);
+    const sent = bits === 0 ? send(this.#fd, bytes, start, most) : send(this.#fd, bytes, start, most, bits);
     return sent >= 0 ? sent : this.#sendAgain(sent, bytes, start, most, bits);
   }
 
