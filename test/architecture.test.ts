@@ -134,7 +134,7 @@ describe('docs', () => {
     for (const { name } of [...SERVER_MODELS, ...ACCEPT_STRATEGIES]) expect(text).toContain(name);
   });
 
-  it.each(['servers.md', 'trace.md', 'semantics.md'])('the links of %s lead somewhere', (name) => {
+  it.each(['servers.md', 'trace.md', 'semantics.md', 'performance.md'])('the links of %s lead somewhere', (name) => {
     for (const [, target = ''] of read(`docs/${name}`).matchAll(/\]\(([^)#]+)/g))
       if (!target.startsWith('https:')) expect(existsSync(join(root, 'docs', target)), target).toBe(true);
   });
