@@ -298,8 +298,8 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
    * @param timeout milliseconds, rounded up to what the mechanism can count (epoll, poll: 1 ms; select: 1 µs; kqueue: 1 ns) and never
    *   shorter; null, undefined, Infinity: for ever; 0 or less: does not wait
    * @returns a new array, in no order to rely on; each key once, with the ready ones of its events. Empty when the time is over or
-   *   after a wakeup(). The pairs in it may be those of an earlier call: they are to be read, not written to. A hang-up or an error counts as ready for all events of the key. epoll gives 1024 at the most; more come
-   *   first in the next call.
+   *   after a wakeup(). The pairs in it may be those of an earlier call: they are to be read, not written to. A hang-up or an error counts
+   *   as ready for all events of the key. epoll gives 1024 at the most; more come first in the next call.
    */
   select(timeout?: number | null): ReadyEvent<D>[] {
     this.#assertOpen();
