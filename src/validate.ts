@@ -96,6 +96,65 @@ function isDetached(bytes: Uint8Array): boolean {
   }
 }
 
+/** A realm's own Error.prototype: of it are also errors that are not made by the engine (DOMException, an old library's). */
+function isErrorPrototype(object: object): boolean {
+  const own = (name: string): unknown => Object.getOwnPropertyDescriptor(object, name)?.value;
+  const maker = own('constructor');
+  return own('name') === 'Error' && own('message') === '' && typeof maker === 'function' && maker.name === 'Error';
+}
+
+/**
+ * An Error, also one of another realm: Jest and vm run a program in a context that has an Error of its own, which `instanceof` does not know.
+ * A plain object with a message is none. Proxies' traps are called, and what they throw is thrown.
+ */
+export function isError(value: unknown): value is Error {
+  if (types.isNativeError(value)) return true;
+  if (typeof value !== 'object' || value === null) return false;
+  for (let object: unknown = value; object !== null; object = Object.getPrototypeOf(object))
+    if (isErrorPrototype(object as object)) return true;
+  return false;
+}
+
+/** What was thrown, where it is an Error (see isError); else an Error with this message, and what was thrown as its cause. */
+export function errorOf(thrown: unknown, message: string): Error {
+  try {
+    if (isError(thrown)) return thrown;
+  } catch {
+    // A proxy whose trap throws: it is no Error.
+  }
+  return new Error(message, { cause: thrown });
+}
+
+/** The message of an Error of any realm, or what else was thrown as a string. For a terminal. */
+export function messageOf(error: unknown): string {
+  return isError(error) ? error.message : String(error);
+}
+
+/** An AbortSignal: the platform's, or another's (jsdom, a polyfill), known by what is used of it. */
+export function isAbortSignal(value: unknown): value is AbortSignal {
+  if (value instanceof AbortSignal) return true;
+  if (typeof value !== 'object' || value === null) return false;
+  const { aborted, addEventListener, removeEventListener } = value as Partial<AbortSignal>;
+  return (
+    typeof aborted === 'boolean' && typeof addEventListener === 'function' && typeof removeEventListener === 'function'
+  );
+}
+
+/** The platform's own AbortSignal: the one that was given, or one that follows a signal of another kind (see isAbortSignal). */
+export function abortSignal(name: string, value: unknown): AbortSignal {
+  const signal = guarded(name, () => {
+    if (!isAbortSignal(value)) return undefined;
+    const isPlatforms: boolean = value instanceof AbortSignal;
+    if (isPlatforms) return value;
+    const following = new AbortController();
+    if (value.aborted) following.abort(value.reason);
+    else value.addEventListener('abort', () => following.abort(value.reason), { once: true });
+    return following.signal;
+  });
+  if (signal === undefined) throw invalidType(name, 'an AbortSignal', value);
+  return signal;
+}
+
 /**
  * Reads named fields of an options object once, so that they cannot change between the check and the use. A getter or a proxy's trap
  * that throws is the caller's mistake: ERR_INVALID_ARG_VALUE, with what it threw as the cause.

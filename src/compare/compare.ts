@@ -9,6 +9,7 @@ import type { Subject } from '../measuring/subjects.js';
 import { models } from '../servers/models/index.js';
 import type { ServerModelName } from '../servers.js';
 import type { ProcessesTrace } from '../trace/processes-trace.js';
+import { messageOf } from '../validate.js';
 import { CallCounter, type Counted, notCounted, perMessage } from './calls.js';
 import { type Comparison, parseComparison } from './options.js';
 import type { ComparisonOptions, ComparisonRow } from './row.js';
@@ -65,7 +66,7 @@ async function named<T>(subject: string, signal: AbortSignal | undefined, run: P
     return await run;
   } catch (error) {
     signal?.throwIfAborted();
-    throw new Error(`${subject}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new Error(`${subject}: ${messageOf(error)}`, { cause: error });
   }
 }
 

@@ -3,7 +3,7 @@ import { invalidType, invalidValue } from '../errors.js';
 import { type Subject, allSubjects, subjectNamed } from '../measuring/subjects.js';
 import type { ServerModelName } from '../servers.js';
 import { FD_SETSIZE } from '../syscalls.js';
-import { fieldsOf, listOf, wholeNumber } from '../validate.js';
+import { abortSignal, fieldsOf, listOf, wholeNumber } from '../validate.js';
 import type { ComparisonOptions, Work } from './row.js';
 
 const MOST_CONNECTIONS = 10_000;
@@ -67,7 +67,6 @@ export function parseComparison(options: ComparisonOptions): Comparison {
     signal,
   } = fields;
   if (typeof onProgress !== 'function') throw invalidType('onProgress', 'a function', onProgress);
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidType('signal', 'an AbortSignal', signal);
   const work: Work = {
     connections: wholeNumber('connections', connections, 1, MOST_CONNECTIONS),
     messages: wholeNumber('messages', messages, 1, MOST_MESSAGES),
@@ -82,7 +81,7 @@ export function parseComparison(options: ComparisonOptions): Comparison {
     work,
     workersOf: ({ model }) => (ONE_EACH.includes(model) ? (asked ?? work.connections) : asked),
     onProgress: onProgress as Comparison['onProgress'],
-    signal,
+    signal: signal === undefined ? undefined : abortSignal('signal', signal),
   };
 }
 

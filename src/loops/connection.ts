@@ -18,7 +18,7 @@ import { closedError, invalidType, invalidValue, systemError } from '../errors.j
 import { localAddressOf, unpackAddress } from '../net/stream.js';
 import type { SocketAddress } from '../net/address.js';
 import { MOST_COPIED, MOST_PIECES, type SendBatch, WOULD_BLOCK } from '../syscalls/turn.js';
-import { guarded, isUint8Array, lengthOf, plainBytes, uint8Array } from '../validate.js';
+import { errorOf, guarded, isError, isUint8Array, lengthOf, plainBytes, uint8Array } from '../validate.js';
 import type { Connection, ConnectionHandler, EventLoop } from './event-loop.js';
 
 /** What a connection asks of its loop. */
@@ -181,7 +181,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
   }
 
   destroy(error?: Error): void {
-    if (error !== undefined && !guarded('error', () => error instanceof Error))
+    if (error !== undefined && !guarded('error', () => isError(error)))
       throw invalidType('error', 'an Error', error);
     this.fail(error ?? null);
   }
@@ -515,6 +515,6 @@ export class StreamConnection<D = unknown> implements Connection<D> {
 
   #threw(error: unknown): void {
     this.#settings.host.report(error);
-    this.fail(error instanceof Error ? error : new Error('a handler threw', { cause: error }));
+    this.fail(errorOf(error, 'a handler threw'));
   }
 }

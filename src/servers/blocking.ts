@@ -1,5 +1,6 @@
 /** Serving one connection with blocking I/O (post 000): recv, and send, until the peer closes. */
 import { type Socket } from '../index.js';
+import { isError } from '../validate.js';
 import type { Application, Peer } from './applications/application.js';
 import type { Row } from './scoreboard.js';
 
@@ -79,7 +80,7 @@ export function sendAtOnce(connection: Socket): void {
 
 /** A system call's error: the peer has reset, or is out of reach. */
 export function isOfConnection(error: unknown): boolean {
-  return error instanceof Error && 'syscall' in error;
+  return isError(error) && 'syscall' in error;
 }
 
 /** close(2) may have an error of the connection's to tell (ECONNRESET), which is no news. */

@@ -14,7 +14,7 @@
  */
 import { busyError, closedError, invalidType, systemError } from '../errors.js';
 import type { NativeWaiter } from '../native.js';
-import { fieldsOf, guarded, timeoutOf } from '../validate.js';
+import { fieldsOf, guarded, isAbortSignal, timeoutOf } from '../validate.js';
 import { openWaiter } from './waiter.js';
 
 export interface WaitOptions {
@@ -53,8 +53,9 @@ interface Pending<T> {
   readonly signal: AbortSignal | undefined;
 }
 
-/** The platform's own, whatever properties of these names a signal has been given. */
-const listening = EventTarget.prototype;
+/** The platform's own methods, whatever properties of these names a signal has been given; those of another realm's or a polyfill's signal. */
+const listeningTo = (signal: AbortSignal): EventTarget =>
+  signal instanceof AbortSignal ? EventTarget.prototype : signal;
 
 export class AsyncWait<T> {
   readonly #waitable: Waitable<T>;
@@ -92,7 +93,7 @@ export class AsyncWait<T> {
       const deadline = timeout < 0 ? Infinity : performance.now() + timeout;
       // First: should the signal be none after all and throw, nothing is pending.
       if (signal !== undefined)
-        guarded('signal', () => listening.addEventListener.call(signal, 'abort', this.#onAbort));
+        guarded('signal', () => listeningTo(signal).addEventListener.call(signal, 'abort', this.#onAbort));
       this.#pending = { resolve, reject, deadline, signal };
       this.#schedule();
     });
@@ -163,11 +164,19 @@ export class AsyncWait<T> {
     this.#settle()?.reject(error);
   }
 
+  #stopListening(signal: AbortSignal): void {
+    try {
+      listeningTo(signal).removeEventListener.call(signal, 'abort', this.#onAbort);
+    } catch {
+      // A method of the caller's own: the wait has ended all the same, and an event that still comes finds none.
+    }
+  }
+
   /** Ends the pending wait, whatever its state; its promise is the caller's to settle. */
   #settle(): Pending<T> | undefined {
     const pending = this.#pending;
     this.#pending = undefined;
-    if (pending?.signal !== undefined) listening.removeEventListener.call(pending.signal, 'abort', this.#onAbort);
+    if (pending?.signal !== undefined) this.#stopListening(pending.signal);
     clearImmediate(this.#immediate);
     this.#immediate = undefined;
     this.interestChanged();
@@ -191,8 +200,8 @@ interface ReadOptions {
 function readOptions(options: unknown): ReadOptions {
   if (options === undefined) return { timeout: -1, signal: undefined, reason: undefined };
   const { timeout, signal } = fieldsOf('options', options, ['timeout', 'signal']);
-  const isSignal = guarded('signal', () => signal instanceof AbortSignal);
-  if (signal !== undefined && !isSignal) throw invalidType('signal', 'an AbortSignal', signal);
+  const isSignal = guarded('signal', () => signal === undefined || isAbortSignal(signal));
+  if (!isSignal) throw invalidType('signal', 'an AbortSignal', signal);
   const known = signal as AbortSignal | undefined;
   const reason = known !== undefined && guarded('signal', () => known.aborted) ? abortError(known) : undefined;
   return { timeout: timeoutOf(timeout), signal: known, reason };

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import vm from 'node:vm';
 import {
   type Connection,
   type ConnectionHandler,
@@ -160,6 +161,46 @@ const callbacks: readonly Case<LoopContext>[] = [
       });
       await until(loop, 'the last', () => said.length > 0);
       assert.deepEqual(said, ['299']);
+    },
+  },
+  {
+    name: 'errors and bytes of another realm (Jest, vm) are errors and bytes',
+    async run({ bench, loop: make, until }) {
+      const reported: unknown[] = [];
+      const loop = make((error) => reported.push(error));
+      const closed: (Error | null)[] = [];
+      const handler: ConnectionHandler = { close: (_connection, error) => void closed.push(error) };
+      const foreign = (text: string): unknown => vm.runInNewContext(text);
+      const given = ['new Error("x")', 'new (class extends RangeError {})("y")', 'Object.create(Error.prototype)'];
+      const errors = given.map((text) => foreign(text) as Error);
+      const adopt = (own: ConnectionHandler) => {
+        const [a, b] = bench.pair();
+        return { connection: loop.adopt(a, own), peer: b };
+      };
+      for (const error of errors) adopt(handler).connection.destroy(error);
+      await until(loop, 'destroyed', () => closed.length === errors.length);
+      assert.deepEqual(
+        closed.map((error, i) => error === errors[i]),
+        errors.map(() => true),
+      );
+      closed.length = 0;
+      const { connection } = adopt({
+        ...handler,
+        open() {
+          throw errors[0] as Error;
+        },
+      });
+      await until(loop, 'a handler threw', () => closed.length > 0);
+      assert.ok(closed[0] === errors[0] && reported[0] === errors[0] && connection.fd === -1);
+      const { connection: writer, peer } = adopt(handler);
+      peer.blocking = false;
+      const reader = new Reader(peer);
+      writer.write(foreign('new Uint8Array([104, 105])') as Uint8Array);
+      await until(loop, 'the bytes', () => reader.poll().text === 'hi');
+      for (const none of ['({ name: "Error", message: "x" })', '[]', '"x"', '(() => 1)'])
+        throwsCode('ERR_INVALID_ARG_TYPE', () => {
+          writer.destroy(foreign(none) as Error);
+        });
     },
   },
   {

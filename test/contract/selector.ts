@@ -1035,6 +1035,25 @@ const asynchronous: readonly Case<SelectorContext>[] = [
     },
   },
   {
+    name: 'an AbortSignal of another realm or of a polyfill ends a wait',
+    async run({ selector }) {
+      const s = selector();
+      const abort = new AbortController();
+      // The platform's, behind an object that has its methods and is no instance of it.
+      const signalOf = ({ signal }: AbortController, aborted = signal.aborted) => ({
+        aborted,
+        reason: 'enough',
+        addEventListener: signal.addEventListener.bind(signal),
+        removeEventListener: signal.removeEventListener.bind(signal),
+      });
+      const waiting = s.selectAsync({ signal: signalOf(abort) as unknown as AbortSignal });
+      setImmediate(() => abort.abort());
+      await assert.rejects(waiting, { name: 'AbortError', code: 'ABORT_ERR', cause: 'enough' });
+      await rejectsCode('ABORT_ERR', s.selectAsync({ signal: signalOf(abort) as unknown as AbortSignal }));
+      await rejectsCode('ERR_INVALID_ARG_TYPE', s.selectAsync({ signal: { aborted: true } as AbortSignal }));
+    },
+  },
+  {
     name: 'one wait at a time: a second one rejects with ERR_BUSY; select(0) in between is fine',
     async run({ bench, selector }) {
       const s = selector();
