@@ -40,6 +40,12 @@ describe('constants', () => {
     },
   );
 
+  it('has the options of J1939, which are enumerators', () => {
+    const of = Array.from(compiler(['-E', '-P'], headers).matchAll(/\bSO_J1939_\w+/g), ([name]) => name);
+    expect(of.filter((name) => !(name in constants))).toEqual([]);
+    expect(constants.SO_J1939_PROMISC).toBe(of.length === 0 ? undefined : 2);
+  });
+
   it('with its value', () => {
     const asked = Object.keys(constants);
     const assembly = compiler(

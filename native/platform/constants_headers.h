@@ -27,6 +27,14 @@
 #include <linux/can.h>
 #include <linux/can/raw.h>
 #endif
+#if __has_include(<linux/can/j1939.h>)
+// Linux 5.4. Its options are enumerators: as macros of themselves they can be asked for by #ifdef, as all others.
+#include <linux/can/j1939.h>
+#define SO_J1939_FILTER SO_J1939_FILTER
+#define SO_J1939_PROMISC SO_J1939_PROMISC
+#define SO_J1939_SEND_PRIO SO_J1939_SEND_PRIO
+#define SO_J1939_ERRQUEUE SO_J1939_ERRQUEUE
+#endif
 #if __has_include(<linux/errqueue.h>)
 // It wants what the first two have.
 // clang-format off
