@@ -16,7 +16,7 @@ export { KqueueSelector } from './selectors/kqueue.js';
 export { DefaultSelector, createSelector } from './selectors/default.js';
 export type { WaitOptions } from './wait/async-wait.js';
 export { wakeup } from './wait/wake-channel.js';
-export type { SocketAddress, SocketFamily } from './net/address.js';
+export type { SocketAddress, SocketAddressInput, SocketFamily } from './net/address.js';
 export type { SocketOptionName } from './net/options.js';
 export type {
   AdoptOptions,

@@ -173,11 +173,11 @@ interface Everywhere {
   readonly POLLRDHUP: number;
   readonly POLLRDNORM: number;
 
-  /** A sockaddr, or getaddrinfo's error number. */
-  resolve(host: string, port: number, family: number): Buffer | number;
-  readonly resolveErrors: Readonly<Record<string, string>>;
-  encodeUnix(path: string): Buffer | number;
-  decode(sockaddr: Uint8Array): [host: string, port: number] | [path: string] | null;
+  /** A sockaddr; or the name of getaddrinfo's error; or a negative system error (EAI_SYSTEM). */
+  resolve(host: string, port: number, family: number): Buffer | string | number;
+  encodeUnix(path: Uint8Array): Buffer | number;
+  /** A host and its port, or the bytes of a Unix path; null for any other family. */
+  decode(sockaddr: Uint8Array): [host: string, port: number] | Buffer | null;
 
   readonly constants: Readonly<Record<string, number>>;
 

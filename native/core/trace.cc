@@ -74,7 +74,9 @@ void Sent(std::string& out, const MadeCall& call, size_t index) {
 }
 void Received(std::string& out, const MadeCall& call, size_t index) {
   if (call.ok) {
-    AppendBytes(out, call.As<const void*>(index), static_cast<size_t>(call.result));
+    // With MSG_TRUNC the kernel answers the length of the whole message, which may be more than there is memory for.
+    const auto room = call.As<size_t>(index + 1);
+    AppendBytes(out, call.As<const void*>(index), std::min(static_cast<size_t>(call.result), room));
   } else {
     Pointer(out, call, index);
   }

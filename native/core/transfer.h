@@ -15,9 +15,25 @@ inline RawSize Size(size_t size) {
   return static_cast<RawSize>(std::min<size_t>(size, std::numeric_limits<RawSize>::max()));
 }
 
-// How many bytes; 0 when the peer has finished sending.
+// A length that the kernel answered, at most `room`: with MSG_TRUNC it is that of the whole message (recv(2)), and only
+// `room` bytes of memory are there.
+inline Result Within(size_t room, Result length) {
+  if (!length.ok() || static_cast<uint64_t>(length.value()) <= room) [[likely]]
+    return length;
+  return Result::Ok(static_cast<int64_t>(room));
+}
+
+// With MSG_TRUNC, TCP counts the bytes that it discards and writes none of them (tcp(7)): zeros stand in their place,
+// and not what the memory had before. No other flag leaves bytes unwritten that the kernel counts.
+inline void ClearIfDiscarded(std::span<uint8_t> bytes, int flags) {
+  if ((flags & kDiscard) != 0) [[unlikely]]
+    std::fill(bytes.begin(), bytes.end(), uint8_t{0});
+}
+
+// How many bytes were put into `bytes`; 0 when the peer has finished sending.
 inline Result ReceiveBytes(Fd fd, std::span<uint8_t> bytes, int flags) {
-  return CallAgain<::recv>(fd, Raw(bytes.data()), Size(bytes.size()), flags);
+  ClearIfDiscarded(bytes, flags);
+  return Within(bytes.size(), CallAgain<::recv>(fd, Raw(bytes.data()), Size(bytes.size()), flags));
 }
 
 // How many bytes the kernel took. Never raises SIGPIPE.

@@ -2,6 +2,7 @@
 #include <bit>
 #include <cstring>
 
+#include "core/transfer.h"
 #include "core/wait.h"
 #include "mechanisms/io_uring.h"
 
@@ -61,6 +62,11 @@ void Aim(Operation* operation, const Napi::CallbackInfo& info, size_t index) {
     operation->target = Napi::Persistent(info[index].As<Napi::Object>());
 }
 
+// See ClearIfDiscarded: what the kernel does not write must not be what the heap had before.
+void ClearMemory(const Operation& operation, int flags) {
+  ClearIfDiscarded({operation.memory.get(), operation.size}, flags);
+}
+
 uint64_t AddressOf(const void* memory) { return reinterpret_cast<uintptr_t>(memory); }
 
 }  // namespace
@@ -79,6 +85,7 @@ Napi::Value IoUring::Recv(const Napi::CallbackInfo& info) {
     prepared.sqe->addr = AddressOf(prepared.operation->memory.get());
     prepared.sqe->len = static_cast<uint32_t>(room);
     prepared.sqe->op_flags = static_cast<uint32_t>(flags);
+    ClearMemory(*prepared.operation, flags);
   }
   return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
 }
@@ -132,6 +139,7 @@ Napi::Value IoUring::RecvMsg(const Napi::CallbackInfo& info) {
   Aim(prepared.operation, info, 1);
   if (prepared.sqe != nullptr) {
     MakeMessage(*prepared.operation, *prepared.sqe, sizeof(sockaddr_storage));
+    ClearMemory(*prepared.operation, flags);
     prepared.sqe->op_flags = static_cast<uint32_t>(flags);
   }
   return {info.Env(), ToJavaScript(info.Env(), prepared.result)};

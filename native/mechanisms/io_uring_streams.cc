@@ -16,6 +16,7 @@
 
 #include "core/outgoing.h"
 #include "core/syscall.h"
+#include "core/transfer.h"
 #include "core/wait.h"
 #include "mechanisms/io_uring.h"
 
@@ -263,7 +264,8 @@ Napi::Value IoUring::PeerOf(const Napi::CallbackInfo& info) {
     length = static_cast<socklen_t>(size);
     result = Call<::getsockopt>(fd, SOL_SOCKET, SO_PEERNAME, static_cast<void*>(out.data()), &length);
   }
-  return {info.Env(), ToJavaScript(info.Env(), result.ok() ? Result::Ok(length) : result)};
+  if (result.ok()) result = Within(out.size(), Result::Ok(static_cast<int64_t>(length)));
+  return {info.Env(), ToJavaScript(info.Env(), result)};
 }
 
 // copyOfBuffer(buffer, length): for a program that cannot, or can no longer, see the provided buffers.

@@ -497,8 +497,9 @@ class Iocp : public Napi::ObjectWrap<Iocp> {
       return Write(out, row, {key, static_cast<double>(packet.bytes), static_cast<double>(what), 0, 0});
     }
     Operation& operation = *packet.operation;
-    double value = packet.bytes;
     operation.size = std::min<size_t>(operation.size, packet.bytes);
+    // Never more than its memory has, whatever the packet says.
+    double value = operation.Receives() ? static_cast<double>(operation.size) : packet.bytes;
     if (packet.error == 0 && operation.accepted.get() != kNoFd) {
       FindPeer(operation);
       const Fd connection = operation.accepted.Release();

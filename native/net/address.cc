@@ -15,8 +15,17 @@ napi_value Bytes(napi_env env, const void* data, size_t length) {
   return buffer;
 }
 
+// What getaddrinfo(3) failed with: its name ('EAI_AGAIN'; EAI_NONAME is Node's 'ENOTFOUND') as a string, or the
+// negative error of the system call that failed within it (EAI_SYSTEM), as a number.
+napi_value ResolverError(napi_env env, int error) {
+  const int system_error = SystemErrorOfResolver(error);
+  if (system_error != 0) return ToJavaScript(env, Result::Error(system_error));
+  const char* const name = ResolverErrorName(error);
+  return Napi::String::New(env, name == nullptr ? "UNKNOWN" : name);
+}
+
 // resolve(host, port, family): the sockaddr of an IP address or of a host's name; for a name this asks the system's
-// resolver, and BLOCKS until it answers. A failure is getaddrinfo's own number (EAI_*), as a number.
+// resolver, and BLOCKS until it answers. A failure is a string or a number: see ResolverError.
 napi_value Resolve(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const std::string host = args.StringAt(0);
@@ -28,7 +37,7 @@ napi_value Resolve(napi_env env, napi_callback_info info) {
 
   addrinfo* found = nullptr;
   const int error = getaddrinfo(host.c_str(), nullptr, &hints, &found);
-  if (error != 0) return ToJavaScript(env, Result::Ok(error));
+  if (error != 0) return ResolverError(env, error);
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(found, freeaddrinfo);
   sockaddr_storage address{};
   const size_t length = std::min(static_cast<size_t>(found->ai_addrlen), sizeof address);
@@ -39,22 +48,34 @@ napi_value Resolve(napi_env env, napi_callback_info info) {
   return Bytes(env, &address, length);
 }
 
-// encodeUnix(path): its sockaddr_un, or -ENAMETOOLONG. A path that begins with NUL is a name in Linux's abstract
-// namespace; there the length ends it, elsewhere a NUL does.
+// encodeUnix(path): the sockaddr_un of a path's bytes, or -ENAMETOOLONG. A path that begins with NUL is a name in
+// Linux's abstract namespace: its length ends it. A path that fills sun_path has no NUL behind it (unix(7)).
 napi_value EncodeUnix(napi_env env, napi_callback_info info) {
   Args args(env, info);
-  const std::string path = args.StringAt(0);
+  const std::span<const uint8_t> path = args.BytesAt(0);
   if (!args.ok()) return nullptr;
   UnixAddress address{};
-  const bool is_abstract = !path.empty() && path[0] == '\0';
-  const size_t used = path.size() + (is_abstract || path.empty() ? 0 : 1);
-  if (used > sizeof address.sun_path) return ToJavaScript(env, Result::Error(kNameTooLong));
+  constexpr size_t kRoom = sizeof address.sun_path;
+  if (path.size() > kRoom) return ToJavaScript(env, Result::Error(kNameTooLong));
+  const bool has_end = !path.empty() && path[0] != 0;
+  const size_t used = path.size() + (has_end ? 1 : 0);
+  if (used > kRoom && !kPathMayFillAddress) return ToJavaScript(env, Result::Error(kNameTooLong));
   address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path.data(), path.size());
-  return Bytes(env, &address, offsetof(UnixAddress, sun_path) + used);
+  std::copy(path.begin(), path.end(), reinterpret_cast<uint8_t*>(address.sun_path));
+  return Bytes(env, &address, offsetof(UnixAddress, sun_path) + std::min(used, kRoom));
 }
 
-// decode(sockaddr): [host, port], [path], or null for a family that has neither.
+// The bytes of the path in a sockaddr_un of `size` bytes. Empty: the socket has no name.
+std::span<const char> PathOf(const UnixAddress& address, size_t size) {
+  constexpr size_t kOffset = offsetof(UnixAddress, sun_path);
+  const std::span<const char> room(address.sun_path);
+  const std::span<const char> path = room.first(size > kOffset ? std::min(size - kOffset, room.size()) : 0);
+  // An abstract name ends with the address: each NUL is a part of it, also at its end (unix(7)).
+  if (kHasAbstractNames && !path.empty() && path[0] == '\0') return path;
+  return path.first(static_cast<size_t>(std::find(path.begin(), path.end(), '\0') - path.begin()));
+}
+
+// decode(sockaddr): [host, port], the bytes of a Unix path, or null for a family that has neither.
 napi_value Decode(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const std::span<uint8_t> bytes = args.BytesAt(0);
@@ -84,14 +105,8 @@ napi_value Decode(napi_env env, napi_callback_info info) {
     }
   }
   if (address.ss_family == AF_UNIX) {
-    const auto* path = reinterpret_cast<UnixAddress*>(&address)->sun_path;
-    const size_t offset = offsetof(UnixAddress, sun_path);
-    size_t length = bytes.size() > offset ? std::min(bytes.size() - offset, sizeof(UnixAddress::sun_path)) : 0;
-    const bool is_abstract = length > 1 && path[0] == '\0' && path[1] != '\0';
-    if (!is_abstract) length = static_cast<size_t>(std::find(path, path + length, '\0') - path);
-    Napi::Array single = Napi::Array::New(napi, 1);
-    single.Set(0U, Napi::String::New(napi, path, length));
-    return single;
+    const std::span<const char> path = PathOf(reinterpret_cast<const UnixAddress&>(address), bytes.size());
+    return Bytes(env, path.data(), path.size());
   }
   napi_get_null(env, &result);
   return result;
@@ -103,17 +118,6 @@ void RegisterAddress(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "resolve", Resolve);
   Export(env, exports, "encodeUnix", EncodeUnix);
   Export(env, exports, "decode", Decode);
-  // getaddrinfo's errors, by number: EAI_NONAME is Node's ENOTFOUND.
-  Napi::Object names = Napi::Object::New(env);
-  const auto name = [&](int number, const char* text) { names.Set(std::to_string(number), text); };
-  name(EAI_AGAIN, "EAI_AGAIN");
-  name(EAI_BADFLAGS, "EAI_BADFLAGS");
-  name(EAI_FAIL, "EAI_FAIL");
-  name(EAI_FAMILY, "EAI_FAMILY");
-  name(EAI_MEMORY, "EAI_MEMORY");
-  name(EAI_NODATA, "ENOTFOUND");
-  name(EAI_NONAME, "ENOTFOUND");
-  exports.Set("resolveErrors", names);
 }
 
 }  // namespace selectors

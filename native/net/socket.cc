@@ -101,7 +101,8 @@ constexpr size_t kTransferArguments = 5;
 // None where nothing is said.
 int FlagsAt(Args& args) { return args.HasAt(4) ? args.IntAt(4) : 0; }
 
-// recv(fd, buffer[, offset, length[, flags]]): how many bytes; 0 when the peer has finished sending.
+// recv(fd, buffer[, offset, length[, flags]]): how many bytes were put there, never more than there is room for; 0 when
+// the peer has finished sending.
 napi_value Recv(napi_env env, napi_callback_info info) {
   Args args(env, info, kTransferArguments);
   const Fd fd = args.FdAt(0);
@@ -121,8 +122,8 @@ napi_value Send(napi_env env, napi_callback_info info) {
   return ToJavaScript(env, SendBytes(fd, part, flags));
 }
 
-// recvfrom(fd, buffer, flags, sockaddr, lengthOut): how many bytes; the sender's address goes into the Uint8Array, its
-// length into the Int32Array.
+// recvfrom(fd, buffer, flags, sockaddr, lengthOut): how many bytes were put there; the sender's address goes into the
+// Uint8Array, its length into the Int32Array.
 napi_value RecvFrom(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const Fd fd = args.FdAt(0);
@@ -133,11 +134,12 @@ napi_value RecvFrom(napi_env env, napi_callback_info info) {
   if (args.ok() && length_out.empty()) args.Fail(4, "an Int32Array of one");
   if (!args.ok()) return nullptr;
   SocketLength length = LengthOf(address);
+  ClearIfDiscarded(buffer, flags);
   const Result result = CallAgain<::recvfrom>(fd, Raw(buffer.data()), Size(buffer.size()), flags,
                                               reinterpret_cast<sockaddr*>(address.data()), &length);
-  // The kernel tells the whole length also where it had to cut the address.
+  // The kernel answers the whole length also where it had to cut the address.
   length_out[0] = result.ok() ? static_cast<int32_t>(length < LengthOf(address) ? length : LengthOf(address)) : 0;
-  return ToJavaScript(env, result);
+  return ToJavaScript(env, Within(buffer.size(), result));
 }
 
 // sendto(fd, buffer, flags, sockaddr)
@@ -184,7 +186,7 @@ napi_value SetSockOpt(napi_env env, napi_callback_info info) {
       env, Call<::setsockopt>(fd, level, option, Raw(value.data()), static_cast<SocketLength>(value.size())));
 }
 
-// getsockopt(fd, level, option, out): how many bytes the value has.
+// getsockopt(fd, level, option, out): how many bytes of the value are in `out`.
 napi_value GetSockOpt(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const Fd fd = args.FdAt(0);
@@ -194,7 +196,8 @@ napi_value GetSockOpt(napi_env env, napi_callback_info info) {
   if (!args.ok()) return nullptr;
   SocketLength length = LengthOf(out);
   const Result result = Call<::getsockopt>(fd, level, option, Raw(out.data()), &length);
-  return ToJavaScript(env, result.ok() ? Result::Ok(length) : result);
+  // An option may have a longer value, or answer how many entries there are instead of bytes (SO_GET_FILTER).
+  return ToJavaScript(env, result.ok() ? Within(out.size(), Result::Ok(static_cast<int64_t>(length))) : result);
 }
 
 // setLinger(fd, seconds): negative turns it off. struct linger has other field types on each system.

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "core/result.h"
@@ -49,6 +50,7 @@ inline constexpr int kWouldBlock = WSAEWOULDBLOCK;
 inline constexpr int kInProgress = WSAEWOULDBLOCK;
 inline constexpr int kNoMemory = WSAENOBUFS;
 inline constexpr int kNoSignal = 0;
+inline constexpr int kDiscard = 0;  // Winsock reports MSG_TRUNC, and takes it from nobody
 inline constexpr int kLingerOption = SO_LINGER;
 // What send, recv and the socket options take: char and int here, void and size_t on POSIX.
 using RawBytes = char;
@@ -62,6 +64,8 @@ inline constexpr bool kHasIocp = true;
 inline constexpr bool kHasIoUring = false;
 inline constexpr bool kHasPassFds = false;
 inline constexpr bool kHasShareSocket = true;
+inline constexpr bool kHasAbstractNames = false;
+inline constexpr bool kPathMayFillAddress = false;
 // libuv on Windows polls sockets alone, and a multiplexer is none.
 inline constexpr bool kLoopWatchesAnyDescriptor = false;
 inline constexpr const char* kWakeSyscall = "socket";
@@ -93,6 +97,8 @@ inline constexpr int kNameTooLong = ENAMETOOLONG;
 inline constexpr int kWouldBlock = EAGAIN;
 inline constexpr int kInProgress = EINPROGRESS;
 inline constexpr int kNoMemory = ENOMEM;
+// Of those that a receive takes: it may discard bytes instead of writing them.
+inline constexpr int kDiscard = MSG_TRUNC;
 #ifdef MSG_NOSIGNAL
 inline constexpr int kNoSignal = MSG_NOSIGNAL;
 #else
@@ -102,6 +108,13 @@ inline constexpr int kNoSignal = 0;            // macOS: SO_NOSIGPIPE is set on 
 inline constexpr int kReceiveCloseOnExec = MSG_CMSG_CLOEXEC;
 #else
 inline constexpr int kReceiveCloseOnExec = 0;  // macOS: FD_CLOEXEC is set on each received descriptor instead
+#endif
+#ifdef SCM_PIDFD
+inline constexpr int kPidDescriptor = SCM_PIDFD;
+#elif defined(__linux__)
+inline constexpr int kPidDescriptor = 4;       // SCM_PIDFD: Linux 6.5, linux/socket.h
+#else
+inline constexpr int kPidDescriptor = -1;  // there is none
 #endif
 #ifdef SO_LINGER_SEC
 inline constexpr int kLingerOption = SO_LINGER_SEC;  // macOS counts SO_LINGER in clock ticks
@@ -124,6 +137,14 @@ inline constexpr const char* kGrowSyscall = "ftruncate";
 inline constexpr bool kHasIocp = false;
 inline constexpr bool kHasPassFds = true;
 inline constexpr bool kHasShareSocket = false;
+#ifdef __linux__
+inline constexpr bool kHasAbstractNames = true;
+// A path of 108 bytes without a NUL is one of those that Linux takes (unix(7), "BUGS").
+inline constexpr bool kPathMayFillAddress = true;
+#else
+inline constexpr bool kHasAbstractNames = false;
+inline constexpr bool kPathMayFillAddress = false;
+#endif
 inline constexpr bool kLoopWatchesAnyDescriptor = true;
 using UnixAddress = sockaddr_un;
 #endif
@@ -200,6 +221,13 @@ struct Piece {
 inline constexpr size_t kMostPieces = 64;
 Result SendPieces(Fd fd, const Piece* pieces, size_t count);
 
+#ifndef _WIN32
+// The bytes behind a control message's header, as far as they are there. XNU cuts a control message at msg_controllen
+// and leaves cmsg_len as it was sent (bsd/kern/uipc_syscalls.c, copyout_control): what is behind the end is somebody
+// else's.
+std::span<const uint8_t> ControlData(const msghdr& message, const cmsghdr& header);
+#endif
+
 // One poll(2) or WSAPoll with `timeout` milliseconds (negative: for ever). On Windows an empty list sleeps, and a
 // closed socket is an event (POLLNVAL) as on POSIX, also where WSAPoll fails instead (Wine 8).
 Result PollFds(PollFd* fds, size_t count, int timeout);
@@ -248,6 +276,11 @@ void UnmapFile(void* memory, size_t size);
 // would wait for itself.
 Result TakeFileLock(FileHandle file, bool wait);
 Result DropFileLock(FileHandle file);
+
+// getaddrinfo(3)'s errors by the names that Node has for them: EAI_NONAME and EAI_NODATA are ENOTFOUND. Null: unknown.
+const char* ResolverErrorName(int error);
+// The error of the system call that failed within getaddrinfo(3), just now (EAI_SYSTEM); 0 for every other error.
+int SystemErrorOfResolver(int error);
 
 // A function of the program that loaded the addon, by name; null where it has none of that name.
 void* FunctionOfProgram(const char* name);

@@ -254,6 +254,14 @@ Result SendPieces(Fd fd, const Piece* pieces, size_t count) {
   return CallAgain<::sendmsg>(fd, static_cast<const msghdr*>(&message), kNoSignal);
 }
 
+std::span<const uint8_t> ControlData(const msghdr& message, const cmsghdr& header) {
+  const auto* const data = reinterpret_cast<const uint8_t*>(&header) + CMSG_LEN(0);
+  const auto* const end = static_cast<const uint8_t*>(message.msg_control) + message.msg_controllen;
+  const auto length = static_cast<size_t>(header.cmsg_len);
+  if (data >= end || length <= CMSG_LEN(0)) return {};
+  return {data, std::min(length - CMSG_LEN(0), static_cast<size_t>(end - data))};
+}
+
 Result PollFds(PollFd* fds, size_t count, int timeout) {
   return Call<::poll>(fds, static_cast<nfds_t>(count), timeout);
 }
@@ -383,6 +391,39 @@ Result TakeFileLock(FileHandle file, bool wait) {
 }
 
 Result DropFileLock(FileHandle file) { return CallAgain<::flock>(file, LOCK_UN); }
+
+const char* ResolverErrorName(int error) {
+  // One by one: some systems have one number for two of them.
+  if (error == EAI_NONAME) return "ENOTFOUND";
+#ifdef EAI_NODATA
+  if (error == EAI_NODATA) return "ENOTFOUND";
+#endif
+  if (error == EAI_AGAIN) return "EAI_AGAIN";
+  if (error == EAI_BADFLAGS) return "EAI_BADFLAGS";
+  if (error == EAI_FAIL) return "EAI_FAIL";
+  if (error == EAI_FAMILY) return "EAI_FAMILY";
+  if (error == EAI_MEMORY) return "EAI_MEMORY";
+  if (error == EAI_SERVICE) return "EAI_SERVICE";
+  if (error == EAI_SOCKTYPE) return "EAI_SOCKTYPE";
+#ifdef EAI_ADDRFAMILY
+  if (error == EAI_ADDRFAMILY) return "EAI_ADDRFAMILY";
+#endif
+#ifdef EAI_BADHINTS
+  if (error == EAI_BADHINTS) return "EAI_BADHINTS";
+#endif
+#ifdef EAI_CANCELED
+  if (error == EAI_CANCELED) return "EAI_CANCELED";
+#endif
+#ifdef EAI_OVERFLOW
+  if (error == EAI_OVERFLOW) return "EAI_OVERFLOW";
+#endif
+#ifdef EAI_PROTOCOL
+  if (error == EAI_PROTOCOL) return "EAI_PROTOCOL";
+#endif
+  return nullptr;
+}
+
+int SystemErrorOfResolver(int error) { return error == EAI_SYSTEM ? errno : 0; }
 
 void* FunctionOfProgram(const char* name) { return dlsym(RTLD_DEFAULT, name); }
 

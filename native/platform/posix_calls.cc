@@ -69,11 +69,12 @@ void AppendControl(std::string& out, const msghdr& message) {
   auto* const changeable = const_cast<msghdr*>(&message);
   for (const cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
        header = CMSG_NXTHDR(changeable, const_cast<cmsghdr*>(header))) {
+    if (header->cmsg_len < CMSG_LEN(0)) break;
     out.append(separator).append("{cmsg_len=").append(std::to_string(header->cmsg_len)).append(", cmsg_level=");
     AppendOptionLevel(out, header->cmsg_level);
     const bool has_descriptors = header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS;
     out += has_descriptors ? ", cmsg_type=SCM_RIGHTS, cmsg_data=[" : "";
-    const size_t count = has_descriptors ? (header->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
+    const size_t count = has_descriptors ? ControlData(message, *header).size() / sizeof(int) : 0;
     for (size_t i = 0; i < count; ++i) {
       int fd = -1;
       std::memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);

@@ -322,6 +322,21 @@ Result DropFileLock(FileHandle file) {
   return Done(Call<::UnlockFileEx>(HandleOf(file), DWORD{0}, DWORD{1}, DWORD{0}, &place));
 }
 
+const char* ResolverErrorName(int error) {
+  // Winsock's getaddrinfo fails with errors of WSAGetLastError.
+  if (error == WSAHOST_NOT_FOUND || error == WSANO_DATA) return "ENOTFOUND";
+  if (error == WSATRY_AGAIN) return "EAI_AGAIN";
+  if (error == WSAEINVAL) return "EAI_BADFLAGS";
+  if (error == WSANO_RECOVERY) return "EAI_FAIL";
+  if (error == WSAEAFNOSUPPORT) return "EAI_FAMILY";
+  if (error == WSA_NOT_ENOUGH_MEMORY) return "EAI_MEMORY";
+  if (error == WSATYPE_NOT_FOUND) return "EAI_SERVICE";
+  if (error == WSAESOCKTNOSUPPORT) return "EAI_SOCKTYPE";
+  return nullptr;
+}
+
+int SystemErrorOfResolver(int) { return 0; }
+
 void* FunctionOfProgram(const char* name) {
   return reinterpret_cast<void*>(GetProcAddress(GetModuleHandleW(nullptr), name));
 }

@@ -7,7 +7,7 @@
 import { writeSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { busyError, closedError, invalidType, outOfRange } from '../errors.js';
-import type { SocketAddress } from '../net/address.js';
+import type { SocketAddressInput } from '../net/address.js';
 import type { Socket } from '../net/socket.js';
 import type { Mechanism } from '../syscalls/probe.js';
 import { SLICE, sliceOf } from '../syscalls/slices.js';
@@ -90,7 +90,7 @@ export abstract class BaseLoop implements EventLoop {
   // -------------------------------------------------------------------------------------------------- what a loop answers
 
   abstract listen<D>(options: ListenOptions, handler: ConnectionHandler<D>): Listener;
-  abstract connect<D>(address: SocketAddress, handler: ConnectionHandler<D>): Connection<D>;
+  abstract connect<D>(address: SocketAddressInput, handler: ConnectionHandler<D>): Connection<D>;
   abstract adopt<D>(socket: Socket, handler: ConnectionHandler<D>, options?: AdoptOptions): Connection<D>;
   /** For wakeup() of other threads, and for signals. */
   protected abstract get wakeupHandle(): number;

@@ -196,8 +196,8 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
   }
 
   /** A client that nobody can name any more. */
-  #unknown({ address, family }: StreamListener): string {
-    if ('path' in address) return '';
+  #unknown({ family }: StreamListener): string {
+    if (family === 'unix') return '';
     return packAddress({ host: family === 'ipv6' ? '::' : '0.0.0.0', port: 0 });
   }
 }

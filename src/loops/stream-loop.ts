@@ -6,7 +6,7 @@
  * paused and resumed costs no system call.
  */
 import { check, keyExists, systemError } from '../errors.js';
-import type { SocketAddress } from '../net/address.js';
+import type { SocketAddressInput } from '../net/address.js';
 import { givenStream, peerOf, takeOver } from '../net/given-socket.js';
 import type { Socket } from '../net/socket.js';
 import { finishSending, openStream, ownDescriptors, resolveAddress, setNoDelay } from '../net/stream.js';
@@ -61,7 +61,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     return listener;
   }
 
-  connect<D>(address: SocketAddress, handler: ConnectionHandler<D>): Connection<D> {
+  connect<D>(address: SocketAddressInput, handler: ConnectionHandler<D>): Connection<D> {
     this.assertGoingOn();
     const resolved = resolveAddress(address, 'connect');
     const known = handlerOf<unknown>(handler);
@@ -222,7 +222,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
   /** A connection was accepted. @returns false: the mechanism has no room for it, and it is closed */
   protected welcome(listener: StreamListener, fd: number, peer: string): boolean {
     this.#descriptors.add(fd);
-    if (!('path' in listener.address)) setNoDelay(fd);
+    if (listener.family !== 'unix') setNoDelay(fd);
     const connection = new StreamConnection(listener.settings, fd, peer, 'accepted');
     try {
       this.watchConnection(connection);

@@ -1,19 +1,29 @@
 /** Between what people write and the sockaddr that the kernel takes. */
+import { isUtf8 } from 'node:buffer';
+import { isIP } from 'node:net';
+import { endianness } from 'node:os';
 import { invalidType, invalidValue, namedError, systemError } from '../errors.js';
 import { native } from '../native.js';
-import { fieldsOf, plainBytes, uint8Array, wholeNumber } from '../validate.js';
+import { fieldsOf, isUint8Array, plainBytes, uint8Array, wholeNumber } from '../validate.js';
 
-const { AF_INET = 2, AF_INET6 = 10, AF_UNIX = 1 } = native.constants;
+const { AF_UNSPEC = 0, AF_INET = 2, AF_INET6 = 10, AF_UNIX = 1 } = native.constants;
 
 export type SocketFamily = 'ipv4' | 'ipv6' | 'unix' | number;
 
 /**
  * `{host, port}`: an IP address ('fe80::1%eth0' with its scope), a name to be resolved, which BLOCKS until the system's resolver
- * answers, or '' for all of this machine's addresses. `{path}`: a Unix socket; '\0name' is Linux's abstract namespace. `{raw}`: any
- * other family, the sockaddr as the OS lays it out.
+ * answers, or '' for all of this machine's addresses. `{path}`: a Unix socket; '' is a socket without a name. A path that begins with
+ * '\0' is a name in Linux's abstract namespace, where each further NUL is a part of the name, also at its end (unix(7)). `{raw}`: the
+ * sockaddr as the OS lays it out, of any family.
+ *
+ * Linux names files with bytes. A path whose bytes are UTF-8 is reported as `{path}`, any other as `{raw}`; so what a call reports, each
+ * other call takes, byte for byte.
  */
 export type SocketAddress =
   { readonly host: string; readonly port: number } | { readonly path: string } | { readonly raw: Uint8Array };
+
+/** What calls take: a SocketAddress, or a Unix socket by the bytes of its path. */
+export type SocketAddressInput = SocketAddress | { readonly path: Uint8Array };
 
 /** The names of families, and their numbers here. */
 const families: readonly (readonly [SocketFamily, number])[] = [
@@ -53,40 +63,72 @@ export interface AddressContext {
   readonly path?: string;
 }
 
+/**
+ * The bytes of a Unix path.
+ * @throws ERR_INVALID_ARG_TYPE; ERR_INVALID_ARG_VALUE: the kernel ends a path at its first NUL, so 'a\0b' would become 'a'
+ */
+export function pathBytes(name: string, path: unknown): Uint8Array {
+  if (typeof path !== 'string' && !isUint8Array(path)) throw invalidType(name, 'a string or a Uint8Array', path);
+  // A copy: nobody changes it between the check and the use.
+  const bytes = typeof path === 'string' ? Buffer.from(path) : new Uint8Array(plainBytes(uint8Array(name, path)));
+  if (bytes[0] !== 0 && bytes.includes(0))
+    throw invalidValue(`${name} must not contain a NUL, but as its first character`);
+  return bytes;
+}
+
+/** @throws ERR_INVALID_ARG_VALUE for an address of another family than the socket's; AF_UNSPEC stands for every family */
+function assertFamily(what: string, of: number, family: number): void {
+  if (family === AF_UNSPEC || family === of) return;
+  throw invalidValue(
+    `${what} is an address of family '${familyName(of)}', and the socket's family is '${familyName(family)}'`,
+  );
+}
+
 export interface EncodedAddress {
   readonly sockaddr: Uint8Array;
   readonly context: AddressContext;
 }
 
 /**
- * @param family the socket's, as AF_*: a host's name is looked up for it
- * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE; ENOTFOUND, EAI_* from the resolver; ENAMETOOLONG for a path
+ * @param family the socket's, as AF_*: a host's name is looked up for it. 0: any
+ * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE; ERR_INVALID_ARG_VALUE, also for an address of another family than the socket's;
+ *   ENOTFOUND, EAI_* from the resolver; ENAMETOOLONG for a path
  */
 export function encodeAddress(address: unknown, family: number, syscall: string): EncodedAddress {
   const { host, port, path, raw } = fieldsOf('address', address, ['host', 'port', 'path', 'raw']);
   if (raw !== undefined) return { sockaddr: plainBytes(uint8Array('address.raw', raw)), context: {} };
   if (path !== undefined) {
-    if (typeof path !== 'string') throw invalidType('address.path', 'a string', path);
-    // NUL ends a path in the kernel's eyes: 'a\0b' would become 'a'.
-    if (path.includes('\0', 1)) throw invalidValue('address.path must not contain a NUL, but as its first character');
-    const sockaddr = native.encodeUnix(path);
-    if (typeof sockaddr === 'number') throw systemError(sockaddr, syscall, { path });
-    return { sockaddr, context: { path } };
+    const bytes = pathBytes('address.path', path);
+    assertFamily('address.path', AF_UNIX, family);
+    const context = { path: typeof path === 'string' ? path : new TextDecoder().decode(bytes) };
+    const sockaddr = native.encodeUnix(bytes);
+    if (typeof sockaddr === 'number') throw systemError(sockaddr, syscall, context);
+    return { sockaddr, context };
   }
   if (typeof host !== 'string') throw invalidType('address.host', 'a string (or give a path, or raw)', host);
   if (host.includes('\0')) throw invalidValue('address.host must not contain a NUL');
   const number = wholeNumber('address.port', port, 0, 65535);
+  if (family !== AF_INET6) assertFamily('{host, port}', AF_INET, family);
+  const version = isIP(host);
+  if (version !== 0) assertFamily(`address.host '${host}'`, version === 4 ? AF_INET : AF_INET6, family);
   const wildcard = family === AF_INET6 ? '::' : '0.0.0.0';
   const sockaddr = native.resolve(host === '' ? wildcard : host, number, family);
-  if (typeof sockaddr === 'number') {
-    const code = native.resolveErrors[sockaddr] ?? 'EAI_FAIL';
-    throw namedError(code, 'getaddrinfo', { address: host, port: number });
-  }
-  return { sockaddr, context: { address: host, port: number } };
+  const context = { address: host, port: number };
+  if (typeof sockaddr === 'number') throw systemError(sockaddr, 'getaddrinfo', context);
+  if (typeof sockaddr === 'string') throw namedError(sockaddr, 'getaddrinfo', context);
+  return { sockaddr, context };
 }
 
 export function decodeAddress(sockaddr: Uint8Array): SocketAddress {
-  const [first, port] = native.decode(sockaddr) ?? [];
-  if (first === undefined) return { raw: Uint8Array.from(sockaddr) };
-  return port === undefined ? { path: first } : { host: first, port };
+  const decoded = native.decode(sockaddr);
+  if (Array.isArray(decoded)) return { host: decoded[0], port: decoded[1] };
+  if (decoded === null || !isUtf8(decoded)) return { raw: Uint8Array.from(sockaddr) };
+  return { path: decoded.toString('utf8') };
+}
+
+/** The sa_family of a sockaddr: 16 bits, or on BSD 8 bits behind the length. 0: it has none. */
+export function familyOfSockaddr(sockaddr: Uint8Array): number {
+  if (sockaddr.length < 2) return AF_UNSPEC;
+  if (process.platform === 'darwin') return sockaddr[1] ?? AF_UNSPEC;
+  return new DataView(sockaddr.buffer, sockaddr.byteOffset).getUint16(0, endianness() === 'LE');
 }

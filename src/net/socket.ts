@@ -4,18 +4,29 @@
  * A blocking socket waits in the call itself; with a `timeout`, and always in a worker thread, it is non-blocking underneath and waits
  * in poll(2) (until-ready.ts). Would-block is null, the end of the stream is an empty Buffer, errors are thrown.
  */
-import { check, closedError, invalidType, namedError, outOfRange, systemError, unavailable } from '../errors.js';
+import {
+  check,
+  closedError,
+  invalidType,
+  invalidValue,
+  namedError,
+  outOfRange,
+  systemError,
+  unavailable,
+} from '../errors.js';
 import { type NativeDescriptor, native, passFdsCalls, shareSocketCalls } from '../native.js';
 import { type FileObject, HIGHEST_FD, fileno } from '../syscalls/file-object.js';
 import { boolean, bytesOf, fieldsOf, lengthOf, listOf, uint8Array, wholeNumber } from '../validate.js';
 import {
   type EncodedAddress,
   type SocketAddress,
+  type SocketAddressInput,
   type SocketFamily,
   decodeAddress,
   encodeAddress,
   familyName,
   familyNumber,
+  familyOfSockaddr,
   invalidChoice,
 } from './address.js';
 import { type SocketOptionName, getNamedOption, getRawOption, setNamedOption, setRawOption } from './options.js';
@@ -30,12 +41,18 @@ export type SocketType = 'stream' | 'dgram' | 'seqpacket' | 'raw' | number;
 export interface SocketOptions {
   /** 'ipv4' where nothing is said ('unix' for pairs, where the system has them). A number is the OS's own AF_*. */
   readonly family?: SocketFamily;
-  /** 'stream' where nothing is said. A number is the OS's own SOCK_*. */
+  /**
+   * Default: 'stream'. A number is the OS's own SOCK_*. Linux's SOCK_NONBLOCK may be or-ed to it, which means `blocking: false`, and
+   * SOCK_CLOEXEC, which every socket of this package has; `type` reads without them.
+   */
   readonly type?: SocketType;
   readonly protocol?: number;
-  /** true where nothing is said. */
+  /** Default: true, or false where `type` has SOCK_NONBLOCK. */
   readonly blocking?: boolean;
 }
+
+/** Flags that Linux takes or-ed to the type: it makes the socket so at once. Elsewhere there are none. */
+const { SOCK_NONBLOCK = 0, SOCK_CLOEXEC = 0 } = native.constants;
 
 const types: readonly (readonly [SocketType, number])[] = [
   ['stream', SOCK_STREAM],
@@ -124,11 +141,15 @@ interface ParsedOptions {
 function parseOptions(options: unknown, defaultFamily: SocketFamily): ParsedOptions {
   const fields =
     options === undefined ? undefined : fieldsOf('options', options, ['family', 'type', 'protocol', 'blocking']);
+  const typeBits = typeNumber(fields?.type ?? 'stream');
+  const isNonBlocking = (typeBits & SOCK_NONBLOCK) !== 0;
+  const blocking = boolean('blocking', fields?.blocking ?? !isNonBlocking);
+  if (blocking && isNonBlocking) throw invalidValue('blocking must not be true where type has SOCK_NONBLOCK');
   return {
     family: familyNumber(fields?.family ?? defaultFamily),
-    type: typeNumber(fields?.type ?? 'stream'),
+    type: typeBits & ~(SOCK_NONBLOCK | SOCK_CLOEXEC),
     protocol: wholeNumber('protocol', fields?.protocol ?? 0, 0, INT_MAX),
-    blocking: boolean('blocking', fields?.blocking ?? true),
+    blocking,
   };
 }
 
@@ -258,7 +279,7 @@ export class Socket implements Disposable {
   }
 
   /** bind(2). @throws EADDRINUSE, EADDRNOTAVAIL, EACCES, EINVAL (bound already) */
-  bind(address: SocketAddress): this {
+  bind(address: SocketAddressInput): this {
     const { sockaddr, context } = this.#encode(address, 'bind');
     check(native.bind(this.#fd, sockaddr), 'bind', context);
     return this;
@@ -294,7 +315,7 @@ export class Socket implements Disposable {
    * @returns true: connected. false: in progress (non-blocking); wait for EVENT_WRITE, then ask `error()`
    * @throws ECONNREFUSED, ETIMEDOUT, ENETUNREACH, EISCONN, EALREADY
    */
-  connect(address: SocketAddress): boolean {
+  connect(address: SocketAddressInput): boolean {
     const { sockaddr, context } = this.#encode(address, 'connect');
     const result = native.connect(this.#fd, sockaddr);
     // EAGAIN: a Unix socket whose listener's backlog is full; it is not in progress (connect(2)).
@@ -319,21 +340,17 @@ export class Socket implements Disposable {
   /**
    * recv(2).
    * @param size how many bytes at the most
-   * @param flags the OS's MSG_*, from the entry `syscalls`
+   * @param flags the OS's MSG_*, from the entry `syscalls`. MSG_TRUNC (Linux) does not report the length of a longer datagram: there are
+   *   never more than `size` bytes. On TCP it discards what it receives (tcp(7)): there are as many zeros as bytes were discarded
    * @returns a Buffer of its own. null: would block. Empty: the peer has finished sending (or sent an empty datagram, or size is 0)
    */
   recv(size: number, flags = 0): Buffer | null {
     this.#assertOpen();
     const most = wholeNumber('size', size, 0, MOST_BYTES);
     const bits = flagBits(flags);
-    if (most > SCRATCH_SIZE) {
-      const own = Buffer.allocUnsafeSlow(most);
-      const count = this.#receive(own, 0, most, bits);
-      return count === null ? null : own.subarray(0, count);
-    }
-    scratch ??= Buffer.allocUnsafeSlow(SCRATCH_SIZE);
-    const count = this.#receive(scratch, 0, most, bits);
-    return count === null ? null : Buffer.from(scratch.subarray(0, count));
+    const buffer = roomFor(most);
+    const count = this.#receive(buffer, 0, most, bits);
+    return count === null ? null : partOf(buffer, count);
   }
 
   /** recv(2) into memory that is there. @returns how many bytes; 0: the peer has finished sending. null: would block */
@@ -383,20 +400,22 @@ export class Socket implements Disposable {
   /** recvfrom(2): one datagram and its sender. What is longer than `size` is cut off, and lost. null: would block */
   recvFrom(size: number): { readonly data: Buffer; readonly address: SocketAddress } | null {
     this.#assertOpen();
-    const buffer = Buffer.allocUnsafe(wholeNumber('size', size, 0, MOST_BYTES));
+    const most = wholeNumber('size', size, 0, MOST_BYTES);
+    const buffer = roomFor(most);
+    const room = most < buffer.length ? buffer.subarray(0, most) : buffer;
     const sockaddr = new Uint8Array(SOCKADDR_SIZE);
     const length = new Int32Array(1);
     const count = this.#attempt('recvfrom', 'read', () => {
-      const result = native.recvfrom(this.#fd, buffer, 0, sockaddr, length);
-      // Winsock tells a datagram that was too long as an error, with the buffer full.
-      return systemErrorIs(result, 'EMSGSIZE') && process.platform === 'win32' ? buffer.length : result;
+      const result = native.recvfrom(this.#fd, room, 0, sockaddr, length);
+      // Winsock reports a datagram that was too long as an error, with the buffer full.
+      return systemErrorIs(result, 'EMSGSIZE') && process.platform === 'win32' ? room.length : result;
     });
     if (count === null) return null;
-    return { data: buffer.subarray(0, count), address: this.#decode(sockaddr, length[0] ?? 0) };
+    return { data: partOf(buffer, count), address: this.#decode(sockaddr, length[0] ?? 0) };
   }
 
   /** sendto(2). @returns how many bytes were sent: all of a datagram. null: would block */
-  sendTo(data: Uint8Array | string, address: SocketAddress): number | null {
+  sendTo(data: Uint8Array | string, address: SocketAddressInput): number | null {
     const { sockaddr, context } = this.#encode(address, 'sendto');
     const bytes = bytesOf('data', data);
     return this.#attempt('sendto', 'write', () => native.sendto(this.#fd, bytes, 0, sockaddr), context);
@@ -419,7 +438,9 @@ export class Socket implements Disposable {
   }
 
   /**
-   * Takes descriptors that were handed over (recvmsg(2)). They are new numbers, close-on-exec, and the caller's to close.
+   * Takes descriptors that were handed over (recvmsg(2)). They are new numbers, close-on-exec, and the caller's to close. Every other
+   * descriptor that the message brings is closed: those beyond `maxFds`, and the one of the sender's process that Linux adds where
+   * SO_PASSPIDFD is on. Credentials, time stamps and security labels (SO_PASSCRED …) take no room from descriptors; they are not reported.
    * @param maxFds 0 to 253; further ones are closed, and MSG_CTRUNC is in `flags`
    * @param size how many bytes of data at the most (1 where nothing is said); a longer datagram is cut: MSG_TRUNC in `flags`
    * @returns null: would block. No data and no descriptors: the peer has finished sending
@@ -634,6 +655,18 @@ export class Socket implements Disposable {
   }
 }
 
+/** Memory to receive into, before it is known how much comes. */
+function roomFor(size: number): Buffer {
+  if (size > SCRATCH_SIZE) return Buffer.allocUnsafeSlow(size);
+  return (scratch ??= Buffer.allocUnsafeSlow(SCRATCH_SIZE));
+}
+
+/** What was received there, as the caller's own: a copy, unless most of a buffer of its own is full. */
+function partOf(buffer: Buffer, count: number): Buffer {
+  const part = buffer.subarray(0, count);
+  return buffer === scratch || 2 * count < buffer.length ? Buffer.from(part) : part;
+}
+
 /** MSG_* or-ed together, as C's int. */
 function flagBits(flags: unknown): number {
   return wholeNumber('flags', flags, -INT_MAX - 1, INT_MAX);
@@ -660,10 +693,7 @@ function familyOf(fd: number): number {
   const length = native.getsockname(fd, sockaddr);
   // Windows does not know the name of an unbound socket.
   if (length < 2) return AF_INET;
-  const address = decodeAddress(sockaddr.subarray(0, length));
-  if ('path' in address) return AF_UNIX;
-  if ('raw' in address) return sockaddr[1] ?? 0;
-  return familyNumber(address.host.includes(':') ? 'ipv6' : 'ipv4');
+  return familyOfSockaddr(sockaddr.subarray(0, length));
 }
 
 function systemErrorIs(result: number, code: string): boolean {

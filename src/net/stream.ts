@@ -1,7 +1,15 @@
 /** What a loop does with a connection's descriptor. By number, for a Socket object each would be most of what a connection costs. */
 import { closedError } from '../errors.js';
 import { type NativeDescriptors, native } from '../native.js';
-import { type SocketAddress, type SocketFamily, decodeAddress, encodeAddress, familyNumber } from './address.js';
+import {
+  type SocketAddress,
+  type SocketFamily,
+  decodeAddress,
+  encodeAddress,
+  familyName,
+  familyNumber,
+  familyOfSockaddr,
+} from './address.js';
 
 const { IPPROTO_TCP = 6, TCP_NODELAY = 1 } = native.constants;
 const { SOCK_STREAM = 1, SOL_SOCKET = 1, SO_ERROR = 4 } = native.constants;
@@ -81,19 +89,15 @@ export function connectError(fd: number): number {
 
 export interface ResolvedAddress {
   readonly family: SocketFamily;
-  /** Without a name that would have to be looked up again. */
+  /** Numeric: nothing in it needs to be looked up again. */
   readonly address: SocketAddress;
   /** See lastPeer. */
   readonly packed: string;
 }
 
-/** What an address is: its family by its path, or by what its host is or resolves to (which BLOCKS, for a name). */
+/** The family of an address: by its path, its sockaddr, or what its host resolves to (for a name, this BLOCKS). */
 export function resolveAddress(address: unknown, syscall: string): ResolvedAddress {
   const { sockaddr: bytes } = encodeAddress(address, AF_UNSPEC, syscall);
   const packed = Buffer.from(bytes).toString('latin1');
-  const decoded = decodeAddress(bytes);
-  if ('path' in decoded) return { family: 'unix', address: decoded, packed };
-  if ('host' in decoded) return { family: decoded.host.includes(':') ? 'ipv6' : 'ipv4', address: decoded, packed };
-  // sa_family: 16 bits, or on BSD 8 bits behind the length.
-  return { family: (process.platform === 'darwin' ? bytes[1] : bytes[0]) ?? 0, address: decoded, packed };
+  return { family: familyName(familyOfSockaddr(bytes)), address: decodeAddress(bytes), packed };
 }

@@ -8,7 +8,13 @@
  * nothing that JavaScript does with its buffers (drops, changes, transfers them) reaches memory that the kernel holds.
  */
 import { belongsToLoop, busyError, check, closedError, invalidType, invalidValue, outOfRange } from '../errors.js';
-import { type SocketAddress, decodeAddress, encodeAddress, familyNumber } from '../net/address.js';
+import {
+  type SocketAddress,
+  type SocketAddressInput,
+  decodeAddress,
+  encodeAddress,
+  familyNumber,
+} from '../net/address.js';
 import { Socket, beforeClose } from '../net/socket.js';
 import { type FileObject, fileno } from '../syscalls/file-object.js';
 import type { Mechanism } from '../syscalls/probe.js';
@@ -185,7 +191,7 @@ export abstract class BaseProactor implements Disposable {
   }
 
   /** connect(2), ConnectEx. A name in the address is looked up first, which BLOCKS. */
-  connect<D>(socket: Socket, address: SocketAddress, data?: D): Operation<void, D> {
+  connect<D>(socket: Socket, address: SocketAddressInput, data?: D): Operation<void, D> {
     const fd = this.#fdOf('socket', socket);
     const sockaddr = this.#encode(socket, address, 'connect');
     return this.#start({ kind: 'connect', fd, sockaddr }, data as D, () => undefined, socket);
@@ -234,7 +240,7 @@ export abstract class BaseProactor implements Disposable {
   }
 
   /** sendto(2), WSASendTo: one datagram. */
-  sendTo<D>(socket: Socket, bytes: Uint8Array | string, address: SocketAddress, data?: D): Operation<number, D> {
+  sendTo<D>(socket: Socket, bytes: Uint8Array | string, address: SocketAddressInput, data?: D): Operation<number, D> {
     const fd = this.#fdOf('socket', socket);
     const sockaddr = this.#encode(socket, address, 'sendto');
     // Not before: the address's getters may take the bytes away.

@@ -168,8 +168,8 @@ export class IocpProactor extends BaseProactor {
     if ((flags & IOCP_RECEIVED) === 0) return { result: error === 0 ? value : error };
     const meaning = error === 0 ? { result: value } : whatItMeans(error, 'recv', value);
     if (meaning.result < 0) return meaning;
-    const data = Buffer.allocUnsafe(meaning.result);
-    this.#port.received(row, data);
+    const memory = Buffer.allocUnsafe(meaning.result);
+    const data = memory.subarray(0, this.#port.received(row, memory));
     if ((flags & IOCP_HAS_SENDER) === 0) return { result: data.length, data };
     return { result: data.length, data, sockaddr: this.#senderOf(row) };
   }

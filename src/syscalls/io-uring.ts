@@ -6,7 +6,7 @@
  * received ones into `buffer` when completions() returns theirs. So a buffer may be dropped, changed or transferred at any time.
  */
 import { check, checkLetGo, closedError, invalidValue, systemError, systemErrorName } from '../errors.js';
-import { type SocketAddress, encodeAddress } from '../net/address.js';
+import { type SocketAddressInput, encodeAddress } from '../net/address.js';
 import { type NativeIoUring, ioUringCalls } from '../native.js';
 import { plainBytes, rawTimeoutOf, uint8Array, wholeNumber } from '../validate.js';
 import { type FileObject, fileno } from './file-object.js';
@@ -103,13 +103,17 @@ export class IoUring implements Disposable {
   }
 
   /** connect(2). A name in the address is looked up first, which BLOCKS. `res`: 0 */
-  prepConnect(fd: FileObject, address: SocketAddress, userData: number): void {
+  prepConnect(fd: FileObject, address: SocketAddressInput, userData: number): void {
     this.#assertOpen();
     const { sockaddr } = encodeAddress(address, AF_UNSPEC, 'connect');
     this.#prepare(this.#ring.connect(this.#fileno(fd), sockaddr, this.#number(userData)));
   }
 
-  /** recv(2). `res`: how many bytes; 0: the peer has finished sending. @param flags MSG_* */
+  /**
+   * recv(2). `res`: how many bytes; 0: the peer has finished sending.
+   * @param flags MSG_*. With MSG_TRUNC `res` is the length of the whole datagram, as in C, also where `buffer` is shorter and has its
+   *   beginning only; and of TCP bytes that are discarded (tcp(7)) `buffer` receives zeros
+   */
   prepRecv(fd: FileObject, buffer: Uint8Array, flags: number, userData: number): void {
     this.#assertOpen();
     const target = plainBytes(uint8Array('buffer', buffer));

@@ -1,7 +1,7 @@
 /** I/O completion ports, Windows. Elsewhere the names exist and the constructor throws ERR_UNAVAILABLE. */
 import { check, checkLetGo, closedError, invalidValue, systemError, systemErrorName } from '../errors.js';
 import { type NativeIocp, iocpCalls, native } from '../native.js';
-import { type SocketAddress, decodeAddress, encodeAddress } from '../net/address.js';
+import { type SocketAddress, type SocketAddressInput, decodeAddress, encodeAddress } from '../net/address.js';
 import { lengthOf, plainBytes, rawTimeoutOf, uint8Array, wholeNumber } from '../validate.js';
 import { type FileObject, HIGHEST_FD, fileno } from './file-object.js';
 import { mechanismUnavailable } from './probe.js';
@@ -119,7 +119,7 @@ export class Iocp implements Disposable {
    * ConnectEx. A socket that is not bound is bound first, to any address. A name in the address is looked up, which BLOCKS. When the
    * packet is told, SO_UPDATE_CONNECT_CONTEXT has been set.
    */
-  connectEx(socket: FileObject, address: SocketAddress): number {
+  connectEx(socket: FileObject, address: SocketAddressInput): number {
     const handle = this.#handleOf(socket);
     const { sockaddr } = encodeAddress(address, familyOf(handle), 'ConnectEx');
     return this.#start('ConnectEx', handle, (id) => this.#port.connectEx(id, handle, sockaddr));
@@ -150,7 +150,7 @@ export class Iocp implements Disposable {
   }
 
   /** WSASendTo: one datagram. The bytes are copied. A name in the address is looked up, which BLOCKS. */
-  wsaSendTo(socket: FileObject, buffer: Uint8Array, address: SocketAddress): number {
+  wsaSendTo(socket: FileObject, buffer: Uint8Array, address: SocketAddressInput): number {
     const handle = this.#handleOf(socket);
     const { sockaddr } = encodeAddress(address, familyOf(handle), 'WSASendTo');
     const bytes = plainBytes(uint8Array('buffer', buffer)); // not before: the address's getters are the caller's

@@ -11,7 +11,7 @@ import { Worker } from 'node:worker_threads';
 import type { ProactorLoop } from '../../src/index.js';
 import { type Connection, type EventLoop, Socket } from '../../src/index.js';
 import { type NativeIoUring, ioUringCalls, native } from '../../src/native.js';
-import { type Cqe, IoUring, POLLIN, select } from '../../src/syscalls.js';
+import { type Cqe, IoUring, POLLIN, constants as network, select } from '../../src/syscalls.js';
 import type { Bench } from '../support/bench.js';
 import { pattern } from '../support/completion.js';
 import { assertWaited, throwsCode, timed } from '../support/expect.js';
@@ -190,6 +190,32 @@ const queues: readonly Case<RingContext>[] = [
         collect(one, numbers.length).map(({ userData }) => userData),
         numbers,
       );
+    },
+  },
+  {
+    name: 'MSG_TRUNC: res is the kernel’s answer; the buffer has what was received, and nothing of other memory',
+    run({ bench, ring }) {
+      const { MSG_TRUNC = 0, MSG_PEEK = 0 } = network;
+      const one = ring();
+      const around = Buffer.alloc(12, '#');
+      const target = around.subarray(4, 8);
+      const datagrams = bench.own(new Socket({ type: 'dgram' })).bind({ host: '127.0.0.1', port: 0 });
+      bench.own(new Socket({ type: 'dgram' })).sendTo('x'.repeat(34), datagrams.localAddress);
+      one.prepRecv(datagrams, target, MSG_TRUNC, 1);
+      assert.equal(collect(one, 1)[0]?.res, 34);
+      assert.equal(around.toString(), '####xxxx####');
+      const [a, b] = bench.tcpPair();
+      a.send('0123456789');
+      for (const flags of [MSG_PEEK | MSG_TRUNC, MSG_TRUNC]) {
+        target.fill('y');
+        one.prepRecv(b, target, flags, 2);
+        assert.equal(collect(one, 1)[0]?.res, 4);
+        assert.equal(around.toString(), '####\0\0\0\0####', 'TCP discards them');
+      }
+      const all = Buffer.alloc(4096, 'y');
+      one.prepRecv(b, all, MSG_TRUNC, 3);
+      assert.equal(collect(one, 1)[0]?.res, 6);
+      assert.deepEqual(all.subarray(0, 6), Buffer.alloc(6));
     },
   },
   {

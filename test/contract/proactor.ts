@@ -276,6 +276,31 @@ const ordinary: Cases = [
     },
   },
   {
+    name: 'Unix addresses of any bytes: where a datagram or a client came from, sendTo and connect reach',
+    needs: ['abstract names'],
+    run({ bench, proactor }) {
+      const p = proactor();
+      const open = (type: 'dgram' | 'stream', path: Uint8Array) =>
+        bench.own(new Socket({ family: 'unix', type })).bind({ path });
+      for (const name of [`\0${process.pid}\0x`, `\0${process.pid}\0\xff\xfe`, '\0'.repeat(108)]) {
+        const path = Buffer.from(name, 'latin1');
+        const to = open('dgram', Buffer.of());
+        const from = open('dgram', path);
+        finish(p, p.sendTo(from, 'question', to.localAddress));
+        const { address } = resultOf(p, p.recvFrom(to, 20));
+        assert.deepEqual(address, from.localAddress);
+        finish(p, p.sendTo(to, 'answer', address));
+        assert.equal(resultOf(p, p.recv(from, 20)).toString(), 'answer');
+        from.close();
+        const listener = open('stream', path).listen();
+        const client = bench.own(new Socket({ family: 'unix' }));
+        finish(p, p.connect(client, { path }));
+        assert.deepEqual(client.remoteAddress, listener.localAddress);
+        listener.close();
+      }
+    },
+  },
+  {
     name: 'a Unix socket where nobody listens: ECONNREFUSED; where nothing is: ENOENT',
     needs: ['unix sockets'],
     run({ bench, proactor }) {

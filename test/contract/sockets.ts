@@ -3,9 +3,17 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { DefaultSelector, EVENT_READ, EVENT_WRITE, Socket, type SocketAddress } from '../../src/index.js';
+import {
+  DefaultSelector,
+  EVENT_READ,
+  EVENT_WRITE,
+  Socket,
+  type SocketAddress,
+  type SocketOptions,
+} from '../../src/index.js';
 import { constants, select } from '../../src/syscalls.js';
 import type { Bench } from '../support/bench.js';
+import { openDescriptors } from '../support/descriptors.js';
 import { assertWaited, throwsCode, timed } from '../support/expect.js';
 import { startProgram } from '../support/program.js';
 import type { Case } from './case.js';
@@ -700,6 +708,114 @@ const pairCases: readonly Case<SocketContext>[] = [
     },
   },
   {
+    name: 'abstract names with a NUL inside, as padding, or nothing else: what a call reports reaches the peer',
+    needs: ['abstract names'],
+    run({ bench }) {
+      const to = bench.own(new Socket({ family: 'unix', type: 'dgram' })).bind({ path: '' });
+      const { path: assigned } = to.localAddress as { path: string };
+      assert.match(assigned, /^\0[0-9a-f]{5}$/, 'unix(7), autobind');
+      const own = `\0selectors-native-${process.pid}`;
+      for (const path of [`${own}\0x`, `${own}\0`, own.padEnd(108, '\0'), `\0${own}`, '\0']) {
+        const from = bench.own(new Socket({ family: 'unix', type: 'dgram' })).bind({ path });
+        assert.deepEqual(from.localAddress, { path });
+        from.sendTo('question', to.localAddress);
+        const { address } = to.recvFrom(20) as { address: SocketAddress };
+        assert.deepEqual(address, { path });
+        to.sendTo('answer', address);
+        assert.equal(from.recv(20)?.toString(), 'answer');
+        const listener = bench.own(new Socket({ family: 'unix' })).bind({ path: `${own}\0listener` });
+        const client = bench.own(new Socket({ family: 'unix' })).bind({ path: Buffer.from(`${own}\0client`) });
+        client.connect(listener.listen().localAddress);
+        const server = bench.own(listener.accept() as Socket);
+        assert.deepEqual(server.remoteAddress, client.localAddress);
+        for (const socket of [from, listener, client]) socket.close();
+      }
+    },
+  },
+  {
+    name: 'Unix paths by their bytes: one that is not UTF-8 is reported as {raw}, and each call takes it',
+    needs: ['abstract names'],
+    run({ bench }) {
+      const folder = bench.folder();
+      const bytes = (name: string) => Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(name, 'latin1')]);
+      const open = (path: Uint8Array) => bench.own(new Socket({ family: 'unix', type: 'dgram' })).bind({ path });
+      assert.deepEqual(open(bytes('utf-8')).localAddress, { path: `${folder}/utf-8` });
+      const [a, b] = [open(bytes('\xff\xfe')), open(bytes('\xc3'))];
+      assert.ok(existsSync(bytes('\xff\xfe')));
+      a.sendTo('question', { path: bytes('\xc3') });
+      const { address } = b.recvFrom(20) as { address: SocketAddress };
+      assert.deepEqual(address, a.localAddress);
+      assert.ok('raw' in address && Buffer.from(address.raw).includes(bytes('\xff\xfe')));
+      b.sendTo('answer', address);
+      assert.equal(a.recv(20)?.toString(), 'answer');
+      b.connect(address);
+      assert.deepEqual(b.remoteAddress, address);
+      // As long as sun_path: no NUL is behind it (unix(7)).
+      const longest = { path: join(folder, 'x'.repeat(108 - folder.length - 1)) };
+      const listener = bench.own(new Socket({ family: 'unix' })).bind(longest);
+      assert.deepEqual(listener.listen().localAddress, longest);
+      assert.equal(bench.own(new Socket({ family: 'unix' })).connect(listener.localAddress), true);
+      throwsCode('ENAMETOOLONG', () => open(Buffer.from(`${longest.path}x`)));
+      for (const wrong of ['a\0', 'a\0b']) throwsCode('ERR_INVALID_ARG_VALUE', () => open(Buffer.from(wrong)));
+    },
+  },
+  {
+    name: 'an address of another family than the socket’s is the caller’s mistake, and the message says so',
+    run({ bench }) {
+      const [v4, v6] = [
+        { host: '127.0.0.1', port: 9 },
+        { host: '::1', port: 9 },
+      ];
+      const wrong: [SocketOptions, SocketAddress, RegExp][] = [
+        [{ family: 'ipv6' }, v4, /'127\.0\.0\.1' is an address of family 'ipv4'.* 'ipv6'/],
+        [{ family: 'ipv4' }, v6, /'::1' is an address of family 'ipv6'.* 'ipv4'/],
+        [{ family: 'ipv4' }, { path: '/nowhere' }, /'unix'.* 'ipv4'/],
+      ];
+      if (process.platform !== 'win32') wrong.push([{ family: 'unix' }, v4, /'ipv4'.* 'unix'/]);
+      for (const [options, address, message] of wrong) {
+        const stream = bench.own(new Socket(options));
+        const dgram = bench.own(new Socket({ ...options, ...(options.family !== 'unix' && { type: 'dgram' }) }));
+        for (const call of [
+          () => stream.connect(address),
+          () => stream.bind(address),
+          () => dgram.sendTo('x', address),
+        ])
+          assert.throws(call, { code: 'ERR_INVALID_ARG_VALUE', message });
+      }
+    },
+  },
+  {
+    name: 'a resolver’s error keeps its own name',
+    run({ bench }) {
+      // A number of IPv4, in a form that only getaddrinfo(3) knows.
+      const v6 = bench.own(new Socket({ family: 'ipv6' }));
+      assert.throws(
+        () => v6.connect({ host: '127.1', port: 9 }),
+        ({ code, message }: NodeJS.ErrnoException) =>
+          /^(EAI_ADDRFAMILY|ENOTFOUND)$/.test(code ?? '') && message.includes('getaddrinfo 127.1:9'),
+      );
+    },
+  },
+  {
+    name: 'SOCK_NONBLOCK and SOCK_CLOEXEC in a type are heeded, and the type reads without them',
+    run({ bench }) {
+      const { SOCK_STREAM = 1, SOCK_DGRAM = 2, SOCK_NONBLOCK = 0, SOCK_CLOEXEC = 0 } = constants;
+      const open = (options: SocketOptions) => bench.own(new Socket(options));
+      for (const socket of [
+        open({ type: SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC }),
+        ...bench.pair({ type: SOCK_STREAM | SOCK_NONBLOCK }),
+      ]) {
+        assert.deepEqual([socket.type, socket.blocking, socket.inheritable], ['stream', SOCK_NONBLOCK === 0, false]);
+        const again = bench.own(Socket.fromFd(socket.detach()));
+        assert.deepEqual([again.type, again.blocking], ['stream', SOCK_NONBLOCK === 0 || process.platform === 'win32']);
+      }
+      assert.deepEqual([open({ type: SOCK_DGRAM | SOCK_CLOEXEC }).blocking], [true]);
+      assert.equal(open({ type: SOCK_STREAM | SOCK_NONBLOCK, blocking: false }).blocking, false);
+      if (SOCK_NONBLOCK === 0) return;
+      throwsCode('ERR_INVALID_ARG_VALUE', () => open({ type: SOCK_STREAM | SOCK_NONBLOCK, blocking: true }));
+    },
+  },
+  {
     name: 'another family by its number, with the sockaddr as the OS lays it out: netlink',
     needs: ['netlink'],
     run({ bench }) {
@@ -766,6 +882,89 @@ const passingCases: readonly Case<SocketContext>[] = [
       c.close();
       readable(d);
       assert.equal(d.recv(1)?.length, 0);
+    },
+  },
+  {
+    name: 'recvFds: control messages of the kernel’s take no room from descriptors, and its own descriptor is closed',
+    needs: ['abstract names', 'SCM_RIGHTS'],
+    run({ bench }) {
+      const { SOL_SOCKET = 1, SO_PASSCRED = 16, SO_TIMESTAMP = 29, SO_PASSPIDFD = 76 } = constants;
+      const [a, b] = bench.pair();
+      const [c, d] = bench.pair();
+      for (const option of [SO_PASSCRED, SO_TIMESTAMP]) b.setOption(SOL_SOCKET, option, 1);
+      try {
+        b.setOption(SOL_SOCKET, SO_PASSPIDFD, 1);
+      } catch (error) {
+        assert.equal((error as NodeJS.ErrnoException).code, 'ENOPROTOOPT', 'Linux 6.5 has it');
+      }
+      const before = openDescriptors().size;
+      for (const [sent, most] of [
+        [[], 8],
+        [[c], 1],
+        [[c], 0],
+        [[c, c, c, c], 3],
+        [new Array<Socket>(253).fill(c), 253],
+        [new Array<Socket>(253).fill(c), 1],
+      ] as const) {
+        a.sendFds(sent, Buffer.from('data'));
+        const got = b.recvFds(most, 10) as { fds: number[]; data: Buffer; flags: number };
+        assert.deepEqual([got.fds.length, got.data.toString()], [Math.min(sent.length, most), 'data']);
+        assert.equal((got.flags & MSG_CTRUNC) !== 0, sent.length > most);
+        assert.equal(openDescriptors().size, before + got.fds.length, 'no other is left open');
+        for (const fd of got.fds) Socket.fromFd(fd).close();
+        assert.equal(openDescriptors().size, before, 'no other was closed');
+      }
+      for (const receive of [() => b.recv(10), () => b.recvInto(new Uint8Array(10)), () => b.recvFrom(10)]) {
+        a.sendFds([c]);
+        receive();
+        assert.equal(openDescriptors().size, before);
+      }
+      c.close();
+      readable(d);
+      assert.equal(d.recv(1)?.length, 0, 'no copy of c is open');
+    },
+  },
+  {
+    name: 'MSG_TRUNC: never more bytes than were asked for, and none that the memory had before',
+    needs: ['MSG_DONTWAIT'],
+    run({ bench }) {
+      const secret = 'the password of another connection';
+      const forget = () => {
+        const [a, b] = bench.pair();
+        a.send(secret);
+        b.recv(100);
+      };
+      const datagrams = bench.own(new Socket({ type: 'dgram' })).bind(anyPort);
+      const sender = bench.own(new Socket({ type: 'dgram' }));
+      for (const flags of [MSG_TRUNC, MSG_PEEK | MSG_TRUNC]) {
+        sender.sendTo('x'.repeat(34), datagrams.localAddress);
+        for (const size of flags === MSG_TRUNC ? [4] : [0, 4, 33, 34, 100]) {
+          forget();
+          assert.equal(datagrams.recv(size, flags)?.toString(), 'x'.repeat(Math.min(size, 34)));
+        }
+        if (flags !== MSG_TRUNC) assert.equal(datagrams.recv(100)?.length, 34);
+      }
+      sender.sendTo('x'.repeat(100_000 / 2), datagrams.localAddress);
+      assert.equal(datagrams.recvFrom(4)?.data.toString(), 'xxxx');
+    },
+  },
+  {
+    name: 'MSG_TRUNC on TCP discards: zeros stand for the bytes that were discarded',
+    needs: ['MSG_TRUNC discards'],
+    run({ bench }) {
+      const [a, b] = bench.tcpPair();
+      const [c, d] = bench.pair();
+      c.send('the password of another connection');
+      d.recv(100);
+      a.send('0123456789');
+      readable(b);
+      assert.deepEqual(b.recv(4, MSG_PEEK | MSG_TRUNC), Buffer.alloc(4));
+      assert.deepEqual(b.recv(4, MSG_TRUNC), Buffer.alloc(4));
+      assert.equal(b.recv(2)?.toString(), '45');
+      assert.deepEqual(b.recv(100_000, MSG_TRUNC), Buffer.alloc(4));
+      a.close();
+      readable(b);
+      assert.equal(b.recv(4, MSG_TRUNC)?.length, 0, 'the peer has finished sending');
     },
   },
   {

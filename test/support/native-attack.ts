@@ -118,7 +118,6 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
     () => within(Float64Array, values.length, (view) => view.set(values)),
   ];
   const flag: Parameter = ['flag', () => true];
-  const path: Parameter = ['text', () => '/tmp/x'];
   const sets = api.syscalls.EPOLLIN === 0 ? undefined : new api.syscalls.Epoll();
   sets?.add(a.fd, api.syscalls.EPOLLOUT);
   const kqueue = native.kevent === undefined ? undefined : new api.syscalls.Kqueue();
@@ -164,7 +163,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
       number('time', 0),
     ],
     resolve: [['text', () => '127.0.0.1'], number('size', 80), number('int', 0)],
-    encodeUnix: [path],
+    encodeUnix: [bytes(8)],
     decode: [bytes(16)],
     socket: [number('int', 1), number('int', 1), number('int', 0)],
     socketpair: [number('int', 1), number('int', 1), number('int', 0), ints(0, 0)],
