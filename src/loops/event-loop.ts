@@ -1,5 +1,5 @@
 /** What every loop offers. One handler object serves all connections, and the same object runs on every loop. */
-import type { SocketAddress } from '../net/address.js';
+import type { SocketAddress, SocketAddressInput } from '../net/address.js';
 import type { Socket } from '../net/socket.js';
 import type { Mechanism } from '../syscalls/probe.js';
 import type { Timer } from '../wait/timers.js';
@@ -78,8 +78,11 @@ export interface ListenOptions {
   readonly host?: string;
   /** 0: any free one, which `listener.address` tells. 0 where nothing is said. */
   readonly port?: number;
-  /** A Unix socket instead. Its file is removed by close(). */
-  readonly path?: string;
+  /**
+   * A Unix socket instead: its path, or the bytes of it. close() removes its file, whatever the working directory is by then; a file
+   * that has come in its place is somebody else's, and stays.
+   */
+  readonly path?: string | Uint8Array;
   /** How many connections may wait in the kernel to be accepted. SOMAXCONN where nothing is said. */
   readonly backlog?: number;
   /** Several sockets on one port, between which the kernel deals out the connections (SO_REUSEPORT; ENOPROTOOPT on Windows). */
@@ -136,7 +139,7 @@ export interface EventLoop extends Disposable {
    * A host's name is resolved first, which BLOCKS.
    * @throws ENOTFOUND, EMFILE; ERR_INVALID_ARG_TYPE; ERR_CLOSED
    */
-  connect<D>(address: SocketAddress, handler: ConnectionHandler<D>): Connection<D>;
+  connect<D>(address: SocketAddressInput, handler: ConnectionHandler<D>): Connection<D>;
   /**
    * Serves a connection that was accepted elsewhere (asyncio's connect_accepted_socket): by another thread or process, by Socket.accept().
    * From now on it is as if this loop had accepted it. What the peer has sent already is received.

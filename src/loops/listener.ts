@@ -7,12 +7,12 @@
  * full and backing off are not watched: the listener stays readable as long as somebody waits in the backlog, and would be ready in
  * every turn.
  */
-import { rmSync } from 'node:fs';
 import { invalidType, invalidValue, systemError, systemErrorName } from '../errors.js';
 import { isOfOneClient } from '../net/accept-errors.js';
 import { assertListens, givenStream, takeOver } from '../net/given-socket.js';
 import { Socket } from '../net/socket.js';
-import type { SocketAddress, SocketFamily } from '../net/address.js';
+import { type SocketAddress, type SocketAddressInput, type SocketFamily, pathBytes } from '../net/address.js';
+import { SocketFile } from '../net/socket-file.js';
 import { resolveAddress } from '../net/stream.js';
 import { WOULD_BLOCK } from '../syscalls/turn.js';
 import { boolean, fieldsOf, wholeNumber } from '../validate.js';
@@ -34,7 +34,7 @@ const OF_NEW_ONES = ['host', 'port', 'path', 'backlog', 'reusePort'] as const;
 export interface ParsedListenOptions {
   /** One that listens already. */
   readonly socket: Socket | undefined;
-  readonly address: SocketAddress;
+  readonly address: SocketAddressInput;
   readonly backlog: number | undefined;
   readonly reusePort: boolean;
   readonly maxConnections: number;
@@ -60,7 +60,7 @@ export function parseListenOptions(options: unknown): ParsedListenOptions {
   if (path !== undefined && (fields.host !== undefined || fields.port !== undefined)) {
     throw invalidValue('a listener has a path, or a host and a port');
   }
-  if (path !== undefined && typeof path !== 'string') throw invalidType('path', 'a string', path);
+  const pathname = path === undefined ? undefined : pathBytes('path', path);
   if (typeof host !== 'string') throw invalidType('host', 'a string', host);
   const { socket } = fields;
   if (socket !== undefined && OF_NEW_ONES.some((name) => fields[name] !== undefined))
@@ -68,7 +68,7 @@ export function parseListenOptions(options: unknown): ParsedListenOptions {
   const { maxConnections = Infinity, highWaterMark = DEFAULT_HIGH_WATER_MARK } = fields;
   return {
     socket: socket === undefined ? undefined : givenStream(socket),
-    address: path === undefined ? { host, port: wholeNumber('port', port, 0, 65_535) } : { path },
+    address: pathname === undefined ? { host, port: wholeNumber('port', port, 0, 65_535) } : { path: pathname },
     backlog: backlog === undefined ? undefined : wholeNumber('backlog', backlog, -INT_MAX, INT_MAX),
     reusePort: boolean('reusePort', reusePort),
     maxConnections: maxConnections === Infinity ? Infinity : wholeNumber('maxConnections', maxConnections, 1, INT_MAX),
@@ -76,16 +76,26 @@ export function parseListenOptions(options: unknown): ParsedListenOptions {
   };
 }
 
-/** @throws the system's errors; nothing is open then */
-function openListener({ address: given, backlog, reusePort }: ParsedListenOptions): Socket {
+interface OpenedListener {
+  readonly socket: Socket;
+  /** Of a Unix socket that has one. */
+  readonly file: SocketFile | null;
+}
+
+/** @throws the system's errors; nothing is open then, and no file is left */
+function openListener({ address: given, backlog, reusePort }: ParsedListenOptions): OpenedListener {
   const { family, address } = resolveAddress(given, 'bind');
   const socket = new Socket({ family, blocking: false });
+  let file: SocketFile | null = null;
   try {
     // A server that was stopped can start again at once. (Windows needs no such leave, and means something else by it.)
     if (family !== 'unix' && process.platform !== 'win32') socket.setOption('SO_REUSEADDR', true);
     if (reusePort) socket.setOption('SO_REUSEPORT', true);
-    return socket.bind(address).listen(backlog);
+    socket.bind(address);
+    if ('path' in given && typeof given.path !== 'string') file = SocketFile.of(given.path);
+    return { socket: socket.listen(backlog), file };
   } catch (error) {
+    file?.remove();
     socket.close();
     throw error;
   }
@@ -113,8 +123,9 @@ export class StreamListener implements Listener {
   readonly settings: ConnectionSettings;
   readonly #host: ListenerHost;
   #socket: Socket;
-  /** What came with a file in the file system that somebody else has made is not removed. */
   readonly #isGiven: boolean;
+  /** What its own bind has made. The file of a socket that was given is its maker's. */
+  readonly #file: SocketFile | null;
   readonly #maxConnections: number;
   #backOff: Timer | undefined;
   #toldOfTrouble = false;
@@ -126,7 +137,9 @@ export class StreamListener implements Listener {
     if (socket !== undefined) assertListens(socket);
     this.#host = host;
     this.#isGiven = socket !== undefined;
-    this.#socket = socket ?? openListener(options);
+    const opened = socket === undefined ? openListener(options) : { socket, file: null };
+    this.#socket = opened.socket;
+    this.#file = opened.file;
     this.#maxConnections = options.maxConnections;
     this.address = this.#socket.localAddress;
     const onClosed = (): void => {
@@ -228,11 +241,12 @@ export class StreamListener implements Listener {
     this.#backOff?.cancel();
     this.#watched = false;
     this.#host.unwatch(this, true);
+    const removed = this.#file?.remove();
     this.#socket.close();
     this.#host.listenerClosed(this);
-    // A name in Linux's abstract namespace is no file; and the file of a socket that was given is whose it was.
-    if (!this.#isGiven && 'path' in this.address && !/^(\0|$)/.test(this.address.path))
-      rmSync(this.address.path, { force: true });
+    // Windows may refuse to remove what is open.
+    const error = removed instanceof Error ? this.#file?.remove() : removed;
+    if (error instanceof Error) throw error;
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,6 @@
 /** What every event loop does, over any mechanism, blocking and inside Node's own loop: S111 to S122 and R1 to R33 of the behaviours. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import vm from 'node:vm';
 import {
@@ -873,6 +873,76 @@ const streams: readonly Case<LoopContext>[] = [
       listener.close();
       listener.close();
       assert.equal(existsSync(path), false);
+    },
+  },
+  {
+    name: 'a Unix listener removes its own file and no other, whatever the working directory is by then',
+    needs: ['unix sockets'],
+    run({ bench, loop: make }) {
+      const loop = make();
+      const folder = bench.folder();
+      const before = process.cwd();
+      const path = join(folder, 'socket');
+      try {
+        process.chdir(folder);
+        const relative = listen(loop, echo, { path: 'socket' });
+        process.chdir(bench.folder());
+        writeFileSync('socket', 'of somebody else');
+        relative.close();
+        assert.equal(existsSync('socket'), true);
+        assert.equal(existsSync(path), false);
+      } finally {
+        process.chdir(before);
+      }
+      const removed = listen(loop, echo, { path });
+      unlinkSync(path);
+      const newer = listen(loop, echo, { path });
+      removed.close();
+      assert.equal(existsSync(path), true, 'a newer server has the path');
+      rmSync(path);
+      writeFileSync(path, 'of somebody else');
+      newer.close();
+      assert.equal(existsSync(path), true, 'a regular file has the path');
+      rmSync(path);
+      symlinkSync(folder, join(folder, 'link'));
+      const linked = listen(loop, echo, { path: join(folder, 'link', 'socket') });
+      linked.close();
+      assert.equal(existsSync(path), false);
+      const gone = listen(loop, echo, { path: join(folder, 'link', 'socket') });
+      rmSync(folder, { recursive: true });
+      gone.close();
+    },
+  },
+  {
+    name: 'Unix paths of any bytes: listen, connect and what they report',
+    needs: ['abstract names'],
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const folder = bench.folder();
+      const names = [`${folder}/\xff\xfe`, `\0${process.pid}\0x`, `\0${process.pid}`.padEnd(108, '\0')];
+      for (const name of names) {
+        const path = Buffer.from(name, 'latin1');
+        const peers: SocketAddress[] = [];
+        const listener = listen(
+          loop,
+          { ...echo, open: ({ remoteAddress }) => void peers.push(remoteAddress) },
+          { path },
+        );
+        const client = recorder({ open: (connection) => connection.end('through any name') });
+        const connection = loop.connect(listener.address, client.handler);
+        assert.deepEqual(connection.remoteAddress, listener.address);
+        await until(loop, 'the echo', () => client.log.includes('close'));
+        assert.equal(client.bytes, 'through any name');
+        // A client with a name: its peer can connect to where it came from.
+        const named = bench.own(new Socket({ family: 'unix', blocking: false }));
+        named.bind({ path: Buffer.concat([Buffer.of(0), Buffer.from([process.pid & 0xff, 0, 0xff])]) });
+        named.connect(listener.address);
+        await until(loop, 'its address', () => peers.length === 2);
+        assert.deepEqual(peers, [{ path: '' }, named.localAddress]);
+        named.close();
+        listener.close();
+        assert.equal(existsSync(path.toString('latin1')) || (path[0] !== 0 && existsSync(path)), false);
+      }
     },
   },
   {

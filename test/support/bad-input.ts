@@ -935,7 +935,8 @@ function attacksOnLoop<L extends EventLoop>(
   const options: Record<string, [unknown, Accepts, Place['leaveOut']?]> = {
     host: ['127.0.0.1', never, (value) => typeof value === 'string' && !value.includes('\0')],
     port: [0, whole(0, 0xffff)],
-    path: [undefined, (value) => value === '' || value === '\0', MAKES_A_FILE],
+    // Bytes are all zero here: names in the abstract namespace.
+    path: [undefined, (value) => value === '' || value === '\0' || isLiveBytes(value), MAKES_A_FILE],
     backlog: [1, whole(-INT_MAX, INT_MAX)],
     reusePort: [false, isBoolean],
     maxConnections: [1, (value) => value === Infinity || whole(1, INT_MAX)(value)],
@@ -1011,7 +1012,7 @@ function attacksOnLoop<L extends EventLoop>(
     ['{host}', (host) => ({ host, port: 9 }), never, (value) => typeof value === 'string' && !value.includes('\0')],
     ['{port}', (port) => ({ host: '127.0.0.1', port }), whole(0, 0xffff)],
     // Where nobody listens, `close` is told so.
-    ['{path}', (path) => ({ path }), (value) => typeof value === 'string'],
+    ['{path}', (path) => ({ path }), isBytesOrString],
     ['{raw}', (raw) => ({ raw }), isLiveBytes],
   ];
   for (const [shape, wrap, accepts, leaveOut] of shapes) {
