@@ -36,9 +36,13 @@ inline Result ReceiveBytes(Fd fd, std::span<uint8_t> bytes, int flags) {
   return Within(bytes.size(), CallAgain<::recv>(fd, Raw(bytes.data()), Size(bytes.size()), flags));
 }
 
+// A send's failure by the error that other systems have for it (platform.h).
+inline Result Sent(Result sent) { return sent.ok() ? sent : Result::Error(SendError(sent.error())); }
+inline Result SentTo(Result sent) { return sent.ok() ? sent : Result::Error(SendToError(sent.error())); }
+
 // How many bytes the kernel took. Never raises SIGPIPE.
 inline Result SendBytes(Fd fd, std::span<const uint8_t> bytes, int flags) {
-  return CallAgain<::send>(fd, Raw(bytes.data()), Size(bytes.size()), flags | kNoSignal);
+  return Sent(CallAgain<::send>(fd, Raw(bytes.data()), Size(bytes.size()), flags | kNoSignal));
 }
 
 }  // namespace selectors

@@ -150,8 +150,8 @@ napi_value SendTo(napi_env env, napi_callback_info info) {
   const int flags = args.IntAt(2);
   const std::span<uint8_t> address = args.BytesAt(3);
   if (!args.ok()) return nullptr;
-  return ToJavaScript(env, CallAgain<::sendto>(fd, Raw(buffer.data()), Size(buffer.size()), flags | kNoSignal,
-                                               AddressOf(address), LengthOf(address)));
+  return ToJavaScript(env, SentTo(CallAgain<::sendto>(fd, Raw(buffer.data()), Size(buffer.size()), flags | kNoSignal,
+                                                      AddressOf(address), LengthOf(address))));
 }
 
 // shutdown(fd, how): 0 read, 1 write, 2 both, on all systems.

@@ -213,6 +213,19 @@ Result OpenSocketPair(int family, int type, int protocol, Fd pair[2]);
 // length may come out larger than the room that was given.
 Result AcceptConnection(Fd listener, bool non_blocking, sockaddr* address, SocketLength* length);
 
+// What a failed send means. BSD systems have two errors of their own for it, as libuv knows (src/unix/stream.c):
+//   ENOBUFS is EAGAIN: there is no buffer just now, on macOS also where the receiver's queue is full (a datagram to a
+//   Unix socket). Linux has it for the same: its memory is short (sock_alloc_send_pskb()).
+//   EPROTOTYPE is ECONNRESET: macOS 10.10 to 10.15 report it of a connection whose peer is closing at that moment. It
+//   is not tried again: behind some VPNs it stays. With an address it means what it says, a socket of another type.
+#ifdef _WIN32
+constexpr int SendToError(int error) { return error; }
+constexpr int SendError(int error) { return error; }
+#else
+constexpr int SendToError(int error) { return error == ENOBUFS ? EAGAIN : error; }
+constexpr int SendError(int error) { return error == EPROTOTYPE ? ECONNRESET : SendToError(error); }
+#endif
+
 // Sends several pieces as one: sendmsg(2), WSASend. How many bytes the kernel took. At most kMostPieces.
 struct Piece {
   const uint8_t* data;

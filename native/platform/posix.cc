@@ -14,6 +14,7 @@
 #include <memory>
 
 #include "core/syscall.h"
+#include "core/transfer.h"
 #include "core/wait.h"
 #include "platform/platform.h"
 
@@ -251,7 +252,7 @@ Result SendPieces(Fd fd, const Piece* pieces, size_t count) {
   msghdr message{};
   message.msg_iov = vector;
   message.msg_iovlen = static_cast<decltype(message.msg_iovlen)>(used);
-  return CallAgain<::sendmsg>(fd, static_cast<const msghdr*>(&message), kNoSignal);
+  return Sent(CallAgain<::sendmsg>(fd, static_cast<const msghdr*>(&message), kNoSignal));
 }
 
 std::span<const uint8_t> ControlData(const msghdr& message, const cmsghdr& header) {

@@ -31,7 +31,7 @@ import {
 } from './address.js';
 import { type SocketOptionName, getNamedOption, getRawOption, setNamedOption, setRawOption } from './options.js';
 import { loopbackPair } from './pair.js';
-import { BLOCKS_IN_KERNEL, Deadline, untilReady } from './until-ready.js';
+import { BLOCKS_IN_KERNEL, Deadline, Retry, untilReady } from './until-ready.js';
 
 const { SOCK_STREAM = 1, SOCK_DGRAM = 2, SOCK_SEQPACKET = 5, SOCK_RAW = 3 } = native.constants;
 const { SOL_SOCKET = 1, SO_TYPE = 3, SO_ERROR = 4, SO_DOMAIN, AF_INET = 2, AF_UNIX = 1 } = native.constants;
@@ -77,7 +77,10 @@ function typeNumber(type: unknown): number {
 const { recv, send } = native;
 
 /** Flags with which a call never waits. */
-const DO_NOT_WAIT = (native.constants.MSG_DONTWAIT ?? 0) | (native.constants.MSG_ERRQUEUE ?? 0);
+const { MSG_DONTWAIT = 0, MSG_ERRQUEUE = 0, SO_SNDTIMEO } = native.constants;
+const DO_NOT_WAIT = MSG_DONTWAIT | MSG_ERRQUEUE;
+/** The largest struct timeval. */
+const TIMEVAL_SIZE = 16;
 
 const HOW = { read: 0, write: 1, both: 2 } as const;
 const INT_MAX = 0x7fff_ffff;
@@ -369,9 +372,10 @@ export class Socket implements Disposable {
   /**
    * send(2).
    * @param offset, length the part to send, in bytes (of the UTF-8, for a string); all of it where nothing is said
-   * @param flags the OS's MSG_*, from the entry `syscalls`
+   * @param flags the OS's MSG_*, from the entry `syscalls`. MSG_DONTWAIT: does not wait, on macOS too, whose kernel ignores it in a
+   *   send; a blocking socket (O_NONBLOCK, which its duplicates share) is non-blocking while that call runs
    * @returns how many bytes the kernel took, which may be fewer than given. null: would block
-   * @throws EPIPE, ECONNRESET; never raises SIGPIPE
+   * @throws EPIPE, ECONNRESET; never raises SIGPIPE. ENOBUFS counts as would-block: null, or on a blocking socket another try
    */
   send(data: Uint8Array | string, offset = 0, length?: number, flags = 0): number | null {
     this.#assertOpen();
@@ -380,7 +384,7 @@ export class Socket implements Disposable {
     const start = startOf(offset, size);
     const most = restOf(length, size - start);
     const bits = flagBits(flags);
-    const sent = bits === 0 ? send(this.#fd, bytes, start, most) : send(this.#fd, bytes, start, most, bits);
+    const sent = bits === 0 ? send(this.#fd, bytes, start, most) : this.#sendWith(bits, bytes, start, most);
     return sent >= 0 ? sent : this.#sendAgain(sent, bytes, start, most, bits);
   }
 
@@ -390,10 +394,15 @@ export class Socket implements Disposable {
     const bytes = bytesOf('data', data);
     const deadline = new Deadline(this.#timeout === 0 ? null : this.#timeout);
     const length = lengthOf(bytes);
+    let retry: Retry | undefined;
     for (let sent = 0; sent < length;) {
       const result = send(this.#fd, bytes, sent, length - sent, 0);
-      if (result === native.wouldBlock) untilReady(this.#fd, 'write', deadline, 'send');
-      else sent += check(result, 'send');
+      if (result === native.wouldBlock) {
+        (retry ??= new Retry(this.#fd, 'write', deadline, 'send')).wait();
+      } else {
+        sent += check(result, 'send');
+        retry = undefined;
+      }
     }
   }
 
@@ -590,10 +599,26 @@ export class Socket implements Disposable {
     check(native.setNonBlocking(this.#fd, this.#timeout !== null || !BLOCKS_IN_KERNEL), 'fcntl');
   }
 
-  /** On a blocking socket, is "would block" the kernel's last word? Its own time is over (SO_RCVTIMEO), or waiting was not asked for. */
-  #hasWaited(flags: number): boolean {
+  /**
+   * On a blocking socket, is "would block" the kernel's last word? Its own time is over (SO_RCVTIMEO, SO_SNDTIMEO), or waiting was not
+   * asked for. A send without a time limit has not waited: the system had no buffer for it (ENOBUFS, native/platform/platform.h).
+   */
+  #hasWaited(flags: number, direction: 'read' | 'write'): boolean {
     if ((flags & DO_NOT_WAIT) !== 0) return true;
-    return this.#timeout === null && BLOCKS_IN_KERNEL && native.isNonBlocking(this.#fd) === 0;
+    if (this.#timeout !== null || !BLOCKS_IN_KERNEL || native.isNonBlocking(this.#fd) !== 0) return false;
+    return direction === 'read' || hasSendTimeout(this.#fd);
+  }
+
+  /** XNU's send ignores MSG_DONTWAIT and looks at O_NONBLOCK alone (sosendcheck()): so a blocking socket is non-blocking while it runs. */
+  #sendWith(flags: number, bytes: Uint8Array, offset: number, length: number): number {
+    const mayBlock = (flags & MSG_DONTWAIT) !== 0 && this.#timeout === null && BLOCKS_IN_KERNEL;
+    if (!mayBlock || native.isNonBlocking(this.#fd) !== 0) return send(this.#fd, bytes, offset, length, flags);
+    check(native.setNonBlocking(this.#fd, true), 'fcntl');
+    try {
+      return send(this.#fd, bytes, offset, length, flags);
+    } finally {
+      native.setNonBlocking(this.#fd, false);
+    }
   }
 
   /** Makes a call; where it would block, null, or the same again once the descriptor is ready. */
@@ -612,10 +637,10 @@ export class Socket implements Disposable {
     flags = 0,
   ): number | null {
     if (first !== native.wouldBlock) throw systemError(first, syscall, context);
-    if (this.#timeout === 0 || this.#hasWaited(flags)) return null;
-    const deadline = new Deadline(this.#timeout);
+    if (this.#timeout === 0 || this.#hasWaited(flags, direction)) return null;
+    const retry = new Retry(this.#fd, direction, new Deadline(this.#timeout), syscall);
     for (;;) {
-      untilReady(this.#fd, direction, deadline, syscall);
+      retry.wait();
       const result = call();
       if (result !== native.wouldBlock) return check(result, syscall, context);
     }
@@ -694,6 +719,13 @@ function familyOf(fd: number): number {
   // Windows does not know the name of an unbound socket.
   if (length < 2) return AF_INET;
   return familyOfSockaddr(sockaddr.subarray(0, length));
+}
+
+/** Has the caller limited how long the kernel waits in a send? */
+function hasSendTimeout(fd: number): boolean {
+  if (SO_SNDTIMEO === undefined) return false;
+  const value = new Uint8Array(TIMEVAL_SIZE);
+  return native.getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, value) < 0 || value.some((byte) => byte !== 0);
 }
 
 function systemErrorIs(result: number, code: string): boolean {

@@ -38,6 +38,35 @@ export function untilReady(fd: number, direction: 'read' | 'write', deadline: De
   }
 }
 
+/** How long a send pauses that finds no room although the descriptor is reported as writable, in milliseconds: at first, at most. */
+const MIN_PAUSE = 1;
+const MAX_PAUSE = 16;
+
+/**
+ * Waits between the tries of one call. The first wait is for readiness alone. A call that would block right after it waits for a while
+ * besides: a send for which the system has no buffer (ENOBUFS) is reported as writable all the time.
+ */
+export class Retry {
+  #pause = 0;
+
+  constructor(
+    readonly fd: number,
+    readonly direction: 'read' | 'write',
+    readonly deadline: Deadline,
+    readonly syscall: string,
+  ) {}
+
+  /** BLOCKS. @throws ETIMEDOUT */
+  wait(): void {
+    if (this.#pause > 0 && this.direction === 'write') {
+      const pause = Math.min(this.#pause, Math.max(0, this.deadline.remaining));
+      check(native.poll(NONE, 0, NONE, pause), 'poll');
+    }
+    this.#pause = Math.min(MAX_PAUSE, Math.max(MIN_PAUSE, 2 * this.#pause));
+    untilReady(this.fd, this.direction, this.deadline, this.syscall);
+  }
+}
+
 function waitOnce(fd: number, direction: 'read' | 'write', timeout: number): number {
   const one = Int32Array.of(fd);
   if (!USE_SELECT) {
