@@ -29,9 +29,14 @@ export function peerOf({ fd }: Socket): string {
   return sockaddr.toString('latin1', 0, check(native.getpeername(fd, sockaddr), 'getpeername'));
 }
 
-/** @throws EINVAL, as accept(2) says it, where it does not listen and the system can tell (SO_ACCEPTCONN) */
+/**
+ * @throws EINVAL, as accept(2) says it, where it does not listen. macOS has no SO_ACCEPTCONN: there a connected socket is found by its
+ *   peer, and of any other socket the first accept fails
+ */
 export function assertListens({ fd }: Socket): void {
-  if (SO_ACCEPTCONN !== undefined && option(fd, SO_ACCEPTCONN) === 0) throw namedError('EINVAL', 'accept');
+  const listens = SO_ACCEPTCONN === undefined ? undefined : option(fd, SO_ACCEPTCONN);
+  if (listens === 0 || (listens === undefined && native.getpeername(fd, Buffer.alloc(SOCKADDR_SIZE)) >= 0))
+    throw namedError('EINVAL', 'accept');
 }
 
 /**

@@ -1,8 +1,9 @@
 /**
  * The system call of each operation, made by this thread without waiting: for proactors whose kernel does not make them.
  *
- * A caller's descriptor may be a blocking one. Where the call itself cannot be told not to wait (MSG_DONTWAIT), the descriptor is made
- * non-blocking for the duration of the call.
+ * A caller's descriptor may be a blocking one. recv heeds MSG_DONTWAIT on every system that has it. Every other call looks at O_NONBLOCK,
+ * and so does send on macOS, whose kernel ignores MSG_DONTWAIT there (XNU, sosendcheck(): SS_NBIO alone): for such a call the descriptor is
+ * non-blocking while the call runs. O_NONBLOCK belongs to the open file, so its duplicates do not block at that moment either.
  */
 import { fstatSync, readSync, writeSync } from 'node:fs';
 import { systemErrorName } from '../errors.js';
@@ -26,11 +27,16 @@ export type Outcome = Omit<Completion, 'id'> | undefined;
 type Of<K extends Request['kind']> = Extract<Request, { readonly kind: K }>;
 type Receiving = Of<'recv' | 'recvFrom'>;
 
-const { MSG_DONTWAIT = 0, SOL_SOCKET = 1, SO_ERROR = 4, SO_ACCEPTCONN = 30 } = native.constants;
+const { MSG_DONTWAIT = 0, SOL_SOCKET = 1, SO_ERROR = 4, SO_ACCEPTCONN } = native.constants;
 const IS_WINDOWS = process.platform === 'win32';
 /** The largest sockaddr (sockaddr_storage). */
 const SOCKADDR_SIZE = 128;
 const SCRATCH_SIZE = 65_536;
+/** Connections that one accept discards because their clients are gone; then the descriptor's readiness is asked again. */
+const MAX_DISCARDED = 64;
+
+/** EOPNOTSUPP, under the names that Node has for its number. */
+const CANNOT_ACCEPT: readonly string[] = ['EOPNOTSUPP', 'ENOTSUP'];
 
 /** What is received lands here first, so that a small message does not keep a large buffer alive. */
 let scratch: Buffer | undefined;
@@ -87,8 +93,12 @@ function withoutBlocking<T>(fd: number, file: FileObject | undefined, call: () =
   }
 }
 
-/** For calls that take flags. */
-const withFlag: typeof withoutBlocking = MSG_DONTWAIT === 0 ? withoutBlocking : (_fd, _file, call) => call();
+/** For recv and recvfrom, with MSG_DONTWAIT. */
+const receiving: typeof withoutBlocking = MSG_DONTWAIT === 0 ? withoutBlocking : (_fd, _file, call) => call();
+
+/** For send and sendto. A loop's descriptor (no file) is non-blocking already. */
+const sending: typeof withoutBlocking = (fd, file, call) =>
+  file === undefined ? call() : withoutBlocking(fd, file, call);
 
 function numberOf(result: number): Outcome {
   return result === native.wouldBlock ? undefined : { result };
@@ -103,15 +113,28 @@ function socketOption(fd: number, option: number): number {
 
 // ----------------------------------------------------------------------------------------------------------------- sockets
 
+/** SO_ACCEPTCONN. undefined: the system does not know the option (macOS, ENOPROTOOPT), or the descriptor is no socket. */
+export function listens(fd: number): boolean | undefined {
+  if (SO_ACCEPTCONN === undefined) return undefined;
+  const value = new Int32Array(1);
+  const got = native.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, new Uint8Array(value.buffer));
+  return got < 0 ? undefined : value[0] !== 0;
+}
+
 function accept({ fd, nonBlocking }: Of<'accept'>, file: FileObject | undefined): Outcome {
   return withoutBlocking(fd, file, () => {
-    for (;;) {
+    for (let discarded = 0; discarded < MAX_DISCARDED; ++discarded) {
       const result = native.accept(fd, nonBlocking, peer, peerLength);
       if (result === native.wouldBlock) return undefined;
       if (result >= 0) return { result, sockaddr: peer.slice(0, peerLength[0]) };
-      // EOPNOTSUPP is one client's trouble, or says that this is no listener.
-      if (!isOfOneClient(systemErrorName(result)) || socketOption(fd, SO_ACCEPTCONN) >= 0) return { result };
+      const code = systemErrorName(result);
+      if (!isOfOneClient(code)) return { result };
+      // EOPNOTSUPP: Linux may report a client's error by it (accept(2)). Elsewhere, and of any socket that does not listen, it means
+      // that this socket cannot accept (XNU, accept_nocancel(): no other error of one client comes from such a socket).
+      const listening = listens(fd);
+      if (listening === false || (listening === undefined && CANNOT_ACCEPT.includes(code))) return { result };
     }
+    return undefined;
   });
 }
 
@@ -123,7 +146,7 @@ function connect({ fd, sockaddr }: Of<'connect'>, file: FileObject | undefined):
 
 function receive({ fd, size }: Receiving, file: FileObject | undefined): Outcome {
   const buffer = roomFor(size);
-  const result = withFlag(fd, file, () => native.recv(fd, buffer, 0, size, MSG_DONTWAIT));
+  const result = receiving(fd, file, () => native.recv(fd, buffer, 0, size, MSG_DONTWAIT));
   return received(result, buffer, size);
 }
 
@@ -131,7 +154,7 @@ function receiveFrom({ fd, size }: Receiving, file: FileObject | undefined): Out
   const buffer = roomFor(size).subarray(0, size);
   const sockaddr = new Uint8Array(SOCKADDR_SIZE);
   const length = new Int32Array(1);
-  const result = withFlag(fd, file, () => native.recvfrom(fd, buffer, MSG_DONTWAIT, sockaddr, length));
+  const result = receiving(fd, file, () => native.recvfrom(fd, buffer, MSG_DONTWAIT, sockaddr, length));
   const outcome = received(result, buffer, size);
   return outcome && { ...outcome, sockaddr: sockaddr.subarray(0, length[0]) };
 }
@@ -145,11 +168,11 @@ function received(result: number, buffer: Buffer, size: number): Outcome {
 }
 
 function send({ fd, bytes }: Of<'send'>, file: FileObject | undefined): Outcome {
-  return numberOf(withFlag(fd, file, () => native.send(fd, bytes, 0, bytes.length, MSG_DONTWAIT)));
+  return numberOf(sending(fd, file, () => native.send(fd, bytes, 0, bytes.length, MSG_DONTWAIT)));
 }
 
 function sendTo({ fd, bytes, sockaddr }: Of<'sendTo'>, file: FileObject | undefined): Outcome {
-  return numberOf(withFlag(fd, file, () => native.sendto(fd, bytes, MSG_DONTWAIT, sockaddr)));
+  return numberOf(sending(fd, file, () => native.sendto(fd, bytes, MSG_DONTWAIT, sockaddr)));
 }
 
 function roomFor(size: number): Buffer {

@@ -11,8 +11,9 @@
  *
  * Readiness is asked before the first try, although most sends would succeed at once: so nothing is received, accepted or sent until
  * somebody collects, and what is cancelled or forgotten before has taken nothing away. A connect is the exception, for it is what
- * makes a socket ready: it begins when it is the first in its queue. So are pipes and ttys, and all on Windows: they are tried once when
- * somebody collects, for one that cannot be read (or written) at all is never ready, and its error would never be told.
+ * makes a socket ready: it begins when it is the first in its queue. Pipes, ttys, an accept on what is not known to listen
+ * (SO_ACCEPTCONN), and everything on Windows are tried once when somebody collects and they are the first in their queue: a descriptor
+ * that cannot be read, written or accepted on is never ready, and its error would never be reported.
  *
  * Limits. No kernel moves bytes meanwhile: they are moved when somebody waits. Regular files are always ready, which epoll does not
  * even look at: they are carried out when somebody collects, and BLOCK until the disk has answered; on Windows all files. A descriptor
@@ -30,7 +31,7 @@ import type { Interest } from '../wait/async-wait.js';
 import { BaseProactor } from './base.js';
 import { CANCELED, type Completion, type Request } from './operation.js';
 import { OperationStreams, type Streams } from './streams.js';
-import { type Call, type Outcome, attempt, codeOf, isWatchable } from './calls.js';
+import { type Call, type Outcome, attempt, codeOf, isWatchable, listens } from './calls.js';
 
 export interface EmulatedProactorOptions {
   /** The proactor's from now on: it closes it. DefaultSelector where nothing is said. */
@@ -41,6 +42,8 @@ export interface EmulatedProactorOptions {
 class Waiting implements Call {
   /** A connect: the kernel is at it. */
   hasBegun = false;
+  /** To be tried once whether its descriptor is ready or not. */
+  isUntried = false;
 
   constructor(
     readonly id: number,
@@ -94,8 +97,10 @@ export class EmulatedProactor extends BaseProactor {
   readonly #waiting = new Map<number, Waiting>();
   /** Of files that no selector watches: carried out by the next collect. */
   readonly #unwatched = new Set<Waiting>();
-  /** Watched, and tried by the next collect all the same. */
+  /** Watched, the first in their queue, and tried by the next collect all the same. */
   readonly #untried = new Set<Waiting>();
+  /** Sockets that were asked and listen: a socket does not stop doing so without becoming ready. */
+  readonly #listening = new WeakSet<Socket>();
   /** The selector's own descriptor when last somebody was told of it. */
   #knownFd: number | undefined;
 
@@ -194,7 +199,17 @@ export class EmulatedProactor extends BaseProactor {
       if (codeOf(error) !== 'EPERM' || !operation.isOfFile) throw error;
       return void this.#unwatched.add(operation);
     }
-    if (this.#waiting.has(operation.id) && (operation.isOfFile || IS_WINDOWS)) this.#untried.add(operation);
+    if (!this.#waiting.has(operation.id)) return; // a connect that is over
+    operation.isUntried = operation.isOfFile || IS_WINDOWS || this.#mayNotListen(operation);
+    if (operation.isUntried) this.#untried.add(operation);
+  }
+
+  /** An accept on what does not listen, or on a system that cannot say whether it does. */
+  #mayNotListen({ request, file }: Waiting): boolean {
+    if (request.kind !== 'accept' || (file instanceof Socket && this.#listening.has(file))) return false;
+    if (listens(request.fd) !== true) return true;
+    if (file instanceof Socket) this.#listening.add(file);
+    return false;
   }
 
   /** The number was closed behind its Socket's back, and is another Socket's now: what waits there waits for nothing. */
@@ -229,6 +244,7 @@ export class EmulatedProactor extends BaseProactor {
     this.#untried.delete(operation);
     const channel = this.#channels.get(operation.request.fd);
     if (channel?.queueOf(operation)[0] !== operation || operation.hasBegun) return;
+    operation.isUntried = false;
     this.#carryOut(operation, done);
     this.#goOn(channel);
   }
@@ -250,6 +266,8 @@ export class EmulatedProactor extends BaseProactor {
   /** Some are gone from its queues. */
   #goOn(channel: Channel): void {
     this.#begin(channel);
+    for (const first of [channel.reading[0], channel.writing[0]])
+      if (first?.isUntried === true) this.#untried.add(first);
     try {
       this.#watch(channel);
     } catch (error) {

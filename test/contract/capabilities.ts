@@ -46,8 +46,12 @@ const ofSystem: Partial<Record<NodeJS.Platform, Lacks>> = {
     netlink: 'it is Linux’s',
     'limited count': 'an fd_set of POSIX limits the numbers, not how many there are',
     'hang-up before connect': 'BSD reports an unconnected socket otherwise than Linux',
+    SO_ACCEPTCONN: 'XNU’s getsockopt does not know it',
   },
 };
+
+/** Linux with the ways of macOS (npm run test:as-xnu). */
+const ofAsXnu: Lacks = { SO_ACCEPTCONN: 'as on macOS: XNU’s getsockopt does not know it' };
 
 const reported: Lacks = {
   'closed descriptors forgotten': 'its interest is not in the kernel: select and poll report a closed descriptor',
@@ -97,7 +101,8 @@ const ofMechanismOnSystem: Partial<Record<`${Mechanism} on ${NodeJS.Platform}`, 
 
 /** What the system lacks, whatever the mechanism. */
 export function lacksOfSystem(): Lacks {
-  return ofSystem[process.platform] ?? {};
+  const lacks = ofSystem[process.platform] ?? {};
+  return process.env.SELECTORS_NATIVE_AS_XNU === undefined ? lacks : { ...lacks, ...ofAsXnu };
 }
 
 export function lacksOf(mechanism: Mechanism): Lacks {

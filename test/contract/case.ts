@@ -53,7 +53,8 @@ export type Capability =
   | 'a fixed number at once'
   | 'one started for each'
   | 'any number of loops a file'
-  | 'one loop a file';
+  | 'one loop a file'
+  | 'SO_ACCEPTCONN';
 
 /** What a mechanism lacks, and why. */
 export type Lacks = Partial<Record<Capability, string>>;

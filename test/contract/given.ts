@@ -419,20 +419,28 @@ const listening: readonly Case<LoopContext>[] = [
       const [client, server] = accepted(bench);
       throwsCode('EINVAL', () => listen(loop, echo, { socket: server }));
       assertUntouched(server, client);
-      const bound = bench.own(new Socket()).bind({ host: '127.0.0.1', port: 0 });
-      throwsCode('EINVAL', () => listen(loop, echo, { socket: bound }));
-      bound.listen();
       assert.equal(socket.blocking, true);
       const operations = bench.own(new EmulatedProactor());
       const accept = operations.accept(socket);
       throwsCode('ERR_BUSY', () => listen(loop, echo, { socket }));
       accept.cancel();
       operations.wait();
-      for (const one of [socket, bound]) {
-        const reader = new Reader(clientOf(bench, listen(loop, echo, { socket: one })));
-        reader.client.send('x');
-        await until(loop, 'it is served', () => reader.poll().text === 'x');
-      }
+      const reader = new Reader(clientOf(bench, listen(loop, echo, { socket })));
+      reader.client.send('x');
+      await until(loop, 'it is served', () => reader.poll().text === 'x');
+    },
+  },
+  {
+    name: 'listen({socket}) refuses a bound socket that does not listen, and takes it when it does',
+    needs: ['SO_ACCEPTCONN'],
+    async run({ bench, loop: make, until }) {
+      const loop = make();
+      const bound = bench.own(new Socket()).bind({ host: '127.0.0.1', port: 0 });
+      throwsCode('EINVAL', () => listen(loop, echo, { socket: bound }));
+      assert.equal(bound.blocking, true);
+      const reader = new Reader(clientOf(bench, listen(loop, echo, { socket: bound.listen() })));
+      reader.client.send('x');
+      await until(loop, 'it is served', () => reader.poll().text === 'x');
     },
   },
 ];

@@ -689,6 +689,25 @@ const ends: Cases = [
     },
   },
   {
+    name: 'accept on what cannot accept fails although the socket never becomes ready, also behind another operation',
+    run({ bench, proactor }) {
+      const p = proactor();
+      const [a, b] = bench.tcpPair();
+      const datagram = datagrams(bench);
+      const bound = bench.own(new Socket()).bind({ host: '127.0.0.1', port: 0 });
+      for (const silent of [a, bound, datagram]) {
+        const accepting = [p.accept(silent), p.accept(silent)];
+        finish(p, ...accepting);
+        for (const { error } of accepting) assert.match(String(error?.code), /^(EINVAL|ENOTSUP|EOPNOTSUPP)$/);
+      }
+      const receiving = p.recv(a, 10);
+      const behind = p.accept(a);
+      b.send('x');
+      finish(p, receiving, behind);
+      assert.deepEqual([receiving.result?.toString(), behind.error?.code], ['x', 'EINVAL']);
+    },
+  },
+  {
     name: 'a pipe’s end for reading cannot be written, and the other not be read: EBADF',
     needs: ['pipes'],
     run({ bench, proactor }) {
