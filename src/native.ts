@@ -66,8 +66,6 @@ export interface NativeSharedFile {
   grow(size: number): number;
   /** As many bytes as it has been grown to. Null: this program allows no ArrayBuffer over memory of ours. */
   map(): ArrayBuffer | null | number;
-  /** The same, for memory that nobody moves to another ArrayBuffer: it is unmapped when this thread ends. */
-  mapConfined(): ArrayBuffer | null | number;
   /** 1, or 0: somebody else holds it. */
   lock(wait: boolean): number;
   unlock(): number;

@@ -13,8 +13,11 @@
 // sent by an operation that waits for it (sendStream), with a copy of the bytes.
 #include <algorithm>
 #include <cstring>
+#include <memory>
+#include <utility>
 
 #include "core/outgoing.h"
+#include "core/shown_memory.h"
 #include "core/syscall.h"
 #include "core/transfer.h"
 #include "core/wait.h"
@@ -59,6 +62,21 @@ constexpr size_t kMostWaitingPieces = 1024;
 
 // ------------------------------------------------------------------------------------------------------- opening
 
+namespace {
+
+// The provided buffers as JavaScript sees them. Neither the ring nor JavaScript frees them under the other.
+class ShownBuffers : public ShownMemory {
+ public:
+  explicit ShownBuffers(std::shared_ptr<ProvidedBuffers> buffers) : buffers_(std::move(buffers)) {}
+  void Free() override { buffers_.reset(); }
+  void Keep() override { buffers_->Abandon(); }
+
+ private:
+  std::shared_ptr<ProvidedBuffers> buffers_;
+};
+
+}  // namespace
+
 // openStreams(count, size): an ArrayBuffer that shows all provided buffers; null where this program allows none; or a
 // negative error: the kernel has no ring of buffers, or no multishot receive (EINVAL).
 Napi::Value IoUring::OpenStreams(const Napi::CallbackInfo& info) {
@@ -97,16 +115,10 @@ Napi::Value IoUring::OpenStreams(const Napi::CallbackInfo& info) {
     }
   }
 
-  const std::span<uint8_t> all = buffers_->all();
-  // Neither the ring nor JavaScript frees it under the other.
-  auto* const keep = new std::shared_ptr<ProvidedBuffers>(buffers_);
-  napi_value shown = nullptr;
-  const auto let_go = [](napi_env, void*, void* hint) { delete static_cast<std::shared_ptr<ProvidedBuffers>*>(hint); };
-  if (napi_create_external_arraybuffer(info.Env(), all.data(), all.size(), let_go, keep, &shown) != napi_ok) {
-    delete keep;
+  napi_value buffer = nullptr;
+  if (Show(info.Env(), buffers_->all(), std::make_unique<ShownBuffers>(buffers_), &buffer) != napi_ok)
     return info.Env().Null();
-  }
-  return {info.Env(), shown};
+  return {info.Env(), buffer};
 }
 
 // watchWake(fd): a turn ends when this descriptor becomes readable, and says so.

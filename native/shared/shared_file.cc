@@ -1,26 +1,20 @@
 // A file that processes map as shared memory (mmap(2)), with a lock (flock(2), LockFileEx) that ends with its holder.
 //
-// Two lifetimes: the file is open, and locked, until close(); what is mapped of it stays until JavaScript's ArrayBuffer
-// has gone, for nobody can be kept from reading there before.
-//
-// An ArrayBuffer may lose its memory to another one, which Node knows nothing of: it refuses to transfer those over
-// foreign memory to another thread, but a BYOB reader of a stream and ArrayBuffer.prototype.transfer move it within the
-// thread, and what they make may be posted. While this environment lives, its finalizer comes when the memory's last
-// owner has let go of it. When this environment ends, it comes whoever has the memory by then, and nothing in Node-API
-// tells whether somebody has. So what is still shown then is never unmapped: it is retired, and from then on everybody
-// who opens its file is shown it, which keeps a process whose threads come and go from mapping ever more.
-//
-// Who has it confined vouches for it that nobody moves it. Then it goes with its environment, however that ends: by
-// then no JavaScript is run there any more, and Node has detached the ArrayBuffer.
+// Two lifetimes: the file is open, and locked, until close(); what is mapped of it stays as long as JavaScript has the
+// ArrayBuffer (core/shown_memory.h). What another thread has when this environment ends is never unmapped: it is
+// retired, and from then on everybody who opens its file is shown it, which keeps a process whose threads come and go
+// from mapping ever more.
 #include "shared/shared_file.h"
 
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "core/args.h"
+#include "core/shown_memory.h"
 #include "platform/platform.h"
 
 namespace selectors {
@@ -82,10 +76,8 @@ class RetiredMappings {
 };
 
 // What an ArrayBuffer shows.
-class Shown {
+class ShownMapping : public ShownMemory {
  public:
-  explicit Shown(bool is_confined) : is_confined_(is_confined) {}
-
   Result Map(FileHandle file, size_t size) {
     FileIdentity identity;
     const Result identified = IdentifyFile(file, &identity);
@@ -100,43 +92,30 @@ class Shown {
     if (!mapped.ok()) own_.reset();
     return mapped;
   }
-  void* memory() const { return memory_; }
+  uint8_t* memory() const { return static_cast<uint8_t*>(memory_); }
 
-  // Nobody in this thread has it; is_last: and nobody elsewhere, either.
-  void LetGo(bool is_last) {
+  void Free() override {
     if (own_ == nullptr) return;
-    if (!is_last) return RetiredMappings::OfProcess().Add(std::move(own_));
     UnmapFile(own_->memory, own_->size);
     own_.reset();
   }
-
-  static void Finalize(napi_env env, void*, void* hint) {
-    const std::unique_ptr<Shown> shown(static_cast<Shown*>(hint));
-    shown->LetGo(shown->is_confined_ || !IsEnding(env));
+  void Keep() override {
+    if (own_ != nullptr) RetiredMappings::OfProcess().Add(std::move(own_));
   }
 
  private:
-  // A call that could run JavaScript, as far as Node-API knows, is refused to an environment that ends.
-  static bool IsEnding(napi_env env) {
-    napi_value value = nullptr;
-    return napi_get_boolean(env, true, &value) != napi_ok || napi_coerce_to_bool(env, value, &value) != napi_ok;
-  }
-
   std::unique_ptr<Mapping> own_;  // null: it is a retired one
   void* memory_ = nullptr;
-  bool is_confined_;
 };
 
-// new SharedFile(): open(path), grow(size), map() or mapConfined(), then lock(wait), unlock(); close().
+// new SharedFile(): open(path), grow(size), map(), then lock(wait), unlock(); close().
 class SharedFile : public Napi::ObjectWrap<SharedFile> {
  public:
   static Napi::Function Define(Napi::Env env) {
-    return DefineClass(
-        env, "SharedFile",
-        {InstanceMethod<&SharedFile::Open>("open"), InstanceMethod<&SharedFile::Grow>("grow"),
-         InstanceMethod<&SharedFile::Map<false>>("map"), InstanceMethod<&SharedFile::Map<true>>("mapConfined"),
-         InstanceMethod<&SharedFile::Lock>("lock"), InstanceMethod<&SharedFile::Unlock>("unlock"),
-         InstanceMethod<&SharedFile::Close>("close")});
+    return DefineClass(env, "SharedFile",
+                       {InstanceMethod<&SharedFile::Open>("open"), InstanceMethod<&SharedFile::Grow>("grow"),
+                        InstanceMethod<&SharedFile::Map>("map"), InstanceMethod<&SharedFile::Lock>("lock"),
+                        InstanceMethod<&SharedFile::Unlock>("unlock"), InstanceMethod<&SharedFile::Close>("close")});
   }
 
   explicit SharedFile(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SharedFile>(info) {}
@@ -169,28 +148,18 @@ class SharedFile : public Napi::ObjectWrap<SharedFile> {
   }
 
   // map(): an ArrayBuffer that shows the bytes to which it was grown last; null where this program allows none over
-  // foreign memory; or a negative error. mapConfined(): that ArrayBuffer and its views never leave this thread, nor
-  // does its memory by a move to another ArrayBuffer, and so it is unmapped when the thread ends.
-  template <bool is_confined>
+  // foreign memory; or a negative error.
   Napi::Value Map(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
     if (!file_.is_open() || size_ == 0) return Answer(info, Result::Error(kBadDescriptor));
-    auto shown = std::make_unique<Shown>(is_confined);
-    const Result mapped = shown->Map(file_.get(), size_);
+    auto mapping = std::make_unique<ShownMapping>();
+    const Result mapped = mapping->Map(file_.get(), size_);
     if (!mapped.ok()) return Answer(info, mapped);
+    const std::span<uint8_t> bytes(mapping->memory(), size_);
     napi_value buffer = nullptr;
-    const napi_status made =
-        napi_create_external_arraybuffer(env, shown->memory(), size_, Shown::Finalize, shown.get(), &buffer);
-    if (made == napi_ok) {
-      static_cast<void>(shown.release());  // the finalizer's
-      return {env, buffer};
-    }
-    shown->LetGo(true);  // nobody has seen it
-    if (made == napi_no_external_buffers_allowed) return env.Null();
-    // The environment is being terminated. Whether there is a finalizer that will come is not known: what it would
-    // delete is left for it.
-    static_cast<void>(shown.release());
-    return env.Undefined();
+    const napi_status made = Show(env, bytes, std::move(mapping), &buffer);
+    if (made == napi_ok) return {env, buffer};
+    return made == napi_no_external_buffers_allowed ? env.Null() : env.Undefined();
   }
 
   // lock(wait): 1, or 0 where somebody else holds it; or a negative error. EINVAL: this object holds it.

@@ -4,7 +4,7 @@
  *
  * Row 0 is for those that have ended: the supervisor adds their rows up there, and gives the rows to others.
  */
-import { type SharedFile, confinedFile } from '../syscalls/shared-file.js';
+import { SharedFile } from '../syscalls/shared-file.js';
 
 const COUNTS = [
   // Connections: accept(2) gave them to this worker; it turned them away, for there was no room; it began to serve them; they are over.
@@ -76,8 +76,7 @@ export class Scoreboard implements Disposable {
     readonly path: string,
     readonly size: number,
   ) {
-    // Threads are terminated, and servers closed and opened again: what they have mapped is not to stay.
-    this.#file = confinedFile(path, size * CELLS.length * Float64Array.BYTES_PER_ELEMENT);
+    this.#file = new SharedFile(path, size * CELLS.length * Float64Array.BYTES_PER_ELEMENT);
     const { memory } = this.#file;
     this.#rows = Array.from({ length: size }, (_, index) => new RowView(memory, index) as unknown as Row);
   }

@@ -1,5 +1,4 @@
 /** Memory that processes share, and a lock around it: a file that is mapped (mmap(2)) and locked (flock(2)). */
-import { markAsUntransferable } from 'node:worker_threads';
 import { check, closedError, invalidType, invalidValue, lockedAlready, notLocked, unavailable } from '../errors.js';
 import { type NativeSharedFile, native } from '../native.js';
 import { wholeNumber } from '../validate.js';
@@ -12,28 +11,6 @@ const WHAT = 'shared file';
 const SHORTEST_SLEEP = 1;
 const LONGEST_SLEEP = 8;
 const never = new Int32Array(new SharedArrayBuffer(4));
-
-/** The size of a file whose memory is confined. Told from a caller's number by its brand, which no proxy fakes. */
-class Confined {
-  readonly #size: number;
-
-  constructor(size: number) {
-    this.#size = size;
-  }
-
-  static sizeIn(value: unknown): number | undefined {
-    return typeof value === 'object' && value !== null && #size in value ? value.#size : undefined;
-  }
-}
-
-/**
- * A SharedFile for the package's own use, whose memory goes with its thread, however that ends: threads come and go without leaving it
- * mapped. Neither the memory nor a view of it may reach a caller: who moves it to another ArrayBuffer, and that to another thread, would
- * read there what is not mapped any more, which ends the process.
- */
-export function confinedFile(path: string, size: number): SharedFile {
-  return new SharedFile(path, new Confined(size) as unknown as number);
-}
 
 /**
  * A file that several processes and threads map as shared memory, with one lock for what they do: a scoreboard, and the accept lock, of
@@ -67,13 +44,12 @@ export class SharedFile implements Disposable {
     if (typeof path !== 'string') throw invalidType('path', 'a string', path);
     // NUL ends a path in the kernel's eyes: 'a\0b' would become 'a'.
     if (path.includes('\0')) throw invalidValue('path must not contain a NUL');
-    const confined = Confined.sizeIn(size);
-    const bytes = wholeNumber('size', confined ?? size, 1, MOST_BYTES);
+    const bytes = wholeNumber('size', size, 1, MOST_BYTES);
     this.#file = new native.SharedFile();
     check(this.#file.open(path), 'open', { path });
     try {
       check(this.#file.grow(bytes), native.growSyscall, { path });
-      this.#memory = shown(confined === undefined ? this.#file.map() : this.#file.mapConfined(), path);
+      this.#memory = shown(this.#file.map(), path);
     } catch (error) {
       this.#file.close();
       throw error;
@@ -82,8 +58,12 @@ export class SharedFile implements Disposable {
 
   /**
    * The shared memory itself, `size` bytes; the same object each time. It stays mapped as long as anybody holds it (or a view of it),
-   * also after close(), and where a thread ends that has it, until the process ends: once for each file and size, however many threads.
-   * It is not transferable: in another thread, open the file again.
+   * also after close(); at the end of its thread it is unmapped.
+   *
+   * In another thread, open the file again. postMessage() does not transfer it: it throws a DataCloneError (Node 20: sends a copy). What
+   * moves an ArrayBuffer within its thread moves this one too (ArrayBuffer.prototype.transfer, Node 22; the BYOB reader of a stream): it
+   * then has 0 bytes, and the one that it was moved to shows the file. Posted to another thread, that one stays mapped until the process
+   * ends, once for each file and size.
    */
   get memory(): ArrayBuffer {
     return this.#memory;
@@ -162,7 +142,5 @@ function shown(memory: ArrayBuffer | null | number, path: string): ArrayBuffer {
     check(memory, 'mmap', { path });
     throw unavailable('the file could not be mapped');
   }
-  // Node marks such memory itself, without saying so in its manual. A transfer would take it from all in this thread who hold it.
-  markAsUntransferable(memory);
   return memory;
 }

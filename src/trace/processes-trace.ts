@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TRACE_VARIABLE } from '../recording.js';
-import { confinedFile } from '../syscalls/shared-file.js';
+import { SharedFile } from '../syscalls/shared-file.js';
 import type { SyscallRecord } from './record.js';
 import { TraceMemory } from './trace-memory.js';
 
@@ -22,7 +22,7 @@ export class ProcessesTrace implements Disposable {
   constructor(capacity = DEFAULT_CAPACITY) {
     this.#folder = mkdtempSync(join(tmpdir(), 'selectors-native-trace-'));
     const path = join(this.#folder, 'records');
-    const file = confinedFile(path, TraceMemory.sizeFor(capacity));
+    const file = new SharedFile(path, TraceMemory.sizeFor(capacity));
     this.#memory = new TraceMemory(file.memory, capacity);
     this.#close = () => file.close();
     this.env = { [TRACE_VARIABLE]: path };

@@ -1295,7 +1295,6 @@ function attackSharedFile(
     open: (file) => file.open?.(path),
     grow: (file) => file.grow?.(50),
     map: (file) => file.map?.(),
-    mapConfined: (file) => file.mapConfined?.(),
     lock: (file) => file.lock?.(true),
     tryLock: (file) => file.lock?.(false),
     unlock: (file) => file.unlock?.(),
@@ -1329,7 +1328,7 @@ function attackSharedFile(
   // Memory whose file is closed, that is moved, that is dropped.
   for (let i = 0; i < 100; i++) {
     const file = opened();
-    const [memory, second] = [file.map?.() as ArrayBuffer, file.mapConfined?.() as ArrayBuffer];
+    const [memory, second] = [file.map?.() as ArrayBuffer, file.map?.() as ArrayBuffer];
     file.close?.();
     new Uint8Array(memory)[5] = i;
     if (seen[5] !== i || new Uint8Array(second)[5] !== i) complain('SharedFile.map: is not shared');
