@@ -18,6 +18,16 @@ const { EVENT_READ, EVENT_WRITE, Socket, createSelector } = index;
 const mechanisms = readinessMechanisms.flatMap(({ mechanism, available }) => (available ? [mechanism] : []));
 const has = (mechanism: string) => mechanisms.some((one) => one === mechanism);
 
+/** Node 20 and 22 throw where an object is no signal but in name, Node 24 takes it for one that is never aborted. */
+function isListenedTo(signal: AbortSignal): boolean {
+  try {
+    EventTarget.prototype.addEventListener.call(signal, 'abort', () => undefined);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Of a loop, also what it has of its parents: they are no exports of their own. */
 function propertiesOf(prototype: object): PropertyDescriptorMap {
   const own = Object.getOwnPropertyDescriptors(prototype);
@@ -207,7 +217,9 @@ describe("a caller's own code runs in between", () => {
       const [a] = bench.pair();
       const selector = bench.own(createSelector(mechanism));
       selector.register(a, EVENT_WRITE);
-      await rejectsCode('ERR_INVALID_ARG_VALUE', selector.selectAsync({ signal: badSignal() }));
+      const waiting = selector.selectAsync({ signal: badSignal() });
+      if (isListenedTo(badSignal())) assert.equal((await waiting).length, 1);
+      else await rejectsCode('ERR_INVALID_ARG_VALUE', waiting);
       assert.equal((await selector.selectAsync({ timeout: 1000 })).length, 1);
       // A real one whose methods somebody has replaced is still a signal.
       const controller = new AbortController();

@@ -98,6 +98,8 @@ const command = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
 function reasonWithoutValgrind(): string {
   if (process.platform !== 'linux') return ' — not here: valgrind is asked for on Linux alone';
   if (process.env.SELECTORS_NATIVE_SANITIZED) return ' — not here: the sanitizers and valgrind both want the memory';
+  if (spawnSync(process.execPath, ['--interrupt-budget=5000', '-e', '']).status !== 0)
+    return ' — not here: this V8 has no --interrupt-budget';
   return spawnSync('valgrind', ['--version']).status === 0 ? '' : ' — not here: valgrind is not installed';
 }
 const noValgrind = reasonWithoutValgrind();

