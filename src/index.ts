@@ -20,6 +20,8 @@ export type { SocketAddress, SocketAddressInput, SocketFamily } from './net/addr
 export type { SocketOptionName } from './net/options.js';
 export type {
   AdoptOptions,
+  ConnectOptions,
+  ConnectionOptions,
   Connection,
   ConnectionHandler,
   EventLoop,

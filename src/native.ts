@@ -171,8 +171,8 @@ interface Everywhere {
   readonly POLLRDHUP: number;
   readonly POLLRDNORM: number;
 
-  /** A sockaddr; or the name of getaddrinfo's error; or a negative system error (EAI_SYSTEM). */
-  resolve(host: string, port: number, family: number): Buffer | string | number;
+  /** Sockaddrs, at least one; or the name of getaddrinfo's error; or a negative system error (EAI_SYSTEM). */
+  resolve(host: string, port: number, family: number): Buffer[] | string | number;
   encodeUnix(path: Uint8Array): Buffer | number;
   /** A host and its port, or the bytes of a Unix path; null for any other family. */
   decode(sockaddr: Uint8Array): [host: string, port: number] | Buffer | null;

@@ -122,7 +122,7 @@ describe('each argument, each wrong value', () => {
       ...['wake', 'hasWork', 'wait', 'dispatch', 'settle', 'attach', 'closeAll', 'nextDue', 'closeMechanism'],
       ...['assertOpen', 'assertGoingOn', 'report', 'warn', 'guarded', 'kick', 'send', 'isBorrowed', 'startConnecting'],
       ...['watchChanged', 'watchConnection', 'forgetConnection', 'watchListener', 'forgetListener'],
-      ...['isConnection', 'hasConnection', 'notConnected', 'welcome', 'discard', 'admit'],
+      ...['isConnection', 'hasConnection', 'notConnected', 'welcome', 'discard', 'admit', 'beforeBlocking'],
     ];
     const inner = {
       BaseSelector: [

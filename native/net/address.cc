@@ -24,8 +24,9 @@ napi_value ResolverError(napi_env env, int error) {
   return Napi::String::New(env, name == nullptr ? "UNKNOWN" : name);
 }
 
-// resolve(host, port, family): the sockaddr of an IP address or of a host's name; for a name this asks the system's
-// resolver, and BLOCKS until it answers. A failure is a string or a number: see ResolverError.
+// resolve(host, port, family): the sockaddrs of an IP address or of a host's name, in getaddrinfo(3)'s order, at least
+// one; for a name this asks the system's resolver, and BLOCKS until it answers. A failure is a string or a number: see
+// ResolverError.
 napi_value Resolve(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const std::string host = args.StringAt(0);
@@ -39,13 +40,19 @@ napi_value Resolve(napi_env env, napi_callback_info info) {
   const int error = getaddrinfo(host.c_str(), nullptr, &hints, &found);
   if (error != 0) return ResolverError(env, error);
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(found, freeaddrinfo);
-  sockaddr_storage address{};
-  const size_t length = std::min(static_cast<size_t>(found->ai_addrlen), sizeof address);
-  std::memcpy(&address, found->ai_addr, length);
   const auto network_port = htons(static_cast<uint16_t>(port));
-  if (address.ss_family == AF_INET) reinterpret_cast<sockaddr_in*>(&address)->sin_port = network_port;
-  if (address.ss_family == AF_INET6) reinterpret_cast<sockaddr_in6*>(&address)->sin6_port = network_port;
-  return Bytes(env, &address, length);
+  napi_value list = nullptr;
+  napi_create_array(env, &list);
+  uint32_t count = 0;
+  for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
+    sockaddr_storage address{};
+    const size_t length = std::min(static_cast<size_t>(one->ai_addrlen), sizeof address);
+    std::memcpy(&address, one->ai_addr, length);
+    if (address.ss_family == AF_INET) reinterpret_cast<sockaddr_in*>(&address)->sin_port = network_port;
+    if (address.ss_family == AF_INET6) reinterpret_cast<sockaddr_in6*>(&address)->sin6_port = network_port;
+    napi_set_element(env, list, count++, Bytes(env, &address, length));
+  }
+  return list;
 }
 
 // encodeUnix(path): the sockaddr_un of a path's bytes, or -ENAMETOOLONG. A path that begins with NUL is a name in

@@ -14,7 +14,15 @@ import { SLICE, sliceOf } from '../syscalls/slices.js';
 import { boolean, fieldsOf, timeoutOf } from '../validate.js';
 import type { Attachment } from '../wait/attachment.js';
 import { type Timer, Timers } from '../wait/timers.js';
-import type { AdoptOptions, Connection, ConnectionHandler, EventLoop, ListenOptions, Listener } from './event-loop.js';
+import type {
+  AdoptOptions,
+  ConnectOptions,
+  Connection,
+  ConnectionHandler,
+  EventLoop,
+  ListenOptions,
+  Listener,
+} from './event-loop.js';
 import { Signals } from './signals.js';
 
 /** A wait is never longer (asyncio's number): kernels and clocks have their limits. */
@@ -90,7 +98,11 @@ export abstract class BaseLoop implements EventLoop {
   // -------------------------------------------------------------------------------------------------- what a loop answers
 
   abstract listen<D>(options: ListenOptions, handler: ConnectionHandler<D>): Listener;
-  abstract connect<D>(address: SocketAddressInput, handler: ConnectionHandler<D>): Connection<D>;
+  abstract connect<D>(
+    address: SocketAddressInput,
+    handler: ConnectionHandler<D>,
+    options?: ConnectOptions,
+  ): Connection<D>;
   abstract adopt<D>(socket: Socket, handler: ConnectionHandler<D>, options?: AdoptOptions): Connection<D>;
   /** For wakeup() of other threads, and for signals. */
   protected abstract get wakeupHandle(): number;
@@ -103,6 +115,8 @@ export abstract class BaseLoop implements EventLoop {
   protected nextDue(): number {
     return this.#timers.size > 0 ? this.#timers.nextDue() : Infinity;
   }
+  /** Node's loop stands still from now on: what was left to it is done now. */
+  protected abstract beforeBlocking(): void;
   /** Calls the handlers of what the wait has found. @returns how many events that were */
   protected abstract dispatch(): number;
   /** The turn's end: sends, and tells what follows. */
@@ -145,6 +159,7 @@ export abstract class BaseLoop implements EventLoop {
   run(): void {
     this.#enter();
     try {
+      this.beforeBlocking();
       do this.#turn(-1);
       while (!this.#stopping);
     } finally {
@@ -158,6 +173,7 @@ export abstract class BaseLoop implements EventLoop {
     const deadline = limit > 0 ? this.now() + limit : 0;
     this.#enter();
     try {
+      this.beforeBlocking();
       for (let remaining = limit; ;) {
         const handled = this.#turn(remaining);
         // In a worker, a wait is made in slices.
@@ -212,6 +228,11 @@ export abstract class BaseLoop implements EventLoop {
   }
 
   // ------------------------------------------------------------------------------------------------ for the loops' own use
+
+  /** Does it live inside Node's loop (start()), which nothing may block? */
+  protected get isInsideNode(): boolean {
+    return this.#started !== undefined;
+  }
 
   protected get isInTurn(): boolean {
     return this.#inTurn;

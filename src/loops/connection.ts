@@ -14,8 +14,9 @@
  * What is written in one turn is copied into the loop's slab, where it makes one piece, or is sent from where it is (large, or not one
  * piece with what came before). What the kernel does not take is kept in `rest` until it does.
  */
-import { closedError, invalidType, invalidValue, systemError } from '../errors.js';
-import { localAddressOf, unpackAddress } from '../net/stream.js';
+import { closedError, invalidType, invalidValue, namedError, systemError } from '../errors.js';
+import { getOption, optionSetter, type SocketOptionName } from '../net/options.js';
+import { type StreamOptions, localAddressOf, unpackAddress } from '../net/stream.js';
 import type { SocketAddress } from '../net/address.js';
 import { MOST_COPIED, MOST_PIECES, type SendBatch, WOULD_BLOCK } from '../syscalls/turn.js';
 import { errorOf, guarded, isError, isUint8Array, lengthOf, plainBytes, uint8Array } from '../validate.js';
@@ -23,6 +24,8 @@ import type { Connection, ConnectionHandler, EventLoop } from './event-loop.js';
 
 /** What a connection asks of its loop. */
 export interface ConnectionHost {
+  /** It is connecting: the sockets of further attempts get this option too. */
+  optionSet(connection: StreamConnection, set: (fd: number) => void): void;
   readonly loop: EventLoop;
   readonly sends: SendBatch;
   /** Is this memory that the next turn receives into? */
@@ -46,6 +49,9 @@ export interface ConnectionSettings {
   readonly handler: ConnectionHandler;
   readonly borrowsChunks: boolean;
   readonly highWaterMark: number;
+  readonly stream: StreamOptions;
+  /** What connect() was given, until it is known which address that is. */
+  readonly asked?: SocketAddress;
   /** Receives nothing while too much waits to be sent: of who has asked to be served, not of who asks. */
   readonly holdsBack: boolean;
   /** Told when one of them is closed. */
@@ -89,6 +95,9 @@ interface Piece {
   readonly length: number;
 }
 
+/** What getsockname(2) says of a socket that is not bound. */
+const UNBOUND: SocketAddress = { host: '0.0.0.0', port: 0 };
+
 /** What one operation is given to send at the most. */
 const MOST_AT_ONCE = 1 << 20;
 
@@ -108,7 +117,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
   #piece = -1;
   /** What was received for a paused connection. */
   #held: Buffer | null = null;
-  readonly #peer: string;
+  #peer: string;
   #local: SocketAddress | null = null;
 
   /**
@@ -133,15 +142,36 @@ export class StreamConnection<D = unknown> implements Connection<D> {
   }
 
   get localAddress(): SocketAddress {
+    // Of a connecting one it may be another in a moment.
+    if (this.isConnecting) return this.#fd < 0 ? UNBOUND : localAddressOf(this.#fd);
     return (this.#local ??= localAddressOf(this.#fd));
   }
 
   get remoteAddress(): SocketAddress {
-    return unpackAddress(this.#peer);
+    const { asked } = this.#settings;
+    return asked !== undefined && this.#peer === '' ? asked : unpackAddress(this.#peer);
   }
 
   get writableLength(): number {
     return this.#queued;
+  }
+
+  setOption(name: SocketOptionName, value: number | boolean): this;
+  setOption(level: number, option: number, value: number | Uint8Array): this;
+  setOption(...args: readonly unknown[]): this {
+    const set = optionSetter(args);
+    if ((this.#state & CLOSED) !== 0) throw closedError('connection');
+    if (this.#fd >= 0) set(this.#fd);
+    if (this.isConnecting) this.#settings.host.optionSet(this, set);
+    return this;
+  }
+
+  getOption(name: SocketOptionName): number;
+  getOption(level: number, option: number, length: number): Buffer;
+  getOption(...args: readonly unknown[]): number | Buffer {
+    if ((this.#state & CLOSED) !== 0) throw closedError('connection');
+    if (this.#fd < 0) throw namedError('ENOTCONN', 'getsockopt');
+    return getOption(this.#fd, args);
   }
 
   write(bytes: Uint8Array | string): boolean {
@@ -181,8 +211,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
   }
 
   destroy(error?: Error): void {
-    if (error !== undefined && !guarded('error', () => isError(error)))
-      throw invalidType('error', 'an Error', error);
+    if (error !== undefined && !guarded('error', () => isError(error))) throw invalidType('error', 'an Error', error);
     this.fail(error ?? null);
   }
 
@@ -223,6 +252,18 @@ export class StreamConnection<D = unknown> implements Connection<D> {
   /** @internal The loop has taken it off its list. */
   watchedAgain(): void {
     this.#state &= ~TO_WATCH;
+  }
+
+  /** @internal The packed address of the other end. */
+  get peer(): string {
+    return this.#peer;
+  }
+
+  /** @internal Connecting, it goes on with another socket; -1: it has none. */
+  attempting(fd: number, peer: string): void {
+    this.#fd = fd;
+    this.#peer = peer;
+    this.watched = 0;
   }
 
   /** @internal Accepted, connected, or adopted. */

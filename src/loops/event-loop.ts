@@ -1,5 +1,6 @@
 /** What every loop offers. One handler object serves all connections, and the same object runs on every loop. */
 import type { SocketAddress, SocketAddressInput } from '../net/address.js';
+import type { SocketOptionName } from '../net/options.js';
 import type { Socket } from '../net/socket.js';
 import type { Mechanism } from '../syscalls/probe.js';
 import type { Timer } from '../wait/timers.js';
@@ -21,12 +22,28 @@ export interface Connection<D = unknown> {
   readonly fd: number;
   /** getsockname(2). @throws ERR_CLOSED where it was not asked for before the connection closed */
   readonly localAddress: SocketAddress;
-  /** Known for good from the accept or the connect() on. */
+  /**
+   * Known for good once it is accepted, connected or adopted. While it connects: the address that is being tried; before that, where
+   * Node's resolver looks up the name, what connect() was given.
+   */
   readonly remoteAddress: SocketAddress;
   /** The caller's own state for this connection. */
   data: D;
   /** Bytes accepted by write() that the kernel does not have yet. */
   readonly writableLength: number;
+  /**
+   * setsockopt(2), as Socket.setOption(): by name with an int or a boolean, or by the OS's own numbers. While it connects, the sockets of
+   * further attempts get it too.
+   * @throws ENOPROTOOPT for an option that this OS lacks; ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE; ERR_CLOSED
+   */
+  setOption(name: SocketOptionName, value: number | boolean): this;
+  setOption(level: number, option: number, value: number | Uint8Array): this;
+  /**
+   * getsockopt(2), as Socket.getOption(): by name as an int (SO_LINGER: seconds, -1 for off), or by number as the struct's bytes.
+   * @throws ENOTCONN while Node's resolver looks up its name; others as setOption()
+   */
+  getOption(name: SocketOptionName): number;
+  getOption(level: number, option: number, length: number): Buffer;
   /**
    * Sends, in the order of the calls. The bytes are the loop's until they are sent: do not change them before. A string is UTF-8.
    * Memory that is transferred away before it is sent costs the connection: it closes with ERR_INVALID_ARG_VALUE.
@@ -73,8 +90,28 @@ export interface ConnectionHandler<D = unknown> {
   close?(connection: Connection<D>, error: Error | null): void;
 }
 
-export interface ListenOptions {
-  /** IP address or name (a name is resolved, which BLOCKS); '' for all addresses of this machine. '127.0.0.1' where nothing is said. */
+/** Of the sockets of a loop's connections. Ignored for Unix sockets. */
+export interface ConnectionOptions {
+  /** TCP_NODELAY: small messages are sent at once. false: the kernel may collect them (Nagle). Default: true. */
+  readonly noDelay?: boolean;
+  /**
+   * SO_KEEPALIVE: finds out that a silent peer has vanished (ETIMEDOUT). A number: idle milliseconds before the first probe, 1 to 32,767,000,
+   * rounded up to whole seconds (TCP_KEEPIDLE); true: as the system has it (mostly two hours). Default: false.
+   */
+  readonly keepAlive?: boolean | number;
+  /** Bytes, 1 to 2^31 - 1. Default: 65536. */
+  readonly highWaterMark?: number;
+}
+
+export type ConnectOptions = ConnectionOptions;
+export type AdoptOptions = ConnectionOptions;
+
+export interface ListenOptions extends ConnectionOptions {
+  /**
+   * IP address or name. A name is resolved by the system's resolver, which BLOCKS, also inside Node's loop; its first address counts. '': all
+   * addresses of this machine, by one dual-stack IPv6 socket (`listener.address` is '::', and IPv4 clients are '::ffff:127.0.0.1'), or IPv4
+   * alone on a system without IPv6. Default: '127.0.0.1'.
+   */
   readonly host?: string;
   /** 0: any free one, which `listener.address` tells. 0 where nothing is said. */
   readonly port?: number;
@@ -100,13 +137,6 @@ export interface ListenOptions {
   readonly socket?: Socket;
   /** Reached: accepting pauses, further clients wait in the kernel's backlog. No limit where nothing is said. */
   readonly maxConnections?: number;
-  /** Bytes. 65536 where nothing is said. */
-  readonly highWaterMark?: number;
-}
-
-export interface AdoptOptions {
-  /** Bytes. 65536 where nothing is said. */
-  readonly highWaterMark?: number;
 }
 
 /** A socket that listens. close() stops accepting; connections that are open stay open. */
@@ -136,10 +166,17 @@ export interface EventLoop extends Disposable {
   listen<D>(options: ListenOptions, handler: ConnectionHandler<D>): Listener;
   /**
    * A connection to somebody else's listener. write() may be called at once; `open` tells when it is connected, `close` when that failed.
-   * A host's name is resolved first, which BLOCKS.
-   * @throws ENOTFOUND, EMFILE; ERR_INVALID_ARG_TYPE; ERR_CLOSED
+   *
+   * A host's name may have several addresses. They are tried one after the other in the resolver's order, each with a socket of its own, until
+   * one connects (Python's create_connection()); `close` is given the error of the last one. destroy() ends the attempts.
+   *
+   * Inside Node's loop, after start(), the name is looked up by Node's own resolver (dns.lookup()), which does not block: the connection has
+   * no descriptor yet (`fd` is -1), and `close` is given ENOTFOUND. At all other times, also before start(), the system's resolver is asked
+   * at once, and BLOCKS: ENOTFOUND is thrown.
+   * @param options of its socket, and its highWaterMark; checked before anything is opened
+   * @throws ENOTFOUND, EAI_*; EMFILE; ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE; ERR_CLOSED
    */
-  connect<D>(address: SocketAddressInput, handler: ConnectionHandler<D>): Connection<D>;
+  connect<D>(address: SocketAddressInput, handler: ConnectionHandler<D>, options?: ConnectOptions): Connection<D>;
   /**
    * Serves a connection that was accepted elsewhere (asyncio's connect_accepted_socket): by another thread or process, by Socket.accept().
    * From now on it is as if this loop had accepted it. What the peer has sent already is received.

@@ -13,7 +13,7 @@ import { assertListens, givenStream, takeOver } from '../net/given-socket.js';
 import { Socket } from '../net/socket.js';
 import { type SocketAddress, type SocketAddressInput, type SocketFamily, pathBytes } from '../net/address.js';
 import { SocketFile } from '../net/socket-file.js';
-import { resolveAddress } from '../net/stream.js';
+import { type ResolvedAddress, type StreamOptions, resolveAddress } from '../net/stream.js';
 import { WOULD_BLOCK } from '../syscalls/turn.js';
 import { boolean, fieldsOf, wholeNumber } from '../validate.js';
 import type { Timer } from '../wait/timers.js';
@@ -38,11 +38,32 @@ export interface ParsedListenOptions {
   readonly backlog: number | undefined;
   readonly reusePort: boolean;
   readonly maxConnections: number;
+  readonly connections: ParsedConnectionOptions;
+}
+
+/** TCP_KEEPIDLE is at most 32767 s (MAX_TCP_KEEPIDLE, linux/include/net/tcp.h). */
+const MAX_KEEP_ALIVE = 32_767_000;
+
+/** What listen(), connect() and adopt() are told of their connections. */
+export const CONNECTION_OPTIONS = ['noDelay', 'keepAlive', 'highWaterMark'] as const;
+
+export interface ParsedConnectionOptions {
+  readonly stream: StreamOptions;
   readonly highWaterMark: number;
 }
 
-export function highWaterMarkOf(value: unknown): number {
-  return wholeNumber('highWaterMark', value, 1, INT_MAX);
+export function connectionOptionsOf(
+  fields: Record<(typeof CONNECTION_OPTIONS)[number], unknown> | undefined,
+): ParsedConnectionOptions {
+  const { noDelay = true, keepAlive = false, highWaterMark = DEFAULT_HIGH_WATER_MARK } = fields ?? {};
+  const seconds =
+    typeof keepAlive === 'boolean'
+      ? Number(keepAlive) - 1
+      : wholeNumber('keepAlive', keepAlive, 1, MAX_KEEP_ALIVE) / 1000;
+  return {
+    stream: { noDelay: boolean('noDelay', noDelay), keepAlive: Math.ceil(seconds) },
+    highWaterMark: wholeNumber('highWaterMark', highWaterMark, 1, INT_MAX),
+  };
 }
 
 export function parseListenOptions(options: unknown): ParsedListenOptions {
@@ -54,7 +75,7 @@ export function parseListenOptions(options: unknown): ParsedListenOptions {
     'reusePort',
     'socket',
     'maxConnections',
-    'highWaterMark',
+    ...CONNECTION_OPTIONS,
   ]);
   const { host = '127.0.0.1', port = 0, path, backlog, reusePort = false } = fields;
   if (path !== undefined && (fields.host !== undefined || fields.port !== undefined)) {
@@ -65,14 +86,14 @@ export function parseListenOptions(options: unknown): ParsedListenOptions {
   const { socket } = fields;
   if (socket !== undefined && OF_NEW_ONES.some((name) => fields[name] !== undefined))
     throw invalidValue(`a socket that listens already has its ${OF_NEW_ONES.join(', ')}`);
-  const { maxConnections = Infinity, highWaterMark = DEFAULT_HIGH_WATER_MARK } = fields;
+  const { maxConnections = Infinity } = fields;
   return {
     socket: socket === undefined ? undefined : givenStream(socket),
     address: pathname === undefined ? { host, port: wholeNumber('port', port, 0, 65_535) } : { path: pathname },
     backlog: backlog === undefined ? undefined : wholeNumber('backlog', backlog, -INT_MAX, INT_MAX),
     reusePort: boolean('reusePort', reusePort),
     maxConnections: maxConnections === Infinity ? Infinity : wholeNumber('maxConnections', maxConnections, 1, INT_MAX),
-    highWaterMark: highWaterMarkOf(highWaterMark),
+    connections: connectionOptionsOf(fields),
   };
 }
 
@@ -82,9 +103,25 @@ interface OpenedListener {
   readonly file: SocketFile | null;
 }
 
+/** No dual-stack socket here: the kernel, or this network namespace, has no IPv6. */
+const NO_IPV6 = new Set(['EAFNOSUPPORT', 'EPROTONOSUPPORT', 'EADDRNOTAVAIL', 'ENETUNREACH', 'ENOPROTOOPT']);
+
 /** @throws the system's errors; nothing is open then, and no file is left */
-function openListener({ address: given, backlog, reusePort }: ParsedListenOptions): OpenedListener {
-  const { family, address } = resolveAddress(given, 'bind');
+function openListener(options: ParsedListenOptions): OpenedListener {
+  const { address } = options;
+  if (!('host' in address) || address.host !== '') return openAt(resolveAddress(address, 'bind'), options);
+  try {
+    return openAt({ family: 'ipv6', address }, options);
+  } catch (error) {
+    if (!NO_IPV6.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    return openAt({ family: 'ipv4', address }, options);
+  }
+}
+
+function openAt(
+  { family, address }: Pick<ResolvedAddress, 'family' | 'address'>,
+  { address: given, backlog, reusePort }: ParsedListenOptions,
+): OpenedListener {
   const socket = new Socket({ family, blocking: false });
   let file: SocketFile | null = null;
   try {
@@ -146,7 +183,7 @@ export class StreamListener implements Listener {
       this.connections--;
       host.onRoom();
     };
-    this.settings = { host, ...known, highWaterMark: options.highWaterMark, holdsBack: true, onClosed };
+    this.settings = { host, ...known, ...options.connections, holdsBack: true, onClosed };
   }
 
   /** @internal -1 once closed. */

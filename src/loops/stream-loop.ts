@@ -5,17 +5,55 @@
  * send, and who wants to be told of something else now. So all that was written in a turn is sent in one call, and a connection that is
  * paused and resumed costs no system call.
  */
-import { check, keyExists, systemError } from '../errors.js';
-import type { SocketAddressInput } from '../net/address.js';
+import { keyExists, systemError } from '../errors.js';
 import { givenStream, peerOf, takeOver } from '../net/given-socket.js';
 import type { Socket } from '../net/socket.js';
-import { finishSending, openStream, ownDescriptors, resolveAddress, setNoDelay } from '../net/stream.js';
+import { type HostName, type SocketAddressInput, type SocketFamily, hostNameOf, lookUp } from '../net/address.js';
+import {
+  type ResolvedAddress,
+  finishSending,
+  openStream,
+  ownDescriptors,
+  resolveAddresses,
+  resolvedOf,
+  setStreamOptions,
+} from '../net/stream.js';
 import { SendBatch } from '../syscalls/turn.js';
 import { fieldsOf } from '../validate.js';
 import { BaseLoop, handlerOf } from './base-loop.js';
-import { DEFAULT_HIGH_WATER_MARK, StreamConnection } from './connection.js';
-import type { AdoptOptions, Connection, ConnectionHandler, EventLoop, ListenOptions, Listener } from './event-loop.js';
-import { type ListenerHost, StreamListener, highWaterMarkOf, parseListenOptions } from './listener.js';
+import { StreamConnection } from './connection.js';
+import type {
+  AdoptOptions,
+  ConnectOptions,
+  Connection,
+  ConnectionHandler,
+  EventLoop,
+  ListenOptions,
+  Listener,
+} from './event-loop.js';
+import {
+  CONNECTION_OPTIONS,
+  type ListenerHost,
+  type ParsedConnectionOptions,
+  StreamListener,
+  connectionOptionsOf,
+  parseListenOptions,
+} from './listener.js';
+
+/**
+ * What is left of a connect() by name. Its connection is connecting all the while.
+ *
+ *   resolving --found--> attempting --connected--> open
+ *                        attempting --failed--> attempting the next address, with a socket of its own
+ *   resolving --not found--> closed; attempting --the last one failed--> closed; any --destroy()--> closed
+ */
+interface Attempts {
+  readonly stream: ParsedConnectionOptions['stream'];
+  /** Not tried yet. */
+  addresses: ResolvedAddress[];
+  /** What setOption() was given so far: each socket gets it. */
+  readonly options: ((fd: number) => void)[];
+}
 
 export abstract class StreamLoop extends BaseLoop implements EventLoop {
   readonly #sends = new SendBatch();
@@ -23,6 +61,10 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
   readonly #listeners = new Set<StreamListener>();
   /** All that are open, by descriptor. Not each is watched: one that is paused, with nothing to send, is not. */
   readonly #connections = new Map<number, StreamConnection>();
+  /** Of those whose connect() may need another attempt. */
+  readonly #attempts = new WeakMap<StreamConnection, Attempts>();
+  /** Those that have no descriptor yet: Node's resolver looks up their name. */
+  readonly #resolving = new Map<StreamConnection, HostName>();
   #toFlush: StreamConnection[] = [];
   #toWatch: StreamConnection[] = [];
   #closedConnections: { readonly connection: StreamConnection; readonly error: Error | null }[] = [];
@@ -61,49 +103,110 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     return listener;
   }
 
-  connect<D>(address: SocketAddressInput, handler: ConnectionHandler<D>): Connection<D> {
+  connect<D>(address: SocketAddressInput, handler: ConnectionHandler<D>, options?: ConnectOptions): Connection<D> {
     this.assertGoingOn();
-    const resolved = resolveAddress(address, 'connect');
+    const given = fieldsOf('address', address, ['host', 'port', 'path', 'raw']);
+    const name = this.isInsideNode ? hostNameOf(given) : null;
+    const addresses = name === null ? resolveAddresses(given, 'connect') : [];
     const known = handlerOf<unknown>(handler);
+    const parsed = parseConnectionOptions(options);
     this.assertGoingOn();
-    const fd = check(openStream(resolved.family), 'socket');
-    this.#descriptors.add(fd);
-    if (resolved.family !== 'unix') setNoDelay(fd);
-    const connection = new StreamConnection<D>(
-      {
-        host: this.#host,
-        ...known,
-        highWaterMark: DEFAULT_HIGH_WATER_MARK,
-        holdsBack: false,
-        onClosed: () => this.#onRoom(),
-      },
-      fd,
-      resolved.packed,
-      'connecting',
-    );
+    const settings = {
+      ...{ host: this.#host, ...known, ...parsed, holdsBack: false, onClosed: () => this.#onRoom() },
+      ...(name === null ? {} : { asked: name }),
+    };
+    const connection = new StreamConnection<D>(settings, -1, '', 'connecting');
     const own = connection as StreamConnection;
-    this.#add(own);
+    const attempts = { stream: parsed.stream, addresses, options: [] };
+    if (addresses.length !== 1) this.#attempts.set(own, attempts);
+    if (name === null) {
+      const failed = this.#attempt(own, attempts);
+      if (failed !== null) throw failed;
+      return connection;
+    }
+    this.#resolving.set(own, name);
+    lookUp(name, (error, found) => {
+      if (this.#resolving.delete(own)) this.#resolved(own, error, found.map(resolvedOf));
+    });
+    return connection;
+  }
+
+  /** Begins to connect to the next address for which there is a socket. @returns the error of socket(2): there was none */
+  #attempt(connection: StreamConnection, attempts: Attempts): Error | null {
+    let failed: Error | null = null;
+    for (let next = attempts.addresses.shift(); next !== undefined; next = attempts.addresses.shift()) {
+      const { family, packed } = next;
+      const fd = openStream(family);
+      if (fd >= 0) {
+        this.#begin(connection, fd, packed, attempts, family);
+        return null;
+      }
+      failed = systemError(fd, 'socket'); // EAFNOSUPPORT: this system has no IPv6
+    }
+    return failed;
+  }
+
+  #begin(connection: StreamConnection, fd: number, packed: string, attempts: Attempts, family: SocketFamily): void {
+    this.#descriptors.add(fd);
+    connection.attempting(fd, packed);
+    this.#add(connection);
     try {
-      this.startConnecting(own, resolved.packed);
+      if (family !== 'unix') setStreamOptions(fd, attempts.stream);
+      for (const set of attempts.options) set(fd);
+      this.startConnecting(connection, packed);
     } catch (error) {
-      this.#remove(own, fd);
-      this.#descriptors.close(fd);
+      this.#abandon(connection);
       throw error;
     }
-    return connection;
+  }
+
+  /** Its attempt is over, and the descriptor closed. */
+  #abandon(connection: StreamConnection): void {
+    const { fd } = connection;
+    if (fd < 0) return;
+    this.#remove(connection, fd);
+    this.forgetConnection(connection, fd);
+    this.#descriptors.close(fd);
+    connection.attempting(-1, connection.peer);
+  }
+
+  #resolved(connection: StreamConnection, error: Error | null, addresses: ResolvedAddress[]): void {
+    const attempts = this.#attempts.get(connection);
+    if (connection.isClosed || attempts === undefined) return;
+    if (error !== null) return connection.fail(error);
+    attempts.addresses = addresses;
+    try {
+      const failed = this.#attempt(connection, attempts);
+      if (failed !== null) connection.fail(failed);
+    } catch (thrown) {
+      connection.fail(thrown as Error); // the mechanism refuses the descriptor, or an option is none of this family's
+    }
+    this.kick();
+  }
+
+  protected override beforeBlocking(): void {
+    if (this.#resolving.size === 0) return;
+    const resolving = [...this.#resolving];
+    this.#resolving.clear();
+    for (const [connection, name] of resolving) {
+      try {
+        this.#resolved(connection, null, resolveAddresses(name, 'connect'));
+      } catch (error) {
+        this.#resolved(connection, error as Error, []);
+      }
+    }
   }
 
   adopt<D>(socket: Socket, handler: ConnectionHandler<D>, options?: AdoptOptions): Connection<D> {
     this.assertGoingOn();
     const known = handlerOf<unknown>(handler);
-    const asked = options === undefined ? undefined : fieldsOf('options', options, ['highWaterMark']).highWaterMark;
-    const highWaterMark = asked === undefined ? DEFAULT_HIGH_WATER_MARK : highWaterMarkOf(asked);
+    const parsed = parseConnectionOptions(options);
     const given = givenStream(socket);
     this.assertGoingOn();
     const { fd } = given;
     this.#assertNotOurs(fd);
     const peer = peerOf(given);
-    const settings = { host: this.#host, ...known, highWaterMark, holdsBack: true, onClosed: () => this.#onRoom() };
+    const settings = { host: this.#host, ...known, ...parsed, holdsBack: true, onClosed: () => this.#onRoom() };
     const connection = new StreamConnection<D>(settings, fd, peer, 'adopted');
     const own = connection as StreamConnection;
     try {
@@ -117,7 +220,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     }
     this.#descriptors.add(fd);
     this.#add(own);
-    if (given.family !== 'unix') setNoDelay(fd);
+    if (given.family !== 'unix') setStreamOptions(fd, parsed.stream);
     // Not at once: whoever adopts it has not even its name yet. And in the next turn before what that turn receives.
     this.callSoon(() => own.isClosed || own.opened());
     return connection;
@@ -158,6 +261,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     if (this.#toFlush.length > 0) this.#flush();
     this.watchChanged(); // what is sent by operations is begun
     for (const connection of this.#connections.values()) connection.fail(null);
+    for (const connection of this.#resolving.keys()) connection.fail(null);
     while (this.#closedConnections.length > 0) this.#tellClosed();
     this.#toFlush = [];
     this.#toWatch = [];
@@ -172,7 +276,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     this.#toWatch = [];
     for (const connection of changed) {
       connection.watchedAgain();
-      if (connection.isClosed) continue;
+      if (connection.fd < 0) continue; // closed, or its name is being resolved
       try {
         this.watchConnection(connection);
       } catch (error) {
@@ -213,6 +317,15 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
   }
 
   protected notConnected(connection: StreamConnection, error: number): void {
+    const attempts = this.#attempts.get(connection);
+    if (attempts !== undefined && attempts.addresses.length > 0) {
+      this.#abandon(connection);
+      try {
+        if (this.#attempt(connection, attempts) === null) return;
+      } catch (thrown) {
+        return connection.fail(thrown as Error);
+      }
+    }
     const address = connection.remoteAddress;
     const context =
       'host' in address ? { address: address.host, port: address.port } : 'path' in address ? address : {};
@@ -222,7 +335,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
   /** A connection was accepted. @returns false: the mechanism has no room for it, and it is closed */
   protected welcome(listener: StreamListener, fd: number, peer: string): boolean {
     this.#descriptors.add(fd);
-    if (listener.family !== 'unix') setNoDelay(fd);
+    if (listener.family !== 'unix') setStreamOptions(fd, listener.settings.stream);
     const connection = new StreamConnection(listener.settings, fd, peer, 'accepted');
     try {
       this.watchConnection(connection);
@@ -262,11 +375,15 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
       const result = finishSending(connection.fd);
       if (result < 0) connection.fail(systemError(result, 'shutdown'));
     },
+    optionSet: (connection, set) => void this.#attempts.get(connection)?.options.push(set),
     closed: (connection, fd, error) => {
-      this.#remove(connection, fd);
-      this.forgetConnection(connection, fd);
-      // Ignored: what close(2) has to tell of a connection that is given up (ECONNRESET) is not news.
-      this.#descriptors.close(fd);
+      this.#resolving.delete(connection);
+      if (fd >= 0) {
+        this.#remove(connection, fd);
+        this.forgetConnection(connection, fd);
+        // Ignored: what close(2) has to tell of a connection that is given up (ECONNRESET) is not news.
+        this.#descriptors.close(fd);
+      }
       this.#closedConnections.push({ connection, error });
       this.kick();
     },
@@ -284,4 +401,8 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
   #onRoom(): void {
     for (const listener of this.#listeners) this.guarded(() => listener.onRoom());
   }
+}
+
+function parseConnectionOptions(options: unknown): ParsedConnectionOptions {
+  return connectionOptionsOf(options === undefined ? undefined : fieldsOf('options', options, CONNECTION_OPTIONS));
 }

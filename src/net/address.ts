@@ -1,5 +1,6 @@
 /** Between what people write and the sockaddr that the kernel takes. */
 import { isUtf8 } from 'node:buffer';
+import { lookup } from 'node:dns';
 import { isIP } from 'node:net';
 import { endianness } from 'node:os';
 import { invalidType, invalidValue, namedError, systemError } from '../errors.js';
@@ -95,15 +96,24 @@ export interface EncodedAddress {
  *   ENOTFOUND, EAI_* from the resolver; ENAMETOOLONG for a path
  */
 export function encodeAddress(address: unknown, family: number, syscall: string): EncodedAddress {
+  return encodeAddresses(address, family, syscall)[0];
+}
+
+/** The same, with all addresses of a host's name, in the order of getaddrinfo(3): RFC 6724's. */
+export function encodeAddresses(
+  address: unknown,
+  family: number,
+  syscall: string,
+): [EncodedAddress, ...EncodedAddress[]] {
   const { host, port, path, raw } = fieldsOf('address', address, ['host', 'port', 'path', 'raw']);
-  if (raw !== undefined) return { sockaddr: plainBytes(uint8Array('address.raw', raw)), context: {} };
+  if (raw !== undefined) return [{ sockaddr: plainBytes(uint8Array('address.raw', raw)), context: {} }];
   if (path !== undefined) {
     const bytes = pathBytes('address.path', path);
     assertFamily('address.path', AF_UNIX, family);
     const context = { path: typeof path === 'string' ? path : new TextDecoder().decode(bytes) };
     const sockaddr = native.encodeUnix(bytes);
     if (typeof sockaddr === 'number') throw systemError(sockaddr, syscall, context);
-    return { sockaddr, context };
+    return [{ sockaddr, context }];
   }
   if (typeof host !== 'string') throw invalidType('address.host', 'a string (or give a path, or raw)', host);
   if (host.includes('\0')) throw invalidValue('address.host must not contain a NUL');
@@ -112,11 +122,63 @@ export function encodeAddress(address: unknown, family: number, syscall: string)
   const version = isIP(host);
   if (version !== 0) assertFamily(`address.host '${host}'`, version === 4 ? AF_INET : AF_INET6, family);
   const wildcard = family === AF_INET6 ? '::' : '0.0.0.0';
-  const sockaddr = native.resolve(host === '' ? wildcard : host, number, family);
+  const found = native.resolve(host === '' ? wildcard : host, number, family);
   const context = { address: host, port: number };
-  if (typeof sockaddr === 'number') throw systemError(sockaddr, 'getaddrinfo', context);
-  if (typeof sockaddr === 'string') throw namedError(sockaddr, 'getaddrinfo', context);
-  return { sockaddr, context };
+  if (typeof found === 'number') throw systemError(found, 'getaddrinfo', context);
+  if (typeof found === 'string') throw namedError(found, 'getaddrinfo', context);
+  const [first, ...others] = found.map((sockaddr) => ({ sockaddr, context }));
+  return [first as EncodedAddress, ...others];
+}
+
+/** What an error of connect(2) reports: one of several addresses by number, and not by the name that they have in common. */
+export function contextOf(sockaddr: Uint8Array, given: AddressContext = {}): AddressContext {
+  const address = decodeAddress(sockaddr);
+  if ('host' in address) return { address: address.host, port: address.port };
+  return 'path' in address ? address : given;
+}
+
+/** What of an address only a resolver knows. */
+export interface HostName {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** null: a path, a sockaddr, an IP address or ''; or it is wrong, which encodeAddress() reports. */
+export function hostNameOf(address: Record<'host' | 'port' | 'path' | 'raw', unknown>): HostName | null {
+  const { host, port, path, raw } = address;
+  if (raw !== undefined || path !== undefined || typeof host !== 'string') return null;
+  if (host === '' || host.includes('\0') || isIP(host) !== 0) return null;
+  return { host, port: wholeNumber('address.port', port, 0, 65535) };
+}
+
+/**
+ * All addresses of a name by Node's own resolver, dns.lookup(): getaddrinfo(3) in a thread of libuv's, so that Node's loop goes on.
+ * @param callback called once, later, in a turn of Node's loop
+ */
+export function lookUp(
+  { host, port }: HostName,
+  callback: (error: Error | null, found: EncodedAddress[]) => void,
+): void {
+  const failed = (error: unknown): void =>
+    callback(
+      namedError((error as NodeJS.ErrnoException).code ?? 'EAI_FAIL', 'getaddrinfo', { address: host, port }),
+      [],
+    );
+  try {
+    lookup(host, { all: true }, (error, found) => {
+      if (error !== null) return failed(error);
+      if (found.length === 0) return failed({ code: 'ENOTFOUND' });
+      let addresses: EncodedAddress[];
+      try {
+        addresses = found.map(({ address }) => encodeAddress({ host: address, port }, AF_UNSPEC, 'connect'));
+      } catch (thrown) {
+        return callback(thrown as Error, []);
+      }
+      callback(null, addresses);
+    });
+  } catch (error) {
+    setImmediate(() => failed(error)); // dns.lookup() itself refuses the name
+  }
 }
 
 export function decodeAddress(sockaddr: Uint8Array): SocketAddress {

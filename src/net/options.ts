@@ -63,21 +63,38 @@ function intBytes(value: number): Uint8Array {
   return new Uint8Array(Int32Array.of(value).buffer);
 }
 
-export function setNamedOption(fd: number, name: unknown, value: unknown): void {
+/**
+ * What setOption() was given, checked: by name and value, or by level, option and value.
+ * @returns makes the call. @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE, ENOPROTOOPT
+ */
+export function optionSetter(args: readonly unknown[]): (fd: number) => void {
+  return typeof args[0] === 'number' ? rawSetter(args[0], args[1], args[2]) : namedSetter(args[0], args[1]);
+}
+
+/** Is it IPV6_V6ONLY, by name or by number? */
+export function isV6Only([first, second]: readonly unknown[]): boolean {
+  const { IPPROTO_IPV6, IPV6_V6ONLY } = native.constants;
+  return first === 'IPV6_V6ONLY' || (first === IPPROTO_IPV6 && second === IPV6_V6ONLY);
+}
+
+export function getOption(fd: number, args: readonly unknown[]): number | Buffer {
+  return typeof args[0] === 'number' ? getRawOption(fd, args[0], args[1], args[2]) : getNamedOption(fd, args[0]);
+}
+
+function namedSetter(name: unknown, value: unknown): (fd: number) => void {
   const { level, option } = numbersOf(name, 'setsockopt');
   if (typeof value !== 'number' && typeof value !== 'boolean')
     throw invalidType('value', 'a number or a boolean', value);
   if (name === 'SO_LINGER') {
     // false: off. true: on, with no time to linger: close() then resets the connection.
     const seconds = value === false ? -1 : value === true ? 0 : wholeNumber('value', value, -1, MOST_LINGER);
-    check(native.setLinger(fd, seconds), 'setsockopt');
-    return;
+    return (fd) => void check(native.setLinger(fd, seconds), 'setsockopt');
   }
   const number = typeof value === 'boolean' ? Number(value) : wholeNumber('value', value, INT_MIN, INT_MAX);
-  check(native.setsockopt(fd, level, option, intBytes(number)), 'setsockopt');
+  return (fd) => void check(native.setsockopt(fd, level, option, intBytes(number)), 'setsockopt');
 }
 
-export function getNamedOption(fd: number, name: unknown): number {
+function getNamedOption(fd: number, name: unknown): number {
   const { level, option } = numbersOf(name, 'getsockopt');
   const out = new Int32Array(1);
   if (name === 'SO_LINGER') {
@@ -90,17 +107,19 @@ export function getNamedOption(fd: number, name: unknown): number {
   return length === 1 ? (bytes[endianness() === 'LE' ? 0 : 3] ?? 0) : (out[0] ?? 0);
 }
 
-export function setRawOption(fd: number, level: unknown, option: unknown, value: unknown): void {
+function rawSetter(level: unknown, option: unknown, value: unknown): (fd: number) => void {
   const numbers = [
     wholeNumber('level', level, INT_MIN, INT_MAX),
     wholeNumber('option', option, INT_MIN, INT_MAX),
   ] as const;
   const bytes =
-    typeof value === 'number' ? intBytes(wholeNumber('value', value, INT_MIN, INT_MAX)) : uint8Array('value', value);
-  check(native.setsockopt(fd, ...numbers, bytes), 'setsockopt');
+    typeof value === 'number'
+      ? intBytes(wholeNumber('value', value, INT_MIN, INT_MAX))
+      : Uint8Array.from(uint8Array('value', value));
+  return (fd) => void check(native.setsockopt(fd, ...numbers, bytes), 'setsockopt');
 }
 
-export function getRawOption(fd: number, level: unknown, option: unknown, length: unknown): Buffer {
+function getRawOption(fd: number, level: unknown, option: unknown, length: unknown): Buffer {
   const numbers = [
     wholeNumber('level', level, INT_MIN, INT_MAX),
     wholeNumber('option', option, INT_MIN, INT_MAX),

@@ -18,23 +18,27 @@ import { type NativeDescriptor, native, passFdsCalls, shareSocketCalls } from '.
 import { type FileObject, HIGHEST_FD, fileno } from '../syscalls/file-object.js';
 import { boolean, bytesOf, fieldsOf, lengthOf, listOf, uint8Array, wholeNumber } from '../validate.js';
 import {
+  type AddressContext,
   type EncodedAddress,
   type SocketAddress,
   type SocketAddressInput,
   type SocketFamily,
   decodeAddress,
-  encodeAddress,
+  contextOf,
+  encodeAddresses,
   familyName,
   familyNumber,
   familyOfSockaddr,
   invalidChoice,
 } from './address.js';
-import { type SocketOptionName, getNamedOption, getRawOption, setNamedOption, setRawOption } from './options.js';
+import { type SocketOptionName, getOption, isV6Only, optionSetter } from './options.js';
 import { loopbackPair } from './pair.js';
 import { BLOCKS_IN_KERNEL, Deadline, Retry, untilReady } from './until-ready.js';
 
 const { SOCK_STREAM = 1, SOCK_DGRAM = 2, SOCK_SEQPACKET = 5, SOCK_RAW = 3 } = native.constants;
-const { SOL_SOCKET = 1, SO_TYPE = 3, SO_ERROR = 4, SO_DOMAIN, AF_INET = 2, AF_UNIX = 1 } = native.constants;
+const { SOL_SOCKET = 1, SO_TYPE = 3, SO_ERROR = 4, SO_DOMAIN, AF_INET = 2, AF_INET6, AF_UNIX = 1 } = native.constants;
+const { IPPROTO_IPV6 = 41, IPV6_V6ONLY } = native.constants;
+const OFF = new Uint8Array(4);
 
 export type SocketType = 'stream' | 'dgram' | 'seqpacket' | 'raw' | number;
 
@@ -164,6 +168,8 @@ export class Socket implements Disposable {
   readonly #type: number;
   /** null: a call waits for ever. 0: it does not wait. */
   #timeout: number | null;
+  /** The caller has set IPV6_V6ONLY: bind() leaves it as it is. */
+  #choseV6Only = false;
 
   /** socket(2). @throws EAFNOSUPPORT, EPROTONOSUPPORT, EMFILE, EPERM (raw sockets) */
   constructor(options?: SocketOptions) {
@@ -281,9 +287,17 @@ export class Socket implements Disposable {
     check(native.setInheritable(this.#fd, boolean('inheritable', on)), 'fcntl');
   }
 
-  /** bind(2). @throws EADDRINUSE, EADDRNOTAVAIL, EACCES, EINVAL (bound already) */
+  /**
+   * bind(2). Host '': all addresses of this machine that the socket's family reaches: an 'ipv4' socket those of IPv4, an 'ipv6' socket those
+   * of IPv4 as well (IPV6_V6ONLY is turned off, unless setOption() has set it before), whose peers are then '::ffff:127.0.0.1'.
+   * @throws EADDRINUSE, EADDRNOTAVAIL, EACCES, EINVAL (bound already)
+   */
   bind(address: SocketAddressInput): this {
-    const { sockaddr, context } = this.#encode(address, 'bind');
+    const [{ sockaddr, context }] = this.#encodeAll(address, 'bind');
+    if (context.address === '' && this.#family === AF_INET6 && !this.#choseV6Only) {
+      // Ignored: a system without dual-stack sockets (OpenBSD) refuses it, and the socket then takes IPv6 alone.
+      if (IPV6_V6ONLY !== undefined) native.setsockopt(this.#fd, IPPROTO_IPV6, IPV6_V6ONLY, OFF);
+    }
     check(native.bind(this.#fd, sockaddr), 'bind', context);
     return this;
   }
@@ -314,24 +328,41 @@ export class Socket implements Disposable {
   }
 
   /**
-   * connect(2).
+   * connect(2). A name may have several addresses of the socket's family: they are tried in the resolver's order until one connects, as by
+   * Python's create_connection(), within one `timeout`. The error is that of the last one, and names its address. A non-blocking socket goes
+   * on to the next where one fails at once (ENETUNREACH); what is in progress is the last attempt. macOS takes no second connect(2) on a
+   * socket: there the first address is the only one.
    * @returns true: connected. false: in progress (non-blocking); wait for EVENT_WRITE, then ask `error()`
    * @throws ECONNREFUSED, ETIMEDOUT, ENETUNREACH, EISCONN, EALREADY
    */
   connect(address: SocketAddressInput): boolean {
-    const { sockaddr, context } = this.#encode(address, 'connect');
-    const result = native.connect(this.#fd, sockaddr);
-    // EAGAIN: a Unix socket whose listener's backlog is full; it is not in progress (connect(2)).
-    const inProgress = result === native.inProgress;
-    if (!inProgress) {
-      check(result, 'connect', context);
-      return true;
+    const addresses = this.#encodeAll(address, 'connect');
+    const deadline = new Deadline(this.#timeout);
+    let failed: NodeJS.ErrnoException | null = null;
+    for (const { sockaddr, context } of addresses) {
+      const outcome = this.#connectTo(sockaddr, contextOf(sockaddr, context), deadline, failed !== null);
+      if (typeof outcome === 'boolean') return outcome;
+      if (failed !== null && outcome.code === 'EINVAL') break; // macOS: no second connect(2) on a socket
+      failed = outcome;
     }
+    throw failed as NodeJS.ErrnoException;
+  }
+
+  /** @returns as connect(), or what this address failed with. @throws ETIMEDOUT: no time is left for others */
+  #connectTo(
+    sockaddr: Uint8Array,
+    context: AddressContext,
+    deadline: Deadline,
+    isAfterAttempt: boolean,
+  ): boolean | NodeJS.ErrnoException {
+    let result = native.connect(this.#fd, sockaddr);
+    // Linux: once, where an attempt before failed in progress and SO_ERROR has said so (__inet_stream_connect, net/ipv4/af_inet.c).
+    if (isAfterAttempt && systemErrorIs(result, 'ECONNABORTED')) result = native.connect(this.#fd, sockaddr);
+    // EAGAIN: a Unix socket whose listener's backlog is full; it is not in progress (connect(2)).
+    if (result !== native.inProgress) return result >= 0 ? true : systemError(result, 'connect', context);
     if (this.#timeout === 0) return false;
-    untilReady(this.#fd, 'write', new Deadline(this.#timeout), 'connect');
-    const failed = this.#takeError(context);
-    if (failed !== null) throw failed;
-    return true;
+    untilReady(this.#fd, 'write', deadline, 'connect');
+    return this.#takeError(context) ?? true;
   }
 
   /** SO_ERROR, read and cleared: the system error of a connect that was in progress, or null. */
@@ -530,8 +561,10 @@ export class Socket implements Disposable {
   setOption(level: number, option: number, value: number | Uint8Array): this;
   setOption(...args: readonly unknown[]): this {
     this.#assertOpen();
-    if (typeof args[0] === 'number') setRawOption(this.#fd, args[0], args[1], args[2]);
-    else setNamedOption(this.#fd, args[0], args[1]);
+    const set = optionSetter(args);
+    this.#assertOpen(); // again: the value's getters are the caller's
+    set(this.#fd);
+    if (isV6Only(args)) this.#choseV6Only = true;
     return this;
   }
 
@@ -540,9 +573,7 @@ export class Socket implements Disposable {
   getOption(level: number, option: number, length: number): Buffer;
   getOption(...args: readonly unknown[]): number | Buffer {
     this.#assertOpen();
-    return typeof args[0] === 'number'
-      ? getRawOption(this.#fd, args[0], args[1], args[2])
-      : getNamedOption(this.#fd, args[0]);
+    return getOption(this.#fd, args);
   }
 
   /**
@@ -578,8 +609,12 @@ export class Socket implements Disposable {
   }
 
   #encode(address: unknown, syscall: string): EncodedAddress {
+    return this.#encodeAll(address, syscall)[0];
+  }
+
+  #encodeAll(address: unknown, syscall: string): [EncodedAddress, ...EncodedAddress[]] {
     this.#assertOpen();
-    const encoded = encodeAddress(address, this.#family, syscall);
+    const encoded = encodeAddresses(address, this.#family, syscall);
     this.#assertOpen(); // again: the address's getters are the caller's, and may have closed this socket
     return encoded;
   }

@@ -2,17 +2,21 @@
 import { closedError } from '../errors.js';
 import { type NativeDescriptors, native } from '../native.js';
 import {
+  type EncodedAddress,
   type SocketAddress,
   type SocketFamily,
   decodeAddress,
   encodeAddress,
+  encodeAddresses,
   familyName,
   familyNumber,
   familyOfSockaddr,
 } from './address.js';
 
 const { IPPROTO_TCP = 6, TCP_NODELAY = 1 } = native.constants;
-const { SOCK_STREAM = 1, SOL_SOCKET = 1, SO_ERROR = 4 } = native.constants;
+const { SOCK_STREAM = 1, SOL_SOCKET = 1, SO_ERROR = 4, SO_KEEPALIVE } = native.constants;
+/** macOS has it by the name of TCP_KEEPALIVE. */
+const TCP_KEEPIDLE = native.constants.TCP_KEEPIDLE ?? native.constants.TCP_KEEPALIVE;
 
 /** The largest sockaddr (sockaddr_storage). */
 const SOCKADDR_SIZE = 128;
@@ -63,8 +67,24 @@ export function unpackAddress(packed: string): SocketAddress {
   return packed === '' ? { path: '' } : decodeAddress(Buffer.from(packed, 'latin1'));
 }
 
+/** What listen(), connect() and adopt() are told of the sockets of their connections. */
+export interface StreamOptions {
+  readonly noDelay: boolean;
+  /** Idle seconds before the first probe; 0: as the system has it; -1: none. */
+  readonly keepAlive: number;
+}
+
+/** Ignored: the peer has reset already, which the next recv(2) reports; or a system lacks TCP_KEEPIDLE, and keeps its own time. */
+export function setStreamOptions(fd: number, { noDelay, keepAlive }: StreamOptions): void {
+  if (noDelay) setNoDelay(fd);
+  if (keepAlive < 0) return;
+  if (SO_KEEPALIVE !== undefined) native.setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, ON);
+  if (keepAlive > 0 && TCP_KEEPIDLE !== undefined)
+    native.setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, new Uint8Array(Int32Array.of(keepAlive).buffer));
+}
+
 /** Small messages are sent at once, not kept back until earlier ones are acknowledged (as asyncio has it). */
-export function setNoDelay(fd: number): void {
+function setNoDelay(fd: number): void {
   // Ignored: the peer may be gone already, or it is a Unix socket.
   native.setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, ON);
 }
@@ -97,7 +117,15 @@ export interface ResolvedAddress {
 
 /** The family of an address: by its path, its sockaddr, or what its host resolves to (for a name, this BLOCKS). */
 export function resolveAddress(address: unknown, syscall: string): ResolvedAddress {
-  const { sockaddr: bytes } = encodeAddress(address, AF_UNSPEC, syscall);
+  return resolvedOf(encodeAddress(address, AF_UNSPEC, syscall));
+}
+
+/** The same for each address that its host's name has, in the resolver's order. */
+export function resolveAddresses(address: unknown, syscall: string): ResolvedAddress[] {
+  return encodeAddresses(address, AF_UNSPEC, syscall).map(resolvedOf);
+}
+
+export function resolvedOf({ sockaddr: bytes }: EncodedAddress): ResolvedAddress {
   const packed = Buffer.from(bytes).toString('latin1');
   return { family: familyName(familyOfSockaddr(bytes)), address: decodeAddress(bytes), packed };
 }

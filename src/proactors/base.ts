@@ -7,12 +7,23 @@
  * bytes that are sent are copied when the operation is submitted, bytes that are received are handed over when it is collected. So
  * nothing that JavaScript does with its buffers (drops, changes, transfers them) reaches memory that the kernel holds.
  */
-import { belongsToLoop, busyError, check, closedError, invalidType, invalidValue, outOfRange } from '../errors.js';
+import {
+  belongsToLoop,
+  busyError,
+  check,
+  closedError,
+  invalidType,
+  invalidValue,
+  outOfRange,
+  systemError,
+} from '../errors.js';
+import { native } from '../native.js';
 import {
   type SocketAddress,
   type SocketAddressInput,
+  contextOf,
   decodeAddress,
-  encodeAddress,
+  encodeAddresses,
   familyNumber,
 } from '../net/address.js';
 import { Socket, beforeClose } from '../net/socket.js';
@@ -52,6 +63,20 @@ interface Submitted {
   readonly file: FileObject | undefined;
   readonly isOfLoop: boolean;
   cancelling: boolean;
+  /** Of a connect, unless it is a loop's. */
+  readonly connecting?: Connecting | undefined;
+}
+
+/** A connect(2) by a name that may have several addresses. */
+interface Connecting {
+  readonly fd: number;
+  /** Under way, or the last that was. */
+  sockaddr: Uint8Array;
+  /** Not tried yet. */
+  readonly others: Uint8Array[];
+  failed: NodeJS.ErrnoException | undefined;
+  /** The same address is being tried a second time. */
+  isAgain: boolean;
 }
 
 /**
@@ -190,11 +215,16 @@ export abstract class BaseProactor implements Disposable {
     );
   }
 
-  /** connect(2), ConnectEx. A name in the address is looked up first, which BLOCKS. */
+  /**
+   * connect(2), ConnectEx. A name in the address is looked up first, which BLOCKS. Where it has several addresses of the socket's family, the
+   * operation tries them in the resolver's order until one connects; its error is that of the last one, and names its address. macOS
+   * takes no second connect(2) on a socket: there the first address is the only one.
+   */
   connect<D>(socket: Socket, address: SocketAddressInput, data?: D): Operation<void, D> {
     const fd = this.#fdOf('socket', socket);
-    const sockaddr = this.#encode(socket, address, 'connect');
-    return this.#start({ kind: 'connect', fd, sockaddr }, data as D, () => undefined, socket);
+    const [sockaddr, ...others] = this.#encode(socket, address, 'connect');
+    const connecting = { fd, sockaddr, others, failed: undefined, isAgain: false };
+    return this.#start({ kind: 'connect', fd, sockaddr }, data as D, () => undefined, socket, connecting);
   }
 
   /** recv(2), WSARecv: up to `size` bytes, as soon as there are any. Empty: the peer has finished sending. */
@@ -242,7 +272,7 @@ export abstract class BaseProactor implements Disposable {
   /** sendto(2), WSASendTo: one datagram. */
   sendTo<D>(socket: Socket, bytes: Uint8Array | string, address: SocketAddressInput, data?: D): Operation<number, D> {
     const fd = this.#fdOf('socket', socket);
-    const sockaddr = this.#encode(socket, address, 'sendto');
+    const [sockaddr] = this.#encode(socket, address, 'sendto');
     // Not before: the address's getters may take the bytes away.
     const datagram = given('bytes', bytes);
     return this.#start({ kind: 'sendTo', fd, bytes: datagram, sockaddr }, data as D, resultOf, socket);
@@ -456,10 +486,10 @@ export abstract class BaseProactor implements Disposable {
     return [fd, at];
   }
 
-  #encode(socket: Socket, address: unknown, syscall: string): Uint8Array {
-    const { sockaddr } = encodeAddress(address, familyNumber(socket.family), syscall);
+  #encode(socket: Socket, address: unknown, syscall: string): [Uint8Array, ...Uint8Array[]] {
+    const [first, ...others] = encodeAddresses(address, familyNumber(socket.family), syscall);
     this.#fdOf('socket', socket); // again: the address's getters are the caller's
-    return sockaddr;
+    return [first.sockaddr, ...others.map(({ sockaddr }) => sockaddr)];
   }
 
   #add(submitted: Submitted): number {
@@ -473,10 +503,11 @@ export abstract class BaseProactor implements Disposable {
     data: D,
     finish: (completion: Completion) => T,
     file: FileObject | undefined,
+    connecting?: Connecting,
   ): Operation<T, D> {
     const operation = new PendingOperation<T, D>(this, request.kind, data, finish, () => this.#cancel(id));
     const release = file instanceof Socket ? beforeClose(file, () => this.#abandon(id)) : undefined;
-    const id = this.#add({ operation, release, file, isOfLoop: false, cancelling: false });
+    const id = this.#add({ operation, release, file, isOfLoop: false, cancelling: false, connecting });
     this.submit(id, request);
     this.#tellWaiters();
     return operation;
@@ -543,16 +574,48 @@ export abstract class BaseProactor implements Disposable {
     return { operations, woken };
   }
 
+  /** An address has failed. @returns true: the next one is being tried */
+  #connectNext(submitted: Submitted, completion: Completion): boolean {
+    const connecting = submitted.connecting as Connecting;
+    if (!isOfAddress(submitted, completion)) {
+      connecting.failed = undefined;
+      return false;
+    }
+    const failed = systemError(completion.result, 'connect', contextOf(connecting.sockaddr));
+    // Linux: once, where an attempt before failed in progress and SO_ERROR has said so (__inet_stream_connect, net/ipv4/af_inet.c).
+    if (failed.code === 'ECONNABORTED' && connecting.failed !== undefined && !connecting.isAgain) {
+      connecting.isAgain = true;
+      this.#connectTo(completion.id, connecting);
+      return true;
+    }
+    connecting.isAgain = false;
+    // macOS: EINVAL, for a second connect(2) on a socket. The error of the first one says more.
+    const isRefusedAgain = connecting.failed !== undefined && failed.code === 'EINVAL';
+    if (!isRefusedAgain) connecting.failed = failed;
+    const sockaddr = isRefusedAgain ? undefined : connecting.others.shift();
+    if (sockaddr === undefined) return false;
+    connecting.sockaddr = sockaddr;
+    this.#connectTo(completion.id, connecting);
+    return true;
+  }
+
+  #connectTo(id: number, { fd, sockaddr }: Connecting): void {
+    this.submit(id, { kind: 'connect', fd, sockaddr });
+    this.#tellWaiters();
+  }
+
   #complete(completion: Completion, operations: Operation[]): void {
     const submitted = this.#submitted.get(completion.id);
     if (submitted === undefined) return;
+    if (completion.result < 0 && submitted.connecting !== undefined && this.#connectNext(submitted, completion)) return;
     this.#submitted.delete(completion.id);
-    const { operation, isOfLoop, release } = submitted;
+    const { operation, isOfLoop, release, connecting } = submitted;
     release?.();
     operation.pending = false;
     if (isOfLoop) return operation.finish(completion) as undefined;
     try {
       if (completion.error !== undefined) throw completion.error;
+      if (completion.result < 0 && connecting?.failed !== undefined) throw connecting.failed;
       check(completion.result, SYSCALLS[operation.kind]);
       operation.result = operation.finish(completion);
     } catch (error) {
@@ -561,6 +624,11 @@ export abstract class BaseProactor implements Disposable {
     if (operation.whenDone === undefined) operations.push(operation);
     else this.#callbacks.push(operation.whenDone);
   }
+}
+
+/** Is this worth an attempt with the next address? Not where the operation was cancelled, its socket closed, or the mechanism refused it. */
+function isOfAddress({ cancelling }: Submitted, { result, error }: Completion): boolean {
+  return !cancelling && error === undefined && result !== CANCELED && result !== native.badDescriptor;
 }
 
 function sizeOf(size: unknown): number {

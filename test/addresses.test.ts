@@ -1,0 +1,310 @@
+/** Names with several addresses, all addresses of a machine, and which resolver is asked. */
+import { networkInterfaces } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import {
+  type Connection,
+  type EventLoop,
+  ProactorLoop,
+  Reactor,
+  Socket,
+  createProactor,
+  createSelector,
+} from '../src/index.js';
+import { native } from '../src/native.js';
+import { Bench } from './support/bench.js';
+import { opened } from './support/descriptors.js';
+import { readinessMechanisms } from './support/mechanisms.js';
+import { proactorRows } from './support/proactors.js';
+
+const hasIPv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'));
+/** Addresses of the loopback: each system has the first. */
+const ADDRESSES = hasIPv6 ? ['::1', '127.0.0.1'] : ['127.0.0.1'];
+
+const loops: readonly (readonly [name: string, make: () => EventLoop])[] = [
+  ...readinessMechanisms
+    .filter(({ available }) => available)
+    .map(
+      ({ mechanism }) =>
+        [`reactor on ${mechanism}`, () => new Reactor({ selector: createSelector(mechanism) })] as const,
+    ),
+  ...proactorRows
+    .filter(({ create }) => create !== undefined)
+    .map(
+      ({ mechanism }) =>
+        [`proactor on ${mechanism}`, () => new ProactorLoop({ proactor: createProactor(mechanism) })] as const,
+    ),
+];
+
+/** What the system's resolver answers to 'many.test', by IP address and in this order. */
+let answers: string[] = [];
+/** Names that it was asked for. */
+let asked: string[] = [];
+let bench: Bench;
+
+beforeEach(() => {
+  bench = new Bench();
+  asked = [];
+  const real = native.resolve;
+  vi.spyOn(native, 'resolve').mockImplementation((host, port, family) => {
+    if (!/^[\d.:a-f]+$/.test(host)) asked.push(host);
+    if (host !== 'many.test') return real(host, port, family);
+    return answers.flatMap((address) => {
+      const found = real(address, port, family);
+      return typeof found === 'object' ? found : [];
+    });
+  });
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  bench[Symbol.dispose]();
+});
+
+/** 127.0.0.1, where nobody listens on that port at the other addresses. */
+function listening(loop: EventLoop): number {
+  return (loop.listen({ host: '127.0.0.1' }, {}).address as { port: number }).port;
+}
+
+function until(loop: EventLoop, condition: () => boolean): void {
+  const end = performance.now() + 20_000;
+  while (!condition() && performance.now() < end) loop.runOnce(100);
+  expect(condition()).toBe(true);
+}
+
+// Windows: no 127.0.0.2 refuses at once; a refused connect takes two seconds there.
+describe.skipIf(process.platform === 'win32')(
+  'connect() by a name with several addresses — not on Windows, where a refused connect takes 2 s',
+  () => {
+    it.each(loops)('%s: goes on to the next until one connects, and closes what failed', (_name, make) => {
+      using loop = make();
+      const port = listening(loop);
+      answers = ['127.0.0.3', ...ADDRESSES];
+      loop.runOnce(0);
+      const before = opened().size;
+      let peer: unknown;
+      using echo = loop.listen({}, { data: (connection, chunk) => connection.end(chunk) });
+      expect(echo.connections).toBe(0);
+      const connection = loop.connect({ host: 'many.test', port }, { open: (c) => void (peer = c.remoteAddress) });
+      connection.setOption('SO_KEEPALIVE', true);
+      until(loop, () => peer !== undefined);
+      expect(peer).toEqual({ host: '127.0.0.1', port });
+      expect(connection.getOption('SO_KEEPALIVE')).toBe(1);
+      expect(connection.getOption('TCP_NODELAY')).toBe(1);
+      expect(connection.write('x')).toBe(true);
+      // The new listener, and both ends of the connection: nothing of the attempts.
+      if (before > 0) expect(opened().size - before).toBe(3);
+    });
+
+    it.each(loops)('%s: the last error, with its address; destroy() ends the attempts', (_name, make) => {
+      using loop = make();
+      const listener = loop.listen({ host: '127.0.0.1' }, { open: () => expect.unreachable('it was destroyed') });
+      const { port } = listener.address as { port: number };
+      const free = loop.listen({ host: '127.0.0.1' }, {});
+      const { port: deaf } = free.address as { port: number };
+      free.close();
+      answers = ['127.0.0.3', '127.0.0.4'];
+      const closed: (Error | null)[] = [];
+      loop.connect({ host: 'many.test', port: deaf }, { close: (_c, error) => void closed.push(error) });
+      until(loop, () => closed.length > 0);
+      expect(closed[0]).toMatchObject({ code: 'ECONNREFUSED', address: '127.0.0.4', port: deaf });
+      answers = ['127.0.0.3', '127.0.0.1'];
+      loop.connect({ host: 'many.test', port }, { close: (_c, error) => void closed.push(error) }).destroy();
+      until(loop, () => closed.length > 1);
+      for (let turn = 0; turn < 5; turn++) loop.runOnce(5);
+      expect(closed[1]).toBe(null);
+    });
+
+    it('Socket: blocking, with a timeout, and non-blocking', () => {
+      const listener = bench.own(new Socket()).bind({ host: '127.0.0.1', port: 0 }).listen();
+      const { port } = listener.localAddress as { port: number };
+      answers = ['127.0.0.3', '127.0.0.4', '127.0.0.1'];
+      for (const timeout of [null, 20_000]) {
+        const client = bench.own(new Socket());
+        client.timeout = timeout;
+        expect(client.connect({ host: 'many.test', port })).toBe(true);
+        expect(client.remoteAddress).toEqual({ host: '127.0.0.1', port });
+      }
+      answers = ['127.0.0.3', '127.0.0.4'];
+      for (const timeout of [null, 20_000]) {
+        const client = bench.own(new Socket());
+        client.timeout = timeout;
+        expect(() => client.connect({ host: 'many.test', port })).toThrow(
+          expect.objectContaining({ code: 'ECONNREFUSED', address: '127.0.0.4', port }),
+        );
+      }
+    });
+
+    it.each(proactorRows.filter(({ create }) => create !== undefined).map(({ mechanism }) => mechanism))(
+      'proactor on %s: one operation, all addresses',
+      (mechanism) => {
+        using proactor = createProactor(mechanism);
+        const listener = bench.own(new Socket()).bind({ host: '127.0.0.1', port: 0 }).listen();
+        const { port } = listener.localAddress as { port: number };
+        answers = ['127.0.0.3', '127.0.0.4', '127.0.0.1'];
+        const client = bench.own(new Socket());
+        const operation = proactor.connect(client, { host: 'many.test', port }, 'data');
+        expect(proactor.wait(20_000)).toEqual([operation]);
+        expect(operation.error).toBeUndefined();
+        expect(client.remoteAddress).toEqual({ host: '127.0.0.1', port });
+        answers = ['127.0.0.3', '127.0.0.4'];
+        const refused = proactor.connect(bench.own(new Socket()), { host: 'many.test', port });
+        expect(proactor.wait(20_000)).toEqual([refused]);
+        expect(refused.error).toMatchObject({ code: 'ECONNREFUSED', address: '127.0.0.4', port });
+        const closed = bench.own(new Socket());
+        const abandoned = proactor.connect(closed, { host: 'many.test', port });
+        closed.close();
+        expect(proactor.wait(20_000)).toEqual([abandoned]);
+        expect(abandoned.error?.code).toMatch(/^(ECANCELED|ECONNREFUSED)$/);
+        expect(proactor.pending).toBe(0);
+      },
+    );
+  },
+);
+
+describe("inside Node's loop", () => {
+  it.each(loops)("%s: Node's resolver is asked, and the system's never", async (_name, make) => {
+    using loop = make();
+    const listener = loop.listen({ host: '127.0.0.1' }, { data: (connection, chunk) => connection.end(chunk) });
+    const { port } = listener.address as { port: number };
+    const running = loop.start();
+    const events: string[] = [];
+    const connection = loop.connect(
+      { host: 'localhost', port },
+      {
+        open: () => void events.push('open'),
+        data: (_c, chunk) => void events.push(chunk.toString()),
+        close: () => loop.stop(),
+      },
+      { noDelay: false, keepAlive: 5000 },
+    );
+    expect(connection.fd).toBe(-1);
+    expect(connection.remoteAddress).toEqual({ host: 'localhost', port });
+    expect(connection.localAddress).toEqual({ host: '0.0.0.0', port: 0 });
+    expect(() => connection.getOption('SO_KEEPALIVE')).toThrow(expect.objectContaining({ code: 'ENOTCONN' }));
+    expect(() => connection.setOption('SO_KEEPALIVE', 'x' as never)).toThrow(TypeError);
+    connection.setOption('SO_RCVBUF', 4096).write('early');
+    await running;
+    expect(events).toEqual(['open', 'early']);
+    expect(asked).toEqual([]);
+  });
+
+  it.each(loops)(
+    '%s: an unknown name, a destroyed connection, a closed loop, and run() meanwhile',
+    async (_name, make) => {
+      const loop = make();
+      const closed: unknown[] = [];
+      const handler = { close: (_c: Connection, error: Error | null) => void closed.push(error) };
+      const running = loop.start();
+      loop.connect({ host: 'no-such-host.invalid', port: 1 }, handler);
+      loop.connect({ host: 'localhost', port: 1 }, handler).destroy();
+      while (closed.length < 2) await sleep(1);
+      expect(closed).toContain(null);
+      expect(closed.find((error) => error !== null)).toMatchObject({
+        code: expect.stringMatching(/^(ENOTFOUND|EAI_AGAIN)$/) as string,
+        syscall: 'getaddrinfo',
+        address: 'no-such-host.invalid',
+      });
+      const { port } = loop.listen({ host: '127.0.0.1' }, {}).address as { port: number };
+      let opened = false;
+      loop.connect({ host: 'localhost', port }, { open: () => void (opened = true), close: handler.close });
+      loop.stop();
+      await running;
+      until(loop, () => opened || closed.length > 2);
+      const again = loop.start();
+      loop.connect({ host: 'localhost', port }, handler);
+      const before = closed.length;
+      loop.close();
+      expect(closed.length).toBeGreaterThan(before);
+      await again;
+      await sleep(20); // the resolver's answer comes to a closed loop
+    },
+  );
+});
+
+describe("listen({ host: '' })", () => {
+  it.each(loops)('%s: IPv4 and IPv6 clients reach it', (_name, make) => {
+    using loop = make();
+    let count = 0;
+    const listener = loop.listen({ host: '' }, { open: () => count++ });
+    const { host, port } = listener.address as { host: string; port: number };
+    expect(host).toBe(hasIPv6 ? '::' : '0.0.0.0');
+    for (const address of ADDRESSES) {
+      bench.own(new Socket({ family: address.includes(':') ? 'ipv6' : 'ipv4' })).connect({ host: address, port });
+    }
+    until(loop, () => count === ADDRESSES.length);
+  });
+
+  it('without IPv6 it takes IPv4', () => {
+    const real = native.socket;
+    vi.spyOn(native, 'socket').mockImplementation((family, ...rest) =>
+      family === native.constants.AF_INET6 ? -(native.constants.EAFNOSUPPORT ?? 97) : real(family, ...rest),
+    );
+    using loop = new Reactor();
+    expect(loop.listen({ host: '' }, {}).address).toMatchObject({ host: '0.0.0.0' });
+  });
+
+  it.skipIf(!hasIPv6)("bind({ host: '' }) of an IPv6 socket takes IPv4 too, unless IPV6_V6ONLY was set", () => {
+    const both = bench
+      .own(new Socket({ family: 'ipv6' }))
+      .bind({ host: '', port: 0 })
+      .listen();
+    expect(both.getOption('IPV6_V6ONLY')).toBe(0);
+    bench.own(new Socket()).connect({ host: '127.0.0.1', port: (both.localAddress as { port: number }).port });
+    const six = bench
+      .own(new Socket({ family: 'ipv6' }))
+      .setOption('IPV6_V6ONLY', true)
+      .bind({ host: '', port: 0 });
+    expect(six.getOption('IPV6_V6ONLY')).toBe(1);
+  });
+});
+
+describe('options of connections', () => {
+  it.each(loops)(
+    '%s: noDelay and keepAlive of listen, connect and adopt; checked before anything changes',
+    (_name, make) => {
+      using loop = make();
+      const seen: number[][] = [];
+      const see = (c: Connection) =>
+        seen.push([Number(c.getOption('TCP_NODELAY') !== 0), Number(c.getOption('SO_KEEPALIVE') !== 0)]);
+      const asks = { noDelay: false, keepAlive: 1500 };
+      const plain = loop.listen({}, { open: see });
+      const own = loop.listen(asks, {
+        open(c) {
+          see(c);
+          if (native.constants.TCP_KEEPIDLE !== undefined) expect(c.getOption('TCP_KEEPIDLE')).toBe(2);
+        },
+      });
+      for (const { address } of [plain, own]) loop.connect(address, {});
+      until(loop, () => seen.length === 2);
+      expect(seen.sort()).toEqual([
+        [0, 1],
+        [1, 0],
+      ]);
+      seen.length = 0;
+      loop.connect(plain.address, { open: see }, { noDelay: false, keepAlive: true });
+      until(loop, () => seen.length === 2);
+      expect(seen).toContainEqual([0, 1]);
+      const before = opened().size;
+      for (const wrong of [
+        { noDelay: 1 },
+        { keepAlive: 0 },
+        { keepAlive: '1' },
+        { keepAlive: 1e9 },
+        { highWaterMark: 0 },
+      ]) {
+        expect(() => loop.connect(plain.address, {}, wrong as never)).toThrow(
+          expect.objectContaining({ code: expect.stringMatching(/^ERR_/) as string }),
+        );
+        expect(() => loop.listen(wrong as never, {})).toThrow(
+          expect.objectContaining({ code: expect.stringMatching(/^ERR_/) as string }),
+        );
+      }
+      expect(opened().size).toBe(before);
+      const { connection } = { connection: loop.connect(plain.address, {}) };
+      connection.destroy();
+      expect(() => connection.setOption('SO_KEEPALIVE', true)).toThrow(expect.objectContaining({ code: 'ERR_CLOSED' }));
+      expect(() => connection.getOption('SO_KEEPALIVE')).toThrow(expect.objectContaining({ code: 'ERR_CLOSED' }));
+    },
+  );
+});
