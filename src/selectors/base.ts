@@ -23,16 +23,19 @@ export const EVENT_WRITE = 2;
 /** EVENT_READ, EVENT_WRITE, or both or-ed together. */
 export type EventMask = number;
 
-/** A registered file object: a record that never changes. `modify` makes a new one. */
-export interface SelectorKey<D = unknown> {
-  readonly fileobj: FileObject;
+/** A registered file object: a record that never changes. `modify` makes a new one. D is the type of `data`, F that of the file objects. */
+export interface SelectorKey<D = unknown, F extends FileObject = FileObject> {
+  readonly fileobj: F;
   readonly fd: number;
   readonly events: EventMask;
   readonly data: D;
 }
 
 /** One ready file object: its key, and which of the key's events are ready. */
-export type ReadyEvent<D = unknown> = readonly [key: SelectorKey<D>, events: EventMask];
+export type ReadyEvent<D = unknown, F extends FileObject = FileObject> = readonly [
+  key: SelectorKey<D, F>,
+  events: EventMask,
+];
 
 const HIGHEST_GENERATION = 0x7fff_ffff;
 const NO_PAIRS = new Int32Array(0);
@@ -47,7 +50,9 @@ export interface TurnFound<D> {
 }
 
 /** Readiness selectors, with the meaning of Python's `selectors` module. Belongs to the thread that made it. */
-export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIterable<readonly ReadyEvent<D>[]> {
+export abstract class BaseSelector<D = unknown, F extends FileObject = FileObject>
+  implements Disposable, AsyncIterable<readonly ReadyEvent<D, F>[]>
+{
   /** Can this class be constructed here? Asked of the kernel, not of the platform's name, each time it is read. */
   static get isAvailable(): boolean {
     return false;
@@ -55,7 +60,7 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
 
   readonly mechanism: ReadinessMechanism;
 
-  protected readonly registrations = new Registrations<D>();
+  protected readonly registrations = new Registrations<D, F>();
   protected readonly wakeChannel = new WakeChannel();
   /** Of select(). A loop has one of its own: while it works off what its turn has found, a callback may call select(). */
   readonly #multiplexer: Multiplexer;
@@ -63,8 +68,8 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
   #changes = 0;
   /** The last wait has seen a wake-up. */
   #isWoken = false;
-  readonly #map = new SelectorMap<D>(this.registrations, (fileobj) => this.#find(fileobj));
-  readonly #asyncWait = new AsyncWait<ReadyEvent<D>[]>({
+  readonly #map = new SelectorMap<D, F>(this.registrations, (fileobj) => this.#find(fileobj));
+  readonly #asyncWait = new AsyncWait<ReadyEvent<D, F>[]>({
     what: 'selector',
     take: () => {
       const ready = this.#take(0);
@@ -96,7 +101,7 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
   /** Begins to watch. Throws where the kernel refuses; nothing is watched then. */
   protected abstract watch(fd: number, events: EventMask, generation: number): void;
   /** Other events for a descriptor that is watched. Throws where the kernel refuses; the old ones are then still watched. */
-  protected abstract change(fd: number, events: EventMask, registration: Registration<D>): void;
+  protected abstract change(fd: number, events: EventMask, registration: Registration<D, F>): void;
   /** Stops watching. Never throws: the descriptor may be closed, or another file by now. */
   protected abstract forget(fd: number, events: EventMask): void;
   /** The system call that a wait is, for its errors. */
@@ -207,7 +212,7 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
   // -------------------------------------------------------------------------------------------------- for the emulation
 
   /** @internal One wait, for the proactor that owns this selector. */
-  takeReady(timeout: number): readonly ReadyEvent<D>[] {
+  takeReady(timeout: number): readonly ReadyEvent<D, F>[] {
     this.#assertOpen();
     return this.#take(timeout);
   }
@@ -247,7 +252,7 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
    *   whichever object, is registered; ERR_OUT_OF_RANGE from select where fd_set cannot hold it; the kernel's errors: EBADF for a
    *   closed descriptor (ENOTSOCK on Windows), EPERM from epoll for a regular file
    */
-  register(fileobj: FileObject, events: EventMask, data?: D): SelectorKey<D> {
+  register(fileobj: F, events: EventMask, data?: D): SelectorKey<D, F> {
     this.#assertOpen();
     checkEvents(events);
     const fd = fileno(fileobj);
@@ -267,7 +272,7 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
    * @returns the key that it had
    * @throws ERR_KEY_NOT_FOUND
    */
-  unregister(fileobj: FileObject): SelectorKey<D> {
+  unregister(fileobj: FileObject): SelectorKey<D, F> {
     this.#assertOpen();
     const { key } = this.#registrationOf(fileobj);
     this.registrations.delete(key.fd);
@@ -279,7 +284,7 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
    * Other events, other data, or both. `data` alone costs no system call; without a difference the key itself is returned. A modify
    * that is wrong, or that the kernel refuses, changes nothing.
    */
-  modify(fileobj: FileObject, events: EventMask, data?: D): SelectorKey<D> {
+  modify(fileobj: FileObject, events: EventMask, data?: D): SelectorKey<D, F> {
     this.#assertOpen();
     checkEvents(events);
     const registration = this.#registrationOf(fileobj);
@@ -301,7 +306,7 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
    *   after a wakeup(). The pairs in it may be those of an earlier call: they are to be read, not written to. A hang-up or an error counts
    *   as ready for all events of the key. epoll gives 1024 at the most; more come first in the next call.
    */
-  select(timeout?: number | null): ReadyEvent<D>[] {
+  select(timeout?: number | null): ReadyEvent<D, F>[] {
     this.#assertOpen();
     const limit = timeoutOf(timeout);
     const deadline = limit > 0 ? performance.now() + limit : 0;
@@ -330,14 +335,14 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
    * @param options.signal rejects with AbortError (code ABORT_ERR) when it fires; no event is lost
    * @returns rejects with ERR_CLOSED when the selector is closed
    */
-  selectAsync(options?: WaitOptions): Promise<ReadyEvent<D>[]> {
+  selectAsync(options?: WaitOptions): Promise<ReadyEvent<D, F>[]> {
     return this.#asyncWait.wait(options);
   }
 
   /** Batches of ready events for ever, without blocking Node's loop (an empty one after a wakeup()); ends when the selector is closed. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<readonly ReadyEvent<D>[], void, undefined> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<readonly ReadyEvent<D, F>[], void, undefined> {
     for (;;) {
-      let ready: ReadyEvent<D>[];
+      let ready: ReadyEvent<D, F>[];
       try {
         ready = await this.selectAsync();
       } catch (error) {
@@ -355,13 +360,13 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
   }
 
   /** The key of a file object. @throws ERR_KEY_NOT_FOUND */
-  getKey(fileobj: FileObject): SelectorKey<D> {
+  getKey(fileobj: FileObject): SelectorKey<D, F> {
     this.#assertOpen();
     return this.#registrationOf(fileobj).key;
   }
 
   /** A live, read-only view: iterates descriptors with their keys, looks up by any file object. Empty once the selector is closed. */
-  getMap(): ReadonlyMap<FileObject, SelectorKey<D>> {
+  getMap(): ReadonlyMap<FileObject, SelectorKey<D, F>> {
     return this.#map;
   }
 
@@ -402,13 +407,13 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
   }
 
   /** Waits up to `timeout` milliseconds (-1: for ever). @returns what is ready; #isWoken says whether the wake channel was */
-  #take(timeout: number): ReadyEvent<D>[] {
+  #take(timeout: number): ReadyEvent<D, F>[] {
     const multiplexer = this.#multiplexer;
     const { registrations } = this;
     this.#prepare(multiplexer);
     let count = multiplexer.wait(timeout);
     if (count < 0) count = this.#afterRefusal(multiplexer, count);
-    const ready = new Array<ReadyEvent<D>>(count);
+    const ready = new Array<ReadyEvent<D, F>>(count);
     let told = 0;
     let woken = false;
     let stale = false;
@@ -447,7 +452,7 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
     return this.waitAroundClosed(multiplexer);
   }
 
-  #registrationOf(fileobj: FileObject): Registration<D> {
+  #registrationOf(fileobj: FileObject): Registration<D, F> {
     const fd = this.#find(fileobj);
     const registration = this.registrations.get(fd);
     if (registration === undefined) throw keyNotFound(`descriptor ${fd}`);
@@ -474,16 +479,16 @@ function checkEvents(events: unknown): void {
   }
 }
 
-function makeKey<D>(fileobj: FileObject, fd: number, events: EventMask, data: D): SelectorKey<D> {
+function makeKey<D, F extends FileObject>(fileobj: F, fd: number, events: EventMask, data: D): SelectorKey<D, F> {
   return Object.freeze({ fileobj, fd, events, data });
 }
 
 /** Python's _SelectorMapping: the registrations themselves, seen as a ReadonlyMap whose keys are descriptors. */
-class SelectorMap<D> implements ReadonlyMap<FileObject, SelectorKey<D>> {
-  readonly #registrations: ReadonlyMap<number, Registration<D>>;
+class SelectorMap<D, F extends FileObject> implements ReadonlyMap<FileObject, SelectorKey<D, F>> {
+  readonly #registrations: ReadonlyMap<number, Registration<D, F>>;
   readonly #find: (fileobj: FileObject) => number;
 
-  constructor(registrations: ReadonlyMap<number, Registration<D>>, find: (fileobj: FileObject) => number) {
+  constructor(registrations: ReadonlyMap<number, Registration<D, F>>, find: (fileobj: FileObject) => number) {
     this.#registrations = registrations;
     this.#find = find;
   }
@@ -493,8 +498,8 @@ class SelectorMap<D> implements ReadonlyMap<FileObject, SelectorKey<D>> {
   }
 
   /** @param missing what to answer for a file object that is not registered; undefined where nothing is said */
-  get(fileobj: FileObject): SelectorKey<D> | undefined;
-  get<M>(fileobj: FileObject, missing: M): SelectorKey<D> | M;
+  get(fileobj: FileObject): SelectorKey<D, F> | undefined;
+  get<M>(fileobj: FileObject, missing: M): SelectorKey<D, F> | M;
   get(fileobj: FileObject, missing?: unknown): unknown {
     return this.#registrations.get(this.#find(fileobj))?.key ?? missing;
   }
@@ -507,20 +512,20 @@ class SelectorMap<D> implements ReadonlyMap<FileObject, SelectorKey<D>> {
     return this.#registrations.keys();
   }
 
-  *values(): MapIterator<SelectorKey<D>> {
+  *values(): MapIterator<SelectorKey<D, F>> {
     for (const { key } of this.#registrations.values()) yield key;
   }
 
-  *entries(): MapIterator<[number, SelectorKey<D>]> {
+  *entries(): MapIterator<[number, SelectorKey<D, F>]> {
     for (const [fd, { key }] of this.#registrations) yield [fd, key];
   }
 
-  [Symbol.iterator](): MapIterator<[number, SelectorKey<D>]> {
+  [Symbol.iterator](): MapIterator<[number, SelectorKey<D, F>]> {
     return this.entries();
   }
 
   forEach(
-    callback: (key: SelectorKey<D>, fd: FileObject, map: ReadonlyMap<FileObject, SelectorKey<D>>) => void,
+    callback: (key: SelectorKey<D, F>, fd: FileObject, map: ReadonlyMap<FileObject, SelectorKey<D, F>>) => void,
     thisArg?: unknown,
   ): void {
     if (typeof callback !== 'function') throw invalidType('callback', 'a function', callback);

@@ -1,4 +1,5 @@
 /** The ranking, as Python's: epoll | kqueue > poll > select. */
+import type { FileObject } from '../syscalls/file-object.js';
 import { invalidType, invalidValue } from '../errors.js';
 import { READINESS_MECHANISMS, type ReadinessMechanism } from '../syscalls/probe.js';
 import type { BaseSelector } from './base.js';
@@ -8,7 +9,7 @@ import { PollSelector } from './poll.js';
 import { SelectSelector } from './select.js';
 
 interface SelectorClass {
-  new <D = unknown>(): BaseSelector<D>;
+  new <D = unknown, F extends FileObject = FileObject>(): BaseSelector<D, F>;
   readonly isAvailable: boolean;
 }
 
@@ -24,17 +25,17 @@ const best = READINESS_MECHANISMS.map((mechanism) => selectorClasses[mechanism])
 
 /** The best selector that works here, found out when the package is loaded. One of the classes above, not a wrapper. */
 export const DefaultSelector = (best ?? SelectSelector) as {
-  new <D = unknown>(): BaseSelector<D>;
+  new <D = unknown, F extends FileObject = FileObject>(): BaseSelector<D, F>;
   readonly isAvailable: true;
 };
-export type DefaultSelector<D = unknown> = BaseSelector<D>;
+export type DefaultSelector<D = unknown, F extends FileObject = FileObject> = BaseSelector<D, F>;
 
 /** A selector by the name of its mechanism; the default one where none is said. @throws ERR_INVALID_ARG_VALUE, ERR_UNAVAILABLE */
-export function createSelector<D = unknown>(mechanism?: string): BaseSelector<D> {
-  if (mechanism === undefined) return new DefaultSelector<D>();
+export function createSelector<D = unknown, F extends FileObject = FileObject>(mechanism?: string): BaseSelector<D, F> {
+  if (mechanism === undefined) return new DefaultSelector<D, F>();
   if (typeof mechanism !== 'string') throw invalidType('mechanism', 'a string', mechanism);
   if (!Object.hasOwn(selectorClasses, mechanism)) {
     throw invalidValue(`there is no selector '${mechanism}'; there is: ${READINESS_MECHANISMS.join(', ')}`);
   }
-  return new selectorClasses[mechanism as ReadinessMechanism]<D>();
+  return new selectorClasses[mechanism as ReadinessMechanism]<D, F>();
 }

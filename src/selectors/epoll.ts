@@ -6,6 +6,7 @@
  * say) stays in the set and can be named by nobody any more. Each registration therefore has a generation, which comes back with
  * its events: one that is not the present one is nobody's event, and the set is then built anew without it.
  */
+import type { FileObject } from '../syscalls/file-object.js';
 import { check } from '../errors.js';
 import { epollCalls } from '../native.js';
 import { EPOLLIN, EPOLLOUT, Epoll } from '../syscalls/epoll.js';
@@ -28,7 +29,7 @@ function calls() {
   return epollCalls;
 }
 
-export class EpollSelector<D = unknown> extends BaseSelector<D> {
+export class EpollSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> {
   static override get isAvailable(): boolean {
     return probe('epoll').available;
   }
@@ -52,7 +53,7 @@ export class EpollSelector<D = unknown> extends BaseSelector<D> {
     this.#add(fd, epollEvents(events), generation);
   }
 
-  protected override change(fd: number, events: EventMask, { generation }: Registration<D>): void {
+  protected override change(fd: number, events: EventMask, { generation }: Registration<D, F>): void {
     this.#control(this.#calls.EPOLL_CTL_MOD, fd, epollEvents(events), generation);
   }
 

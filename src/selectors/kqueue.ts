@@ -4,6 +4,7 @@
  *
  * On macOS a kqueue cannot watch every tty (EINVAL), and loses the end of a named FIFO: SelectSelector can and does not.
  */
+import type { FileObject } from '../syscalls/file-object.js';
 import { check } from '../errors.js';
 import { kqueueCalls, native } from '../native.js';
 import { Kqueue, kevent } from '../syscalls/kqueue.js';
@@ -39,7 +40,7 @@ function canBePolled(): boolean {
   return polls;
 }
 
-export class KqueueSelector<D = unknown> extends BaseSelector<D> {
+export class KqueueSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> {
   static override get isAvailable(): boolean {
     return probe('kqueue').available;
   }
@@ -65,7 +66,7 @@ export class KqueueSelector<D = unknown> extends BaseSelector<D> {
     this.#changed();
   }
 
-  protected override change(fd: number, events: EventMask, { key, generation }: Registration<D>): void {
+  protected override change(fd: number, events: EventMask, { key, generation }: Registration<D, F>): void {
     this.#exchange(fd, key.events, events, generation);
     this.#changed();
   }

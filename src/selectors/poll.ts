@@ -1,4 +1,5 @@
 /** Over poll(2), and WSAPoll on Windows: any descriptor and any number of them, but each call looks at all. */
+import type { FileObject } from '../syscalls/file-object.js';
 import { check } from '../errors.js';
 import { native } from '../native.js';
 import { POLLIN, Poll } from '../syscalls/poll.js';
@@ -7,7 +8,7 @@ import type { Interest } from '../wait/async-wait.js';
 import { BaseSelector, type EventMask } from './base.js';
 import { pollEvents } from './poll-pairs.js';
 
-export class PollSelector<D = unknown> extends BaseSelector<D> {
+export class PollSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> {
   static override get isAvailable(): boolean {
     return probe('poll').available;
   }

@@ -3,6 +3,7 @@
  *
  * Winsock's select takes sockets, 512 of the caller's here whatever their numbers, and tells a failed connect in its third set.
  */
+import type { FileObject } from '../syscalls/file-object.js';
 import { check, outOfRange } from '../errors.js';
 import { native } from '../native.js';
 import { probe } from '../syscalls/probe.js';
@@ -15,7 +16,7 @@ import { pollPairs } from './poll-pairs.js';
 /** The wake channel, and the one that ends a wait of selectAsync: they count where a set counts its members. */
 const OWN_MEMBERS = 2;
 
-export class SelectSelector<D = unknown> extends BaseSelector<D> {
+export class SelectSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> {
   static override get isAvailable(): boolean {
     return probe('select').available;
   }

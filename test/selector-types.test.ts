@@ -1,0 +1,43 @@
+/** The types of keys: tsc checks this file (npm run lint), and the runtime shows that they are true. */
+import { expect, expectTypeOf, it } from 'vitest';
+import type {
+  Socket} from '../src/index.js';
+import {
+  type BaseSelector,
+  DefaultSelector,
+  EVENT_READ,
+  type FileObject,
+  PollSelector,
+  Reactor,
+  type SelectorKey,
+  createSelector,
+} from '../src/index.js';
+import { Bench } from './support/bench.js';
+
+it('a key gives back the type of its file object, as that of its data', () => {
+  using bench = new Bench();
+  const [a, b] = bench.pair();
+  using selector = new DefaultSelector<string, Socket>();
+  expectTypeOf(selector.register(a, EVENT_READ, 'a')).toEqualTypeOf<SelectorKey<string, Socket>>();
+  b.send('x');
+  for (const [key] of selector.select(5000)) {
+    expectTypeOf(key.fileobj).toEqualTypeOf<Socket>();
+    expect(key.fileobj.recv(10)?.toString()).toBe('x');
+  }
+  expectTypeOf(selector.getKey(a.fd).fileobj).toEqualTypeOf<Socket>();
+  expectTypeOf(selector.getMap().get(a)?.fileobj).toEqualTypeOf<Socket | undefined>();
+  expectTypeOf(selector.unregister(a).fileobj).toEqualTypeOf<Socket>();
+  // @ts-expect-error -- a file object is of the selector's type
+  selector.register(b.fd, EVENT_READ, 'b');
+});
+
+it('without type arguments each file object is taken, as before', () => {
+  using bench = new Bench();
+  const [a] = bench.pair();
+  using selector = new PollSelector<number>();
+  expectTypeOf(selector.register(a.fd, EVENT_READ, 1)).toEqualTypeOf<SelectorKey<number>>();
+  expectTypeOf<SelectorKey<number>['fileobj']>().toEqualTypeOf<FileObject>();
+  expectTypeOf(createSelector<number, Socket>()).toEqualTypeOf<BaseSelector<number, Socket>>();
+  using loop = new Reactor({ selector: new DefaultSelector<unknown, Socket>() });
+  expect(loop.selector.getMap().size).toBe(0);
+});
