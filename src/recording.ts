@@ -5,6 +5,7 @@
  * file that all map.
  */
 import { statSync } from 'node:fs';
+import { toNamespacedPath } from 'node:path';
 import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
 import type { Addon, NativeRecording } from './native.js';
 
@@ -37,7 +38,7 @@ export function joinTraces(native: Addon): void {
   const path = process.env[TRACE_VARIABLE];
   if (path === undefined || path === '') return;
   // No file is made where there is none.
-  attempt(`${TRACE_VARIABLE}=${path}`, () => native.recordInFile(path, statSync(path).size));
+  attempt(`${TRACE_VARIABLE}=${path}`, () => native.recordInFile(toNamespacedPath(path), statSync(path).size));
 }
 
 /** A program does not fail because it cannot be looked at. */

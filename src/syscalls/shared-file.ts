@@ -1,4 +1,5 @@
 /** Memory that processes share, and a lock around it: a file that is mapped (mmap(2)) and locked (flock(2)). */
+import { toNamespacedPath } from 'node:path';
 import { check, closedError, invalidType, invalidValue, lockedAlready, notLocked, unavailable } from '../errors.js';
 import { type NativeSharedFile, native } from '../native.js';
 import { wholeNumber } from '../validate.js';
@@ -34,7 +35,7 @@ export class SharedFile implements Disposable {
    * an error here and no SIGBUS later; ftruncate(2)), and never shorter; mmap(2) MAP_SHARED. Windows: CreateFileW, CreateFileMapping,
    * MapViewOfFile. A file that was made stays there when a later step fails.
    *
-   * @param path of a regular file, relative to the working directory or absolute
+   * @param path of a regular file, relative to the working directory or absolute; on Windows of any length, as fs has it
    * @param size bytes, 1 to 2^30; `memory` has exactly as many
    * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE; ERR_INVALID_ARG_VALUE for a path with a NUL in it; ENOENT (no such folder), EACCES,
    *   EISDIR, EROFS, EINVAL (no regular file), ENAMETOOLONG, EMFILE, ENFILE, ENOSPC, ENOMEM, with `path` and `syscall`; ERR_UNAVAILABLE
@@ -46,7 +47,7 @@ export class SharedFile implements Disposable {
     if (path.includes('\0')) throw invalidValue('path must not contain a NUL');
     const bytes = wholeNumber('size', size, 1, MOST_BYTES);
     this.#file = new native.SharedFile();
-    check(this.#file.open(path), 'open', { path });
+    check(this.#file.open(toNamespacedPath(path)), 'open', { path });
     try {
       check(this.#file.grow(bytes), native.growSyscall, { path });
       this.#memory = shown(this.#file.map(), path);
