@@ -242,7 +242,9 @@ std::span<const uint8_t> ControlData(const msghdr& message, const cmsghdr& heade
 #endif
 
 // One poll(2) or WSAPoll with `timeout` milliseconds (negative: for ever). On Windows an empty list sleeps, and a
-// closed socket is an event (POLLNVAL) as on POSIX, also where WSAPoll fails instead (Wine 8).
+// closed socket is an event (POLLNVAL) as on POSIX, also where WSAPoll fails instead (Wine 8). So is a failed connect
+// (POLLERR), of which WSAPoll says nothing before Windows 10, version 2004: while POLLOUT is asked and not found, the
+// wait wakes ten times a second and asks select.
 Result PollFds(PollFd* fds, size_t count, int timeout);
 // One select(2) that waits `timeout` milliseconds with fractions. A set may be null. `highest` is the highest
 // descriptor in the sets, and may be kNoFd where they are all empty: Windows' select refuses that, so there it sleeps.
@@ -261,8 +263,9 @@ void DrainWakeChannel(Fd read);
 
 // Has `handler` called for a signal of the process, in whichever thread and at any moment: it may do what
 // signal-safety(7) allows. Windows: Ctrl-C as SIGINT, Ctrl-Break as SIGBREAK, the console's closing as SIGHUP, each in
-// a thread of the system's. A handler that was there before and is not Node's last one (which ends the process) is
-// called afterwards. Asking again puts back what somebody else has taken away meanwhile: the value is then 1, else 0.
+// a thread of the system's; after the last of them the process has some five seconds, then Windows ends it. A handler
+// that was there before and is not Node's last one (which ends the process) is called afterwards. Asking again puts
+// back what somebody else has taken away meanwhile: the value is then 1, else 0.
 Result CatchSignal(int signal, void (*handler)(int));
 // What was there before is there again.
 void ReleaseSignal(int signal);

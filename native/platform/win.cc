@@ -160,10 +160,9 @@ Result SendPieces(Fd fd, const Piece* pieces, size_t count) {
   return result.ok() ? Result::Ok(sent) : result;
 }
 
-Result PollFds(PollFd* fds, size_t count, int timeout) {
-  if (count == 0) {
-    return Call<SleepFor>(timeout < 0 ? DWORD{INFINITE} : static_cast<DWORD>(timeout));
-  }
+namespace {
+
+Result PollOnce(PollFd* fds, size_t count, int timeout) {
   // Not all that it finds wrong is written (Wine 8), and the array may be the last call's.
   for (size_t i = 0; i < count; ++i) fds[i].revents = 0;
   const Result result = Call<::WSAPoll>(fds, static_cast<ULONG>(count), timeout);
@@ -171,6 +170,64 @@ Result PollFds(PollFd* fds, size_t count, int timeout) {
   int64_t ready = 0;
   for (size_t i = 0; i < count; ++i) ready += fds[i].revents != 0;
   return ready > 0 ? Result::Ok(ready) : result;
+}
+
+// Windows before 10, version 2004, never reports a failed connect to WSAPoll (its documentation says so). select does,
+// in its third set: it is asked this often while WSAPoll finds nothing writable, in milliseconds.
+constexpr int kAskForFailedConnects = 100;
+
+bool MayBeConnecting(const PollFd& fd) { return (fd.events & POLLOUT) != 0 && fd.revents == 0; }
+
+// The third set holds sockets with out-of-band data besides: those have a peer.
+bool HasPeer(Fd fd) {
+  sockaddr_storage peer{};
+  int size = sizeof peer;
+  return Call<::getpeername>(fd, reinterpret_cast<sockaddr*>(&peer), &size).ok();
+}
+
+// Adds the failed connects for which WSAPoll found nothing, as newer versions of Windows report them. How many.
+int64_t AddFailedConnects(PollFd* fds, size_t count) {
+  int64_t added = 0;
+  for (size_t first = 0; first < count;) {
+    fd_set except;
+    FD_ZERO(&except);
+    size_t end = first;
+    for (; end < count && except.fd_count < FD_SETSIZE; ++end) {
+      if (MayBeConnecting(fds[end])) except.fd_array[except.fd_count++] = fds[end].fd;
+    }
+    timeval now{};
+    // A socket that is closed meanwhile fails the whole set: WSAPoll reports it.
+    const bool found =
+        except.fd_count > 0 &&
+        Call<::select>(0, static_cast<fd_set*>(nullptr), static_cast<fd_set*>(nullptr), &except, &now).value() > 0;
+    for (; first < end; ++first) {
+      PollFd& fd = fds[first];
+      if (!found || !MayBeConnecting(fd) || FD_ISSET(fd.fd, &except) == 0 || HasPeer(fd.fd)) continue;
+      fd.revents = POLLHUP | POLLERR | POLLOUT;
+      ++added;
+    }
+  }
+  return added;
+}
+
+}  // namespace
+
+Result PollFds(PollFd* fds, size_t count, int timeout) {
+  if (count == 0) {
+    return Call<SleepFor>(timeout < 0 ? DWORD{INFINITE} : static_cast<DWORD>(timeout));
+  }
+  if (std::none_of(fds, fds + count, [](const PollFd& fd) { return (fd.events & POLLOUT) != 0; })) {
+    return PollOnce(fds, count, timeout);
+  }
+  const double deadline = MonotonicMilliseconds() + timeout;
+  for (int remaining = timeout;;) {
+    const bool is_last = remaining >= 0 && remaining <= kAskForFailedConnects;
+    const Result result = PollOnce(fds, count, is_last ? remaining : kAskForFailedConnects);
+    if (!result.ok()) return result;
+    const int64_t found = result.value() + AddFailedConnects(fds, count);
+    if (found > 0 || is_last) return Result::Ok(found);
+    if (remaining >= 0) remaining = std::max(0, CeilMilliseconds(std::max(0.0, deadline - MonotonicMilliseconds())));
+  }
 }
 
 Result SelectFds(Fd, fd_set* read, fd_set* write, fd_set* except, double timeout) {
@@ -199,11 +256,18 @@ struct ConsoleEvent {
 ConsoleEvent console_events[] = {
     {CTRL_C_EVENT, SIGINT, nullptr}, {CTRL_BREAK_EVENT, SIGBREAK, nullptr}, {CTRL_CLOSE_EVENT, kHangUp, nullptr}};
 
+// The console's window is being closed.
+std::atomic<bool> console_closes = false;
+
 BOOL WINAPI OnConsoleEvent(DWORD event) {
   for (const ConsoleEvent& entry : console_events) {
     void (*const handler)(int) = entry.handler;
     if (entry.event != event || handler == nullptr) continue;
+    if (event == CTRL_CLOSE_EVENT) console_closes = true;
     handler(entry.signal);
+    // Windows ends the process as soon as the handlers of this event have returned, and in any case after five seconds.
+    // So this thread sleeps until then, and the loop has that time (libuv, src/win/signal.c).
+    if (event == CTRL_CLOSE_EVENT) CallUntraced<SleepFor>(DWORD{INFINITE}).Ignore("it does not return");
     return TRUE;
   }
   return FALSE;
@@ -215,6 +279,8 @@ Result CatchSignal(int signal, void (*handler)(int)) {
   for (ConsoleEvent& entry : console_events) {
     if (entry.signal != signal) continue;
     entry.handler = handler;
+    // The list is locked while its handlers run, and the one that sleeps keeps it so.
+    if (console_closes) return Result::Ok(0);
     // Moved to the front of the list: the last one that was set is asked first.
     Call<::SetConsoleCtrlHandler>(OnConsoleEvent, FALSE).Ignore("it was not in the list");
     return Done(Call<::SetConsoleCtrlHandler>(OnConsoleEvent, TRUE));
