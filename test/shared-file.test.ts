@@ -365,7 +365,7 @@ describe('the lock', () => {
     await sleep(30);
     const start = performance.now();
     await worker.terminate();
-    expect(performance.now() - start).toBeLessThan(2000);
+    expect(performance.now() - start).toBeLessThan(20_000);
     file.unlock();
     expect(open(bench, path).tryLock()).toBe(true);
   });

@@ -33,7 +33,7 @@ describe.skipIf(noSignals)(`signals during select()${noSignals}`, () => {
       const { ready, ms } = JSON.parse(result as string) as { ready: number; ms: number };
       expect(ready).toBe(0);
       expect(ms).toBeGreaterThanOrEqual(600);
-      expect(ms).toBeLessThan(2500);
+      expect(ms).toBeLessThan(10_000); // 600 ms, and not 600 ms after each signal
       expect(sent).toBeGreaterThan(10);
       await program.ended;
     },
@@ -84,7 +84,7 @@ describe.skipIf(noSignals)(`signals during select()${noSignals}`, () => {
     for (const [code, ms] of Object.values(times)) {
       expect(code).toBe('ETIMEDOUT');
       expect(ms).toBeGreaterThanOrEqual(300);
-      expect(ms).toBeLessThan(2000);
+      expect(ms).toBeLessThan(10_000);
     }
     await program.ended;
   });

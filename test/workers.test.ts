@@ -173,7 +173,7 @@ describe.each(mechanisms)('%s in worker threads', (mechanism) => {
     await sleep(30);
     const start = performance.now();
     await worker.terminate();
-    expect(performance.now() - start).toBeLessThan(2000);
+    expect(performance.now() - start).toBeLessThan(20_000);
     expect(await leftOver(before)).toEqual([]);
   });
 });
