@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { EVENT_READ, createSelector } from '../src/index.js';
 import { native } from '../src/native.js';
-import { POLLIN, Poll } from '../src/syscalls.js';
+import { POLLIN, Poll, constants } from '../src/syscalls.js';
 import { type SyscallRecord, startTrace } from '../src/trace.js';
 import { Bench } from './support/bench.js';
 import { throwsCode } from './support/expect.js';
@@ -44,6 +44,21 @@ describe('a record', () => {
       if (isLinux) expect(existsSync(`/proc/self/task/${thread}`)).toBe(true);
     }
   });
+
+  it.skipIf(!isLinux)(
+    'has the bytes that were received, and none behind them, also where MSG_TRUNC counts more',
+    () => {
+      using bench = new Bench();
+      const [a, b] = bench.pair({ type: 'dgram' });
+      using trace = startTrace();
+      a.send('x'.repeat(34));
+      expect(b.recv(4, constants.MSG_TRUNC)?.toString()).toBe('xxxx');
+      trace.stop();
+      const { arguments: shown, result } = trace.records()[1] as SyscallRecord;
+      expect(shown).toMatch(new RegExp(`^${b.fd}, "xxxx", 4, MSG_TRUNC`));
+      expect(result).toBe(34);
+    },
+  );
 
   it('says when the call began and how long it took', () => {
     const before = native.monotonicMilliseconds();

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { LoadResult } from '../measuring/load.js';
 import type { Calls } from './calls.js';
 
@@ -26,7 +26,7 @@ export async function whyNoStrace(signal?: AbortSignal): Promise<string | null> 
 
 /** A file that strace writes into. */
 export class StraceLog implements Disposable {
-  readonly #folder = mkdtempSync(join(tmpdir(), 'selectors-native-strace-'));
+  readonly #folder = mkdtempSync(resolve(tmpdir(), 'selectors-native-strace-'));
   readonly #file = join(this.#folder, 'log');
   /** For MeasuredServer. */
   readonly wrapper: readonly string[] = ['strace', ...FLAGS, '-o', this.#file];

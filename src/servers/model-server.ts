@@ -1,7 +1,7 @@
 /** A server of any model, from outside. */
 import { mkdtempSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { MessageChannel, type MessagePort, Worker, receiveMessageOnPort } from 'node:worker_threads';
 import { closedError, invalidType } from '../errors.js';
 import type { Mechanism, SocketAddress } from '../index.js';
@@ -72,7 +72,7 @@ class SupervisorThread {
   constructor({ name }: Model, settings: ServerSettings) {
     const { port1, port2 } = new MessageChannel();
     this.port = port1;
-    this.#folder = mkdtempSync(join(tmpdir(), 'selectors-native-'));
+    this.#folder = mkdtempSync(resolve(tmpdir(), 'selectors-native-'));
     const data: SupervisorData = { model: name, settings, folder: this.#folder, port: port2, said: this.#said };
     try {
       this.worker = new Worker(join(__dirname, 'supervisor.js'), {

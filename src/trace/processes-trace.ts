@@ -1,7 +1,7 @@
 /** Recording the system calls of processes that are started with an environment variable, and of those that they start. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { TRACE_VARIABLE } from '../recording.js';
 import { SharedFile } from '../syscalls/shared-file.js';
 import type { SyscallRecord } from './record.js';
@@ -20,7 +20,7 @@ export class ProcessesTrace implements Disposable {
 
   /** @param capacity how many records there is room for before they are taken: a power of two */
   constructor(capacity = DEFAULT_CAPACITY) {
-    this.#folder = mkdtempSync(join(tmpdir(), 'selectors-native-trace-'));
+    this.#folder = mkdtempSync(resolve(tmpdir(), 'selectors-native-trace-'));
     const path = join(this.#folder, 'records');
     const file = new SharedFile(path, TraceMemory.sizeFor(capacity));
     this.#memory = new TraceMemory(file.memory, capacity);

@@ -7,7 +7,7 @@
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Socket } from '../../index.js';
 import { LineChild } from '../../measuring/line-child.js';
 import { spreadOf } from '../../measuring/spread.js';
@@ -35,7 +35,7 @@ export async function count(
   workload: Workload,
   { budget, signal, onProgress }: CountOptions,
 ): Promise<number | string> {
-  const folder = mkdtempSync(join(tmpdir(), 'instructions-'));
+  const folder = mkdtempSync(resolve(tmpdir(), 'instructions-'));
   try {
     const start: Start = { name: workload.name, path: join(folder, 'socket') };
     const wrapper = underCallgrind(folder, budget);

@@ -122,6 +122,7 @@ export type Types = [
   Keeps<index.FileObject, promisedIndex.FileObject>,
   Keeps<promisedIndex.SocketAddress, index.SocketAddress>,
   Keeps<index.SocketAddress, promisedIndex.SocketAddress>,
+  Keeps<index.SocketAddressInput, promisedIndex.SocketAddressInput>,
   Keeps<index.SocketOptions, promisedIndex.SocketOptions>,
   Keeps<index.SocketOptionName, promisedIndex.SocketOptionName>,
   Keeps<index.SocketFamily, promisedIndex.SocketFamily>,

@@ -79,7 +79,9 @@ export type SocketType = 'stream' | 'dgram' | 'seqpacket' | 'raw' | number;
 export type SocketAddress =
   | { readonly host: string; readonly port: number }   // an IP address ('fe80::1%eth0' with its scope), or a name to be resolved (blocking)
   | { readonly path: string }                          // a Unix socket; '\0name' is Linux's abstract namespace
-  | { readonly raw: Uint8Array };                      // any other family: the sockaddr as the OS lays it out
+  | { readonly raw: Uint8Array };                      // any other family, or a path that is not UTF-8: the sockaddr as the OS lays it out
+/** What calls take: also a Unix socket by the bytes of its path. */
+export type SocketAddressInput = SocketAddress | { readonly path: Uint8Array };
 
 export interface SocketOptions {
   readonly family?: SocketFamily; readonly type?: SocketType; readonly protocol?: number;
@@ -103,12 +105,12 @@ export class Socket implements Disposable {
   /** How long a blocking call waits before it throws ETIMEDOUT; null: for ever. Milliseconds. */
   timeout: number | null;
 
-  bind(address: SocketAddress): this;
+  bind(address: SocketAddressInput): this;
   listen(backlog?: number): this;
   /** The connection is blocking or not as this listener is. null: would block. */
   accept(): Socket | null;
   /** true: connected. false: in progress (non-blocking); wait for EVENT_WRITE, then ask `error()`. */
-  connect(address: SocketAddress): boolean;
+  connect(address: SocketAddressInput): boolean;
   /** SO_ERROR, read and cleared: the system error of a connect that was in progress, or null. */
   error(): NodeJS.ErrnoException | null;
 
@@ -120,7 +122,7 @@ export class Socket implements Disposable {
   /** All of it, waiting as long as it takes, whether the socket blocks or not. */
   sendAll(data: Uint8Array | string): void;
   recvFrom(size: number): { readonly data: Buffer; readonly address: SocketAddress } | null;
-  sendTo(data: Uint8Array | string, address: SocketAddress): number | null;
+  sendTo(data: Uint8Array | string, address: SocketAddressInput): number | null;
   /** Hand descriptors to the process at the other end of a Unix socket (SCM_RIGHTS), and take them. */
   sendFds(fds: readonly FileObject[], data?: Uint8Array): number | null;
   recvFds(maxFds: number, size?: number): { readonly fds: number[]; readonly data: Buffer } | null;
@@ -245,7 +247,7 @@ export interface ConnectionHandler<D = unknown> {
 export interface ListenOptions {
   readonly host?: string;              // '127.0.0.1' where nothing is said: a server is open to others only when asked to be
   readonly port?: number;              // 0: any free one
-  readonly path?: string;
+  readonly path?: string | Uint8Array;
   readonly backlog?: number;
   readonly reusePort?: boolean;
   readonly maxConnections?: number;    // reached: accepting pauses, further clients wait in the kernel's backlog
@@ -262,7 +264,7 @@ export interface Timer extends Disposable { cancel(): void }
 export interface EventLoop extends Disposable {
   readonly mechanism: Mechanism;
   listen<D>(options: ListenOptions, handler: ConnectionHandler<D>): Listener;
-  connect<D>(address: SocketAddress, handler: ConnectionHandler<D>): Connection<D>;
+  connect<D>(address: SocketAddressInput, handler: ConnectionHandler<D>): Connection<D>;
   callSoon(callback: () => void): void;
   callLater(ms: number, callback: () => void): Timer;
   /** Monotonic milliseconds, as callLater counts them. */
