@@ -122,6 +122,11 @@ interface Everywhere {
   readonly Descriptors: new () => NativeDescriptors;
   readonly LoopWatch: new () => NativeLoopWatch;
   readonly SignalWatch: new () => NativeSignalWatch;
+  /**
+   * Of the signals that are watched in this process, the first is handled; another one, or the same after so many milliseconds, ends the
+   * process by the system's own action, whatever its threads do. -1: no longer.
+   */
+  endOnRepeat(milliseconds: number): void;
   readonly SharedFile: new () => NativeSharedFile;
   /** The system call that growing a SharedFile is, for its errors. */
   readonly growSyscall: string;

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import type { Application, Peer } from '../src/servers/applications/application.js';
 import { LONGEST_LINE, MOST_WAITING, chat } from '../src/servers/applications/chat.js';
 import { echo } from '../src/servers/applications/echo.js';
-import { frame } from '../src/servers/applications/framing.js';
+import { MAX_MESSAGES, frame } from '../src/servers/applications/framing.js';
+import { MAX_NAME, jsonForTerminal, textOfLines } from '../src/servers/applications/plain-text.js';
 import { LONGEST_FRAME, rpc } from '../src/servers/applications/rpc.js';
 
 /** The other end, without a wire in between. What it is sent is copied at once, as a kernel does. */
@@ -69,6 +70,80 @@ class TestPeer implements Peer {
 }
 
 const request = (name: unknown, params?: unknown): Buffer => frame(JSON.stringify({ in: name, params }));
+
+/** One whose loop turns when it is asked to. */
+class LoopPeer extends TestPeer {
+  readonly soon: (() => void)[] = [];
+  readonly loop = { callSoon: (callback: () => void): void => void this.soon.push(callback) };
+
+  turn(): void {
+    for (const callback of this.soon.splice(0)) callback();
+  }
+}
+
+describe('a share of what one peer sends, a turn', () => {
+  const make = {
+    rpc: {
+      create: () => rpc(),
+      bytes: (i: number) => request('ping', i),
+      heard: (peer: TestPeer) => peer.replies.length,
+    },
+    chat: {
+      create: () => chat(),
+      bytes: (i: number) => Buffer.from(`{"user": "a", "text": "${i}"}\n`),
+      heard: (peer: TestPeer) => peer.text.split('\n').length - 1,
+    },
+  };
+
+  it.each(Object.entries(make))(
+    '%s: bounded in messages; the rest in later turns, in order',
+    (_, { create, bytes, heard }) => {
+      const peer = new LoopPeer(create());
+      peer.sends(Buffer.concat(Array.from({ length: 1000 }, (_unused, i) => bytes(i))));
+      expect(heard(peer)).toBe(MAX_MESSAGES);
+      expect(peer.paused).toBe(true);
+      while (peer.soon.length > 0) {
+        const before = heard(peer);
+        peer.turn();
+        expect(heard(peer) - before).toBeLessThanOrEqual(MAX_MESSAGES);
+      }
+      expect(peer.paused).toBe(false);
+      const whole = new TestPeer(create()).sends(Buffer.concat(Array.from({ length: 1000 }, (_unused, i) => bytes(i))));
+      expect(peer.got.equals(whole.got)).toBe(true);
+    },
+  );
+
+  it('rpc: bounded in time: one request a turn that takes long', () => {
+    const peer = new LoopPeer(rpc());
+    peer.sends(Buffer.concat([request('sleep', 20), request('sleep', 20), request('ping', 1)]));
+    expect(peer.replies).toHaveLength(1);
+    peer.turn();
+    expect(peer.replies).toHaveLength(2);
+    peer.turn();
+    expect(peer.replies).toHaveLength(3);
+    expect(peer.soon).toHaveLength(0);
+  });
+
+  it('one that closes, and a server that stops, have the rest dropped; half a message waits all the same', () => {
+    const many = Buffer.concat(Array.from({ length: 300 }, (_, i) => request('ping', i)));
+    for (const end of [
+      (peer: LoopPeer) => peer.application.close?.(peer),
+      (peer: LoopPeer) => peer.application.stop?.(),
+    ]) {
+      const peer = new LoopPeer(rpc());
+      peer.sends(many);
+      end(peer);
+      peer.turn();
+      expect(peer.replies).toHaveLength(MAX_MESSAGES);
+      expect(peer.soon).toHaveLength(0);
+    }
+    const peer = new LoopPeer(rpc());
+    peer.sends(Buffer.concat([many, request('ping', 'last').subarray(0, 7)]));
+    while (peer.soon.length > 0) peer.turn();
+    peer.sends(request('ping', 'last').subarray(7));
+    expect(peer.replies).toHaveLength(301);
+  });
+});
 
 describe('echo', () => {
   it('bytes come back as they are', () => {
@@ -196,6 +271,48 @@ describe('chat', () => {
   it('a newline within a message does not make two of it', () => {
     const peer = new TestPeer(chat()).sends(line('ann', 'hello\n[bob] I owe ann a beer')).sends(line('a\r\nb', 'x'));
     expect(peer.text).toBe('[ann] hello [bob] I owe ann a beer\n[a b] x\n');
+  });
+
+  it('what is said reaches no terminal as a command, and no name looks like another one', () => {
+    const room = chat();
+    const said = (user: string, text: string): string => {
+      const before = ann.text.length;
+      ann.sends(line(user, text));
+      return ann.text.slice(before);
+    };
+    const ann = new TestPeer(room);
+    const dangerous =
+      /[\p{Cc}\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\u{e0000}-\u{e007f}\p{Cs}]/u;
+    const all = Array.from({ length: 0x3000 }, (_, i) => String.fromCharCode(i)).join('');
+    for (const evil of [
+      all,
+      '\u001b[2K\u001b[1G[bob] forged',
+      '\u009b31m\u0085',
+      'a\u{e0041}',
+      '\ud800',
+      '\udc00x',
+      '\u202eabc',
+    ]) {
+      for (const heard of [said('eve', evil), said(evil.slice(0, 100), 'x')]) {
+        expect(heard.slice(0, -1)).not.toMatch(dangerous);
+        expect(heard.split('\n')).toHaveLength(2);
+      }
+    }
+    expect(said('bob] hi', 'x')).toBe('[bob) hi] x\n');
+    expect(said('b\u200bo\u200db', 'x')).toBe('[bob] x\n');
+    expect(said(' bob\u00a0 ', 'x')).toBe('[bob] x\n');
+    expect(said('\u2800\u3164', 'x')).toBe('[?] x\n');
+    expect(Array.from(/^\[(.*)\]/.exec(said('🎉'.repeat(500), 'x'))?.[1] ?? '')).toHaveLength(MAX_NAME);
+    expect(said('zoë', 'नमस्ते \u{1f469}\u200d\u{1f680} grüße')).toBe('[zoë] नमस्ते \u{1f469}\u200d\u{1f680} grüße\n');
+  });
+
+  it('what a client prints: lines without controls, JSON with the same meaning', () => {
+    expect(textOfLines('a\tb\u001b[1mc\r\nd\n')).toBe('a b\ufffd[1mc \nd\n');
+    expect(textOfLines('a\tb\rc', '\t')).toBe('a\tb c');
+    const value = { text: '\u001b\u009b\u007f\u202e\u2028\u{e0041}' };
+    const shown = jsonForTerminal(JSON.stringify(value));
+    expect(shown).toMatch(/^[ -~]+$/);
+    expect(JSON.parse(shown)).toEqual(value);
   });
 
   it('a member who reads too slowly is let go, before it eats the memory', () => {

@@ -269,6 +269,8 @@ void DrainWakeChannel(Fd read);
 Result CatchSignal(int signal, void (*handler)(int));
 // What was there before is there again.
 void ReleaseSignal(int signal);
+// Ends the process as if nobody had caught the signal. May be called by a handler.
+void EndProcessBySignal(int signal);
 
 // A file that is shared as memory, and locked. INVALID_HANDLE_VALUE is -1, too.
 inline constexpr FileHandle kNoFile = -1;

@@ -343,6 +343,21 @@ void ReleaseSignal(int signal) {
   caught[signal].handler = nullptr;
 }
 
+void EndProcessBySignal(int signal) {
+  struct sigaction action {};
+  action.sa_handler = SIG_DFL;
+  sigset_t own;
+  sigemptyset(&own);
+  sigaddset(&own, signal);
+  CallUntraced<::sigaction>(signal, static_cast<const struct sigaction*>(&action),
+                            static_cast<struct sigaction*>(nullptr))
+      .Ignore("what follows ends the process in any case");
+  ::raise(signal);
+  // Pending until it is unblocked: a handler runs with all signals blocked.
+  ::pthread_sigmask(SIG_UNBLOCK, &own, nullptr);
+  ::_exit(128 + signal);
+}
+
 Result OpenFile(const std::string& path) {
   return CallAgain<::open>(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, mode_t{S_IRUSR | S_IWUSR});
 }

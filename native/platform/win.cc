@@ -294,6 +294,12 @@ void ReleaseSignal(int signal) {
   }
 }
 
+void EndProcessBySignal(int) {
+  // What the system's own handler ends it with.
+  constexpr UINT kControlCExit = 0xC000'013A;
+  ::TerminateProcess(::GetCurrentProcess(), kControlCExit);
+}
+
 namespace {
 
 std::wstring WidePath(const std::string& path) {

@@ -5,6 +5,9 @@
 //   the waiting thread returns, JavaScript asks take(): was it this signal?
 //
 // Signals that come before one is taken count as one, as the system counts them.
+//
+// JavaScript may not come to take() for long: it runs, or sleeps in a call that no signal ends. What it asks for with
+// endOnRepeat() is done by the handler itself: a signal that comes again ends the process.
 #include <array>
 #include <atomic>
 #include <mutex>
@@ -32,7 +35,28 @@ std::mutex& TableMutex() {
   return *mutex;
 }
 
+// Of endOnRepeat().
+std::atomic<int> repeat_after = -1;  // milliseconds; -1: a signal that comes again is as the first
+struct First {
+  std::atomic<int> signal;  // 0: none has come yet
+  std::atomic<double> at;   // MonotonicMilliseconds(), which is safe in a handler: clock_gettime(2)
+};
+First first;
+
+// Has one of the signals that are watched come before? Ends the process then.
+void EndIfRepeated(int signal) {
+  const int after = repeat_after;
+  if (after < 0) return;
+  int none = 0;
+  if (first.signal.compare_exchange_strong(none, signal)) {
+    first.at = MonotonicMilliseconds();
+  } else if (signal != first.signal || (first.at > 0 && MonotonicMilliseconds() - first.at > after)) {
+    EndProcessBySignal(signal);
+  }
+}
+
 void OnSignal(int signal) {
+  EndIfRepeated(signal);
   ++reading;
   for (Entry& entry : entries) {
     if (entry.signal != signal) continue;
@@ -123,8 +147,23 @@ class SignalWatch : public Napi::ObjectWrap<SignalWatch> {
   std::shared_ptr<Wakeable> wakes_;
 };
 
+// endOnRepeat(milliseconds): of the signals that are watched, the first one is handled; another one, or the same after
+// so many milliseconds, ends the process by the system's own action. -1: no longer.
+void EndOnRepeat(const Napi::CallbackInfo& info) {
+  Args args(info);
+  const int after = args.IntAt(0);
+  if (!args.ok()) return;
+  repeat_after = -1;
+  first.at = 0;
+  first.signal = 0;
+  repeat_after = after;
+}
+
 }  // namespace
 
-void RegisterSignals(Napi::Env env, Napi::Object exports) { exports.Set("SignalWatch", SignalWatch::Define(env)); }
+void RegisterSignals(Napi::Env env, Napi::Object exports) {
+  exports.Set("SignalWatch", SignalWatch::Define(env));
+  exports.Set("endOnRepeat", Napi::Function::New(env, EndOnRepeat));
+}
 
 }  // namespace selectors

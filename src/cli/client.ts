@@ -5,11 +5,24 @@ import { type ApplicationName, applications } from '../servers/applications/inde
 import { hostOption, portOption } from './options.js';
 import { printError } from './output.js';
 
-const CONVERSATIONS: Readonly<Record<ApplicationName, (user: string) => Conversation>> = {
-  echo: () => echoConversation,
+interface ClientOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly raw?: boolean;
+}
+
+const CONVERSATIONS: Readonly<Record<ApplicationName, (user: string, isRaw: boolean) => Conversation>> = {
+  echo: (_, isRaw) => echoConversation({ isRaw }),
   rpc: () => rpcConversation(printError),
-  chat: chatConversation,
+  chat: (user) => chatConversation(user, complain),
 };
+
+/** A message is lost: the client goes on, and fails in the end. */
+function complain(why: string): void {
+  printError(why);
+  process.exitCode = 1;
+}
 
 const TEACH = `
 echo  sends what you type, and prints what comes back
@@ -30,7 +43,8 @@ export function addClient(program: Command): void {
     .addOption(hostOption())
     .addOption(portOption())
     .option('--user <name>', 'your name in the chat', process.env.USER ?? process.env.USERNAME ?? 'guest')
-    .action((app: ApplicationName, { host, port, user }: { host: string; port: number; user: string }) =>
-      client(host, port, CONVERSATIONS[app](user)),
+    .option('--raw', 'echo: print the bytes as they come, also what a terminal would obey')
+    .action((app: ApplicationName, { host, port, user, raw = false }: ClientOptions) =>
+      client(host, port, CONVERSATIONS[app](user, raw)),
     );
 }

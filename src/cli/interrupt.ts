@@ -1,24 +1,31 @@
 /** Ctrl-C, and what asks a process to end. */
 import { constants } from 'node:os';
 
-export const ENDING =
-  process.platform === 'win32' ? (['SIGINT', 'SIGBREAK'] as const) : (['SIGINT', 'SIGTERM'] as const);
+/** The terminal's closing (SIGHUP) is one of them: what was started for a time is not left behind. */
+export const ENDING: readonly NodeJS.Signals[] =
+  process.platform === 'win32' ? ['SIGINT', 'SIGBREAK', 'SIGHUP'] : ['SIGINT', 'SIGTERM', 'SIGHUP'];
+
+/** The exit code of a process that a signal has ended, as shells count: Ctrl-C is 130. */
+export const exitCodeOf = (signal: NodeJS.Signals): number => 128 + constants.signals[signal];
 
 /**
  * npx and timeout(1) pass on to their child what the terminal has sent to it already, so that one Ctrl-C comes twice: within so many
- * milliseconds it is the same.
+ * milliseconds the same signal is the same Ctrl-C.
  */
-const SAME = 300;
+export const SAME = 300;
 
 /** @param first begins to end. @param again ends at once. @returns what to do on each signal */
-export function interrupted(first: () => void, again: () => void): () => void {
-  let begun: number | null = null;
-  return () => {
+export function interrupted(
+  first: (signal: NodeJS.Signals) => void,
+  again: (signal: NodeJS.Signals) => void,
+): (signal: NodeJS.Signals) => void {
+  let begun: { readonly signal: NodeJS.Signals; readonly at: number } | null = null;
+  return (signal) => {
     if (begun === null) {
-      begun = performance.now();
-      first();
-    } else if (performance.now() - begun > SAME) {
-      again();
+      begun = { signal, at: performance.now() };
+      first(signal);
+    } else if (signal !== begun.signal || performance.now() - begun.at > SAME) {
+      again(signal);
     }
   };
 }
@@ -31,15 +38,12 @@ export function interrupted(first: () => void, again: () => void): () => void {
 export async function untilInterrupted<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T | null> {
   const aborting = new AbortController();
   const { signal } = aborting;
-  const handlers = ENDING.map((name) => {
-    const code = 128 + constants.signals[name];
-    const begin = (): void => {
-      process.exitCode = code;
-      aborting.abort();
-    };
-    return [name, interrupted(begin, () => process.exit(code))] as const;
-  });
-  for (const [name, handler] of handlers) process.on(name, handler);
+  const begin = (name: NodeJS.Signals): void => {
+    process.exitCode = exitCodeOf(name);
+    aborting.abort();
+  };
+  const handler = interrupted(begin, (name) => process.exit(exitCodeOf(name)));
+  for (const name of ENDING) process.on(name, handler);
   try {
     const result = await run(signal);
     return signal.aborted ? null : result;
@@ -47,6 +51,6 @@ export async function untilInterrupted<T>(run: (signal: AbortSignal) => Promise<
     if (!signal.aborted) throw error;
     return null;
   } finally {
-    for (const [name, handler] of handlers) process.off(name, handler);
+    for (const name of ENDING) process.off(name, handler);
   }
 }

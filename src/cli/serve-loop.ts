@@ -2,7 +2,8 @@
 import { type EventLoop, ProactorLoop, Reactor, createProactor, createSelector } from '../index.js';
 import type { ServerModelRow } from '../servers.js';
 import { type Say, serveOn, showAddress } from '../servers/serve.js';
-import { ENDING, interrupted } from './interrupt.js';
+import { endOnRepeat } from '../syscalls/end-on-repeat.js';
+import { ENDING, SAME, interrupted } from './interrupt.js';
 import type { ServeOptions } from './options.js';
 import { print, printError, showBytes } from './output.js';
 
@@ -12,16 +13,22 @@ function createLoop(name: string, mechanism: string | undefined): EventLoop {
     : new Reactor({ selector: createSelector(mechanism), onError: printError });
 }
 
+const count = (connections: number): string => (connections === 1 ? '1 connection' : `${connections} connections`);
+
 export async function serveLoop({ name }: ServerModelRow, options: ServeOptions): Promise<void> {
   const { app, host, port, mechanism, maxConnections, insideNode, verbose } = options;
   using loop = createLoop(name, mechanism);
   const say: Say = (who, what, bytes) => print(`${who} ${what}${bytes === undefined ? '' : ` ${showBytes(bytes)}`}`);
   const server = serveOn(loop, { host, port, ...(maxConnections === undefined ? {} : { maxConnections }) }, app, {
     ...(verbose ? { say } : {}),
+    onLongEnd: (connections) =>
+      print(`waiting up to two seconds for ${count(connections)}; another Ctrl-C ends it at once`),
   });
   const stop = (): void => server.stop();
   const onSignal = interrupted(stop, stop);
-  for (const signal of ENDING) loop.onSignal(signal, onSignal);
+  for (const signal of ENDING) loop.onSignal(signal, () => onSignal(signal));
+  // A request may hold this thread, and so the callbacks of signals, for as long as it likes.
+  endOnRepeat(SAME);
   const address = showAddress(server.listener.address);
   print(`listening on ${address} (${name}, ${app}, ${loop.mechanism}); Ctrl-C ends it`);
   if (insideNode) await loop.start();

@@ -9,12 +9,12 @@ import { type ServerModelRow, type ServerOptions, type ServerStats, createServer
 import { describeExit } from '../servers/messages.js';
 import { parseServerOptions } from '../servers/server-options.js';
 import { showAddress } from '../servers/serve.js';
-import { ENDING, interrupted } from './interrupt.js';
+import { ENDING, exitCodeOf, interrupted } from './interrupt.js';
 import type { ServeOptions } from './options.js';
 import { print, printError } from './output.js';
 
-/** Of a process that Ctrl-C has ended, as shells count. */
-const INTERRUPTED = 130;
+/** The supervisor answers within this time, or is not asked any further. Milliseconds. */
+const MAX_ANSWER = 500;
 const STATS_EVERY = 1000;
 
 function serverOptions({ app, host, port, ...options }: ServeOptions): ServerOptions {
@@ -51,6 +51,7 @@ function totalsLine(stats: ServerStats): string {
 export async function serveModel(row: ServerModelRow, options: ServeOptions): Promise<void> {
   const given = serverOptions(options);
   const ending = new AbortController();
+  let interruptedBy = null as NodeJS.Signals | null;
   const server = createServer(row.name, {
     ...given,
     onWorkerExit(exit) {
@@ -60,13 +61,30 @@ export async function serveModel(row: ServerModelRow, options: ServeOptions): Pr
       ending.abort();
     },
   });
-  const { host, port } = await server.listen();
+  const end = (signal: NodeJS.Signals): void => process.exit(exitCodeOf(signal));
   const onSignal = interrupted(
-    () => ending.abort(),
-    // Who answers has seen close() before, and so has told its processes to end.
-    () => void server.workers().finally(() => process.exit(INTERRUPTED)),
+    (signal) => {
+      interruptedBy = signal;
+      ending.abort();
+      void server.close(); // also while it starts
+    },
+    (signal) => {
+      setTimeout(() => end(signal), MAX_ANSWER);
+      // Who answers has seen close() before, and so has told its processes to end.
+      void server.workers().finally(() => end(signal));
+    },
   );
   for (const signal of ENDING) process.on(signal, onSignal);
+  const address = await server.listen().catch(async (error: unknown) => {
+    if (interruptedBy === null) throw error;
+    await server.close();
+    return null;
+  });
+  if (address === null) {
+    process.exitCode = exitCodeOf(interruptedBy ?? 'SIGTERM');
+    return;
+  }
+  const { host, port } = address;
   print(`listening on ${showAddress({ host, port })} (${describe(row, given)}); Ctrl-C ends it`);
   const timer = options.stats
     ? setInterval(() => void server.stats().then((stats) => print(statsLine(stats))), STATS_EVERY)

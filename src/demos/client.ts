@@ -8,46 +8,86 @@
 import { readSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DefaultSelector, EVENT_READ, EVENT_WRITE, type FileObject, Socket } from '../index.js';
+import { LONGEST_LINE } from '../servers/applications/chat.js';
 import { FrameReader, frame } from '../servers/applications/framing.js';
+import { jsonForTerminal, textOfLines } from '../servers/applications/plain-text.js';
 import { LONGEST_FRAME } from '../servers/applications/rpc.js';
 
-/** What is sent for what is typed, and printed for what comes. */
+/** What is sent for what is typed, and printed for what comes. What comes may be meant to mislead: no control of a terminal is printed. */
 export interface Conversation {
   /** @param typed null: it has ended. @returns what is sent */
   typed(typed: Buffer | null): Uint8Array;
-  /** @returns what is printed. @throws what came makes no sense, and nothing will from now on */
-  received(bytes: Buffer): Uint8Array | string;
+  /** @param bytes null: nothing more will come. @returns what is printed. @throws what came makes no sense, and nothing will from now on */
+  received(bytes: Buffer | null): Uint8Array | string;
+  /**
+   * What is wrong when the server ends the conversation; null: nothing.
+   * @param hasEnded the input had ended before
+   */
+  missing(hasEnded: boolean): string | null;
 }
 
-const asItIs = (bytes: Buffer): Uint8Array => bytes;
-
-export const echoConversation: Conversation = {
-  typed: (typed) => typed ?? Buffer.alloc(0),
-  received: asItIs,
-};
-
-export function chatConversation(user: string): Conversation {
+export function echoConversation(options: { readonly isRaw?: boolean } = {}): Conversation {
+  let unanswered = 0;
+  const shown = forTerminal(options.isRaw === true ? null : (text) => textOfLines(text, '\t'));
   return {
-    typed: eachLine((text) => `${JSON.stringify({ user, text })}\n`),
-    received: asItIs,
+    typed: (typed) => {
+      unanswered += typed?.length ?? 0;
+      return typed ?? Buffer.alloc(0);
+    },
+    received: (bytes) => {
+      unanswered -= bytes?.length ?? 0;
+      return shown(bytes);
+    },
+    // The server may be of another kind, and end when it likes (a clock's, say): only what is lost is an error.
+    missing: () => (unanswered > 0 ? `${unanswered} bytes have not come back` : null),
   };
 }
 
-/** @param complain told why a line is not sent */
+/** @param complain called with the reason why a line is not sent */
+export function chatConversation(user: string, complain: (why: string) => void): Conversation {
+  return {
+    typed: eachLine((text) => {
+      const line = JSON.stringify({ user, text });
+      if (Buffer.byteLength(line) <= LONGEST_LINE) return `${line}\n`;
+      complain(`not sent: a message has at most ${LONGEST_LINE} bytes, as JSON`);
+      return '';
+    }),
+    received: forTerminal((text) => textOfLines(text)),
+    missing: (hasEnded) => (hasEnded ? null : 'what you type reaches nobody any more'),
+  };
+}
+
+/** @param complain called with the reason why a line is not sent */
 export function rpcConversation(complain: (why: string) => void): Conversation {
   const replies = new FrameReader(LONGEST_FRAME);
+  let unanswered = 0;
   return {
     typed: eachLine((line) => {
       const request = rpcRequest(line);
       if (request instanceof Error) complain(`not sent: ${request.message}`);
+      else unanswered++;
       return request instanceof Error ? '' : request;
     }),
     received(bytes) {
       let lines = '';
-      if (!replies.read(bytes, (reply) => (lines += `${reply.toString('utf8')}\n`)))
+      const onReply = (reply: Buffer): void => {
+        unanswered--;
+        lines += `${jsonForTerminal(reply.toString('utf8'))}\n`;
+      };
+      if (!replies.read(bytes ?? Buffer.alloc(0), onReply))
         throw new Error('what came is no reply: the server serves something else than rpc');
       return lines;
     },
+    missing: (hasEnded) => (unanswered > 0 || !hasEnded ? `requests without an answer: ${unanswered}` : null),
+  };
+}
+
+/** Bytes as text, wherever they are cut. @param show null: the bytes as they are */
+function forTerminal(show: ((text: string) => string) | null): Conversation['received'] {
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  return (bytes) => {
+    if (show === null) return bytes ?? '';
+    return show(bytes === null ? decoder.decode() : decoder.decode(bytes, { stream: true }));
   };
 }
 
@@ -76,7 +116,10 @@ function eachLine(convert: (line: string) => string | Uint8Array): Conversation[
   };
 }
 
-/** Sends what is typed, prints what comes, until the server ends the conversation. */
+/**
+ * Sends what is typed, prints what comes, until the server ends the conversation.
+ * @throws where it ends it before the input has ended, or before it has answered
+ */
 export async function client(host: string, port: number, conversation: Conversation): Promise<void> {
   using selector = new DefaultSelector<(events: number) => void>();
   using socket = new Socket({ family: host.includes(':') ? 'ipv6' : 'ipv4' });
@@ -99,8 +142,8 @@ export async function client(host: string, port: number, conversation: Conversat
     if ((events & EVENT_READ) === 0) return;
     const bytes = socket.recv(65_536);
     if (bytes === null) return;
-    if (bytes.length > 0) process.stdout.write(conversation.received(bytes));
-    else selector.close(); // which ends the loop below
+    process.stdout.write(conversation.received(bytes.length > 0 ? bytes : null));
+    if (bytes.length === 0) selector.close(); // which ends the loop below
   };
   const flush = (): void => {
     for (let first = queue[0]; first !== undefined; first = queue[0]) {
@@ -133,6 +176,8 @@ export async function client(host: string, port: number, conversation: Conversat
   } finally {
     input.close();
   }
+  const missing = queue.length > 0 ? 'not all that was typed is sent' : conversation.missing(ended);
+  if (missing !== null) throw new Error(`the server has ended the conversation: ${missing}`);
 }
 
 interface Input {

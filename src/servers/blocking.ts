@@ -21,6 +21,7 @@ export function serveBlocking(connection: Socket, application: Application, coun
       if (received === 0) break;
       count.bytesIn += received;
       application.data(peer, buffer.subarray(0, received));
+      peer.handleRest();
     }
     application.end?.(peer);
   } catch (error) {
@@ -37,6 +38,9 @@ class BlockingPeer implements Peer {
   data: unknown;
   readonly writableLength = 0;
   isDestroyed = false;
+  /** Each turn is of this peer: what is left over for a later one comes before the next recv(). */
+  readonly loop = { callSoon: (callback: () => void): void => void this.#soon.push(callback) };
+  readonly #soon: (() => void)[] = [];
   #hasEnded = false;
 
   constructor(
@@ -49,6 +53,10 @@ class BlockingPeer implements Peer {
     this.connection.sendAll(bytes);
     this.count.bytesOut += typeof bytes === 'string' ? Buffer.byteLength(bytes) : bytes.length;
     return true;
+  }
+
+  handleRest(): void {
+    for (let next = this.#soon.shift(); next !== undefined && !this.isDestroyed; next = this.#soon.shift()) next();
   }
 
   end(): void {

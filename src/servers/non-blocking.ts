@@ -12,6 +12,9 @@ export class NonBlockingPeer implements Peer {
   isOver = false;
   /** Bytes that the kernel does not have yet. */
   writableLength = 0;
+  readonly loop = { callSoon: (callback: () => void): void => void this.#soon.push(callback) };
+  #soon: (() => void)[] = [];
+  #isPaused = false;
   #unsent: Buffer[] = [];
   #hasPeerEnded = false;
   #isEnding = false;
@@ -33,10 +36,12 @@ export class NonBlockingPeer implements Peer {
     if (this.isOver) return false; // another one's turn has ended it: a member of a chat that does not read
     try {
       const hasSent = this.#send();
+      const hasGoneOn = this.#goOn();
       // No more is received from who does not read: its answers would fill the memory.
-      const hasReceived = this.writableLength < CHUNK && !this.#hasPeerEnded && this.#receive();
+      const wantsMore = this.writableLength < CHUNK && !this.#hasPeerEnded && !this.#isPaused && !this.isOver;
+      const hasReceived = wantsMore && this.#receive();
       if (this.#hasPeerEnded && this.#hasEnded) this.#close();
-      return hasSent || hasReceived;
+      return hasSent || hasGoneOn || hasReceived;
     } catch (error) {
       if (!isOfConnection(error)) throw error;
       this.#close(); // it has reset
@@ -62,11 +67,20 @@ export class NonBlockingPeer implements Peer {
   }
 
   pause(): void {
-    // Its answers are there when write() has returned.
+    this.#isPaused = true;
   }
 
   resume(): void {
-    // As above.
+    this.#isPaused = false;
+  }
+
+  /** What was left over for this turn. @returns was there anything? */
+  #goOn(): boolean {
+    if (this.#soon.length === 0) return false;
+    const soon = this.#soon;
+    this.#soon = [];
+    for (const callback of soon) callback();
+    return true;
   }
 
   #receive(): boolean {

@@ -45,6 +45,10 @@ class ObservedPeer implements Peer {
     this.#observer = observer;
   }
 
+  get loop(): Connection['loop'] {
+    return this.#connection.loop;
+  }
+
   get writableLength(): number {
     return this.#connection.writableLength;
   }

@@ -13,7 +13,8 @@ import { type Observer, observed } from './observed.js';
 
 /** So long nothing has moved: what was sent has arrived, or will not. Milliseconds. */
 const MOMENT = 250;
-const LONGEST = 5000;
+/** The longest that the end takes, with a client that goes on sending. `stop` promises two seconds. */
+const MAX_ENDING = 1500;
 const LOOK = 20;
 
 /** Told of everything that goes over the wire. */
@@ -21,16 +22,19 @@ export type Say = (who: string, what: string, bytes?: Uint8Array) => void;
 
 export interface LoopServer {
   readonly listener: Listener;
-  /** Begins to end: the loop is stopped when that is done. The second time it is stopped at once. */
+  /** Begins to end: the loop is stopped when that is done, within two seconds. The second time it is stopped at once. */
   stop(): void;
 }
 
-/** @param options.say told of all connections and bytes; costs time */
+/**
+ * @param options.say told of all connections and bytes; costs time
+ * @param options.onLongEnd called once when stop() has to wait for clients that go on sending, or read slowly
+ */
 export function serveOn(
   loop: EventLoop,
   listen: ListenOptions,
   application: ApplicationName,
-  options: { readonly say?: Say } = {},
+  options: { readonly say?: Say; readonly onLongEnd?: (connections: number) => void } = {},
 ): LoopServer {
   const created: Application = applicationRow(application).create();
   const served: ConnectionHandler = options.say === undefined ? created : observed(created, spoken(options.say));
@@ -38,6 +42,7 @@ export function serveOn(
   /** When it began to end, and when a peer was last seen to send or to read, on the loop's clock. */
   let begun = -1;
   let moved = -1;
+  let isLong = false;
   const handler: ConnectionHandler = {
     borrowsChunks: true,
     open(connection) {
@@ -59,13 +64,18 @@ export function serveOn(
   const look = (): void => {
     const now = loop.now();
     if ([...open].some(({ writableLength }) => writableLength > 0)) moved = now;
-    if (open.size === 0 || now - moved > MOMENT || now - begun > LONGEST) loop.stop();
-    else loop.callLater(LOOK, look);
+    if (open.size === 0 || now - moved > MOMENT || now - begun > MAX_ENDING) return loop.stop();
+    if (!isLong && now - begun > MOMENT) {
+      isLong = true;
+      options.onLongEnd?.(open.size);
+    }
+    loop.callLater(LOOK, look);
   };
   const stop = (): void => {
     if (begun >= 0) return loop.stop();
     begun = moved = loop.now();
     listener.close();
+    created.stop?.();
     for (const connection of open) connection.end();
     look();
   };

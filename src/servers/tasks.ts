@@ -86,6 +86,7 @@ export class Tasks {
         this.#forget(of(peer));
         own.close?.(of(peer));
       },
+      ...(own.stop === undefined ? {} : { stop: () => own.stop?.() }),
     };
   }
 
@@ -136,10 +137,15 @@ export class TaskPeer implements Peer {
   readonly #pending: Task[] = [];
   #isFull = false;
   #isHeld = false;
+  #isOwn = false;
   #isEnding = false;
 
   constructor(peer: Peer) {
     this.#peer = peer;
+  }
+
+  get loop(): Peer['loop'] {
+    return this.#peer.loop;
   }
 
   get writableLength(): number {
@@ -183,13 +189,18 @@ export class TaskPeer implements Peer {
     return true;
   }
 
-  #pauseWhile(reasons: { readonly isFull?: boolean; readonly isHeld?: boolean }): void {
-    const wasPaused = this.#isFull || this.#isHeld;
+  /** Paused for one of several reasons: that its requests are too many, that all have too many, or that the application asks for it. */
+  #pauseWhile(reasons: { readonly isFull?: boolean; readonly isHeld?: boolean; readonly isOwn?: boolean }): void {
+    const wasPaused = this.#isPaused;
     this.#isFull = reasons.isFull ?? this.#isFull;
     this.#isHeld = reasons.isHeld ?? this.#isHeld;
-    const isPaused = this.#isFull || this.#isHeld;
-    if (isPaused && !wasPaused) this.#peer.pause();
-    if (!isPaused && wasPaused) this.#peer.resume();
+    this.#isOwn = reasons.isOwn ?? this.#isOwn;
+    if (this.#isPaused && !wasPaused) this.#peer.pause();
+    if (!this.#isPaused && wasPaused) this.#peer.resume();
+  }
+
+  get #isPaused(): boolean {
+    return this.#isFull || this.#isHeld || this.#isOwn;
   }
 
   write(bytes: Uint8Array | string): boolean {
@@ -207,10 +218,10 @@ export class TaskPeer implements Peer {
   }
 
   pause(): void {
-    this.#peer.pause();
+    this.#pauseWhile({ isOwn: true });
   }
 
   resume(): void {
-    this.#peer.resume();
+    this.#pauseWhile({ isOwn: false });
   }
 }

@@ -13,6 +13,11 @@ export interface Peer {
   /** Nothing more will be written. What the peer still sends is told to `data`. */
   end(): void;
   destroy(error?: Error): void;
+  /**
+   * Its loop, or what stands for one: calls back in a later turn, when others have been served. Not called after `close`. Without it, all
+   * that a chunk holds is handled at once.
+   */
+  readonly loop?: { callSoon(callback: () => void): void } | undefined;
   /** Receives nothing until resume(), where what it sends would not wait by itself. */
   pause(): void;
   resume(): void;
@@ -27,6 +32,8 @@ export interface Application {
   /** The peer has finished sending. Without this, it is sent what is written by now, and then the end. */
   end?(peer: Peer): void;
   close?(peer: Peer): void;
+  /** Drops the requests that wait for a later turn: all peers are about to be ended. */
+  stop?(): void;
 }
 
 /** Has a request answered: peer.write(answer), now or later. The request's memory is another's when it returns. */

@@ -1,6 +1,8 @@
 /** Post 004's chat room: a JSON message a line comes in, `{"user": …, "text": …}`; `[user] text` and a newline go out to everybody. */
 import type { Application, Peer } from './application.js';
-import { LineReader, Refused } from './framing.js';
+import { LineReader } from './framing.js';
+import { Inbox, Waiting } from './inbox.js';
+import { nameOf, textOf } from './plain-text.js';
 
 export const LONGEST_LINE = 65_536;
 /** A peer that reads so slowly that more than this waits for it is let go, before it eats the memory. */
@@ -10,6 +12,7 @@ const HELP = 'a message is a line like {"user": "ann", "text": "hello"}\n';
 
 export function chat(): Application {
   const room = new Set<Peer>();
+  const waiting = new Waiting();
 
   const onLine = (sender: Peer, line: string): void => {
     if (line.trim() === '') return;
@@ -25,23 +28,23 @@ export function chat(): Application {
   return {
     borrowsChunks: true,
     open(peer) {
-      peer.data = new LineReader(LONGEST_LINE);
+      peer.data = new Inbox(
+        peer,
+        new LineReader(LONGEST_LINE, true),
+        waiting,
+        (line) => onLine(peer, line),
+        () => room.delete(peer),
+      );
       room.add(peer);
     },
     data(peer, chunk) {
-      const { data } = peer;
-      if (data instanceof LineReader) {
-        if (data.read(chunk, (line) => onLine(peer, line))) return;
-        peer.data = new Refused();
-        room.delete(peer);
-        peer.end();
-      } else if (!(data instanceof Refused) || !data.ignore(chunk)) {
-        peer.destroy();
-      }
+      if (peer.data instanceof Inbox) peer.data.receive(chunk);
     },
     close(peer) {
       room.delete(peer);
+      if (peer.data instanceof Inbox) peer.data.close();
     },
+    stop: () => waiting.close(),
   };
 }
 
@@ -55,8 +58,7 @@ function format(line: string): string | null {
   try {
     const { user, text } = JSON.parse(line) as { user?: unknown; text?: unknown };
     if (typeof user !== 'string' || typeof text !== 'string') return null;
-    // One line: a newline within would let anybody speak as somebody else.
-    return `[${user}] ${text}`.replace(/[\r\n\u2028\u2029]+/g, ' ');
+    return `[${nameOf(user)}] ${textOf(text)}`;
   } catch {
     return null; // not JSON
   }

@@ -1,6 +1,9 @@
 /**
  * Messages out of a stream of bytes, which knows none: one read brings half a message, or three (post 001). What is left over waits for
  * the rest.
+ *
+ * A chunk of 64 KiB may hold thousands of messages, and each may take long. So a reader hands out a share of them at a time; the caller
+ * calls again for the rest, in a later turn (inbox.ts).
  */
 
 const NOTHING = Buffer.alloc(0);
@@ -49,30 +52,100 @@ export class Refused {
   }
 }
 
+/** The share of one call: so many messages, and no further one once so many milliseconds have passed. */
+export const MAX_MESSAGES = 128;
+const MAX_MILLISECONDS = 10;
+
+/** The share that one call may hand out. */
+class Share {
+  #count = 0;
+  #since = 0;
+
+  constructor(private readonly isLimited: boolean) {}
+
+  /** Asked before each message. The clock is read only where there are several. @returns false: the share is used up */
+  next(isLast: boolean): boolean {
+    if (!this.isLimited) return true;
+    if (this.#count === 0) {
+      if (!isLast) this.#since = performance.now();
+    } else if (this.#count === MAX_MESSAGES || performance.now() - this.#since > MAX_MILLISECONDS) {
+      return false;
+    }
+    this.#count++;
+    return true;
+  }
+}
+
+/** What both readers have: the bytes of complete messages for a later call, in memory of their own. */
+class Rest {
+  #bytes: Buffer | null = null;
+
+  get isEmpty(): boolean {
+    return this.#bytes === null;
+  }
+
+  /** @param chunk received now, behind the rest. @returns all of it; the rest is empty then */
+  takeWith(chunk: Buffer): Buffer {
+    const rest = this.#bytes;
+    if (rest === null) return chunk;
+    this.#bytes = null;
+    return chunk.length === 0 ? rest : Buffer.concat([rest, chunk]);
+  }
+
+  /** @param isOwn this memory outlives the call */
+  keep(bytes: Buffer, isOwn: boolean): void {
+    this.#bytes = isOwn ? bytes : Buffer.from(bytes);
+  }
+}
+
+/** Takes bytes, and hands out messages. */
+export interface MessageReader<M> {
+  /** Complete messages are left over from the last read(): it wants to be called again. */
+  readonly hasMore: boolean;
+  /**
+   * @param chunk may be empty: for what is left over
+   * @param onMessage called with each message of this call's share; a Buffer is valid until it returns
+   * @returns false: a message over the limit. What follows it has no meaning
+   */
+  read(chunk: Buffer, onMessage: (message: M) => void): boolean;
+}
+
 const PREFIX = 4;
 
 /** Frames of a length (4 bytes, little-endian) and as many bytes. */
-export class FrameReader {
+export class FrameReader implements MessageReader<Buffer> {
   readonly #limit: number;
+  readonly #isLimited: boolean;
   readonly #pieces = new Pieces();
+  readonly #rest = new Rest();
   /** How many bytes make the next step: a prefix, or a prefix and its frame. */
   #needed = PREFIX;
 
-  /** @param limit the longest frame, in bytes */
-  constructor(limit: number) {
+  /**
+   * @param limit the longest frame, in bytes
+   * @param isLimited a read() hands out a share. Default: all that is complete
+   */
+  constructor(limit: number, isLimited = false) {
     this.#limit = limit;
+    this.#isLimited = isLimited;
   }
 
-  /**
-   * @param onFrame called with each frame that is complete now; valid until it returns
-   * @returns false: a length over the limit. What comes after it has no meaning
-   */
+  get hasMore(): boolean {
+    return !this.#rest.isEmpty;
+  }
+
   read(chunk: Buffer, onFrame: (frame: Buffer) => void): boolean {
+    if (!this.#rest.isEmpty) return this.#hand(this.#rest.takeWith(chunk), true, onFrame);
     if (this.#pieces.size + chunk.length < this.#needed) {
       this.#pieces.add(chunk);
       return true;
     }
-    const bytes = this.#pieces.takeWith(chunk);
+    const isOwn = this.#pieces.size > 0;
+    return this.#hand(this.#pieces.takeWith(chunk), isOwn, onFrame);
+  }
+
+  #hand(bytes: Buffer, isOwn: boolean, onFrame: (frame: Buffer) => void): boolean {
+    const share = new Share(this.#isLimited);
     let start = 0;
     this.#needed = PREFIX;
     while (bytes.length - start >= PREFIX) {
@@ -82,6 +155,10 @@ export class FrameReader {
       if (end > bytes.length) {
         this.#needed = PREFIX + length;
         break;
+      }
+      if (!share.next(end === bytes.length)) {
+        this.#rest.keep(bytes.subarray(start), isOwn);
+        return true;
       }
       onFrame(bytes.subarray(start + PREFIX, end));
       start = end;
@@ -101,26 +178,42 @@ export function frame(body: string): Buffer {
 
 const NEWLINE = 10;
 
-/** Lines, which end with a newline. */
-export class LineReader {
+/** Lines, which end with a newline. They are handed out without it. */
+export class LineReader implements MessageReader<string> {
   readonly #limit: number;
+  readonly #isLimited: boolean;
   readonly #pieces = new Pieces();
+  readonly #rest = new Rest();
 
-  /** @param limit the longest line, in bytes */
-  constructor(limit: number) {
+  /**
+   * @param limit the longest line, in bytes
+   * @param isLimited a read() hands out a share. Default: all that is complete
+   */
+  constructor(limit: number, isLimited = false) {
     this.#limit = limit;
+    this.#isLimited = isLimited;
   }
 
-  /** @param onLine called with each line that is complete now, without its end. @returns false: a line over the limit */
+  get hasMore(): boolean {
+    return !this.#rest.isEmpty;
+  }
+
   read(chunk: Buffer, onLine: (line: string) => void): boolean {
+    const isOwn = !this.#rest.isEmpty;
+    const bytes = this.#rest.takeWith(chunk);
+    const share = new Share(this.#isLimited);
     let start = 0;
-    for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {
+    for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, start)) {
       if (this.#pieces.size + end - start > this.#limit) return false;
-      onLine(this.#pieces.takeWith(chunk.subarray(start, end)).toString('utf8'));
+      if (!share.next(end + 1 === bytes.length)) {
+        this.#rest.keep(bytes.subarray(start), isOwn);
+        return true;
+      }
+      onLine(this.#pieces.takeWith(bytes.subarray(start, end)).toString('utf8'));
       start = end + 1;
     }
-    if (this.#pieces.size + chunk.length - start > this.#limit) return false;
-    this.#pieces.add(chunk.subarray(start));
+    if (this.#pieces.size + bytes.length - start > this.#limit) return false;
+    this.#pieces.add(bytes.subarray(start));
     return true;
   }
 }

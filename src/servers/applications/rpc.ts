@@ -4,7 +4,8 @@
  * `{"out": "error", "result": "why"}`; a frame that is too long by the end of the connection, for nobody knows where the next begins.
  */
 import { type Application, type Work, answering } from './application.js';
-import { FrameReader, Refused, frame } from './framing.js';
+import { FrameReader, frame } from './framing.js';
+import { Inbox, Waiting } from './inbox.js';
 
 /** What a method answers: the reply's name, and what makes its result. */
 export interface Method {
@@ -41,21 +42,19 @@ export function rpc(
   methods: Methods = METHODS,
   work: Work = answering((request) => answerRpc(request, methods)),
 ): Application {
+  const waiting = new Waiting();
   return {
     borrowsChunks: true,
     open(peer) {
-      peer.data = new FrameReader(LONGEST_FRAME);
+      peer.data = new Inbox(peer, new FrameReader(LONGEST_FRAME, true), waiting, (request) => work(peer, request));
     },
     data(peer, chunk) {
-      const { data } = peer;
-      if (data instanceof FrameReader) {
-        if (data.read(chunk, (request) => work(peer, request))) return;
-        peer.data = new Refused();
-        peer.end(); // earlier requests still get their answers
-      } else if (!(data instanceof Refused) || !data.ignore(chunk)) {
-        peer.destroy();
-      }
+      if (peer.data instanceof Inbox) peer.data.receive(chunk);
     },
+    close(peer) {
+      if (peer.data instanceof Inbox) peer.data.close();
+    },
+    stop: () => waiting.close(),
   };
 }
 
