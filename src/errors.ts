@@ -159,6 +159,12 @@ function stateError(code: string, message: string): Error {
 export const keyExists = (what: string): Error => stateError('ERR_KEY_EXISTS', `${what} is already registered`);
 /** ERR_KEY_NOT_FOUND */
 export const keyNotFound = (what: string): Error => stateError('ERR_KEY_NOT_FOUND', `${what} is not registered`);
+/** ERR_STALE_KEY: its file was closed, and the system has given its number to another file. */
+export const staleKey = (fd: number): Error =>
+  stateError(
+    'ERR_STALE_KEY',
+    `descriptor ${fd} was closed before it was unregistered, and is another file now: the stale registration is dropped`,
+  );
 /** ERR_CLOSED */
 export const closedError = (what: string): Error => stateError('ERR_CLOSED', `the ${what} is closed`);
 /** ERR_BUSY: one asynchronous wait at a time. */

@@ -18,6 +18,8 @@ export interface NativeDescriptors {
   add(fd: number): void;
   /** EBADF for one that was never added. */
   close(fd: number): number;
+  /** Removes it without closing it. */
+  forget(fd: number): void;
   closeAll(): void;
 }
 

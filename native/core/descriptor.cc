@@ -80,6 +80,7 @@ class Descriptors : public Napi::ObjectWrap<Descriptors> {
   static Napi::Function Define(Napi::Env env) {
     return DefineClass(env, "Descriptors",
                        {InstanceMethod<&Descriptors::Add>("add"), InstanceMethod<&Descriptors::Close>("close"),
+                        InstanceMethod<&Descriptors::Forget>("forget"),
                         InstanceMethod<&Descriptors::CloseAll>("closeAll")});
   }
 
@@ -102,6 +103,12 @@ class Descriptors : public Napi::ObjectWrap<Descriptors> {
     if (!args.ok()) return info.Env().Undefined();
     const Result closed = fds_.erase(fd) == 0 ? Result::Error(kBadDescriptor) : CloseFd(fd);
     return {info.Env(), ToJavaScript(info.Env(), closed)};
+  }
+  // forget(fd): it is closed already, and its number may be another file's.
+  void Forget(const Napi::CallbackInfo& info) {
+    Args args(info);
+    const Fd fd = args.FdAt(0);
+    if (args.ok()) fds_.erase(fd);
   }
   void CloseAll(const Napi::CallbackInfo&) { CloseEach(); }
   void CloseEach() {

@@ -36,8 +36,11 @@ export interface ConnectionHost {
   toWatch(connection: StreamConnection): void;
   /** Sends FIN. */
   finishSending(connection: StreamConnection): void;
-  /** Lets go of the descriptor, and calls `close` before the turn ends. */
-  closed(connection: StreamConnection, fd: number, error: Error | null): void;
+  /**
+   * Closes the descriptor, and calls `close` before the turn ends.
+   * @param isLost the descriptor was closed by other code, and its number is another file's: it is not closed
+   */
+  closed(connection: StreamConnection, fd: number, error: Error | null, isLost: boolean): void;
   callSoon(callback: () => void): void;
   /** What a handler threw. */
   report(error: unknown): void;
@@ -397,14 +400,19 @@ export class StreamConnection<D = unknown> implements Connection<D> {
   }
 
   /** @internal Closes now. null: a clean end. */
-  fail(error: Error | null): void {
+  fail(error: Error | null, isLost = false): void {
     if ((this.#state & CLOSED) !== 0) return;
     const fd = this.#fd;
     this.#state |= CLOSED;
     this.#fd = -1;
     this.#queued = this.#placed = 0;
     this.#rest = this.#held = null;
-    this.#settings.host.closed(this, fd, error);
+    this.#settings.host.closed(this, fd, error, isLost);
+  }
+
+  /** @internal Its descriptor was closed by other code, and the number is another file's: it ends with EBADF. */
+  lost(): void {
+    this.fail(namedError('EBADF', 'close'), true);
   }
 
   /** @internal The last handler. */

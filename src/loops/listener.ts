@@ -286,6 +286,16 @@ export class StreamListener implements Listener {
     if (error instanceof Error) throw error;
   }
 
+  /** @internal Its descriptor was closed by other code, and the number is another file's, which stays open. */
+  lost(): void {
+    if (this.fd < 0) return;
+    this.#backOff?.cancel();
+    this.#watched = false;
+    this.#host.unwatch(this, true);
+    this.#socket.detach();
+    this.#host.listenerClosed(this);
+  }
+
   [Symbol.dispose](): void {
     this.close();
   }

@@ -151,6 +151,14 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
     this.proactor.admit(fd);
   }
 
+  protected override isStale(): boolean {
+    return false; // nothing can tell
+  }
+
+  protected override dropStale(fd: number): boolean {
+    return this.proactor.dropStale(fd);
+  }
+
   protected override watchConnection(connection: StreamConnection): void {
     const { fd } = connection;
     if (connection.wantsToReceive !== ((connection.watched & RECEIVING) !== 0)) {

@@ -4,7 +4,7 @@
  * A turn receives from all connections that are ready in one call of the addon, and sends all that was written in another
  * (syscalls/turn.ts). Write interest is registered only for what the kernel did not take (post 004).
  */
-import { invalidType, keyExists, outOfRange, systemError } from '../errors.js';
+import { invalidType, keyExists, outOfRange, staleKey, systemError } from '../errors.js';
 import { native } from '../native.js';
 import { IN_PROGRESS, acceptStream, connectError, connectStream, lastPeer } from '../net/stream.js';
 import { BaseSelector, EVENT_READ, EVENT_WRITE, type SelectorKey, type TurnFound } from '../selectors/base.js';
@@ -186,8 +186,25 @@ export class Reactor extends StreamLoop implements EventLoop {
     return this.#received.isBorrowed(bytes);
   }
 
-  protected override admit(): void {
+  protected override admit(fd: number): void {
     // What is watched is registered at once, or refused.
+    if (this.isStale(fd)) this.#dropStaleKey(fd);
+  }
+
+  protected override isStale(fd: number): boolean {
+    return this.selector.isStale(fd);
+  }
+
+  protected override dropStale(fd: number): boolean {
+    if (this.selector.generationOf(fd) === 0) return false;
+    const { data } = this.selector.unregister(fd);
+    if (data instanceof Watch) cancelReplaced(data, NOT_WATCHED);
+    return true;
+  }
+
+  #dropStaleKey(fd: number): void {
+    this.dropStale(fd);
+    this.warn(staleKey(fd));
   }
 
   protected override watchConnection(connection: StreamConnection): void {
@@ -254,7 +271,10 @@ export class Reactor extends StreamLoop implements EventLoop {
     const handle = { callback: callbackOf('callback', callback), cancelled: false };
     const fd = fileno(fileobj);
     this.assertGoingOn(); // again: a fileno() of the caller's may have closed this loop
-    const key = this.#keyOf(fd);
+    const registered = this.#keyOf(fd);
+    const isStale = registered?.data instanceof Watch && this.isStale(fd);
+    if (isStale) this.#dropStaleKey(fd);
+    const key = isStale ? undefined : registered;
     const isPaused = key === undefined && this.hasConnection(fd);
     if (isPaused || !(key === undefined || key.data instanceof Watch)) throw keyExists(`descriptor ${fd}`);
     const old = key?.data instanceof Watch ? key.data : NOT_WATCHED;

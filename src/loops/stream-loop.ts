@@ -5,8 +5,8 @@
  * send, and who wants to be told of something else now. So all that was written in a turn is sent in one call, and a connection that is
  * paused and resumed costs no system call.
  */
-import { keyExists, systemError } from '../errors.js';
-import { givenStream, peerOf, takeOver } from '../net/given-socket.js';
+import { keyExists, staleKey, systemError } from '../errors.js';
+import { givenStream, packedPeer, peerOf, takeOver } from '../net/given-socket.js';
 import type { Socket } from '../net/socket.js';
 import { type HostName, type SocketAddressInput, type SocketFamily, hostNameOf, lookUp } from '../net/address.js';
 import {
@@ -14,6 +14,7 @@ import {
   finishSending,
   openStream,
   ownDescriptors,
+  packAddress,
   resolveAddresses,
   resolvedOf,
   setStreamOptions,
@@ -88,6 +89,10 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
   /** @param isClosing its descriptor is about to be closed */
   protected abstract forgetListener(listener: StreamListener, isClosing: boolean): void;
   protected abstract closeMechanism(): void;
+  /** The number is another file's now: drops what the mechanism has registered under it. @returns was there anything? */
+  protected abstract dropStale(fd: number): boolean;
+  /** Is it certain that the number was registered for a file that is closed? */
+  protected abstract isStale(fd: number): boolean;
 
   // ----------------------------------------------------------------------------------------------------- the public API
 
@@ -96,8 +101,9 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     const parsed = parseListenOptions(options);
     const known = handlerOf<unknown>(handler);
     this.assertGoingOn(); // again: their getters are the caller's
-    if (parsed.socket !== undefined) this.#assertNotOurs(givenStream(parsed.socket).fd);
+    if (parsed.socket !== undefined) this.#assertNotOurs(givenStream(parsed.socket));
     const listener = new StreamListener(this.#host, parsed, known);
+    if (parsed.socket === undefined) this.#claim(listener.fd);
     listener.begin();
     this.#listeners.add(listener);
     return listener;
@@ -147,6 +153,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
   }
 
   #begin(connection: StreamConnection, fd: number, packed: string, attempts: Attempts, family: SocketFamily): void {
+    this.#claim(fd);
     this.#descriptors.add(fd);
     connection.attempting(fd, packed);
     this.#add(connection);
@@ -204,7 +211,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     const given = givenStream(socket);
     this.assertGoingOn();
     const { fd } = given;
-    this.#assertNotOurs(fd);
+    this.#assertNotOurs(given);
     const peer = peerOf(given);
     const settings = { host: this.#host, ...known, ...parsed, holdsBack: true, onClosed: () => this.#onRoom() };
     const connection = new StreamConnection<D>(settings, fd, peer, 'adopted');
@@ -235,10 +242,31 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     if (this.#connections.get(fd) === connection) this.#connections.delete(fd);
   }
 
-  /** A descriptor has one owner: this is a second object for it. */
-  #assertNotOurs(fd: number): void {
-    if (this.hasConnection(fd) || [...this.#listeners].some((listener) => listener.fd === fd))
-      throw keyExists(`descriptor ${fd}`);
+  /** @throws ERR_KEY_EXISTS: a descriptor has one owner, and this is a second object for it */
+  #assertNotOurs(given: Socket): void {
+    const { fd } = given;
+    const connection = this.#connections.get(fd);
+    const listener = this.#listenerOf(fd);
+    if (connection === undefined && listener === undefined) return;
+    const isSame = connection === undefined ? sameAddress(listener, given) : connection.peer === packedPeer(given);
+    if (isSame && !this.isStale(fd)) throw keyExists(`descriptor ${fd}`);
+    this.#claim(fd);
+  }
+
+  #listenerOf(fd: number): StreamListener | undefined {
+    for (const listener of this.#listeners) if (listener.fd === fd) return listener;
+    return undefined;
+  }
+
+  /**
+   * The system has just given out this number, so whatever is registered under it belongs to a file that was closed without the loop:
+   * without removeReader(), or by number. It is dropped, or it would take the new file's place (asyncio loses that client).
+   */
+  #claim(fd: number): void {
+    this.#connections.get(fd)?.lost();
+    const listener = this.#listenerOf(fd);
+    listener?.lost();
+    if (this.dropStale(fd) || listener !== undefined) this.warn(staleKey(fd));
   }
 
   // --------------------------------------------------------------------------------------------------------------- a turn
@@ -334,6 +362,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
 
   /** A connection was accepted. @returns false: the mechanism has no room for it, and it is closed */
   protected welcome(listener: StreamListener, fd: number, peer: string): boolean {
+    this.#claim(fd);
     this.#descriptors.add(fd);
     if (listener.family !== 'unix') setStreamOptions(fd, listener.settings.stream);
     const connection = new StreamConnection(listener.settings, fd, peer, 'accepted');
@@ -405,4 +434,9 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
 
 function parseConnectionOptions(options: unknown): ParsedConnectionOptions {
   return connectionOptionsOf(options === undefined ? undefined : fieldsOf('options', options, CONNECTION_OPTIONS));
+}
+
+/** Has the socket the listener's address? A second object for its descriptor has. */
+function sameAddress(listener: StreamListener | undefined, { localAddress }: Socket): boolean {
+  return listener !== undefined && packAddress(listener.address) === packAddress(localAddress);
 }

@@ -29,6 +29,12 @@ export function peerOf({ fd }: Socket): string {
   return sockaddr.toString('latin1', 0, check(native.getpeername(fd, sockaddr), 'getpeername'));
 }
 
+/** The same; '' where it has none. */
+export function packedPeer({ fd }: Socket): string {
+  const sockaddr = Buffer.alloc(SOCKADDR_SIZE);
+  return sockaddr.toString('latin1', 0, Math.max(0, native.getpeername(fd, sockaddr)));
+}
+
 /**
  * @throws EINVAL, as accept(2) says it, where it does not listen. macOS has no SO_ACCEPTCONN: there a connected socket is found by its
  *   peer, and of any other socket the first accept fails

@@ -175,7 +175,19 @@ export class EmulatedProactor extends BaseProactor {
     this.#selector.close();
   }
 
+  override dropStale(fd: number): boolean {
+    const operations = this.#channels.get(fd)?.all ?? [];
+    for (const operation of this.#unwatched) if (operation.request.fd === fd) operations.push(operation);
+    for (const operation of operations) this.#complete(operation, { result: native.badDescriptor });
+    this.#channels.delete(fd);
+    if (this.#selector.closed || this.#selector.generationOf(fd) === 0) return operations.length > 0;
+    this.#selector.unregister(fd);
+    this.interestChanged();
+    return true;
+  }
+
   override admit(fd: number): void {
+    if (this.#selector.isStale(fd)) this.dropStale(fd);
     this.#selector.register(fd, EVENT_READ);
     this.#selector.unregister(fd);
   }
@@ -260,6 +272,8 @@ export class EmulatedProactor extends BaseProactor {
     if (outcome === undefined) return false;
     this.#forget(operation);
     done.push({ id: operation.id, ...outcome });
+    // Now, and not when the connection is used: what waits under its number would take the first bytes of it.
+    if (operation.request.kind === 'accept' && outcome.result >= 0) this.dropStale(outcome.result);
     return true;
   }
 
@@ -304,6 +318,7 @@ export class EmulatedProactor extends BaseProactor {
     if (this.#selector.closed) return;
     const key = this.#selector.getMap().get(fd);
     const isOurs = key?.data === channel;
+    if (key !== undefined && !isOurs && this.#selector.isStale(fd)) this.#selector.unregister(fd);
     if ((isOurs ? key.events : 0) === wanted) return;
     if (!isOurs) this.#selector.register(fd, wanted, channel);
     else if (wanted === 0) this.#selector.unregister(fd);

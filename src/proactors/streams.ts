@@ -195,7 +195,11 @@ export class OperationStreams<C, L> implements Streams<C, L> {
   }
 
   #begin(kind: Kind, fd: number, stream: Stream<C, L>, request: Parameters<BaseProactor['begin']>[0]): Operation {
-    return this.#proactor.begin(request, (completion) => void this.#news.push({ kind, fd, stream, completion }));
+    return this.#proactor.begin(request, (completion) => {
+      // What is known by the number of a new connection was closed by other code: nothing is told of it any more.
+      if (kind === 'accept' && completion.result >= 0) this.forget(completion.result);
+      this.#news.push({ kind, fd, stream, completion });
+    });
   }
 
   #accept(fd: number, stream: Stream<C, L>): void {

@@ -123,6 +123,10 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * @returns how many
    */
   protected waitAroundClosed?(multiplexer: Multiplexer): number;
+  /** Does the kernel not have this registration any more, although it was never unregistered? */
+  protected isForgotten(...[]: [registration: Registration<D>]): boolean {
+    return false;
+  }
   /** The kernel has told of a registration that is no more. @param hasNews there is something else to tell */
   protected onStale?(hasNews: boolean): void;
 
@@ -153,6 +157,15 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   /** @internal The number that tells this registration of a descriptor from others; 0: it is not registered. */
   generationOf(fd: number): number {
     return this.registrations.get(fd)?.generation ?? 0;
+  }
+
+  /**
+   * @internal Is it certain that the descriptor was registered for a file that is closed? The file object has another number now, or the
+   * kernel does not know the registration any more.
+   */
+  isStale(fd: number): boolean {
+    const registration = this.registrations.get(fd);
+    return registration !== undefined && (numberOf(registration.key.fileobj) !== fd || this.isForgotten(registration));
   }
 
   /** @internal For turn(). */
@@ -469,6 +482,15 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
       }
       throw error;
     }
+  }
+}
+
+/** The descriptor of a file object as it is now; -1: it has none. */
+function numberOf(fileobj: FileObject): number {
+  try {
+    return fileno(fileobj);
+  } catch {
+    return -1; // closed
   }
 }
 

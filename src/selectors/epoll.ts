@@ -63,6 +63,12 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
     this.#calls.epoll_ctl(this.#epoll.fd, this.#calls.EPOLL_CTL_DEL, fd, 0, 0, 0);
   }
 
+  /** ENOENT or EBADF: closing the last descriptor of a file removes it from the set, and the number is closed or another file's. */
+  protected override isForgotten({ key: { fd, events }, generation }: Registration<D>): boolean {
+    const calls = this.#calls;
+    return calls.epoll_ctl(this.#epoll.fd, calls.EPOLL_CTL_MOD, fd, epollEvents(events), fd, generation) < 0;
+  }
+
   protected override interest(): Interest {
     return { useSelect: false, pairs: Int32Array.of(this.#epoll.fd, POLLIN) };
   }

@@ -79,6 +79,12 @@ export class KqueueSelector<D = unknown, F extends FileObject = FileObject> exte
     this.#changed();
   }
 
+  /** ENOENT: closing a descriptor deletes its filters. */
+  protected override isForgotten({ key: { fd, events }, generation }: Registration<D>): boolean {
+    const event = (events & EVENT_READ) !== 0 ? EVENT_READ : EVENT_WRITE;
+    return this.#filter(fd, event, this.#calls.EV_ENABLE, generation) < 0;
+  }
+
   protected override interest(): Interest {
     if (canBePolled()) return { useSelect: false, pairs: Int32Array.of(this.#kqueue.fd, POLLIN) };
     // libkqueue: each descriptor instead, but those that were closed, which poll(2) would tell of and the kqueue has forgotten.

@@ -1,6 +1,6 @@
 /** What every event loop does, over any mechanism, blocking and inside Node's own loop: S111 to S122 and R1 to R33 of the behaviours. */
 import assert from 'node:assert/strict';
-import { existsSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import vm from 'node:vm';
 import {
@@ -653,6 +653,39 @@ const streams: readonly Case<LoopContext>[] = [
       await until(loop, 'the echo', () => heir.bytes.length > 0);
       assert.equal(heir.bytes, 'of the heir');
       assert.deepEqual(log, ['open', 'close']);
+    },
+  },
+  {
+    name: 'a connection closed by its number costs no later client, and ends with EBADF (stale registration)',
+    needs: ['numbers used again', 'sockets closed by number'],
+    async run({ bench, loop: make, until }) {
+      const loop = make(() => undefined);
+      const lost = recorder();
+      clientOf(bench, listen(loop, lost.handler));
+      await until(loop, 'it opens', () => lost.connections.length === 1);
+      const server = recorder({ data: (connection, chunk) => void connection.write(chunk) });
+      const { address } = listen(loop, server.handler);
+      for (let lower = 0; lower < 8; lower++) bench.own(new Socket()); // numbers that are free below it
+      const readers = [0, 1, 2, 3].map(() => new Reader(bench.own(new Socket())));
+      const number = lost.connections[0]?.fd as number;
+      let areConnected = false;
+      // Within a turn: between two runs something of Node's or of ours could be given the number.
+      loop.callSoon(() => {
+        areConnected = true;
+        closeSync(number);
+        for (const { client } of readers) {
+          client.connect(address);
+          client.blocking = false;
+          client.send('x');
+        }
+      });
+      await until(loop, 'all echoes', () => areConnected && readers.every((reader) => reader.poll().text === 'x'));
+      assert.ok(server.connections.some(({ fd }) => fd === number));
+      await until(loop, 'it is told', () => lost.errors.length === 1);
+      assert.equal((lost.errors[0] as NodeJS.ErrnoException).code, 'EBADF');
+      lost.connections[0]?.destroy(); // closes nothing of the others'
+      for (const { client } of readers) client.send('y');
+      await until(loop, 'the next echoes', () => readers.every((reader) => reader.poll().text === 'xy'));
     },
   },
   {

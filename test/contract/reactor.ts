@@ -1,10 +1,11 @@
 /** What a reactor adds to a loop: readiness of any descriptor. */
 import assert from 'node:assert/strict';
-import { EVENT_READ, EVENT_WRITE, Reactor, type Socket, wakeup } from '../../src/index.js';
+import { closeSync } from 'node:fs';
+import { EVENT_READ, EVENT_WRITE, Reactor, Socket, wakeup } from '../../src/index.js';
 import type { Bench } from '../support/bench.js';
 import { throwsCode } from '../support/expect.js';
 import type { Case } from './case.js';
-import { type LoopContext, clientOf } from './loop.js';
+import { type LoopContext, Reader, clientOf, echo } from './loop.js';
 
 export interface ReactorContext extends LoopContext {
   loop(onError?: (error: unknown) => void): Reactor;
@@ -300,6 +301,76 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
       // Node 20 copies it, later ones refuse.
       for (const error of errors) assert.equal((error as Error).name, 'DataCloneError');
       assert.equal(listener.connections, 3 - errors.length);
+    },
+  },
+  ...(['reader', 'writer', 'both', 'key', 'listener'] as const).map((stale): Case<ReactorContext> => ({
+    name: `a stale ${stale} of a closed descriptor costs no client, and is reported once`,
+    needs: ['numbers used again', 'sockets closed by number'],
+    async run({ bench, loop: make, until }) {
+      const errors: unknown[] = [];
+      let calls = 0;
+      const loop = make((error) => errors.push(error));
+      const listener = loop.listen({}, echo);
+      const readers = [0, 1, 2].map(() => new Reader(bench.own(new Socket())));
+      for (let lower = 0; lower < 8; lower++) bench.own(new Socket()); // numbers that are free below those of the pair
+      const old = stale === 'listener' ? loop.listen({}, echo) : undefined;
+      const [a, b] = bench.pair();
+      const dup = bench.own(a.dup()); // the old file lives on
+      if (stale === 'reader' || stale === 'both') loop.addReader(a, () => calls++);
+      if (stale === 'writer' || stale === 'both') loop.addWriter(a, () => calls++);
+      if (stale === 'key') loop.selector.register(a, EVENT_READ, 'a key');
+      const ofListener = [...loop.selector.getMap().values()].find(({ data }) => data === old && old !== undefined);
+      let areConnected = false;
+      // Within a turn: between two runs something of Node's or of ours could be given the number.
+      loop.callSoon(() => {
+        areConnected = true;
+        if (ofListener !== undefined) closeSync(ofListener.fd);
+        else a.close();
+        for (const { client } of readers) {
+          client.connect(listener.address);
+          client.blocking = false;
+          client.send('x');
+        }
+      });
+      await until(loop, 'all echoes', () => areConnected && readers.every((reader) => reader.poll().text === 'x'));
+      const before = calls;
+      b.send('z'); // to the old file
+      for (const { client } of readers) client.send('y');
+      await until(loop, 'the next echoes', () => readers.every((reader) => reader.poll().text === 'xy'));
+      assert.equal(calls, before);
+      const codes = errors.map((error) => (error as NodeJS.ErrnoException).code);
+      assert.deepEqual(
+        codes.filter((code) => code === 'ERR_STALE_KEY'),
+        ['ERR_STALE_KEY'],
+      );
+      dup.close();
+    },
+  })),
+  {
+    name: 'addReader() and adopt() take the place of a stale reader of the same number',
+    needs: ['numbers used again'],
+    async run({ bench, loop: make, until }) {
+      const errors: unknown[] = [];
+      const loop = make((error) => errors.push(error));
+      const [a] = bench.pair();
+      loop.addReader(a, () => undefined);
+      const { fd } = a;
+      a.close();
+      const [c, d] = bench.pair();
+      const [mine, peer] = c.fd === fd ? [c, d] : [d, c];
+      assert.equal(mine.fd, fd);
+      let heard = '';
+      loop.addReader(mine, () => (heard += mine.recv(10)?.toString() ?? ''));
+      peer.send('x');
+      await until(loop, 'it is read', () => heard === 'x');
+      mine.close();
+      const [e, f] = bench.pair();
+      const [given, other] = e.fd === fd ? [e, f] : [f, e];
+      assert.equal(given.fd, fd);
+      loop.adopt(given, { data: (_, chunk) => void (heard += chunk.toString()) });
+      other.send('y');
+      await until(loop, 'it is served', () => heard === 'xy');
+      assert.equal(errors.length, 2);
     },
   },
   {
