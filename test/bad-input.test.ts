@@ -123,16 +123,18 @@ describe('each argument, each wrong value', () => {
       ...['assertOpen', 'assertGoingOn', 'report', 'warn', 'guarded', 'kick', 'send', 'isBorrowed', 'startConnecting'],
       ...['watchChanged', 'watchConnection', 'forgetConnection', 'watchListener', 'forgetListener'],
       ...['isConnection', 'hasConnection', 'notConnected', 'welcome', 'discard', 'admit', 'beforeBlocking'],
+      ...['isStale', 'dropStale'],
     ];
     const inner = {
       BaseSelector: [
         ...['orClose', 'interestChanged', 'pairs', 'recordsWanted', 'generationOf', 'hasRoom'],
         ...['receiveBatch', 'turn', 'attach', 'takeReady', 'currentInterest'],
+        ...['isForgotten', 'isStale'],
       ],
       BaseProactor: [
         ...['letGo', 'pollFd', 'fileOf', 'completeSoon', 'startTimer', 'interestChanged', 'assertOpen'],
         ...['begin', 'turn', 'whenDone', 'takeCallbacks', 'nextDue', 'attach', 'streams', 'openStreams', 'collectTurn'],
-        'admit',
+        ...['admit', 'dropStale'],
       ],
       Reactor: ofLoops,
       ProactorLoop: ofLoops,

@@ -210,7 +210,7 @@ describe.skipIf(noSignals)(`onSignal${noSignals}`, () => {
     await sleep(400);
     expect(program.process.exitCode).toBe(null);
     program.process.kill('SIGINT');
-    expect(await program.ended).toMatchObject({ code: 0, signal: null });
+    expect(await program.ended).toMatchObject({ signal: 'SIGINT' });
   });
 });
 
