@@ -1,7 +1,6 @@
 /** The types of keys: tsc checks this file (npm run lint), and the runtime shows that they are true. */
 import { expect, expectTypeOf, it } from 'vitest';
-import type {
-  Socket} from '../src/index.js';
+import type { Socket } from '../src/index.js';
 import {
   type BaseSelector,
   DefaultSelector,

@@ -78,10 +78,10 @@ class Descriptor {
 class Descriptors : public Napi::ObjectWrap<Descriptors> {
  public:
   static Napi::Function Define(Napi::Env env) {
-    return DefineClass(env, "Descriptors",
-                       {InstanceMethod<&Descriptors::Add>("add"), InstanceMethod<&Descriptors::Close>("close"),
-                        InstanceMethod<&Descriptors::Forget>("forget"),
-                        InstanceMethod<&Descriptors::CloseAll>("closeAll")});
+    return DefineClass(
+        env, "Descriptors",
+        {InstanceMethod<&Descriptors::Add>("add"), InstanceMethod<&Descriptors::Close>("close"),
+         InstanceMethod<&Descriptors::Forget>("forget"), InstanceMethod<&Descriptors::CloseAll>("closeAll")});
   }
 
   explicit Descriptors(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Descriptors>(info) {}

@@ -156,7 +156,7 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
   }
 
   protected override dropStale(fd: number): boolean {
-    return this.proactor.dropStale(fd);
+    return this.proactor.dropStale?.(fd) ?? false;
   }
 
   protected override watchConnection(connection: StreamConnection): void {

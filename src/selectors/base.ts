@@ -124,9 +124,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    */
   protected waitAroundClosed?(multiplexer: Multiplexer): number;
   /** Does the kernel not have this registration any more, although it was never unregistered? */
-  protected isForgotten(...[]: [registration: Registration<D>]): boolean {
-    return false;
-  }
+  protected isForgotten?(registration: Registration<D>): boolean;
   /** The kernel has told of a registration that is no more. @param hasNews there is something else to tell */
   protected onStale?(hasNews: boolean): void;
 
@@ -165,7 +163,10 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    */
   isStale(fd: number): boolean {
     const registration = this.registrations.get(fd);
-    return registration !== undefined && (numberOf(registration.key.fileobj) !== fd || this.isForgotten(registration));
+    return (
+      registration !== undefined &&
+      (numberOf(registration.key.fileobj) !== fd || this.isForgotten?.(registration) === true)
+    );
   }
 
   /** @internal For turn(). */

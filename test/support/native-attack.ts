@@ -131,6 +131,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
   // The socket is ready to be written, so that no timeout is waited for.
   const signatures: Readonly<Record<string, readonly Parameter[]>> = {
     wakeup: [['size', () => wakeup.handle?.()]],
+    endOnRepeat: [number('int', -1)],
     select: [
       ints(),
       number('size', 0),

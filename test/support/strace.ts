@@ -17,7 +17,8 @@ export const noStrace = reasonWithoutStrace();
  */
 function reasonWithoutRingFaults(): string {
   if (noStrace !== '') return noStrace;
-  const program = "const server = require('node:net').createServer().listen(0, () => setImmediate(() => server.close()))";
+  const program =
+    "const server = require('node:net').createServer().listen(0, () => setImmediate(() => server.close()))";
   const args = ['-qq', '-e', 'trace=io_uring_enter', process.execPath, '-e', program];
   return spawnSync('strace', args, { encoding: 'utf8' }).stderr.includes('io_uring_enter(')
     ? ' — not here: this Node.js calls io_uring_enter itself'
