@@ -405,13 +405,14 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
       if (result < 0) connection.fail(systemError(result, 'shutdown'));
     },
     optionSet: (connection, set) => void this.#attempts.get(connection)?.options.push(set),
-    closed: (connection, fd, error) => {
+    closed: (connection, fd, error, isLost) => {
       this.#resolving.delete(connection);
       if (fd >= 0) {
         this.#remove(connection, fd);
         this.forgetConnection(connection, fd);
-        // Ignored: what close(2) has to tell of a connection that is given up (ECONNRESET) is not news.
-        this.#descriptors.close(fd);
+        if (isLost) this.#descriptors.forget(fd);
+        // Ignored: what close(2) reports of a connection that is given up (ECONNRESET) is not news.
+        else this.#descriptors.close(fd);
       }
       this.#closedConnections.push({ connection, error });
       this.kick();
