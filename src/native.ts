@@ -146,7 +146,7 @@ interface Everywhere {
   prepareWait(wait: NativeWait, set: number, interest: Int32Array, count: number, memory: Int32Array): number;
   readonly READY_NUMBERS: number;
   readonly Turn: new (wait: NativeWait) => NativeTurn;
-  flush(outgoing: Int32Array, count: number, slab: Uint8Array, buffers: readonly Uint8Array[]): void;
+  flush(outgoing: Int32Array, count: number, slab: Uint8Array, buffers: readonly Uint8Array[]): undefined;
   readonly OUTGOING_NUMBERS: number;
   readonly NOT_RECEIVED: number;
   readonly MOST_SLOTS: number;
@@ -325,13 +325,21 @@ export interface NativeIoUring {
   watchWake(fd: number): number;
   acceptStream(fd: number, generation: number, multishot: boolean, nonBlocking: boolean): number;
   connectStream(fd: number, generation: number, sockaddr: Uint8Array): number;
-  receiveStream(fd: number, generation: number): number;
+  receiveStream(fd: number, generation: number, multishot: boolean): number;
   sendStream(fd: number, generation: number, buffers: readonly Uint8Array[]): number;
   cancelStream(what: number, fd: number, generation: number): number;
   peerOf(fd: number, out: Uint8Array): number;
   copyOfBuffer(buffer: number, length: number): Buffer;
-  flush(outgoing: Int32Array, count: number, slab: Uint8Array, buffers: readonly Uint8Array[]): void;
-  turn(timeout: number, out: Int32Array, most: number, pool: Uint8Array, poolOffset: number): number;
+/** @returns false: io_uring_enter was refused for now */
+  flush(outgoing: Int32Array, count: number, slab: Uint8Array, buffers: readonly Uint8Array[]): boolean;
+  turn(
+    timeout: number,
+    out: Int32Array,
+    most: number,
+    pool: Uint8Array,
+    poolOffset: number,
+    maxShare: number,
+  ): number;
 }
 
 /** Linux. */
@@ -346,6 +354,9 @@ interface IoUringCalls {
     readonly WOKEN: number;
     readonly CALLERS: number;
     readonly LAST: number;
+    readonly MORE: number;
+    readonly REFUSED: number;
+    readonly SURPLUS: number;
   };
 }
 

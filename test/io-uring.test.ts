@@ -88,6 +88,41 @@ describe.skipIf(noStrace)(`io_uring, what the kernel may refuse${noStrace}`, () 
     },
   );
 
+  it('U28 ENOMEM for a later ring: the default is the emulation, and the class names RLIMIT_MEMLOCK', async () => {
+    const outcome = await withFault(
+      'io_uring_setup',
+      'error=ENOMEM:when=3+', // 1 is the probe's, 2 the first proactor's
+      `const first = new selectors.DefaultProactor();
+       const second = new selectors.DefaultProactor();
+       const third = new selectors.ProactorLoop();
+       console.log(first.mechanism, second.mechanism, third.mechanism, second instanceof selectors.EmulatedProactor);
+       try { new selectors.IoUringProactor(); } catch (error) { console.log(error.code); }
+       for (const one of [first, second, third]) one.close();`,
+    );
+    expect(outcome.stdout, outcome.stderr).toBe('io_uring emulated:epoll emulated:epoll true\nENOMEM\n');
+  });
+
+  it('close() unmaps the rings at once, also in a program that blocks and never returns to Node’s loop', async () => {
+    const { stdout, code } = await runProgram(
+      `const { readFileSync } = require('node:fs');
+       const rings = () => readFileSync('/proc/self/maps', 'utf8').split('io_uring').length;
+       const once = () => {
+         const loop = new selectors.ProactorLoop({ proactor: new selectors.IoUringProactor() });
+         const [a, b] = selectors.Socket.pair();
+         loop.adopt(b, { data: () => loop.stop() });
+         a.send('x');
+         loop.run();
+         loop.close();
+         a.close();
+       };
+       once();
+       const before = rings();
+       for (let i = 0; i < 100; i++) once();
+       console.log(rings() - before);`,
+    );
+    expect([stdout, code]).toEqual(['0\n', 0]);
+  });
+
   it('U28 the command line says why', async () => {
     const faults = ['-qq', '-e', 'trace=io_uring_setup', '-e', 'inject=io_uring_setup:error=EPERM'];
     const { stdout, code } = await new Program('strace', [...faults, process.execPath, cli, 'info']).ended;
@@ -164,6 +199,30 @@ describe.skipIf(noStrace)(`io_uring, what the kernel may refuse${noStrace}`, () 
     );
     expect(outcome.stdout, outcome.stderr).toBe('closed\nthe same\n');
     expect(outcome.injected).toBeGreaterThan(2);
+  });
+
+  // 1 is the probe's; then the constructor's, and one or two of each turn.
+  it.each(
+    ['EAGAIN', 'EBUSY', 'EINTR'].flatMap((error) =>
+      ['2', '3', '4', '5', '6', '7', '8', '2+2', '3..12'].map((when) => [error, when]),
+    ),
+  )('U4 U33 %s from io_uring_enter at %s inside Node: the loop is not deaf', async (error, when) => {
+    const outcome = await withFault(
+      'io_uring_enter',
+      `error=${error}:when=${when}`,
+      `const loop = new selectors.ProactorLoop();
+         const listener = loop.listen({}, { data: (connection, chunk) => void connection.write(chunk) });
+         const client = require('node:net').connect(listener.address.port, '127.0.0.1');
+         let rounds = 0;
+         client.on('connect', () => client.write('x'));
+         client.on('data', () => {
+           if (++rounds < 12) return client.write('x');
+           client.destroy();
+           loop.stop();
+         });
+         loop.start().then(() => { loop.close(); console.log(rounds); });`,
+    );
+    expect(outcome.stdout, outcome.stderr).toBe('12\n');
   });
 
   it.each(['EINTR', 'EAGAIN'])(

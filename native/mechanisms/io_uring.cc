@@ -18,6 +18,8 @@ namespace {
 
 // How long the garbage collector, or the end of a thread, waits for the kernel. Milliseconds.
 constexpr double kPatienceAtEnd = 1000;
+// How long an entry of a full queue waits until the kernel, short of memory, takes those before it. Milliseconds.
+constexpr double kPatienceForEntry = 1000;
 
 // What the kernel has not let go of stays for good. Of all threads.
 void Abandon(std::unique_ptr<Operation> operation) {
@@ -85,14 +87,14 @@ io_uring_sqe* IoUring::FreeSqe(Result* result) {
   }
   io_uring_sqe* sqe = ring_.NextSqe();
   // The queue is full: what is in it goes to the kernel (io_uring_get_sqe(3)).
-  if (sqe == nullptr && (*result = Drain()).ok()) sqe = ring_.NextSqe();
+  if (sqe == nullptr && (*result = Drain(kPatienceForEntry)).ok()) sqe = ring_.NextSqe();
   if (sqe == nullptr && result->ok()) *result = Result::Error(EBUSY);
   return sqe;
 }
 
-Result IoUring::Drain() {
+Result IoUring::Drain(double patience) {
   for (int tries = 0;; ++tries) {
-    const Result entered = ring_.Enter(0, 0);
+    const Result entered = ring_.Enter(0, patience);
     // EBUSY: completions that found no room must be taken first. Once; EAGAIN is for want of memory.
     if (entered.ok() || entered.error() != EBUSY || tries > 0) return entered;
     for (io_uring_cqe cqe; ring_.Pop(&cqe);) backlog_.push_back(cqe);
@@ -214,8 +216,7 @@ void IoUring::Take(const io_uring_cqe& cqe) {
   if ((cqe.flags & IORING_CQE_F_MORE) == 0) --outstanding_;
   if (TagOf(cqe.user_data) == Tag::kWake) {
     woken_ = true;
-    if ((cqe.flags & IORING_CQE_F_MORE) == 0)
-      WatchWakeAgain().Ignore("a ring that takes nothing tells so by the next wait");
+    if ((cqe.flags & IORING_CQE_F_MORE) == 0) wake_is_lost_ = !WatchWakeAgain().ok();
   }
   if (TagOf(cqe.user_data) != Tag::kOperation) return;
   std::unique_ptr<Operation> operation = Remove(cqe.user_data);
@@ -229,6 +230,7 @@ Napi::Value IoUring::Completions(const Napi::CallbackInfo& info) {
   const size_t most = args.SizeAt(0, UINT32_MAX);
   if (!args.ok()) return info.Env().Undefined();
   if (ring_.is_open()) {
+    RestoreWake();
     for (io_uring_cqe cqe; done_.size() < most && NextCompletion(&cqe);) {
       if (IsForTurn(cqe)) {
         for_turn_.push_back(cqe);
@@ -301,6 +303,10 @@ void IoUring::CancelAll() {
 
 uint32_t IoUring::Shut(double patience) {
   if (!ring_.is_open()) return 0;
+  for (const io_uring_cqe& cqe : deferred_) {
+    if ((cqe.flags & IORING_CQE_F_MORE) == 0) --outstanding_;
+  }
+  deferred_.clear();
   // What a loop has prepared are cancels: each by its name, where "any" makes the kernel look through all for each.
   // As long as something comes: the completion queue may be too small for all at once.
   for (uint32_t before = 0; buffers_ != nullptr && before != outstanding_;) {

@@ -134,7 +134,7 @@ class IoUring : public Napi::ObjectWrap<IoUring> {
   Result PrepareTagged(uint8_t opcode, Fd fd, uint64_t user_data, io_uring_sqe** sqe);
   Result SendFrom(Prepared prepared, std::span<const uint8_t> bytes);
   // Takes what the kernel has completed, so that it has room for more.
-  Result Drain();
+  Result Drain(double patience = 0);
   void Take(const io_uring_cqe& cqe);
   bool IsForTurn(const io_uring_cqe& cqe) const;
   std::unique_ptr<Operation> Remove(uint64_t user_data);
@@ -145,6 +145,9 @@ class IoUring : public Napi::ObjectWrap<IoUring> {
   void TakeAtEnd();
   void CancelAll();
   Result WatchWakeAgain();
+  void RestoreWake();
+  bool HasShare(const io_uring_cqe& cqe, std::span<Record> out, size_t count);
+  void TellDeferred(std::span<Record> out, size_t* count, std::span<uint8_t> pool, std::span<uint8_t>* room);
   void PrepareFlush(io_uring_sqe* sqe, const OutgoingPieces& pieces, size_t first);
   void Await(std::span<Outgoing> outgoing, size_t begin, uint32_t batch);
   bool Tell(const io_uring_cqe& cqe, Record* record, std::span<uint8_t> pool, std::span<uint8_t>* room);
@@ -172,6 +175,21 @@ class IoUring : public Napi::ObjectWrap<IoUring> {
   // Those of them that only a turn can tell.
   std::deque<io_uring_cqe> for_turn_;
   bool woken_ = false;
+  // The wake descriptor is not watched: there was no entry for it.
+  bool wake_is_lost_ = false;
+  // What one stream has received in the turn `turn`, at the index of its descriptor.
+  struct Share {
+    uint64_t user_data = 0;
+    uint32_t turn = 0;
+    uint32_t bytes = 0;
+    uint32_t chunks = 0;
+    size_t record = 0;  // its last one
+  };
+  std::vector<Share> shares_;
+  uint32_t turn_ = 0;
+  uint32_t max_share_ = 0;
+  // Receives beyond the share of their stream, in their order: for the next turns.
+  std::deque<io_uring_cqe> deferred_;
   // Buffers that JavaScript sees until the next turn.
   std::vector<uint32_t> shown_;
   Fd wake_ = kNoFd;

@@ -86,9 +86,13 @@ T* At(const Mapping& mapping, uint32_t offset) {
 
 }  // namespace
 
-Mapping::~Mapping() {
+Mapping::~Mapping() { Close(); }
+
+void Mapping::Close() {
   if (data_ == nullptr) return;
   Call<::munmap>(static_cast<void*>(data_), size_).Ignore("EINVAL alone, for what mmap never gave");
+  data_ = nullptr;
+  size_ = 0;
 }
 
 Result Mapping::Open(size_t size, Fd fd, uint64_t offset) {
@@ -159,7 +163,14 @@ Result Ring::Open(uint32_t entries, uint32_t cq_entries) {
   auto* const array = At<uint32_t>(rings_, params.sq_off.array);
   for (uint32_t i = 0; i < sq_entries_; ++i) array[i] = i;
   fd_ = std::move(fd);
+  was_opened_ = true;
   return result;
+}
+
+void Ring::Close() {
+  fd_ = UniqueFd();
+  rings_.Close();
+  sqes_.Close();
 }
 
 uint32_t Ring::SqHead() const { return Acquire(sq_head_); }
@@ -190,6 +201,9 @@ bool Ring::Pop(io_uring_cqe* cqe) {
 
 namespace {
 
+// How often a call that does not wait is made again after a signal (EINTR), before the caller is told.
+constexpr int kMaxInterruptions = 8;
+
 // The kernel has no memory for an entry now (io_uring_enter(2), EAGAIN): a moment, for it to find some.
 void Nap() {
   const timespec millisecond{0, 1'000'000};
@@ -199,11 +213,18 @@ void Nap() {
 }  // namespace
 
 Result Ring::Enter(uint32_t least, double timeout) {
+  const Result result = TryToEnter(least, timeout);
+  was_refused_ = !result.ok();
+  return result;
+}
+
+Result Ring::TryToEnter(uint32_t least, double timeout) {
   // The kernel looks at the queue in io_uring_enter alone: there is no SQPOLL.
   Release(sq_tail_shared_, sq_tail_);
   least = std::min(least, cq_entries_);  // more are never there at once
   const double deadline = timeout > 0 ? MonotonicMilliseconds() + timeout : 0;
   int64_t submitted = 0;
+  int interruptions = 0;
   for (double remaining = timeout;;) {
     const uint32_t wanted = timeout == 0 || completions() >= least ? 0 : least;
     kernel_timespec time{};
@@ -220,6 +241,11 @@ Result Ring::Enter(uint32_t least, double timeout) {
     const bool is_over = !result.ok() && result.error() == ETIME;
     const bool is_short = !result.ok() && result.error() == EAGAIN && timeout != 0;
     if (!result.ok() && !is_interrupted && !is_over && !is_short) return result;
+    // A call that does not wait has done nothing then: completions that it should have run are still to come.
+    if (is_interrupted && timeout == 0) {
+      if (++interruptions < kMaxInterruptions) continue;
+      return result;
+    }
     if (is_short) {
       if (completions() > 0) return Result::Ok(submitted);  // what is taken makes room
       Nap();

@@ -25,6 +25,8 @@ class Mapping {
   Result Open(size_t size, Fd fd, uint64_t offset);
   // What the kernel may still write to stays for good.
   void Abandon();
+  // Undoes it now.
+  void Close();
   uint8_t* data() const { return data_; }
   size_t size() const { return size_; }
 
@@ -46,12 +48,13 @@ class Ring {
   // Once. cq_entries 0: twice the submission queue.
   Result Open(uint32_t entries, uint32_t cq_entries);
   bool is_open() const { return fd_.get() != kNoFd; }
-  bool was_opened() const { return rings_.data() != nullptr; }
+  bool was_opened() const { return was_opened_; }
   Fd fd() const { return fd_.get(); }
   uint32_t features() const { return features_; }
   uint32_t sq_entries() const { return sq_entries_; }
   uint32_t cq_entries() const { return cq_entries_; }
-  void Close() { fd_ = UniqueFd(); }
+  // Unmaps the rings, too: what counts on them asks is_open() first.
+  void Close();
 
   // A cleared entry, submitted by the next Enter; null where the queue is full.
   io_uring_sqe* NextSqe();
@@ -65,6 +68,8 @@ class Ring {
   // EBUSY: not everything is; completions must be taken first. EAGAIN, where there is no time at all: memory is short;
   // else that is waited for, as long as there is nothing to be taken.
   Result Enter(uint32_t least, double timeout);
+  // Was the last Enter refused (EAGAIN, EBUSY, EINTR)? Then entries may not be submitted, and completions not run.
+  bool was_refused() const { return was_refused_; }
   // The next completion; false: there is none.
   bool Pop(io_uring_cqe* cqe);
   uint32_t completions() const;
@@ -73,12 +78,15 @@ class Ring {
 
  private:
   uint32_t SqHead() const;
+  Result TryToEnter(uint32_t least, double timeout);
   Result Setup(uint32_t entries, uint32_t cq_entries, io_uring_params* params);
 
   UniqueFd fd_;
   uint32_t features_ = 0;
   uint32_t sq_entries_ = 0;
   uint32_t cq_entries_ = 0;
+  bool was_refused_ = false;
+  bool was_opened_ = false;
   Mapping rings_;
   Mapping sqes_;
   uint32_t* sq_head_ = nullptr;

@@ -42,8 +42,11 @@ enum : int32_t {
   kSent = 4,
   kConnected = 8,
   kWoken = 16,
-  kCallers = 32,  // completions() has something
-  kLast = 64,     // the multishot is over
+  kCallers = 32,   // completions() has something
+  kLast = 64,      // the multishot is over
+  kMore = 128,     // the next turn has something without a wait: receives beyond their stream's share
+  kRefused = 256,  // io_uring_enter was refused for now (EAGAIN, EBUSY, EINTR): it must be tried again
+  kSurplus = 512,  // more was received for this stream than its share: it comes in the next turns
 };
 
 constexpr size_t kRecordNumbers = sizeof(Record) / sizeof(int32_t);
@@ -57,6 +60,8 @@ constexpr double kPatience = 5000;
 // What one waiting send copies at the most; the rest follows when that is sent.
 constexpr size_t kMostWaiting = 1 << 20;
 constexpr size_t kMostWaitingPieces = 1024;
+// Chunks of one stream that one turn tells, however small they are.
+constexpr uint32_t kMaxChunks = 8;
 
 }  // namespace
 
@@ -102,6 +107,8 @@ Napi::Value IoUring::OpenStreams(const Napi::CallbackInfo& info) {
   const double deadline = MonotonicMilliseconds() + kPatience;
   for (bool is_answered = false; !is_answered;) {
     Result entered = ring_.Enter(1, kPatience);
+    // EBUSY: completions that found no room must be taken first, which is done below.
+    if (!entered.ok() && entered.error() == EBUSY) entered = Result::Ok(0);
     if (entered.ok() && MonotonicMilliseconds() > deadline) entered = Result::Error(kWouldBlock);
     if (!entered.ok()) return {info.Env(), ToJavaScript(info.Env(), entered)};
     for (io_uring_cqe cqe; ring_.Pop(&cqe);) {
@@ -162,18 +169,25 @@ Napi::Value IoUring::AcceptStream(const Napi::CallbackInfo& info) {
   return {info.Env(), ToJavaScript(info.Env(), result)};
 }
 
-// receiveStream(fd, generation): until the end, an error, a lack of buffers (ENOBUFS), or cancelStream.
+// Before a wait: a wake-up that is not watched for would never come.
+void IoUring::RestoreWake() {
+  if (wake_is_lost_) wake_is_lost_ = !WatchWakeAgain().ok();
+}
+
+// receiveStream(fd, generation, multishot): until the end, an error, a lack of buffers (ENOBUFS), or cancelStream; else
+// once.
 Napi::Value IoUring::ReceiveStream(const Napi::CallbackInfo& info) {
   Args args(info);
   const Fd fd = args.FdAt(0);
   const auto generation = static_cast<uint32_t>(args.SizeAt(1, kGenerationMask));
+  const bool is_multishot = args.BooleanAt(2);
   if (!args.ok()) return info.Env().Undefined();
   io_uring_sqe* sqe = nullptr;
   const uint64_t user_data = UserData(Tag::kReceive, generation, static_cast<uint32_t>(fd));
   const Result result = PrepareTagged(IORING_OP_RECV, fd, user_data, &sqe);
   if (result.ok()) {
     sqe->flags = IOSQE_BUFFER_SELECT;
-    sqe->ioprio = IORING_RECV_MULTISHOT;
+    if (is_multishot) sqe->ioprio = IORING_RECV_MULTISHOT;
     sqe->buf_index = kBufferGroup;
   }
   return {info.Env(), ToJavaScript(info.Env(), result)};
@@ -323,8 +337,8 @@ Napi::Value IoUring::Flush(const Napi::CallbackInfo& info) {
     }
     Await(all.subspan(begin, first - begin), begin, batch);
   }
-  if (ring_.unsubmitted() > 0) Drain().Ignore("the next turn submits it");
-  return info.Env().Undefined();
+  if (ring_.unsubmitted() > 0) Drain().Ignore("the caller sees that it was refused");
+  return Napi::Boolean::New(info.Env(), !ring_.was_refused());
 }
 
 void IoUring::PrepareFlush(io_uring_sqe* sqe, const OutgoingPieces& pieces, size_t first) {
@@ -400,6 +414,7 @@ Napi::Value IoUring::Turn(const Napi::CallbackInfo& info) {
   out = out.first(args.SizeAt(2, out.size()));
   const std::span<uint8_t> pool = args.BytesAt(3);
   const size_t pool_used = args.SizeAt(4, pool.size());
+  max_share_ = static_cast<uint32_t>(args.SizeAt(5, UINT32_MAX));
   if (!args.ok()) return info.Env().Undefined();
   if (!ring_.is_open() || buffers_ == nullptr) return Napi::Number::New(info.Env(), -kBadDescriptor);
 
@@ -407,33 +422,77 @@ Napi::Value IoUring::Turn(const Napi::CallbackInfo& info) {
   shown_.clear();
   std::span<uint8_t> room = pool.subspan(pool_used);
   size_t count = 0;
+  ++turn_;
+  RestoreWake();
+  if (!deferred_.empty()) TellDeferred(out, &count, pool, &room);
   const double deadline = timeout > 0 ? MonotonicMilliseconds() + timeout : 0;
   for (double remaining = timeout; !out.empty();) {
     // What flush() has met on its way is enough for a turn: no call, where there is nothing to submit either. But
     // inside Node's loop, which does not wait: the notice of what has come since was taken away before this turn.
-    const bool has_some =
-        !for_turn_.empty() || !backlog_.empty() || !done_.empty() || woken_ || ring_.completions() > 0;
+    const bool has_some = count > 0 || !deferred_.empty() || !for_turn_.empty() || !backlog_.empty() ||
+                          !done_.empty() || woken_ || ring_.completions() > 0;
     if (!has_some || timeout == 0 || ring_.unsubmitted() > 0) {
       const Result entered = ring_.Enter(has_some ? 0 : 1, has_some ? 0 : remaining);
       // EBUSY, EAGAIN: the completions are taken now, and the rest is submitted by the next turn.
-      if (!entered.ok() && entered.error() != EBUSY && entered.error() != kWouldBlock)
+      if (!entered.ok() && entered.error() != EBUSY && entered.error() != kWouldBlock &&
+          entered.error() != kInterrupted)
         return {info.Env(), ToJavaScript(info.Env(), entered)};
     }
     io_uring_cqe cqe{};
     while (count < out.size() && NextForTurn(&cqe)) {
-      if (Tell(cqe, &out[count], pool, &room)) ++count;
+      if (TagOf(cqe.user_data) == Tag::kReceive && !HasShare(cqe, out, count)) {
+        deferred_.push_back(cqe);
+      } else if (Tell(cqe, &out[count], pool, &room)) {
+        ++count;
+      }
     }
     // A cancel's own completion is nothing to tell.
-    if (count > 0 || !done_.empty() || woken_ || timeout == 0) break;
+    if (count > 0 || !done_.empty() || woken_ || timeout == 0 || ring_.was_refused()) break;
     if (timeout > 0) {
       remaining = deadline - MonotonicMilliseconds();
       if (remaining <= 0) break;
     }
   }
   // What else there is to be asked for.
-  const int32_t more = (done_.empty() ? 0 : kCallers) | (woken_ ? kWoken : 0);
+  const int32_t more = (done_.empty() ? 0 : kCallers) | (woken_ ? kWoken : 0) | (deferred_.empty() ? 0 : kMore) |
+                       (ring_.was_refused() ? kRefused : 0);
   if (more != 0 && count < out.size()) out[count++] = {-1, 0, more, 0, 0};
   return Napi::Number::New(info.Env(), static_cast<double>(count));
+}
+
+// May this receive be told in this turn, as record `count`? The first always, further ones up to the stream's share;
+// what follows one that may not, may not either.
+bool IoUring::HasShare(const io_uring_cqe& cqe, std::span<Record> out, size_t count) {
+  const size_t fd = LowOf(cqe.user_data);
+  if (fd >= shares_.size()) shares_.resize(fd + 1);
+  Share& share = shares_[fd];
+  const auto bytes = static_cast<uint32_t>(std::max(cqe.res, 0));
+  if (share.turn != turn_ || share.user_data != cqe.user_data) {
+    share = {cqe.user_data, turn_, bytes, 1, count};
+    return true;
+  }
+  if (share.chunks < kMaxChunks && bytes <= max_share_ && share.bytes <= max_share_ - bytes) {
+    share.bytes += bytes;
+    ++share.chunks;
+    share.record = count;
+    return true;
+  }
+  share.chunks = kMaxChunks;
+  if (share.record < out.size()) out[share.record].what |= kSurplus;
+  return false;
+}
+
+// What was deferred, before anything newer.
+void IoUring::TellDeferred(std::span<Record> out, size_t* count, std::span<uint8_t> pool, std::span<uint8_t>* room) {
+  std::deque<io_uring_cqe> rest;
+  for (const io_uring_cqe& cqe : deferred_) {
+    if (*count < out.size() && HasShare(cqe, out, *count)) {
+      if (Tell(cqe, &out[*count], pool, room)) ++*count;
+    } else {
+      rest.push_back(cqe);
+    }
+  }
+  deferred_ = std::move(rest);
 }
 
 // One completion as a record; false: it is nothing for the loop.
@@ -503,6 +562,9 @@ void ExportStreamNumbers(Napi::Env env, Napi::Object exports) {
   number("WOKEN", kWoken);
   number("CALLERS", kCallers);
   number("LAST", kLast);
+  number("MORE", kMore);
+  number("REFUSED", kRefused);
+  number("SURPLUS", kSurplus);
   exports.Set("streamNumbers", numbers);
 }
 

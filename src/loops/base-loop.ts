@@ -24,6 +24,7 @@ import type {
   Listener,
 } from './event-loop.js';
 import { Signals } from './signals.js';
+import { whenRejected } from './when-rejected.js';
 
 /** A wait is never longer (asyncio's number): kernels and clocks have their limits. */
 const LONGEST_WAIT = 86_400_000;
@@ -83,6 +84,8 @@ export abstract class BaseLoop implements EventLoop {
   readonly #signals = new Signals();
   #soon: Callback[] = [];
   #errors: unknown[] = [];
+  /** What onError itself has rejected with: it goes out of run() or start(). */
+  #untaken: unknown[] = [];
   #running = false;
   #started: Started | undefined;
   #inTurn = false;
@@ -247,8 +250,15 @@ export abstract class BaseLoop implements EventLoop {
     if (this.#closed || this.#closing) throw closedError('loop');
   }
 
-  /** What a handler or a callback threw: told when the turn is over. */
+  readonly #onRejected = (error: unknown): void => this.report(error);
+
+  /** What a handler or a callback threw, or rejected with: reported when the turn is over; of a closed loop, at once. */
   protected report(error: unknown): void {
+    if (this.#closed) {
+      // Without onError: an unhandled rejection, for no run() is left that could throw it.
+      if (this.#onError === undefined) throw error;
+      return this.#onError(error);
+    }
     this.#errors.push(error);
     if (!this.#inTurn) this.kick();
   }
@@ -262,7 +272,8 @@ export abstract class BaseLoop implements EventLoop {
 
   protected guarded(callback: () => void): void {
     try {
-      callback();
+      const result: unknown = callback();
+      if (result !== undefined) whenRejected(result, this.#onRejected);
     } catch (error) {
       this.report(error);
     }
@@ -312,7 +323,7 @@ export abstract class BaseLoop implements EventLoop {
   }
 
   #timeout(limit: number): number {
-    if (limit === 0 || this.#soon.length > 0 || this.#stopping || this.#errors.length > 0 || this.hasWork()) return 0;
+    if (limit === 0 || this.#soon.length > 0 || this.#stopping || this.#hasErrors || this.hasWork()) return 0;
     const due = this.nextDue();
     if (due === Infinity) return limit;
     const untilDue = Math.min(Math.max(0, due - this.now()), LONGEST_WAIT);
@@ -326,18 +337,34 @@ export abstract class BaseLoop implements EventLoop {
 
   /** After the batch, to onError or to the caller of run(). */
   #tellErrors(): void {
-    if (this.#errors.length === 0) return;
+    if (!this.#hasErrors) return;
     const errors = this.#errors;
+    const untaken = this.#untaken;
     this.#errors = [];
-    const untaken = this.#onError === undefined ? errors : errors.flatMap((error) => this.#give(error));
+    this.#untaken = [];
+    for (const error of errors) {
+      if (this.#onError === undefined) untaken.push(error);
+      else untaken.push(...this.#give(error));
+    }
     if (untaken.length > 1) throw new AggregateError(untaken, `${untaken.length} handlers threw in one turn`);
     if (untaken.length === 1) throw untaken[0];
   }
 
+  get #hasErrors(): boolean {
+    return this.#errors.length > 0 || this.#untaken.length > 0;
+  }
+
+  /** An async onError is not given its own error. */
+  readonly #onErrorRejected = (error: unknown): void => {
+    if (this.#closed) throw error; // an unhandled rejection
+    this.#untaken.push(error);
+    this.kick();
+  };
+
   /** To onError. @returns what that threw itself */
   #give(error: unknown): unknown[] {
     try {
-      this.#onError?.(error);
+      whenRejected(this.#onError?.(error), this.#onErrorRejected);
       return [];
     } catch (thrown) {
       return [thrown];

@@ -21,6 +21,7 @@ import type { SocketAddress } from '../net/address.js';
 import { MOST_COPIED, MOST_PIECES, type SendBatch, WOULD_BLOCK } from '../syscalls/turn.js';
 import { errorOf, guarded, isError, isUint8Array, lengthOf, plainBytes, uint8Array } from '../validate.js';
 import type { Connection, ConnectionHandler, EventLoop } from './event-loop.js';
+import { whenRejected } from './when-rejected.js';
 
 /** What a connection asks of its loop. */
 export interface ConnectionHost {
@@ -112,6 +113,8 @@ export class StreamConnection<D = unknown> implements Connection<D> {
   readonly #settings: ConnectionSettings;
   #state: number;
   #queued = 0;
+  /** How many of them the last flush has left. */
+  #unsent = 0;
   /** In the slab, of this turn. */
   #place = 0;
   #placed = 0;
@@ -175,6 +178,10 @@ export class StreamConnection<D = unknown> implements Connection<D> {
     if ((this.#state & CLOSED) !== 0) throw closedError('connection');
     if (this.#fd < 0) throw namedError('ENOTCONN', 'getsockopt');
     return getOption(this.#fd, args);
+  }
+
+  get unsentLength(): number {
+    return (this.#state & WRITING) === 0 ? 0 : this.#unsent;
   }
 
   write(bytes: Uint8Array | string): boolean {
@@ -275,7 +282,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
     this.watchSoon();
     if (this.#queued > 0) this.#flushSoon();
     try {
-      this.#settings.handler.open?.(this);
+      this.#returned(this.#settings.handler.open?.(this));
     } catch (error) {
       this.#threw(error);
     }
@@ -293,7 +300,8 @@ export class StreamConnection<D = unknown> implements Connection<D> {
 
   #deliver(chunk: Buffer): void {
     try {
-      this.#settings.handler.data?.(this, chunk);
+      const result: unknown = this.#settings.handler.data?.(this, chunk);
+      if (result !== undefined) this.#returned(result);
     } catch (error) {
       this.#threw(error);
     }
@@ -390,7 +398,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
       this.#state &= ~NEEDS_DRAIN;
       if ((this.#state & DRAINING) === 0) {
         try {
-          this.#settings.handler.drain?.(this);
+          this.#returned(this.#settings.handler.drain?.(this));
         } catch (error) {
           this.#threw(error);
         }
@@ -419,7 +427,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
   tellClosed(error: Error | null): void {
     this.#settings.onClosed?.();
     try {
-      this.#settings.handler.close?.(this, error);
+      this.#returned(this.#settings.handler.close?.(this, error));
     } catch (thrown) {
       this.#settings.host.report(thrown);
     }
@@ -463,6 +471,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
     if ((this.#state & HAS_BORROWED) !== 0)
       this.#rest = this.#rest.map(({ bytes, length }) => ({ bytes: this.#own(bytes), length }));
     this.#state &= ~HAS_BORROWED;
+    this.#unsent = this.#queued;
     this.#state |= WRITING;
     this.watchSoon();
   }
@@ -540,7 +549,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
     const { handler } = this.#settings;
     try {
       if (handler.end === undefined) this.#drain();
-      else handler.end(this);
+      else this.#returned(handler.end(this));
     } catch (error) {
       this.#threw(error);
     }
@@ -560,6 +569,11 @@ export class StreamConnection<D = unknown> implements Connection<D> {
     if ((this.#state & PEER_ENDED) !== 0 && (this.#state & HOLDING) === 0) return this.fail(null);
     this.#state |= FINISHED;
     this.#settings.host.finishSending(this);
+  }
+
+  /** A handler that is async has rejected: as if it had thrown. */
+  #returned(result: unknown): void {
+    whenRejected(result, (error) => this.#threw(error));
   }
 
   #threw(error: unknown): void {

@@ -55,6 +55,8 @@ export interface Connection<D = unknown> {
    * @throws ERR_INVALID_ARG_TYPE; ERR_INVALID_ARG_VALUE for detached memory; ERR_CLOSED after end()
    */
   write(bytes: Uint8Array | string): boolean;
+  /** Those of `writableLength` that the system did not take when they were last sent: the peer reads more slowly than they are written. */
+  readonly unsentLength: number;
   /** Finishes sending what is buffered, then sends FIN. Data can still be received. The second time nothing happens. */
   end(bytes?: Uint8Array | string): void;
   /** No `data` and no `end` until resume(): the kernel's buffer fills, and the peer has to wait. */
@@ -65,7 +67,9 @@ export interface Connection<D = unknown> {
 }
 
 /**
- * What a program does with its connections. A handler that throws costs its own connection, which is destroyed with what it threw.
+ * What a program does with its connections. A handler that throws costs its own connection, which is destroyed with what it threw; so
+ * does one that is async and rejects. In a blocking run() the microtasks of an async handler run when run() has returned: what is behind
+ * its first `await` belongs into start().
  * After `close` no handler is called for that connection.
  */
 export interface ConnectionHandler<D = unknown> {

@@ -9,7 +9,8 @@ import { packAddress } from '../net/stream.js';
 import { familyNumber } from '../net/address.js';
 import { BaseProactor } from '../proactors/base.js';
 import { type Operation } from '../proactors/operation.js';
-import { DefaultProactor } from '../proactors/default.js';
+import { DefaultProactor, wantsEmulation } from '../proactors/default.js';
+import { EmulatedProactor } from '../proactors/emulated.js';
 import type { Outcome, StreamEvents, Streams } from '../proactors/streams.js';
 import type { Mechanism } from '../syscalls/probe.js';
 import type { SendBatch } from '../syscalls/turn.js';
@@ -42,13 +43,18 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
     if (proactor !== undefined && !guarded('proactor', () => proactor instanceof BaseProactor))
       throw invalidType('proactor', 'a proactor', proactor);
     super(onErrorOf(onError));
-    this.proactor = (proactor as BaseProactor | undefined) ?? new DefaultProactor();
+    let used = (proactor as BaseProactor | undefined) ?? new DefaultProactor();
     try {
-      this.#streams = this.proactor.streams();
+      this.#streams = used.streams();
     } catch (error) {
-      if (proactor === undefined) this.proactor.close();
-      throw error;
+      if (proactor !== undefined) throw error;
+      used.close();
+      // No room for the buffers beside the ring.
+      if (!wantsEmulation(error)) throw error;
+      used = new EmulatedProactor();
+      this.#streams = used.streams();
     }
+    this.proactor = used;
   }
 
   get mechanism(): Mechanism {
@@ -156,7 +162,7 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
   }
 
   protected override dropStale(fd: number): boolean {
-    return this.proactor.dropStale?.(fd) ?? false;
+    return this.proactor.dropStale(fd);
   }
 
   protected override watchConnection(connection: StreamConnection): void {

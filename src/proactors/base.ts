@@ -405,7 +405,7 @@ export abstract class BaseProactor implements Disposable {
    * @internal The system has just given out this number: what is under way or registered for it belongs to a file that was closed by other
    * code. Its operations end with EBADF. @returns was there anything?
    */
-  dropStale?(fd: number): boolean; // absent where a kernel's operations hold the file itself, not its number
+  abstract dropStale(fd: number): boolean;
 
   /** @internal What a loop's connections and listeners are served by. One loop has it. @throws ERR_BUSY */
   streams<C, L>(): Streams<C, L> {

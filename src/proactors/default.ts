@@ -22,8 +22,39 @@ const best = COMPLETION_MECHANISMS.map((mechanism) => proactorClasses[mechanism]
   ({ isAvailable }) => isAvailable,
 );
 
-/** The best proactor that works here, found out when the package is loaded. One of the classes above, not a wrapper. */
-export const DefaultProactor = (best ?? EmulatedProactor) as { new (): BaseProactor; readonly isAvailable: true };
+/**
+ * What a limit says that has room for the first rings and not for the next one (RLIMIT_MEMLOCK), and a kernel that has forbidden io_uring
+ * since (kernel.io_uring_disabled). Not EMFILE: the emulation needs descriptors too.
+ */
+const REFUSALS: readonly unknown[] = ['ENOMEM', 'ERR_UNAVAILABLE'];
+
+/** @internal Does this error of a default proactor mean that the emulation is to take its place? */
+export function wantsEmulation(error: unknown): boolean {
+  return REFUSALS.includes((error as NodeJS.ErrnoException | null)?.code);
+}
+
+/** The class itself, but for `new`: where the system refuses one more, the emulation is made. */
+function withFallback(preferred: ProactorClass): ProactorClass {
+  return new Proxy(preferred, {
+    construct(target, values, newTarget): BaseProactor {
+      try {
+        return Reflect.construct(target, values, newTarget) as BaseProactor;
+      } catch (error) {
+        if (!wantsEmulation(error)) throw error;
+        return new EmulatedProactor();
+      }
+    },
+  });
+}
+
+/**
+ * The best proactor that works here, found out when the package is loaded; an EmulatedProactor where the system refuses it later.
+ * What it makes is an object of one of the classes above, not a wrapper.
+ */
+export const DefaultProactor = (best === undefined ? EmulatedProactor : withFallback(best)) as {
+  new (): BaseProactor;
+  readonly isAvailable: true;
+};
 export type DefaultProactor = BaseProactor;
 
 const EMULATED = 'emulated:';

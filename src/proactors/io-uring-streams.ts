@@ -8,6 +8,11 @@
  * The last completion comes with the end, with an error, with ECANCELED, or because the kernel had no buffer left (ENOBUFS): all buffers
  * are given back at the beginning of the next turn, which submits the new receive after that (axboe/liburing#1275).
  *
+ * A multishot receive takes up to 66 chunks of a connection that floods before another connection is looked at. A turn tells a share of
+ * them, the next turns the rest in their order, and such a connection is then received from by single receives, one a turn:
+ *
+ *   multishot --more than its share was received: cancelled--> single --a chunk below MIN_FLOODING--> multishot
+ *
  * A descriptor's number is used again before the last completion of its former owner has come; so completions carry a generation.
  */
 import { check, systemErrorName } from '../errors.js';
@@ -26,9 +31,16 @@ const CONNECTED = NUMBERS?.CONNECTED ?? 0;
 const WOKEN = NUMBERS?.WOKEN ?? 0;
 const CALLERS = NUMBERS?.CALLERS ?? 0;
 const LAST = NUMBERS?.LAST ?? 0;
+const MORE = NUMBERS?.MORE ?? 0;
+const REFUSED = NUMBERS?.REFUSED ?? 0;
+const SURPLUS = NUMBERS?.SURPLUS ?? 0;
 
 const BUFFERS = 256;
 const BUFFER_SIZE = 65_536;
+/** Bytes of one connection that a turn tells, and one chunk in any case: as much as a reactor's recv(2) takes. */
+const MAX_SHARE = 65_536;
+/** A connection that sends more than its share is received from chunk by chunk, until one is smaller than this. */
+const MIN_FLOODING = 16_384;
 /** Records a turn; the rest comes with the next. */
 const RECORDS = 512;
 const HIGHEST_GENERATION = 0xfff_ffff;
@@ -52,6 +64,8 @@ class Stream<C, L> {
   /** When an entry for it was last prepared: see #submissions. */
   preparedAt = -1;
   isMultishot = true;
+  /** It sends faster than its share: one receive a turn, not a multishot, which takes up to 66 chunks at once. */
+  floods = false;
 
   constructor(
     readonly owner: C | L,
@@ -67,6 +81,8 @@ class Stream<C, L> {
 
 export class RingStreams<C, L> implements Streams<C, L> {
   readonly #proactor: BaseProactor;
+  /** io_uring_enter was refused: somebody must see to it that it is called again. */
+  readonly #onRefused: () => void;
   readonly #ring: NativeIoUring;
   /** Shows all buffers; empty where this program allows none, or somebody has transferred it away. */
   readonly #memory: Buffer;
@@ -83,16 +99,17 @@ export class RingStreams<C, L> implements Streams<C, L> {
   #submissions = 0;
   #hasPrepared = false;
 
-  private constructor(proactor: BaseProactor, ring: NativeIoUring, memory: ArrayBuffer | null) {
+  private constructor(proactor: BaseProactor, ring: NativeIoUring, memory: ArrayBuffer | null, onRefused: () => void) {
+    this.#onRefused = onRefused;
     this.#proactor = proactor;
     this.#ring = ring;
     this.#memory = Buffer.from(memory ?? new ArrayBuffer(0));
   }
 
   /** undefined: this kernel has no multishot receive, or no rings of buffers. */
-  static open<C, L>(proactor: BaseProactor, ring: NativeIoUring): RingStreams<C, L> | undefined {
+  static open<C, L>(proactor: BaseProactor, ring: NativeIoUring, onRefused: () => void): RingStreams<C, L> | undefined {
     const memory = ring.openStreams(BUFFERS, BUFFER_SIZE);
-    if (typeof memory !== 'number') return new RingStreams<C, L>(proactor, ring, memory);
+    if (typeof memory !== 'number') return new RingStreams<C, L>(proactor, ring, memory, onRefused);
     if (systemErrorName(memory) !== 'EINVAL') check(memory, 'io_uring_register');
     return undefined;
   }
@@ -110,12 +127,15 @@ export class RingStreams<C, L> implements Streams<C, L> {
     this.#pool.makeRoom();
     const { buffer, used } = this.#pool;
     this.#submitted();
-    this.#count = check(this.#ring.turn(timeout, this.#numbers, RECORDS, buffer, used), 'io_uring_enter');
+    this.#count = check(this.#ring.turn(timeout, this.#numbers, RECORDS, buffer, used, MAX_SHARE), 'io_uring_enter');
     this.#hasMore = this.#count === RECORDS;
-    const last = (this.#count - 1) * RECORD;
-    if (this.#count === 0 || ((this.#numbers[last + 2] as number) & (WOKEN | CALLERS)) === 0) return false;
+    if (this.#count === 0) return false;
+    const rest = this.#numbers[(this.#count - 1) * RECORD + 2] as number;
+    if ((rest & (WOKEN | CALLERS | MORE | REFUSED)) === 0) return false;
     this.#count--;
-    return true;
+    if ((rest & MORE) !== 0) this.#hasMore = true;
+    if ((rest & REFUSED) !== 0) this.#onRefused();
+    return (rest & (WOKEN | CALLERS)) !== 0;
   }
 
   dispatch(events: StreamEvents<C, L>): number {
@@ -160,7 +180,7 @@ export class RingStreams<C, L> implements Streams<C, L> {
   }
 
   flush(batch: SendBatch): void {
-    batch.flush(this.#ring);
+    if (!batch.flush(this.#ring)) this.#onRefused();
     this.#submitted();
   }
 
@@ -227,7 +247,7 @@ export class RingStreams<C, L> implements Streams<C, L> {
 
   /** @param patience how long the kernel may want for memory; what it has not taken then, the next turn submits */
   #submit(patience = 0): void {
-    this.#ring.enter(0, patience);
+    if (this.#ring.enter(0, patience) < 0) this.#onRefused();
     this.#submitted();
   }
 
@@ -237,7 +257,7 @@ export class RingStreams<C, L> implements Streams<C, L> {
     const { generation, isMultishot } = stream;
     const result = stream.isListener
       ? this.#ring.acceptStream(fd, generation, isMultishot, true)
-      : this.#ring.receiveStream(fd, generation);
+      : this.#ring.receiveStream(fd, generation, !stream.floods);
     if (result < 0) return result;
     stream.state = ARMED;
     this.#prepared(stream);
@@ -248,6 +268,15 @@ export class RingStreams<C, L> implements Streams<C, L> {
     const stream = this.#streams[fd];
     if (stream === undefined) return;
     stream.wanted = false;
+    if (stream.state !== ARMED) return;
+    stream.state = CANCELLING;
+    this.#ring.cancelStream(stream.what, fd, stream.generation);
+    this.#hasPrepared = true;
+  }
+
+  /** What it has sent beyond its share comes in the next turns; until then the kernel takes no more of it. */
+  #onSurplus(fd: number, stream: Stream<C, L>): void {
+    stream.floods = true;
     if (stream.state !== ARMED) return;
     stream.state = CANCELLING;
     this.#ring.cancelStream(stream.what, fd, stream.generation);
@@ -269,6 +298,8 @@ export class RingStreams<C, L> implements Streams<C, L> {
     const isLast = (what & LAST) !== 0;
     const wasCancelled = stream.state === CANCELLING;
     if (isLast) stream.state = IDLE;
+    if ((what & SURPLUS) !== 0) this.#onSurplus(fd, stream);
+    else if (isLast && stream.floods && result > 0 && result < MIN_FLOODING) stream.floods = false;
     if (result > 0) {
       const connection = stream.owner as C;
       events.received(connection, this.#chunk(result, place, events.borrows(connection)));

@@ -8,7 +8,7 @@ import { check, checkLetGo, systemErrorName } from '../errors.js';
 import type { NativeIoUring } from '../native.js';
 import { openRing } from '../syscalls/io-uring.js';
 import { POLLIN } from '../syscalls/poll.js';
-import { probe } from '../syscalls/probe.js';
+import { COMPLETIONS_PER_ENTRY, RING_ENTRIES, probe } from '../syscalls/probe.js';
 import { fieldsOf, wholeNumber } from '../validate.js';
 import type { Interest } from '../wait/async-wait.js';
 import { WakeChannel } from '../wait/wake-channel.js';
@@ -23,13 +23,15 @@ export interface IoUringProactorOptions {
 }
 
 const MOST_ENTRIES = 4096;
-/** So many completions find room before the kernel has to put them elsewhere, for each entry of the submission queue. */
-const COMPLETIONS = 16;
 const SOCK_NONBLOCK = 0o4000;
 /** The number of entries whose own completion says nothing: those that cancel. Operations begin with 1. */
 const CANCELS = 0;
 const PATIENCE = 5000;
 const ALL = 0xffff_ffff;
+/** io_uring_enter(2): no memory now, completions must be taken first, a signal came. */
+const REFUSED_FOR_NOW = ['EAGAIN', 'EBUSY', 'EINTR'];
+/** Milliseconds until it is called again. */
+const RETRY_DELAY = 1;
 /** How the kernel says that a timeout is over. */
 const TIME_IS_OVER = 'ETIME';
 
@@ -46,13 +48,15 @@ export class IoUringProactor extends BaseProactor {
   /** Tells whoever waits beside the ring that there may be completions; once somebody has. */
   #notice: WakeChannel | undefined;
   #streams: RingStreams<unknown, unknown> | undefined;
+  #retry: NodeJS.Timeout | undefined;
 
-  /** @throws ERR_UNAVAILABLE, with the kernel's reason, where io_uring is not there or forbidden; EMFILE, ENOMEM */
+  /** @throws ERR_UNAVAILABLE, with the kernel's reason, where io_uring is not there or forbidden; EMFILE; ENOMEM, whose message names
+   * RLIMIT_MEMLOCK and its size where that is limited: without CAP_IPC_LOCK the rings of all processes of a user count against it */
   constructor(options: IoUringProactorOptions = {}) {
-    const { entries = 1024 } = fieldsOf('options', options, ['entries']);
+    const { entries = RING_ENTRIES } = fieldsOf('options', options, ['entries']);
     const size = wholeNumber('entries', entries, 1, MOST_ENTRIES);
     super();
-    this.#ring = openRing(size, COMPLETIONS * 2 ** Math.ceil(Math.log2(size)));
+    this.#ring = openRing(size, COMPLETIONS_PER_ENTRY * 2 ** Math.ceil(Math.log2(size)));
     try {
       this.#wakeChannel = new WakeChannel();
     } catch (error) {
@@ -69,17 +73,21 @@ export class IoUringProactor extends BaseProactor {
   protected override submit(id: number, request: Request): void {
     const result = this.#prepare(id, request);
     if (result < 0) return this.completeSoon({ id, result });
-    this.#ring.enter(0, 0); // what the kernel does not take now is submitted by the next wait
+    this.#enter(); // what the kernel does not take now is submitted by the next wait
   }
 
   protected override requestCancel(id: number): void {
     // Ignored: an entry that cannot be prepared now is the same as one that comes too late.
     this.#ring.cancel(id, CANCELS);
-    this.#ring.enter(0, 0);
+    this.#enter();
   }
 
   override letGo(): void {
     this.#ring.enter(0, PATIENCE); // however long the kernel wants for memory
+  }
+
+  override dropStale(): boolean {
+    return false; // an operation holds the file itself, not its number
   }
 
   override admit(): void {
@@ -89,8 +97,8 @@ export class IoUringProactor extends BaseProactor {
   protected override collect(timeout: number, done: Completion[]): boolean {
     const ring = this.#ring;
     this.#notice?.drain(); // first: what comes from now on is a notice for the next time
-    if (ring.ready() === 0) check(ring.enter(1, timeout), 'io_uring_enter');
-    else ring.enter(0, 0);
+    if (ring.ready() > 0) this.#enter();
+    else this.#checkEntered(ring.enter(1, timeout));
     return this.#takeDone(done);
   }
 
@@ -123,18 +131,42 @@ export class IoUringProactor extends BaseProactor {
   protected override closeMechanism(left: number): void {
     // Whoever has waited in vain does not wait again.
     const kept = this.#ring.close(left > 0 ? 0 : PATIENCE);
+    clearTimeout(this.#retry);
     this.#wakeChannel.close();
     this.#notice?.close();
     checkLetGo(kept);
   }
 
   protected override openStreams<C, L>(): Streams<C, L> {
-    const streams = RingStreams.open<C, L>(this, this.#ring);
+    const streams = RingStreams.open<C, L>(this, this.#ring, this.#onRefused);
     // A kernel before 6.0 has no multishot receive: single operations, then.
     if (streams === undefined) return super.openStreams<C, L>();
     this.#streams = streams;
     return streams;
   }
+
+  /** Submits what is prepared, without waiting. */
+  #enter(): void {
+    if (this.#ring.enter(0, 0) < 0) this.#onRefused();
+  }
+
+  #checkEntered(result: number): void {
+    if (result >= 0) return;
+    if (!REFUSED_FOR_NOW.includes(systemErrorName(result))) check(result, 'io_uring_enter');
+    this.#onRefused();
+  }
+
+  /**
+   * io_uring_enter did nothing: what is prepared stays in the queue, and what the kernel has completed is not told. Who blocks calls it
+   * again by itself; who waits beside the ring has had its notice already, and is given another.
+   */
+  readonly #onRefused = (): void => {
+    if (this.#notice === undefined || this.#retry !== undefined) return;
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined;
+      if (!this.closed) this.#notice?.signal();
+    }, RETRY_DELAY).unref();
+  };
 
   #takeDone(done: Completion[]): boolean {
     for (const [id, res, , data, sockaddr] of this.#ring.completions(ALL)) {

@@ -97,6 +97,10 @@ export class IocpProactor extends BaseProactor {
     }
   }
 
+  override dropStale(): boolean {
+    return false; // an operation holds the file itself, not its number
+  }
+
   override admit(fd: number): void {
     check(this.#associate(fd), 'CreateIoCompletionPort');
   }

@@ -12,6 +12,7 @@ export class NonBlockingPeer implements Peer {
   isOver = false;
   /** Bytes that the kernel does not have yet. */
   writableLength = 0;
+  unsentLength = 0;
   readonly loop = { callSoon: (callback: () => void): void => void this.#soon.push(callback) };
   #soon: (() => void)[] = [];
   #isPaused = false;
@@ -101,7 +102,7 @@ export class NonBlockingPeer implements Peer {
     if (this.#unsent.length > 0) {
       const all = this.#unsent.length === 1 ? (this.#unsent[0] as Buffer) : Buffer.concat(this.#unsent);
       const sent = this.connection.send(all) ?? 0;
-      this.writableLength -= sent;
+      this.unsentLength = this.writableLength -= sent;
       this.#unsent = sent < all.length ? [all.subarray(sent)] : [];
       return sent > 0;
     }

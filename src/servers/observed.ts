@@ -53,6 +53,10 @@ class ObservedPeer implements Peer {
     return this.#connection.writableLength;
   }
 
+  get unsentLength(): number {
+    return this.#connection.unsentLength;
+  }
+
   write(bytes: Uint8Array | string): boolean {
     this.#observer.sent(this.#connection, bytes);
     return this.#connection.write(bytes);

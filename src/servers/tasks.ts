@@ -152,6 +152,10 @@ export class TaskPeer implements Peer {
     return this.#peer.writableLength;
   }
 
+  get unsentLength(): number {
+    return this.#peer.unsentLength ?? this.#peer.writableLength;
+  }
+
   get hasPending(): boolean {
     return this.#pending.length > 0;
   }

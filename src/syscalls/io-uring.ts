@@ -11,7 +11,7 @@ import { type NativeIoUring, ioUringCalls } from '../native.js';
 import { plainBytes, rawTimeoutOf, uint8Array, wholeNumber } from '../validate.js';
 import { type FileObject, fileno } from './file-object.js';
 import { REFUSALS } from './kernel-set.js';
-import { mechanismUnavailable } from './probe.js';
+import { mechanismUnavailable, ringLimit } from './probe.js';
 import { inSlices } from './slices.js';
 
 /** struct io_uring_cqe. */
@@ -37,6 +37,7 @@ export function openRing(entries: number, cqEntries: number): NativeIoUring {
   const result = ring.open(entries, cqEntries);
   if (result >= 0) return ring;
   const error = systemError(result, 'io_uring_setup');
+  error.message += ringLimit(result);
   throw REFUSALS.includes(systemErrorName(result)) ? mechanismUnavailable('io_uring', error) : error;
 }
 

@@ -31,6 +31,11 @@ export interface Availability {
 /** A system call and the kernel's answer. */
 type Step = readonly [syscall: string, result: number];
 
+/** Entries of a proactor's submission queue, by default. */
+export const RING_ENTRIES = 1024;
+/** So many completions find room, for each entry of the submission queue, before the kernel has to put them elsewhere. */
+export const COMPLETIONS_PER_ENTRY = 16;
+
 const nothing = new Int32Array(0);
 
 /** Each makes the mechanism's calls once and undoes them; it stops at the first that fails. */
@@ -78,8 +83,9 @@ const probes: Readonly<Record<KernelMechanism, () => readonly Step[] | null>> = 
   io_uring: () => {
     if (ioUringCalls === undefined) return null;
     const ring = new ioUringCalls.IoUring();
-    const opened = ring.open(2, 0);
-    if (opened < 0) return [[`io_uring_setup${ioUringDisabled()}`, opened]];
+    // Of the size that a proactor makes: a smaller one can have room where that has not (RLIMIT_MEMLOCK).
+    const opened = ring.open(RING_ENTRIES, RING_ENTRIES * COMPLETIONS_PER_ENTRY);
+    if (opened < 0) return [[`io_uring_setup${ringLimit(opened)}`, opened]];
     const steps: Step[] = [
       ['io_uring_setup', opened],
       ['io_uring_enter', ring.enter(0, 0)],
@@ -89,6 +95,21 @@ const probes: Readonly<Record<KernelMechanism, () => readonly Step[] | null>> = 
     return steps;
   },
 };
+
+/** What may be behind a refusal of io_uring_setup(2), for its message; '' for nothing known. */
+export function ringLimit(result: number): string {
+  return systemErrorName(result) === 'ENOMEM' ? lockedMemoryLimit() : ioUringDisabled();
+}
+
+/** Without CAP_IPC_LOCK the memory of all rings of a user counts against this limit (io_uring_setup(2), ENOMEM). */
+function lockedMemoryLimit(): string {
+  try {
+    const limit = /^Max locked memory +(\S+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
+    return limit === undefined || limit === 'unlimited' ? '' : ` (RLIMIT_MEMLOCK = ${limit} bytes)`;
+  } catch {
+    return ''; // a sandbox without /proc
+  }
+}
 
 /** Linux 6.6 can forbid it to all (2), or to all without privilege (1). */
 function ioUringDisabled(): string {

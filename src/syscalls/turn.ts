@@ -209,7 +209,10 @@ const SLAB_SIZE = 262_144;
 const MOST_AT_ONCE = 0x7fff_f000;
 
 /** Who sends a batch: the addon, with system calls of its own, or a ring. */
-export type Sender = Pick<typeof native, 'flush'>;
+export interface Sender {
+  /** @returns false: not everything that was prepared could be submitted (a ring) */
+  flush(...pieces: Parameters<typeof native.flush>): boolean | undefined;
+}
 
 /** What is to be sent by the next flush: pieces, those of one descriptor one after the other. */
 export class SendBatch {
@@ -254,9 +257,9 @@ export class SendBatch {
     return this.#add(fd, -this.#buffers.length, Math.min(length, MOST_AT_ONCE));
   }
 
-  /** Sends all pieces. */
-  flush(sender: Sender): void {
-    sender.flush(this.#numbers, this.#count, this.#slab, this.#buffers);
+  /** Sends all pieces. @returns false: see Sender */
+  flush(sender: Sender): boolean {
+    return false !== sender.flush(this.#numbers, this.#count, this.#slab, this.#buffers);
   }
 
   /** Sends none of them: all are to be sent by operations. */

@@ -720,7 +720,7 @@ class NativeStreams {
   turn(timeout = 5000): Told[] {
     const { RECORD } = this.numbers;
     const out = new Int32Array(64 * RECORD);
-    const count = this.ring.turn(timeout, out, 64, new Uint8Array(0), 0);
+    const count = this.ring.turn(timeout, out, 64, new Uint8Array(0), 0, 1 << 30);
     assert.ok(count >= 0, String(count));
     return range(count).map((record) => {
       const [fd = 0, , what = 0, result = 0, place = 0] = out.subarray(record * RECORD, (record + 1) * RECORD);
@@ -738,7 +738,7 @@ const streams: readonly Case<RingContext>[] = [
       const { RECEIVED, LAST } = s.numbers;
       const [a, b] = bench.pair();
       a.send('aaaabbbbcccc');
-      assert.equal(s.ring.receiveStream(b.fd, 1), 0);
+      assert.equal(s.ring.receiveStream(b.fd, 1, true), 0);
       const first = s.turn();
       assert.deepEqual(
         first.map(({ result, text, what }) => [result, text, what]),
@@ -749,7 +749,7 @@ const streams: readonly Case<RingContext>[] = [
         ],
       );
       assert.deepEqual(s.turn(0), [], 'it is not armed any more');
-      assert.equal(s.ring.receiveStream(b.fd, 2), 0);
+      assert.equal(s.ring.receiveStream(b.fd, 2, true), 0);
       assert.deepEqual(
         s.turn().map(({ result, text }) => [result, text]),
         [[4, 'cccc']],
@@ -766,15 +766,15 @@ const streams: readonly Case<RingContext>[] = [
       const [a, b] = bench.pair();
       const [, d] = bench.pair();
       a.send('xxxx');
-      s.ring.receiveStream(b.fd, 1);
+      s.ring.receiveStream(b.fd, 1, true);
       assert.equal(s.turn()[0]?.text, 'xxxx');
-      s.ring.receiveStream(d.fd, 1);
+      s.ring.receiveStream(d.fd, 1, true);
       s.ring.enter(0, 0); // before the next turn gives the buffer back
       assert.deepEqual(
         s.turn().map(({ fd, result }) => [fd, result]),
         [[d.fd, -ENOBUFS]],
       );
-      s.ring.receiveStream(d.fd, 2);
+      s.ring.receiveStream(d.fd, 2, true);
       assert.deepEqual(s.turn(20), [], 'there is a buffer again');
     },
   },
@@ -785,7 +785,7 @@ const streams: readonly Case<RingContext>[] = [
       const { RECEIVED } = s.numbers;
       const [a, b] = bench.pair();
       for (let round = 1; round < 50; round++) {
-        s.ring.receiveStream(b.fd, round);
+        s.ring.receiveStream(b.fd, round, true);
         s.ring.enter(0, 0);
         if (round % 2 === 0) a.send('data');
         s.ring.cancelStream(RECEIVED, b.fd, round);

@@ -274,6 +274,54 @@ const callbacks: readonly Case<LoopContext>[] = [
     },
   },
   {
+    name: 'R6 an async handler or callback that rejects: its own connection is closed, and onError is called',
+    async run({ bench, loop: make, until }) {
+      const errors: unknown[] = [];
+      const loop = make((error) => errors.push(error));
+      // Of another realm, and a thenable of a library: typed as what TypeScript lets them stand for.
+      const rejected = (text: string): void => vm.runInNewContext(`Promise.reject('${text}')`) as undefined;
+      const thenable = (text: string): void =>
+        ({ then: (_: unknown, reject: (error: unknown) => void) => reject(text) }) as unknown as undefined;
+      for (const name of ['open', 'data', 'end', 'close'] as const) {
+        let called = false;
+        const closings: (Error | null)[] = [];
+        const handler: ConnectionHandler = {
+          close: (_, error) => void closings.push(error),
+          [name](_: Connection, error: Error | null = null) {
+            called = true;
+            if (name === 'close') closings.push(error);
+            return name === 'end' ? thenable(name) : rejected(name);
+          },
+        };
+        const listener = listen(loop, handler);
+        const client = clientOf(bench, listener);
+        client.send('x');
+        if (name === 'end' || name === 'close') client.shutdown('write');
+        await until(loop, name, () => called);
+        await until(loop, `${name} is reported`, () => errors.includes(name) && closings.length === 1);
+        if (name !== 'close') assert.equal(closings[0]?.cause, name);
+        listener.close();
+      }
+      loop.callSoon(() => rejected('callSoon'));
+      loop.callLater(0, () => rejected('callLater'));
+      loop.runOnce(0);
+      await until(loop, 'a turn', () => true);
+      await until(loop, 'the callbacks', () => errors.includes('callSoon') && errors.includes('callLater'));
+    },
+  },
+  {
+    name: 'R6 without onError, an async callback that rejects is an error of run() or start()',
+    async run({ loop: make, run }) {
+      const loop = make();
+      loop.callSoon(() => {
+        loop.stop();
+        return Promise.reject(new Error('late')) as unknown as undefined;
+      });
+      await run(loop);
+      await assert.rejects(run(loop), /^Error: late$/);
+    },
+  },
+  {
     name: 'R6 with onError, errors go there one by one, and nothing stops',
     async run({ loop: make, until }) {
       const errors: unknown[] = [];

@@ -9,6 +9,8 @@ export interface Peer {
   data: unknown;
   /** Bytes written that are not on their way yet. */
   readonly writableLength: number;
+  /** Bytes that the system did not take when they were last sent. Default: writableLength. */
+  readonly unsentLength?: number;
   write(bytes: Uint8Array | string): boolean;
   /** Nothing more will be written. What the peer still sends is told to `data`. */
   end(): void;

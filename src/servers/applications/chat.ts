@@ -50,7 +50,8 @@ export function chat(): Application {
 
 function say(peer: Peer, bytes: Uint8Array | string): void {
   peer.write(bytes);
-  if (peer.writableLength > MOST_WAITING) peer.destroy(new Error('reads too slowly'));
+  // Not what was written since the last flush: the peer has had no chance to read that yet.
+  if ((peer.unsentLength ?? peer.writableLength) > MOST_WAITING) peer.destroy(new Error('reads too slowly'));
 }
 
 /** `[user] text` of one line, or null when it is no message. */

@@ -1,0 +1,150 @@
+/**
+ * A quiet client beside clients that flood, on every loop: what one connection gets in a turn is bounded. Counted in bytes that the loop
+ * has served to the flood between a request of the quiet client and its reply, not in milliseconds.
+ */
+import { describe, expect, it } from 'vitest';
+import { type ConnectionHandler, type EventLoop, ProactorLoop, Reactor, Socket, createProactor } from '../src/index.js';
+import { createSelector } from '../src/index.js';
+import { chat } from '../src/servers/applications/chat.js';
+import { echo } from '../src/servers/applications/echo.js';
+import { frame } from '../src/servers/applications/framing.js';
+import { rpc } from '../src/servers/applications/rpc.js';
+import { Bench } from './support/bench.js';
+import { readinessMechanisms } from './support/mechanisms.js';
+import { proactorRows } from './support/proactors.js';
+
+const CHUNK = 65_536;
+/** Turns from a request to its reply, in each of which a flooding client may be served its share. */
+const MAX_TURNS = 4;
+const ROUNDS = 10;
+
+interface Traffic {
+  readonly application: ConnectionHandler;
+  /** What a flooding client sends, over and over again. */
+  readonly flood: Buffer;
+  readonly request: string | Buffer;
+  /** The end of the reply to it. */
+  readonly reply: string;
+}
+
+const line = (text: string): string => `${JSON.stringify({ user: 'u', text })}\n`;
+const TRAFFIC: Readonly<Record<string, () => Traffic>> = {
+  echo: () => ({ application: echo() as ConnectionHandler, flood: Buffer.alloc(CHUNK, 'z'), request: 'q', reply: 'q' }),
+  rpc: () => ({
+    application: rpc() as ConnectionHandler,
+    flood: Buffer.concat(
+      Array.from({ length: 20 }, () => frame(JSON.stringify({ in: 'ping', params: 'z'.repeat(2000) }))),
+    ),
+    request: frame(JSON.stringify({ in: 'ping', params: 'quiet' })),
+    reply: '"quiet"}',
+  }),
+  chat: () => ({
+    application: chat() as ConnectionHandler,
+    flood: Buffer.from(line('z'.repeat(600)).repeat(60)),
+    request: line('quiet'),
+    reply: '[u] quiet\n',
+  }),
+};
+
+const LOOPS: readonly (readonly [name: string, unavailable: string | undefined, make: () => EventLoop])[] = [
+  ...readinessMechanisms.map(
+    ({ mechanism, available, why }) =>
+      [
+        `reactor on ${mechanism}`,
+        available ? undefined : why,
+        () => new Reactor({ selector: createSelector(mechanism) }),
+      ] as const,
+  ),
+  ...proactorRows.map(
+    ({ mechanism, create, why }) =>
+      [
+        `proactor on ${mechanism}`,
+        create === undefined ? why : undefined,
+        () => new ProactorLoop({ proactor: createProactor(mechanism) }),
+      ] as const,
+  ),
+];
+
+/** Everything that has arrived. */
+function drain(client: Socket): string {
+  let text = '';
+  for (;;) {
+    const bytes = client.recv(1 << 20);
+    if (bytes === null || bytes.length === 0) return text;
+    text += bytes.toString('latin1');
+  }
+}
+
+/** Sends as much as the kernel takes, from where it stopped last. */
+class Flood {
+  #at = 0;
+  constructor(
+    readonly client: Socket,
+    readonly bytes: Buffer,
+  ) {}
+  go(): void {
+    for (;;) {
+      const sent = this.client.send(this.bytes.subarray(this.#at));
+      if (sent === null) return;
+      this.#at = (this.#at + sent) % this.bytes.length;
+    }
+  }
+}
+
+describe.each(LOOPS)('%s beside a flood', (_, unavailable, make) => {
+  for (const name of Object.keys(TRAFFIC)) {
+    for (const floods of [1, 2]) {
+      it.skipIf(unavailable !== undefined)(
+        `${name}: a quiet client waits for a few chunks of ${floods} flooding`,
+        () => {
+          using bench = new Bench();
+          const { application, flood, request, reply } = (TRAFFIC[name] as () => Traffic)();
+          let served = 0;
+          const loop = bench.own(make());
+          const closed: unknown[] = [];
+          const handler: ConnectionHandler = {
+            ...application,
+            data(connection, chunk) {
+              served += chunk.length;
+              application.data?.(connection, chunk);
+            },
+            close(connection, error) {
+              closed.push(error);
+              application.close?.(connection, error);
+            },
+          };
+          const listener = loop.listen({}, handler);
+          const connect = (): Socket => {
+            const client = bench.own(new Socket());
+            client.connect(listener.address as { host: string; port: number });
+            client.blocking = false;
+            return client;
+          };
+          const quiet = connect();
+          const flooding = Array.from({ length: floods }, () => new Flood(connect(), flood));
+          while (listener.connections < floods + 1) loop.runOnce(100);
+          const waited: number[] = [];
+          for (let round = 0; round < ROUNDS; round++) {
+            for (const one of flooding) one.go();
+            quiet.send(request);
+            served = 0;
+            let got = '';
+            for (let turns = 0; turns < 1000; turns++) {
+              loop.runOnce(10);
+              for (const one of flooding) {
+                drain(one.client); // its replies: it would be held back
+                one.go();
+              }
+              got = got.slice(-100) + drain(quiet);
+              if (got.includes(reply)) break;
+            }
+            expect(got).toContain(reply);
+            waited.push(served);
+          }
+          expect(Math.max(...waited)).toBeLessThanOrEqual(floods * MAX_TURNS * CHUNK + CHUNK);
+          expect(closed).toEqual([]);
+        },
+      );
+    }
+  }
+});
