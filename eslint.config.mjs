@@ -144,6 +144,7 @@ export default ts.config(
     '**/loops/*',
     '**/syscalls/*',
     '!**/syscalls/shared-file.js',
+    '!**/syscalls/temporary-folders.js',
     '**/wait/*',
     '**/cli/*',
   ),

@@ -61,8 +61,13 @@ const systemNames = new Map<number, string>(
           .map(([name, number]) => [number, windowsNames[name] ?? name.slice('WSA'.length)] as const),
       ]
     : [
-        // io_uring_enter(2): Node does not know it.
-        ...(process.platform === 'linux' ? ([[53, 'EBADR']] as const) : []),
+        // Node does not know them: EBADR of io_uring_enter(2), ETOOMANYREFS of sendmsg(2) with descriptors.
+        ...(process.platform === 'linux'
+          ? ([
+              [53, 'EBADR'],
+              [109, 'ETOOMANYREFS'],
+            ] as const)
+          : ([[59, 'ETOOMANYREFS']] as const)),
         ...Object.entries(constants.errno).map(([name, number]) => [number, name] as const),
         // Last, for they are Node's choice where two names share a number (EAGAIN and EWOULDBLOCK).
         ...[...byNumber].map(([number, [name]]) => [-number, name] as const),

@@ -1,6 +1,6 @@
 /** `trace`: another command, and the system calls that it makes. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createWriteStream } from 'node:fs';
+import { closeSync, createWriteStream, openSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
@@ -62,6 +62,10 @@ const ownProgram = (command: readonly string[]): readonly string[] => [
 
 /** @returns the command's exit code */
 async function trace(command: readonly string[], options: TraceCommandOptions): Promise<number> {
+  // First: a signal that comes meanwhile must not leave a folder behind.
+  let child = null as ChildProcess | null;
+  const passOn = passingOn(() => child);
+  for (const signal of ENDING) process.on(signal, passOn);
   using records = new ProcessesTrace();
   const summary = new Summary();
   const output: Writable = options.output === undefined ? process.stdout : fileStream(options.output);
@@ -78,21 +82,16 @@ async function trace(command: readonly string[], options: TraceCommandOptions): 
   };
 
   const [program = '', ...args] = command;
-  const child = spawn(program, args, {
+  const traced = (child = spawn(program, args, {
     stdio: ['inherit', process.stderr, 'inherit'],
     env: { ...process.env, ...records.env },
-  });
-  // Ctrl-C goes to the command as well, and this one ends when that does.
-  const passOn = (signal: NodeJS.Signals): void => {
-    if (signal === 'SIGTERM') child.kill(signal);
-  };
-  for (const signal of ENDING) process.on(signal, passOn);
+  }));
   // Nobody reads any further (`… | head`), or the disk is full: the command is not left behind.
-  const endIt = (): void => void child.kill();
+  const endIt = (): void => void traced.kill();
   process.on('exit', endIt);
   const timer = setInterval(take, EACH);
   try {
-    const code = await endOf(child);
+    const code = await endOf(traced);
     show(records.takeRest());
     output.write(endText(summary.rows(), records.dropped, options));
     return code;
@@ -101,6 +100,33 @@ async function trace(command: readonly string[], options: TraceCommandOptions): 
     for (const signal of ENDING) process.off(signal, passOn);
     process.off('exit', endIt);
     if (output !== process.stdout) output.end();
+  }
+}
+
+/** The same Ctrl-C may reach the command by itself: see `interrupted`. Milliseconds. */
+const ALSO_SENT = 100;
+
+/**
+ * What is sent to this process is sent to the command, and this one ends when that does. A terminal's Ctrl-C goes to both: then it has ended,
+ * or ends, by itself. One of kill(1), to this process alone, is passed on; so is one that may be either, a moment later, where the command
+ * still runs: a program that has it twice so soon takes it for one (npx does the same).
+ */
+function passingOn(child: () => ChildProcess | null): (signal: NodeJS.Signals) => void {
+  return (signal) => {
+    const send = (): void => void child()?.kill(signal);
+    if (signal === 'SIGTERM' || !hasTerminal()) send();
+    else setTimeout(send, ALSO_SENT);
+  };
+}
+
+/** Is there a terminal that could have sent a signal to all processes of this group? */
+function hasTerminal(): boolean {
+  if (process.platform === 'win32') return true;
+  try {
+    closeSync(openSync('/dev/tty', 'r'));
+    return true;
+  } catch {
+    return false; // ENXIO: there is none
   }
 }
 

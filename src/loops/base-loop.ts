@@ -9,6 +9,7 @@ import { performance } from 'node:perf_hooks';
 import { busyError, closedError, invalidType, outOfRange } from '../errors.js';
 import type { SocketAddressInput } from '../net/address.js';
 import type { Socket } from '../net/socket.js';
+import { Backoff, isTransientOfWait } from '../net/transient.js';
 import type { Mechanism } from '../syscalls/probe.js';
 import { SLICE, sliceOf } from '../syscalls/slices.js';
 import { boolean, fieldsOf, timeoutOf } from '../validate.js';
@@ -82,6 +83,7 @@ export abstract class BaseLoop implements EventLoop {
   readonly #onError: ((error: unknown) => void) | undefined;
   readonly #timers = new Timers();
   readonly #signals = new Signals();
+  readonly #backoff = new Backoff();
   #soon: Callback[] = [];
   #errors: unknown[] = [];
   /** What onError itself has rejected with: it goes out of run() or start(). */
@@ -304,7 +306,7 @@ export abstract class BaseLoop implements EventLoop {
     try {
       if (this.#signals.size > 0) this.#signals.refreshIfDisturbed();
       const timeout = this.#timeout(limit);
-      this.#woken = this.wait(sliceOf(timeout));
+      this.#woken = this.#waitPatiently(sliceOf(timeout));
       const soon = this.#soon;
       if (soon.length > 0) {
         this.#soon = [];
@@ -320,6 +322,20 @@ export abstract class BaseLoop implements EventLoop {
     }
     this.#tellErrors();
     return handled;
+  }
+
+  /** A wait that fails for want of memory is no end of the loop: it is reported once, and made again in the next turn, after a pause. */
+  #waitPatiently(timeout: number): boolean {
+    try {
+      const woken = this.wait(timeout);
+      if (this.#backoff.isUnderWay) this.#backoff.reset();
+      return woken;
+    } catch (error) {
+      if (!isTransientOfWait(error)) throw error;
+      if (!this.#backoff.isUnderWay) this.warn(error as Error);
+      this.#backoff.sleep();
+      return true; // signals that have come are not missed
+    }
   }
 
   #timeout(limit: number): number {

@@ -57,7 +57,7 @@ async function serveNodeNet(): Promise<Served> {
 
 /** Ctrl-C goes to all processes of a terminal. Who has started this one ends it, and so nothing is left of the server. */
 function leaveSignalsToTheParent(): void {
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 }
 
 async function main(): Promise<void> {

@@ -50,8 +50,9 @@ class BlockingPeer implements Peer {
 
   write(bytes: Uint8Array | string): boolean {
     if (this.isDestroyed || this.#hasEnded) return false;
-    this.connection.sendAll(bytes);
+    // First: a process may be ended (SIGTERM) as soon as its client has the answer.
     this.count.bytesOut += typeof bytes === 'string' ? Buffer.byteLength(bytes) : bytes.length;
+    this.connection.sendAll(bytes);
     return true;
   }
 

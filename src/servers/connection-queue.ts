@@ -5,7 +5,8 @@
  * One thread puts, any number take. A ring of numbers: only who puts moves the tail; who takes moves the head by compare-and-exchange, so
  * that each connection is taken once.
  */
-import { Socket } from '../index.js';
+import type { Socket } from '../index.js';
+import { adopted } from './adopted.js';
 import type { CriticalSection } from './critical-section.js';
 
 const HEAD = 0;
@@ -21,6 +22,7 @@ export class ConnectionQueue {
   readonly #memory: Int32Array;
   readonly #section: CriticalSection | null;
   readonly #onTaken: () => void;
+  readonly #onFailed: (error: unknown) => void;
   /** A power of two, so that the numbers of the places may overflow. */
   readonly #capacity: number;
 
@@ -28,12 +30,15 @@ export class ConnectionQueue {
    * @param memory of another thread's queue, or how many connections at least it shall hold
    * @param section this thread's own; null: it is never ended from outside
    * @param onTaken counts a connection as this thread's: in the section in which it is taken, so that none is missed when the thread is ended
+   * @param onFailed called for a connection that was taken, and is closed (reset) since no socket can be made of it
    */
   constructor(
     memory: SharedArrayBuffer | number,
     section: CriticalSection | null,
     onTaken: () => void = () => undefined,
+    onFailed: (error: unknown) => void = () => undefined,
   ) {
+    this.#onFailed = onFailed;
     this.#section = section;
     this.#onTaken = onTaken;
     if (typeof memory === 'number') {
@@ -88,12 +93,15 @@ export class ConnectionQueue {
 
   /** @returns null: it is empty */
   tryTake(): Socket | null {
-    return this.#uninterrupted(() => {
-      const fd = this.#takeNumber();
-      if (fd === null) return null;
-      this.#onTaken();
-      return Socket.fromFd(fd, { blocking: true });
-    });
+    for (;;) {
+      const taken = this.#uninterrupted(() => {
+        const fd = this.#takeNumber();
+        if (fd === null) return null;
+        this.#onTaken();
+        return adopted(fd, this.#onFailed);
+      });
+      if (taken !== undefined) return taken;
+    }
   }
 
   /** No more will be put: whoever waits is told so. */

@@ -1,5 +1,6 @@
 /** Dealing connections out to loops in other threads (post 003: a main reactor and its sub-reactors). */
 import { type ConnectionHandler, type ProactorLoop, type Reactor, type Socket } from '../index.js';
+import { isTransient } from '../net/transient.js';
 import { closeQuietly, isOfConnection } from './blocking.js';
 import type { ConnectionQueue } from './connection-queue.js';
 import type { Server } from './server.js';
@@ -18,7 +19,11 @@ export function dealOut(server: Server): void {
     server.waitForRoom();
     const connection = server.accept(listener);
     const queue = queues[next] as ConnectionQueue;
-    while (!queue.put(connection)) server.pause(1);
+    const isPut = server.passOn(connection, () => {
+      while (!queue.put(connection)) server.pause(1);
+      return true;
+    });
+    if (isPut === undefined) continue;
     server.count.enqueued++;
     wakeLoop(queue.wakeupHandle);
   }
@@ -31,12 +36,13 @@ export function dealtTo(server: Server, loop: Reactor | ProactorLoop, handler: C
     try {
       loop.adopt(connection, handler);
     } catch (error) {
-      if (isOfConnection(error)) {
+      if (isOfConnection(error) && !isTransient(error)) {
         closeQuietly(connection); // it has reset already
         count.opened++;
         count.closed++;
       } else {
-        server.reject(connection); // select's sets are full
+        server.report(error);
+        server.reject(connection); // select's sets are full; ENOMEM
         count.handed--;
       }
     }

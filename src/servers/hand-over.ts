@@ -3,7 +3,7 @@
  * of WSADuplicateSocket, from which the other process makes a socket, and says so, for until then this one must keep its own.
  */
 import { Socket } from '../index.js';
-import { isOfConnection } from './blocking.js';
+import { closeQuietly, isOfConnection } from './blocking.js';
 
 const BY_DESCRIPTOR = process.platform !== 'win32';
 /** What a child sends when it has no connection. */
@@ -23,7 +23,7 @@ export function handOver(channel: Socket, connection: Socket, pid: number): void
     channel.sendAll(Buffer.concat([Buffer.of(share.length >> 8, share.length & 0xff), share]));
     receive(channel, TAKEN.length);
   }
-  connection.close(); // or it would not be over when the other process closes it (post 003)
+  closeQuietly(connection); // or it would not be over when the other process closes it (post 003)
 }
 
 /** What a child has said. @returns false: it has died */

@@ -1,10 +1,10 @@
 /** A server of any model, from outside. */
-import { mkdtempSync, rmSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { writeSync } from 'node:fs';
+import { join } from 'node:path';
 import { MessageChannel, type MessagePort, Worker, receiveMessageOnPort } from 'node:worker_threads';
 import { closedError, invalidType } from '../errors.js';
 import type { Mechanism, SocketAddress } from '../index.js';
+import { makeTemporaryFolder, removeTemporaryFolder } from '../syscalls/temporary-folders.js';
 import { fieldsOf, wholeNumber } from '../validate.js';
 import type { Model, ServerModelName } from './model.js';
 import type { Totals } from './scoreboard.js';
@@ -72,7 +72,7 @@ class SupervisorThread {
   constructor({ name }: Model, settings: ServerSettings) {
     const { port1, port2 } = new MessageChannel();
     this.port = port1;
-    this.#folder = mkdtempSync(resolve(tmpdir(), 'selectors-native-'));
+    this.#folder = makeTemporaryFolder('selectors-native-');
     const data: SupervisorData = { model: name, settings, folder: this.#folder, port: port2, said: this.#said };
     try {
       this.worker = new Worker(join(__dirname, 'supervisor.js'), {
@@ -88,7 +88,7 @@ class SupervisorThread {
 
   /** When it has ended: Windows does not remove a file that somebody has mapped. */
   removeFiles(): void {
-    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
+    removeTemporaryFolder(this.#folder);
   }
 
   ask(asked: Asked): void {

@@ -6,7 +6,7 @@ import { readSync } from 'node:fs';
 import { Socket } from '../index.js';
 import { FIRST_INHERITED, type ProcessJob } from './process-job.js';
 import { runProgram } from './program.js';
-import { SERVING, Scoreboard } from './scoreboard.js';
+import { Scoreboard, TAKEN } from './scoreboard.js';
 
 function start(): void {
   const job = JSON.parse(process.argv[2] ?? 'null') as ProcessJob | null;
@@ -15,7 +15,7 @@ function start(): void {
   const inherited = Array.from({ length: job.sockets }, (_, index) => inherit(index));
   const scoreboard = new Scoreboard(job.scoreboard.path, job.scoreboard.size);
   const count = scoreboard.row(job.row);
-  count.state = SERVING;
+  count.state = TAKEN;
   runProgram(job, {
     settings: job.settings,
     scoreboard,

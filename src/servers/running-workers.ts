@@ -15,6 +15,8 @@ export abstract class RunningWorker {
   readonly startedAt = performance.now();
   /** Why it has ended; '': of its own will. null: it has not. */
   ended: string | null = null;
+  /** By killWorker(). */
+  wasKilled = false;
   /** Who asked for it keeps its row no longer. */
   isReleased = false;
   /** A process's number, or a thread's. */

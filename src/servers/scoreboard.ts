@@ -30,7 +30,7 @@ const CELLS = [
   'tasksWaiting',
   // Connections that others have handed to this worker. They write it; who takes from a queue, itself, as it takes.
   'handed',
-  // 0: it is starting. 1: it has what it was handed, and serves. -1: it has ended.
+  // 0: it is starting. 2: it has what it was handed. 1: it has all that it needs, and serves. -1: it has ended.
   'state',
   // What wakes its loop, if it has one: see wakeup().
   'wakeupHandle',
@@ -65,6 +65,7 @@ export type Totals = Record<(typeof TOTALS)[number], number>;
 
 export const STARTING = 0;
 export const SERVING = 1;
+export const TAKEN = 2;
 const ENDED = -1;
 
 export class Scoreboard implements Disposable {

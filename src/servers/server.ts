@@ -19,6 +19,7 @@ import {
   createSelector,
 } from '../index.js';
 import { isOfOneClient } from '../net/accept-errors.js';
+import { Backoff, isTransient, isTransientOfWait } from '../net/transient.js';
 import type { Application } from './applications/application.js';
 import { type ApplicationName, applicationRow } from './applications/index.js';
 import { closeQuietly, serveBlocking } from './blocking.js';
@@ -26,7 +27,7 @@ import { ConnectionQueue } from './connection-queue.js';
 import type { CriticalSection } from './critical-section.js';
 import type { AcceptStrategy } from './model.js';
 import { type Observer, observed } from './observed.js';
-import type { Row, Scoreboard } from './scoreboard.js';
+import { type Row, SERVING, type Scoreboard } from './scoreboard.js';
 import type { TaskPort } from './task-threads.js';
 import type { Workers } from './workers.js';
 
@@ -83,6 +84,7 @@ export class Server {
   readonly count: Row;
   readonly #own: Belongings;
   #application: Application | undefined;
+  readonly #accepting = new Backoff();
 
   constructor(own: Belongings) {
     this.#own = own;
@@ -150,21 +152,73 @@ export class Server {
   #attempt(accept: () => Socket | null): Socket | null {
     try {
       const connection = accept();
-      if (connection === null) return null;
-      this.count.accepted++;
-      // The listener looks up now and then; the connection need not.
-      connection.blocking = true;
-      return connection;
+      if (this.#accepting.isUnderWay) this.#accepting.reset();
+      return connection === null ? null : this.#accepted(connection);
     } catch (error) {
       const { code = '' } = error as NodeJS.ErrnoException;
       if (code === 'ETIMEDOUT') return null;
-      if (code === 'EMFILE' || code === 'ENFILE' || code === 'ENOBUFS' || code === 'ENOMEM') {
+      if (isTransient(error)) {
+        if (!this.#accepting.isUnderWay) this.report(error);
+        this.#accepting.next();
         this.pause(LOOK_UP); // the clients wait in the backlog
         return null;
       }
       if (isOfOneClient(code)) return null;
       throw error;
     }
+  }
+
+  #accepted(connection: Socket): Socket | null {
+    this.count.accepted++;
+    try {
+      // The listener looks up now and then; the connection need not.
+      connection.blocking = true;
+      return connection;
+    } catch (error) {
+      this.#refuse(connection, error);
+      return null;
+    }
+  }
+
+  /** A connection that could not be passed on, or not be prepared: it costs its client, and no one else. */
+  #refuse(connection: Socket, error: unknown): void {
+    this.report(error);
+    this.reject(connection);
+  }
+
+  /**
+   * Passes a connection on. Where that throws, the connection is reset and counted as rejected, and the server goes on.
+   * @returns what `pass` returned; undefined: it threw
+   */
+  passOn<T>(connection: Socket, pass: () => T): T | undefined {
+    try {
+      return pass();
+    } catch (error) {
+      if (error instanceof Closing) throw error;
+      this.#refuse(connection, error);
+      return undefined;
+    }
+  }
+
+  /**
+   * A wait of the kernel's. One that fails for want of memory is reported once, and made again after a pause. BLOCKS.
+   * @throws all other errors
+   */
+  waitPatiently<T>(wait: () => T): T {
+    for (const backoff = new Backoff(); ;) {
+      try {
+        return wait();
+      } catch (error) {
+        if (!isTransientOfWait(error)) throw error;
+        if (!backoff.isUnderWay) this.report(error);
+        this.pause(backoff.next());
+      }
+    }
+  }
+
+  /** On the standard error. */
+  report(error: unknown): void {
+    writeError(error);
   }
 
   /** BLOCKS while as many connections are open as there may be: clients wait in the backlog meanwhile. */
@@ -217,13 +271,13 @@ export class Server {
   createReactor(): Reactor {
     const selector = createSelector(this.settings.mechanism);
     this.#wakeBy(selector.wakeupHandle);
-    return new Reactor({ selector, onError: tellError });
+    return new Reactor({ selector, onError: writeError });
   }
 
   createProactorLoop(): ProactorLoop {
     const proactor = createProactor(this.settings.mechanism);
     this.#wakeBy(proactor.wakeupHandle);
-    return new ProactorLoop({ proactor, onError: tellError });
+    return new ProactorLoop({ proactor, onError: writeError });
   }
 
   /**
@@ -283,7 +337,13 @@ export class Server {
   get queue(): ConnectionQueue {
     const { queue } = this.#own;
     if (queue === null) throw new Error('this worker has no queue');
+    this.isReady();
     return queue;
+  }
+
+  /** This worker has all that it needs to serve. Those that start workers wait for it. */
+  isReady(): void {
+    this.count.state = SERVING;
   }
 
   /** The way of a pool's thread to its reactor. */
@@ -331,7 +391,7 @@ export class Server {
 
   /** Waits for a selector, and counts. BLOCKS. @param timeout milliseconds; null: for ever */
   select<D>(selector: BaseSelector<D>, timeout: number | null = null): readonly ReadyEvent<D>[] {
-    const ready = selector.select(timeout);
+    const ready = this.waitPatiently(() => selector.select(timeout));
     if (ready.length > 0 || timeout === null) this.count.wakeups++;
     if (ready.some(([key]) => key.fileobj === this.parent)) throw new Closing();
     this.#checkClosing();
@@ -342,6 +402,7 @@ export class Server {
 
   /** Has others wake this thread from its wait by this. See wakeup(). */
   #wakeBy(handle: number): void {
+    this.isReady();
     this.count.wakeupHandle = handle;
     if (this.#own.queue !== null) this.#own.queue.wakeupHandle = handle;
   }
@@ -352,7 +413,7 @@ export class Server {
 }
 
 /** On the standard error, at once: a thread that blocks has no warnings of Node's. */
-function tellError(error: unknown): void {
+export function writeError(error: unknown): void {
   try {
     writeSync(2, `selectors-native: ${error instanceof Error ? error.message : String(error)}\n`);
   } catch {

@@ -5,12 +5,16 @@
  *            closing --all threads and processes have ended--> closed
  *   worker   starting --it has what it was handed--> serving --it ends--> ended
  *            ended --who writes to its row has let go of it (keepsRow), and the row is added up--> forgotten
- *            forgotten --in time, where it is one of a fixed number--> another is starting
+ *            forgotten --in time, where it is one of a fixed number--> another is starting, in the same row
+ *
+ * Workers that end as soon as they have started, one after the other, would go on so for ever (no memory for their rings, say): each waits
+ * longer than the one before, and after some of them the server ends, with their reason.
  */
 import { closeSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { Socket } from '../index.js';
+import { resetStream } from '../net/reset-stream.js';
 import { closeQuietly } from './blocking.js';
 import { ConnectionQueue } from './connection-queue.js';
 import { type FromThread, type RunningWorker, RunningProcess, RunningThread, openFile } from './running-workers.js';
@@ -25,9 +29,13 @@ import { wakeLoop } from './wake-loop.js';
 /** Threads have so long to end by themselves when the server is closed, in milliseconds; processes, before they are killed. */
 const THREADS_GRACE = 250;
 const PROCESSES_GRACE = 2000;
-/** One that dies within this time of its start has a longer and longer wait before its successor. */
+/** One that dies within this time of its start, and has served no one, has a longer and longer wait before its successor. */
 const TOO_SOON = 1000;
+const FIRST_WAIT = 50;
 const LONGEST_WAIT = 5000;
+/** So many of them in a row end the server: while it starts, and once it serves. */
+const MAX_FAILURES_STARTING = 6;
+const MAX_FAILURES_SERVING = 8;
 /** Ctrl-C goes to the processes of a terminal all at once: who dies of it is missed only if the server still lives then. */
 const AFTER_CTRL_C = 1000;
 /** Rows for those beyond what a server is asked for: the first program, pools of tasks, successors. */
@@ -50,7 +58,8 @@ class Supervisor {
   readonly #timers = new Set<NodeJS.Timeout>();
   /** Processes have the other end: it says that this process has gone. */
   readonly #lifeline: [ours: Socket, theirs: Socket] | null;
-  #failures = 0;
+  /** How many in a row have ended too soon, by the place that they fill: see #placeOf. */
+  readonly #failures = new Map<string, number>();
   #isListening = false;
 
   constructor({ model, settings, folder, port, said }: SupervisorData) {
@@ -102,9 +111,10 @@ class Supervisor {
 
   // ------------------------------------------------------------------------------------------------------------- starting
 
-  #start(request: StartRequest, asker: RunningWorker | null): void {
+  /** @param kept the row of the one that is replaced */
+  #start(request: StartRequest, asker: RunningWorker | null, kept?: number): void {
     if (this.#isClosing) return this.#refuse(request, asker);
-    const row = this.#freeRows.pop();
+    const row = kept ?? this.#freeRows.pop();
     if (row === undefined) return void this.#waiting.push(() => this.#start(request, asker));
     this.#scoreboard.clear(row).handed = request.handed;
     try {
@@ -114,9 +124,9 @@ class Supervisor {
         return this.#answer(request, asker, row, worker.id);
       }
     } catch (error) {
-      this.#onNotStarted(request, asker, error as Error);
+      this.#onNotStarted(request, asker, error as Error, row);
     }
-    this.#freeRows.push(row);
+    if (!request.replace) this.#freeRows.push(row);
     this.#refuse(request, asker);
   }
 
@@ -139,7 +149,7 @@ class Supervisor {
       ...{ job, onExit },
       fds: [...request.fds, ...lifeline],
       file: this.#unnamed,
-      onNotStarted: (error) => this.#onNotStarted(request, asker, error),
+      onNotStarted: (error) => this.#onNotStarted(request, asker, error, row),
     });
   }
 
@@ -153,7 +163,7 @@ class Supervisor {
       if (!this.#isClosing) ended.lost += handed;
     }
     this.#answer(request, asker, -1, 0);
-    if (token !== undefined) this.#later(this.#nextWait(), () => this.#tell(asker, { type: 'ended', token }));
+    if (token !== undefined) this.#later(FIRST_WAIT, () => this.#tell(asker, { type: 'ended', token }));
   }
 
   #tell(asker: RunningWorker | null, notice: Notice): void {
@@ -170,12 +180,17 @@ class Supervisor {
     Atomics.notify(answered, 0);
   }
 
-  #onNotStarted(request: StartRequest, asker: RunningWorker | null, error: Error): void {
+  #onNotStarted(request: StartRequest, asker: RunningWorker | null, error: Error, row: number): void {
     if (this.#isClosing) return;
     const { kind, role, replace } = request;
-    const exit = { id: -1, kind, role, why: `not started: ${error.message}`, lost: 0, isReplaced: replace };
-    this.#say({ type: 'exit', exit });
-    if (replace) this.#later(this.#nextWait(), () => this.#start(withoutAnswer(request), asker));
+    const why = `not started: ${error.message}`;
+    this.#say({ type: 'exit', exit: { id: -1, kind, role, why, lost: 0, isReplaced: replace } });
+    if (!replace) return;
+    const failures = this.#failed(`row ${row}`);
+    // The others serve on, if there are any: the system may have room for this one again.
+    const isAlone = ![...this.#running.values()].some((one) => one.request.role === 'work' && one.ended === null);
+    if (isAlone && failures > this.#maxFailures) return this.#giveUp(error, why);
+    this.#later(waitAfter(failures), () => this.#start(withoutAnswer(request), asker, row));
   }
 
   #onMessage(message: FromThread, from: RunningWorker): void {
@@ -212,22 +227,26 @@ class Supervisor {
   /** It has ended, and its row is nobody's. */
   #forget(worker: RunningWorker): void {
     const { request, asker, row } = worker;
+    const hasServed = this.#scoreboard.row(row).opened > 0;
     const lost = this.#scoreboard.retire(row, request.role === 'work');
     this.#running.delete(row);
-    this.#freeRows.push(row);
+    if (!request.replace || this.#isClosing) this.#freeRows.push(row);
     if (this.#isClosing) return this.#goOnClosing(); // what close() ends is not lost
-    this.#waiting.shift()?.();
+    if (!request.replace) this.#waiting.shift()?.();
+    const failures = this.#failuresAfter(worker, hasServed);
+    const wait = waitAfter(failures);
     const { token } = request;
-    // One that was not wanted any more ends at once; in the place of one that died, its asker wants another.
-    const wait = worker.ended === '' ? 0 : this.#waitAfter(worker);
     if (token !== undefined) this.#later(wait, () => this.#tell(asker, { type: 'ended', token }));
-    if (worker.ended === 'SIGINT') this.#later(AFTER_CTRL_C, () => this.#missed(worker, lost));
-    else this.#missed(worker, lost);
+    if (worker.ended === 'SIGINT') this.#later(AFTER_CTRL_C, () => this.#missed(worker, lost, wait));
+    else this.#missed(worker, lost, wait);
+    const { max } = this.#placeOf(worker);
+    if (failures > max && request.role !== 'main')
+      this.#giveUp(worker instanceof RunningThread ? worker.error : null, worker.ended ?? '');
   }
 
   /** The server goes on without it, or with another in its place. */
-  #missed(worker: RunningWorker, lost: number): void {
-    const { request, asker, info } = worker;
+  #missed(worker: RunningWorker, lost: number, wait: number): void {
+    const { request, asker, info, row } = worker;
     this.#scoreboard.row(0).lost += lost;
     if (request.role === 'main') return this.#onMainEnded(worker, lost);
     if (worker.ended === '' && !request.replace) return;
@@ -235,7 +254,52 @@ class Supervisor {
     const why = worker.ended === null || worker.ended === '' ? 'exit code 0' : worker.ended;
     const isReplaced = request.replace || request.keepsRow === true || request.role === 'task';
     this.#say({ type: 'exit', exit: { ...info, why, lost, isReplaced } });
-    if (request.replace) this.#later(this.#waitAfter(worker), () => this.#start(withoutAnswer(request), asker));
+    if (request.replace) this.#later(wait, () => this.#start(withoutAnswer(request), asker, row));
+  }
+
+  /** The place that a worker fills: those that fill one after the other are counted together. And how many of them may fail in a row. */
+  #placeOf({ request, asker, row }: RunningWorker): { readonly name: string; readonly max: number } {
+    const max = this.#maxFailures;
+    if (request.replace) return { name: `row ${row}`, max };
+    // Those of a pool have no place of their own, nor have those for one connection or one task.
+    const name = `${request.role} of row ${asker?.row ?? 0}`;
+    return { name, max: max * Math.max(this.#settings.workers, 2) };
+  }
+
+  get #maxFailures(): number {
+    return this.#isListening ? MAX_FAILURES_SERVING : MAX_FAILURES_STARTING;
+  }
+
+  #failed(place: string): number {
+    const failures = (this.#failures.get(place) ?? 0) + 1;
+    this.#failures.set(place, failures);
+    return failures;
+  }
+
+  /** @returns how many in a row have failed in its place, with this one; 0: it has not */
+  #failuresAfter(worker: RunningWorker, hasServed: boolean): number {
+    const { name } = this.#placeOf(worker);
+    const { asker, request } = worker;
+    // It has done what it was started for, or ends with the one that it works for.
+    const isOver = (worker.ended === '' && !request.replace) || (asker !== null && asker.ended !== null);
+    if (!isOver && !hasServed && !worker.wasKilled && performance.now() - worker.startedAt < TOO_SOON)
+      return this.#failed(name);
+    this.#failures.delete(name);
+    return 0;
+  }
+
+  /** No worker lives for long. */
+  #giveUp(error: Error | null, reason: string): void {
+    if (this.#isClosing) return;
+    const why = `its workers end as soon as they are started: ${reason}`;
+    const main = [...this.#running.values()].find(({ request }) => request.role === 'main');
+    if (this.#isListening) {
+      const info = main?.info ?? { id: -1, kind: 'thread', role: 'main' };
+      this.#say({ type: 'exit', exit: { ...info, why, lost: 0, isReplaced: false } });
+    } else {
+      this.#say({ type: 'failed', error: { ...(error === null ? {} : plainError(error)), message: why } });
+    }
+    this.#close();
   }
 
   /** There is no server any more. */
@@ -252,17 +316,6 @@ class Supervisor {
     this.#close();
   }
 
-  /** A successor waits longer and longer if nobody lives for long. */
-  #waitAfter(worker: RunningWorker): number {
-    if (performance.now() - worker.startedAt < TOO_SOON) return this.#nextWait();
-    this.#failures = 0;
-    return 0;
-  }
-
-  #nextWait(): number {
-    return Math.min(50 * 2 ** this.#failures++, LONGEST_WAIT);
-  }
-
   #later(ms: number, action: () => void): void {
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
@@ -274,6 +327,7 @@ class Supervisor {
   #kill(id: number): boolean {
     for (const worker of this.#running.values()) {
       if (worker.id !== id || worker.ended !== null) continue;
+      worker.wasKilled = true;
       if (worker instanceof RunningThread) worker.error = new Error('terminated');
       worker.end('SIGKILL');
       return true;
@@ -342,6 +396,10 @@ const speaker =
     Atomics.notify(said, NEWS);
   };
 
+/** Milliseconds before the next one is started. */
+const waitAfter = (failures: number): number =>
+  failures === 0 ? 0 : Math.min(FIRST_WAIT * 2 ** (failures - 1), LONGEST_WAIT);
+
 /** The one that asked has had its answer. */
 function withoutAnswer(request: StartRequest): StartRequest {
   const { answered, ...rest } = request;
@@ -349,7 +407,7 @@ function withoutAnswer(request: StartRequest): StartRequest {
 }
 
 function closeAll(fds: readonly number[]): void {
-  for (const fd of fds) closeQuietly(Socket.fromFd(fd));
+  for (const fd of fds) resetStream(fd);
 }
 
 function start(data: SupervisorData): void {

@@ -1,12 +1,12 @@
 /** The start of each thread of a server, as of the supervisor's doing. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { Socket } from '../index.js';
+import { adopted } from './adopted.js';
 import { ConnectionQueue } from './connection-queue.js';
 import { CriticalSection } from './critical-section.js';
 import type { Answered, Listening, StartRequest } from './messages.js';
 import { type Job, runProgram } from './program.js';
-import { SERVING, Scoreboard } from './scoreboard.js';
-import { CLOSING } from './server.js';
+import { Scoreboard, TAKEN } from './scoreboard.js';
+import { CLOSING, writeError } from './server.js';
 import { Workers } from './workers.js';
 
 export interface ThreadData extends Job, Pick<StartRequest, 'fds' | 'queue' | 'task' | 'taskPort'> {
@@ -21,14 +21,21 @@ function start(): void {
   const scoreboard = new Scoreboard(data.scoreboard.path, data.scoreboard.size);
   const count = scoreboard.row(data.row);
   // They are this thread's from now on, and closed when it ends.
-  const inherited = data.fds.map((fd) => Socket.fromFd(fd, { blocking: true }));
-  count.state = SERVING;
+  const onFailed = (error: unknown): void => {
+    // It was turned away: its client has seen a reset.
+    count.rejected++;
+    count.handed--;
+    writeError(error);
+  };
+  const inherited = data.fds.flatMap((fd) => adopted(fd, onFailed) ?? []);
+  count.state = TAKEN;
   const section = new CriticalSection(data.section);
   const onTaken = (): void => {
     count.handed++; // it is this thread's to lose
     count.dequeued++;
   };
   section.leave();
+  if (inherited.length < data.fds.length) return;
   const pause = (ms: number): void => void Atomics.wait(data.control, CLOSING, 0, ms);
   runProgram(data, {
     settings: data.settings,
@@ -37,7 +44,7 @@ function start(): void {
     control: data.control,
     workers: new Workers(supervisor, scoreboard, section, data.settings.workers, pause),
     inherited,
-    queue: data.queue === undefined ? null : new ConnectionQueue(data.queue, section, onTaken),
+    queue: data.queue === undefined ? null : new ConnectionQueue(data.queue, section, onTaken, onFailed),
     taskPort: data.taskPort ?? null,
     request: data.task ?? null,
     section,

@@ -8,7 +8,7 @@ import type { ConnectionQueue } from './connection-queue.js';
 import type { CriticalSection } from './critical-section.js';
 import type { Answer, Notice, ReleaseRequest, StartRequest } from './messages.js';
 import type { TaskPort } from './task-threads.js';
-import { type Row, STARTING, type Scoreboard } from './scoreboard.js';
+import { type Row, SERVING, STARTING, type Scoreboard } from './scoreboard.js';
 
 /** A child process. */
 export interface WorkerProcess {
@@ -46,9 +46,11 @@ export class Workers {
 
   /** A thread for one connection, which changes hands: `server.inherited` there. */
   startThread(connection: Socket): void {
-    this.#section.run(() =>
-      this.#ask({ kind: 'thread', role: 'work', fds: [connection.detach()], handed: 1, replace: false }),
-    );
+    // The message first, by its number: where it cannot be sent, the connection is still the caller's.
+    this.#section.run(() => {
+      this.#ask({ kind: 'thread', role: 'work', fds: [connection.fd], handed: 1, replace: false });
+      connection.detach();
+    });
   }
 
   /** As many threads as the server has workers, each with the queue that `queueOf` gives it. One that dies is replaced. BLOCKS until all serve. */
@@ -112,12 +114,13 @@ export class Workers {
       release: () => this.#supervisor.postMessage({ type: 'release', row } satisfies ReleaseRequest),
     };
     // fork() has handed the descriptor over by now. Windows' WSADuplicateSocket is over when the other side has taken it.
-    if (process.platform === 'win32') this.#untilItHasStarted(row);
+    if (process.platform === 'win32') while (worker.row.state === STARTING) this.#pause(2);
     return worker;
   }
 
+  /** One that dies before is replaced, in the same row; the supervisor ends the server when none ever lives. */
   #untilItHasStarted(row: number): void {
-    while (this.#scoreboard.row(row).state === STARTING) this.#pause(2);
+    while (this.#scoreboard.row(row).state !== SERVING) this.#pause(2);
   }
 
   #ask(request: Omit<StartRequest, 'type'>, transfer: readonly MessagePort[] = []): void {

@@ -1,9 +1,8 @@
 /** Recording the system calls of processes that are started with an environment variable, and of those that they start. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { TRACE_VARIABLE } from '../recording.js';
 import { SharedFile } from '../syscalls/shared-file.js';
+import { makeTemporaryFolder, removeTemporaryFolder } from '../syscalls/temporary-folders.js';
 import type { SyscallRecord } from './record.js';
 import { TraceMemory } from './trace-memory.js';
 
@@ -20,7 +19,7 @@ export class ProcessesTrace implements Disposable {
 
   /** @param capacity how many records there is room for before they are taken: a power of two */
   constructor(capacity = DEFAULT_CAPACITY) {
-    this.#folder = mkdtempSync(resolve(tmpdir(), 'selectors-native-trace-'));
+    this.#folder = makeTemporaryFolder('selectors-native-trace-');
     const path = join(this.#folder, 'records');
     const file = new SharedFile(path, TraceMemory.sizeFor(capacity));
     this.#memory = new TraceMemory(file.memory, capacity);
@@ -63,7 +62,7 @@ export class ProcessesTrace implements Disposable {
     this.#memory.stop();
     this.#close();
     try {
-      rmSync(this.#folder, { recursive: true, force: true });
+      removeTemporaryFolder(this.#folder);
     } catch (error) {
       // Windows keeps a file as long as anybody has it mapped. It lies in the folder for temporary ones.
       if (!MAPPED.has((error as NodeJS.ErrnoException).code ?? '')) throw error;

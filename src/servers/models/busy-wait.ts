@@ -22,7 +22,8 @@ export const busyWait: Model = {
       let found = 0;
       const connection = peers.size < server.settings.maxConnections ? server.tryAccept(listener) : null;
       if (connection !== null) {
-        peers.add(new NonBlockingPeer(connection, application, count));
+        const peer = server.passOn(connection, () => new NonBlockingPeer(connection, application, count));
+        if (peer !== undefined) peers.add(peer);
         found++;
       }
       for (const peer of peers) {

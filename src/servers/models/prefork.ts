@@ -67,8 +67,9 @@ const ACCEPTING: Readonly<Record<AcceptStrategy, (server: Server, listener: Sock
     const epoll = new Epoll();
     epoll.add(listener, EPOLLIN | EPOLLEXCLUSIVE);
     if (server.parent !== null) epoll.add(server.parent, EPOLLIN);
+    server.isReady();
     return () => {
-      const ready = epoll.wait();
+      const ready = server.waitPatiently(() => epoll.wait());
       server.count.wakeups++;
       if (ready.some(({ data }) => data === server.parent?.fd)) throw new Closing();
       return server.tryAccept(listener);

@@ -1,5 +1,6 @@
 import { EVENT_READ, Socket } from '../../index.js';
-import { closeQuietly, isOfConnection } from '../blocking.js';
+import { Backoff, isTransient } from '../../net/transient.js';
+import { isOfConnection } from '../blocking.js';
 import { handOver, saysIdle, takeOver } from '../hand-over.js';
 import { type Model, REQUESTS } from '../model.js';
 import type { Server } from '../server.js';
@@ -29,6 +30,7 @@ export const processPool: Model = {
         if (child === LISTENER) pool.acceptOne();
         else pool.hear(child);
       }
+      pool.handOn();
     }
   },
 
@@ -49,6 +51,12 @@ interface Child {
 
 const LISTENER = null;
 
+/** Only this says that a child has died: another error of sendmsg(2) is of the system, or of the connection. */
+function isGone(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'EPIPE' || code === 'ECONNRESET' || code === 'ENOTCONN';
+}
+
 /** Where a child has died, or was not started, another is tried after so many milliseconds. */
 const TRY_AGAIN = 100;
 
@@ -60,6 +68,10 @@ class Pool {
   readonly #children = new Set<Child>();
   readonly #idle = new Set<Child>();
   #nextTry = 0;
+  /** Accepted, and not handed over yet. */
+  #unsent: Socket | null = null;
+  readonly #sending = new Backoff();
+  #sendAt = 0;
 
   constructor(server: Server, listener: Socket) {
     this.#server = server;
@@ -92,31 +104,53 @@ class Pool {
     return null;
   }
 
-  /** BLOCKS. While no child is idle, the listener is not watched: clients wait in the backlog. */
+  /** BLOCKS. While no child is idle, or a connection waits for one, the listener is not watched: clients wait in the backlog. */
   wait(): readonly (Child | typeof LISTENER)[] {
     const isWatched = this.#selector.getMap().has(this.#listener);
-    if (this.#idle.size > 0 && !isWatched) this.#selector.register(this.#listener, EVENT_READ, LISTENER);
-    if (this.#idle.size === 0 && isWatched) this.#selector.unregister(this.#listener);
+    const isWanted = this.#idle.size > 0 && this.#unsent === null;
+    if (isWanted && !isWatched) this.#selector.register(this.#listener, EVENT_READ, LISTENER);
+    if (!isWanted && isWatched) this.#selector.unregister(this.#listener);
     const isFull = this.#children.size === this.#server.settings.workers;
-    return this.#server.select(this.#selector, isFull ? null : TRY_AGAIN).map(([key]) => key.data);
+    const untilFull = isFull ? Infinity : TRY_AGAIN;
+    const untilSent =
+      this.#unsent !== null && this.#idle.size > 0 ? Math.max(0, this.#sendAt - performance.now()) : Infinity;
+    const timeout = Math.min(untilFull, untilSent);
+    return this.#server.select(this.#selector, timeout === Infinity ? null : timeout).map(([key]) => key.data);
   }
 
-  /** Somebody waits to be accepted: for an idle child. */
+  /** A client waits to be accepted: for an idle child. */
   acceptOne(): void {
+    if (this.#idle.size === 0 || this.#unsent !== null) return; // it has died this moment
+    this.#unsent = this.#server.tryAccept(this.#listener);
+    if (this.#unsent === null) this.#server.count.emptyWakeups++;
+    else this.handOn();
+  }
+
+  /**
+   * Gives the connection that was accepted last to an idle child. It is kept where the system has no room for its descriptor now (ENOBUFS,
+   * ENOMEM; ETOOMANYREFS: too many are on their way), and where the child has died, for the next attempt.
+   */
+  handOn(): void {
     const [child] = this.#idle;
-    if (child === undefined) return; // it has died this moment
-    const connection = this.#server.tryAccept(this.#listener);
-    if (connection === null) {
-      this.#server.count.emptyWakeups++;
-      return;
-    }
-    this.#idle.delete(child);
+    const connection = this.#unsent;
+    if (child === undefined || connection === null || performance.now() < this.#sendAt) return;
     child.worker.row.handed++;
     try {
       handOver(child.channel, connection, child.worker.pid);
+      this.#unsent = null;
+      this.#idle.delete(child);
+      this.#sending.reset();
     } catch (error) {
-      if (!isOfConnection(error)) throw error;
-      closeQuietly(connection); // the child has died, and this is lost with what else it had
+      child.worker.row.handed--;
+      if (isGone(error)) return void this.#idle.delete(child); // its channel tells so, and another child takes its place
+      if (isTransient(error)) {
+        if (!this.#sending.isUnderWay) this.#server.report(error);
+        this.#sendAt = performance.now() + this.#sending.next();
+        return;
+      }
+      this.#unsent = null;
+      this.#server.report(error);
+      this.#server.reject(connection);
     }
   }
 

@@ -18,7 +18,7 @@ export const threadPerConnection: Model = {
     for (;;) {
       server.waitForRoom();
       const connection = server.accept(listener);
-      server.workers.startThread(connection);
+      server.passOn(connection, () => server.workers.startThread(connection));
     }
   },
 

@@ -19,8 +19,9 @@ export const threadPool: Model = {
     for (;;) {
       server.waitForRoom();
       const connection = server.accept(listener);
-      if (queue.put(connection)) server.count.enqueued++;
-      else server.reject(connection); // rather than to let it wait for an answer that may never come
+      const isPut = server.passOn(connection, () => queue.put(connection));
+      if (isPut === true) server.count.enqueued++;
+      else if (isPut === false) server.reject(connection); // rather than to let it wait for an answer that may never come
     }
   },
 
