@@ -330,16 +330,9 @@ export interface NativeIoUring {
   cancelStream(what: number, fd: number, generation: number): number;
   peerOf(fd: number, out: Uint8Array): number;
   copyOfBuffer(buffer: number, length: number): Buffer;
-/** @returns false: io_uring_enter was refused for now */
+  /** @returns false: io_uring_enter was refused for now */
   flush(outgoing: Int32Array, count: number, slab: Uint8Array, buffers: readonly Uint8Array[]): boolean;
-  turn(
-    timeout: number,
-    out: Int32Array,
-    most: number,
-    pool: Uint8Array,
-    poolOffset: number,
-    maxShare: number,
-  ): number;
+  turn(timeout: number, out: Int32Array, most: number, pool: Uint8Array, poolOffset: number, maxShare: number): number;
 }
 
 /** Linux. */

@@ -143,7 +143,7 @@ describe('the addon, called directly', () => {
          const ring = new native.IoUring();
          ring.open(4, 64);
          ring.openStreams(4, 64);
-         ring.receiveStream(a.fd, 1);
+         ring.receiveStream(a.fd, 1, true);
          const counts = { done: 0 };
          for (const end = Date.now() + 700; Date.now() < end; counts.done++) {
            b.send('x'.repeat(64));
@@ -156,7 +156,7 @@ describe('the addon, called directly', () => {
            ring.connectStream(a.fd, 1, bytes);
            ring.about(shared);
            ring.peerOf(a.fd, new Uint8Array(new SharedArrayBuffer(128)));
-           ring.receiveStream(a.fd, 1);
+           ring.receiveStream(a.fd, 1, true);
            ring.completions(10);
            while (b.recv(65536)?.length > 0);
          }
@@ -211,7 +211,7 @@ describe('the addon, called directly', () => {
        if (memory.transfer === undefined) structuredClone(memory, { transfer: [memory] });
        else memory.transfer();
        gc();
-       ring.receiveStream(b.fd, 5);
+       ring.receiveStream(b.fd, 5, true);
        a.send('x'.repeat(100));
        call(() => ring.turn(1000, new Int32Array(50), 10, new Uint8Array(0), 0));
        ring.close(1000);

@@ -9,8 +9,7 @@ import { packAddress } from '../net/stream.js';
 import { familyNumber } from '../net/address.js';
 import { BaseProactor } from '../proactors/base.js';
 import { type Operation } from '../proactors/operation.js';
-import { DefaultProactor, wantsEmulation } from '../proactors/default.js';
-import { EmulatedProactor } from '../proactors/emulated.js';
+import { DefaultProactor, emulationInstead } from '../proactors/default.js';
 import type { Outcome, StreamEvents, Streams } from '../proactors/streams.js';
 import type { Mechanism } from '../syscalls/probe.js';
 import type { SendBatch } from '../syscalls/turn.js';
@@ -49,9 +48,7 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
     } catch (error) {
       if (proactor !== undefined) throw error;
       used.close();
-      // No room for the buffers beside the ring.
-      if (!wantsEmulation(error)) throw error;
-      used = new EmulatedProactor();
+      used = emulationInstead(error); // no room for the buffers beside the ring
       this.#streams = used.streams();
     }
     this.proactor = used;

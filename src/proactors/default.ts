@@ -28,9 +28,10 @@ const best = COMPLETION_MECHANISMS.map((mechanism) => proactorClasses[mechanism]
  */
 const REFUSALS: readonly unknown[] = ['ENOMEM', 'ERR_UNAVAILABLE'];
 
-/** @internal Does this error of a default proactor mean that the emulation is to take its place? */
-export function wantsEmulation(error: unknown): boolean {
-  return REFUSALS.includes((error as NodeJS.ErrnoException | null)?.code);
+/** @internal The emulation, in place of a default proactor that failed with this error. @throws the error, where the emulation is no remedy */
+export function emulationInstead(error: unknown): BaseProactor {
+  if (!REFUSALS.includes((error as NodeJS.ErrnoException | null)?.code)) throw error;
+  return new EmulatedProactor();
 }
 
 /** The class itself, but for `new`: where the system refuses one more, the emulation is made. */
@@ -40,8 +41,7 @@ function withFallback(preferred: ProactorClass): ProactorClass {
       try {
         return Reflect.construct(target, values, newTarget) as BaseProactor;
       } catch (error) {
-        if (!wantsEmulation(error)) throw error;
-        return new EmulatedProactor();
+        return emulationInstead(error);
       }
     },
   });

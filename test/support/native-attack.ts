@@ -823,7 +823,7 @@ function attackRing(
     watchWake: [socket],
     acceptStream: [socket, generation, bool, bool],
     connectStream: [socket, generation, bytes(16)],
-    receiveStream: [socket, generation],
+    receiveStream: [socket, generation, ['flag', () => true]],
     sendStream: [socket, generation, list],
     cancelStream: [['int', () => 0xff], socket, generation],
     peerOf: [socket, bytes(128)],
@@ -1019,7 +1019,7 @@ function attackRingStreams(native: Addon, api: Api, strike: Strike, complain: Co
   for (const size of [0, 1, 63, 64, 100]) {
     for (const length of [0, 4, 5, 9, 50]) {
       const one = opened();
-      one.receiveStream?.(a.fd, 3);
+      one.receiveStream?.(a.fd, 3, true);
       one.enter?.(0, 0);
       b.send(new Uint8Array(200).fill(CONTENT));
       const offset = size > 50 ? 50 : size;
@@ -1051,7 +1051,7 @@ function attackRingStreams(native: Addon, api: Api, strike: Strike, complain: Co
     const one = opened();
     for (const generation of [0, 1, 0xfff_ffff]) {
       if (fd < 0 || fd > 65) {
-        strike(`IoUring.receiveStream(${fd})`, () => one.receiveStream?.(fd, generation), false);
+        strike(`IoUring.receiveStream(${fd})`, () => one.receiveStream?.(fd, generation, true), false);
         strike(`IoUring.acceptStream(${fd})`, () => one.acceptStream?.(fd, generation, true, false), false);
         strike(`IoUring.sendStream(${fd})`, () => one.sendStream?.(fd, generation, [content(3)]), false);
         strike(`IoUring.connectStream(${fd})`, () => one.connectStream?.(fd, generation, content(28)), false);
@@ -1104,7 +1104,11 @@ function attackRingStreams(native: Addon, api: Api, strike: Strike, complain: Co
     ...{ sendmsg: [a.fd, bytes, bytes, 0, 1], read: [a.fd, 8, 0, 1], write: [a.fd, bytes, 0, 1] },
     ...{ pollAdd: [a.fd, 1, 1], timeout: [1, 1], cancel: [1, 1], enter: [1, -1], openStreams: [4, 64] },
     ...{ watchWake: [a.fd], acceptStream: [a.fd, 1, true, true], connectStream: [a.fd, 1, bytes] },
-    ...{ receiveStream: [a.fd, 1], sendStream: [a.fd, 1, [bytes]], turn: [-1, outgoing(0, 0, 0, 0, 0), 1, bytes, 0] },
+    ...{
+      receiveStream: [a.fd, 1, true],
+      sendStream: [a.fd, 1, [bytes]],
+      turn: [-1, outgoing(0, 0, 0, 0, 0), 1, bytes, 0],
+    },
   };
   for (const one of [closed, new Ring()]) {
     for (const [name, args] of Object.entries(refused)) {
