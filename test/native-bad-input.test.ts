@@ -147,8 +147,8 @@ describe('the addon, called directly', () => {
          const counts = { done: 0 };
          for (const end = Date.now() + 700; Date.now() < end; counts.done++) {
            b.send('x'.repeat(64));
-           ring.turn(0, shared, 12, bytes, 32);
-           ring.turn(0, shared, 12, bytes, 64);
+           ring.turn(0, shared, 12, bytes, 32, 65536);
+           ring.turn(0, shared, 12, bytes, 64, 65536);
            ring.flush(shared, 22, bytes, [bytes, bytes]);
            ring.flush(Int32Array.of(a.fd, 0, 8, -1, 0, 8), 2, bytes, []);
            ring.sendStream(a.fd, 1, [bytes, bytes]);
@@ -198,8 +198,8 @@ describe('the addon, called directly', () => {
          ring.enter(12, 1000);
          answers.push(ring.completions(100).length);
          for (const view of views) {
-           call(() => ring.turn(0, new Int32Array(10), 2, view, 0));
-           call(() => ring.turn(0, ints, 3, view, view.length));
+           call(() => ring.turn(0, new Int32Array(10), 2, view, 0, 65536));
+           call(() => ring.turn(0, ints, 3, view, view.length, 65536));
            call(() => ring.flush(Int32Array.of(b.fd, 0, 32, b.fd, -1, 32), 2, view, [view, view]));
            call(() => ring.flush(ints, 5, view, [view, view]));
            call(() => ring.sendStream(b.fd, 1, [view, view]));
@@ -213,7 +213,7 @@ describe('the addon, called directly', () => {
        gc();
        ring.receiveStream(b.fd, 5, true);
        a.send('x'.repeat(100));
-       call(() => ring.turn(1000, new Int32Array(50), 10, new Uint8Array(0), 0));
+       call(() => ring.turn(1000, new Int32Array(50), 10, new Uint8Array(0), 0, 65536));
        ring.close(1000);
        console.log(JSON.stringify(answers.length));`,
         ['--expose-gc'],

@@ -1107,7 +1107,7 @@ function attackRingStreams(native: Addon, api: Api, strike: Strike, complain: Co
     ...{
       receiveStream: [a.fd, 1, true],
       sendStream: [a.fd, 1, [bytes]],
-      turn: [-1, outgoing(0, 0, 0, 0, 0), 1, bytes, 0],
+      turn: [-1, outgoing(0, 0, 0, 0, 0), 1, bytes, 0, 1],
     },
   };
   for (const one of [closed, new Ring()]) {
