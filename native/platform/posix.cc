@@ -352,7 +352,7 @@ void EndProcessBySignal(int signal) {
   CallUntraced<::sigaction>(signal, static_cast<const struct sigaction*>(&action),
                             static_cast<struct sigaction*>(nullptr))
       .Ignore("what follows ends the process in any case");
-  ::raise(signal);
+  static_cast<void>(::raise(signal));  // what follows ends the process in any case
   // Pending until it is unblocked: a handler runs with all signals blocked.
   ::pthread_sigmask(SIG_UNBLOCK, &own, nullptr);
   ::_exit(128 + signal);
