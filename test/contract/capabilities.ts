@@ -11,6 +11,7 @@ const ofSystem: Partial<Record<NodeJS.Platform, Lacks>> = {
     POLLPRI: 'WSAPoll refuses it',
     'numbers used again': 'Windows does not give the lowest number that is free',
     MSG_DONTWAIT: 'Winsock has no such flag',
+    EAI_ADDRFAMILY: 'Wine’s getaddrinfo answers a number that Winsock does not document here',
     'MSG_TRUNC discards': 'it is Linux’s (tcp(7))',
     'regular files': 'on Windows a file of Node’s has no handle that Winsock knows',
     'abstract names': 'they are Linux’s',

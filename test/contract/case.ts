@@ -34,6 +34,7 @@ export type Capability =
   | 'hang-up before connect'
   | 'numbers used again'
   | 'MSG_DONTWAIT'
+  | 'EAI_ADDRFAMILY'
   | 'MSG_TRUNC discards'
   | 'own descriptor watchable'
   | 'closing ends watching'

@@ -786,6 +786,7 @@ const pairCases: readonly Case<SocketContext>[] = [
   },
   {
     name: 'a resolver’s error keeps its own name',
+    needs: ['EAI_ADDRFAMILY'],
     run({ bench }) {
       // A number of IPv4, in a form that only getaddrinfo(3) knows.
       const v6 = bench.own(new Socket({ family: 'ipv6' }));
