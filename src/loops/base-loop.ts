@@ -32,7 +32,7 @@ const LONGEST_WAIT = 86_400_000;
 /** Nor is a timer of Node's. */
 const LONGEST_NODE_TIMER = 0x7fff_ffff;
 
-type Callback = () => void;
+type Callback = () => unknown;
 
 export function callbackOf(name: string, value: unknown): Callback {
   if (typeof value !== 'function') throw invalidType(name, 'a function', value);

@@ -67,8 +67,8 @@ export class Timers {
   }
 
   /** Takes those away that are due, in their order. */
-  takeDue(now: number): (() => void)[] {
-    const due: (() => void)[] = [];
+  takeDue(now: number): (() => unknown)[] {
+    const due: (() => unknown)[] = [];
     while (this.nextDue() <= now) {
       const timeout = this.#removeFirst();
       timeout.isKept = false;
@@ -76,7 +76,7 @@ export class Timers {
       due.push(() => {
         const { callback } = timeout;
         timeout.callback = undefined;
-        callback?.();
+        return callback?.(); // a promise, of one that is async
       });
     }
     return due;

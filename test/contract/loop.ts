@@ -302,6 +302,15 @@ const callbacks: readonly Case<LoopContext>[] = [
         if (name !== 'close') assert.equal(closings[0]?.cause, name);
         listener.close();
       }
+      let calls = 0;
+      const callback = (name: string) => (): void => {
+        calls++;
+        return rejected(name);
+      };
+      loop.callSoon(callback('callSoon'));
+      loop.callLater(0, callback('callLater'));
+      await until(loop, 'both are called', () => calls === 2);
+      await until(loop, 'both are reported', () => errors.includes('callSoon') && errors.includes('callLater'));
     },
   },
   {
