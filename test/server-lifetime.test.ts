@@ -5,7 +5,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { Bench } from './support/bench.js';
 import { Client } from './support/client.js';
-import { collectUntil } from './support/gc.js';
 import { leftOver, opened } from './support/descriptors.js';
 import { rejectsCode } from './support/expect.js';
 import { childrenOf, isRunning, threadCount } from './support/processes.js';
@@ -53,9 +52,6 @@ function ownFolder(bench: Bench): () => string[] {
 }
 
 /** How many scoreboards this process has mapped. Told by /proc of Linux; elsewhere none is seen. */
-/** Mappings of terminated threads that one server may leave behind. */
-const MAX_KEPT = 4;
-
 const scoreboards = (): number =>
   process.platform === 'linux'
     ? readFileSync('/proc/self/maps', 'utf8')
@@ -74,10 +70,7 @@ function watchLeftOvers(bench: Bench): (pids: readonly number[]) => Promise<void
     await until('no thread is left', () => threadCount() <= threads);
     expect(await leftOver(before), 'descriptors').toEqual([]);
     expect(files(), 'files').toEqual([]);
-    // What JavaScript was shown stays mapped until the collector has freed it; of a thread that was terminated, for good
-    // where Node cannot answer any more whether the memory was moved (native/core/shown_memory.cc).
-    await collectUntil(() => scoreboards() <= mapped);
-    expect(scoreboards(), 'mappings').toBeLessThanOrEqual(mapped + MAX_KEPT);
+    expect(scoreboards(), 'mappings').toBeLessThanOrEqual(mapped);
   };
 }
 
@@ -350,8 +343,7 @@ describe('servers that come and go', () => {
         await client.echoes('there'); // and does not leave: who serves it blocks in recv
         most = Math.max(most, scoreboards());
         await server.close();
-        await collectUntil(() => scoreboards() <= before);
-        expect(scoreboards(), server.model).toBeLessThanOrEqual(before + MAX_KEPT * (i + 1));
+        expect(scoreboards(), server.model).toBe(before);
       }
       expect(most, 'seen while they serve').toBeGreaterThan(before + 1);
     },

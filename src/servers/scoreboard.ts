@@ -41,6 +41,17 @@ type Cell = (typeof CELLS)[number];
 /** The row of one worker. `row.accepted++` */
 export type Row = Record<Cell, number>;
 
+const kept: Scoreboard[] = [];
+
+/**
+ * Keeps a scoreboard reachable until its thread ends, for a thread of a server's own, which ends with the server. Memory that the collector
+ * frees while a thread ends stays mapped: whether it was moved to another ArrayBuffer is not known then (native/core/shown_memory.cc).
+ */
+export function keepMapped(scoreboard: Scoreboard): Scoreboard {
+  kept.push(scoreboard);
+  return scoreboard;
+}
+
 class RowView {
   readonly cells: Float64Array;
 

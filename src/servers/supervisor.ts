@@ -21,7 +21,7 @@ import { type FromThread, type RunningWorker, RunningProcess, RunningThread, ope
 import { type Asked, type Said, type Notice, type StartRequest, type WorkerStats, plainError } from './messages.js';
 import type { ServerModelName } from './model.js';
 import { models } from './models/index.js';
-import { STARTING, Scoreboard } from './scoreboard.js';
+import { STARTING, Scoreboard, keepMapped } from './scoreboard.js';
 import { CLOSING, type ServerSettings } from './server.js';
 import { HAS_STARTED, NEWS, type SupervisorData } from './supervisor-data.js';
 import { wakeLoop } from './wake-loop.js';
@@ -73,7 +73,7 @@ class Supervisor {
     // Linux can open a file anew that is open already. Elsewhere that would be a duplicate, which has no lock of its own.
     this.#unnamed = process.platform === 'linux' ? openSync(path, 'wx', 0o600) : null;
     const size = SPARE_ROWS + each + 4 * (workers === null ? 0 : settings.workers);
-    this.#scoreboard = new Scoreboard(this.#unnamed === null ? path : openFile(this.#unnamed), size);
+    this.#scoreboard = keepMapped(new Scoreboard(this.#unnamed === null ? path : openFile(this.#unnamed), size));
     if (this.#unnamed !== null) rmSync(folder, { recursive: true });
     this.#freeRows = Array.from({ length: this.#scoreboard.size - 1 }, (_, index) => index + 1);
     this.#lifeline = workers === 'processes' ? Socket.pair() : null;

@@ -5,7 +5,7 @@ import { ConnectionQueue } from './connection-queue.js';
 import { CriticalSection } from './critical-section.js';
 import type { Answered, Listening, StartRequest } from './messages.js';
 import { type Job, runProgram } from './program.js';
-import { Scoreboard, TAKEN } from './scoreboard.js';
+import { Scoreboard, TAKEN, keepMapped } from './scoreboard.js';
 import { CLOSING, writeError } from './server.js';
 import { Workers } from './workers.js';
 
@@ -18,7 +18,7 @@ function start(): void {
   if (parentPort === null) throw new Error('this file is started by a server');
   const supervisor = parentPort;
   const data = workerData as ThreadData;
-  const scoreboard = new Scoreboard(data.scoreboard.path, data.scoreboard.size);
+  const scoreboard = keepMapped(new Scoreboard(data.scoreboard.path, data.scoreboard.size));
   const count = scoreboard.row(data.row);
   // They are this thread's from now on, and closed when it ends.
   const onFailed = (error: unknown): void => {
