@@ -464,7 +464,11 @@ Napi::Value IoUring::Turn(const Napi::CallbackInfo& info) {
 // what follows one that may not, may not either.
 bool IoUring::HasShare(const io_uring_cqe& cqe, std::span<Record> out, size_t count) {
   const size_t fd = LowOf(cqe.user_data);
-  if (fd >= shares_.size()) shares_.resize(fd + 1);
+  if (fd >= shares_.size()) {
+    // A number that is no descriptor's receives nothing (EBADF), and may be as large as JavaScript likes.
+    if (cqe.res <= 0) return true;
+    shares_.resize(fd + 1);
+  }
   Share& share = shares_[fd];
   const auto bytes = static_cast<uint32_t>(std::max(cqe.res, 0));
   if (share.turn != turn_ || share.user_data != cqe.user_data) {

@@ -49,6 +49,9 @@ const kinds = {
 } as const;
 type Kind = keyof typeof kinds;
 
+/** Bytes that one turn of a ring receives of one connection. */
+const SHARE = 65_536;
+
 function isWhole(value: unknown, least: number, most: number): boolean {
   return typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most;
 }
@@ -840,7 +843,7 @@ function attackRing(
           ring.enter?.(0, 0);
           ring.cancel?.(NUMBER, NUMBER);
           ring.enter?.(0, 0);
-          ring.turn?.(0, new Int32Array(500), 100, new Uint8Array(100), 0);
+          ring.turn?.(0, new Int32Array(500), 100, new Uint8Array(100), 0, SHARE);
           ring.completions?.(1000);
         }
       },
@@ -865,7 +868,14 @@ function attackRing(
       streams.nop?.(1);
       return streams.turn?.(...args);
     },
-    [time, ints(...new Array<number>(10).fill(0)), ['size', () => 2], bytes(64), ['size', () => 0]],
+    [
+      time,
+      ints(...new Array<number>(10).fill(0)),
+      ['size', () => 2],
+      bytes(64),
+      ['size', () => 0],
+      ['count', () => SHARE],
+    ],
   );
   attackCall('IoUring.copyOfBuffer', own('copyOfBuffer'), [
     ['octet', () => 3],
@@ -968,7 +978,7 @@ function attackRingStreams(native: Addon, api: Api, strike: Strike, complain: Co
     throws: () => {
       throw new TypeError('mine');
     },
-    'turns the ring': (one) => one.turn?.(0, new Int32Array(50), 10, new Uint8Array(10), 0),
+    'turns the ring': (one) => one.turn?.(0, new Int32Array(50), 10, new Uint8Array(10), 0, SHARE),
   };
   for (const [what, act] of Object.entries(acts)) {
     for (const method of ['flush', 'sendStream']) {
@@ -1029,7 +1039,7 @@ function attackRingStreams(native: Addon, api: Api, strike: Strike, complain: Co
         () => {
           const [out, pool] = [within(Int32Array, length), within(Uint8Array, size)];
           const records = Math.floor(length / RECORD);
-          const count = one.turn?.(0, out, records, pool, offset) as number;
+          const count = one.turn?.(0, out, records, pool, offset, SHARE) as number;
           if (count < 0 || count > records) complain(`${what}: found ${count}`);
           for (let at = 0; at < count * RECORD; at += RECORD) {
             const [fd, , , result = 0, place = 0] = out.subarray(at, at + RECORD);
@@ -1059,7 +1069,11 @@ function attackRingStreams(native: Addon, api: Api, strike: Strike, complain: Co
       }
       for (const what of EXTREMES)
         strike(`IoUring.cancelStream(${what}, ${fd})`, () => one.cancelStream?.(what, fd, generation), false);
-      strike('IoUring.turn', () => one.turn?.(0, within(Int32Array, 500), 100, within(Uint8Array, 10), 0), false);
+      strike(
+        'IoUring.turn',
+        () => one.turn?.(0, within(Int32Array, 500), 100, within(Uint8Array, 10), 0, SHARE),
+        false,
+      );
     }
     strike('IoUring.close', () => one.close?.(1000), false);
   }
