@@ -201,7 +201,7 @@ bool Ring::Pop(io_uring_cqe* cqe) {
 
 namespace {
 
-// How often a call that does not wait is made again after a signal (EINTR), before the caller is told.
+// How often a call that does not wait is made again after a signal (EINTR), before the call reports it.
 constexpr int kMaxInterruptions = 8;
 
 // The kernel has no memory for an entry now (io_uring_enter(2), EAGAIN): a moment, for it to find some.

@@ -50,7 +50,7 @@ inline constexpr int kWouldBlock = WSAEWOULDBLOCK;
 inline constexpr int kInProgress = WSAEWOULDBLOCK;
 inline constexpr int kNoMemory = WSAENOBUFS;
 inline constexpr int kNoSignal = 0;
-inline constexpr int kDiscard = 0;  // Winsock reports MSG_TRUNC, and takes it from nobody
+inline constexpr int kDiscard = 0;  // Winsock reports MSG_TRUNC, and accepts it in no call
 inline constexpr int kLingerOption = SO_LINGER;
 // What send, recv and the socket options take: char and int here, void and size_t on POSIX.
 using RawBytes = char;
@@ -269,7 +269,7 @@ void DrainWakeChannel(Fd read);
 Result CatchSignal(int signal, void (*handler)(int));
 // What was there before is there again.
 void ReleaseSignal(int signal);
-// Ends the process as if nobody had caught the signal. May be called by a handler.
+// Ends the process by the default action of the signal. May be called by a handler.
 void EndProcessBySignal(int signal);
 
 // A file that is shared as memory, and locked. INVALID_HANDLE_VALUE is -1, too.

@@ -23,7 +23,7 @@ const program = new Command('selectors-native')
 const commands = [addDemo, addInfo, addModels, addServe, addClient, addTrace, addCompare, addExperiment];
 for (const add of commands) add(program);
 
-// `selectors-native demo | head -1`: nobody reads any further. EIO: the terminal is closed.
+// `selectors-native demo | head -1`: the reader has exited. EIO: the terminal is closed.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EIO') return;
   if (error.code !== 'EPIPE') throw error;
