@@ -113,8 +113,6 @@ export class StreamConnection<D = unknown> implements Connection<D> {
   readonly #settings: ConnectionSettings;
   #state: number;
   #queued = 0;
-  /** How many of them the last flush has left. */
-  #unsent = 0;
   /** In the slab, of this turn. */
   #place = 0;
   #placed = 0;
@@ -181,7 +179,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
   }
 
   get unsentLength(): number {
-    return (this.#state & WRITING) === 0 ? 0 : this.#unsent;
+    return (this.#state & WRITING) === 0 ? 0 : this.#queued;
   }
 
   write(bytes: Uint8Array | string): boolean {
@@ -471,7 +469,6 @@ export class StreamConnection<D = unknown> implements Connection<D> {
     if ((this.#state & HAS_BORROWED) !== 0)
       this.#rest = this.#rest.map(({ bytes, length }) => ({ bytes: this.#own(bytes), length }));
     this.#state &= ~HAS_BORROWED;
-    this.#unsent = this.#queued;
     this.#state |= WRITING;
     this.watchSoon();
   }

@@ -55,7 +55,10 @@ export interface Connection<D = unknown> {
    * @throws ERR_INVALID_ARG_TYPE; ERR_INVALID_ARG_VALUE for detached memory; ERR_CLOSED after end()
    */
   write(bytes: Uint8Array | string): boolean;
-  /** Those of `writableLength` that the system did not take when they were last sent: the peer reads more slowly than they are written. */
+  /**
+   * Bytes that the peer is behind: `writableLength` from a flush that the system did not take as a whole until it has room again, else 0.
+   * What was written since the last flush of a connection that keeps up does not count, for its peer has had no chance to read that.
+   */
   readonly unsentLength: number;
   /** Finishes sending what is buffered, then sends FIN. Data can still be received. The second time nothing happens. */
   end(bytes?: Uint8Array | string): void;

@@ -9,7 +9,7 @@ export interface Peer {
   data: unknown;
   /** Bytes written that are not on their way yet. */
   readonly writableLength: number;
-  /** Bytes that the system did not take when they were last sent. Default: writableLength. */
+  /** Bytes that the peer is behind: not those written since a flush that the system took as a whole. Default: writableLength. */
   readonly unsentLength?: number;
   write(bytes: Uint8Array | string): boolean;
   /** Nothing more will be written. What the peer still sends is told to `data`. */
