@@ -36,7 +36,8 @@ it('without type arguments each file object is taken, as before', () => {
   using selector = new PollSelector<number>();
   expectTypeOf(selector.register(a.fd, EVENT_READ, 1)).toEqualTypeOf<SelectorKey<number>>();
   expectTypeOf<SelectorKey<number>['fileobj']>().toEqualTypeOf<FileObject>();
-  expectTypeOf(createSelector<number, Socket>()).toEqualTypeOf<BaseSelector<number, Socket>>();
+  using created = createSelector<number, Socket>();
+  expectTypeOf(created).toEqualTypeOf<BaseSelector<number, Socket>>();
   using loop = new Reactor({ selector: new DefaultSelector<unknown, Socket>() });
   expect(loop.selector.getMap().size).toBe(0);
 });

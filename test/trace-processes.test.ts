@@ -1,6 +1,7 @@
 /** The trace of processes: what a child records that is told where, and what it does where that is wrong. */
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isMainThread } from 'node:worker_threads';
 import { describe, expect, it, vi } from 'vitest';
 import { native } from '../src/native.js';
 import { TRACE_VARIABLE } from '../src/recording.js';
@@ -69,18 +70,22 @@ describe('a process that is told where', () => {
     expect(kept.length + trace.dropped).toBeGreaterThanOrEqual(100);
   });
 
-  it('removes its folder, whatever the working directory is by then, where TMPDIR is relative', () => {
-    using bench = new Bench();
-    const [folder, other, before] = [bench.folder(), bench.folder(), process.cwd()];
-    vi.stubEnv('TMPDIR', '.');
-    bench.atEnd(() => vi.unstubAllEnvs());
-    bench.atEnd(() => process.chdir(before));
-    process.chdir(folder);
-    const trace = new ProcessesTrace(4);
-    process.chdir(other);
-    trace[Symbol.dispose]();
-    expect(readdirSync(folder)).toEqual([]);
-  });
+  const inMainThread = isMainThread ? '' : ': not run in a worker thread, which cannot chdir()';
+  it.skipIf(!isMainThread)(
+    `removes its folder, whatever the working directory is by then, where TMPDIR is relative${inMainThread}`,
+    () => {
+      using bench = new Bench();
+      const [folder, other, before] = [bench.folder(), bench.folder(), process.cwd()];
+      vi.stubEnv('TMPDIR', '.');
+      bench.atEnd(() => vi.unstubAllEnvs());
+      bench.atEnd(() => process.chdir(before));
+      process.chdir(folder);
+      const trace = new ProcessesTrace(4);
+      process.chdir(other);
+      trace[Symbol.dispose]();
+      expect(readdirSync(folder)).toEqual([]);
+    },
+  );
 
   it('goes on when the trace has ended, and when it is killed the others do', async () => {
     using bench = new Bench();

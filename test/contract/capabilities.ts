@@ -2,6 +2,7 @@
  * Where mechanisms and systems differ. A row says what is lacking and why; the cases that need it are skipped with that reason, and a
  * case of its own shows what happens instead.
  */
+import { isMainThread } from 'node:worker_threads';
 import type { Mechanism } from '../../src/index.js';
 import type { ServerModelName } from '../../src/servers.js';
 import type { Lacks } from './case.js';
@@ -101,8 +102,11 @@ const ofMechanismOnSystem: Partial<Record<`${Mechanism} on ${NodeJS.Platform}`, 
 };
 
 /** What the system lacks, whatever the mechanism. */
+/** What worker threads lack, in which vitest runs the tests under the sanitizers. */
+const ofWorkers: Lacks = isMainThread ? {} : { chdir: 'Node lets the main thread alone change the working directory' };
+
 export function lacksOfSystem(): Lacks {
-  const lacks = ofSystem[process.platform] ?? {};
+  const lacks = { ...ofSystem[process.platform], ...ofWorkers };
   return process.env.SELECTORS_NATIVE_AS_XNU === undefined ? lacks : { ...lacks, ...ofAsXnu };
 }
 

@@ -35,6 +35,7 @@ export type Capability =
   | 'numbers used again'
   | 'MSG_DONTWAIT'
   | 'EAI_ADDRFAMILY'
+  | 'chdir'
   | 'MSG_TRUNC discards'
   | 'own descriptor watchable'
   | 'closing ends watching'

@@ -962,7 +962,7 @@ const streams: readonly Case<LoopContext>[] = [
   },
   {
     name: 'a Unix listener removes its own file and no other, whatever the working directory is by then',
-    needs: ['unix sockets'],
+    needs: ['unix sockets', 'chdir'],
     run({ bench, loop: make }) {
       const loop = make();
       const folder = bench.folder();
