@@ -24,7 +24,17 @@ writeFileSync(suppressions, 'leak:rolldown-binding\n');
 
 /** They run no C++ that others do not run as well, and programs start slowly here. */
 const ELSEWHERE = [
-  ...['architecture', 'call-verdicts', 'cli*', 'compare*', 'package', 'report*', 'server-verdicts', 'transcripts'],
+  ...[
+    'architecture',
+    'call-verdicts',
+    'cli*',
+    'compare*',
+    'examples',
+    'package',
+    'report*',
+    'server-verdicts',
+    'transcripts',
+  ],
   ...['call-experiments', 'server-experiments', 'trace-strace'],
 ];
 const args = process.argv.slice(2);

@@ -1,6 +1,9 @@
-// node scripts/write-tables.mjs: writes the tables of docs/servers.md and docs/trace.md anew, from the data of the server models in
-// src/servers/ and of the experiments in src/experiments/, and the program that is shown there.
+// node scripts/write-tables.mjs: writes the tables and the programs of README.md and docs/ anew: the tables from the data of the server models
+// in src/servers/ and of the experiments in src/experiments/, the programs from examples/, each of which test/examples.test.ts runs.
 // With --check it writes nothing, and its exit code is 1 where they are out of date (test/architecture.test.ts).
+//
+// A document has `<!-- NAME: scripts/write-tables.mjs -->` … `<!-- end -->`, with the name of a table below, `examples/FILE`, or
+// `examples/FILE#REGION`: the lines of that file between `// #region REGION` and `// #endregion`.
 //
 // The tables are the same on every system: what this one has is what `selectors-native models` and `experiment` tell.
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -53,20 +56,33 @@ const tables = {
       experiments.map(({ name, claim, source }) => [`[${name}](../src/experiments/${name}.ts)`, claim, source]),
     ),
   program: () => {
-    const source = readFileSync(join(root, 'src/servers/models/thread-pool.ts'), 'utf8');
-    return `\`\`\`ts\n${source.slice(source.indexOf('  main(server)'), source.lastIndexOf('};'))}\`\`\``;
+    const source = read('src/servers/models/thread-pool.ts');
+    return programOf('ts', source.slice(source.indexOf('  main(server)'), source.lastIndexOf('};')));
   },
 };
 
-for (const document of ['docs/servers.md', 'docs/trace.md']) {
-  const path = join(root, document);
-  const before = readFileSync(path, 'utf8');
+const read = (path) => readFileSync(join(root, path), 'utf8').replaceAll('\r\n', '\n');
+const programOf = (language, source) => `\`\`\`${language}\n${source}\`\`\``;
+
+/** A program of examples/, or a region of it. */
+function example(name) {
+  const [path, region] = name.split('#');
+  const source = read(path);
+  const language = path.endsWith('.mts') ? 'ts' : 'js';
+  if (region === undefined) return programOf(language, source);
+  const found = source.split(`// #region ${region}\n`)[1]?.split('// #endregion\n');
+  if (found?.length !== 2) throw new Error(`${path} has no region ${region} from its #region to an #endregion`);
+  return programOf(language, found[0]);
+}
+
+for (const document of ['README.md', 'docs/servers.md', 'docs/trace.md', 'docs/semantics.md']) {
+  const before = read(document);
   const after = before.replace(
-    /(<!-- (\w+): scripts\/write-tables\.mjs -->\n)[^]*?(<!-- end -->)/g,
-    (_, begin, name, end) => `${begin}\n${tables[name]()}\n\n${end}`,
+    /(<!-- ([\w./#-]+): scripts\/write-tables\.mjs -->\n)[^]*?(<!-- end -->)/g,
+    (_, begin, name, end) => `${begin}\n${name in tables ? tables[name]() : example(name)}\n\n${end}`,
   );
   if (!process.argv.includes('--check')) {
-    writeFileSync(path, after);
+    writeFileSync(join(root, document), after);
   } else if (after !== before) {
     console.error(`${document} is out of date: node scripts/write-tables.mjs writes it anew`);
     process.exitCode = 1;

@@ -120,8 +120,8 @@ describe('TypeScript', () => {
   });
 });
 
-describe('docs', () => {
-  it('servers.md and trace.md have their tables as the models and the experiments are', () => {
+describe('README.md and docs/', () => {
+  it('have their tables as the models and the experiments are, and their programs as examples/ has them', () => {
     const { stderr, status } = spawnSync(process.execPath, ['scripts/write-tables.mjs', '--check'], {
       cwd: root,
       encoding: 'utf8',

@@ -1,60 +1,302 @@
-/** The programs that README.md shows: they are those of examples/, and they serve clients that reset or never read. */
-import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+/**
+ * The programs of examples/, which README.md and docs/ show (scripts/write-tables.mjs), each run as a reader runs it, with real clients; and
+ * the commands that the documents show.
+ */
+import { spawnSync } from 'node:child_process';
+import { readFileSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { type Socket as NetSocket, connect } from 'node:net';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { pathToFileURL } from 'node:url';
+import type { Command } from 'commander';
+import { describe, expect, it } from 'vitest';
+import { findModel } from '../src/cli/models.js';
+import type { ServeOptions } from '../src/cli/options.js';
+import { newProgram } from '../src/cli/program.js';
+import { wrongOption } from '../src/cli/serve.js';
 import { Bench } from './support/bench.js';
-import { root } from './support/program.js';
+import { experiment } from './support/built-experiments.js';
+import { subjectNamed } from './support/comparison.js';
+import { Program, root } from './support/program.js';
 
-it('README.md shows examples/echo.mjs as it is', () => {
-  const example = readFileSync(join(root, 'examples/echo.mjs'), 'utf8').replaceAll('\r\n', '\n');
-  const readme = readFileSync(join(root, 'README.md'), 'utf8').replaceAll('\r\n', '\n');
-  expect(readme).toContain(`<!-- example: examples/echo.mjs -->\n\n\`\`\`js\n${example}\`\`\`\n`);
+const read = (path: string): string => readFileSync(join(root, path), 'utf8').replaceAll('\r\n', '\n');
+
+/** A program of examples/ that runs, and clients of the port that it has in its environment. */
+class Example {
+  readonly program: Program;
+  readonly #bench: Bench;
+  readonly #port: number;
+
+  constructor(bench: Bench, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+    this.#bench = bench;
+    this.#port = bench.deafAddress().port;
+    this.program = bench.own(new Program(process.execPath, args, { PORT: String(this.#port), ...env }));
+  }
+
+  static of(bench: Bench, file: string, env: NodeJS.ProcessEnv = {}): Example {
+    return new Example(bench, [join(root, 'examples', file)], env);
+  }
+
+  /** A connected client. Tries again until the program listens. */
+  async open(): Promise<NetSocket> {
+    for (;;) {
+      const { exitCode, signalCode } = this.program.process;
+      const end = exitCode ?? signalCode;
+      if (end !== null) throw new Error(`it ended with ${end} before it listened: ${this.program.stderr}`);
+      const client = connect(this.#port, '127.0.0.1');
+      this.#bench.atEnd(() => client.destroy());
+      const isOpen = await new Promise<boolean>((resolve) => {
+        client.once('connect', () => resolve(true)).once('error', () => resolve(false));
+      });
+      if (isOpen) return client.on('error', () => undefined);
+    }
+  }
+
+  /** What a client receives until the end of the stream, after it has sent this. */
+  async received(sent: string): Promise<string> {
+    const client = await this.open();
+    let got = '';
+    client.on('data', (chunk) => (got += chunk.toString())).end(sent);
+    await new Promise((resolve) => client.once('close', resolve));
+    return got;
+  }
+
+  /** Its standard output, once it has ended by itself with exit code 0 and without a word on the standard error. */
+  async output(): Promise<string> {
+    const { stdout, stderr, code } = await this.program.ended;
+    expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
+    return stdout;
+  }
+}
+
+async function servesOthersBesideHostileClients(server: Example): Promise<void> {
+  const deaf = (await server.open()).pause();
+  // More than both kernels' buffers hold: the server cannot take it all.
+  for (let i = 0; i < 32; i++) deaf.write(Buffer.alloc(1 << 20));
+  expect(await server.received('first')).toBe('first');
+  for (let i = 0; i < 5; i++) {
+    const resetting = await server.open();
+    resetting.write(Buffer.alloc(1 << 20));
+    await new Promise((resolve) => resetting.once('data', resolve));
+    resetting.resetAndDestroy();
+    expect(await server.received(`after reset ${i}`)).toBe(`after reset ${i}`);
+  }
+  const long = 'x'.repeat(1 << 20);
+  expect((await server.received(long)) === long).toBe(true);
+  expect(deaf.writableLength).toBeGreaterThan(0);
+  expect(server.program.process.exitCode).toBe(null);
+}
+
+const EVERYWHERE = '';
+const LINUX = process.platform === 'linux' ? '' : ' — not here: epoll is of Linux';
+const ECHO = 'serves others beside a client that resets and one that never reads';
+const echo = (file: string) => (bench: Bench) => servesOthersBesideHostileClients(Example.of(bench, file));
+
+/** What each does, why it is not run here (''), and the run. */
+const EXAMPLES: Record<string, readonly [does: string, why: string, run: (bench: Bench) => Promise<void>]> = {
+  'echo.mjs': [ECHO, EVERYWHERE, echo('echo.mjs')],
+  'reactor.mjs': [ECHO, EVERYWHERE, echo('reactor.mjs')],
+  'textbook-server.mjs': [ECHO, EVERYWHERE, echo('textbook-server.mjs')],
+
+  'proactor.mjs': [
+    'prints a client, a file and the end of the time',
+    EVERYWHERE,
+    async (bench) => {
+      const example = Example.of(bench, 'proactor.mjs');
+      await example.open();
+      const lines = (await example.output()).split('\n').map((line) => line.split(/ [{<]/)[0]);
+      expect(lines).toEqual(expect.arrayContaining(['a client Socket', 'a file', 'time undefined']));
+    },
+  ],
+
+  'inside-node.mjs': [
+    'receives what a timer of Node sends, and ends',
+    EVERYWHERE,
+    async (bench) => {
+      expect(await Example.of(bench, 'inside-node.mjs').output()).toBe('received: hello\n');
+    },
+  ],
+
+  'servers.mjs': [
+    'prints what the server has counted, and ends',
+    EVERYWHERE,
+    async (bench) => {
+      expect(await Example.of(bench, 'servers.mjs').output()).toMatch(/^\{\n {2}accepted: 0,\n[^]*emptyWakeups: 0,/);
+    },
+  ],
+
+  'prefork.mjs': [
+    'prints its address and what its processes have counted, and ends',
+    EVERYWHERE,
+    async (bench) => {
+      const output = await Example.of(bench, 'prefork.mjs').output();
+      expect(output).toMatch(/^\{ host: '127\.0\.0\.1', port: \d+ \} \{\n {2}accepted: 0,/);
+    },
+  ],
+
+  'trace.mjs': [
+    'prints the one wait as strace does, and the table',
+    EVERYWHERE,
+    async (bench) => {
+      expect(await Example.of(bench, 'trace.mjs').output()).toMatch(/^(\w+)\(.*\) += 0\n\n[^]*'\1' *│ 1 /);
+    },
+  ],
+
+  'compare.mjs': [
+    'writes a page about both subjects',
+    EVERYWHERE,
+    async (bench) => {
+      const folder = bench.folder();
+      const url = pathToFileURL(join(root, 'examples/compare.mjs')).href;
+      // It writes into the working directory.
+      const text = `process.chdir(${JSON.stringify(folder)}); await import(${JSON.stringify(url)})`;
+      expect(await new Example(bench, ['--input-type=module', '--eval', text]).output()).toBe('');
+      const page = readFileSync(join(folder, 'compare.html'), 'utf8');
+      expect(page.includes('["reactor","node:net"]')).toBe(true);
+    },
+  ],
+
+  'epoll.mjs': [
+    'reports the listening socket once a client has come',
+    LINUX,
+    async (bench) => {
+      const example = Example.of(bench, 'epoll.mjs');
+      await example.open();
+      expect(await example.output()).toMatch(/^descriptor \d+: 0x1\n1 in the backlog\n$/);
+    },
+  ],
+
+  'shared-file.mjs': [
+    'counts on where the processes before it stopped, several at a time',
+    EVERYWHERE,
+    async (bench) => {
+      const folder = bench.folder();
+      const env = { TMPDIR: folder, TEMP: folder, TMP: folder };
+      const started = Array.from({ length: 4 }, () => Example.of(bench, 'shared-file.mjs', env));
+      const lines = await Promise.all(started.map((example) => example.output()));
+      expect(lines.sort()).toEqual(Array.from({ length: 4 }, (_, i) => `I am number ${i + 1}\n`));
+    },
+  ],
+
+  'typed.mts': [
+    'compiles without a cast, greets one client, and ends',
+    EVERYWHERE,
+    async (bench) => {
+      const folder = bench.folder();
+      const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
+      const options = [
+        '--strict',
+        '--skipLibCheck',
+        '--target',
+        'es2022',
+        '--lib',
+        'es2023,esnext.disposable',
+        '--types',
+        'node',
+      ];
+      const where = ['--module', 'nodenext', '--rootDir', '.', '--outDir', folder, 'examples/typed.mts'];
+      const compiled = spawnSync(process.execPath, [tsc, ...options, ...where], { cwd: root, encoding: 'utf8' });
+      expect({ stdout: compiled.stdout, status: compiled.status }).toEqual({ stdout: '', status: 0 });
+      // From the root: where the file itself is, there is no package of this name.
+      const text = readFileSync(join(folder, 'examples/typed.mjs'), 'utf8');
+      const example = new Example(bench, ['--input-type=module', '--eval', text]);
+      expect(await example.received('')).toBe('hello\n');
+      expect(await example.output()).toBe('');
+    },
+  ],
+};
+
+describe('examples', () => {
+  it('each has a test', () => {
+    expect(Object.keys(EXAMPLES).sort()).toEqual(readdirSync(join(root, 'examples')).sort());
+  });
+
+  for (const [file, [does, why, run]] of Object.entries(EXAMPLES)) {
+    it.skipIf(why)(`examples/${file} ${does}${why}`, { timeout: 120_000 }, async () => {
+      using bench = new Bench();
+      await run(bench);
+    });
+  }
+
+  const noCtrlC = process.platform === 'win32' ? ' — not here: no Ctrl-C can be sent to a process under Wine' : '';
+  it.skipIf(noCtrlC)(`Ctrl-C ends examples/reactor.mjs with exit code 0${noCtrlC}`, async () => {
+    using bench = new Bench();
+    const example = Example.of(bench, 'reactor.mjs');
+    expect(await example.received('served')).toBe('served'); // it runs: the signal is heeded from here on
+    example.program.process.kill('SIGINT');
+    expect(await example.output()).toBe('');
+  });
 });
 
-it(
-  'examples/echo.mjs serves others beside a client that resets and one that never reads',
-  { timeout: 60_000 },
-  async () => {
-    using bench = new Bench();
-    const { port } = bench.deafAddress();
-    const server = spawn(process.execPath, [join(root, 'examples/echo.mjs')], {
-      env: { ...process.env, PORT: String(port) },
-      stdio: 'ignore',
-    });
-    bench.atEnd(() => server.kill('SIGKILL'));
-    const open = async (): Promise<NetSocket> => {
-      for (;;) {
-        const client = connect(port, '127.0.0.1');
-        bench.atEnd(() => client.destroy());
-        const isOpen = await new Promise<boolean>((resolve) => {
-          client.once('connect', () => resolve(true)).once('error', () => resolve(false));
-        });
-        if (isOpen) return client.on('error', () => undefined);
-      }
-    };
-    const echoed = async (text: string): Promise<string> => {
-      const client = await open();
-      let got = '';
-      client.on('data', (chunk) => (got += chunk.toString())).end(text);
-      await new Promise((resolve) => client.once('close', resolve));
-      return got;
-    };
-    const deaf = (await open()).pause();
-    // More than both kernels' buffers hold: the server cannot take it all.
-    for (let i = 0; i < 32; i++) deaf.write(Buffer.alloc(1 << 20));
-    expect(await echoed('first')).toBe('first');
-    for (let i = 0; i < 5; i++) {
-      const resetting = await open();
-      resetting.write(Buffer.alloc(1 << 20));
-      await new Promise((resolve) => resetting.once('data', resolve));
-      resetting.resetAndDestroy();
-      expect(await echoed(`after reset ${i}`)).toBe(`after reset ${i}`);
-    }
-    const long = 'x'.repeat(1 << 20);
-    expect((await echoed(long)) === long).toBe(true);
-    expect(deaf.writableLength).toBeGreaterThan(0);
-    expect(server.exitCode).toBe(null);
-  },
-);
+const DOCUMENTS = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'CHANGELOG.md',
+  ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`),
+];
+
+/** `selectors-native …` of the shell programs, and what stands in the running text as a command of it. */
+function commandsOf(document: string): string[][] {
+  const text = read(document);
+  const shell = text.matchAll(/(?:npx |\| )selectors-native ([^`\n|]+)/g);
+  const inText = text.matchAll(/`((?:models|serve|client|trace|compare|experiment) [^`\n|]+)`/g);
+  return [...shell, ...inText]
+    .map(([, line = '']) => (line.split(' #')[0] as string).trim())
+    .filter((line) => !line.includes('…'))
+    .map((line) => line.split(/\s+/));
+}
+
+/** Throws where the command line would refuse this. Nothing is run. */
+function parse(args: readonly string[]): void {
+  const program = newProgram();
+  const actions: Record<string, (...given: never[]) => void> = {
+    serve(name: string, options: ServeOptions, command: Command) {
+      const row = findModel(name);
+      expect(row === null ? `no model ${name}` : wrongOption(row, options, command)).toBe(null);
+    },
+    trace(command: readonly string[]) {
+      if (program.commands.some((one) => one.name() === command[0])) parse(command);
+    },
+    models(name: string | undefined) {
+      expect(name === undefined || findModel(name) !== null, name).toBe(true);
+    },
+    compare: (names: readonly string[]) => names.forEach(subjectNamed),
+    experiment: (names: readonly string[]) => names.filter((name) => name !== 'all').forEach(experiment),
+  };
+  for (const command of [program, ...program.commands])
+    command.exitOverride().configureOutput({ writeErr: () => undefined });
+  for (const command of program.commands)
+    command.action((actions[command.name()] ?? (() => undefined)) as Parameters<Command['action']>[0]);
+  program.parse(args, { from: 'user' });
+}
+
+describe('what the documents show', () => {
+  it.each(DOCUMENTS)('each program in %s comes from a file that a test runs', (document) => {
+    const others = read(document).replace(/<!-- \S+: scripts\/write-tables\.mjs -->[^]*?<!-- end -->/g, '');
+    expect(others.match(/^ *```(?!sh$|$).*/gm) ?? []).toEqual([]);
+  });
+
+  const commands = DOCUMENTS.flatMap((document) => commandsOf(document).map((args) => [args.join(' '), args] as const));
+  it.each([...new Map(commands)])('selectors-native %s', (_, args) => parse(args));
+
+  it('and wrong ones are found', () => {
+    expect(commands.length).toBeGreaterThan(30);
+    for (const wrong of [
+      'serve reactr',
+      'serve reactor --prot 1',
+      'serve prefork --app chat',
+      'trace serve prefork --x',
+    ])
+      expect(() => parse(wrong.split(' ')), wrong).toThrow();
+    expect(() => parse(['experiment', 'thundering-hurd'])).toThrow();
+  });
+
+  it('each `npm run` that they name is a script of package.json', () => {
+    const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+    const named = DOCUMENTS.flatMap((document) =>
+      Array.from(read(document).matchAll(/\bnpm (?:run ([\w:-]+)|(test|start)\b)/g), ([, run, short]) => run ?? short),
+    );
+    expect(named.length).toBeGreaterThan(10);
+    expect(named.filter((name) => !Object.hasOwn(scripts, name as string))).toEqual([]);
+  });
+});

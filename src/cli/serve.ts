@@ -18,7 +18,7 @@ import { serveModel } from './serve-model.js';
 import { beside } from './text.js';
 
 /** What is wrong with the options for this model; null: nothing. */
-function wrongOption(row: ServerModelRow, options: ServeOptions, command: Command): string | null {
+export function wrongOption(row: ServerModelRow, options: ServeOptions, command: Command): string | null {
   const { name, applications: served } = row;
   const own = optionsOf(row);
   for (const option of command.options) {

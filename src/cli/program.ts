@@ -1,0 +1,26 @@
+/** The commands of `npx selectors-native`, and how their options are parsed. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { addClient } from './client.js';
+import { addCompare } from './compare.js';
+import { addDemo } from './demo.js';
+import { addExperiment } from './experiment.js';
+import { addInfo } from './info.js';
+import { addModels } from './models.js';
+import { addServe } from './serve.js';
+import { addTrace } from './trace.js';
+
+export function newProgram(): Command {
+  const path = join(__dirname, '../../package.json');
+  const { version } = JSON.parse(readFileSync(path, 'utf8')) as { version: string };
+  const program = new Command('selectors-native')
+    .description("The operating system's own event multiplexers, and the server models on top of them.")
+    .version(version)
+    .enablePositionalOptions()
+    .showHelpAfterError('(--help says more)')
+    .showSuggestionAfterError();
+  const commands = [addDemo, addInfo, addModels, addServe, addClient, addTrace, addCompare, addExperiment];
+  for (const add of commands) add(program);
+  return program;
+}
