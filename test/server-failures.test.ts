@@ -1,12 +1,17 @@
 /** What a server does when the system refuses what it asks for: what is transient is tried again, what is not ends it with the reason. */
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { models } from '../src/servers/models/index.js';
 import { Bench } from './support/bench.js';
 import { childrenOf } from './support/processes.js';
-import { Program, cli } from './support/program.js';
+import { Program, answerOf, cli, root, startCli } from './support/program.js';
+import { DIFFERENT, SERVER_MODELS, isSlowHere } from './support/servers.js';
 import { noStrace } from './support/strace.js';
+import { rpcRequest } from './support/talks.js';
 
 const started = /listening on 127\.0\.0\.1:(\d+)/;
 
@@ -57,6 +62,109 @@ describe.skipIf(noStrace)(`a call that fails once${noStrace}`, () => {
   });
 });
 
+/** The models that start threads or processes to serve or to work. */
+const working = SERVER_MODELS.filter(({ name }) => models[name].work !== undefined || models[name].task !== undefined);
+const tried = working.filter(({ name, isAvailable }) => isAvailable && (!isSlowHere || DIFFERENT.includes(name)));
+
+/**
+ * NODE_OPTIONS by which the workers of a server throw as soon as they start.
+ * @param roles of the workers: work, task
+ * @param file they throw once this file exists; default: always
+ */
+function failingWorkers(bench: Bench, roles: readonly string[], file?: string): string {
+  const preload = join(bench.folder(), 'fail.cjs');
+  writeFileSync(
+    preload,
+    `const { isMainThread, workerData } = require('node:worker_threads');
+    const isProcess = isMainThread && /process\\.js$/.test(process.argv[1] ?? '');
+    const role = isProcess ? JSON.parse(process.argv[2]).role : workerData?.role;
+    const isTime = ${file === undefined ? 'true' : `require('node:fs').existsSync(${JSON.stringify(file)})`};
+    if (isTime && ${JSON.stringify(roles)}.includes(role)) throw new Error('made to fail');`,
+  );
+  return `--require ${JSON.stringify(preload)}`;
+}
+
+/** Asks again and again until the server is gone; each connection must end. */
+async function askUntil(ended: Promise<unknown>, port: number): Promise<void> {
+  let isOver = false as boolean;
+  void ended.then(() => (isOver = true));
+  while (!isOver) {
+    const socket = connect({ port, host: '127.0.0.1' });
+    socket.on('error', () => undefined); // a reset is an end
+    socket.end(rpcRequest('ping'));
+    socket.resume();
+    await new Promise((closed) => socket.on('close', closed));
+    await setTimeout(20);
+  }
+}
+
+const ITS_WORKERS = /its workers end as soon as they are started: (made to fail|exit code 1)/;
+
+describe.concurrent('workers that die as soon as they start', () => {
+  const cases = tried.flatMap(({ name }) => [
+    { name, roles: ['work', 'task'] },
+    ...(models[name].work !== undefined && models[name].task !== undefined ? [{ name, roles: ['task'] }] : []),
+  ]);
+
+  it('once it serves: the server ends, and says so', async () => {
+    using bench = new Bench();
+    const file = join(bench.folder(), 'from-now-on');
+    const names = tried.filter(({ workers, name }) => workers !== null && !models[name].startsForEach);
+    const program = bench.own(
+      new Program(
+        process.execPath,
+        [
+          '-e',
+          `const { createServer } = require(${JSON.stringify(join(root, 'dist/servers.js'))});
+          const servers = ${JSON.stringify(names.map(({ name }) => name))}.map((name) => {
+            let tell;
+            const ended = new Promise((resolve) => (tell = resolve));
+            const onWorkerExit = ({ role, why }) => role === 'main' && tell(name + ': ' + why);
+            return { ended, server: createServer(name, { workers: 2, onWorkerExit }) };
+          });
+          (async () => {
+            await Promise.all(servers.map(({ server }) => server.listen()));
+            require('node:fs').writeFileSync(${JSON.stringify(file)}, '');
+            for (const { server } of servers)
+              for (const { id, role } of await server.workers()) if (role !== 'main') await server.killWorker(id);
+            console.log(JSON.stringify(await Promise.all(servers.map(({ ended }) => ended))));
+            for (const { server } of servers) await server.close();
+          })();`,
+        ],
+        { NODE_OPTIONS: failingWorkers(bench, ['work', 'task'], file) },
+      ),
+    );
+    const whys = (await answerOf(program.ended)) as string[];
+    expect(whys.filter((why) => !ITS_WORKERS.test(why))).toEqual([]);
+    expect(whys).toHaveLength(names.length);
+  });
+
+  it.each(cases.map((one) => ({ ...one, who: one.roles.join(', ') })))(
+    '$name, $who: the server ends with the reason, and leaves no folder',
+    async ({ name, roles }) => {
+      using bench = new Bench();
+      const folder = bench.folder();
+      const workers = models[name].options.includes('workers') ? ['--workers', '2'] : [];
+      const program = bench.own(
+        startCli(['serve', name, '--app', 'rpc', '--port', '0', ...workers], {
+          ...{ TMPDIR: folder, TEMP: folder, TMP: folder },
+          NODE_OPTIONS: failingWorkers(bench, roles),
+        }),
+      );
+      // Those that start workers for each client or task listen before.
+      const startsForEach = models[name].startsForEach === true || models[name].workers === null;
+      if (startsForEach) await askUntil(program.ended, Number((await program.printed(started))[1]));
+      const { code, stdout, stderr } = await program.ended;
+      expect(stderr).toMatch(ITS_WORKERS);
+      expect(code).toBe(1);
+      if (!startsForEach) expect(stdout).toBe('');
+      expect(readdirSync(folder)).toEqual([]);
+      const deaths = stderr.match(/ has ended: /g) ?? [];
+      expect(deaths.length, 'few are started, with pauses').toBeLessThan(40);
+    },
+  );
+});
+
 describe.skipIf(noStrace)(`workers that die at once${noStrace}`, () => {
   it.each([['multi-reactor', 'eventfd2', 'error=EMFILE:when=4+']])(
     '%s: the server ends with the reason',
@@ -79,7 +187,7 @@ describe.skipIf(process.platform === 'win32')('Ctrl-C at any moment', () => {
         [60, 120, 180, 240].map(async (ms) => {
           const args = [cli, 'serve', model, '--workers', '2', '--port', '0'];
           const program = bench.own(new Program(process.execPath, args, { TMPDIR: folder }));
-          await new Promise((resolve) => setTimeout(resolve, ms));
+          await setTimeout(ms);
           const children = childrenOf(program.process.pid ?? -1);
           program.process.kill('SIGTERM');
           await program.ended;
@@ -118,9 +226,9 @@ describe.skipIf(process.platform === 'win32')('Ctrl-C at any moment', () => {
     const prefix = Buffer.alloc(4);
     prefix.writeUInt32LE(body.length);
     await new Promise<void>((sent) => socket.write(Buffer.concat([prefix, body]), () => sent()));
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await setTimeout(200);
     program.process.kill('SIGINT');
-    await new Promise((resolve) => setTimeout(resolve, 400));
+    await setTimeout(400);
     program.process.kill('SIGINT');
     expect(await program.ended).toMatchObject({ code: null, signal: 'SIGINT' });
   });

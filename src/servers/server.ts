@@ -287,6 +287,7 @@ export class Server {
    */
   run(loop: Reactor | ProactorLoop, listener?: Listener, eachTurn: () => number = () => 0): void {
     const { count, parent } = this;
+    this.isReady();
     let isOrphan = false as boolean;
     if (parent !== null && loop instanceof Reactor) {
       loop.addReader(parent, () => {
@@ -337,7 +338,6 @@ export class Server {
   get queue(): ConnectionQueue {
     const { queue } = this.#own;
     if (queue === null) throw new Error('this worker has no queue');
-    this.isReady();
     return queue;
   }
 
@@ -386,6 +386,7 @@ export class Server {
     const selector = createSelector<D>(this.settings.mechanism);
     if (this.parent !== null) selector.register(this.parent, EVENT_READ);
     this.#wakeBy(selector.wakeupHandle);
+    this.isReady();
     return selector;
   }
 
@@ -402,7 +403,6 @@ export class Server {
 
   /** Has others wake this thread from its wait by this. See wakeup(). */
   #wakeBy(handle: number): void {
-    this.isReady();
     this.count.wakeupHandle = handle;
     if (this.#own.queue !== null) this.#own.queue.wakeupHandle = handle;
   }

@@ -7,8 +7,8 @@
  *            ended --who writes to its row has let go of it (keepsRow), and the row is added up--> forgotten
  *            forgotten --in time, where it is one of a fixed number--> another is starting, in the same row
  *
- * Workers that end as soon as they have started, one after the other, would go on so for ever (no memory for their rings, say): each waits
- * longer than the one before, and after some of them the server ends, with their reason.
+ * Workers that end as soon as they have started, one after the other, would go on so for ever (no memory for their rings, say): each is
+ * started later than the one before, and after some rounds the server ends, with their reason.
  */
 import { closeSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ import { type FromThread, type RunningWorker, RunningProcess, RunningThread, ope
 import { type Asked, type Said, type Notice, type StartRequest, type WorkerStats, plainError } from './messages.js';
 import type { ServerModelName } from './model.js';
 import { models } from './models/index.js';
-import { STARTING, Scoreboard, keepMapped } from './scoreboard.js';
+import { SERVING, STARTING, Scoreboard, keepMapped } from './scoreboard.js';
 import { CLOSING, type ServerSettings } from './server.js';
 import { HAS_STARTED, NEWS, type SupervisorData } from './supervisor-data.js';
 import { wakeLoop } from './wake-loop.js';
@@ -29,17 +29,29 @@ import { wakeLoop } from './wake-loop.js';
 /** Threads have so long to end by themselves when the server is closed, in milliseconds; processes, before they are killed. */
 const THREADS_GRACE = 250;
 const PROCESSES_GRACE = 2000;
-/** One that dies within this time of its start, and has served no one, has a longer and longer wait before its successor. */
+/**
+ * A worker has failed that dies before it is ready, or is ready and dies within this time of its start without having served. Its
+ * successor waits, each time twice as long.
+ */
 const TOO_SOON = 1000;
 const FIRST_WAIT = 50;
-const LONGEST_WAIT = 5000;
-/** So many of them in a row end the server: while it starts, and once it serves. */
+const LONGEST_WAIT = 2000;
+/** More failures in a row end the server: after 3 s while it starts, after 7 s once it serves. */
 const MAX_FAILURES_STARTING = 6;
 const MAX_FAILURES_SERVING = 8;
 /** Ctrl-C goes to the processes of a terminal all at once: who dies of it is missed only if the server still lives then. */
 const AFTER_CTRL_C = 1000;
 /** Rows for those beyond what a server is asked for: the first program, pools of tasks, successors. */
 const SPARE_ROWS = 100;
+
+/** The failures in a row of workers that fill the same place: see #placeOf. */
+interface Place {
+  failures: number;
+  /** When the last one was counted, as performance.now(). Workers that ran side by side fail together, and count once. */
+  failedAt: number;
+  /** None is started before. */
+  retryAt: number;
+}
 
 class Supervisor {
   readonly #model: ServerModelName;
@@ -53,13 +65,14 @@ class Supervisor {
   readonly #freeRows: number[];
   /** Those that are to be started when a row is free. */
   readonly #waiting: (() => void)[] = [];
+  /** Those that are to be started when the pause after a failure is over. */
+  readonly #delayed = new Set<() => void>();
   readonly #running = new Map<number, RunningWorker>();
   readonly #queues = new Set<SharedArrayBuffer>();
   readonly #timers = new Set<NodeJS.Timeout>();
   /** Processes have the other end: it says that this process has gone. */
   readonly #lifeline: [ours: Socket, theirs: Socket] | null;
-  /** How many in a row have ended too soon, by the place that they fill: see #placeOf. */
-  readonly #failures = new Map<string, number>();
+  readonly #places = new Map<string, Place>();
   #isListening = false;
 
   constructor({ model, settings, folder, port, said }: SupervisorData) {
@@ -113,7 +126,11 @@ class Supervisor {
 
   /** @param kept the row of the one that is replaced */
   #start(request: StartRequest, asker: RunningWorker | null, kept?: number): void {
-    if (this.#isClosing) return this.#refuse(request, asker);
+    if (this.#isClosing || (asker !== null && asker.ended !== null)) return this.#refuse(request, asker);
+    const pause = kept === undefined ? this.#pauseBefore(request, asker) : 0;
+    // A pool of processes asks again: it serves with the others meanwhile.
+    if (pause > 0 && request.keepsRow === true) return this.#refuse(request, asker);
+    if (pause > 0) return this.#startLater(pause, () => this.#start(request, asker));
     const row = kept ?? this.#freeRows.pop();
     if (row === undefined) return void this.#waiting.push(() => this.#start(request, asker));
     this.#scoreboard.clear(row).handed = request.handed;
@@ -128,6 +145,14 @@ class Supervisor {
     }
     if (!request.replace) this.#freeRows.push(row);
     this.#refuse(request, asker);
+  }
+
+  #startLater(ms: number, start: () => void): void {
+    this.#delayed.add(start);
+    this.#later(ms, () => {
+      this.#delayed.delete(start);
+      start();
+    });
   }
 
   #newWorker(row: number, request: StartRequest, asker: RunningWorker | null): RunningWorker {
@@ -185,12 +210,13 @@ class Supervisor {
     const { kind, role, replace } = request;
     const why = `not started: ${error.message}`;
     this.#say({ type: 'exit', exit: { id: -1, kind, role, why, lost: 0, isReplaced: replace } });
-    if (!replace) return;
-    const failures = this.#failed(`row ${row}`);
+    // One for a single connection or task costs that one alone.
+    if (!replace && !isOfPool(request)) return;
+    const { failures, retryAt } = this.#failed(placeOf(request, asker, row), performance.now());
     // The others serve on, if there are any: the system may have room for this one again.
-    const isAlone = ![...this.#running.values()].some((one) => one.request.role === 'work' && one.ended === null);
-    if (isAlone && failures > this.#maxFailures) return this.#giveUp(error, why);
-    this.#later(waitAfter(failures), () => this.#start(withoutAnswer(request), asker, row));
+    const isAlone = ![...this.#running.values()].some((one) => one.request.role === role && one.ended === null);
+    if (failures > this.#maxFailures && (isAlone || !this.#isListening)) return this.#giveUp(error, why);
+    if (replace) this.#later(retryAt - performance.now(), () => this.#start(withoutAnswer(request), asker, row));
   }
 
   #onMessage(message: FromThread, from: RunningWorker): void {
@@ -227,20 +253,21 @@ class Supervisor {
   /** It has ended, and its row is nobody's. */
   #forget(worker: RunningWorker): void {
     const { request, asker, row } = worker;
-    const hasServed = this.#scoreboard.row(row).opened > 0;
+    const { opened, state } = this.#scoreboard.row(row);
+    const lived = performance.now() - worker.startedAt;
+    const hasServed = opened > 0 || (state === SERVING && lived >= TOO_SOON);
     const lost = this.#scoreboard.retire(row, request.role === 'work');
     this.#running.delete(row);
     if (!request.replace || this.#isClosing) this.#freeRows.push(row);
     if (this.#isClosing) return this.#goOnClosing(); // what close() ends is not lost
     if (!request.replace) this.#waiting.shift()?.();
-    const failures = this.#failuresAfter(worker, hasServed);
-    const wait = waitAfter(failures);
+    const place = this.#placeAfter(worker, hasServed);
+    const wait = place === null ? 0 : place.retryAt - performance.now();
     const { token } = request;
-    if (token !== undefined) this.#later(wait, () => this.#tell(asker, { type: 'ended', token }));
+    if (token !== undefined) this.#tell(asker, { type: 'ended', token });
     if (worker.ended === 'SIGINT') this.#later(AFTER_CTRL_C, () => this.#missed(worker, lost, wait));
     else this.#missed(worker, lost, wait);
-    const { max } = this.#placeOf(worker);
-    if (failures > max && request.role !== 'main')
+    if (place !== null && place.failures > this.#maxFailures && request.role !== 'main')
       this.#giveUp(worker instanceof RunningThread ? worker.error : null, worker.ended ?? '');
   }
 
@@ -257,35 +284,38 @@ class Supervisor {
     if (request.replace) this.#later(wait, () => this.#start(withoutAnswer(request), asker, row));
   }
 
-  /** The place that a worker fills: those that fill one after the other are counted together. And how many of them may fail in a row. */
-  #placeOf({ request, asker, row }: RunningWorker): { readonly name: string; readonly max: number } {
-    const max = this.#maxFailures;
-    if (request.replace) return { name: `row ${row}`, max };
-    // Those of a pool have no place of their own, nor have those for one connection or one task.
-    const name = `${request.role} of row ${asker?.row ?? 0}`;
-    return { name, max: max * Math.max(this.#settings.workers, 2) };
-  }
-
   get #maxFailures(): number {
     return this.#isListening ? MAX_FAILURES_SERVING : MAX_FAILURES_STARTING;
   }
 
-  #failed(place: string): number {
-    const failures = (this.#failures.get(place) ?? 0) + 1;
-    this.#failures.set(place, failures);
-    return failures;
+  /** @param startedAt when the worker was started that has failed */
+  #failed(name: string, startedAt: number): Place {
+    const place = this.#places.get(name) ?? { failures: 0, failedAt: 0, retryAt: 0 };
+    this.#places.set(name, place);
+    if (startedAt >= place.failedAt) {
+      place.failures++;
+      place.failedAt = performance.now();
+      place.retryAt = place.failedAt + waitAfter(place.failures);
+    }
+    return place;
   }
 
-  /** @returns how many in a row have failed in its place, with this one; 0: it has not */
-  #failuresAfter(worker: RunningWorker, hasServed: boolean): number {
-    const { name } = this.#placeOf(worker);
-    const { asker, request } = worker;
+  /** @returns the failures in its place, where it has failed as well; null: it has not */
+  #placeAfter(worker: RunningWorker, hasServed: boolean): Place | null {
+    const { asker, request, row } = worker;
+    const name = placeOf(request, asker, row);
     // It has done what it was started for, or ends with the one that it works for.
     const isOver = (worker.ended === '' && !request.replace) || (asker !== null && asker.ended !== null);
-    if (!isOver && !hasServed && !worker.wasKilled && performance.now() - worker.startedAt < TOO_SOON)
-      return this.#failed(name);
-    this.#failures.delete(name);
-    return 0;
+    if (!isOver && !hasServed && !worker.wasKilled) return this.#failed(name, worker.startedAt);
+    this.#places.delete(name);
+    return null;
+  }
+
+  /** Milliseconds until one more may be started for this request. */
+  #pauseBefore(request: StartRequest, asker: RunningWorker | null): number {
+    if (request.replace) return 0; // the first one in its row
+    const place = this.#places.get(placeOf(request, asker, 0));
+    return place === undefined ? 0 : Math.max(0, place.retryAt - performance.now());
   }
 
   /** No worker lives for long. */
@@ -342,7 +372,8 @@ class Supervisor {
     Atomics.store(this.#control, CLOSING, 1);
     Atomics.notify(this.#control, CLOSING);
     for (const timer of this.#timers) clearTimeout(timer);
-    for (const start of this.#waiting.splice(0)) start(); // they are refused now
+    for (const start of [...this.#waiting.splice(0), ...this.#delayed]) start(); // they are refused now
+    this.#delayed.clear();
     for (const memory of this.#queues) new ConnectionQueue(memory, null).close();
     for (const worker of this.#running.values()) {
       if (worker instanceof RunningThread) wakeLoop(this.#scoreboard.row(worker.row).wakeupHandle);
@@ -396,9 +427,17 @@ const speaker =
     Atomics.notify(said, NEWS);
   };
 
-/** Milliseconds before the next one is started. */
-const waitAfter = (failures: number): number =>
-  failures === 0 ? 0 : Math.min(FIRST_WAIT * 2 ** (failures - 1), LONGEST_WAIT);
+/** Milliseconds before the next one is started. @param failures 1 or more */
+const waitAfter = (failures: number): number => Math.min(FIRST_WAIT * 2 ** (failures - 1), LONGEST_WAIT);
+
+/** A thread or process of a pool that its program keeps full. */
+const isOfPool = ({ keepsRow, taskPort }: StartRequest): boolean => keepsRow === true || taskPort !== undefined;
+
+/** The place that a worker fills. Those that fill it one after the other are counted together. */
+function placeOf({ replace, role }: StartRequest, asker: RunningWorker | null, row: number): string {
+  // Those of a pool have no place of their own, nor have those for one connection or one task.
+  return replace ? `row ${row}` : `${role} of row ${asker?.row ?? 0}`;
+}
 
 /** The one that asked has had its answer. */
 function withoutAnswer(request: StartRequest): StartRequest {

@@ -24,6 +24,9 @@ export interface TaskPort {
 const READY = 'ready';
 type FromPool = typeof READY | Uint8Array;
 
+/** How often a reactor looks whether its threads have started, in milliseconds. */
+const STARTING_LOOK = 2;
+
 interface PooledThread {
   readonly port: MessagePort;
   readonly news: Int32Array;
@@ -41,6 +44,15 @@ export class ThreadPool implements TaskThreads {
   constructor(server: Server, threads: number) {
     this.#server = server;
     for (let i = 0; i < threads; i++) this.#start();
+  }
+
+  /** BLOCKS until all of its threads can take a task. */
+  waitUntilReady(): void {
+    const none = (): void => undefined; // no task has been given yet
+    while ([...this.#threads.values()].some(({ isReady }) => !isReady)) {
+      this.#server.pause(STARTING_LOOK);
+      this.collect(none, none);
+    }
   }
 
   /** One task at a time, so that none waits behind a long one while another thread is free. */
@@ -98,6 +110,7 @@ export function answerTasks(server: Server): void {
     port.postMessage(message);
     wakeup(wakeupHandle);
   };
+  server.isReady();
   say(READY);
   for (;;) {
     const seen = Atomics.load(news, 0);
@@ -143,6 +156,7 @@ export class ThreadPerTask implements TaskThreads {
 
 /** What a thread for one task does. */
 export function answerOne(server: Server): void {
+  server.isReady();
   server.answer(Uint8Array.from(answerOf(server)(asBuffer(server.request))));
 }
 

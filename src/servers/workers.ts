@@ -4,6 +4,7 @@
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import type { Socket } from '../index.js';
+import { resetStream } from '../net/reset-stream.js';
 import type { ConnectionQueue } from './connection-queue.js';
 import type { CriticalSection } from './critical-section.js';
 import type { Answer, Notice, ReleaseRequest, StartRequest } from './messages.js';
@@ -44,12 +45,16 @@ export class Workers {
     this.#pause = pause;
   }
 
-  /** A thread for one connection, which changes hands: `server.inherited` there. */
+  /** A thread for one connection, which changes hands: `server.inherited` there. @throws as Socket.detach(); the connection is then open, or reset */
   startThread(connection: Socket): void {
-    // The message first, by its number: where it cannot be sent, the connection is still the caller's.
     this.#section.run(() => {
-      this.#ask({ kind: 'thread', role: 'work', fds: [connection.fd], handed: 1, replace: false });
-      connection.detach();
+      const fd = connection.detach(); // before the message: the supervisor may close it at once
+      try {
+        this.#ask({ kind: 'thread', role: 'work', fds: [fd], handed: 1, replace: false });
+      } catch (error) {
+        resetStream(fd);
+        throw error;
+      }
     });
   }
 

@@ -23,9 +23,11 @@ export const multiReactorThreadPool: Model = {
 
   work(server) {
     const loop = server.createReactor();
-    const tasks = new Tasks(server, new ThreadPool(server, POOL_THREADS), { keepsOrder: true });
+    const pool = new ThreadPool(server, POOL_THREADS);
+    const tasks = new Tasks(server, pool, { keepsOrder: true });
     const handler = server.handler({ application: tasks.application, wasAccepted: true });
     const adopt = dealtTo(server, loop, handler);
+    pool.waitUntilReady();
     server.run(loop, undefined, () => adopt() + tasks.collect());
   },
 

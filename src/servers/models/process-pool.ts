@@ -21,10 +21,14 @@ export const processPool: Model = {
   maxConnections: 1000,
 
   main(server) {
-    const listener = server.listen();
+    const listener = server.bind().listen();
     listener.blocking = false;
     const pool = new Pool(server, listener);
-    for (;;) {
+    for (let isAnnounced = false; ;) {
+      if (!isAnnounced && pool.isComplete) {
+        server.announce(listener);
+        isAnnounced = true;
+      }
       pool.fill();
       for (const child of pool.wait()) {
         if (child === LISTENER) pool.acceptOne();
@@ -47,6 +51,8 @@ export const processPool: Model = {
 interface Child {
   readonly worker: WorkerProcess;
   readonly channel: Socket;
+  /** It has been idle: it serves. */
+  isReady: boolean;
 }
 
 const LISTENER = null;
@@ -79,6 +85,15 @@ class Pool {
     this.#selector = server.createSelector<Child | typeof LISTENER>();
   }
 
+  /** All children serve. */
+  get isComplete(): boolean {
+    return this.#isFull && [...this.#children].every(({ isReady }) => isReady);
+  }
+
+  get #isFull(): boolean {
+    return this.#children.size === this.#server.settings.workers;
+  }
+
   /** Starts the children that there should be. */
   fill(): void {
     if (performance.now() < this.#nextTry) return;
@@ -96,7 +111,7 @@ class Pool {
       const [channel, theirs] = Socket.pair();
       const worker = this.#server.workers.startPooledProcess(theirs);
       theirs.close();
-      if (worker !== null) return { worker, channel };
+      if (worker !== null) return { worker, channel, isReady: false };
       channel.close();
     } catch (error) {
       if (!isOfConnection(error)) throw error; // EMFILE, ENFILE
@@ -110,8 +125,7 @@ class Pool {
     const isWanted = this.#idle.size > 0 && this.#unsent === null;
     if (isWanted && !isWatched) this.#selector.register(this.#listener, EVENT_READ, LISTENER);
     if (!isWanted && isWatched) this.#selector.unregister(this.#listener);
-    const isFull = this.#children.size === this.#server.settings.workers;
-    const untilFull = isFull ? Infinity : TRY_AGAIN;
+    const untilFull = this.#isFull ? Infinity : TRY_AGAIN;
     const untilSent =
       this.#unsent !== null && this.#idle.size > 0 ? Math.max(0, this.#sendAt - performance.now()) : Infinity;
     const timeout = Math.min(untilFull, untilSent);
@@ -156,7 +170,10 @@ class Pool {
 
   /** A child is idle again; or it has died, and another takes its place. */
   hear(child: Child): void {
-    if (saysIdle(child.channel)) return void this.#idle.add(child);
+    if (saysIdle(child.channel)) {
+      child.isReady = true;
+      return void this.#idle.add(child);
+    }
     this.#selector.unregister(child.channel);
     this.#children.delete(child);
     this.#idle.delete(child);

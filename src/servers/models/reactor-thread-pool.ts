@@ -18,8 +18,11 @@ export const reactorThreadPool: Model = {
   main(server) {
     const { maxConnections, workers } = server.settings;
     const loop = server.createReactor();
-    const listener = server.listen();
-    const tasks = new Tasks(server, new ThreadPool(server, workers), { keepsOrder: true });
+    const listener = server.bind().listen();
+    const pool = new ThreadPool(server, workers);
+    pool.waitUntilReady();
+    server.announce(listener);
+    const tasks = new Tasks(server, pool, { keepsOrder: true });
     const listening = loop.listen(
       { socket: listener, maxConnections },
       server.handler({ application: tasks.application }),

@@ -26,7 +26,9 @@ export const threadPool: Model = {
   },
 
   work(server) {
-    for (let connection = server.queue.take(); connection !== null; connection = server.queue.take()) {
+    const { queue } = server;
+    server.isReady();
+    for (let connection = queue.take(); connection !== null; connection = queue.take()) {
       server.serve(connection);
     }
   },
