@@ -123,6 +123,36 @@ describe.skipIf(noStrace)(`io_uring, what the kernel may refuse${noStrace}`, () 
     expect([stdout, code]).toEqual(['0\n', 0]);
   });
 
+  it('close() gives the memory of the receive buffers back at once, also in a program that blocks', async () => {
+    const { stdout, code } = await runProgram(
+      `const { readFileSync } = require('node:fs');
+       const mebibytes = () => Number(/VmRSS:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024;
+       const message = Buffer.alloc(1 << 18, 'x');
+       const once = () => {
+         const loop = new selectors.ProactorLoop({ proactor: new selectors.IoUringProactor() });
+         const [a, b] = selectors.Socket.pair();
+         a.blocking = false;
+         let received = 0;
+         const data = (connection, chunk) => void (received += chunk.length);
+         loop.adopt(b, { data, borrowsChunks: true });
+         // More than all buffers hold: each has been used.
+         while (received < 24 << 20) {
+           a.send(message);
+           loop.runOnce(100);
+         }
+         const open = mebibytes();
+         loop.close();
+         a.close();
+         return open - mebibytes();
+       };
+       once();
+       const before = mebibytes();
+       const returned = Array.from({ length: 20 }, once);
+       console.log(Math.min(...returned) > 12, mebibytes() - before < 100);`,
+    );
+    expect([stdout, code]).toEqual(['true true\n', 0]);
+  });
+
   it('U28 the command line says why', async () => {
     const faults = ['-qq', '-e', 'trace=io_uring_setup', '-e', 'inject=io_uring_setup:error=EPERM'];
     const { stdout, code } = await new Program('strace', [...faults, process.execPath, cli, 'info']).ended;

@@ -20,7 +20,7 @@ const NAMES = [
   ...['setsockopt', 'getsockopt', 'recvfrom', 'sendto', 'sendmsg', 'recvmsg', 'close', 'fcntl', 'read', 'write'],
   ...['epoll_create1', 'epoll_ctl', 'epoll_wait', 'poll', 'pselect6', 'eventfd2'],
   ...['io_uring_setup', 'io_uring_enter', 'io_uring_register'],
-  ...['openat', 'newfstatat', 'fallocate', 'ftruncate', 'flock', 'mmap', 'munmap'],
+  ...['openat', 'newfstatat', 'fallocate', 'ftruncate', 'flock', 'mmap', 'munmap', 'madvise'],
   ...['rt_sigaction', 'rt_sigprocmask', 'clock_nanosleep'],
 ];
 /** strace prints more of their arguments: structs of which the trace shows what matters here, or the address. */

@@ -344,6 +344,8 @@ uint32_t IoUring::Shut(double patience) {
   by_stream_.clear();
   done_.clear();
   ring_.Close();
+  // Behind the ring, which has them registered.
+  if (buffers_ != nullptr && outstanding_ == 0) buffers_->Close();
   return outstanding_;
 }
 

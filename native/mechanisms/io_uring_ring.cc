@@ -106,6 +106,11 @@ Result Mapping::Open(size_t size, Fd fd, uint64_t offset) {
   return Result::Ok(0);
 }
 
+void Mapping::Discard() {
+  if (data_ == nullptr) return;
+  Call<::madvise>(static_cast<void*>(data_), size_, MADV_DONTNEED).Ignore("the memory is only kept longer");
+}
+
 void Mapping::Abandon() {
   // Kept reachable: this is no leak by mistake. Of all threads.
   static std::mutex mutex;

@@ -27,6 +27,8 @@ class Mapping {
   void Abandon();
   // Undoes it now.
   void Close();
+  // Gives its memory back to the system, and keeps the addresses: who reads there reads zeros (madvise(2)).
+  void Discard();
   uint8_t* data() const { return data_; }
   size_t size() const { return size_; }
 
@@ -112,6 +114,13 @@ class ProvidedBuffers {
     if (buffer < count_) is_given_[buffer] = false;
   }
   void GiveBack(uint32_t buffer);
+  // When the kernel uses them no longer. JavaScript may still see the addresses, which stay until it has forgotten
+  // them.
+  void Close() {
+    ring_.Close();
+    memory_.Discard();
+    count_ = 0;
+  }
   std::span<uint8_t> At(uint32_t buffer) const {
     if (buffer >= count_) return {};
     return {memory_.data() + static_cast<size_t>(buffer) * size_, size_};

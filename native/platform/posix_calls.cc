@@ -42,6 +42,7 @@ constexpr Name kMapFlags[] = {
     NAME(MAP_POPULATE),
 #endif
 };
+constexpr Name kAdvices[] = {NAME(MADV_DONTNEED)};
 constexpr Name kSignals[] = {
     NAME(SIGHUP),  NAME(SIGINT),    NAME(SIGQUIT), NAME(SIGILL),   NAME(SIGTRAP), NAME(SIGABRT), NAME(SIGBUS),
     NAME(SIGFPE),  NAME(SIGUSR1),   NAME(SIGSEGV), NAME(SIGUSR2),  NAME(SIGPIPE), NAME(SIGALRM), NAME(SIGTERM),
@@ -184,6 +185,10 @@ void Protection(std::string& out, const MadeCall& call, size_t index) {
   } else {
     AppendFlags(out, kProtections, call.As<uint32_t>(index));
   }
+}
+
+void Advice(std::string& out, const MadeCall& call, size_t index) {
+  AppendName(out, kAdvices, IntOf(call, index), "MADV_???");
 }
 
 void MapFlags(std::string& out, const MadeCall& call, size_t index) {

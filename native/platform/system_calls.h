@@ -74,6 +74,7 @@ void ReceivedMessage(std::string& out, const MadeCall& call, size_t index);
 void OpenFlags(std::string& out, const MadeCall& call, size_t index);
 void LockOperation(std::string& out, const MadeCall& call, size_t index);
 void Protection(std::string& out, const MadeCall& call, size_t index);
+void Advice(std::string& out, const MadeCall& call, size_t index);
 void MapFlags(std::string& out, const MadeCall& call, size_t index);
 void SignalName(std::string& out, const MadeCall& call, size_t index);
 void SleepTime(std::string& out, const MadeCall& call, size_t index);
@@ -265,6 +266,8 @@ inline constexpr SystemCall kRow<::mmap>{"mmap",
                                           In(print::MapFlags), In(print::Descriptor), In(print::Hexadecimal)}};
 template <>
 inline constexpr SystemCall kRow<::munmap>{"munmap", {In(print::Pointer), In(print::Unsigned)}};
+template <>
+inline constexpr SystemCall kRow<::madvise>{"madvise", {In(print::Pointer), In(print::Unsigned), In(print::Advice)}};
 
 #ifdef __linux__
 
