@@ -331,7 +331,7 @@ export interface NativeIoUring {
   peerOf(fd: number, out: Uint8Array): number;
   copyOfBuffer(buffer: number, length: number): Buffer;
   /** @returns false: io_uring_enter was refused for now */
-  flush(outgoing: Int32Array, count: number, slab: Uint8Array, buffers: readonly Uint8Array[]): boolean;
+  flush(outgoing: Int32Array, count: number, slab: Uint8Array, buffers: readonly Uint8Array[]): false | undefined;
   turn(timeout: number, out: Int32Array, most: number, pool: Uint8Array, poolOffset: number, maxShare: number): number;
 }
 

@@ -338,7 +338,8 @@ Napi::Value IoUring::Flush(const Napi::CallbackInfo& info) {
     Await(all.subspan(begin, first - begin), begin, batch);
   }
   if (ring_.unsubmitted() > 0) Drain().Ignore("the caller sees that it was refused");
-  return Napi::Boolean::New(info.Env(), !ring_.was_refused());
+  if (ring_.was_refused()) return Napi::Boolean::New(info.Env(), false);
+  return info.Env().Undefined();
 }
 
 void IoUring::PrepareFlush(io_uring_sqe* sqe, const OutgoingPieces& pieces, size_t first) {
@@ -405,6 +406,20 @@ bool IoUring::NextForTurn(io_uring_cqe* cqe) {
   return true;
 }
 
+// May this receive be told in this turn, as record `count`? The first of its stream always.
+inline bool IoUring::HasShare(const io_uring_cqe& cqe, std::span<Record> out, size_t count) {
+  const size_t fd = LowOf(cqe.user_data);
+  if (fd >= shares_.size()) {
+    // A number that is no descriptor's receives nothing (EBADF), and may be as large as JavaScript likes.
+    if (cqe.res <= 0) return true;
+    shares_.resize(fd + 1);
+  }
+  Share& share = shares_[fd];
+  if (share.turn == turn_ && share.user_data == cqe.user_data) return HasShareLeft(cqe, out, count, &share);
+  share = {cqe.user_data, turn_, static_cast<uint32_t>(std::max(cqe.res, 0)), 1, count};
+  return true;
+}
+
 // turn(timeout, out, most, pool, poolOffset): submits, waits, and puts what has been done into `out`. How many records,
 // `most` at the most, or a negative error.
 Napi::Value IoUring::Turn(const Napi::CallbackInfo& info) {
@@ -460,29 +475,17 @@ Napi::Value IoUring::Turn(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(count));
 }
 
-// May this receive be told in this turn, as record `count`? The first always, further ones up to the stream's share;
-// what follows one that may not, may not either.
-bool IoUring::HasShare(const io_uring_cqe& cqe, std::span<Record> out, size_t count) {
-  const size_t fd = LowOf(cqe.user_data);
-  if (fd >= shares_.size()) {
-    // A number that is no descriptor's receives nothing (EBADF), and may be as large as JavaScript likes.
-    if (cqe.res <= 0) return true;
-    shares_.resize(fd + 1);
-  }
-  Share& share = shares_[fd];
+// A further one of the same turn: up to the stream's share. What follows one that may not be told, may not either.
+bool IoUring::HasShareLeft(const io_uring_cqe& cqe, std::span<Record> out, size_t count, Share* share) {
   const auto bytes = static_cast<uint32_t>(std::max(cqe.res, 0));
-  if (share.turn != turn_ || share.user_data != cqe.user_data) {
-    share = {cqe.user_data, turn_, bytes, 1, count};
+  if (share->chunks < kMaxChunks && bytes <= max_share_ && share->bytes <= max_share_ - bytes) {
+    share->bytes += bytes;
+    ++share->chunks;
+    share->record = count;
     return true;
   }
-  if (share.chunks < kMaxChunks && bytes <= max_share_ && share.bytes <= max_share_ - bytes) {
-    share.bytes += bytes;
-    ++share.chunks;
-    share.record = count;
-    return true;
-  }
-  share.chunks = kMaxChunks;
-  if (share.record < out.size()) out[share.record].what |= kSurplus;
+  share->chunks = kMaxChunks;
+  if (share->record < out.size()) out[share->record].what |= kSurplus;
   return false;
 }
 

@@ -299,7 +299,8 @@ export class StreamConnection<D = unknown> implements Connection<D> {
   #deliver(chunk: Buffer): void {
     try {
       const result: unknown = this.#settings.handler.data?.(this, chunk);
-      if (result !== undefined) this.#returned(result);
+      // Asked here, for this is the hot path: nearly all return nothing, or what write() has returned.
+      if (result !== undefined && typeof result !== 'boolean') this.#returned(result);
     } catch (error) {
       this.#threw(error);
     }
