@@ -62,8 +62,8 @@ export class Program {
 }
 
 /** `node -e` with the package at hand. */
-export function startProgram(body: string, nodeOptions: readonly string[] = []): Program {
-  return new Program(process.execPath, [...nodeOptions, '-e', programText(body)]);
+export function startProgram(body: string, nodeOptions: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Program {
+  return new Program(process.execPath, [...nodeOptions, '-e', programText(body)], env);
 }
 
 export function runProgram(body: string, nodeOptions: readonly string[] = []): Promise<Outcome> {
