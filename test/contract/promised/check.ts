@@ -40,6 +40,7 @@ export type Selectors = [
   Keeps<Selector, index.EpollSelector<string>>,
   Keeps<Selector, index.KqueueSelector<string>>,
   Keeps<Selector, index.DefaultSelector<string>>,
+  Keeps<promisedIndex.BaseSelector<string, number>, index.DefaultSelector<string, number>>,
 ];
 type Creatable = (new () => Selector) & { readonly isAvailable: boolean };
 export type SelectorClasses = [
@@ -48,6 +49,7 @@ export type SelectorClasses = [
   Keeps<Creatable, typeof index.EpollSelector<string>>,
   Keeps<Creatable, typeof index.KqueueSelector<string>>,
   Keeps<(new () => Selector) & { readonly isAvailable: true }, typeof index.DefaultSelector<string>>,
+  Keeps<new () => promisedIndex.BaseSelector<string, number>, typeof index.DefaultSelector<string, number>>,
 ];
 export type Sockets = [
   Keeps<promisedIndex.Socket, index.Socket>,
@@ -94,6 +96,7 @@ export type Loops = [
   // What callers give: promised ones must be taken.
   Keeps<index.ConnectionHandler<string>, promisedIndex.ConnectionHandler<string>>,
   Keeps<index.ListenOptions, promisedIndex.ListenOptions>,
+  Keeps<index.ConnectionOptions, promisedIndex.ConnectionOptions>,
 ];
 export type LoopClasses = [
   Keeps<new () => Omit<promisedIndex.Reactor, 'selector'>, typeof index.Reactor>,
@@ -131,6 +134,8 @@ export type Types = [
   Keeps<promisedIndex.Mechanism, index.Mechanism>,
   Keeps<promisedIndex.ReadyEvent<string>, index.ReadyEvent<string>>,
   Keeps<promisedIndex.SelectorKey<string>, index.SelectorKey<string>>,
+  Keeps<promisedIndex.SelectorKey<string, number>, index.SelectorKey<string, number>>,
+  Keeps<promisedIndex.ReadyEvent<string, number>, index.ReadyEvent<string, number>>,
 ];
 export type Servers = [
   Keeps<Omit<typeof promisedServers, 'EchoServer'>, typeof servers>,

@@ -16,20 +16,21 @@ export const EVENT_WRITE: 2;
 /** EVENT_READ, EVENT_WRITE, or both or-ed together. */
 export type EventMask = number;
 
-export interface SelectorKey<D = unknown> {
-  readonly fileobj: FileObject;
+export interface SelectorKey<D = unknown, F extends FileObject = FileObject> {
+  readonly fileobj: F;
   readonly fd: number;
   readonly events: EventMask;
   readonly data: D;
 }
 
 /** One ready file object: its key, and which of the key's events are ready. */
-export type ReadyEvent<D = unknown> = readonly [key: SelectorKey<D>, events: EventMask];
+export type ReadyEvent<D = unknown, F extends FileObject = FileObject> = readonly [key: SelectorKey<D, F>, events: EventMask];
 
 export interface WaitOptions { readonly timeout?: number | null; readonly signal?: AbortSignal }
 
 /** Readiness selectors, with the meaning of Python's `selectors` module. */
-export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIterable<readonly ReadyEvent<D>[]> {
+export abstract class BaseSelector<D = unknown, F extends FileObject = FileObject>
+  implements Disposable, AsyncIterable<readonly ReadyEvent<D, F>[]> {
   /** Can this class be constructed here? Asked of the kernel, not of the platform's name. */
   static readonly isAvailable: boolean;
   /** 'select' | 'poll' | 'epoll' | 'kqueue' */
@@ -37,24 +38,24 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
   /** Descriptor of the multiplexer itself where it has one (epoll, kqueue), else undefined. */
   readonly fd: number | undefined;
 
-  register(fileobj: FileObject, events: EventMask, data?: D): SelectorKey<D>;
+  register(fileobj: F, events: EventMask, data?: D): SelectorKey<D, F>;
   /** Works after the file object was closed, and after its number was given to another file. */
-  unregister(fileobj: FileObject): SelectorKey<D>;
+  unregister(fileobj: FileObject): SelectorKey<D, F>;
   /** `data` alone costs no system call. A modify that the kernel refuses changes nothing. */
-  modify(fileobj: FileObject, events: EventMask, data?: D): SelectorKey<D>;
+  modify(fileobj: FileObject, events: EventMask, data?: D): SelectorKey<D, F>;
   /** BLOCKS this thread until something is ready or the time is over. */
-  select(timeout?: number | null): ReadyEvent<D>[];
+  select(timeout?: number | null): ReadyEvent<D, F>[];
   /** The same without blocking Node's own event loop. Rejects with AbortError when `signal` fires. */
-  selectAsync(options?: WaitOptions): Promise<ReadyEvent<D>[]>;
+  selectAsync(options?: WaitOptions): Promise<ReadyEvent<D, F>[]>;
   /** Batches of ready events for ever, without blocking Node's event loop; ends when the selector is closed. */
-  [Symbol.asyncIterator](): AsyncIterator<readonly ReadyEvent<D>[]>;
+  [Symbol.asyncIterator](): AsyncIterator<readonly ReadyEvent<D, F>[]>;
   /** Makes the wait that is under way, or the next one, return early. Sticky: none is lost; many before one wait count as one. */
   wakeup(): void;
   /** For other threads: a number that they may be sent, and give to the function `wakeup` below. */
   readonly wakeupHandle: number;
-  getKey(fileobj: FileObject): SelectorKey<D>;
+  getKey(fileobj: FileObject): SelectorKey<D, F>;
   /** A live, read-only view: iterates descriptors, looks up by any file object. */
-  getMap(): ReadonlyMap<FileObject, SelectorKey<D>>;
+  getMap(): ReadonlyMap<FileObject, SelectorKey<D, F>>;
   close(): void;
   [Symbol.dispose](): void;
 }
@@ -62,14 +63,17 @@ export abstract class BaseSelector<D = unknown> implements Disposable, AsyncIter
 /** What `selector.wakeup()`, `proactor.wakeup()` and `loop.stop()` do, from any thread. */
 export function wakeup(wakeupHandle: number): void;
 
-export class SelectSelector<D = unknown> extends BaseSelector<D> { constructor() }
-export class PollSelector<D = unknown> extends BaseSelector<D> { constructor() }
-export class EpollSelector<D = unknown> extends BaseSelector<D> { constructor() }
-export class KqueueSelector<D = unknown> extends BaseSelector<D> { constructor() }
+export class SelectSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> { constructor() }
+export class PollSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> { constructor() }
+export class EpollSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> { constructor() }
+export class KqueueSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> { constructor() }
 
 /** The best selector that works here: epoll | kqueue > poll > select. One of the classes above, not a wrapper. */
-export const DefaultSelector: { new <D = unknown>(): BaseSelector<D>; readonly isAvailable: true };
-export type DefaultSelector<D = unknown> = BaseSelector<D>;
+export const DefaultSelector: {
+  new <D = unknown, F extends FileObject = FileObject>(): BaseSelector<D, F>;
+  readonly isAvailable: true;
+};
+export type DefaultSelector<D = unknown, F extends FileObject = FileObject> = BaseSelector<D, F>;
 
 // ---------------------------------------------------------------------------------------------------------- sockets
 
@@ -223,6 +227,13 @@ export interface Connection<D = unknown> {
   data: D;
   /** Bytes accepted by write() that the kernel does not have yet. */
   readonly writableLength: number;
+  /** Bytes that the peer is behind: `writableLength` from a flush that the kernel did not take as a whole until it has room again, else 0. */
+  readonly unsentLength: number;
+  /** setsockopt(2), as Socket.setOption(). While it connects, the sockets of further attempts get it too. */
+  setOption(name: SocketOptionName, value: number | boolean): this;
+  setOption(level: number, option: number, value: number | Uint8Array): this;
+  getOption(name: SocketOptionName): number;
+  getOption(level: number, option: number, length: number): Buffer;
   write(bytes: Uint8Array | string): boolean;
   /** Finish sending what is buffered, then send FIN. Data can still be received. */
   end(bytes?: Uint8Array | string): void;
@@ -244,14 +255,20 @@ export interface ConnectionHandler<D = unknown> {
   close?(connection: Connection<D>, error: Error | null): void;
 }
 
-export interface ListenOptions {
-  readonly host?: string;              // '127.0.0.1' where nothing is said: a server is open to others only when asked to be
+/** Of a loop's connections. `noDelay` and `keepAlive` are ignored for Unix sockets. */
+export interface ConnectionOptions {
+  readonly noDelay?: boolean;              // TCP_NODELAY; default: true
+  readonly keepAlive?: boolean | number;   // SO_KEEPALIVE; a number: idle milliseconds before the first probe; default: false
+  readonly highWaterMark?: number;         // bytes; default: 65536
+}
+
+export interface ListenOptions extends ConnectionOptions {
+  readonly host?: string;              // default: '127.0.0.1', for a server is open to others only when asked to be; '': all addresses
   readonly port?: number;              // 0: any free one
   readonly path?: string | Uint8Array;
   readonly backlog?: number;
   readonly reusePort?: boolean;
   readonly maxConnections?: number;    // reached: accepting pauses, further clients wait in the kernel's backlog
-  readonly highWaterMark?: number;     // bytes
 }
 
 export interface Listener extends Disposable { readonly address: SocketAddress; readonly connections: number; close(): void }
@@ -264,7 +281,8 @@ export interface Timer extends Disposable { cancel(): void }
 export interface EventLoop extends Disposable {
   readonly mechanism: Mechanism;
   listen<D>(options: ListenOptions, handler: ConnectionHandler<D>): Listener;
-  connect<D>(address: SocketAddressInput, handler: ConnectionHandler<D>): Connection<D>;
+  /** Tries all addresses of a name, one after the other. */
+  connect<D>(address: SocketAddressInput, handler: ConnectionHandler<D>, options?: ConnectionOptions): Connection<D>;
   callSoon(callback: () => void): void;
   callLater(ms: number, callback: () => void): Timer;
   /** Monotonic milliseconds, as callLater counts them. */
