@@ -1,4 +1,5 @@
 /** What a server does when the system refuses what it asks for: what is transient is tried again, what is not ends it with the reason. */
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -7,6 +8,7 @@ import { setTimeout } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { models } from '../src/servers/models/index.js';
 import { Bench } from './support/bench.js';
+import { completionMechanisms } from './support/mechanisms.js';
 import { childrenOf } from './support/processes.js';
 import { Program, answerOf, cli, root, startCli } from './support/program.js';
 import { DIFFERENT, SERVER_MODELS, isSlowHere } from './support/servers.js';
@@ -175,6 +177,90 @@ describe.skipIf(noStrace)(`workers that die at once${noStrace}`, () => {
       expect(code).toBe(1);
     },
   );
+});
+
+/** Runs a command under RLIMIT_MEMLOCK, of which CAP_IPC_LOCK would be exempt. */
+const LIMITED = (bytes: number): string[] => [
+  ...['prlimit', `--memlock=${bytes}:${bytes}`],
+  ...(process.getuid?.() === 0 ? ['setpriv', '--bounding-set=-ipc_lock', '--inh-caps=-ipc_lock'] : []),
+];
+
+/** Why RLIMIT_MEMLOCK cannot be tried here; empty where it can. */
+function reasonWithoutLimit(): string {
+  const ring = completionMechanisms.find(({ mechanism }) => mechanism === 'io_uring');
+  if (ring?.available !== true) return ` — not here: ${ring?.why}`;
+  const [command = '', ...args] = LIMITED(65_536);
+  const { status, stdout } = spawnSync(command, [...args, process.execPath, cli, 'info', '--json'], {
+    encoding: 'utf8',
+  });
+  if (status !== 0) return ' — not here: prlimit and setpriv are not installed, or not permitted';
+  return /io_uring_setup \(RLIMIT_MEMLOCK = 65536 bytes.*ENOMEM/.test(stdout)
+    ? ''
+    : ' — not here: this kernel counts no ring';
+}
+const noLimit = reasonWithoutLimit();
+
+describe.skipIf(noLimit)(`RLIMIT_MEMLOCK has no room for the rings${noLimit}`, () => {
+  const serve = (bench: Bench, bytes: number, args: string): Program => {
+    const [command = '', ...limited] = LIMITED(bytes);
+    return bench.own(
+      new Program(command, [...limited, process.execPath, cli, 'serve', ...args.split(' '), '--port', '0']),
+    );
+  };
+  const echoes = async (bench: Bench, program: Program): Promise<string> => {
+    const [line, port] = await program.printed(/listening on 127\.0\.0\.1:(\d+).*\n/);
+    const answers = await Promise.all(Array.from({ length: 4 }, () => echo(bench, Number(port))));
+    expect(answers).toEqual(answers.map(() => 'hello'));
+    return line;
+  };
+  const commands = ['proactor', 'proactor --stats', 'multi-proactor --workers 2'];
+  const NONE = 65_536;
+  /** Room for a ring and not for its buffers, for one, one and a half, two, three: the kernel's sizes may differ, what is promised does not. */
+  const SIZES = [335_872, 339_968, 344_064, 500_000, 700_000, 1_100_000];
+
+  it.each(commands)('serve %s: the emulation serves', async (args) => {
+    using bench = new Bench();
+    const program = serve(bench, NONE, args);
+    expect(await echoes(bench, program)).toMatch(/emulated:/);
+    expect(program.stderr).toBe('');
+  });
+
+  it.each(commands)('serve %s --mechanism io_uring: the error names the limit', async (args) => {
+    using bench = new Bench();
+    const { code, stdout, stderr } = await serve(bench, NONE, `${args} --mechanism io_uring`).ended;
+    expect(stderr).toMatch(/RLIMIT_MEMLOCK = 65536 bytes; ulimit -l raises it/);
+    expect([code, stdout]).toEqual([1, '']);
+  });
+
+  it.each(SIZES)('%d bytes, which have room for some: all serve by default, two servers at once too', async (bytes) => {
+    using bench = new Bench();
+    for (const program of commands.map((args) => serve(bench, bytes, args))) {
+      await echoes(bench, program);
+      expect(program.process.exitCode).toBe(null);
+      expect(program.stderr).not.toMatch(/has ended/);
+    }
+  });
+
+  it.each(SIZES)('%d bytes, io_uring asked for by name: it serves, or ends and names the limit', async (bytes) => {
+    using bench = new Bench();
+    const outcomes = commands.map(async (args) => {
+      const program = serve(bench, bytes, `${args} --mechanism io_uring`);
+      const served = echoes(bench, program).then((line) => expect(line).toMatch(/io_uring/));
+      if (
+        await served.then(
+          () => true,
+          () => false,
+        )
+      )
+        return;
+      expect(await program.ended).toMatchObject({
+        code: 1,
+        stdout: '',
+        stderr: expect.stringMatching(/RLIMIT_MEMLOCK/),
+      });
+    });
+    await Promise.all(outcomes);
+  });
 });
 
 describe.skipIf(process.platform === 'win32')('Ctrl-C at any moment', () => {

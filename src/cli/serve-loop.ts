@@ -1,6 +1,7 @@
 /** A reactor or a proactor on this very thread: blocking, as in the textbooks, or inside Node's own loop. */
-import { type EventLoop, ProactorLoop, Reactor, createProactor, createSelector } from '../index.js';
+import { type EventLoop, Reactor, createSelector } from '../index.js';
 import type { ServerModelRow } from '../servers.js';
+import { createProactorLoop } from '../servers/proactor-loop.js';
 import { type Say, serveOn, showAddress } from '../servers/serve.js';
 import { endOnRepeat } from '../syscalls/end-on-repeat.js';
 import { ENDING, SAME, interrupted } from './interrupt.js';
@@ -9,7 +10,7 @@ import { print, printError, showBytes } from './output.js';
 
 function createLoop(name: string, mechanism: string | undefined): EventLoop {
   return name === 'proactor'
-    ? new ProactorLoop({ proactor: createProactor(mechanism), onError: printError })
+    ? createProactorLoop(mechanism, printError)
     : new Reactor({ selector: createSelector(mechanism), onError: printError });
 }
 

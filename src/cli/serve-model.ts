@@ -50,6 +50,7 @@ function totalsLine(stats: ServerStats): string {
 
 export async function serveModel(row: ServerModelRow, options: ServeOptions): Promise<void> {
   const given = serverOptions(options);
+  const described = describe(row, given); // before it is started: afterwards it may have the last room for a ring
   const ending = new AbortController();
   let interruptedBy = null as NodeJS.Signals | null;
   const server = createServer(row.name, {
@@ -85,7 +86,7 @@ export async function serveModel(row: ServerModelRow, options: ServeOptions): Pr
     return;
   }
   const { host, port } = address;
-  print(`listening on ${showAddress({ host, port })} (${describe(row, given)}); Ctrl-C ends it`);
+  print(`listening on ${showAddress({ host, port })} (${described}); Ctrl-C ends it`);
   const timer = options.stats
     ? setInterval(() => void server.stats().then((stats) => print(statsLine(stats))), STATS_EVERY)
     : undefined;

@@ -15,8 +15,9 @@
  *
  * A descriptor's number is used again before the last completion of its former owner has come; so completions carry a generation.
  */
-import { check, systemErrorName } from '../errors.js';
+import { check, systemError, systemErrorName } from '../errors.js';
 import { type NativeIoUring, ioUringCalls, native } from '../native.js';
+import { ringLimit } from '../syscalls/probe.js';
 import { Pool, type SendBatch } from '../syscalls/turn.js';
 import type { BaseProactor } from './base.js';
 import { CANCELED } from './operation.js';
@@ -106,12 +107,14 @@ export class RingStreams<C, L> implements Streams<C, L> {
     this.#memory = Buffer.from(memory ?? new ArrayBuffer(0));
   }
 
-  /** undefined: this kernel has no multishot receive, or no rings of buffers. */
+  /** @returns undefined: this kernel has no multishot receive, or no rings of buffers. @throws ENOMEM, whose message names RLIMIT_MEMLOCK */
   static open<C, L>(proactor: BaseProactor, ring: NativeIoUring, onRefused: () => void): RingStreams<C, L> | undefined {
     const memory = ring.openStreams(BUFFERS, BUFFER_SIZE);
     if (typeof memory !== 'number') return new RingStreams<C, L>(proactor, ring, memory, onRefused);
-    if (systemErrorName(memory) !== 'EINVAL') check(memory, 'io_uring_register');
-    return undefined;
+    if (systemErrorName(memory) === 'EINVAL') return undefined;
+    const error = systemError(memory, 'io_uring_register');
+    error.message += ringLimit(memory);
+    throw error;
   }
 
   get hasNews(): boolean {

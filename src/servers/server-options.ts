@@ -7,6 +7,7 @@ import { acceptStrategies, checkAvailable } from './accept-strategies.js';
 import type { ApplicationName } from './applications/index.js';
 import type { AcceptStrategy, Model, ServerModelName } from './model.js';
 import { models } from './models/index.js';
+import { mechanismsHere } from './models/mechanisms.js';
 import type { ServerSettings } from './server.js';
 import type { WorkerExit } from './messages.js';
 
@@ -71,6 +72,7 @@ export function parseServerOptions(name: unknown, options: unknown): ParsedServe
       application: application as ApplicationName,
       workers: Math.min(workers, maxConnections), // more would have nothing to do
       mechanism: mechanismOf(model, mechanism),
+      best: mechanismsHere.find((row) => row.available && model.mechanisms.includes(row.mechanism))?.mechanism,
       accept: acceptOf(model, accept, mechanism),
       maxConnections,
       maxQueued: wholeNumber('maxQueued', maxQueued, 1, MOST_QUEUED),

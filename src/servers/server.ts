@@ -5,17 +5,18 @@
  * end, threads and processes are started by another thread that does not block, the supervisor (supervisor.ts), which is asked by message.
  */
 import { writeSync } from 'node:fs';
+import type { ProactorLoop } from '../index.js';
 import {
   type BaseSelector,
   type ConnectionHandler,
   EVENT_READ,
   type Listener,
-  ProactorLoop,
+  type Mechanism,
   Reactor,
   type ReadyEvent,
   Socket,
   type SocketAddress,
-  createProactor,
+  availableMechanisms,
   createSelector,
 } from '../index.js';
 import { isOfOneClient } from '../net/accept-errors.js';
@@ -23,6 +24,7 @@ import { Backoff, isTransient, isTransientOfWait } from '../net/transient.js';
 import type { Application } from './applications/application.js';
 import { type ApplicationName, applicationRow } from './applications/index.js';
 import { closeQuietly, serveBlocking } from './blocking.js';
+import { createProactorLoop } from './proactor-loop.js';
 import { ConnectionQueue } from './connection-queue.js';
 import type { CriticalSection } from './critical-section.js';
 import type { AcceptStrategy } from './model.js';
@@ -37,6 +39,8 @@ export interface ServerSettings {
   readonly application: ApplicationName;
   readonly workers: number;
   readonly mechanism: string | undefined;
+  /** The model's best mechanism that this system had when the server was made. */
+  readonly best: Mechanism | undefined;
   readonly accept: AcceptStrategy;
   readonly maxConnections: number;
   /** Of thread-pool: so many connections wait for a thread at the most. */
@@ -274,10 +278,12 @@ export class Server {
     return new Reactor({ selector, onError: writeError });
   }
 
+  /** Over the mechanism that was asked for; default: the best one that has room, which is reported where it is not this system's best. */
   createProactorLoop(): ProactorLoop {
-    const proactor = createProactor(this.settings.mechanism);
-    this.#wakeBy(proactor.wakeupHandle);
-    return new ProactorLoop({ proactor, onError: writeError });
+    const loop = createProactorLoop(this.settings.mechanism, writeError);
+    this.#reportFallback(loop.mechanism);
+    this.#wakeBy(loop.proactor.wakeupHandle);
+    return loop;
   }
 
   /**
@@ -405,6 +411,14 @@ export class Server {
   #wakeBy(handle: number): void {
     this.count.wakeupHandle = handle;
     if (this.#own.queue !== null) this.#own.queue.wakeupHandle = handle;
+  }
+
+  #reportFallback(used: Mechanism): void {
+    const { mechanism, best } = this.settings;
+    if (mechanism !== undefined || best === undefined || best === used) return;
+    const now = availableMechanisms().find((row) => row.mechanism === best);
+    const why = now?.available === false ? ` (${now.why})` : '';
+    this.report(new Error(`no room for one more loop over ${best}${why}; it is over ${used}`));
   }
 
   #checkClosing(): void {

@@ -11,7 +11,7 @@ import { type NativeIoUring, ioUringCalls } from '../native.js';
 import { plainBytes, rawTimeoutOf, uint8Array, wholeNumber } from '../validate.js';
 import { type FileObject, fileno } from './file-object.js';
 import { REFUSALS } from './kernel-set.js';
-import { mechanismUnavailable, ringLimit } from './probe.js';
+import { mechanismUnavailable, openPatiently, ringLimit } from './probe.js';
 import { inSlices } from './slices.js';
 
 /** struct io_uring_cqe. */
@@ -34,7 +34,7 @@ const AF_UNSPEC = 0;
 export function openRing(entries: number, cqEntries: number): NativeIoUring {
   if (ioUringCalls === undefined) throw mechanismUnavailable('io_uring');
   const ring = new ioUringCalls.IoUring();
-  const result = ring.open(entries, cqEntries);
+  const result = openPatiently(ring, entries, cqEntries);
   if (result >= 0) return ring;
   const error = systemError(result, 'io_uring_setup');
   error.message += ringLimit(result);

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { systemErrorName, unavailable } from '../errors.js';
-import { epollCalls, ioUringCalls, iocpCalls, kqueueCalls, native } from '../native.js';
+import { type NativeIoUring, epollCalls, ioUringCalls, iocpCalls, kqueueCalls, native } from '../native.js';
 
 /** The readiness mechanisms, best first: the order in which DefaultSelector looks. */
 export const READINESS_MECHANISMS = ['epoll', 'kqueue', 'poll', 'select'] as const;
@@ -84,7 +84,7 @@ const probes: Readonly<Record<KernelMechanism, () => readonly Step[] | null>> = 
     if (ioUringCalls === undefined) return null;
     const ring = new ioUringCalls.IoUring();
     // Of the size that a proactor makes: a smaller one can have room where that has not (RLIMIT_MEMLOCK).
-    const opened = ring.open(RING_ENTRIES, RING_ENTRIES * COMPLETIONS_PER_ENTRY);
+    const opened = openPatiently(ring, RING_ENTRIES, RING_ENTRIES * COMPLETIONS_PER_ENTRY);
     if (opened < 0) return [[`io_uring_setup${ringLimit(opened)}`, opened]];
     const steps: Step[] = [
       ['io_uring_setup', opened],
@@ -96,7 +96,28 @@ const probes: Readonly<Record<KernelMechanism, () => readonly Step[] | null>> = 
   },
 };
 
-/** What may be behind a refusal of io_uring_setup(2), for its message; '' for nothing known. */
+/** The last ring got no room, however often it was tried. */
+let hasNoRoom = false;
+/** Pauses of 1, 2, 4 … 64 ms. */
+const MAX_PAUSES = 7;
+const NEVER_NOTIFIED = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+
+/**
+ * io_uring_setup(2). A closed ring's memory counts against RLIMIT_MEMLOCK until a thread of the kernel has freed it, 20 to 40 ms later (Linux
+ * 6.18). So where there is no room (ENOMEM), it is tried again for 127 ms; BLOCKS meanwhile. Not again after that was in vain, until
+ * a ring has found room.
+ * @returns a negative error number where it failed
+ */
+export function openPatiently(ring: NativeIoUring, entries: number, cqEntries: number): number {
+  for (let pauses = hasNoRoom ? MAX_PAUSES : 0; ; pauses++) {
+    const opened = ring.open(entries, cqEntries);
+    hasNoRoom = opened < 0 && systemErrorName(opened) === 'ENOMEM';
+    if (!hasNoRoom || pauses >= MAX_PAUSES) return opened;
+    Atomics.wait(NEVER_NOTIFIED, 0, 0, 2 ** pauses);
+  }
+}
+
+/** What may be behind a refusal of io_uring_setup(2) or io_uring_register(2), for its message; '' for nothing known. */
 export function ringLimit(result: number): string {
   return systemErrorName(result) === 'ENOMEM' ? lockedMemoryLimit() : ioUringDisabled();
 }
@@ -105,7 +126,9 @@ export function ringLimit(result: number): string {
 function lockedMemoryLimit(): string {
   try {
     const limit = /^Max locked memory +(\S+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
-    return limit === undefined || limit === 'unlimited' ? '' : ` (RLIMIT_MEMLOCK = ${limit} bytes)`;
+    return limit === undefined || limit === 'unlimited'
+      ? ''
+      : ` (RLIMIT_MEMLOCK = ${limit} bytes; ulimit -l raises it)`;
   } catch {
     return ''; // a sandbox without /proc
   }
@@ -135,7 +158,7 @@ function withSet(syscall: string, set: number, use: (set: number, fd: number) =>
   }
 }
 
-/** Asks the kernel for one mechanism, anew at each call (a few microseconds). */
+/** Asks the kernel for one mechanism, anew at each call (a few microseconds; io_uring without room: see openPatiently()). */
 export function probe(mechanism: KernelMechanism): Availability {
   const kind = READINESS_MECHANISMS.some((name) => name === mechanism) ? 'readiness' : 'completion';
   const steps = probes[mechanism]();
