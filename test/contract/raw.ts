@@ -545,8 +545,10 @@ const kqueueCases: readonly Case<RawContext>[] = [
     name: 'EVFILT_TIMER fires; its data counts how often',
     run({ bench }) {
       const kqueue = bench.own(new Kqueue());
-      kqueue.control([kevent(1, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, 30)], 0);
-      const { value, ms } = timed(() => kqueue.control([], 1, 5000));
+      const { value, ms } = timed(() => {
+        kqueue.control([kevent(1, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, 30)], 0);
+        return kqueue.control([], 1, 5000);
+      });
       assert.deepEqual(
         value.map(({ ident, filter, data }) => [ident, filter, data]),
         [[1, EVFILT_TIMER, 1]],
