@@ -11,9 +11,13 @@ import { Bench } from './support/bench.js';
 import { completionMechanisms } from './support/mechanisms.js';
 import { childrenOf } from './support/processes.js';
 import { Program, answerOf, cli, root, startCli } from './support/program.js';
-import { DIFFERENT, SERVER_MODELS, isSlowHere } from './support/servers.js';
+import { DIFFERENT, SERVER_MODELS, inTime, isSlowHere, until } from './support/servers.js';
 import { noStrace } from './support/strace.js';
 import { rpcRequest } from './support/talks.js';
+
+/** The models that start threads or processes to serve or to work. */
+const working = SERVER_MODELS.filter(({ name }) => models[name].work !== undefined || models[name].task !== undefined);
+const tried = working.filter(({ name, isAvailable }) => isAvailable && (!isSlowHere || DIFFERENT.includes(name)));
 
 const started = /listening on 127\.0\.0\.1:(\d+)/;
 
@@ -36,6 +40,17 @@ async function echo(bench: Bench, port: number): Promise<string> {
   return bytes.toString();
 }
 
+/** What a client of echo receives before its end: 'hello', or nothing. */
+async function endOf(port: number): Promise<string> {
+  const socket = connect({ port, host: '127.0.0.1' });
+  socket.on('error', () => undefined); // a reset is an end
+  socket.end('hello');
+  let received = '';
+  socket.on('data', (bytes: Buffer) => (received += bytes.toString()));
+  await inTime('the end of a connection', new Promise((closed) => socket.on('close', closed)));
+  return received;
+}
+
 describe.skipIf(noStrace)(`a call that fails once${noStrace}`, () => {
   it.each(['ENOBUFS', 'ENOMEM', 'ETOOMANYREFS'])(
     'process-pool: sendmsg fails with %s: the client waits, and is served',
@@ -45,6 +60,62 @@ describe.skipIf(noStrace)(`a call that fails once${noStrace}`, () => {
       const [, port] = await program.printed(started);
       for (let i = 0; i < 3; i++) expect(await echo(bench, Number(port))).toBe('hello');
       expect(program.stderr.match(new RegExp(error, 'g'))).toHaveLength(1);
+    },
+  );
+
+  it.each(['ENOBUFS', 'ENOMEM', 'ETOOMANYREFS'])(
+    'process-pool: sendmsg fails with %s five times for a worker: it is reported once, and all are served',
+    async (error) => {
+      using bench = new Bench();
+      const program = serveWith(bench, 'sendmsg', `error=${error}:when=2..6`, ['process-pool', '--workers', '1']);
+      const [, port] = await program.printed(started);
+      for (let i = 0; i < 3; i++) expect(await echo(bench, Number(port))).toBe('hello');
+      expect(/has ended/.exec(program.stderr)).toBe(null);
+      expect(program.stderr.match(new RegExp(error, 'g'))).toHaveLength(1);
+    },
+  );
+
+  it('process-pool: recvmsg fails with ENOMEM in a worker: it waits on, and serves', async () => {
+    using bench = new Bench();
+    const program = serveWith(bench, 'recvmsg', 'error=ENOMEM:when=1..5', ['process-pool', '--workers', '1']);
+    const [, port] = await program.printed(started);
+    for (let i = 0; i < 3; i++) expect(await echo(bench, Number(port))).toBe('hello');
+    expect(program.stderr).toMatch(/ENOMEM.*recvmsg/);
+    expect(program.stderr).not.toMatch(/has ended/);
+  });
+
+  /** In each thread and process: the calls by which it takes a connection over, and those by which one is detached. */
+  const handOvers = tried
+    .filter(({ name }) => models[name].work !== undefined && !/^(process-per|prefork|multi-process)/.test(name))
+    .flatMap(({ name }) => [
+      // A process makes some for what it inherits.
+      {
+        name,
+        call: 'getsockopt',
+        fault: name === 'process-pool' ? 'error=ENOBUFS:when=8..10' : 'error=ENOBUFS:when=1',
+      },
+      { name, call: 'fcntl', fault: 'error=ENOMEM:when=12..14' },
+    ]);
+  it.each(handOvers)(
+    '$name: a hand-over fails ($call): its client sees an end, the next ones are served, no descriptor is left',
+    async ({ name, call, fault }) => {
+      using bench = new Bench();
+      const workers = models[name].options.includes('workers') ? ['--workers', '1'] : [];
+      const program = serveWith(bench, call, fault, [name, ...workers]);
+      const [, port] = await program.printed(started);
+      const [pid = -1] = childrenOf(program.process.pid ?? -1);
+      const descriptors = (): number => readdirSync(`/proc/${pid}/fd`).length;
+      const before = descriptors();
+      const ends: string[] = [];
+      for (let i = 0; i < 10; i++) ends.push(await endOf(Number(port)));
+      // Each thread of thread-per-connection makes its own first call.
+      const hasServed = name !== 'thread-per-connection' || call !== 'getsockopt';
+      expect(ends.includes('hello'), ends.join()).toBe(hasServed);
+      if (hasServed) expect(ends.at(-1)).toBe('hello');
+      expect(ends).toContain('');
+      expect(program.stderr).toMatch(new RegExp(`(ENOBUFS|ENOMEM).*${call}`));
+      expect(program.stderr).not.toMatch(/has ended/);
+      await until('no descriptor is left', () => descriptors() <= before);
     },
   );
 
@@ -63,10 +134,6 @@ describe.skipIf(noStrace)(`a call that fails once${noStrace}`, () => {
     expect(program.process.exitCode).toBe(null);
   });
 });
-
-/** The models that start threads or processes to serve or to work. */
-const working = SERVER_MODELS.filter(({ name }) => models[name].work !== undefined || models[name].task !== undefined);
-const tried = working.filter(({ name, isAvailable }) => isAvailable && (!isSlowHere || DIFFERENT.includes(name)));
 
 /**
  * NODE_OPTIONS by which the workers of a server throw as soon as they start.

@@ -12,6 +12,7 @@ import {
   namedError,
   outOfRange,
   systemError,
+  systemErrorName,
   unavailable,
 } from '../errors.js';
 import { type NativeDescriptor, native, passFdsCalls, shareSocketCalls } from '../native.js';
@@ -131,6 +132,8 @@ class Adopted {
     readonly family: number,
     readonly type: number,
     readonly blocking: boolean,
+    /** It blocks, or not, as `blocking` asks. */
+    readonly hasMode: boolean,
   ) {}
 
   static is(value: unknown): value is Adopted {
@@ -187,11 +190,18 @@ export class Socket implements Disposable {
       this.#timeout = blocking ? null : 0;
     }
     this.#owner = new native.Descriptor(this.#fd);
-    if (adopted === undefined || (adopted.blocking && !BLOCKS_IN_KERNEL)) this.#applyMode();
+    if (adopted !== undefined && (adopted.hasMode || !adopted.blocking || BLOCKS_IN_KERNEL)) return;
+    try {
+      this.#applyMode();
+    } catch (error) {
+      this.#owner.close(); // now, and not when the collector finds it
+      throw error;
+    }
   }
 
-  static #adopt(fd: number, family: number, type: number, blocking: boolean): Socket {
-    return new Socket(new Adopted(fd, family, type, blocking));
+  /** The descriptor is closed where this throws. */
+  static #adopt(fd: number, family: number, type: number, blocking: boolean, hasMode = false): Socket {
+    return new Socket(new Adopted(fd, family, type, blocking, hasMode));
   }
 
   /**
@@ -211,9 +221,10 @@ export class Socket implements Disposable {
     const family = familyOf(number);
     const nonBlocking = native.isNonBlocking(number);
     const blocking = asked === undefined ? nonBlocking !== 1 : boolean('blocking', asked);
-    const socket = Socket.#adopt(number, family, type, blocking);
-    if (asked !== undefined) socket.#applyMode();
-    return socket;
+    // First: an object that owns the descriptor would close it when it is collected.
+    if (asked !== undefined || (blocking && !BLOCKS_IN_KERNEL))
+      check(native.setNonBlocking(number, !blocking || !BLOCKS_IN_KERNEL), 'fcntl');
+    return Socket.#adopt(number, family, type, blocking, true);
   }
 
   /**
@@ -578,14 +589,17 @@ export class Socket implements Disposable {
 
   /**
    * Gives the descriptor away without closing it, blocking as this object was; this object is closed afterwards.
-   * @throws EBADF in a worker, where somebody has closed the number already
+   * @throws in a worker EBADF, where somebody has closed the number already; other errors of fcntl(2): this object is then open as before
    */
   detach(): number {
     this.#assertOpen();
     const fd = this.#fd;
-    this.#fd = -1;
-    this.#owner.release();
-    if (this.#timeout === null && !BLOCKS_IN_KERNEL) check(native.setNonBlocking(fd, false), 'fcntl');
+    const mode = this.#timeout === null && !BLOCKS_IN_KERNEL ? native.setNonBlocking(fd, false) : 0;
+    if (mode >= 0 || systemErrorName(mode) === 'EBADF') {
+      this.#fd = -1;
+      this.#owner.release();
+    }
+    check(mode, 'fcntl');
     return fd;
   }
 

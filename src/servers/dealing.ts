@@ -1,10 +1,16 @@
 /** Dealing connections out to loops in other threads (post 003: a main reactor and its sub-reactors). */
 import { type ConnectionHandler, type ProactorLoop, type Reactor, type Socket } from '../index.js';
-import { isTransient } from '../net/transient.js';
+import { isOfOneClient } from '../net/accept-errors.js';
 import { closeQuietly, isOfConnection } from './blocking.js';
 import type { ConnectionQueue } from './connection-queue.js';
 import type { Server } from './server.js';
 import { wakeLoop } from './wake-loop.js';
+
+/** EINVAL: macOS, of a socket whose peer has reset. */
+const hasReset = (error: unknown): boolean => {
+  const { code = '' } = error as NodeJS.ErrnoException;
+  return isOfConnection(error) && (code === 'EINVAL' || isOfOneClient(code));
+};
 
 /** How many connections wait for one loop at the most. It takes them at its next turn. */
 const MOST_WAITING = 1024;
@@ -36,13 +42,13 @@ export function dealtTo(server: Server, loop: Reactor | ProactorLoop, handler: C
     try {
       loop.adopt(connection, handler);
     } catch (error) {
-      if (isOfConnection(error) && !isTransient(error)) {
+      if (hasReset(error)) {
         closeQuietly(connection); // it has reset already
         count.opened++;
         count.closed++;
       } else {
         server.report(error);
-        server.reject(connection); // select's sets are full; ENOMEM
+        server.reject(connection); // select's sets are full; ENOMEM; ENOSPC, epoll's limit of watches
         count.handed--;
       }
     }

@@ -3,7 +3,10 @@
  * of WSADuplicateSocket, from which the other process makes a socket, and says so, for until then this one must keep its own.
  */
 import { Socket } from '../index.js';
+import { namedError } from '../errors.js';
+import { adopted } from './adopted.js';
 import { closeQuietly, isOfConnection } from './blocking.js';
+import type { Server } from './server.js';
 
 const BY_DESCRIPTOR = process.platform !== 'win32';
 /** What a child sends when it has no connection. */
@@ -36,21 +39,40 @@ export function saysIdle(channel: Socket): boolean {
   }
 }
 
-/** The other end: says that it has no connection, and waits for one. BLOCKS. @returns null: there will be no more */
-export function takeOver(channel: Socket): Socket | null {
+/** The process at the other end of a channel has exited. Another error of sendmsg(2) is of the system, or of the connection. */
+export function isGone(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'EPIPE' || code === 'ECONNRESET' || code === 'ENOTCONN';
+}
+
+/**
+ * The other end: says that it has no connection, and waits for one. A connection of which no socket can be made is reset and reported, and
+ * it waits for the next one. BLOCKS.
+ * @returns null: there will be no more
+ */
+export function takeOver(server: Server, channel: Socket): Socket | null {
   try {
-    channel.sendAll(IDLE);
-    return receiveConnection(channel);
+    for (;;) {
+      server.waitPatiently(() => channel.sendAll(IDLE));
+      const connection = receiveConnection(server, channel);
+      if (connection !== undefined) return connection;
+    }
   } catch (error) {
-    if (isOfConnection(error)) return null; // EPIPE, ECONNRESET: the parent has gone
+    if (isGone(error)) return null;
     throw error;
   }
 }
 
-function receiveConnection(channel: Socket): Socket | null {
+/** @returns undefined: it has failed, and is closed */
+function receiveConnection(server: Server, channel: Socket): Socket | null | undefined {
+  const onFailed = (error: unknown): void => server.handOverFailed(error);
   if (BY_DESCRIPTOR) {
-    const fd = channel.recvFds(1)?.fds[0];
-    return fd === undefined ? null : Socket.fromFd(fd, { blocking: true });
+    const received = server.waitPatiently(() => channel.recvFds(1));
+    if (received === null || received.data.length === 0) return null;
+    const [fd] = received.fds;
+    if (fd !== undefined) return adopted(fd, onFailed);
+    onFailed(namedError('EMFILE', 'recvmsg')); // the kernel has closed it: this process has no number for it
+    return undefined;
   }
   const header = receive(channel, 2);
   if (header === null) return null;

@@ -204,6 +204,11 @@ export class Server {
     }
   }
 
+  /** A connection that was handed to this worker, and is closed, since no socket can be made of it. */
+  handOverFailed(error: unknown): void {
+    countFailedHandOver(this.count, error);
+  }
+
   /**
    * A wait of the kernel's. One that fails for want of memory is reported once, and made again after a pause. BLOCKS.
    * @throws all other errors
@@ -424,6 +429,13 @@ export class Server {
   #checkClosing(): void {
     if (this.isClosing) throw new Closing();
   }
+}
+
+/** Its client has seen a reset, or an end. */
+export function countFailedHandOver(count: Row, error: unknown): void {
+  count.rejected++;
+  count.handed--;
+  writeError(error);
 }
 
 /** On the standard error, at once: a thread that blocks has no warnings of Node's. */

@@ -6,7 +6,7 @@ import { CriticalSection } from './critical-section.js';
 import type { Answered, Listening, StartRequest } from './messages.js';
 import { type Job, runProgram } from './program.js';
 import { Scoreboard, TAKEN, keepMapped } from './scoreboard.js';
-import { CLOSING, writeError } from './server.js';
+import { CLOSING, countFailedHandOver } from './server.js';
 import { Workers } from './workers.js';
 
 export interface ThreadData extends Job, Pick<StartRequest, 'fds' | 'queue' | 'task' | 'taskPort'> {
@@ -21,12 +21,7 @@ function start(): void {
   const scoreboard = keepMapped(new Scoreboard(data.scoreboard.path, data.scoreboard.size));
   const count = scoreboard.row(data.row);
   // They are this thread's from now on, and closed when it ends.
-  const onFailed = (error: unknown): void => {
-    // It was turned away: its client has seen a reset.
-    count.rejected++;
-    count.handed--;
-    writeError(error);
-  };
+  const onFailed = (error: unknown): void => countFailedHandOver(count, error);
   const inherited = data.fds.flatMap((fd) => adopted(fd, onFailed) ?? []);
   count.state = TAKEN;
   const section = new CriticalSection(data.section);

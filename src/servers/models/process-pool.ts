@@ -1,7 +1,7 @@
 import { EVENT_READ, Socket } from '../../index.js';
 import { Backoff, isTransient } from '../../net/transient.js';
 import { isOfConnection } from '../blocking.js';
-import { handOver, saysIdle, takeOver } from '../hand-over.js';
+import { handOver, isGone, saysIdle, takeOver } from '../hand-over.js';
 import { type Model, REQUESTS } from '../model.js';
 import type { Server } from '../server.js';
 import type { WorkerProcess } from '../workers.js';
@@ -41,7 +41,7 @@ export const processPool: Model = {
   work(server) {
     const channel = server.inherited;
     channel.blocking = true;
-    for (let connection = takeOver(channel); connection !== null; connection = takeOver(channel)) {
+    for (let connection = takeOver(server, channel); connection !== null; connection = takeOver(server, channel)) {
       server.serve(connection);
     }
   },
@@ -56,12 +56,6 @@ interface Child {
 }
 
 const LISTENER = null;
-
-/** Only this says that a child has died: another error of sendmsg(2) is of the system, or of the connection. */
-function isGone(error: unknown): boolean {
-  const { code } = error as NodeJS.ErrnoException;
-  return code === 'EPIPE' || code === 'ECONNRESET' || code === 'ENOTCONN';
-}
 
 /** Where a child has died, or was not started, another is tried after so many milliseconds. */
 const TRY_AGAIN = 100;
