@@ -218,6 +218,8 @@ describe.skipIf(noStrace)(`io_uring, what the kernel may refuse${noStrace}`, () 
     ['U4 EAGAIN', 'EAGAIN', '3+2'],
     ['U4 EAGAIN', 'EAGAIN', '4+3'],
     ['U4 EAGAIN', 'EAGAIN', '3..40'],
+    ['U4 ENOMEM', 'ENOMEM', '3+2'],
+    ['U4 ENOMEM', 'ENOMEM', '4..12'],
     ['U4 EBUSY', 'EBUSY', '3+2'],
     ['U4 EBUSY', 'EBUSY', '4+3'],
   ])('%s from io_uring_enter, %s at %s: a loop loses no byte', async (_, error, when) => {
@@ -233,7 +235,7 @@ describe.skipIf(noStrace)(`io_uring, what the kernel may refuse${noStrace}`, () 
 
   // 1 is the probe's; then the constructor's, and one or two of each turn.
   it.each(
-    ['EAGAIN', 'EBUSY', 'EINTR'].flatMap((error) =>
+    ['EAGAIN', 'EBUSY', 'EINTR', 'ENOMEM'].flatMap((error) =>
       ['2', '3', '4', '5', '6', '7', '8', '2+2', '3..12'].map((when) => [error, when]),
     ),
   )('U4 U33 %s from io_uring_enter at %s inside Node: the loop is not deaf', async (error, when) => {

@@ -209,7 +209,8 @@ namespace {
 // How often a call that does not wait is made again after a signal (EINTR), before the call reports it.
 constexpr int kMaxInterruptions = 8;
 
-// The kernel has no memory for an entry now (io_uring_enter(2), EAGAIN): a moment, for it to find some.
+// The kernel has no memory for an entry now (io_uring_enter(2), EAGAIN), or for what it keeps of a thread that submits
+// for the first time (ENOMEM): a moment, for it to find some.
 void Nap() {
   const timespec millisecond{0, 1'000'000};
   Call<::nanosleep>(&millisecond, static_cast<timespec*>(nullptr)).Ignore("EINTR: a shorter moment does as well");
@@ -244,7 +245,8 @@ Result Ring::TryToEnter(uint32_t least, double timeout) {
     if (result.ok()) submitted += result.value();
     const bool is_interrupted = !result.ok() && result.error() == kInterrupted;
     const bool is_over = !result.ok() && result.error() == ETIME;
-    const bool is_short = !result.ok() && result.error() == EAGAIN && timeout != 0;
+    const bool lacks_memory = !result.ok() && (result.error() == EAGAIN || result.error() == ENOMEM);
+    const bool is_short = lacks_memory && timeout != 0;
     if (!result.ok() && !is_interrupted && !is_over && !is_short) return result;
     // A call that does not wait has done nothing then: completions that it should have run are still to come.
     if (is_interrupted && timeout == 0) {

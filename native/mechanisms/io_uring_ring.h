@@ -67,10 +67,11 @@ class Ring {
   void TakeBack(uint32_t count);
 
   // Submits everything, and waits until `least` completions are there or the time is over. How many were submitted.
-  // EBUSY: not everything is; completions must be taken first. EAGAIN, where there is no time at all: memory is short;
-  // else that is waited for, as long as there is nothing to be taken.
+  // EBUSY: not everything is; completions must be taken first. EAGAIN or ENOMEM, where there is no time at all: memory
+  // is short; else that is waited for, as long as there is nothing to be taken.
   Result Enter(uint32_t least, double timeout);
-  // Was the last Enter refused (EAGAIN, EBUSY, EINTR)? Then entries may not be submitted, and completions not run.
+  // Was the last Enter refused (EAGAIN, EBUSY, EINTR, ENOMEM)? Then entries may not be submitted, and completions not
+  // run.
   bool was_refused() const { return was_refused_; }
   // The next completion; false: there is none.
   bool Pop(io_uring_cqe* cqe);

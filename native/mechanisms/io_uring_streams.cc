@@ -45,7 +45,7 @@ enum : int32_t {
   kCallers = 32,   // completions() has something
   kLast = 64,      // the multishot is over
   kMore = 128,     // the next turn has something without a wait: receives beyond their stream's share
-  kRefused = 256,  // io_uring_enter was refused for now (EAGAIN, EBUSY, EINTR): it must be tried again
+  kRefused = 256,  // io_uring_enter was refused for now (EAGAIN, EBUSY, EINTR, ENOMEM): it must be tried again
   kSurplus = 512,  // more was received for this stream than its share: it comes in the next turns
 };
 
@@ -448,9 +448,9 @@ Napi::Value IoUring::Turn(const Napi::CallbackInfo& info) {
                           !done_.empty() || woken_ || ring_.completions() > 0;
     if (!has_some || timeout == 0 || ring_.unsubmitted() > 0) {
       const Result entered = ring_.Enter(has_some ? 0 : 1, has_some ? 0 : remaining);
-      // EBUSY, EAGAIN: the completions are taken now, and the rest is submitted by the next turn.
+      // EBUSY, EAGAIN, ENOMEM: the completions are taken now, and the rest is submitted by the next turn.
       if (!entered.ok() && entered.error() != EBUSY && entered.error() != kWouldBlock &&
-          entered.error() != kInterrupted)
+          entered.error() != kNoMemory && entered.error() != kInterrupted)
         return {info.Env(), ToJavaScript(info.Env(), entered)};
     }
     io_uring_cqe cqe{};

@@ -29,7 +29,7 @@ const CANCELS = 0;
 const PATIENCE = 5000;
 const ALL = 0xffff_ffff;
 /** io_uring_enter(2): no memory now, completions must be taken first, a signal came. */
-const REFUSED_FOR_NOW = ['EAGAIN', 'EBUSY', 'EINTR'];
+const REFUSED_FOR_NOW = ['EAGAIN', 'ENOMEM', 'EBUSY', 'EINTR'];
 /** Milliseconds until it is called again. */
 const RETRY_DELAY = 1;
 /** How the kernel says that a timeout is over. */

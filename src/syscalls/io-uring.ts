@@ -167,7 +167,7 @@ export class IoUring implements Disposable {
    * queue is full. BLOCKS.
    * @param timeout milliseconds; null or undefined: for ever. The time's end is no error
    * @returns how many entries were submitted
-   * @throws EBUSY: completions must be taken first; EAGAIN: no memory; EBADR: a completion was lost
+   * @throws EBUSY: completions must be taken first; EAGAIN, ENOMEM: no memory; EBADR: a completion was lost
    */
   enter(minComplete = 0, timeout?: number | null): number {
     this.#assertOpen();
