@@ -123,7 +123,7 @@ describe('each argument, each wrong value', () => {
       ...['assertOpen', 'assertGoingOn', 'report', 'warn', 'guarded', 'kick', 'send', 'isBorrowed', 'startConnecting'],
       ...['watchChanged', 'watchConnection', 'forgetConnection', 'watchListener', 'forgetListener'],
       ...['isConnection', 'hasConnection', 'notConnected', 'welcome', 'discard', 'admit', 'beforeBlocking'],
-      ...['isStale', 'dropStale'],
+      ...['isStale', 'dropStale', 'claim'],
     ];
     const inner = {
       BaseSelector: [

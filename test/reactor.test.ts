@@ -1,9 +1,9 @@
 /** The reactor as a program: signals, limits of the system, memory, the end of a process. POSIX, for the most part. */
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { closeSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { Socket } from '../src/index.js';
+import { PollSelector, Reactor, Socket } from '../src/index.js';
 import { Bench } from './support/bench.js';
 import { Program, programText, runProgram, startCli, startProgram } from './support/program.js';
 import { noStrace, withFault } from './support/strace.js';
@@ -497,6 +497,28 @@ describe('the end of a process', () => {
       });
     `);
     expect({ stdout, code }).toEqual({ stdout: 'hello\nended\n', code: 0 });
+  });
+
+  // poll reports a closed descriptor; epoll forgets it.
+  it.skipIf(notLinux)(`EBADF of a connection does not close the file that has its number by then${notLinux}`, () => {
+    using bench = new Bench();
+    using loop = new Reactor({ selector: new PollSelector() });
+    let told: NodeJS.ErrnoException | null = null;
+    const connection = loop.adopt(bench.pair()[0], { close: (_, error) => (told = error) });
+    loop.runOnce(0);
+    const { fd } = connection;
+    closeSync(fd);
+    const pairs: [Socket, Socket][] = [];
+    // After the wait, and before what it has found is dispatched.
+    loop.callSoon(() => {
+      while (!pairs.some((pair) => pair.some((socket) => socket.fd === fd))) pairs.push(bench.pair());
+    });
+    loop.runOnce(0);
+    expect(told).toMatchObject({ code: 'EBADF' });
+    for (const [a, b] of pairs) {
+      a.send('x');
+      expect(String(b.recv(1))).toBe('x');
+    }
   });
 
   it('a loop that is forgotten keeps nothing alive: its descriptors are closed with it', async () => {

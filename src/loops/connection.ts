@@ -391,7 +391,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
   /** @internal What follows from a flush: `drain`, FIN, the end of an error, less or more to be received. */
   afterFlush(): void {
     if ((this.#state & CLOSED) !== 0) return;
-    if ((this.#state & SEND_FAILED) !== 0) return this.fail(systemError(this.#piece, 'send'));
+    if ((this.#state & SEND_FAILED) !== 0) return this.callFailed(systemError(this.#piece, 'send'));
     this.#holdBack();
     if ((this.#state & NEEDS_DRAIN) !== 0 && 4 * this.#queued <= this.#settings.highWaterMark) {
       this.#state &= ~NEEDS_DRAIN;
@@ -415,6 +415,14 @@ export class StreamConnection<D = unknown> implements Connection<D> {
     this.#queued = this.#placed = 0;
     this.#rest = this.#held = null;
     this.#settings.host.closed(this, fd, error, isLost);
+  }
+
+  /**
+   * @internal A call on its descriptor has failed. EBADF: other code has closed the descriptor, and the system may have given its number to
+   * another file since, one that was accepted in the same turn.
+   */
+  callFailed(error: NodeJS.ErrnoException): void {
+    this.fail(error, error.code === 'EBADF');
   }
 
   /** @internal Its descriptor was closed by other code, and the number is another file's: it ends with EBADF. */

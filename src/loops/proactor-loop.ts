@@ -121,11 +121,11 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
     borrows: (connection) => connection.borrows,
     received: (connection, chunk) => connection.received(chunk),
     ended: (connection) => connection.peerEnded(),
-    receiveFailed: (connection, error) => connection.fail(errorOf(error, 'recv')),
+    receiveFailed: (connection, error) => connection.callFailed(errorOf(error, 'recv')),
     sent: (connection, sent) => {
       connection.watched &= ~SENDING;
       if (typeof sent === 'number' && sent >= 0) connection.sentLater(sent);
-      else connection.fail(errorOf(sent, 'send'));
+      else connection.callFailed(errorOf(sent, 'send'));
     },
     connected: (connection, result) => {
       if (result === 0) connection.opened();

@@ -149,7 +149,7 @@ export class Reactor extends StreamLoop implements EventLoop {
     if (received > 0) connection.received(batch.chunk(record, connection.borrows));
     else if (received === 0) connection.peerEnded();
     else if (received === NOT_RECEIVED) this.#receiveAlone(connection, batch.events(record));
-    else if (received !== WOULD_BLOCK) connection.fail(systemError(received, 'recv'));
+    else if (received !== WOULD_BLOCK) connection.callFailed(systemError(received, 'recv'));
     if ((batch.events(record) & EVENT_WRITE) !== 0) connection.writable();
   }
 
@@ -161,7 +161,7 @@ export class Reactor extends StreamLoop implements EventLoop {
       if (received.length > 0) connection.received(received);
       else connection.peerEnded();
     } else if (received !== WOULD_BLOCK) {
-      connection.fail(systemError(received, 'recv'));
+      connection.callFailed(systemError(received, 'recv'));
     }
   }
 
@@ -272,8 +272,8 @@ export class Reactor extends StreamLoop implements EventLoop {
     const fd = fileno(fileobj);
     this.assertGoingOn(); // again: a fileno() of the caller's may have closed this loop
     const registered = this.#keyOf(fd);
-    const isStale = registered?.data instanceof Watch && this.isStale(fd);
-    if (isStale) this.#dropStaleKey(fd);
+    const isStale = registered !== undefined && this.isStale(fd);
+    if (isStale) this.claim(fd);
     const key = isStale ? undefined : registered;
     const isPaused = key === undefined && this.hasConnection(fd);
     if (isPaused || !(key === undefined || key.data instanceof Watch)) throw keyExists(`descriptor ${fd}`);

@@ -103,7 +103,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     this.assertGoingOn(); // again: their getters are the caller's
     if (parsed.socket !== undefined) this.#assertNotOurs(givenStream(parsed.socket));
     const listener = new StreamListener(this.#host, parsed, known);
-    if (parsed.socket === undefined) this.#claim(listener.fd);
+    if (parsed.socket === undefined) this.claim(listener.fd);
     listener.begin();
     this.#listeners.add(listener);
     return listener;
@@ -153,7 +153,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
   }
 
   #begin(connection: StreamConnection, fd: number, packed: string, attempts: Attempts, family: SocketFamily): void {
-    this.#claim(fd);
+    this.claim(fd);
     this.#descriptors.add(fd);
     connection.attempting(fd, packed);
     this.#add(connection);
@@ -250,7 +250,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     if (connection === undefined && listener === undefined) return;
     const isSame = connection === undefined ? sameAddress(listener, given) : connection.peer === packedPeer(given);
     if (isSame && !this.isStale(fd)) throw keyExists(`descriptor ${fd}`);
-    this.#claim(fd);
+    this.claim(fd);
   }
 
   #listenerOf(fd: number): StreamListener | undefined {
@@ -262,7 +262,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
    * The system has just given out this number, so whatever is registered under it belongs to a file that was closed without the loop:
    * without removeReader(), or by number. It is dropped, or it would take the new file's place (asyncio loses that client).
    */
-  #claim(fd: number): void {
+  protected claim(fd: number): void {
     this.#connections.get(fd)?.lost();
     const listener = this.#listenerOf(fd);
     listener?.lost();
@@ -362,7 +362,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
 
   /** A connection was accepted. @returns false: the mechanism has no room for it, and it is closed */
   protected welcome(listener: StreamListener, fd: number, peer: string): boolean {
-    this.#claim(fd);
+    this.claim(fd);
     this.#descriptors.add(fd);
     if (listener.family !== 'unix') setStreamOptions(fd, listener.settings.stream);
     const connection = new StreamConnection(listener.settings, fd, peer, 'accepted');
@@ -402,7 +402,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     },
     finishSending: (connection) => {
       const result = finishSending(connection.fd);
-      if (result < 0) connection.fail(systemError(result, 'shutdown'));
+      if (result < 0) connection.callFailed(systemError(result, 'shutdown'));
     },
     optionSet: (connection, set) => void this.#attempts.get(connection)?.options.push(set),
     closed: (connection, fd, error, isLost) => {

@@ -374,6 +374,29 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
     },
   },
   {
+    name: 'addReader() takes the place of a stale key that was registered on the loop’s own selector',
+    needs: ['numbers used again'],
+    async run({ bench, loop: make, until }) {
+      const errors: unknown[] = [];
+      const loop = make((error) => errors.push(error));
+      const [a] = bench.pair();
+      loop.selector.register(a, EVENT_READ, 'not the loop’s');
+      const { fd } = a;
+      a.close();
+      const [c, d] = bench.pair();
+      const [mine, peer] = c.fd === fd ? [c, d] : [d, c];
+      assert.equal(mine.fd, fd);
+      let heard = '';
+      loop.addReader(mine, () => (heard += mine.recv(10)?.toString() ?? ''));
+      peer.send('x');
+      await until(loop, 'it is read', () => heard === 'x');
+      assert.deepEqual(
+        errors.map((error) => (error as NodeJS.ErrnoException).code),
+        ['ERR_STALE_KEY'],
+      );
+    },
+  },
+  {
     name: 'a key that somebody else has registered on the loop’s selector is an error, and not a silent spin',
     async run({ bench, loop: make, until }) {
       const errors: unknown[] = [];
