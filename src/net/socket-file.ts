@@ -1,10 +1,10 @@
 /** The file that bind(2) makes for a Unix socket, and that nothing removes by itself (unix(7)). */
-import { lstatSync, unlinkSync } from 'node:fs';
+import { lstatSync, realpathSync, unlinkSync } from 'node:fs';
 import { resolve } from 'node:path';
 
 /**
  * Which file it is: its device and inode, and its path from the root. By the time it is to be removed, the process may have another
- * working directory, and the path may lead to another file: a newer server's socket.
+ * working directory, and the path may lead to another file: a newer server's socket, or the same name in a newer folder behind a symbolic link.
  *
  * The system uses an inode again once nothing refers to it, and an open socket refers to its file. So remove() while the socket is open.
  */
@@ -45,9 +45,11 @@ export class SocketFile {
   }
 }
 
-/** By bytes: a path need not be UTF-8. What `..` and symbolic links in it lead to is for the system to find. */
+/** By bytes: a path need not be UTF-8. Of the folder that its symbolic links lead to now, for they may lead to another one later. */
 function absolutePath(path: Uint8Array): Buffer {
   if (process.platform === 'win32') return Buffer.from(resolve(Buffer.from(path).toString()));
-  const isAbsolute = path[0] === '/'.charCodeAt(0);
-  return isAbsolute ? Buffer.from(path) : Buffer.concat([Buffer.from(`${process.cwd()}/`), path]);
+  const bytes = Buffer.from(path);
+  const nameAt = bytes.lastIndexOf('/') + 1;
+  const folder = nameAt === 0 ? '.' : bytes.subarray(0, nameAt);
+  return Buffer.concat([realpathSync.native(folder, 'buffer'), Buffer.from('/'), bytes.subarray(nameAt)]);
 }

@@ -1,6 +1,6 @@
 /** What every event loop does, over any mechanism, blocking and inside Node's own loop: S111 to S122 and R1 to R33 of the behaviours. */
 import assert from 'node:assert/strict';
-import { closeSync, existsSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import vm from 'node:vm';
 import {
@@ -993,6 +993,18 @@ const streams: readonly Case<LoopContext>[] = [
       const linked = listen(loop, echo, { path: join(folder, 'link', 'socket') });
       linked.close();
       assert.equal(existsSync(path), false);
+      const release = join(folder, 'release');
+      mkdirSync(release);
+      const current = join(folder, 'current');
+      symlinkSync(release, current);
+      const older = listen(loop, echo, { path: join(current, 'socket') });
+      unlinkSync(current);
+      symlinkSync(folder, current);
+      writeFileSync(path, 'of somebody else');
+      older.close();
+      assert.equal(existsSync(path), true, 'the link leads to another folder');
+      assert.equal(existsSync(join(release, 'socket')), false, 'the socket is in the folder that the link led to');
+      rmSync(path);
       const gone = listen(loop, echo, { path: join(folder, 'link', 'socket') });
       rmSync(folder, { recursive: true });
       gone.close();
