@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { ACCEPT_STRATEGIES, SERVER_MODELS } from '../src/servers.js';
+import { showAddress } from '../src/servers/serve.js';
 import { Bench } from './support/bench.js';
 import { childrenOf, isRunning } from './support/processes.js';
 import { cli, startCli } from './support/program.js';
@@ -35,6 +36,20 @@ async function guest(bench: Bench, port: number) {
   await once(socket, 'data');
   return socket;
 }
+
+describe('an address', () => {
+  const raw = (path: string): Uint8Array => Buffer.concat([Buffer.from([1, 0]), Buffer.from(path, 'latin1')]);
+  it.skipIf(process.platform !== 'linux').each([
+    [{ host: '127.0.0.1', port: 80 }, '127.0.0.1:80'],
+    [{ host: '::1', port: 80 }, '[::1]:80'],
+    [{ path: '/tmp/gr\u00fc\u00dfe' }, '/tmp/gr\u00fc\u00dfe'],
+    [{ path: '\0name\u001b[2J' }, '\\x00name\\x1b[2J'],
+    [{ raw: raw('/tmp/caf\xe9\xff') }, '/tmp/caf\\xe9\\xff'],
+    [{ raw: Uint8Array.of(17, 0, 8, 0) }, 'an address of another family'],
+  ])('%j is shown as %s — Linux numbers its families so', (address, shown) => {
+    expect(showAddress(address)).toBe(shown);
+  });
+});
 
 describe('models', () => {
   it('is a table of 80 columns, without colours when it is piped, with each model and its data', async () => {

@@ -14,17 +14,24 @@ import { proactorRows } from './support/proactors.js';
 
 const PATIENCE = 10_000;
 
-/** run(), with a timer of the loop's own that looks at the condition. */
+/** run(), with a timer of the loop's own that looks at the condition. What that throws ends the run, also of a loop that has an onError. */
 function untilBlocking(loop: EventLoop, what: string, condition: () => boolean): Promise<void> {
   const deadline = loop.now() + PATIENCE;
+  const failures: Error[] = [];
   const look = (): void => {
-    if (condition()) return loop.stop();
-    if (loop.now() > deadline) throw new Error(`waited in vain: ${what}`);
+    try {
+      if (condition()) return loop.stop();
+      if (loop.now() > deadline) throw new Error(`waited in vain: ${what}`);
+    } catch (error) {
+      failures.push(error as Error);
+      return loop.stop();
+    }
     loop.callLater(1, look);
   };
   loop.callSoon(look);
   loop.run();
-  return Promise.resolve();
+  const [failed] = failures;
+  return failed === undefined ? Promise.resolve() : Promise.reject(failed);
 }
 
 /** start(), with a timer of Node's that looks at the condition. */

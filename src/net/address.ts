@@ -188,6 +188,12 @@ export function decodeAddress(sockaddr: Uint8Array): SocketAddress {
   return { path: decoded.toString('utf8') };
 }
 
+/** The bytes of a Unix path that decodeAddress() reports as `{raw}`, for they are not UTF-8. null: the address is of another family. */
+export function unixPathOf(raw: Uint8Array): Buffer | null {
+  const decoded = native.decode(raw);
+  return Array.isArray(decoded) ? null : decoded;
+}
+
 /** The sa_family of a sockaddr: 16 bits, or on BSD 8 bits behind the length. 0: it has none. */
 export function familyOfSockaddr(sockaddr: Uint8Array): number {
   if (sockaddr.length < 2) return AF_UNSPEC;

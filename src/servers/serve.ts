@@ -8,6 +8,7 @@
  */
 import type { Connection, ConnectionHandler, EventLoop, ListenOptions, Listener, SocketAddress } from '../index.js';
 import type { Application } from './applications/application.js';
+import { unixPathOf } from '../net/address.js';
 import { type ApplicationName, applicationRow } from './applications/index.js';
 import { type Observer, observed } from './observed.js';
 
@@ -82,12 +83,18 @@ export function serveOn(
   return { listener, stop };
 }
 
-/** '127.0.0.1:1234', '[::1]:1234', or a path. */
+/** '127.0.0.1:1234', '[::1]:1234', or a path; bytes of it that a terminal cannot show as `\xNN`. */
 export function showAddress(address: SocketAddress): string {
-  if ('path' in address) return address.path;
-  if ('raw' in address) return 'an address of another family';
+  if ('path' in address) return escaped(address.path, /[\p{Cc}\p{Cf}]/gu, 'utf8');
+  if ('raw' in address) {
+    const path = unixPathOf(address.raw);
+    return path === null ? 'an address of another family' : escaped(path.toString('latin1'), /[^ -~]/g, 'latin1');
+  }
   return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
 }
+
+const escaped = (text: string, characters: RegExp, encoding: 'utf8' | 'latin1'): string =>
+  text.replace(characters, (one) => Buffer.from(one, encoding).toString('hex').replace(/../g, '\\x$&'));
 
 function spoken(say: Say): Observer {
   const who = (connection: Connection): string => showAddress(connection.remoteAddress);
