@@ -16,6 +16,7 @@ import { Bench } from './support/bench.js';
 import { opened } from './support/descriptors.js';
 import { readinessMechanisms } from './support/mechanisms.js';
 import { proactorRows } from './support/proactors.js';
+import { noStrace, withFault } from './support/strace.js';
 
 const hasIPv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'));
 /** Addresses of the loopback: each system has the first. */
@@ -235,13 +236,15 @@ describe("listen({ host: '' })", () => {
     until(loop, () => count === ADDRESSES.length);
   });
 
-  it('without IPv6 it takes IPv4', () => {
-    const real = native.socket;
-    vi.spyOn(native, 'socket').mockImplementation((family, ...rest) =>
-      family === native.constants.AF_INET6 ? -(native.constants.EAFNOSUPPORT ?? 97) : real(family, ...rest),
+  it.skipIf(noStrace)(`without IPv6 it takes IPv4${noStrace}`, async () => {
+    const { stdout, stderr, injected } = await withFault(
+      'socket',
+      'error=EAFNOSUPPORT:when=1',
+      `const loop = new selectors.Reactor();
+       console.log(loop.listen({ host: '' }, {}).address.host);
+       loop.close();`,
     );
-    using loop = new Reactor();
-    expect(loop.listen({ host: '' }, {}).address).toMatchObject({ host: '0.0.0.0' });
+    expect([stdout, injected], stderr).toEqual(['0.0.0.0\n', 1]);
   });
 
   it.skipIf(!hasIPv6)("bind({ host: '' }) of an IPv6 socket takes IPv4 too, unless IPV6_V6ONLY was set", () => {

@@ -22,7 +22,7 @@ async function endsQuietly(body: string): Promise<string> {
   using bench = new Bench();
   let printed = '';
   for (let run = 0; run < RUNS; run++) {
-    const { code, signal, stderr, stdout } = await bench.own(startProgram(body)).ended;
+    const { code, signal, stderr, stdout } = await bench.own(startProgram(body, [], { FOLDER: bench.folder() })).ended;
     expect({ run, code, signal, stderr }).toEqual({ run, code: 0, signal: null, stderr: '' });
     printed = stdout.trim();
   }
@@ -75,11 +75,9 @@ const inThread = (body: string): string => `
   });
 `;
 
-/** A file for a program, as \`path\`, which it removes. */
-const FOLDER = `
-  const folder = require('node:fs').mkdtempSync(require('node:path').join(require('node:os').tmpdir(), 'endings-'));
-  process.on('exit', () => require('node:fs').rmSync(folder, { recursive: true }));
-  const path = require('node:path').join(folder, 'shared');
+/** A file for a program, as \`path\`. The test removes it: Windows removes no file that is mapped. */
+const FILE = `
+  const path = require('node:path').join(process.env.FOLDER, 'shared-' + process.pid);
 `;
 
 describe('a program that served ends with exit code 0', () => {
@@ -158,8 +156,8 @@ describe('a program that shared a file ends with exit code 0', () => {
     ['and holds its lock', 'file.lock();'],
     ['and calls process.exit()', 'globalThis.memory = file.memory; setImmediate(() => process.exit());'],
   ])('%s', async (_, body) => {
-    await endsQuietly(`${FOLDER} const file = new syscalls.SharedFile(path, 5000); ${body}`);
-    await endsQuietly(`${FOLDER}
+    await endsQuietly(`${FILE} const file = new syscalls.SharedFile(path, 5000); ${body}`);
+    await endsQuietly(`${FILE}
       const { Worker } = require('node:worker_threads');
       const body = ${JSON.stringify(programText(`const file = new syscalls.SharedFile(process.env.SHARED, 5000); ${body}`))};
       for (let i = 0; i < 3; i++) new Worker(body, { eval: true, env: { SHARED: path } });`);
@@ -167,7 +165,7 @@ describe('a program that shared a file ends with exit code 0', () => {
 
   it('and moved its memory to a thread that outlives its own', async () => {
     const moved = await endsQuietly(
-      inThread(`${MOVED} ${FOLDER}
+      inThread(`${MOVED} ${FILE}
         (async () => {
           const file = new syscalls.SharedFile(path, 5000);
           const elsewhere = await moved(file.memory);
