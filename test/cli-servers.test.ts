@@ -220,7 +220,7 @@ describe('serve MODEL', () => {
       await new Promise((resolve) => setTimeout(resolve, wait));
       if (wait > 0) expect(program.process.exitCode).toBe(null);
     }
-    expect(await once(program.process, 'exit')).toEqual([130, null]);
+    expect(await once(program.process, 'exit')).toEqual([null, 'SIGINT']);
     for (const child of children) process.kill(child, 'SIGCONT');
     while (children.some(isRunning)) await new Promise((resolve) => setTimeout(resolve, 20));
   });

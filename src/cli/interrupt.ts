@@ -1,5 +1,6 @@
 /** Ctrl-C, and what asks a process to end. */
 import { constants } from 'node:os';
+import { removeTemporaryFolders } from '../syscalls/temporary-folders.js';
 
 /** The terminal's closing (SIGHUP) is one of them: what was started for a time is not left behind. */
 export const ENDING: readonly NodeJS.Signals[] =
@@ -13,6 +14,18 @@ export const exitCodeOf = (signal: NodeJS.Signals): number => 128 + constants.si
  * milliseconds the same signal is the same Ctrl-C.
  */
 export const SAME = 300;
+
+/**
+ * Ends this process as the signal does that nobody handles. process.exit() waits for each thread, and hundreds of them take seconds; it is the
+ * way on Windows alone. No listener of the signal may be left.
+ */
+export function endAtOnce(signal: NodeJS.Signals): never {
+  if (process.platform !== 'win32') {
+    removeTemporaryFolders();
+    process.kill(process.pid, signal);
+  }
+  process.exit(exitCodeOf(signal));
+}
 
 /** @param first begins to end. @param again ends at once. @returns what to do on each signal */
 export function interrupted(

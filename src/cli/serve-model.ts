@@ -9,7 +9,7 @@ import { type ServerModelRow, type ServerOptions, type ServerStats, createServer
 import { describeExit } from '../servers/messages.js';
 import { parseServerOptions } from '../servers/server-options.js';
 import { showAddress } from '../servers/serve.js';
-import { ENDING, exitCodeOf, interrupted } from './interrupt.js';
+import { ENDING, endAtOnce, exitCodeOf, interrupted } from './interrupt.js';
 import type { ServeOptions } from './options.js';
 import { print, printError } from './output.js';
 
@@ -62,7 +62,10 @@ export async function serveModel(row: ServerModelRow, options: ServeOptions): Pr
       ending.abort();
     },
   });
-  const end = (signal: NodeJS.Signals): void => process.exit(exitCodeOf(signal));
+  const end = (signal: NodeJS.Signals): void => {
+    for (const one of ENDING) process.off(one, onSignal);
+    endAtOnce(signal);
+  };
   const onSignal = interrupted(
     (signal) => {
       interruptedBy = signal;

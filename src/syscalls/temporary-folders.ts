@@ -5,7 +5,8 @@ import { resolve } from 'node:path';
 
 const folders = new Set<string>();
 
-const removeAll = (): void => {
+/** Those that can be removed, all of them: before an end without process.exit(). */
+export function removeTemporaryFolders(): void {
   for (const folder of folders) {
     try {
       rmSync(folder, { recursive: true, force: true });
@@ -13,12 +14,12 @@ const removeAll = (): void => {
       // Windows keeps a file that is mapped, and with it the folder. It lies among the temporary ones.
     }
   }
-};
+}
 
 /** @param prefix of its name. @returns its path from the root: the working directory may change. @throws as mkdtemp(3) */
 export function makeTemporaryFolder(prefix: string): string {
   const folder = mkdtempSync(resolve(tmpdir(), prefix));
-  if (folders.size === 0) process.on('exit', removeAll);
+  if (folders.size === 0) process.on('exit', removeTemporaryFolders);
   folders.add(folder);
   return folder;
 }
@@ -26,6 +27,6 @@ export function makeTemporaryFolder(prefix: string): string {
 /** @throws where a file of it cannot be removed */
 export function removeTemporaryFolder(folder: string): void {
   folders.delete(folder);
-  if (folders.size === 0) process.off('exit', removeAll);
+  if (folders.size === 0) process.off('exit', removeTemporaryFolders);
   rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 }
