@@ -146,16 +146,20 @@ class IoUring : public Napi::ObjectWrap<IoUring> {
   void CancelAll();
   Result WatchWakeAgain();
   void RestoreWake();
-  // What one stream has received in the turn `turn`.
-  struct Share {
-    uint64_t user_data = 0;
+  // The last turn that has told a receive of a descriptor, and as which record; kOfSeveral added: where in shares_.
+  // Small, for there is one for each descriptor, and each is looked at in each turn.
+  struct Told {
     uint32_t turn = 0;
+    uint32_t at = 0;
+  };
+  // What one stream has received in this turn, where that was several times.
+  struct Share {
     uint32_t bytes = 0;
     uint32_t chunks = 0;
     size_t record = 0;  // its last one
   };
   bool HasShare(const io_uring_cqe& cqe, std::span<Record> out, size_t count);
-  bool HasShareLeft(const io_uring_cqe& cqe, std::span<Record> out, size_t count, Share* share);
+  bool HasShareLeft(const io_uring_cqe& cqe, std::span<Record> out, size_t count, Told* told);
   void TellDeferred(std::span<Record> out, size_t* count, std::span<uint8_t> pool, std::span<uint8_t>* room);
   void PrepareFlush(io_uring_sqe* sqe, const OutgoingPieces& pieces, size_t first);
   void Await(std::span<Outgoing> outgoing, size_t begin, uint32_t batch);
@@ -186,7 +190,8 @@ class IoUring : public Napi::ObjectWrap<IoUring> {
   bool woken_ = false;
   // The wake descriptor is not watched: there was no entry for it.
   bool wake_is_lost_ = false;
-  std::vector<Share> shares_;  // at the index of the descriptor
+  std::vector<Told> told_;  // at the index of the descriptor
+  std::vector<Share> shares_;
   uint32_t turn_ = 0;
   uint32_t max_share_ = 0;
   // Receives beyond the share of their stream, in their order: for the next turns.

@@ -62,6 +62,7 @@ constexpr size_t kMostWaiting = 1 << 20;
 constexpr size_t kMostWaitingPieces = 1024;
 // Chunks of one stream that one turn tells, however small they are.
 constexpr uint32_t kMaxChunks = 8;
+constexpr uint32_t kOfSeveral = 1U << 31;
 
 }  // namespace
 
@@ -409,14 +410,14 @@ bool IoUring::NextForTurn(io_uring_cqe* cqe) {
 // May this receive be told in this turn, as record `count`? The first of its stream always.
 inline bool IoUring::HasShare(const io_uring_cqe& cqe, std::span<Record> out, size_t count) {
   const size_t fd = LowOf(cqe.user_data);
-  if (fd >= shares_.size()) {
+  if (fd >= told_.size()) {
     // A number that is no descriptor's receives nothing (EBADF), and may be as large as JavaScript likes.
     if (cqe.res <= 0) return true;
-    shares_.resize(fd + 1);
+    told_.resize(fd + 1);
   }
-  Share& share = shares_[fd];
-  if (share.turn == turn_ && share.user_data == cqe.user_data) return HasShareLeft(cqe, out, count, &share);
-  share = {cqe.user_data, turn_, static_cast<uint32_t>(std::max(cqe.res, 0)), 1, count};
+  Told& told = told_[fd];
+  if (told.turn == turn_) return HasShareLeft(cqe, out, count, &told);
+  told = {turn_, static_cast<uint32_t>(count)};
   return true;
 }
 
@@ -438,6 +439,7 @@ Napi::Value IoUring::Turn(const Napi::CallbackInfo& info) {
   std::span<uint8_t> room = pool.subspan(pool_used);
   size_t count = 0;
   ++turn_;
+  shares_.clear();
   RestoreWake();
   if (!deferred_.empty()) TellDeferred(out, &count, pool, &room);
   const double deadline = timeout > 0 ? MonotonicMilliseconds() + timeout : 0;
@@ -449,8 +451,8 @@ Napi::Value IoUring::Turn(const Napi::CallbackInfo& info) {
     if (!has_some || timeout == 0 || ring_.unsubmitted() > 0) {
       const Result entered = ring_.Enter(has_some ? 0 : 1, has_some ? 0 : remaining);
       // EBUSY, EAGAIN, ENOMEM: the completions are taken now, and the rest is submitted by the next turn.
-      if (!entered.ok() && entered.error() != EBUSY && entered.error() != kWouldBlock &&
-          entered.error() != kNoMemory && entered.error() != kInterrupted)
+      if (!entered.ok() && entered.error() != EBUSY && entered.error() != kWouldBlock && entered.error() != kNoMemory &&
+          entered.error() != kInterrupted)
         return {info.Env(), ToJavaScript(info.Env(), entered)};
     }
     io_uring_cqe cqe{};
@@ -476,16 +478,29 @@ Napi::Value IoUring::Turn(const Napi::CallbackInfo& info) {
 }
 
 // A further one of the same turn: up to the stream's share. What follows one that may not be told, may not either.
-bool IoUring::HasShareLeft(const io_uring_cqe& cqe, std::span<Record> out, size_t count, Share* share) {
-  const auto bytes = static_cast<uint32_t>(std::max(cqe.res, 0));
-  if (share->chunks < kMaxChunks && bytes <= max_share_ && share->bytes <= max_share_ - bytes) {
-    share->bytes += bytes;
-    ++share->chunks;
-    share->record = count;
+bool IoUring::HasShareLeft(const io_uring_cqe& cqe, std::span<Record> out, size_t count, Told* told) {
+  const auto bytes_of = [](int32_t result) { return static_cast<uint32_t>(std::max(result, 0)); };
+  const bool is_of_several = (told->at & kOfSeveral) != 0;
+  const size_t at = told->at & ~kOfSeveral;
+  size_t last = is_of_several ? out.size() : at;
+  if (is_of_several && at < shares_.size()) last = shares_[at].record;
+  // Of another connection that has had this number; or of the turn before the numbers of turns began again.
+  if (last >= out.size() || out[last].generation != static_cast<int32_t>(GenerationOf(cqe.user_data))) {
+    *told = {turn_, static_cast<uint32_t>(count)};
     return true;
   }
-  share->chunks = kMaxChunks;
-  if (share->record < out.size()) out[share->record].what |= kSurplus;
+  if (!is_of_several) {
+    told->at = kOfSeveral | static_cast<uint32_t>(shares_.size());
+    shares_.push_back({bytes_of(out[last].result), 1, last});
+  }
+  Share& share = shares_[told->at & ~kOfSeveral];
+  const uint32_t bytes = bytes_of(cqe.res);
+  if (share.chunks < kMaxChunks && bytes <= max_share_ && share.bytes <= max_share_ - bytes) {
+    share = {share.bytes + bytes, share.chunks + 1, count};
+    return true;
+  }
+  share.chunks = kMaxChunks;
+  out[share.record].what |= kSurplus;
   return false;
 }
 
