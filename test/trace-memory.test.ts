@@ -150,8 +150,11 @@ describe('memory that others write to', () => {
         const numbers = new Int32Array(whole, 0, size >> 2);
         const values = [0, 1, 2, -1, 3, 0x7fffffff, -0x80000000, 0x01010101, 33, 65535, 1 << 20];
         const lengths = Array.from({ length: 16 }, (_, i) => ${TRACE_HEADER_SIZE / 4} + ${TRACE_RECORD_SIZE / 4} * i + 10);
+        const pause = new Int32Array(new SharedArrayBuffer(4));
         let seed = 1;
         for (;;) {
+          // So that the reader finds something whole however the processors are shared out.
+          if ((seed & 0xfffff) === 0) Atomics.wait(pause, 0, 0, 1);
           seed = (Math.imul(seed, 1103515245) + 12345) | 0;
           const at = (seed >>> 8) % numbers.length;
           // Not that it is over.
