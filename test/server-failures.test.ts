@@ -175,7 +175,7 @@ describe.concurrent('workers that die as soon as they start', () => {
     ...(models[name].work !== undefined && models[name].task !== undefined ? [{ name, roles: ['task'] }] : []),
   ]);
 
-  it('once it serves: the server ends, and says so', async () => {
+  it('once it serves: the server ends, and says so', { timeout: 300_000 }, async () => {
     using bench = new Bench();
     const file = join(bench.folder(), 'from-now-on');
     const names = tried.filter(({ workers, name }) => workers !== null && !models[name].startsForEach);
@@ -210,6 +210,7 @@ describe.concurrent('workers that die as soon as they start', () => {
 
   it.each(cases.map((one) => ({ ...one, who: one.roles.join(', ') })))(
     '$name, $who: the server ends with the reason, and leaves no folder',
+    { timeout: 300_000 }, // programs start slowly under Wine
     async ({ name, roles }) => {
       using bench = new Bench();
       const folder = bench.folder();

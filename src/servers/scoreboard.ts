@@ -77,7 +77,7 @@ export type Totals = Record<(typeof TOTALS)[number], number>;
 export const STARTING = 0;
 export const SERVING = 1;
 export const TAKEN = 2;
-const ENDED = -1;
+export const ENDED = -1;
 
 export class Scoreboard implements Disposable {
   readonly #file: SharedFile;

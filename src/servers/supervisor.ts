@@ -21,7 +21,7 @@ import { type FromThread, type RunningWorker, RunningProcess, RunningThread, ope
 import { type Asked, type Said, type Notice, type StartRequest, type WorkerStats, plainError } from './messages.js';
 import type { ServerModelName } from './model.js';
 import { models } from './models/index.js';
-import { SERVING, STARTING, Scoreboard, keepMapped } from './scoreboard.js';
+import { ENDED, SERVING, STARTING, Scoreboard, keepMapped } from './scoreboard.js';
 import { CLOSING, type ServerSettings } from './server.js';
 import { HAS_STARTED, NEWS, type SupervisorData } from './supervisor-data.js';
 import { wakeLoop } from './wake-loop.js';
@@ -243,10 +243,14 @@ class Supervisor {
   #onExit(worker: RunningWorker): void {
     const { request } = worker;
     // It had not taken yet what it was handed.
-    if (request.kind === 'thread' && this.#scoreboard.row(worker.row).state === STARTING) closeAll(request.fds);
+    const row = this.#scoreboard.row(worker.row);
+    if (request.kind === 'thread' && row.state === STARTING) closeAll(request.fds);
     for (const other of this.#running.values())
       if (other.asker === worker && other.request.role === 'task') other.end('SIGKILL');
-    if (request.keepsRow && !worker.isReleased && !this.#isClosing) return; // its parent has a word to say
+    if (request.keepsRow && !worker.isReleased && !this.#isClosing) {
+      if (row.state === STARTING) row.state = ENDED; // its parent may wait until it has taken what it was handed
+      return; // its parent has a word to say
+    }
     this.#forget(worker);
   }
 
