@@ -160,7 +160,7 @@ describe('a program that shared a file ends with exit code 0', () => {
     await endsQuietly(`${FILE}
       const { Worker } = require('node:worker_threads');
       const body = ${JSON.stringify(programText(`const file = new syscalls.SharedFile(process.env.SHARED, 5000); ${body}`))};
-      for (let i = 0; i < 3; i++) new Worker(body, { eval: true, env: { SHARED: path } });`);
+      for (let i = 0; i < 3; i++) new Worker(body, { eval: true, env: { ...process.env, SHARED: path } });`);
   });
 
   it('and moved its memory to a thread that outlives its own', async () => {
