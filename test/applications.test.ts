@@ -100,7 +100,8 @@ describe('a share of what one peer sends, a turn', () => {
     (_, { create, bytes, heard }) => {
       const peer = new LoopPeer(create());
       peer.sends(Buffer.concat(Array.from({ length: 1000 }, (_unused, i) => bytes(i))));
-      expect(heard(peer)).toBe(MAX_MESSAGES);
+      expect(heard(peer)).toBeGreaterThan(0); // fewer than MAX_MESSAGES where the time of a turn is over before
+      expect(heard(peer)).toBeLessThanOrEqual(MAX_MESSAGES);
       expect(peer.paused).toBe(true);
       while (peer.soon.length > 0) {
         const before = heard(peer);
@@ -132,9 +133,11 @@ describe('a share of what one peer sends, a turn', () => {
     ]) {
       const peer = new LoopPeer(rpc());
       peer.sends(many);
+      const before = peer.replies.length;
+      expect(before).toBeLessThanOrEqual(MAX_MESSAGES);
       end(peer);
       peer.turn();
-      expect(peer.replies).toHaveLength(MAX_MESSAGES);
+      expect(peer.replies).toHaveLength(before);
       expect(peer.soon).toHaveLength(0);
     }
     const peer = new LoopPeer(rpc());
