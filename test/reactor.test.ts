@@ -443,7 +443,7 @@ describe.skipIf(noFigures)(`memory${noFigures}`, () => {
 
   it('R33 10,000 idle connections: at most 1 KiB each, and the others are served as before', async () => {
     using bench = new Bench();
-    // The young generation grows to some megabytes at a time of its own: a constant, and not a connection's.
+    // V8's young generation grows by megabytes whether clients connect or not: keep it small, so that only connections are measured.
     const program = bench.own(
       startCli(['serve', 'reactor', '--port', '0'], { NODE_OPTIONS: '--max-semi-space-size=1' }),
     );

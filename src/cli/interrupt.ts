@@ -16,8 +16,9 @@ export const exitCodeOf = (signal: NodeJS.Signals): number => 128 + constants.si
 export const SAME = 300;
 
 /**
- * Ends this process as the signal does that nobody handles. process.exit() waits for each thread, and hundreds of them take seconds; it is the
- * way on Windows alone. No listener of the signal may be left.
+ * Removes the temporary folders and ends this process at once, by the signal's default action (signal(7)); on Windows by process.exit(), with
+ * the exit code of the signal. process.exit() waits for all threads to end, and hundreds of threads take seconds. Remove all listeners of the
+ * signal before.
  */
 export function endAtOnce(signal: NodeJS.Signals): never {
   if (process.platform !== 'win32') {

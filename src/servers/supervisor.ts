@@ -35,7 +35,7 @@ const PROCESSES_GRACE = 2000;
  */
 const TOO_SOON = 1000;
 const FIRST_WAIT = 50;
-const LONGEST_WAIT = 2000;
+const MAX_WAIT = 2000;
 /** More failures in a row end the server: after 3 s while it starts, after 7 s once it serves. */
 const MAX_FAILURES_STARTING = 6;
 const MAX_FAILURES_SERVING = 8;
@@ -432,7 +432,7 @@ const speaker =
   };
 
 /** Milliseconds before the next one is started. @param failures 1 or more */
-const waitAfter = (failures: number): number => Math.min(FIRST_WAIT * 2 ** (failures - 1), LONGEST_WAIT);
+const waitAfter = (failures: number): number => Math.min(FIRST_WAIT * 2 ** (failures - 1), MAX_WAIT);
 
 /** A thread or process of a pool that its program keeps full. */
 const isOfPool = ({ keepsRow, taskPort }: StartRequest): boolean => keepsRow === true || taskPort !== undefined;
