@@ -54,10 +54,10 @@ const code = await runLimited(
       SELECTORS_NATIVE_PREBUILD: addon,
       SELECTORS_NATIVE_SANITIZED: '1',
       LD_PRELOAD: `${runtime('libasan.so')} ${runtime('libubsan.so')}`,
-      ASAN_OPTIONS: `detect_leaks=1:log_path=${join(reports, 'asan')}:log_exe_name=0`,
-      // A leak is judged below, and does not change how a test's child process ends.
+      ASAN_OPTIONS: `abort_on_error=1:detect_leaks=1:log_path=${join(reports, 'asan')}:log_exe_name=0`,
+      // A leak is judged below, and does not change how a test's child process ends: exitcode=0 is for all reports, so that others abort.
       LSAN_OPTIONS: `suppressions=${suppressions}:print_suppressions=0:exitcode=0`,
-      UBSAN_OPTIONS: `halt_on_error=1:print_stacktrace=1:log_path=${join(reports, 'ubsan')}`,
+      UBSAN_OPTIONS: `abort_on_error=1:halt_on_error=1:print_stacktrace=1:log_path=${join(reports, 'ubsan')}`,
     },
   },
 );
@@ -73,7 +73,7 @@ const MOST_FORGOTTEN = 60;
  * error all of V8 is "leaked". So of leaks those count that our code made, without Node in between; of everything else, all.
  */
 function judge(report) {
-  if (!report.includes('LeakSanitizer')) return report;
+  if (!report.includes('detected memory leaks')) return report;
   const records = report.split('\n\n').filter((record) => {
     const [allocated = ''] = record.split(/^ +#\d+ .*\(\S*node\+0x/m);
     return ours.some((place) => allocated.includes(place));
