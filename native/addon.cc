@@ -10,6 +10,7 @@
 #include "net/net.h"
 #include "platform/platform.h"
 #include "shared/shared_file.h"
+#include "trace/fault_plan.h"
 #include "trace/recording.h"
 #include "turn/turn.h"
 #include "wait/wait.h"
@@ -38,6 +39,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
     return exports;
   }
   RegisterRecording(env, exports);
+  RegisterFaultPlan(env, exports);
   RegisterDescriptor(env, exports);
   RegisterSelect(env, exports);
   RegisterPoll(env, exports);

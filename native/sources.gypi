@@ -5,6 +5,7 @@
       "native/core/args.cc",
       "native/core/descriptor.cc",
       "native/core/environment.cc",
+      "native/core/faults.cc",
       "native/core/multiplexer.cc",
       "native/core/trace.cc",
       "native/core/wakeable.cc",
@@ -17,6 +18,7 @@
       "native/net/socket.cc",
       "native/platform/system_calls.cc",
       "native/shared/shared_file.cc",
+      "native/trace/fault_plan.cc",
       "native/trace/recording.cc",
       "native/turn/turn.cc",
       "native/wait/loop_watch.cc",
@@ -32,6 +34,7 @@
     "sources_linux": [
       "native/mechanisms/epoll.cc",
       "native/mechanisms/io_uring.cc",
+      "native/mechanisms/io_uring_faults.cc",
       "native/mechanisms/io_uring_operations.cc",
       "native/mechanisms/io_uring_ring.cc",
       "native/mechanisms/io_uring_streams.cc"

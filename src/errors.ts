@@ -74,6 +74,24 @@ const systemNames = new Map<number, string>(
       ],
 );
 
+/** libuv's own errors, which no system call has, have higher numbers. */
+const HIGHEST_NUMBER = process.platform === 'win32' ? Infinity : 1000;
+const numbersByName = new Map(
+  [
+    ...[...systemNames].map(([number, name]) => [name, number] as const),
+    ...Object.entries(process.platform === 'win32' ? {} : constants.errno), // EWOULDBLOCK
+  ].filter(([, number]) => number > 0 && number < HIGHEST_NUMBER),
+);
+const win32NumbersByName = new Map(windowsNumbers.map(([number, name]) => [name, number] as const).reverse());
+
+/** The number that this system has for an error. Windows: Winsock's, or, for a call of Win32, that of GetLastError. */
+export function errorNumber(name: string, isWin32: boolean): number | undefined {
+  const ofWin32 = isWin32 && process.platform === 'win32' ? win32NumbersByName.get(name) : undefined;
+  return ofWin32 ?? numbersByName.get(name);
+}
+
+export const errorNames = (): readonly string[] => [...numbersByName.keys()];
+
 export interface ErrorContext {
   readonly address?: string;
   readonly port?: number;

@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import load from 'node-gyp-build';
+import { joinFaults } from './faults/joining.js';
 import { joinTraces } from './recording.js';
 
 /** Owns one descriptor: closed when this object is collected, and when its thread or the process ends. */
@@ -81,6 +82,25 @@ export interface NativeRecording {
   stop(): void;
 }
 
+/** See native/trace/fault_plan.cc. */
+export interface NativeFaultPlan {
+  /**
+   * @param names a line for each rule: the names of its calls with commas between
+   * @param numbers six for each rule: kind (1 error, 2 short, 3 slow), value, first, last, every, probability
+   * @param counters of a SharedArrayBuffer, zeros: 8 bytes, not 0 when the plan has stopped; then two 64-bit counters a rule
+   * @param isJoined the plan is another thread's, and does not stop with this object
+   */
+  start(
+    names: string,
+    numbers: Float64Array,
+    seed: number,
+    counters: Uint8Array,
+    ofProcess: boolean,
+    isJoined: boolean,
+  ): number;
+  stop(): void;
+}
+
 /** A multiplexer: waits, and answers how many records are in the memory that prepareWait has given it. See native/core/multiplexer.cc. */
 export type NativeWait = (timeout: number) => number;
 
@@ -135,6 +155,11 @@ interface Everywhere {
   readonly Recording: new () => NativeRecording;
   /** Into so many bytes of a file, until this thread ends. EINVAL: they do not begin as TraceMemory makes them. */
   recordInFile(path: string, size: number): number;
+  readonly FaultPlan: new () => NativeFaultPlan;
+  /** Until this process ends. 1: there is such a plan already. */
+  startFaultsOfProcess(names: string, numbers: Float64Array, seed: number): number;
+  /** Calls and injected faults of each rule of that plan. @returns how many numbers it has put into `out` */
+  faultCountsOfProcess(out: Float64Array): number;
   /** Milliseconds, of the clock of a trace's records. */
   monotonicMilliseconds(): number;
   readonly TRACE_HEADER_SIZE: number;
@@ -358,6 +383,7 @@ export type Addon = Everywhere &
 
 export const native = load(join(__dirname, '..')) as Addon;
 joinTraces(native);
+joinFaults(native);
 
 // Whole groups: a system has all the calls of one, or none.
 export const epollCalls = 'epoll_wait' in native ? (native as Everywhere & EpollCalls) : undefined;

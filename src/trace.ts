@@ -4,3 +4,5 @@ export { type Trace, type TraceOptions, startTrace } from './trace/trace.js';
 export { compare } from './compare/compare.js';
 export type { ComparisonOptions, ComparisonRow } from './compare/row.js';
 export { renderReport } from './compare/sections.js';
+export { injectFaults } from './trace/faults.js';
+export type { FaultCount, FaultOptions, FaultRule, Faults } from './trace/faults.js';

@@ -15,9 +15,10 @@ const read = (path: string) => readFileSync(join(root, path), 'utf8');
 
 /** Room → the rooms it may import. A room is a folder of src/, or a file in it. */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
-  // Who loads the addon joins the traces that are under way.
-  'native.ts': ['recording.ts'],
+  // Who loads the addon joins the traces and the fault plans that are under way.
+  'native.ts': ['recording.ts', 'faults'],
   'recording.ts': ['native.ts'],
+  faults: ['native.ts', 'errors.ts', 'validate.ts'],
   'errors.ts': [],
   'validate.ts': ['errors.ts'],
   // net for the addresses that ConnectEx, WSASendTo and io_uring's connect take.
@@ -28,7 +29,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // The emulation is over a selector.
   proactors: ['native.ts', 'errors.ts', 'validate.ts', 'syscalls', 'wait', 'net', 'selectors'],
   loops: ['native.ts', 'errors.ts', 'validate.ts', 'syscalls', 'wait', 'net', 'selectors', 'proactors'],
-  trace: ['native.ts', 'recording.ts', 'errors.ts', 'validate.ts', 'syscalls'],
+  trace: ['native.ts', 'recording.ts', 'faults', 'errors.ts', 'validate.ts', 'syscalls'],
   // As any program: over the entries. And what an error of accept(2) means, and memory that goes with its thread.
   servers: ['index.ts', 'syscalls.ts', 'errors.ts', 'validate.ts', 'net', 'syscalls'],
   // Plain data in, text out.

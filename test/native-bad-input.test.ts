@@ -7,7 +7,7 @@ import { answerOf, runProgram, runScript } from './support/program.js';
 const noRing = completionMechanisms.some(({ mechanism, available }) => mechanism === 'io_uring' && available)
   ? ''
   : ' — not here: there is no io_uring';
-const support = ['native-attack.ts', 'recording-attack.ts', 'bad-values.ts', 'folders.ts'];
+const support = ['native-attack.ts', 'recording-attack.ts', 'fault-attack.ts', 'bad-values.ts', 'folders.ts'];
 
 // On Wine each of some ten thousand calls takes several times as long.
 const ALL_ATTACKS = { timeout: process.platform === 'win32' ? 180_000 : 60_000 };
@@ -50,6 +50,8 @@ describe('the addon, called directly', () => {
         'SharedFile',
         'Recording',
         'recordInFile',
+        'FaultPlan',
+        'startFaultsOfProcess',
       ]),
     );
   });

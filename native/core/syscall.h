@@ -2,6 +2,7 @@
 // …). Its row (platform/system_calls.h, or beside its mechanism) says what a failure looks like, and how it is traced.
 #pragma once
 
+#include "core/faults.h"
 #include "core/result.h"
 #include "core/trace.h"
 #include "platform/platform.h"
@@ -31,16 +32,32 @@ Result ResultOf(Answer answer) {
   }
 }
 
-// Out of the way of those that are not recorded.
+// A call as a fault plan wants it. An error that is injected is the answer instead of the call; where the call has to
+// be made all the same (IsMadeAnyway), instead of its success.
 template <auto Function, typename... Arguments>
-[[gnu::cold, gnu::noinline]] Result CallTraced(Arguments... arguments) {
+Result CallWithFault(const Fault& fault, Arguments... arguments) {
+  if (fault.kind == Fault::Kind::kError) {
+    if (!InjectedError<Function>::IsMadeAnyway(fault.error(), arguments...)) return Result::Error(fault.error());
+    const Result result = ResultOf<Function>(Function(arguments...));
+    return result.ok() || result.error() == kInProgress ? Result::Error(fault.error()) : result;
+  }
+  Shortened<Function> shortened;
+  if (fault.kind == Fault::Kind::kShort) shortened.Shorten(static_cast<uint64_t>(fault.value), arguments...);
+  if (fault.kind == Fault::Kind::kSlow) Pause(fault.value);
+  return ResultOf<Function>(Function(arguments...));
+}
+
+// Out of the way of those that are neither recorded nor disturbed.
+template <auto Function, typename... Arguments>
+[[gnu::cold, gnu::noinline]] Result CallWatched(Arguments... arguments) {
   TracedCall traced(kRow<Function>, {AsArgument(arguments)...});
-  const Result result = ResultOf<Function>(Function(arguments...));
-  traced.Returned(result);
+  const Fault fault = TakeFault(kRow<Function>.name);
+  const Result result = CallWithFault<Function>(fault, arguments...);
+  traced.Returned(result, fault.kind);
   return result;
 }
 
-// Within a signal's handler: the trace allocates memory and takes locks (signal-safety(7)).
+// Within a signal's handler: the trace and fault plans allocate memory and take locks (signal-safety(7)).
 template <auto Function, typename... Arguments>
 Result CallUntraced(Arguments... arguments) {
   return ResultOf<Function>(Function(arguments...));
@@ -49,8 +66,8 @@ Result CallUntraced(Arguments... arguments) {
 // Calls the operating system once.
 template <auto Function, typename... Arguments>
 Result Call(Arguments... arguments) {
-  if (IsAnyoneRecording()) [[unlikely]]
-    return CallTraced<Function>(arguments...);
+  if (IsAnyoneWatching()) [[unlikely]]
+    return CallWatched<Function>(arguments...);
   return CallUntraced<Function>(arguments...);
 }
 

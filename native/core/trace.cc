@@ -127,7 +127,7 @@ void AppendFlags(std::string& out, std::span<const Name> names, uint64_t value, 
 // ------------------------------------------------------------------------------------------------------------
 // recording
 
-std::atomic<int> recorders{0};
+std::atomic<int> watchers{0};
 
 namespace {
 
@@ -185,7 +185,7 @@ uint64_t Recorder::Add(std::span<uint8_t> memory) {
   if ((memory.size() - sizeof(TraceHeader)) / sizeof(TraceRecord) < capacity) return 0;
   const std::lock_guard lock(mutex_);
   memories_.push_back({++last_id_, memory.data(), capacity});
-  ++recorders;
+  ++watchers;
   return last_id_;
 }
 
@@ -201,7 +201,7 @@ void Recorder::Remove(uint64_t id) {
 
 template <typename Predicate>
 void Recorder::RemoveIf(Predicate is_over) {
-  recorders -= static_cast<int>(std::erase_if(memories_, is_over));
+  watchers -= static_cast<int>(std::erase_if(memories_, is_over));
 }
 
 bool Recorder::IsRecording() {
@@ -209,8 +209,8 @@ bool Recorder::IsRecording() {
   return !memories_.empty();
 }
 
-void Recorder::Record(const SystemCall& call, const MadeCall& made, int error, double start, double end,
-                      const std::string& arguments) {
+void Recorder::Record(const SystemCall& call, const MadeCall& made, int error, Fault::Kind fault, double start,
+                      double end, const std::string& arguments) {
   std::string returned;
   if (made.ok && call.returned != nullptr) call.returned(returned, made, 0);
   const std::lock_guard lock(mutex_);
@@ -223,6 +223,7 @@ void Recorder::Record(const SystemCall& call, const MadeCall& made, int error, d
     record->process = ProcessId();
     record->thread = ThreadId();
     record->error = error;
+    record->fault = static_cast<uint32_t>(fault);
     record->start = start - HeaderOf(memory.data)->start;
     record->duration = end - start;
     record->result = static_cast<double>(made.result);
@@ -255,7 +256,7 @@ TracedCall::TracedCall(const SystemCall& call, std::initializer_list<uint64_t> a
   start_ = MonotonicMilliseconds();
 }
 
-void TracedCall::Returned(const Result& result) {
+void TracedCall::Returned(const Result& result, Fault::Kind fault) {
   if (recorder_ == nullptr) return;
   const double end = MonotonicMilliseconds();
   made_.has_returned = true;
@@ -270,7 +271,7 @@ void TracedCall::Returned(const Result& result) {
     if (!all.empty()) all += ", ";
     all += printed_[i];
   }
-  recorder_->Record(call_, made_, result.error(), start_, end, all);
+  recorder_->Record(call_, made_, result.error(), fault, start_, end, all);
 }
 
 }  // namespace selectors

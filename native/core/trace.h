@@ -31,6 +31,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "core/faults.h"
 #include "core/result.h"
 
 namespace selectors {
@@ -171,7 +172,7 @@ struct TraceRecord {
   uint8_t name_length;
   uint8_t returned_length;
   uint16_t arguments_length;
-  uint32_t unused;
+  uint32_t fault;        // what a plan has done to the call: a Fault::Kind
   char text[kMostText];  // the name, the arguments, and what stands behind the result
 };
 static_assert(sizeof(TraceHeader) == 32 && sizeof(TraceRecord) == 504 && alignof(TraceRecord) == 8);
@@ -189,8 +190,10 @@ class Recorder : public std::enable_shared_from_this<Recorder> {
   // Nothing is written to it from here on.
   void Remove(uint64_t id);
   bool IsRecording();
-  void Record(const SystemCall& call, const MadeCall& made, int error, double start, double end,
+  void Record(const SystemCall& call, const MadeCall& made, int error, Fault::Kind fault, double start, double end,
               const std::string& arguments);
+  // The fault plans of the same threads.
+  FaultPlans& faults() { return faults_; }
 
  private:
   // The capacity is the one that was checked: others may write to the memory.
@@ -212,6 +215,7 @@ class Recorder : public std::enable_shared_from_this<Recorder> {
   std::mutex mutex_;
   uint64_t last_id_ = 0;
   std::vector<Memory> memories_;
+  FaultPlans faults_;
 };
 
 // As long as it lives, the calls of the thread that has made it are this recorder's. That is no thread's own
@@ -228,15 +232,16 @@ class RecordedThread {
   std::shared_ptr<Recorder> recorder_;
 };
 
-// Not 0: somebody in this process records. All that a call costs while nobody does is to look at it.
-extern std::atomic<int> recorders;
-inline bool IsAnyoneRecording() { return recorders.load(std::memory_order_relaxed) != 0; }
+// The recorders and the fault plans of this process. While there are none, one load of it is all that a call costs
+// more.
+extern std::atomic<int> watchers;
+inline bool IsAnyoneWatching() { return watchers.load(std::memory_order_relaxed) != 0; }
 
 // One call, from before it is made until it has returned.
 class TracedCall {
  public:
   TracedCall(const SystemCall& call, std::initializer_list<uint64_t> arguments);
-  void Returned(const Result& result);
+  void Returned(const Result& result, Fault::Kind fault);
 
  private:
   const SystemCall& call_;

@@ -69,6 +69,8 @@ inline constexpr SystemCall kRow<::epoll_ctl>{
 template <>
 inline constexpr SystemCall kRow<::epoll_wait>{
     kEpollWaitCall, {In(print::Descriptor), Out(PrintEvents), In(print::Decimal), In(print::Decimal)}};
+template <>
+inline constexpr int kLengthArgument<::epoll_wait> = 2;
 
 namespace {
 

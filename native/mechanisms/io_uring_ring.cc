@@ -182,17 +182,20 @@ uint32_t Ring::SqHead() const { return Acquire(sq_head_); }
 
 io_uring_sqe* Ring::NextSqe() {
   if (unsubmitted() == sq_entries_) return nullptr;
-  io_uring_sqe* const sqe = At<io_uring_sqe>(sqes_, 0) + (sq_tail_ & (sq_entries_ - 1));
+  io_uring_sqe* const sqe = EntryAt(sq_tail_);
   *sqe = {};
   ++sq_tail_;
   return sqe;
 }
 
-const io_uring_sqe* Ring::FromEnd(uint32_t i) const {
-  return At<const io_uring_sqe>(sqes_, 0) + ((sq_tail_ - 1 - i) & (sq_entries_ - 1));
-}
+const io_uring_sqe* Ring::FromEnd(uint32_t i) const { return EntryAt(sq_tail_ - 1 - i); }
 
-void Ring::TakeBack(uint32_t count) { sq_tail_ -= std::min(count, unsubmitted()); }
+void Ring::TakeBack(uint32_t count) {
+  count = std::min(count, unsubmitted());
+  if (!injected_.empty() || looked_at_ != 0) [[unlikely]]
+    ForgetFaults(count);
+  sq_tail_ -= count;
+}
 
 uint32_t Ring::completions() const { return Acquire(cq_tail_) - *cq_head_; }
 
@@ -201,6 +204,8 @@ bool Ring::Pop(io_uring_cqe* cqe) {
   if (head == Acquire(cq_tail_)) return false;
   *cqe = cqes_[head & (cq_entries_ - 1)];
   Release(cq_head_, head + 1);
+  if (!injected_.empty()) [[unlikely]]
+    TakeInjected(cqe);
   return true;
 }
 
@@ -225,6 +230,8 @@ Result Ring::Enter(uint32_t least, double timeout) {
 }
 
 Result Ring::TryToEnter(uint32_t least, double timeout) {
+  if (IsAnyoneWatching()) [[unlikely]]
+    ApplyFaults();
   // The kernel looks at the queue in io_uring_enter alone: there is no SQPOLL.
   Release(sq_tail_shared_, sq_tail_);
   least = std::min(least, cq_entries_);  // more are never there at once

@@ -81,6 +81,13 @@ class Ring {
 
  private:
   uint32_t SqHead() const;
+  io_uring_sqe* EntryAt(uint32_t index) const {
+    return reinterpret_cast<io_uring_sqe*>(sqes_.data()) + (index & (sq_entries_ - 1));
+  }
+  // io_uring_faults.cc
+  void ApplyFaults();
+  void ForgetFaults(uint32_t count);
+  void TakeInjected(io_uring_cqe* cqe);
   Result TryToEnter(uint32_t least, double timeout);
   Result Setup(uint32_t entries, uint32_t cq_entries, io_uring_params* params);
 
@@ -98,6 +105,13 @@ class Ring {
   uint32_t* cq_head_ = nullptr;
   uint32_t* cq_tail_ = nullptr;
   io_uring_cqe* cqes_ = nullptr;
+  // What a fault plan has for completions that are still to come; and the first entry that no plan has looked at.
+  struct Injected {
+    uint64_t user_data;
+    int32_t result;
+  };
+  std::vector<Injected> injected_;
+  uint32_t looked_at_ = 0;
 };
 
 // Memory that the kernel receives into, and the ring by which it is given: `count` buffers of `size` bytes. JavaScript

@@ -110,6 +110,17 @@ inline constexpr SystemCall kRow<::WriteFile>{
     nullptr,
     Failure::kZero};
 template <>
+struct Shortened<::WSARecv> : ShortenedBuffers {};
+template <>
+struct Shortened<::WSARecvFrom> : ShortenedBuffers {};
+template <>
+struct Shortened<::WSASendTo> : ShortenedBuffers {};
+template <>
+inline constexpr int kLengthArgument<::ReadFile> = 2;
+template <>
+inline constexpr int kLengthArgument<::WriteFile> = 2;
+
+template <>
 inline constexpr SystemCall kRow<::ReOpenFile>{
     "ReOpenFile", {In(print::Descriptor), In(print::Hexadecimal), In(print::Hexadecimal), In(print::Hexadecimal)}};
 

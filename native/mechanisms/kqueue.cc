@@ -48,6 +48,17 @@ template <>
 inline constexpr SystemCall kRow<::kevent>{"kevent",
                                            {In(print::Descriptor), In(PrintChanges), In(print::Decimal),
                                             Out(PrintEvents), In(print::Decimal), In(print::Pointer)}};
+template <>
+inline constexpr int kLengthArgument<::kevent> = 4;
+// The changes are made also where a signal ends the wait (kevent(2), EINTR).
+template <>
+struct InjectedError<::kevent> {
+  static bool IsMadeAnyway(int error, Fd&, const struct kevent*&, int& changes, struct kevent*&, int& events,
+                           const timespec*&) {
+    events = 0;  // without room for events the call does not wait
+    return error == kInterrupted && changes > 0;
+  }
+};
 
 namespace {
 

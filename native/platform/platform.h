@@ -175,6 +175,9 @@ uint32_t ThreadId();
 // Milliseconds on a clock that no one sets.
 double MonotonicMilliseconds();
 
+// The calling thread sleeps so long. Neither recorded nor disturbed by a fault plan.
+void Pause(double milliseconds);
+
 // A thread, to which no signals are given. Not std::thread: that has no other way to say that the system has no thread
 // left than to end the process.
 class Thread {

@@ -47,6 +47,15 @@ double MonotonicMilliseconds() {
   return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
 }
 
+void Pause(double milliseconds) {
+  const double deadline = MonotonicMilliseconds() + milliseconds;
+  for (double left = milliseconds; left > 0; left = deadline - MonotonicMilliseconds()) {
+    const SecondsAndNanoseconds split = SplitTimeout(left, 1);
+    const timespec time{split.seconds, split.nanoseconds};
+    CallUntraced<::nanosleep>(&time, static_cast<timespec*>(nullptr)).Ignore("a signal: the rest follows");
+  }
+}
+
 namespace {
 
 struct ThreadStart {

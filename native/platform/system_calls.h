@@ -5,6 +5,9 @@
 // recv() is recvfrom(2).
 #pragma once
 
+#include <algorithm>
+
+#include "core/faults.h"
 #include "core/trace.h"
 #include "platform/platform.h"
 
@@ -123,6 +126,23 @@ inline constexpr SystemCall kRow<::sendto>{"sendto",
                                            {In(print::Descriptor), In(print::Sent), In(print::Unsigned),
                                             In(print::MessageFlags), In(print::SocketAddress), In(print::Decimal)}};
 
+template <>
+inline constexpr int kLengthArgument<::recv> = 2;
+template <>
+inline constexpr int kLengthArgument<::send> = 2;
+template <>
+inline constexpr int kLengthArgument<::recvfrom> = 2;
+template <>
+inline constexpr int kLengthArgument<::sendto> = 2;
+
+// The system goes on connecting (connect(2), EINTR and EINPROGRESS).
+template <>
+struct InjectedError<::connect> {
+  static bool IsMadeAnyway(int error, Fd&, const sockaddr*&, SocketLength&) {
+    return error == kInterrupted || error == kInProgress;
+  }
+};
+
 #ifdef _WIN32
 
 // recv, send, select and accept are calls of Winsock's own.
@@ -159,6 +179,29 @@ inline constexpr SystemCall kRow<::select>{"select",
                                            {In(print::Decimal), In(print::DescriptorSet), In(print::DescriptorSet),
                                             In(print::DescriptorSet), In(print::Timeval)},
                                            print::DescriptorSetsFound};
+
+template <>
+struct InjectedError<::closesocket> : MadeAnyway {};
+template <>
+struct InjectedError<::CloseHandle> : MadeAnyway {};
+template <>
+struct InjectedError<::UnmapViewOfFile> : MadeAnyway {};
+
+// The first buffer that has any bytes, and of it at most so many.
+struct ShortenedBuffers {
+  template <typename... Others>
+  void Shorten(uint64_t most, SOCKET&, WSABUF*& buffers, DWORD& count, Others&...) {
+    const auto* const end = buffers + count;
+    const auto* const found = std::find_if(buffers, buffers + count, [](const WSABUF& one) { return one.len > 0; });
+    if (found == end) return;
+    buffer = {static_cast<ULONG>(std::min<uint64_t>(found->len, most)), found->buf};
+    buffers = &buffer;
+    count = 1;
+  }
+  WSABUF buffer{};
+};
+template <>
+struct Shortened<::WSASend> : ShortenedBuffers {};
 
 // ------------------------------------------------------------------------------------- files, memory, handles
 
@@ -253,6 +296,55 @@ template <>
 inline constexpr SystemCall kRow<::read>{"read", {In(print::Descriptor), Out(print::Received), In(print::Unsigned)}};
 template <>
 inline constexpr SystemCall kRow<::write>{"write", {In(print::Descriptor), In(print::Sent), In(print::Unsigned)}};
+
+template <>
+struct InjectedError<::close> : MadeAnyway {};
+template <>
+struct InjectedError<::munmap> : MadeAnyway {};
+
+// The first piece of a message that has any bytes, and of it at most so many.
+inline iovec ShortPiece(const msghdr& message, uint64_t most) {
+  const iovec* const end = message.msg_iov + message.msg_iovlen;
+  const iovec* const found = std::find_if(message.msg_iov, message.msg_iov + message.msg_iovlen,
+                                          [](const iovec& one) { return one.iov_len > 0; });
+  return found == end ? iovec{} : iovec{found->iov_base, static_cast<size_t>(std::min<uint64_t>(found->iov_len, most))};
+}
+template <>
+struct Shortened<::sendmsg> {
+  void Shorten(uint64_t most, Fd&, const msghdr*& whole, int&) {
+    piece = ShortPiece(*whole, most);
+    message = *whole;
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    whole = &message;
+  }
+  iovec piece{};
+  msghdr message{};
+};
+// The kernel writes to this one: it is the caller's own, and as it was when this object ends.
+template <>
+struct Shortened<::recvmsg> {
+  Shortened() = default;
+  Shortened(const Shortened&) = delete;
+  Shortened& operator=(const Shortened&) = delete;
+  ~Shortened() {
+    if (message == nullptr) return;
+    message->msg_iov = vector;
+    message->msg_iovlen = count;
+  }
+  void Shorten(uint64_t most, Fd&, msghdr*& whole, int&) {
+    message = whole;
+    vector = whole->msg_iov;
+    count = whole->msg_iovlen;
+    piece = ShortPiece(*whole, most);
+    whole->msg_iov = &piece;
+    whole->msg_iovlen = 1;
+  }
+  iovec piece{};
+  msghdr* message = nullptr;
+  iovec* vector = nullptr;
+  decltype(msghdr::msg_iovlen) count = 0;
+};
 
 // ------------------------------------------------------------------------------------- files, memory, signals, threads
 

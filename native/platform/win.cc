@@ -50,6 +50,10 @@ double MonotonicMilliseconds() {
   return static_cast<double>(now.QuadPart) * 1e3 / static_cast<double>(frequency.QuadPart);
 }
 
+void Pause(double milliseconds) {
+  CallUntraced<SleepFor>(static_cast<DWORD>(CeilMilliseconds(milliseconds))).Ignore("it answers nothing");
+}
+
 namespace {
 
 struct ThreadStart {

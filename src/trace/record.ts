@@ -16,6 +16,8 @@ export interface SyscallRecord {
   readonly returned: string;
   /** 'EAGAIN', or null. */
   readonly error: string | null;
+  /** What a fault plan has done to the call (injectFaults): an error or a short length, 'INJECTED'; a delay, 'DELAYED'; null: nothing. */
+  readonly fault: 'INJECTED' | 'DELAYED' | null;
   /** Milliseconds since the trace began. */
   readonly start: number;
   /** Milliseconds that the call took. */
@@ -35,11 +37,12 @@ const RESULT_COLUMN = 40;
 const POINTERS: ReadonlySet<string> = new Set(['mmap']);
 
 /** One line, as strace prints it: `recvfrom(5, "hi", 65536, 0, NULL, NULL) = 2`. */
-export function formatRecord({ name, arguments: args, result, returned, error }: SyscallRecord): string {
+export function formatRecord({ name, arguments: args, result, returned, error, fault }: SyscallRecord): string {
   const call = `${name}(${args})`.padEnd(RESULT_COLUMN - 1);
-  if (error !== null) return `${call} = -1 ${error}`;
+  const behind = fault === null ? '' : ` (${fault})`;
+  if (error !== null) return `${call} = -1 ${error}${behind}`;
   const value = POINTERS.has(name) ? `0x${result.toString(16)}` : String(result);
-  return `${call} = ${value}${returned === '' ? '' : ` (${returned})`}`;
+  return `${call} = ${value}${returned === '' ? '' : ` (${returned})`}${behind}`;
 }
 
 /** Adds records up by their names. */

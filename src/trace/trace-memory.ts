@@ -35,7 +35,11 @@ const RESULT = 32;
 const NAME_LENGTH = 40;
 const RETURNED_LENGTH = 41;
 const ARGUMENTS_LENGTH = 42;
+const FAULT = 44;
 const TEXT = 48;
+
+/** By the number that a record has for it: Fault::Kind of native/core/faults.h. */
+const FAULTS: readonly SyscallRecord['fault'][] = [null, 'INJECTED', 'INJECTED', 'DELAYED'];
 
 /** What stands in the place of a record that is written: odd, and of 32 bits as the numbers of places are. */
 const readyOf = (number: number): number => (number << 1) | 1;
@@ -196,6 +200,7 @@ export class TraceMemory {
       result: view.getFloat64(at + RESULT, true),
       returned: text(argumentsEnd, returnedEnd),
       error: errno === 0 ? null : systemErrorName(errno),
+      fault: FAULTS[view.getUint32(at + FAULT, true)] ?? null,
       start: view.getFloat64(at + STARTED, true),
       duration: view.getFloat64(at + DURATION, true),
     };

@@ -6,6 +6,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { types } from 'node:util';
 import { type Api, badValues, detached } from './bad-values.js';
+import { type FaultAddon, attackFaults, faultPlan } from './fault-attack.js';
 import { temporaryFolder } from './folders.js';
 import { type RecordingAddon, attackRecording, isSharedBytes, traceMemory } from './recording-attack.js';
 
@@ -187,6 +188,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
     setLinger: [fd, number('int', -1)],
     getLinger: [fd, ints(0)],
     monotonicMilliseconds: [],
+    faultCountsOfProcess: [doubles(0, 0, 0)],
     isOpen: [fd],
     duplicate: [fd],
     isNonBlocking: [fd],
@@ -302,7 +304,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
       strike(`${name}, overlapping by ${shift}`, () => call(...args), false, args, name === 'recvFds' ? '' : name);
     }
   };
-  for (const name of functions.filter((one) => one !== 'recordInFile')) {
+  for (const name of functions.filter((one) => !['recordInFile', 'startFaultsOfProcess'].includes(one))) {
     const parameters = signatures[name];
     if (parameters === undefined) complain(`${name}: has no row here`);
     else attackCall(name, native[name] as Callable, parameters);
@@ -348,6 +350,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
   attackRecording(native as unknown as RecordingAddon, strike, complain, (name, call) =>
     attackCall(name, call, [['sharedBytes', () => new Uint8Array(new SharedArrayBuffer(64))]]),
   );
+  attackFaults(native as unknown as FaultAddon, strike, complain);
   functions.push(...attackClasses(native, api, strike));
   wakeup.close?.();
   sets?.close();
@@ -379,12 +382,14 @@ function attackClasses(
     SharedFile: (object) => [object.open?.(join(folder.path, 'shared')), object.grow?.(100)],
     Turn: (object) => object.setSlot?.(0, new Uint8Array(8)),
     Recording: (object) => object.start?.(traceMemory(native as unknown as RecordingAddon)),
+    FaultPlan: (object) => object.start?.(...faultPlan()),
     Iocp: (object) => object.open?.(0, true),
     IoUring: (object) => object.open?.(2, 0),
   };
   const closing: typeof opening = {
     Descriptors: (object) => object.closeAll?.(),
     Recording: (object) => object.stop?.(),
+    FaultPlan: (object) => object.stop?.(),
     Iocp: (object) => object.close?.(1000),
     IoUring: (object) => object.close?.(1000),
   };

@@ -19,11 +19,12 @@ export function marksOf(records: readonly SyscallRecord[]): number[] {
 }
 
 /**
- * A program, or a worker's, that has `startTrace`, the addon as `native`, and `mark(number)`, a call that is known again. Nothing else of
- * the package, which looks for mechanisms when it is loaded.
+ * A program, or a worker's, that has `startTrace`, `injectFaults`, the addon as `native`, and `mark(number)`, a call that is known again.
+ * Nothing else of the package, which looks for mechanisms when it is loaded.
  */
 export const tracedText = (body: string): string => `'use strict';
   const { startTrace } = require(${JSON.stringify(join(root, 'dist/trace/trace.js'))});
+  const { injectFaults } = require(${JSON.stringify(join(root, 'dist/trace/faults.js'))});
   const { native } = require(${JSON.stringify(join(root, 'dist/native.js'))});
   const mark = (number) => native.isOpen(${NOBODY} + number);
   ${body}`;

@@ -1,0 +1,59 @@
+/**
+ * Where a thread or a process finds the fault plans that those have injected who started it: they apply to it from its first system call
+ * on.
+ *
+ * A thread gets them by its environment data (worker_threads): the rules, and the counters in shared memory. A process gets a plan by an
+ * environment variable: the plan's text.
+ */
+import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
+import type { Addon, NativeFaultPlan } from '../native.js';
+import { type FaultPlan, type NativeFaultRules, parseFaultPlan } from './plan.js';
+
+const KEY = 'selectors-native.faults';
+/** A fault plan, for processes. */
+export const FAULTS_VARIABLE = 'SELECTORS_NATIVE_FAULTS';
+
+interface SharedPlan {
+  readonly rules: NativeFaultRules;
+  readonly counters: SharedArrayBuffer;
+}
+
+/** Those of other threads: until this one ends. */
+const joined: NativeFaultPlan[] = [];
+
+const plansOfThreads = (): readonly SharedPlan[] =>
+  (getEnvironmentData(KEY) as readonly SharedPlan[] | undefined) ?? [];
+
+/** @returns what ends it */
+export function injectInNewThreads({ names, numbers, seed }: FaultPlan, counters: SharedArrayBuffer): () => void {
+  setEnvironmentData(KEY, [...plansOfThreads(), { rules: { names, numbers, seed }, counters }]);
+  return () =>
+    setEnvironmentData(
+      KEY,
+      plansOfThreads().filter((one) => one.counters !== counters),
+    );
+}
+
+/** An environment variable that is no plan is a warning: who has set it must know that there are no faults. */
+export function joinFaults(native: Addon): void {
+  for (const { rules, counters } of plansOfThreads()) {
+    if (Atomics.load(new Int32Array(counters), 0) !== 0) continue; // stopped
+    const plan = new native.FaultPlan();
+    joined.push(plan);
+    plan.start(rules.names, rules.numbers, rules.seed, new Uint8Array(counters), false, true);
+  }
+  const text = process.env[FAULTS_VARIABLE];
+  if (text === undefined || text === '') return;
+  try {
+    startFaultsOfProcess(native, parseFaultPlan(text));
+  } catch (error) {
+    process.emitWarning(
+      `${FAULTS_VARIABLE}: ${(error as Error).message}; no fault is injected in process ${process.pid}`,
+    );
+  }
+}
+
+/** From here to the end of this process. Nothing happens where it has a plan of its own already. */
+export function startFaultsOfProcess(native: Addon, { names, numbers, seed }: FaultPlan): void {
+  native.startFaultsOfProcess(names, numbers, seed);
+}
