@@ -76,6 +76,16 @@ export default ts.config(
         clearTimeout: 'readonly',
         require: 'readonly',
         Buffer: 'readonly',
+        performance: 'readonly',
+      },
+    },
+  },
+  {
+    files: ['test/fuzz/*.cjs'],
+    languageOptions: {
+      globals: {
+        ...{ __dirname: 'readonly', __filename: 'readonly', AbortSignal: 'readonly' },
+        ...{ setImmediate: 'readonly', structuredClone: 'readonly' },
       },
     },
   },
