@@ -9,7 +9,7 @@ import { SingleBar } from 'cli-progress';
 import { root } from './stamp.mjs';
 
 /** A program that has printed nothing for so long hangs. Seconds. */
-const SILENCE = 30;
+const SILENCE = 60;
 
 function number(text) {
   if (!/^\d+(\.\d+)?$/.test(text) || Number(text) > 0xffff_ffff)

@@ -1,26 +1,16 @@
 // npm run test:sanitize [-- vitest's arguments]: the suite over an addon with AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer.
 // Fails with vitest, and with any report, of child processes too. --prepare builds, and runs nothing.
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { build, cmakeBuild, cross, needPrograms, runLimited } from './cross.mjs';
 import { root } from './stamp.mjs';
+import { endWithReports, newReports, runSanitized, sanitizedBuild, vitest } from './sanitizers.mjs';
 
 const LIMIT_SECONDS = 1200;
 
-needPrograms('The sanitizer run', [
-  ['g++', 'g++'],
-  ['cmake', 'cmake'],
-  ['ninja', 'ninja-build'],
-]);
-const addon = cmakeBuild('sanitize', '-DCMAKE_BUILD_TYPE=RelWithDebInfo', '-DSANITIZE=address,undefined');
+const addon = sanitizedBuild('sanitize', 'The sanitizer run', 'address,undefined');
 if (process.argv.includes('--prepare')) process.exit();
 
-// Node itself is not instrumented, so the runtimes must be loaded before it.
-const runtime = (name) => build('g++', [`-print-file-name=${name}`]).trim();
-const reports = mkdtempSync(join(cross, 'reports-'));
 // vitest's bundler never frees some 1,500 bytes. Nothing of node or V8 may stand here: node is on the stack of our own leaks too.
-const suppressions = join(reports, 'suppressions');
-writeFileSync(suppressions, 'leak:rolldown-binding\n');
+const reports = newReports(['leak:rolldown-binding']);
 
 /** They run no C++ that others do not run as well, and programs start slowly here. */
 const ELSEWHERE = [
@@ -44,23 +34,18 @@ if (!asked) {
   args.push(...ELSEWHERE.map((name) => `--exclude=test/${name}.test.ts`));
 }
 
-const code = await runLimited(
-  process.execPath,
-  // Threads, not processes: vitest's worker processes end without the check for leaks.
-  [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--pool=threads', ...args],
-  {
-    seconds: LIMIT_SECONDS,
-    env: {
-      SELECTORS_NATIVE_PREBUILD: addon,
-      SELECTORS_NATIVE_SANITIZED: '1',
-      LD_PRELOAD: `${runtime('libasan.so')} ${runtime('libubsan.so')}`,
-      ASAN_OPTIONS: `abort_on_error=1:detect_leaks=1:log_path=${join(reports, 'asan')}:log_exe_name=0`,
-      // A leak is judged below, and does not change how a test's child process ends: exitcode=0 is for all reports, so that others abort.
-      LSAN_OPTIONS: `suppressions=${suppressions}:print_suppressions=0:exitcode=0`,
-      UBSAN_OPTIONS: `abort_on_error=1:halt_on_error=1:print_stacktrace=1:log_path=${join(reports, 'ubsan')}`,
-    },
+// Threads, not processes: vitest's worker processes end without the check for leaks.
+const code = await runSanitized([], [process.execPath, vitest, 'run', '--pool=threads', ...args], {
+  addon,
+  runtimes: ['libasan.so', 'libubsan.so'],
+  seconds: LIMIT_SECONDS,
+  options: {
+    ASAN_OPTIONS: `abort_on_error=1:detect_leaks=1:log_path=${join(reports.folder, 'asan')}:log_exe_name=0`,
+    // A leak is judged below, and does not change how a test's child process ends: exitcode=0 is for all reports, so that others abort.
+    LSAN_OPTIONS: `suppressions=${reports.suppressions}:print_suppressions=0:exitcode=0`,
+    UBSAN_OPTIONS: `abort_on_error=1:halt_on_error=1:print_stacktrace=1:log_path=${join(reports.folder, 'ubsan')}`,
   },
-);
+});
 
 const ours = [join(root, 'native/'), 'node-addon-api', 'selectors_native.node'];
 /** A worker that is terminated within a constructor of ours leaves that object behind: napi_wrap fails, and nobody owns it. */
@@ -84,12 +69,4 @@ function judge(report) {
   return records.filter((record) => forgotten > MOST_FORGOTTEN || !isForgotten(record)).join('\n\n');
 }
 
-const found = readdirSync(reports)
-  .filter((name) => name !== 'suppressions')
-  .map((name) => judge(readFileSync(join(reports, name), 'utf8')))
-  .filter((report) => report !== '');
-for (const report of found) process.stderr.write(`\n${report}\n`);
-rmSync(reports, { recursive: true });
-const ending = code === 0 ? '' : `; the tests ended with exit code ${code}`;
-process.stdout.write(`sanitizers: ${found.length === 0 ? 'no report' : `${found.length} reports, above`}${ending}\n`);
-process.exit(code !== 0 ? code : found.length === 0 ? 0 : 1);
+endWithReports(reports, { judge, addon, code, name: 'sanitizers' });

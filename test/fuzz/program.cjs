@@ -22,6 +22,7 @@ const trace = require(path.join(dist, 'trace.js'));
 const [seed, steps] = isMainThread ? process.argv.slice(2).map(Number) : [workerData.seed, workerData.steps];
 const random = new Random(seed);
 const folder = isMainThread ? fs.mkdtempSync(path.join(os.tmpdir(), 'selectors-fuzz-')) : workerData.folder;
+if (isMainThread) process.chdir(folder); // a wrong path is one of this folder
 /** Only a program without threads may close descriptors under their owners: a thread would get the number in between. */
 const closesUnderneath = isMainThread && random.chance(0.3);
 const startsWorkers = isMainThread && !closesUnderneath && random.chance(0.3);

@@ -1,0 +1,28 @@
+// A data race on purpose, by which `npm run test:tsan` sees that ThreadSanitizer is at work: two threads write one
+// number, and nothing orders them. Loading this addon makes the race.
+#include <node_api.h>
+
+#include <array>
+#include <thread>
+
+namespace {
+
+int number = 0;
+
+void Race() {
+  std::array<std::thread, 2> threads;
+  for (std::thread& thread : threads) {
+    thread = std::thread([] {
+      for (int i = 0; i < 1000; ++i) ++number;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+}  // namespace
+
+NAPI_MODULE_INIT() {
+  static_cast<void>(env);
+  Race();
+  return exports;
+}
