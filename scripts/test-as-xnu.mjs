@@ -21,8 +21,12 @@ build('gcc', ['-shared', '-fPIC', '-O1', '-Wall', '-Wextra', '-Werror', '-o', li
 const args = process.argv.slice(2);
 if (!args.some((arg) => !arg.startsWith('-'))) args.push(...SUITES.map((name) => `test/${name}.test.ts`));
 process.exit(
-  await runLimited(process.execPath, [join(root, 'node_modules/vitest/vitest.mjs'), 'run', ...args], {
-    seconds: LIMIT_SECONDS,
-    env: { LD_PRELOAD: library, SELECTORS_NATIVE_AS_XNU: '1' },
-  }),
+  await runLimited(
+    process.execPath,
+    [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--project=quick', ...args],
+    {
+      seconds: LIMIT_SECONDS,
+      env: { LD_PRELOAD: library, SELECTORS_NATIVE_AS_XNU: '1' },
+    },
+  ),
 );

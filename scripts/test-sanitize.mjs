@@ -34,8 +34,9 @@ if (!asked) {
   args.push(...ELSEWHERE.map((name) => `--exclude=test/${name}.test.ts`));
 }
 
-// Threads, not processes: vitest's worker processes end without the check for leaks.
-const code = await runSanitized([], [process.execPath, vitest, 'run', '--pool=threads', ...args], {
+// Threads, not processes: vitest's worker processes end without the check for leaks. One at a time: descriptors are counted per process.
+const run = [process.execPath, vitest, 'run', '--project=quick', '--pool=threads', '--maxWorkers=1', ...args];
+const code = await runSanitized([], run, {
   addon,
   runtimes: ['libasan.so', 'libubsan.so'],
   seconds: LIMIT_SECONDS,

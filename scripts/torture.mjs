@@ -1,4 +1,4 @@
-// npm run torture -- --seed 7 [--operations 1000000]: the torture test of the loops (test/torture.test.ts) with a seed of one's choice.
+// npm run torture -- --seed 7 [--operations 1000000]: the torture test of the loops (test/long/torture.test.ts) with a seed of one's choice.
 import { spawnSync } from 'node:child_process';
 import { Command, InvalidArgumentError } from 'commander';
 
@@ -15,7 +15,7 @@ const { seed, operations } = new Command('torture')
   .opts();
 
 process.stdout.write(`seed ${seed}, ${operations} operations\n`);
-const { status } = spawnSync(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', 'test/torture.test.ts'], {
+const { status } = spawnSync(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', 'test/long/torture.test.ts'], {
   stdio: 'inherit',
   env: { ...process.env, TORTURE_SEED: seed, TORTURE_OPERATIONS: operations },
 });

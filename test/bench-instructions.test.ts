@@ -1,7 +1,5 @@
-/** The guard of instructions a message: what it makes of counts, and the counts themselves where valgrind is installed. */
-import { spawnSync } from 'node:child_process';
+/** The guard of instructions per message: what it makes of counts. The counts themselves are in test/long/bench-instructions.test.ts. */
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
@@ -15,12 +13,9 @@ import {
   parseBaseline,
   updated,
 } from '../src/bench/instructions/baseline.js';
-import type * as Counting from '../src/bench/instructions/count.js';
-import { type Workload, workloads } from '../src/bench/instructions/workloads.js';
+import { workloads } from '../src/bench/instructions/workloads.js';
 import { Bench } from './support/bench.js';
-import { childrenOf, isRunning } from './support/processes.js';
 import { Program, root } from './support/program.js';
-import { inTime, until } from './support/servers.js';
 
 const TOOLCHAIN: Toolchain = { node: '20.1.0', architecture: 'x64', compiler: 'GCC: (x) 12.2.0', valgrind: '3.19.0' };
 const BASELINE: Baseline = { toolchain: TOOLCHAIN, instructions: { reactor: 2000, selector: 4000 } };
@@ -94,24 +89,6 @@ const main = join(root, 'dist/bench/instructions/main.js');
 const command = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
   new Program(process.execPath, [main, ...args], env);
 
-/** Why nothing can be run under valgrind here; empty where it can. */
-function reasonWithoutValgrind(): string {
-  if (process.platform !== 'linux') return ' — not here: valgrind is asked for on Linux alone';
-  if (process.env.SELECTORS_NATIVE_SANITIZED) return ' — not here: the sanitizers and valgrind both want the memory';
-  if (spawnSync(process.execPath, ['--interrupt-budget=5000', '-e', '']).status !== 0)
-    return ' — not here: this V8 has no --interrupt-budget';
-  return spawnSync('valgrind', ['--version']).status === 0 ? '' : ' — not here: valgrind is not installed';
-}
-const noValgrind = reasonWithoutValgrind();
-
-function commandOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-  } catch {
-    return ''; // it has ended
-  }
-}
-
 describe('npm run bench:instructions', () => {
   it('there is no workload of this name: says which there are, before anything runs', async () => {
     const { stdout, stderr, code } = await command(['reactor', 'reactors']).ended;
@@ -135,40 +112,4 @@ describe('npm run bench:instructions', () => {
       });
     },
   );
-
-  it.skipIf(noValgrind)(
-    `counts the same code twice: plausible, and the same${noValgrind}`,
-    async () => {
-      const { count } = createRequire(import.meta.url)(
-        join(root, 'dist/bench/instructions/count.js'),
-      ) as typeof Counting;
-      const workload = workloads.find(({ name }) => name === 'epoll-1') as Workload;
-      const { signal } = new AbortController();
-      const shares: number[] = [];
-      const onProgress = (share: number) => void shares.push(share);
-      const first = (await count(workload, { budget: 5000, signal, onProgress })) as number;
-      const second = (await count(workload, { budget: 5000, signal })) as number;
-      // select() is some hundred instructions of C++, and as many of JavaScript; an interpreter would take tens of thousands.
-      expect(first).toBeGreaterThan(500);
-      expect(first).toBeLessThan(10_000);
-      expect(Math.abs(second / first - 1)).toBeLessThan(0.02);
-      expect([Math.min(...shares), Math.max(...shares)]).toEqual([0, 1]);
-      expect(shares).toEqual([...shares].sort((a, b) => a - b));
-    },
-    180_000,
-  );
-
-  it.skipIf(noValgrind)(`Ctrl-C ends it, and no process is left behind${noValgrind}`, async () => {
-    using bench = new Bench();
-    const program = bench.own(command(['--update']));
-    const pid = program.process.pid ?? -1;
-    let started: number[] = [];
-    await until('a process under valgrind', () => {
-      started = childrenOf(pid).filter((child) => commandOf(child).includes('callgrind'));
-      return started.length > 0;
-    });
-    program.process.kill('SIGINT');
-    expect(await inTime('its end', program.ended)).toEqual({ stdout: '', stderr: '', code: 130, signal: null });
-    expect(started.filter(isRunning)).toEqual([]);
-  });
 });

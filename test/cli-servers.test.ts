@@ -7,35 +7,9 @@ import { ACCEPT_STRATEGIES, SERVER_MODELS } from '../src/servers.js';
 import { showAddress } from '../src/servers/serve.js';
 import { Bench } from './support/bench.js';
 import { childrenOf, isRunning } from './support/processes.js';
+import { client, describeServed, describeStrategies, guest, noSignals, serve } from './support/cli-servers-cases.js';
 import { cli, startCli } from './support/program.js';
-import { DIFFERENT, isSlowHere } from './support/servers.js';
-
-const isWindows = process.platform === 'win32';
-const noSignals = isWindows ? ' — not here: Windows has no signals to send' : '';
-const strategies = ACCEPT_STRATEGIES.filter(({ isAvailable }) => isAvailable).map(({ name }) => name);
-
-async function serve(bench: Bench, args: readonly string[]) {
-  const program = bench.own(startCli(['serve', ...args, '--port', '0']));
-  const [, port, what] = await program.printed(/listening on 127\.0\.0\.1:(\d+) \((.*)\); Ctrl-C ends it\n/);
-  return { program, port: Number(port), what };
-}
-
-/** `selectors-native client`, with this for its input. */
-function client(app: string, port: number, input: string) {
-  const program = startCli(['client', app, '--port', String(port)]);
-  program.process.stdin?.end(input);
-  return program.ended;
-}
-
-/** A connection that stays open, once it has been served. */
-async function guest(bench: Bench, port: number) {
-  const socket = connect({ port, host: '127.0.0.1' });
-  bench.atEnd(() => socket.destroy());
-  socket.on('error', () => undefined); // the server's end may be a reset
-  socket.write('hello');
-  await once(socket, 'data');
-  return socket;
-}
+import { DIFFERENT } from './support/servers.js';
 
 describe('an address', () => {
   const raw = (path: string): Uint8Array => Buffer.concat([Buffer.from([1, 0]), Buffer.from(path, 'latin1')]);
@@ -87,55 +61,16 @@ describe('models', () => {
   });
 });
 
-const available = SERVER_MODELS.filter(({ isAvailable }) => isAvailable);
-const served = available.filter(({ name }) => !isSlowHere || DIFFERENT.includes(name));
+const different = SERVER_MODELS.filter(({ name, isAvailable }) => isAvailable && DIFFERENT.includes(name));
 
-describe.skipIf(served.length === available.length)('serve the other models', () => {
-  it.skip('not run here, where threads and processes take long to start: they are served as those that are', () =>
-    undefined);
-});
+describeServed(different);
+describeStrategies(ACCEPT_STRATEGIES.filter(({ name, isAvailable }) => isAvailable && name === 'lock'));
 
 describe('serve MODEL', () => {
-  it.each(served)(
-    `$name serves the client; Ctrl-C prints what it has done, and leaves no process behind${noSignals && ' — not the end here: Windows has no signals to send'}`,
-    async ({ name, options, workers }) => {
-      using bench = new Bench();
-      const isPool = options.includes('workers');
-      const { program, port, what } = await serve(bench, [name, ...(isPool ? ['--workers', '2'] : [])]);
-      expect(what).toMatch(new RegExp(`^${name}, echo.*${isPool ? ', 2 workers' : ''}$`));
-      const large = 'x'.repeat(500_000);
-      const { stdout, stderr, code } = await client('echo', port, large);
-      expect(stdout === large, `${stdout.length} bytes; ${stderr}`).toBe(true);
-      expect(code).toBe(0);
-      if (noSignals) return;
-
-      await guest(bench, port);
-      const children = childrenOf(program.process.pid ?? -1);
-      expect(children.length > 0).toBe(workers === 'processes');
-      program.process.kill('SIGINT');
-      const ended = await program.ended;
-      expect(ended).toMatchObject({ stderr: '', code: 0 });
-      const [, totals] = ended.stdout.split('\n');
-      if (name === 'reactor' || name === 'proactor') expect(totals).toBe('');
-      else
-        expect(totals).toMatch(
-          /^closed: 2 accepted, 500005 bytes in, 500005 bytes out, \d+ wake-ups \(\d+ empty\), 0 rejected, 0 lost$/,
-        );
-      expect(children.filter(isRunning)).toEqual([]);
-    },
-  );
-
   it('chat, where one place has all connections', async () => {
     using bench = new Bench();
     const { port } = await serve(bench, ['busy-wait', '--app', 'chat']);
     expect(await client('chat', port, 'hello\n')).toMatchObject({ stdout: expect.stringMatching(/^\[.*\] hello\n$/) });
-  });
-
-  it.each(strategies)('prefork --accept %s', async (strategy) => {
-    using bench = new Bench();
-    const { port, what } = await serve(bench, ['prefork', '--accept', strategy, '--workers', '1']);
-    expect(what).toMatch(new RegExp(`^prefork, echo, \\w+, ${strategy}, 1 worker$`));
-    expect(await client('echo', port, 'hello')).toMatchObject({ stdout: 'hello', code: 0 });
   });
 
   const unavailable = ACCEPT_STRATEGIES.filter(({ isAvailable }) => !isAvailable);

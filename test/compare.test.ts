@@ -3,82 +3,18 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseLine } from '../src/compare/strace.js';
-import type { ComparisonOptions, ComparisonRow } from '../src/trace.js';
+import type { ComparisonRow } from '../src/trace.js';
 import { Bench } from './support/bench.js';
-import {
-  CallCounter,
-  Load,
-  MeasuredServer,
-  allSubjects,
-  compare,
-  perMessage,
-  subjectNamed,
-} from './support/comparison.js';
-import { SERVER_MODELS, isSlowHere } from './support/servers.js';
+import { CONNECTIONS, DIFFERENT_KINDS, available, describeFigures, only } from './support/compare-cases.js';
+import { CallCounter, Load, MeasuredServer, compare, perMessage, subjectNamed } from './support/comparison.js';
 import { noRingFaults, noStrace } from './support/strace.js';
-
-const CONNECTIONS = 4;
-const MESSAGES = 400;
-const available = allSubjects().filter(({ isAvailable }) => isAvailable);
-
-/** One of each kind; where processes take long to start, those alone that differ most. */
-const KINDS = [
-  ...available
-    .filter(({ model }) => model === 'reactor')
-    .map(({ name }) => name)
-    .slice(0, isSlowHere ? 1 : undefined),
-  ...available
-    .filter(({ model, mechanism }) => model === 'proactor' && !mechanism?.startsWith('emulated'))
-    .map(({ name }) => name),
-  ...(isSlowHere
-    ? []
-    : [
-        ...available
-          .filter(({ name }) => name.startsWith('proactor:emulated'))
-          .map(({ name }) => name)
-          .slice(0, 1),
-        ...[
-          'busy-wait',
-          'thread-per-connection',
-          'thread-pool',
-          'process-per-connection',
-          'process-pool',
-          'prefork:lock',
-        ],
-        ...['reactor-thread-per-task', 'reactor-thread-pool', 'multi-reactor', 'multi-reactor-thread-pool'],
-        ...['multi-process-reactor', 'multi-proactor', 'node:net'],
-      ]),
-];
-
-async function only(subject: string, options: ComparisonOptions = {}): Promise<ComparisonRow> {
-  const [row] = await compare({ subjects: [subject], connections: CONNECTIONS, messages: MESSAGES, ...options });
-  return row as ComparisonRow;
-}
 
 const callsOf = ({ syscalls }: ComparisonRow, ...names: readonly string[]): number =>
   syscalls.filter(({ name }) => names.includes(name)).reduce((sum, { perMessage: calls }) => sum + calls, 0);
 
-describe('compare()', () => {
-  it.each(KINDS)('%s: the figures agree with one another', async (subject) => {
-    const row = await only(subject);
-    expect(row.subject).toBe(subject);
-    expect(row.messages).toBe(subject === 'reactor-thread-per-task' ? CONNECTIONS : MESSAGES);
-    const { p50, p99, max } = row.latency;
-    expect(p50).toBeGreaterThan(0);
-    expect(p99).toBeGreaterThanOrEqual(p50);
-    expect(max).toBeGreaterThanOrEqual(p99);
-    // Little's law: so many are under way at a time, and so the mean round trip is known.
-    const mean = (1e6 * CONNECTIONS) / row.messagesPerSecond;
-    expect(mean).toBeLessThan(1.1 * max);
-    const { model } = subjectNamed(subject);
-    const hasProcesses = SERVER_MODELS.some(({ name, workers }) => name === model && workers === 'processes');
-    if (hasProcesses && process.platform !== 'linux') expect(row.cpuMicrosecondsPerMessage).toBe(NaN);
-    else expect(row.cpuMicrosecondsPerMessage).toBeGreaterThanOrEqual(0);
-    const sum = row.syscalls.reduce((total, { perMessage: calls }) => total + calls, 0);
-    if (row.syscalls.length > 0) expect(row.syscallsPerMessage).toBeCloseTo(sum, 6);
-    else expect(row).toMatchObject({ syscallsPerMessage: NaN, counted: expect.stringMatching(/^not counted: /) });
-  });
+describeFigures(DIFFERENT_KINDS);
 
+describe('compare()', () => {
   const noEpoll = available.some(({ name }) => name === 'reactor:epoll') ? '' : ' — not here: there is no epoll';
   it.skipIf(noEpoll !== '')(
     `reactor:epoll makes one recvfrom and one sendto a message, and fewer waits than messages${noEpoll}`,

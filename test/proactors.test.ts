@@ -1,4 +1,4 @@
-/** The proactor contract over every mechanism of this machine; files against a model; and the lifetime of ten thousand operations. */
+/** The proactor contract over every mechanism of this machine; files against a model; and the lifetime of two thousand operations. */
 import assert from 'node:assert/strict';
 import { describe, expect, it } from 'vitest';
 import { BaseProactor } from '../src/index.js';
@@ -9,18 +9,11 @@ import { finish } from './support/completion.js';
 import { openDescriptors } from './support/descriptors.js';
 import { readAndWriteFiles } from './support/files.js';
 import { collectUntil } from './support/gc.js';
-import { liveAndDie } from './support/lifetime.js';
+import { itLives, seeds } from './support/lifetime-cases.js';
 import { proactorRows } from './support/proactors.js';
 import { runCases } from './support/run-cases.js';
 
-const seeds = process.env.TORTURE_SEED === undefined ? [1, 2] : [Number(process.env.TORTURE_SEED)];
-/** Under Wine everything takes ten times as long. */
-const lives = process.platform === 'win32' ? 1000 : 10_000;
-
-const show = (tally: object): string =>
-  Object.entries(tally)
-    .map(([name, count]) => `${name} ${String(count)}`)
-    .join(', ');
+const lives = process.platform === 'win32' ? 1000 : 2000;
 
 /** Of each seed, what the file was at its end: the same on every mechanism. */
 const files = new Map<number, string>();
@@ -52,18 +45,7 @@ for (const { mechanism, create, why } of proactorRows) {
       files.set(seed, contents);
     });
 
-    it.each(seeds)(
-      `lifetime: ${lives} operations, each with one outcome, seed %i`,
-      { timeout: 300_000 },
-      async (seed) => {
-        const tally = await liveAndDie(create, seed, lives);
-        process.stdout.write(`   lifetime, ${mechanism}, seed ${seed}: ${show(tally)}\n`);
-        expect(tally.operations).toBeGreaterThanOrEqual(lives);
-        for (const outcome of ['succeeded', 'canceled', 'abandoned', 'closedSockets', 'closedProactors'] as const)
-          expect(tally[outcome], outcome).toBeGreaterThan(lives / 200);
-        expect(tally.failed).toBe(0);
-      },
-    );
+    itLives(create, mechanism, lives);
 
     it.skipIf(process.platform !== 'linux')(
       'a proactor that nobody refers to leaves no descriptor behind',

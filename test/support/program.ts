@@ -3,7 +3,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import ts from 'typescript';
 import type { Bench } from './bench.js';
 
 export const root = join(import.meta.dirname, '../..');
@@ -76,7 +75,7 @@ export function startCli(args: readonly string[], env: NodeJS.ProcessEnv = {}): 
 }
 
 /** The same from a folder where files of test/support/ are beside it: './name.js'. */
-export function runScript(
+export async function runScript(
   bench: Bench,
   support: readonly string[],
   body: string,
@@ -84,13 +83,15 @@ export function runScript(
 ): Promise<Outcome> {
   const folder = bench.folder();
   for (const name of support)
-    writeFileSync(join(folder, `${basename(name, '.ts')}.js`), transpiled(join(root, 'test/support', name)));
+    writeFileSync(join(folder, `${basename(name, '.ts')}.js`), await transpiled(join(root, 'test/support', name)));
   const path = join(folder, 'script.js');
   writeFileSync(path, programText(body));
   return bench.own(new Program(process.execPath, [...nodeOptions, path])).ended;
 }
 
-function transpiled(path: string): string {
+async function transpiled(path: string): Promise<string> {
+  // Here and not above: it takes a quarter of a second to load, and most files do without it.
+  const { default: ts } = await import('typescript');
   const { outputText } = ts.transpileModule(readFileSync(path, 'utf8'), {
     compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022, esModuleInterop: true },
   });

@@ -5,6 +5,7 @@
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type * as entry from '../../src/servers.js';
+import type { ApplicationName, ServerModelName } from '../../src/servers.js';
 
 const built = createRequire(import.meta.url)('../../dist/servers.js') as typeof entry;
 export const { ACCEPT_STRATEGIES, EchoServer, SERVER_MODELS, createServer } = built;
@@ -31,6 +32,19 @@ export const DIFFERENT: readonly string[] = [
   'reactor-thread-pool',
   'multi-proactor',
 ];
+
+/** A model of each kind. */
+const ECHO_EVERYWHERE: readonly string[] = ['iterative', 'busy-wait', 'thread-pool', 'prefork', 'reactor', 'proactor'];
+/** Those that start a thread or a process for each client or request take several seconds. */
+const STARTS_FOR_EACH: readonly string[] = [
+  'thread-per-connection',
+  'process-per-connection',
+  'reactor-thread-per-task',
+];
+
+/** Whether `npm test` runs the server contract over it; of what it leaves out, it runs rpc. */
+export const isInShort = (model: ServerModelName, application: ApplicationName): boolean =>
+  application !== 'echo' || (isSlowHere ? ECHO_EVERYWHERE.includes(model) : !STARTS_FOR_EACH.includes(model));
 
 const PATIENCE = isSlowHere ? 40_000 : 15_000;
 

@@ -7,12 +7,12 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { renderPage } from '../src/report/page.js';
-import type { ReportChart, ReportSection } from '../src/report/report.js';
-import { openPage, reasonForNoBrowser, startBrowser } from './support/chromium.js';
-import { temporaryFolder } from './support/folders.js';
-import { comparison, experiments, odd } from './support/reports.js';
-import { until } from './support/servers.js';
+import { renderPage } from '../../src/report/page.js';
+import type { ReportChart, ReportSection } from '../../src/report/report.js';
+import { openPage, reasonForNoBrowser, startBrowser } from '../support/chromium.js';
+import { temporaryFolder } from '../support/folders.js';
+import { comparison, experiments, odd } from '../support/reports.js';
+import { until } from '../support/servers.js';
 
 const reason = reasonForNoBrowser();
 

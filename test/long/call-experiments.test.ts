@@ -1,16 +1,16 @@
 /** The experiments that look at system calls, each run once, with little effort, to its verdict; and given up while it runs. */
 import { describe, expect, it } from 'vitest';
-import type { BusyWaitFigures } from '../src/experiments/busy-wait.js';
-import type { MeasureContext } from '../src/experiments/experiment.js';
-import type { LevelOrEdgeFigures } from '../src/experiments/level-or-edge.js';
-import type { PartialMessagesFigures } from '../src/experiments/partial-messages.js';
-import type { ScalingFigures } from '../src/experiments/scaling.js';
-import type { WakeupsFigures } from '../src/experiments/wakeups.js';
-import type { WhoCopiesFigures } from '../src/experiments/who-copies.js';
-import { FD_SETSIZE } from '../src/syscalls.js';
-import { experiment } from './support/built-experiments.js';
-import { childrenOf, threadCount } from './support/processes.js';
-import { until } from './support/servers.js';
+import type { BusyWaitFigures } from '../../src/experiments/busy-wait.js';
+import type { MeasureContext } from '../../src/experiments/experiment.js';
+import type { LevelOrEdgeFigures } from '../../src/experiments/level-or-edge.js';
+import type { PartialMessagesFigures } from '../../src/experiments/partial-messages.js';
+import type { ScalingFigures } from '../../src/experiments/scaling.js';
+import type { WakeupsFigures } from '../../src/experiments/wakeups.js';
+import type { WhoCopiesFigures } from '../../src/experiments/who-copies.js';
+import { FD_SETSIZE } from '../../src/syscalls.js';
+import { experiment } from '../support/built-experiments.js';
+import { childrenOf, threadCount } from '../support/processes.js';
+import { until } from '../support/servers.js';
 
 /** What must be so however busy the machine is. */
 const FACTS: Readonly<Record<string, (figures: unknown) => void>> = {

@@ -1,0 +1,247 @@
+/** `npm run bench`: the clients that check every byte, the limits in C, the other servers, and the command. */
+import { type Server, type Socket, createServer } from 'node:net';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import type * as buildModule from '../../src/bench/build.js';
+import type * as childModule from '../../src/bench/child.js';
+import type { BenchResults } from '../../src/bench/results.js';
+import type * as subjectsModule from '../../src/bench/subjects.js';
+import type * as turnsModule from '../../src/bench/turn-programs.js';
+import { Bench } from '../support/bench.js';
+import { Surroundings } from '../support/comparison.js';
+import { Program, root } from '../support/program.js';
+import { until } from '../support/servers.js';
+
+function reasonNotToRun(): string {
+  if (process.platform !== 'linux') return ' — not here: the benchmark is for Linux';
+  if (process.env.SELECTORS_NATIVE_SANITIZED) return ' — not here: what is fast is no question under the sanitizers';
+  return '';
+}
+const reason = reasonNotToRun();
+
+// As it is built: it starts programs that lie beside it.
+const built = createRequire(import.meta.url);
+const main = join(root, 'dist/bench/main.js');
+const start = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
+  new Program(process.execPath, [main, ...args], env);
+
+describe.skipIf(reason)(`what runs${reason}`, () => {
+  const { builtC } = built('../../dist/bench/build.js') as typeof buildModule;
+  const { ServerProcess, measured } = built('../../dist/bench/child.js') as typeof childModule;
+  const { SUBJECTS } = built('../../dist/bench/subjects.js') as typeof subjectsModule;
+  const { TURN_PROGRAMS } = built('../../dist/bench/turn-programs.js') as typeof turnsModule;
+
+  interface Loaded {
+    readonly messages: number;
+    readonly serverCpu: number;
+    readonly p50: number;
+    readonly p99: number;
+  }
+  const load = (port: number, workload: string, ...flags: readonly string[]): Promise<Loaded> =>
+    measured<Loaded>([builtC('load'), '-t', '0.1', '-w', '0.05', ...flags, workload, String(port)]);
+
+  describe('the clients check every byte', () => {
+    let server: Server | undefined;
+    afterEach(() => server?.close());
+    /** An echo server that does something else with its Nth chunk. */
+    async function echoBut(mistake: (chunk: Buffer, socket: Socket) => unknown): Promise<number> {
+      let chunks = 0;
+      server = createServer({ noDelay: true }, (socket) => {
+        socket.on('error', () => socket.destroy());
+        socket.on('data', (chunk) => (++chunks === 20 ? mistake(chunk, socket) : socket.write(chunk)));
+      }).listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      return (server.address() as AddressInfo).port;
+    }
+
+    it('one that answers all is measured', async () => {
+      const port = await echoBut((chunk, socket) => socket.write(chunk));
+      const { messages, p50, p99 } = await load(port, 'echo', '-c', '3', '-s', '1000');
+      expect(messages).toBeGreaterThan(50);
+      expect(p50).toBeGreaterThan(1);
+      expect(p99).toBeGreaterThanOrEqual(p50);
+    });
+
+    it.each([
+      ['a wrong byte', (chunk: Buffer, socket: Socket) => socket.write(chunk.fill(0, 7, 8)), /is not what was sent/],
+      ['a missing one', (chunk: Buffer, socket: Socket) => socket.write(chunk.subarray(1)), /is not what was sent/],
+      [
+        'one too many',
+        (chunk: Buffer, socket: Socket) => socket.write(Buffer.concat([chunk, chunk.subarray(0, 1)])),
+        /is not what was sent/,
+      ],
+      ['the end of the stream', (_: Buffer, socket: Socket) => socket.end(), /has closed a connection/],
+    ] as const)('%s ends the measurement', async (_, mistake, message) => {
+      const port = await echoBut(mistake);
+      await expect(load(port, 'echo', '-c', '1', '-p', '4')).rejects.toThrow(message);
+    });
+
+    it('a server that is silent is not waited for', async () => {
+      const port = await echoBut(() => undefined);
+      await expect(load(port, 'echo', '-c', '1')).rejects.toThrow('the server was silent for 5000 milliseconds');
+    }, 10_000);
+
+    it.each([
+      [['-c', '0', 'echo', '1'], /'0' is not a whole number from 1/],
+      [['-k', 'x', 'echo', '1'], /'x' is not a whole number/],
+      [['echo'], /usage: load/],
+      [['nonsense', '1'], /there is no workload 'nonsense'/],
+      [['-s', '10', 'rpc', '1'], /has 64 bytes at least, not 10/],
+    ] as const)('load %j: a clear error', async (args, message) => {
+      await expect(measured([builtC('load'), ...args])).rejects.toThrow(message);
+    });
+  });
+
+  /** What it says that it lacks; null: it can be started. */
+  function lackOf(run: () => unknown): string | null {
+    try {
+      run();
+      return null;
+    } catch (error) {
+      return (error as Error).message;
+    }
+  }
+
+  describe.each(SUBJECTS)('$name', ({ serves, command }) => {
+    const lack = lackOf(() => command(serves[0] ?? 'echo'));
+    const why = lack === null ? '' : ` — not here: ${lack}`;
+
+    it.skipIf(lack !== null).each(serves)(
+      `serves %s${why}`,
+      async (application) => {
+        await using server = await ServerProcess.start(command(application));
+        const connections = application === 'chat' ? '40' : '10';
+        const { messages, serverCpu } = await load(
+          server.port,
+          application,
+          '-c',
+          connections,
+          '-k',
+          String(server.pid),
+        );
+        expect(messages).toBeGreaterThan(40);
+        expect(serverCpu).toBeGreaterThan(0);
+        if (application !== 'echo') return;
+        await load(server.port, 'echo', '-c', '20', '-s', '65536');
+        await load(server.port, 'echo', '-c', '5', '-p', '16');
+        await load(server.port, 'connect', '-c', '5');
+        const idle = await measured<{ connections: number; before: number; memory: number }>([
+          ...[builtC('load'), '-c', '100', '-k', String(server.pid), 'idle', String(server.port)],
+        ]);
+        expect(idle.connections).toBe(100);
+        expect(Math.min(idle.before, idle.memory)).toBeGreaterThan(100_000);
+        server.assertServes();
+      },
+      30_000,
+    );
+  });
+
+  describe.each(TURN_PROGRAMS)('turns of $name', ({ mechanisms, command }) => {
+    const lack = lackOf(() => command('epoll', 1, 1, 1));
+    const why = lack === null ? '' : ` — not here: ${lack}`;
+
+    it.skipIf(lack !== null).each(mechanisms)(`%s finds what is ready${why}`, async (mechanism) => {
+      const eventfds = ['200', '7', '64'];
+      const { turns, ns, ready } = await measured<{ turns: number; ns: number; ready: number }>([
+        ...[builtC('with-eventfds'), ...eventfds, ...command(mechanism, 200, 7, 0.1)],
+      ]);
+      expect(ready).toBe(7);
+      expect(turns).toBeGreaterThan(10);
+      expect(ns).toBeGreaterThan(50);
+    });
+  });
+
+  it('with-eventfds says so where there are too few descriptors', async () => {
+    await expect(measured([builtC('with-eventfds'), '2000000000', '1', '64', 'true'])).rejects.toThrow(
+      /RLIMIT_NOFILE is \d+, and \d+ descriptors are needed/,
+    );
+  });
+
+  describe('the command', () => {
+    it('measures, and writes JSON and a page; what it has written is shown again', async () => {
+      using bench = new Bench();
+      const folder = bench.folder();
+      const [json, html] = [join(folder, 'bench.json'), join(folder, 'bench.html')];
+      const args = [
+        'echo',
+        '--cells',
+        '50x64',
+        '--subjects',
+        'c-epoll,reactor,node-net',
+        '--rounds',
+        '2',
+        '--seconds',
+        '0.1',
+      ];
+      const { stdout, stderr, code } = await start([...args, '--json', json, '--html', html]).ended;
+      expect([stderr, code]).toEqual([`the report is in ${html}\n`, 0]);
+      for (const line of stdout.split('\n')) expect(line.length, line).toBeLessThanOrEqual(100);
+      // A table that is wider than 100 columns has its last columns below, in another one: with larger figures, on a slower machine.
+      expect(stdout).toMatch(/^│ c-epoll +│ +\d+\.\d\d ± +\d+\.\d\d +│ +1\.00 +│/m);
+      expect(stdout).toMatch(/^│ c-epoll +│.*│ +[\d,]+ +│/m);
+      expect(stdout).toMatch(/^│ reactor +│ +\d+\.\d\d +± /m);
+      expect(stdout).toMatch(/^│ echo, epoll +│ echo 50 x 64 +│ ≤ 1\.04 CPU of c-epoll +│ [✓✗] \d\.\d{3} +│$/m);
+      for (const label of ['system', 'processor', 'Node\\.js', 'pinned'])
+        expect(stdout).toMatch(new RegExp(`^${label} +\\S`, 'm'));
+      const results = JSON.parse(readFileSync(json, 'utf8')) as BenchResults;
+      expect(results.served[0]?.failed).toEqual({});
+      expect(results.served[0]?.rounds.reactor?.length).toBe(2);
+      expect(readFileSync(html, 'utf8')).toMatch(/^<!doctype html>/i);
+      const again = await start(['--from', json]).ended;
+      expect(again.stdout).toBe(stdout);
+    }, 60_000);
+
+    it('--list names who is missing, and how to get it', async () => {
+      using bench = new Bench();
+      const { stdout, code } = await start(['--list'], { PATH: bench.folder(), BUN: '/none', DENO: '', CC: '/none' })
+        .ended;
+      expect(code).toBe(0);
+      const text = stdout.replaceAll('│', ' ').replace(/\s+/g, ' ');
+      expect(text).toContain('BUN=/none: there is no such file');
+      expect(text).toMatch(/deno Deno\.listen .*not installed \(npm/);
+      expect(text).toMatch(/c-epoll .*there is no C compiler/);
+    });
+
+    it.each([
+      [['nonsense'], /^error: there is no workload 'nonsense'; there is: echo, pipelined, .*idle, turns$/m],
+      [['echo', '--cells', '3x3'], /^error: no cell is called 3x3: 1x64, 50x64/m],
+      [['--subjects', 'c-epoll,apache'], /There is no subject 'apache'; there is: c-epoll, c-io_uring/],
+      [['--rounds', '0'], /^error: option '--rounds <number>' argument '0' is invalid/],
+      [['--seconds', '1e9'], /^error: option '--seconds <seconds>' argument '1e9' is invalid/],
+      [['--html', '/none/at/all'], /^error: option '--html <file>' argument '.*' is invalid\. ENOENT/],
+      [['--from', '/none/at/all'], /^error: option '--from <file>' argument '.*' is invalid\. ENOENT/],
+    ] as const)('%j: a clear error, before anything is started', async (args, message) => {
+      const { stdout, stderr, code } = await start(args).ended;
+      expect([stdout, code]).toEqual(['', 1]);
+      expect(stderr).toMatch(message);
+    });
+
+    it('Ctrl-C ends it and all that it has started, and shows what is done', async () => {
+      using bench = new Bench();
+      const surroundings = new Surroundings(bench);
+      const args = ['pipelined', 'rpc', '--subjects', 'c-epoll,reactor', '--rounds', '1000', '--seconds', '0.1'];
+      const program = bench.own(start(args, surroundings.env));
+      await until('both serve', () => surroundings.processes().length > 3);
+      program.process.kill('SIGINT');
+      const { stdout, code } = await program.ended;
+      expect(code).toBe(130);
+      expect(stdout).toContain('Who is measured');
+      await until('nothing is left', () => surroundings.leftOver().length === 0);
+    }, 30_000);
+
+    it('killed, it leaves no server behind', async () => {
+      using bench = new Bench();
+      const surroundings = new Surroundings(bench);
+      const args = ['pipelined', '--subjects', 'c-epoll,reactor', '--rounds', '1000', '--seconds', '0.1'];
+      const program = bench.own(start(args, surroundings.env));
+      await until('both serve', () => surroundings.processes().length > 3);
+      program.process.kill('SIGKILL');
+      await program.ended;
+      await until('nothing is left', () => surroundings.leftOver().length === 0);
+    }, 30_000);
+  });
+});

@@ -1,0 +1,4 @@
+/** compare() over the kinds of servers that test/compare.test.ts leaves out. */
+import { OTHER_KINDS, describeFigures } from '../support/compare-cases.js';
+
+describeFigures(OTHER_KINDS);

@@ -1,0 +1,38 @@
+/** The package as a stranger gets it: packed and unpacked where its dependencies are. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { root } from './program.js';
+
+function reasonNotToPack(): string {
+  if (process.platform === 'win32') return ' — not here: under Wine there is no npm and no compiler';
+  if (process.env.SELECTORS_NATIVE_SANITIZED)
+    return ' — not here: npm and the compiler would be looked at instead of the addon';
+  return '';
+}
+/** Why the package cannot be packed here; empty where it can. */
+export const noPackage = reasonNotToPack();
+
+/** Its dependencies, and what their types need. */
+const BESIDES = [
+  '@types',
+  'undici-types',
+  'string-width',
+  'emoji-regex',
+  'is-fullwidth-code-point',
+  'strip-ansi',
+  'ansi-regex',
+];
+
+/** Unpacks it below `folder`, without an addon, and returns its path. Nothing is fetched: its dependencies are those of the project. */
+export function unpack(folder: string): string {
+  const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', folder];
+  const [packed] = JSON.parse(execFileSync('npm', args, { cwd: root, encoding: 'utf8' })) as [{ filename: string }];
+  const installed = join(folder, 'node_modules/selectors-native');
+  mkdirSync(installed, { recursive: true });
+  execFileSync('tar', ['-xzf', join(folder, packed.filename), '-C', installed, '--strip-components=1']);
+  const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { dependencies: object };
+  for (const name of [...Object.keys(dependencies), ...BESIDES])
+    symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name), 'dir');
+  return installed;
+}

@@ -1,0 +1,307 @@
+/** Servers begin, end and are killed: nothing of them is left, nobody waits for them, and whoever can serve goes on. For the models that the test file names. */
+import { once } from 'node:events';
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { Bench } from './bench.js';
+import { Client } from './client.js';
+import { leftOver, opened } from './descriptors.js';
+import { rejectsCode } from './expect.js';
+import { childrenOf, isRunning, threadCount } from './processes.js';
+import { root, startProgram } from './program.js';
+import { Random } from './random.js';
+import {
+  type ModelServer,
+  type ServerModelRow,
+  type WorkerExit,
+  createServer,
+  inTime,
+  isSlowHere,
+  until,
+} from './servers.js';
+
+const isWindows = process.platform === 'win32';
+const noSignals = isWindows ? ' — not here: Windows has no signals to send' : '';
+/** Wine keeps the socket of a process that was killed within recv(): its client waits for the end for ever. */
+const keptByWine = ({ name }: { readonly name: string }): string =>
+  isWindows && ['process-per-connection', 'process-pool', 'prefork'].includes(name)
+    ? ' — not here: Wine keeps the socket of a process that was killed within recv'
+    : '';
+
+const seed = Number(process.env.SEED ?? 20);
+
+export type Address = Awaited<ReturnType<ModelServer['listen']>>;
+
+/** Where the servers of a test have their files: empty at the end. */
+function ownFolder(bench: Bench): () => string[] {
+  const folder = bench.folder();
+  const names = isWindows ? ['TEMP', 'TMP'] : ['TMPDIR'];
+  const before = names.map((name) => process.env[name]);
+  for (const name of names) process.env[name] = folder;
+  bench.atEnd(() => {
+    names.forEach((name, i) => {
+      const value = before[i];
+      if (value === undefined) Reflect.deleteProperty(process.env, name);
+      else process.env[name] = value;
+    });
+  });
+  return () => readdirSync(folder);
+}
+
+/** How many scoreboards this process has mapped. Told by /proc of Linux; elsewhere none is seen. */
+export const scoreboards = (): number =>
+  process.platform === 'linux'
+    ? readFileSync('/proc/self/maps', 'utf8')
+        .split('\n')
+        .filter((line) => /\/scoreboard( \(deleted\))?$/.test(line)).length
+    : 0;
+
+/** Watches from now on: the returned function says what a server has left behind. */
+export function watchLeftOvers(bench: Bench): (pids: readonly number[]) => Promise<void> {
+  const files = ownFolder(bench);
+  const threads = threadCount();
+  const before = opened();
+  const mapped = scoreboards();
+  return async (pids) => {
+    await until('no process is left', () => !pids.some(isRunning));
+    await until('no thread is left', () => threadCount() <= threads);
+    expect(await leftOver(before), 'descriptors').toEqual([]);
+    expect(files(), 'files').toEqual([]);
+    expect(scoreboards(), 'mappings').toBeLessThanOrEqual(mapped);
+  };
+}
+
+export const pidsOf = async (server: ModelServer): Promise<number[]> =>
+  (await server.workers()).filter(({ kind }) => kind === 'process').map(({ id }) => id);
+
+export const echoed = async (address: Address, text: string): Promise<void> => {
+  const client = await Client.connect(address);
+  await client.echoes(text);
+  await client.leave();
+};
+
+type Models = readonly ServerModelRow[];
+
+/** Each of them begins and ends in four ways. */
+export function describeEnds(models: Models): void {
+  describe.each(models)('$name: its end', ({ name }) => {
+    it('idle: no process, thread, descriptor or file is left; close() again is no error; listen() again is', async () => {
+      using bench = new Bench();
+      const before = createServer(name, { workers: 2 });
+      await before.listen(); // what the first server of all makes for all, Node's own things
+      await before.close();
+      const nothingIsLeft = watchLeftOvers(bench);
+      const server = createServer(name, { workers: 2 });
+      const listening = server.listen();
+      await rejectsCode('ERR_CLOSED', server.listen());
+      await listening;
+      await rejectsCode('ERR_CLOSED', server.listen());
+      const pids = await pidsOf(server);
+      await Promise.all([server.close(), server.close()]);
+      await server.close();
+      await nothingIsLeft(pids);
+      await rejectsCode('ERR_CLOSED', server.listen());
+      expect(await server.workers()).toEqual([]);
+      expect(await server.stats()).toMatchObject({ accepted: 0, open: 0 });
+      expect(await server.killWorker(1)).toBe(false);
+    });
+
+    it('with clients, silent, busy, reading nothing and in the backlog: they are over, and nothing is left', async () => {
+      using bench = new Bench();
+      const nothingIsLeft = watchLeftOvers(bench);
+      const server = createServer(name, { workers: 2 });
+      const address = await server.listen();
+      const clients: Client[] = [];
+      const connect = async (options = {}): Promise<Client> => {
+        const client = bench.own(await Client.connect(address, options));
+        clients.push(client);
+        return client;
+      };
+      const busy = await connect();
+      await busy.echoes('begun');
+      const deaf = await connect({ reads: false });
+      for (let i = 0; i < 4; i++) await connect();
+      let isOver = false;
+      const load = (async (): Promise<void> => {
+        for (let i = 0; !isOver; i++) await busy.echoes(`load ${i} `);
+      })().catch(() => undefined); // the server's end is its own
+      for (let i = 0; i < 64; i++) deaf.write(Buffer.alloc(1 << 16, 'x'));
+      const since = (await server.stats()).bytesIn;
+      await until('there is load', async () => (await server.stats()).bytesIn > since + 100);
+      const pids = await pidsOf(server);
+      const start = performance.now();
+      await server.close();
+      const ms = performance.now() - start;
+      isOver = true;
+      deaf.read();
+      if (keptByWine({ name }) === '') for (const client of clients) await client.over().catch(() => undefined);
+      for (const client of clients) client.close();
+      await load;
+      await nothingIsLeft(pids);
+      expect((await server.stats()).open).toBe(0);
+      expect(ms).toBeLessThan(isSlowHere ? 10_000 : 4000);
+    });
+
+    it('while it starts: listen() is rejected, or is over before; nothing is left', async () => {
+      using bench = new Bench();
+      const nothingIsLeft = watchLeftOvers(bench);
+      const random = new Random(seed);
+      for (const delay of [0, random.below(60), 60 + random.below(100)]) {
+        const server = createServer(name, { workers: 2 });
+        const listening = server.listen().catch((error: unknown) => (error as NodeJS.ErrnoException).code);
+        await sleep(delay);
+        const closed = server.close();
+        const outcome = await inTime('listen()', listening);
+        if (typeof outcome !== 'object') expect(outcome).toBe('ERR_CLOSED');
+        await inTime('close()', closed);
+        await rejectsCode('ERR_CLOSED', server.listen());
+      }
+      await nothingIsLeft([]);
+    });
+
+    it('EADDRINUSE: listen() is rejected, and nothing is left', async () => {
+      using bench = new Bench();
+      const { port } = bench.listener().localAddress as Address;
+      const nothingIsLeft = watchLeftOvers(bench);
+      const server = createServer(name, { workers: 2, port });
+      await expect(server.listen()).rejects.toMatchObject({ code: 'EADDRINUSE', syscall: 'bind' });
+      expect(await server.workers()).toEqual([]);
+      await server.close();
+      await nothingIsLeft([]);
+    });
+  });
+}
+
+/** Clients that ask, leave and come again, until they are told to stop. */
+class Load {
+  answers = 0;
+  /** Connections that ended though their answer had not come. */
+  lost = 0;
+  readonly #over: Promise<unknown>;
+  #isOver = false;
+
+  constructor(
+    readonly address: Address,
+    clients: number,
+  ) {
+    this.#over = Promise.all(Array.from({ length: clients }, () => this.#client()));
+  }
+
+  async stop(): Promise<void> {
+    this.#isOver = true;
+    await this.#over;
+  }
+
+  async #client(): Promise<void> {
+    while (!this.#isOver) {
+      using bench = new Bench();
+      try {
+        const client = bench.own(await Client.connect(this.address));
+        for (let i = 0; i < 3; i++) {
+          await client.echoes(`request ${i} `);
+          this.answers++;
+        }
+        await client.leave();
+      } catch (error) {
+        if ((error as Error).message.startsWith('waited in vain')) throw error;
+        this.lost++;
+      }
+    }
+  }
+}
+
+/** Workers of each of them are killed, so many of a server. A model without workers has none to kill. */
+export function describeKills(models: Models, count: number): void {
+  const mortal = models.filter(({ workers, name }) => workers !== null || name === 'reactor-thread-per-task');
+
+  describe.each(mortal.map((model) => ({ ...model, not: keptByWine(model) })))(
+    '$name: workers are killed under load$not',
+    ({ name, not }) => {
+      it.skipIf(not)(
+        `the others serve on, others take their place, and the report tells who has lost a connection, seed ${seed}`,
+        async () => {
+          using bench = new Bench();
+          const exits: WorkerExit[] = [];
+          await using server = createServer(name, { workers: 2, onWorkerExit: (exit) => exits.push(exit) });
+          const address = await server.listen();
+          const load = new Load(address, 4);
+          bench.atEnd(() => void load.stop());
+          const random = new Random(seed);
+          // One that was just about to end by itself is no news.
+          while (exits.length < count) {
+            const { answers } = load;
+            await until('there is load', () => load.answers > answers + 8);
+            let killed = -1;
+            await until('one is killed', async () => {
+              const workers = (await server.workers()).filter(({ role }) => role !== 'main');
+              if (workers.length === 0) return false;
+              const { id, kind } = random.of(workers);
+              killed = id;
+              if (kind === 'thread' || random.chance(0.5)) return server.killWorker(id);
+              return isRunning(id) && process.kill(id, 'SIGKILL');
+            });
+            await until('it has gone', async () => !(await server.workers()).some(({ id }) => id === killed));
+          }
+          const { answers } = load;
+          await until('it serves on', () => load.answers > answers + 8);
+          await load.stop();
+          await until('nobody is left, and nothing waits', async () => {
+            const { open, queued } = await server.stats();
+            return open + queued === 0;
+          });
+          const told = exits.reduce((sum, { lost }) => sum + lost, 0);
+          expect(exits.filter(({ role, why }) => role === 'main' || why === '')).toEqual([]);
+          // A process that accepts by itself may die with a connection that accept(2) has just given it, and that it has not counted yet.
+          const uncounted = name === 'prefork' || name === 'multi-process-reactor' ? exits.length : 0;
+          expect(load.lost).toBeLessThanOrEqual((await server.stats()).lost + uncounted);
+          expect(told).toBeLessThanOrEqual((await server.stats()).lost);
+          await echoed(address, 'and it serves on');
+        },
+      );
+    },
+  );
+}
+
+export const withServers = (models: Models, body: string): string => `
+  const servers = require(${JSON.stringify(join(root, 'dist/servers.js'))});
+  const models = ${JSON.stringify(models.map(({ name }) => name))};
+  (async () => { ${body} })();
+`;
+
+/** The textbook's two lines, over each of them. */
+export function describeTextbook(models: Models): void {
+  describe('EchoServer, the textbook’s two lines', () => {
+    const textbook = (port: number, name: string): string =>
+      withServers(models, `new servers.EchoServer('127.0.0.1', ${port}, { model: '${name}' }).run();`);
+
+    /** It says nothing when it listens. */
+    async function firstClient(bench: Bench, address: Address): Promise<Client> {
+      let client: Client | undefined;
+      await until('somebody listens', async () => {
+        client = await Client.connect(address).catch(() => undefined);
+        return client !== undefined;
+      });
+      return bench.own(client as Client);
+    }
+
+    it.skipIf(noSignals).each(models)(
+      `$name: serves; Ctrl-C ends it, and no child is left${noSignals}`,
+      async ({ name }) => {
+        using bench = new Bench();
+        const address = bench.deafAddress();
+        const program = bench.own(startProgram(textbook(address.port, name)));
+        const client = await firstClient(bench, address);
+        await client.echoes('hello');
+        const children = childrenOf(program.process.pid ?? -1);
+        // The program's end, and not that of its output: a child that serves somebody has that too, until its client goes.
+        const ended = once(program.process, 'exit');
+        program.process.kill('SIGINT');
+        expect(await inTime('its end', ended)).toEqual([null, 'SIGINT']);
+        client.close();
+        expect(await inTime('the end of its output', program.ended)).toMatchObject({ stdout: '', stderr: '' });
+        await until('no child is left', () => !children.some(isRunning));
+      },
+    );
+  });
+}
