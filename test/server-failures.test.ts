@@ -155,8 +155,8 @@ describe.skipIf(noLimit)(`RLIMIT_MEMLOCK has no room for the rings${noLimit}`, (
   });
 });
 
-// Room for a ring and not for its buffers, and for two rings.
-describeLimits([339_968, 700_000]);
+// Room for a ring and not for its buffers.
+describeLimits([339_968]);
 
 describeInterruptions(different);
 

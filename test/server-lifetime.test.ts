@@ -92,7 +92,7 @@ describe('servers that come and go', () => {
       using bench = new Bench();
       const before = scoreboards();
       let most = 0;
-      for (let i = 0; i < 12; i++) {
+      for (let i = 0; i < 6; i++) {
         const server = createServer(
           (['reactor', 'thread-pool', 'thread-per-connection'] as const)[i % 3] ?? 'reactor',
           {

@@ -1,4 +1,4 @@
-/** The trace against strace, with a tenth of the exchanges of test/long/trace-strace.test.ts: strace takes long for each stack. */
+/** The trace against strace, over a few calls of one server: strace takes long for each stack. All are in test/long/trace-strace.test.ts. */
 import { describeTraceAndStrace } from './support/trace-strace-cases.js';
 
-describeTraceAndStrace(0.1);
+describeTraceAndStrace(1, 0.1);

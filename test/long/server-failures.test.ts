@@ -16,6 +16,6 @@ describe.skipIf(noStrace)(`a call that fails once, at a hand-over${noStrace}`, (
   describeHandOvers(others);
 });
 describeDyingWorkers(others);
-// Room for a ring and not for its buffers, for one, one and a half, three: the kernel's sizes may differ, what is promised does not.
-describeLimits([335_872, 344_064, 500_000, 1_100_000]);
+// Room for a ring and not for its buffers, for one, one and a half, two, three: the kernel's sizes may differ, what is promised does not.
+describeLimits([335_872, 344_064, 500_000, 700_000, 1_100_000]);
 describeInterruptions(others);

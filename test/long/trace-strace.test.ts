@@ -1,4 +1,4 @@
 /** The trace against strace, over more than a thousand calls of each server. */
 import { describeTraceAndStrace } from '../support/trace-strace-cases.js';
 
-describeTraceAndStrace(1);
+describeTraceAndStrace(3, 1);
