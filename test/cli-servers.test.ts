@@ -9,7 +9,7 @@ import { Bench } from './support/bench.js';
 import { childrenOf, isRunning } from './support/processes.js';
 import { client, describeServed, describeStrategies, guest, noSignals, serve } from './support/cli-servers-cases.js';
 import { cli, startCli } from './support/program.js';
-import { DIFFERENT } from './support/servers.js';
+import { DIFFERENT, until } from './support/servers.js';
 
 describe('an address', () => {
   const raw = (path: string): Uint8Array => Buffer.concat([Buffer.from([1, 0]), Buffer.from(path, 'latin1')]);
@@ -98,6 +98,41 @@ describe('serve MODEL', () => {
     // A reset, or an end (Wine): anything but an answer, or none at all.
     expect(await client('echo', port, 'is anybody there?')).toMatchObject({ stdout: '' });
     await program.printed(/^2 open, 3 accepted, 1 queued/m);
+  });
+
+  it.skipIf(noSignals).each(['reactor', 'thread-pool', 'prefork'])(
+    `%s --faults serves all the same, and prints what each rule has met${noSignals}`,
+    async (name) => {
+      using bench = new Bench();
+      const plan = 'recv:EINTR@every2, send:short=999, accept:ECONNABORTED@1';
+      const { program, port } = await serve(bench, [name, '--faults', plan]);
+      const large = 'x'.repeat(100_000);
+      expect((await client('echo', port, large)).stdout === large).toBe(true);
+      program.process.kill('SIGINT');
+      const { stdout, code } = await program.ended;
+      expect(code).toBe(0);
+      const counts = Array.from(stdout.matchAll(/^fault (\S+): (\d+) calls, (\d+) injected$/gm), ([, ...row]) => row);
+      expect(counts.map(([rule]) => rule)).toEqual(plan.split(', '));
+      const isPlural = name === 'prefork';
+      expect(stdout.includes('the processes of the server count for themselves')).toBe(isPlural);
+      if (!isPlural) for (const [rule, calls, injected] of counts) expect([calls, injected], rule).not.toContain('0');
+    },
+  );
+
+  it('--faults: a plan that is none', async () => {
+    const { stdout, stderr, code } = await startCli(['serve', 'reactor', '--faults', 'recv:EINT@2', '--port', '0'])
+      .ended;
+    expect(stderr).toMatch(
+      /'--faults <plan>' argument 'recv:EINT@2' is invalid.*no error 'EINT'; did you mean EINTR\?/,
+    );
+    expect([stdout, code]).toEqual(['', 1]);
+  });
+
+  it('--faults disturbs the processes of the server, too', async () => {
+    using bench = new Bench();
+    const { program, port } = await serve(bench, ['prefork', '--workers', '1', '--faults', 'accept:EMFILE@1']);
+    expect(await client('echo', port, 'hello')).toMatchObject({ stdout: 'hello', code: 0 });
+    await until('it is reported', () => program.stderr.includes('EMFILE'));
   });
 
   it.each(['thread-pool', 'prefork', 'multi-reactor'])('%s: a port that is taken', async (name) => {

@@ -163,6 +163,19 @@ const EXAMPLES: Record<string, readonly [does: string, why: string, run: (bench:
     },
   ],
 
+  'faults.mjs': [
+    'prints a short send, a receive after EINTR, an error, the trace, and the counts',
+    EVERYWHERE,
+    async (bench) => {
+      const output = await Example.of(bench, 'faults.mjs').output();
+      expect(output).toMatch(/^2\nhe\nECONNRESET\n/);
+      expect(output).toMatch(
+        / = 2 \(INJECTED\)\n.* = -1 EINTR \(INJECTED\)\n.* = 2\n.* = -1 ECONNRESET \(INJECTED\)\n/,
+      );
+      expect(output).toMatch(/'recv:ECONNRESET@3' *│ 3 *│ 1 /);
+    },
+  ],
+
   'compare.mjs': [
     'writes a page about both subjects',
     EVERYWHERE,
@@ -264,7 +277,7 @@ function commandsOf(document: string): string[][] {
   return [...shell, ...inText]
     .map(([, line = '']) => (line.split(' #')[0] as string).trim())
     .filter((line) => !line.includes('…'))
-    .map((line) => line.split(/\s+/));
+    .map((line) => Array.from(line.matchAll(/'([^']*)'|\S+/g), ([word, quoted]) => quoted ?? word));
 }
 
 /** Throws where the command line would refuse this. Nothing is run. */

@@ -2,7 +2,15 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
-import { EmulatedProactor, IoUringProactor, Socket, createSelector } from '../src/index.js';
+import {
+  EmulatedProactor,
+  type EventLoop,
+  IoUringProactor,
+  ProactorLoop,
+  Reactor,
+  Socket,
+  createSelector,
+} from '../src/index.js';
 import { native } from '../src/native.js';
 import { Poll, constants } from '../src/syscalls.js';
 import { type Faults, injectFaults, startTrace } from '../src/trace.js';
@@ -406,6 +414,62 @@ describe('completions', () => {
       throwsCode('EMFILE', () => resultOf(proactor, proactor.accept(listener)));
       bench.own(resultOf(proactor, proactor.accept(listener)));
     });
+  });
+});
+
+describe('a loop', () => {
+  const bytes = Buffer.from(Array.from({ length: 5000 }, (_, i) => i % 251));
+
+  /** 5,000 bytes there and back: what came, what the client was told at its end, and what the loop reported. */
+  function converse(loop: EventLoop): { same: boolean; error: string | undefined } {
+    const received: Buffer[] = [];
+    let got = 0;
+    let error: string | undefined;
+    const listener = loop.listen({}, { data: (connection, chunk) => void connection.write(chunk) });
+    loop.connect(listener.address, {
+      open: (connection) => void connection.write(bytes),
+      data(connection, chunk) {
+        received.push(chunk);
+        got += chunk.length;
+        if (got >= bytes.length) connection.end();
+      },
+      close(_, why) {
+        error = (why as NodeJS.ErrnoException | undefined)?.code;
+        loop.stop();
+      },
+    });
+    loop.run();
+    return { same: Buffer.concat(received).equals(bytes), error };
+  }
+
+  const waits = ['select', 'poll', 'epoll_wait', 'kevent', 'Sleep'].map((name) => `${name}:EINTR@every3`).join();
+  it.each(mechanisms)('over %s loses no byte when calls are interrupted, short and refused', (mechanism) => {
+    using bench = new Bench();
+    const errors: string[] = [];
+    const onError = (error: unknown): void => void errors.push((error as NodeJS.ErrnoException).code ?? String(error));
+    const loop = bench.own(new Reactor({ selector: createSelector(mechanism), onError }));
+    const faults = inject(bench, `recv:EINTR@every2, send:short=7@every2, recv:short=99, accept:EMFILE@1..2, ${waits}`);
+    expect(converse(loop)).toEqual({ same: true, error: undefined });
+    const injected = Object.fromEntries(faults.counts().map((count) => [count.rule, count.injected]));
+    expect(injected).toMatchObject({ 'accept:EMFILE@1..2': 2 });
+    expect(injected['recv:EINTR@every2']).toBeGreaterThan(10);
+    expect(new Set(errors)).toEqual(new Set(['EMFILE']));
+  });
+
+  const ring = completionMechanisms.find(({ mechanism }) => mechanism === 'io_uring');
+  it
+    .skipIf(ring?.available !== true)
+    .each([
+      'recv.completion:short=7, send.completion:short=3@every2, accept.completion:EMFILE@1..2',
+      'recv.completion:EINTR@every2, send.completion:EINTR@every2, accept.completion:EINTR@1',
+      'recv.completion:short=99, send.completion:short=77, io_uring_enter:EINTR@every3',
+      'recv.completion:short=99, send.completion:short=77, io_uring_enter:EAGAIN@every3',
+    ])(`over io_uring loses no byte with %s${ring?.available ? '' : ` — not here: ${ring?.why}`}`, (plan) => {
+    using bench = new Bench();
+    const loop = bench.own(new ProactorLoop({ proactor: new IoUringProactor(), onError: () => undefined }));
+    const faults = inject(bench, plan);
+    expect(converse(loop)).toEqual({ same: true, error: undefined });
+    for (const { rule, injected } of faults.counts()) expect(injected, rule).toBeGreaterThan(0);
   });
 });
 

@@ -32,6 +32,7 @@ int ErrorOfStatus(const OVERLAPPED& overlapped) {
 // Of a completed operation. The port itself says ERROR_NETNAME_DELETED (64) where a socket was reset; Winsock, asked
 // afterwards, says WSAECONNRESET.
 int ErrorOf(Operation& operation) {
+  if (operation.injected != 0) return operation.injected;
   constexpr ULONG_PTR kSuccess = 0;  // STATUS_SUCCESS
   if (operation.overlapped.Internal == kSuccess) return 0;
   DWORD bytes = 0;
@@ -168,8 +169,12 @@ bool Port::Has(HANDLE handle) const { return port_ != nullptr && PortOf(handle) 
 Result Port::Associate(HANDLE handle, ULONG_PTR key) {
   if (port_ == nullptr) return Result::Error(ERROR_INVALID_HANDLE);
   const Result made = Call<::CreateIoCompletionPort>(handle, port_, key, DWORD{0});
-  if (made.ok()) RememberPort(handle, port_);
-  return Done(made);
+  if (!made.ok()) return made;
+  RememberPort(handle, port_);
+  const Lock lock(mutex_);
+  keys_.erase(handle);
+  if (key != 0) keys_.emplace(handle, key);
+  return Result::Ok(0);
 }
 
 Result Port::Post(ULONG_PTR key, DWORD bytes) {
@@ -182,6 +187,45 @@ Result Port::Post(ULONG_PTR key, DWORD bytes) {
 bool Port::PacketFollows(const Operation& operation, int error) {
   const bool is_cut = error == WSAEMSGSIZE || error == ERROR_MORE_DATA;
   return error == 0 || error == ERROR_IO_PENDING || (is_cut && operation.Receives());
+}
+
+namespace {
+
+const char* NameOfCompletion(Operation::Kind kind) {
+  switch (kind) {
+    case Operation::Kind::kAccept:
+      return "accept.completion";
+    case Operation::Kind::kConnect:
+      return "connect.completion";
+    case Operation::Kind::kReceive:
+    case Operation::Kind::kReceiveFrom:
+      return "recv.completion";
+    case Operation::Kind::kSend:
+      return "send.completion";
+    case Operation::Kind::kRead:
+      return "read.completion";
+    case Operation::Kind::kWrite:
+      return "write.completion";
+  }
+  return "";
+}
+
+}  // namespace
+
+bool Port::ApplyFault(Operation& operation) {
+  const Fault fault = TakeFault(NameOfCompletion(operation.kind));
+  const bool has_length = operation.kind != Operation::Kind::kAccept && operation.kind != Operation::Kind::kConnect;
+  if (fault.kind == Fault::Kind::kShort && has_length)
+    operation.size = static_cast<size_t>(std::min<uint64_t>(operation.size, static_cast<uint64_t>(fault.value)));
+  if (fault.kind != Fault::Kind::kError) return false;
+  const Lock lock(mutex_);
+  const auto key = keys_.find(operation.handle);
+  operation.injected = fault.error();
+  // Behind it the operation may have been taken already: it is not looked at.
+  const Result posted =
+      Call<::PostQueuedCompletionStatus>(port_, DWORD{0}, key == keys_.end() ? 0 : key->second, &operation.overlapped);
+  if (!posted.ok()) operation.injected = 0;
+  return posted.ok();
 }
 
 Result Port::Add(std::unique_ptr<Operation> operation) {

@@ -29,6 +29,7 @@
 
 #include "core/descriptor.h"
 #include "core/result.h"
+#include "core/trace.h"
 #include "core/wakeable.h"
 #include "platform/platform.h"
 
@@ -68,6 +69,7 @@ struct Operation {
   UniqueFd accepted;     // the same, where the operation owns it
   UniqueHandle file;     // opened for this operation alone
   bool cancelled = false;
+  int injected = 0;  // not 0: a fault plan has ended it with this error, and the kernel never had it
 
   bool IsOfSocket() const { return kind != Kind::kRead && kind != Kind::kWrite; }
   bool Receives() const { return kind == Kind::kReceive || kind == Kind::kReceiveFrom || kind == Kind::kRead; }
@@ -106,7 +108,7 @@ class Port final : public Wakeable {
     Operation* const started = operation.get();
     const Result added = Add(std::move(operation));
     if (!added.ok()) return added;
-    const int error = start(*started);
+    const int error = IsAnyoneWatching() && ApplyFault(*started) ? 0 : start(*started);
     if (PacketFollows(*started, error)) return Result::Ok(0);
     Remove(*started);
     return Result::Error(error);
@@ -137,6 +139,8 @@ class Port final : public Wakeable {
   using Lock = std::unique_lock<std::mutex>;
 
   static bool PacketFollows(const Operation& operation, int error);
+  // What a fault plan has for it. True: its packet is queued, and it must not be started.
+  bool ApplyFault(Operation& operation);
   Result Add(std::unique_ptr<Operation> operation);
   void Remove(const Operation& operation);
 
@@ -160,6 +164,7 @@ class Port final : public Wakeable {
   std::unordered_map<const OVERLAPPED*, std::unique_ptr<Operation>> pending_;
   std::unordered_map<int64_t, Operation*> by_id_;  // of those pending
   size_t cancelled_ = 0;                           // how many of those pending
+  std::unordered_map<HANDLE, ULONG_PTR> keys_;     // of handles that have another key than 0
   std::deque<Packet> fetched_;
   std::atomic<bool> woken_ = false;
   bool leading_ = false;      // somebody sits in the port

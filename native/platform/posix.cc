@@ -48,11 +48,10 @@ double MonotonicMilliseconds() {
 }
 
 void Pause(double milliseconds) {
-  const double deadline = MonotonicMilliseconds() + milliseconds;
-  for (double left = milliseconds; left > 0; left = deadline - MonotonicMilliseconds()) {
-    const SecondsAndNanoseconds split = SplitTimeout(left, 1);
-    const timespec time{split.seconds, split.nanoseconds};
-    CallUntraced<::nanosleep>(&time, static_cast<timespec*>(nullptr)).Ignore("a signal: the rest follows");
+  const SecondsAndNanoseconds split = SplitTimeout(milliseconds, 1);
+  timespec left{split.seconds, split.nanoseconds};
+  // A signal: the rest follows.
+  while (!CallUntraced<::nanosleep>(&left, &left).ok()) {
   }
 }
 

@@ -5,6 +5,7 @@ import { InvalidArgumentError, Option } from 'commander';
 import type { Mechanism } from '../index.js';
 import type { AcceptStrategy, ApplicationName, ServerModelRow } from '../servers.js';
 import { models } from '../servers/models/index.js';
+import { parseFaultPlan } from '../trace/faults.js';
 import { COMPLETION_MECHANISMS, EMULATED_MECHANISMS, READINESS_MECHANISMS } from '../syscalls/probe.js';
 
 function parsePort(text: string): number {
@@ -17,6 +18,16 @@ export function parseCount(text: string): number {
   const count = Number(text);
   if (!/^\d+$/.test(text) || count < 1 || count > 0x7fff_ffff) throw new InvalidArgumentError('A number, 1 or more.');
   return count;
+}
+
+/** A fault plan: it is wrong before anything is started, or not at all. */
+export function parseFaults(text: string): string {
+  try {
+    parseFaultPlan(text);
+    return text;
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
 }
 
 /** A file that will be written: what is wrong with it is told before anything is started. */
@@ -52,7 +63,7 @@ export function optionsOf(row: ServerModelRow): string[] {
     ...['--app', '--host', '--port'],
     ...(models[row.name].mechanisms.length === 0 ? [] : ['--mechanism']),
     ...row.options.map((name) => `--${name.replace(/[A-Z]/, (letter) => `-${letter.toLowerCase()}`)}`),
-    '--stats',
+    ...['--stats', '--faults'],
     ...(isLoop(row) ? ['--verbose', '--inside-node'] : []),
   ];
 }
@@ -68,6 +79,7 @@ export interface ServeOptions {
   readonly maxConnections?: number;
   readonly maxQueued?: number;
   readonly stats?: true;
+  readonly faults?: string;
   readonly insideNode?: true;
   readonly verbose?: true;
 }

@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { ACCEPT_STRATEGIES, SERVER_MODELS, type ServerModelRow } from '../servers.js';
 import { applications } from '../servers/applications/index.js';
 import { models } from '../servers/models/index.js';
+import { injectFaultsInProcesses } from '../trace/faults.js';
 import { findModel, noSuchModel } from './models.js';
 import {
   type ServeOptions,
@@ -11,8 +12,10 @@ import {
   mechanismOption,
   optionsOf,
   parseCount,
+  parseFaults,
   portOption,
 } from './options.js';
+import { print } from './output.js';
 import { serveLoop } from './serve-loop.js';
 import { serveModel } from './serve-model.js';
 import { beside } from './text.js';
@@ -35,6 +38,20 @@ export function wrongOption(row: ServerModelRow, options: ServeOptions, command:
   return null;
 }
 
+/** The same with a fault plan, and at its end what came of that. */
+async function serveWithFaults(
+  serve: (row: ServerModelRow, options: ServeOptions) => Promise<void>,
+  row: ServerModelRow,
+  options: ServeOptions,
+  plan: string,
+): Promise<void> {
+  const faults = injectFaultsInProcesses(plan);
+  await serve(row, options);
+  const { workers } = models[row.name];
+  for (const { rule, calls, injected } of faults.counts()) print(`fault ${rule}: ${calls} calls, ${injected} injected`);
+  if (workers === 'processes') print('(in this process: the processes of the server count for themselves)');
+}
+
 const TEACH = (): string => `
 Models (selectors-native models tells more: what each is good for, and costs):
 ${SERVER_MODELS.map(({ name, summary }) => beside(`  ${name}`, summary, 29)).join('\n')}
@@ -51,6 +68,7 @@ Try it:
   selectors-native serve thread-pool --workers 2 --stats
   selectors-native serve prefork --workers 4 --accept lock --app rpc
   selectors-native serve reactor --app chat --mechanism poll --verbose
+  selectors-native trace serve reactor --faults 'recv:EINTR@3, send:short=1@every2'
   nc 127.0.0.1 1234, or: selectors-native client echo | rpc | chat
 
 Ctrl-C ends it, and prints what it has done; reactor and proactor first send what
@@ -79,6 +97,11 @@ export function addServe(program: Command): void {
     )
     .option('--max-queued <number>', 'thread-pool: so many wait for a thread, others are reset', parseCount)
     .option('--stats', 'print a line every second; reactor and proactor then run in a thread of their own')
+    .option(
+      '--faults <plan>',
+      "system calls that fail, are short or slow: 'recv:EINTR@3, accept:EMFILE@5..9, send:short=1@every2'",
+      parseFaults,
+    )
     .option('--inside-node', "reactor, proactor: live in Node's own loop (start) instead of blocking the thread (run)")
     .option('--verbose', 'reactor, proactor: print what goes over the wire')
     .action((name: string, options: ServeOptions, command: Command) => {
@@ -86,6 +109,7 @@ export function addServe(program: Command): void {
       if (row === null) return command.error(noSuchModel(name));
       const wrong = wrongOption(row, options, command);
       if (wrong !== null) return command.error(`error: ${wrong}`);
-      return isLoop(row) && !options.stats ? serveLoop(row, options) : serveModel(row, options);
+      const serve = isLoop(row) && !options.stats ? serveLoop : serveModel;
+      return options.faults === undefined ? serve(row, options) : serveWithFaults(serve, row, options, options.faults);
     });
 }

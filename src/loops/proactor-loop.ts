@@ -10,7 +10,7 @@ import { familyNumber } from '../net/address.js';
 import { BaseProactor } from '../proactors/base.js';
 import { type Operation } from '../proactors/operation.js';
 import { DefaultProactor, emulationInstead } from '../proactors/default.js';
-import type { Outcome, StreamEvents, Streams } from '../proactors/streams.js';
+import { type Outcome, type StreamEvents, type Streams, isInterrupted } from '../proactors/streams.js';
 import type { Mechanism } from '../syscalls/probe.js';
 import type { SendBatch } from '../syscalls/turn.js';
 import { fieldsOf, guarded } from '../validate.js';
@@ -124,7 +124,8 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
     receiveFailed: (connection, error) => connection.callFailed(errorOf(error, 'recv')),
     sent: (connection, sent) => {
       connection.watched &= ~SENDING;
-      if (typeof sent === 'number' && sent >= 0) connection.sentLater(sent);
+      if (isInterrupted(sent)) connection.sentLater(0);
+      else if (typeof sent === 'number' && sent >= 0) connection.sentLater(sent);
       else connection.callFailed(errorOf(sent, 'send'));
     },
     connected: (connection, result) => {

@@ -5,8 +5,8 @@
  *   receive   idle --startReceiving()--> armed --its last completion--> idle (and armed again, if that is still wanted)
  *             armed --stopReceiving()--> cancelling --its last completion--> idle
  *
- * The last completion comes with the end, with an error, with ECANCELED, or because the kernel had no buffer left (ENOBUFS): all buffers
- * are given back at the beginning of the next turn, which submits the new receive after that (axboe/liburing#1275).
+ * The last completion comes with the end, with an error, with ECANCELED, after a signal (EINTR), or because the kernel had no buffer left
+ * (ENOBUFS): all buffers are given back at the beginning of the next turn, which submits the new receive after that (axboe/liburing#1275).
  *
  * A multishot receive takes up to 66 chunks of a connection that floods before another connection is looked at. A turn tells a share of
  * them, the next turns the rest in their order, and such a connection is then received from by single receives, one a turn:
@@ -21,7 +21,7 @@ import { ringLimit } from '../syscalls/probe.js';
 import { Pool, type SendBatch } from '../syscalls/turn.js';
 import type { BaseProactor } from './base.js';
 import { CANCELED } from './operation.js';
-import type { StreamEvents, Streams } from './streams.js';
+import { type StreamEvents, type Streams, isInterrupted } from './streams.js';
 
 const NUMBERS = ioUringCalls?.streamNumbers;
 const RECORD = NUMBERS?.RECORD ?? 1;
@@ -309,7 +309,11 @@ export class RingStreams<C, L> implements Streams<C, L> {
     } else if (result === 0) {
       stream.wanted = false;
       events.ended(stream.owner as C);
-    } else if (!(result === CANCELED && wasCancelled) && systemErrorName(result) !== 'ENOBUFS') {
+    } else if (
+      !(result === CANCELED && wasCancelled) &&
+      systemErrorName(result) !== 'ENOBUFS' &&
+      !isInterrupted(result)
+    ) {
       stream.wanted = false;
       events.receiveFailed(stream.owner as C, result);
     }

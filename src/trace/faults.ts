@@ -5,6 +5,7 @@ import { check, invalidValue } from '../errors.js';
 import { type NativeFaultPlan, native } from '../native.js';
 import { fieldsOf, wholeNumber } from '../validate.js';
 
+export { parseFaultPlan };
 export type { FaultRule };
 
 /** How often a rule was met. */
