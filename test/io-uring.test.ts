@@ -272,7 +272,7 @@ describe.skipIf(noStrace)(`io_uring, what the kernel may refuse${noStrace}`, { c
          const start = performance.now();
          while (proactor.wait(ms).length > 0);
          const took = performance.now() - start;
-         console.log(took >= ms && took < ms + 1000);
+         console.log(took >= ms && took < ms + 20_000);
        }
        const timeout = proactor.timeout(30);
        console.log(proactor.wait(5000)[0] === timeout, timeout.error?.code);

@@ -132,6 +132,45 @@ describe('a place that was claimed, and never written', () => {
 });
 
 describe('memory that others write to', () => {
+  it('written between two calls of one thread, each number of the header and of a record: no crash, and nothing beyond the trace is written', async () => {
+    const outcome = runProgram(`
+      const { TraceMemory } = require('./dist/trace/trace-memory.js');
+      const CAPACITY = 4, GUARD = 70_000;
+      const size = TraceMemory.sizeFor(CAPACITY);
+      const recording = new native.Recording();
+      /** Two calls with the scribble between them. Returns how many were read. */
+      function attempt(scribble) {
+        const whole = new SharedArrayBuffer(size + GUARD);
+        const trace = new TraceMemory(whole, CAPACITY);
+        new Uint8Array(whole).fill(0xa5, size);
+        if (recording.start(new Uint8Array(whole, 0, size)) !== 0) throw new Error('start');
+        native.isOpen(1000);
+        scribble(new Int32Array(whole, 0, size >> 2));
+        native.isOpen(1001);
+        const records = [...trace.records(), ...trace.take(), ...trace.takeRest()];
+        recording.stop();
+        for (const record of records) {
+          const { name, arguments: text, returned } = record;
+          if (Buffer.byteLength(name + text + returned) > 3 * 456) throw new Error('beyond the record');
+          JSON.stringify(record);
+        }
+        if (typeof trace.dropped !== 'number') throw new Error('dropped');
+        if (!new Uint8Array(whole, size).every((byte) => byte === 0xa5)) throw new Error('beyond the trace');
+        return records.filter(({ arguments: text }) => /^100[01]\\b/.test(text)).length;
+      }
+      const counts = { untouched: attempt(() => undefined), scribbles: 0 };
+      for (let at = 0; at < ${(TRACE_HEADER_SIZE + TRACE_RECORD_SIZE) / 4}; at++) {
+        for (const value of [0, 1, 2, -1, 3, 0x7fffffff, -0x80000000, 0x01010101, 33, 65535, 1 << 20]) {
+          attempt((numbers) => void (numbers[at] = value));
+          counts.scribbles++;
+        }
+      }
+      console.log(JSON.stringify(counts));`);
+    const words = (TRACE_HEADER_SIZE + TRACE_RECORD_SIZE) / Int32Array.BYTES_PER_ELEMENT;
+    // records() and take() each show both.
+    expect(await answerOf(outcome)).toEqual({ untouched: 4, scribbles: 11 * words });
+  });
+
   it('crashes neither who records nor who reads, and none of it is written that is not the trace’s', async () => {
     const outcome = runProgram(`
       const { Worker } = require('node:worker_threads');

@@ -129,8 +129,8 @@ describe.each(mechanisms)('%s in worker threads', (mechanism) => {
       await sleep(50); // the wait is under way, most likely; a wake-up that comes before it counts as well
       wakeup(handle);
       const start = performance.now();
-      expect(await here.selectAsync({ timeout: 10_000 })).toEqual([]);
-      expect(performance.now() - start).toBeLessThan(9000);
+      expect(await here.selectAsync({ timeout: 30_000 })).toEqual([]);
+      expect(performance.now() - start).toBeLessThan(20_000);
       expect(await answer).toBe(0);
     },
   );

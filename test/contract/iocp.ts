@@ -85,7 +85,7 @@ const port: Cases = [
         assert.deepEqual(value, []);
         assertWaited(took, ms);
       }
-      assert.ok(timed(() => iocp.getQueuedCompletionStatus(4, 0)).ms < 1000);
+      assert.ok(timed(() => iocp.getQueuedCompletionStatus(4, 0)).ms < 5000);
     },
   },
   {
@@ -663,7 +663,7 @@ const proactor: Cases = [
       const p = proactorOf(bench);
       const [a, b] = bench.tcpPair();
       for (let i = 0; i < 1000; i++) wakeup(p.wakeupHandle);
-      assert.ok(timed(() => p.wait(5000)).ms < 2000);
+      assert.ok(timed(() => p.wait(30_000)).ms < 20_000);
       assertWaited(timed(() => p.wait(50)).ms, 50);
       const recv = p.recv(a, 8);
       b.send('x');
@@ -722,7 +722,7 @@ const proactor: Cases = [
       const client = bench.own(new Socket());
       client.connect(listener.localAddress);
       await sleep(50);
-      assert.ok(timed(() => p.close()).ms < 2000);
+      assert.ok(timed(() => p.close()).ms < 4500);
       assert.deepEqual(
         others.map(({ pending, error }) => [pending, error?.code]),
         others.map(() => [false, 'ECANCELED']),

@@ -953,7 +953,7 @@ const waiting: Cases = [
       for (const timeout of [0, -1, -Infinity]) {
         const { value, ms } = timed(() => p.wait(timeout));
         assert.deepEqual(value, []);
-        assert.ok(ms < 1000);
+        assert.ok(ms < 5000);
       }
       for (const timeout of [30, 12.5, 0.4]) {
         const { value, ms } = timed(() => p.wait(timeout));
@@ -1188,13 +1188,13 @@ const waiting: Cases = [
         bench.atEnd(() => void worker.terminate());
       };
       waker();
-      const { value, ms } = timed(() => p.wait(10_000));
+      const { value, ms } = timed(() => p.wait(30_000));
       assert.deepEqual(value, []);
-      assert.ok(ms < 9000);
+      assert.ok(ms < 20_000);
       waker();
       const start = performance.now();
-      assert.deepEqual(await p.waitAsync({ timeout: 10_000 }), []);
-      assert.ok(performance.now() - start < 9000);
+      assert.deepEqual(await p.waitAsync({ timeout: 30_000 }), []);
+      assert.ok(performance.now() - start < 20_000);
     },
   },
   {

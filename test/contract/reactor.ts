@@ -178,8 +178,8 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
       const loop = make();
       for (let i = 0; i < 100; i++) wakeup(loop.selector.wakeupHandle);
       const start = loop.now();
-      assert.equal(loop.runOnce(5000), 0);
-      assert.ok(loop.now() - start < 2000);
+      assert.equal(loop.runOnce(30_000), 0);
+      assert.ok(loop.now() - start < 20_000);
       assert.equal(loop.runOnce(10), 0);
       let called = false;
       loop.callLater(5, () => (called = true));

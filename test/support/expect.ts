@@ -49,8 +49,8 @@ export function timed<T>(call: () => T): Timed<T> {
   return { value, ms: performance.now() - start };
 }
 
-/** Not early, ever; late within reason on a busy machine. */
+/** Not early, ever; late by less than a machine can be busy. */
 export function assertWaited(ms: number, atLeast: number): void {
   assert.ok(ms >= atLeast, `waited ${ms} ms, less than ${atLeast}`);
-  assert.ok(ms < atLeast + 2000, `waited ${ms} ms instead of ${atLeast}`);
+  assert.ok(ms < atLeast + 20_000, `waited ${ms} ms instead of ${atLeast}`);
 }

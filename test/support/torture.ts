@@ -492,9 +492,16 @@ class Torture {
 
   /** Everybody finishes asking and reads to the end; then nothing may be left. */
   #finish(): void {
-    const deadline = performance.now() + 20_000;
+    // So long nothing may happen at all: how long the whole takes is a question of the machine.
+    const patience = 20_000;
+    let deadline = performance.now() + patience;
+    let progress = '';
     for (const conversation of this.#clients) this.#finishAsking(conversation);
     while (this.#clients.length > 0 || this.#open.size > 0) {
+      const got = this.#clients.reduce((sum, conversation) => sum + conversation.got, 0);
+      const now = [this.tally.bytesIn, this.tally.bytesOut, this.tally.closed, this.#clients.length, got].join();
+      if (now !== progress) deadline = performance.now() + patience;
+      progress = now;
       assert.ok(performance.now() < deadline, `left: ${this.#clients.length} clients, ${this.#open.size} connections`);
       for (let i = this.#clients.length - 1; i >= 0; i--) this.#listenTo(this.#clients[i] as Conversation, i);
       this.#loop.runOnce(1);
