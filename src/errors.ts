@@ -103,6 +103,9 @@ export function systemErrorName(number: number): string {
   return systemNames.get(Math.abs(number)) ?? 'UNKNOWN';
 }
 
+/** Nothing was done, and nothing is wrong: the call is made again (PEP 475). The addon does that for calls, loops for operations. */
+export const isInterrupted = (number: number): boolean => number < 0 && systemErrorName(number) === 'EINTR';
+
 /**
  * The Error of a system call that failed: `code`, `errno` (Node's negative number), `syscall`, and `address`, `port` or `path` where the
  * call had one. A number that has no name keeps it in `errno`.

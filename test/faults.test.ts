@@ -1,11 +1,14 @@
 /** Fault plans: what they do to the calls of this thread, of workers, of a process, and to completions. */
 import { once } from 'node:events';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import {
   EmulatedProactor,
   type EventLoop,
   IoUringProactor,
+  IocpProactor,
   ProactorLoop,
   Reactor,
   Socket,
@@ -371,9 +374,12 @@ describe('completions', () => {
     expect(resultOf(proactor, proactor.recv(b, 10))).toEqual(Buffer.from('x'));
   });
 
-  const ring = completionMechanisms.find(({ mechanism }) => mechanism === 'io_uring');
-  describe.skipIf(ring?.available !== true)(`of io_uring${ring?.available ? '' : ` — not here: ${ring?.why}`}`, () => {
-    const start = (bench: Bench): IoUringProactor => bench.own(new IoUringProactor());
+  const natives = completionMechanisms.filter(({ mechanism }) => ['io_uring', 'iocp'].includes(mechanism));
+  const missing = natives.filter(({ available }) => !available).map(({ mechanism, why }) => `${mechanism}: ${why}`);
+  it.skipIf(missing.length === 0)(`not here: ${missing.join('; ')}`, () => undefined);
+  describe.each(natives.filter(({ available }) => available))('of $mechanism', ({ mechanism }) => {
+    const start = (bench: Bench): IoUringProactor | IocpProactor =>
+      bench.own(mechanism === 'iocp' ? new IocpProactor() : new IoUringProactor());
 
     it('error: the operation fails, and the kernel has taken nothing', () => {
       using bench = new Bench();
@@ -401,6 +407,42 @@ describe('completions', () => {
       expect(resultOf(proactor, proactor.send(a, Buffer.from('hello')))).toBe(3);
       expect(resultOf(proactor, proactor.recv(b, 10))).toEqual(Buffer.from('he'));
       expect(resultOf(proactor, proactor.recv(b, 10))).toEqual(Buffer.from('l'));
+    });
+
+    it('ECANCELED: it looks as if it had been cancelled', () => {
+      using bench = new Bench();
+      const [a, b] = bench.pair();
+      const proactor = start(bench);
+      inject(bench, 'recv.completion:ECANCELED@1');
+      throwsCode('ECANCELED', () => resultOf(proactor, proactor.recv(b, 10)));
+      a.send('x');
+      expect(resultOf(proactor, proactor.recv(b, 10))).toEqual(Buffer.from('x'));
+    });
+
+    it('an operation that is cancelled after it has failed by a plan has that error', () => {
+      using bench = new Bench();
+      const [, b] = bench.pair();
+      const proactor = start(bench);
+      inject(bench, 'recv.completion:ECONNRESET@1');
+      const operation = proactor.recv(b, 10);
+      operation.cancel();
+      throwsCode('ECONNRESET', () => resultOf(proactor, operation));
+    });
+
+    it('files: a read and a write', () => {
+      using bench = new Bench();
+      const proactor = start(bench);
+      const path = join(bench.folder(), 'file');
+      const fd = openSync(path, 'w+');
+      bench.atEnd(() => closeSync(fd));
+      inject(bench, 'write.completion:ENOSPC@1, write.completion:short=2@2, read.completion:short=1@1');
+      const write = (text: string): number => resultOf(proactor, proactor.write(fd, Buffer.from(text), 0));
+      throwsCode('ENOSPC', () => write('hello'));
+      expect(readFileSync(path, 'latin1')).toBe('');
+      expect(write('hello')).toBe(2);
+      expect(readFileSync(path, 'latin1')).toBe('he');
+      expect(resultOf(proactor, proactor.read(fd, 10, 0))).toEqual(Buffer.from('h'));
+      expect(resultOf(proactor, proactor.read(fd, 10, 0))).toEqual(Buffer.from('he'));
     });
 
     it('accept and connect: no connection is lost', () => {

@@ -72,6 +72,7 @@ void Ring::ApplyFaults() {
     sqe.fd = -1;
     sqe.user_data = user_data;
     injected_.push_back({user_data, -fault.error()});
+    has_injected_ = true;
   }
 }
 
@@ -91,6 +92,7 @@ void Ring::TakeInjected(io_uring_cqe* cqe) {
   if (found == injected_.end()) return;
   cqe->res = found->result;
   injected_.erase(found);
+  has_injected_ = !injected_.empty();
 }
 
 }  // namespace selectors::uring

@@ -192,7 +192,7 @@ const io_uring_sqe* Ring::FromEnd(uint32_t i) const { return EntryAt(sq_tail_ - 
 
 void Ring::TakeBack(uint32_t count) {
   count = std::min(count, unsubmitted());
-  if (!injected_.empty() || looked_at_ != 0) [[unlikely]]
+  if (has_injected_ || looked_at_ != 0) [[unlikely]]
     ForgetFaults(count);
   sq_tail_ -= count;
 }
@@ -204,7 +204,7 @@ bool Ring::Pop(io_uring_cqe* cqe) {
   if (head == Acquire(cq_tail_)) return false;
   *cqe = cqes_[head & (cq_entries_ - 1)];
   Release(cq_head_, head + 1);
-  if (!injected_.empty()) [[unlikely]]
+  if (has_injected_) [[unlikely]]
     TakeInjected(cqe);
   return true;
 }

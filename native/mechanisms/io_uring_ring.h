@@ -111,6 +111,7 @@ class Ring {
     int32_t result;
   };
   std::vector<Injected> injected_;
+  bool has_injected_ = false;
   uint32_t looked_at_ = 0;
 };
 

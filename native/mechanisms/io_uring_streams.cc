@@ -382,8 +382,7 @@ void IoUring::Await(std::span<Outgoing> outgoing, size_t begin, uint32_t batch) 
         continue;
       }
       const size_t piece = LowOf(cqe.user_data) - begin;
-      // EINTR: it has sent nothing, and is sent again by an operation that waits.
-      if (piece < outgoing.size()) outgoing[piece].length = cqe.res == -kInterrupted ? -kWouldBlock : cqe.res;
+      if (piece < outgoing.size()) outgoing[piece].length = cqe.res;
       --left;
     }
   }

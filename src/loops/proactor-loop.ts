@@ -4,13 +4,13 @@
  * Each connection is received from all the time, without being asked whether there is anything; what was written in a turn is sent at its
  * end, and what the kernel does not take then is sent by an operation that waits for room.
  */
-import { invalidType, systemError } from '../errors.js';
+import { invalidType, isInterrupted, systemError } from '../errors.js';
 import { packAddress } from '../net/stream.js';
 import { familyNumber } from '../net/address.js';
 import { BaseProactor } from '../proactors/base.js';
 import { type Operation } from '../proactors/operation.js';
 import { DefaultProactor, emulationInstead } from '../proactors/default.js';
-import { type Outcome, type StreamEvents, type Streams, isInterrupted } from '../proactors/streams.js';
+import type { Outcome, StreamEvents, Streams } from '../proactors/streams.js';
 import type { Mechanism } from '../syscalls/probe.js';
 import type { SendBatch } from '../syscalls/turn.js';
 import { fieldsOf, guarded } from '../validate.js';
@@ -124,8 +124,7 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
     receiveFailed: (connection, error) => connection.callFailed(errorOf(error, 'recv')),
     sent: (connection, sent) => {
       connection.watched &= ~SENDING;
-      if (isInterrupted(sent)) connection.sentLater(0);
-      else if (typeof sent === 'number' && sent >= 0) connection.sentLater(sent);
+      if (typeof sent === 'number' && (sent >= 0 || isInterrupted(sent))) connection.sentLater(Math.max(sent, 0));
       else connection.callFailed(errorOf(sent, 'send'));
     },
     connected: (connection, result) => {

@@ -15,13 +15,13 @@
  *
  * A descriptor's number is used again before the last completion of its former owner has come; so completions carry a generation.
  */
-import { check, systemError, systemErrorName } from '../errors.js';
+import { check, isInterrupted, systemError, systemErrorName } from '../errors.js';
 import { type NativeIoUring, ioUringCalls, native } from '../native.js';
 import { ringLimit } from '../syscalls/probe.js';
 import { Pool, type SendBatch } from '../syscalls/turn.js';
 import type { BaseProactor } from './base.js';
 import { CANCELED } from './operation.js';
-import { type StreamEvents, type Streams, isInterrupted } from './streams.js';
+import type { StreamEvents, Streams } from './streams.js';
 
 const NUMBERS = ioUringCalls?.streamNumbers;
 const RECORD = NUMBERS?.RECORD ?? 1;

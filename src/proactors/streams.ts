@@ -6,7 +6,7 @@
  * io_uring has better (io-uring-streams.ts).
  */
 import type { SendBatch, Sender } from '../syscalls/turn.js';
-import { systemErrorName } from '../errors.js';
+import { isInterrupted } from '../errors.js';
 import { native } from '../native.js';
 import type { BaseProactor } from './base.js';
 import { CANCELED, type Completion, type Operation } from './operation.js';
@@ -253,10 +253,6 @@ export class OperationStreams<C, L> implements Streams<C, L> {
     if (this.#streams.get(fd) === stream) this.#receive(fd, stream);
   }
 }
-
-/** Nothing was done, and nothing is wrong: the operation is started again (PEP 475). */
-export const isInterrupted = (outcome: Outcome): boolean =>
-  typeof outcome === 'number' && outcome < 0 && systemErrorName(outcome) === 'EINTR';
 
 function packed(sockaddr: Uint8Array | undefined): string {
   return sockaddr === undefined ? '' : Buffer.from(sockaddr).toString('latin1');
