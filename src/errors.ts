@@ -107,6 +107,13 @@ export function systemErrorName(number: number): string {
 export const isInterrupted = (number: number): boolean => number < 0 && systemErrorName(number) === 'EINTR';
 
 /**
+ * Nothing was transferred, and the same operation can be started again: a signal interrupted it, the kernel would have had to wait, or had no
+ * buffer at this moment.
+ */
+export const isTransientTransfer = (number: number): boolean =>
+  number < 0 && ['EINTR', 'EAGAIN', 'ENOBUFS'].includes(systemErrorName(number));
+
+/**
  * The Error of a system call that failed: `code`, `errno` (Node's negative number), `syscall`, and `address`, `port` or `path` where the
  * call had one. A number that has no name keeps it in `errno`.
  *

@@ -367,6 +367,16 @@ void IoUring::PrepareFlush(io_uring_sqe* sqe, const OutgoingPieces& pieces, size
   sqe->len = 1;
 }
 
+namespace {
+
+// A send that was interrupted has sent nothing, and is sent again like one for which there was no room.
+int32_t FlushResult(int32_t result) {
+  if (result >= 0) return result;
+  return -result == kInterrupted ? -kWouldBlock : -SendError(-result);
+}
+
+}  // namespace
+
 // Submits `batch` sends and takes their completions. When it returns, the kernel knows nothing of the caller's memory.
 void IoUring::Await(std::span<Outgoing> outgoing, size_t begin, uint32_t batch) {
   constexpr int32_t kNoAnswer = INT32_MIN;
@@ -382,7 +392,7 @@ void IoUring::Await(std::span<Outgoing> outgoing, size_t begin, uint32_t batch) 
         continue;
       }
       const size_t piece = LowOf(cqe.user_data) - begin;
-      if (piece < outgoing.size()) outgoing[piece].length = cqe.res;
+      if (piece < outgoing.size()) outgoing[piece].length = FlushResult(cqe.res);
       --left;
     }
   }

@@ -14,7 +14,7 @@
  * What is written in one turn is copied into the loop's slab, where it makes one piece, or is sent from where it is (large, or not one
  * piece with what came before). What the kernel does not take is kept in `rest` until it does.
  */
-import { closedError, invalidType, invalidValue, isInterrupted, namedError, systemError } from '../errors.js';
+import { closedError, invalidType, invalidValue, namedError, systemError } from '../errors.js';
 import { getOption, optionSetter, type SocketOptionName } from '../net/options.js';
 import { type StreamOptions, localAddressOf, unpackAddress } from '../net/stream.js';
 import type { SocketAddress } from '../net/address.js';
@@ -356,7 +356,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
       this.#rest = null;
       return (this.#state & (NEEDS_DRAIN | DRAINING | HELD_BACK)) !== 0;
     }
-    if (sent < 0 && sent !== WOULD_BLOCK && !isInterrupted(sent)) {
+    if (sent < 0 && sent !== WOULD_BLOCK) {
       this.#state |= SEND_FAILED;
       this.#piece = sent;
       return true;

@@ -4,7 +4,7 @@
  * Each connection is received from all the time, without being asked whether there is anything; what was written in a turn is sent at its
  * end, and what the kernel does not take then is sent by an operation that waits for room.
  */
-import { invalidType, isInterrupted, systemError } from '../errors.js';
+import { invalidType, isTransientTransfer, systemError } from '../errors.js';
 import { packAddress } from '../net/stream.js';
 import { familyNumber } from '../net/address.js';
 import { BaseProactor } from '../proactors/base.js';
@@ -123,8 +123,9 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
     ended: (connection) => connection.peerEnded(),
     receiveFailed: (connection, error) => connection.callFailed(errorOf(error, 'recv')),
     sent: (connection, sent) => {
+      if (typeof sent === 'number' && isTransientTransfer(sent)) return this.#sendAgain(connection);
       connection.watched &= ~SENDING;
-      if (typeof sent === 'number' && (sent >= 0 || isInterrupted(sent))) connection.sentLater(Math.max(sent, 0));
+      if (typeof sent === 'number' && sent >= 0) connection.sentLater(sent);
       else connection.callFailed(errorOf(sent, 'send'));
     },
     connected: (connection, result) => {
@@ -199,6 +200,14 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
     this.kick();
   }
 
+  /** Nothing of it was sent. It counts as being sent until the pause is over, so that nothing else is sent before it. */
+  #sendAgain(connection: StreamConnection): void {
+    this.callLater(SEND_PAUSE, () => {
+      connection.watched &= ~SENDING;
+      connection.sentLater(0);
+    });
+  }
+
   #accepted(listener: StreamListener, result: Outcome, peer: string): void {
     if (typeof result !== 'number') return listener.backOff(result);
     if (result >= 0 && listener.fd < 0) return this.discard(result);
@@ -213,6 +222,8 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
   }
 }
 
+/** Milliseconds until a send is tried again for which the system had no buffer, say. */
+const SEND_PAUSE = 1;
 function errorOf(outcome: Outcome, syscall: string): Error {
   return typeof outcome === 'number' ? systemError(outcome, syscall) : outcome;
 }

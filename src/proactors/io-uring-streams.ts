@@ -15,7 +15,7 @@
  *
  * A descriptor's number is used again before the last completion of its former owner has come; so completions carry a generation.
  */
-import { check, isInterrupted, systemError, systemErrorName } from '../errors.js';
+import { check, isTransientTransfer, systemError, systemErrorName } from '../errors.js';
 import { type NativeIoUring, ioUringCalls, native } from '../native.js';
 import { ringLimit } from '../syscalls/probe.js';
 import { Pool, type SendBatch } from '../syscalls/turn.js';
@@ -309,11 +309,7 @@ export class RingStreams<C, L> implements Streams<C, L> {
     } else if (result === 0) {
       stream.wanted = false;
       events.ended(stream.owner as C);
-    } else if (
-      !(result === CANCELED && wasCancelled) &&
-      systemErrorName(result) !== 'ENOBUFS' &&
-      !isInterrupted(result)
-    ) {
+    } else if (!(result === CANCELED && wasCancelled) && !isTransientTransfer(result)) {
       stream.wanted = false;
       events.receiveFailed(stream.owner as C, result);
     }
