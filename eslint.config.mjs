@@ -81,7 +81,7 @@ export default ts.config(
     },
   },
   {
-    files: ['test/fuzz/*.cjs'],
+    files: ['test/fuzz/*.cjs', 'test/support/*.cjs'],
     languageOptions: {
       globals: {
         ...{ __dirname: 'readonly', __filename: 'readonly', AbortSignal: 'readonly' },

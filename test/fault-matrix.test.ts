@@ -1,0 +1,231 @@
+/** Faults injected into each loop: others are served, no byte is lost or doubled, nothing spins, no descriptor is left, the error is reported. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { type Socket, connect } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { MATRIX, type Outcome, TABLE, ruleOf, tableOf } from './support/fault-matrix.js';
+import { completionMechanisms } from './support/mechanisms.js';
+import { root } from './support/program.js';
+
+const notHere = process.platform === 'linux' ? '' : ' — not here: the rows are those of Linux';
+
+interface Cell {
+  readonly make: string;
+  readonly mechanism: string;
+  readonly mode: string;
+  readonly plan: string;
+}
+interface Ended {
+  /** The errors that `onError` had, and `close CODE` for those of connections. */
+  readonly told: readonly string[];
+  readonly counts: readonly { readonly calls: number; readonly injected: number }[];
+  /** Descriptors that are still open. */
+  readonly left: number;
+}
+/** What a client saw. */
+type Seen = 'all' | 'part' | 'wrong bytes';
+interface Result extends Ended {
+  readonly seen: readonly Seen[];
+  readonly late: Seen;
+  /** System calls while no client did anything. */
+  readonly idle: number;
+}
+
+/** Bytes of the messages of a client, one after the other. */
+const MESSAGES = [1, 5, 100, 3000, 1, 20_000, 17];
+const EARLY = 2;
+const CLIENTS = 6;
+/** Milliseconds in which nothing happens, and system calls that are not yet a spin: those of the question itself, and of pauses that end. */
+const IDLE = 30;
+const MAX_IDLE = 60;
+
+/** A client that has received nothing for so long gives up, in milliseconds: where a byte was lost, it would wait for ever. */
+const PATIENCE = 20_000;
+/** The same where a byte is lost on purpose. */
+const LITTLE_PATIENCE = 500;
+
+/** Sends its messages, each when the one before has come back, and ends. Each byte is one of a sequence of its own. */
+class Client {
+  readonly #socket: Socket;
+  readonly #seed: number;
+  #sent = 0;
+  #received = 0;
+  #isWrong = false;
+  #message = 0;
+  readonly seen: Promise<Seen>;
+
+  constructor(port: number, seed: number, patience: number) {
+    this.#seed = seed;
+    this.#socket = connect({ port, host: '127.0.0.1' });
+    this.#socket.setTimeout(patience, () => this.#socket.destroy());
+    this.#socket.on('data', (chunk) => this.#onData(chunk));
+    this.#socket.on('error', () => undefined); // a reset is an end
+    this.seen = new Promise((resolve) =>
+      this.#socket.on('close', () => resolve(this.#isWrong ? 'wrong bytes' : this.#isComplete ? 'all' : 'part')),
+    );
+  }
+
+  get #isComplete(): boolean {
+    return this.#message === MESSAGES.length && this.#received === this.#sent;
+  }
+
+  #byte(index: number): number {
+    return (this.#seed * 31 + index * 7 + (index >> 8)) & 0xff;
+  }
+
+  /** Sends what is left. */
+  begin(): void {
+    this.#next();
+  }
+
+  #next(): void {
+    const size = MESSAGES[this.#message];
+    if (size === undefined) return void this.#socket.end();
+    this.#message++;
+    this.#socket.write(Uint8Array.from({ length: size }, (_, i) => this.#byte(this.#sent + i)));
+    this.#sent += size;
+  }
+
+  #onData(chunk: Uint8Array): void {
+    for (const byte of chunk) this.#isWrong ||= byte !== this.#byte(this.#received++);
+    if (this.#received > this.#sent) this.#isWrong = true;
+    if (this.#received === this.#sent) this.#next();
+  }
+}
+
+/** The connection over which the server is asked. */
+class Control {
+  readonly #socket: Socket;
+  readonly #lines: AsyncIterator<string>;
+
+  constructor(port: number) {
+    this.#socket = connect({ port, host: '127.0.0.1' });
+    this.#socket.on('error', () => undefined); // the loop closes it
+    this.#lines = createInterface(this.#socket)[Symbol.asyncIterator]();
+  }
+
+  async ask(command: 'f' | 'c'): Promise<unknown> {
+    this.#socket.write(command);
+    const { value } = (await this.#lines.next()) as { readonly value: string };
+    return JSON.parse(value);
+  }
+
+  end(): void {
+    this.#socket.write('s');
+  }
+}
+
+/** What the server says next. */
+function messageOf(server: ChildProcess): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const onMessage = (message: unknown): void => {
+      server.off('exit', onExit);
+      resolve(message);
+    };
+    const onExit = (code: number | null, signal: string | null): void =>
+      reject(new Error(`the server has ended: ${code ?? signal}`));
+    server.once('message', onMessage).once('exit', onExit);
+  });
+}
+
+async function run(server: ChildProcess, cell: Cell, patience = PATIENCE): Promise<Result> {
+  const listening = messageOf(server);
+  server.send(cell);
+  const { port, control: controlPort } = (await listening) as { readonly port: number; readonly control: number };
+  const control = new Control(controlPort);
+  const clients = Array.from({ length: EARLY }, (_, i) => new Client(port, i, patience));
+  await control.ask('c');
+  const faulty = (await control.ask('f')) as number;
+  clients.push(...Array.from({ length: CLIENTS }, (_, i) => new Client(faulty, EARLY + i, patience)));
+  for (const client of clients) client.begin();
+  const seen = await Promise.all(clients.map((client) => client.seen));
+  const newcomer = new Client(faulty, 100, patience);
+  newcomer.begin();
+  const late = await newcomer.seen;
+  const before = (await control.ask('c')) as number;
+  await new Promise((resolve) => setTimeout(resolve, IDLE));
+  const idle = ((await control.ask('c')) as number) - before;
+  const ended = messageOf(server);
+  control.end();
+  return { ...((await ended) as Ended), seen, late, idle };
+}
+
+function startServer(): ChildProcess {
+  return fork(join(root, 'test/support/fault-server.cjs'), { execArgv: [] });
+}
+
+/** The rules of each outcome. Throws where one is broken. */
+function judge({ told, counts, left, seen, late, idle }: Result, outcome: Outcome, error: string): void {
+  const injected = counts.reduce((sum, count) => sum + count.injected, 0);
+  expect(injected, 'faults injected').toBeGreaterThan(0);
+  expect([...seen, late].filter((one) => one === 'wrong bytes')).toEqual([]);
+  const lost = [...seen, late].filter((one) => one === 'part').length;
+  if (outcome === 'one lost' || outcome === 'refused') {
+    expect(lost, 'connections lost').toBe(injected);
+    expect(told).toEqual(Array.from({ length: injected }, () => (outcome === 'refused' ? error : `close ${error}`)));
+  } else {
+    expect(lost, 'connections lost').toBe(0);
+    expect(told).toEqual(outcome === 'reported' ? [error] : []);
+  }
+  expect(late, 'a client that comes afterwards').toBe('all');
+  expect(idle, `system calls in ${IDLE} ms without a client`).toBeLessThan(MAX_IDLE);
+  expect(left, 'descriptors left').toBe(0);
+}
+
+describe.skipIf(notHere)(`faults${notHere}`, () => {
+  /** The cells that hold: 'reactor, epoll, run()/recv:EINTR@every2'. */
+  const holds = new Set<string>();
+
+  const subjects = MATRIX.map(([subject, rows]) => {
+    const missing = completionMechanisms.find(
+      ({ mechanism, available }) => mechanism === subject.mechanism && !available,
+    );
+    return { ...subject, rows, notThere: missing === undefined ? '' : ` — not here: ${missing.why}` };
+  });
+  describe.each(subjects)('$name$notThere', ({ name, make, mechanism, mode, rows, notThere }) => {
+    let server: ChildProcess;
+    beforeAll(() => void (server = startServer()));
+    afterAll(() => void server.kill('SIGKILL'));
+
+    const cells = rows.flatMap((row) => row.faults.map((fault) => ({ ...row, fault, rule: ruleOf(row, fault) })));
+    // One that has failed may still be under way.
+    afterEach(({ task }) => {
+      if (task.result?.state !== 'fail') return;
+      server.kill('SIGKILL');
+      server = startServer();
+    });
+    it.skipIf(notThere).each(cells)('$rule: $outcome, $why', async ({ rule, fault, outcome }) => {
+      judge(await run(server, { make, mechanism, mode, plan: rule }), outcome, fault);
+      holds.add(`${name}/${rule}`);
+    });
+  });
+
+  it('the table of docs/semantics.md is that of this run (WRITE_TABLES=1 writes it)', ({ skip }) => {
+    if (
+      holds.size <
+      MATRIX.reduce((sum, [, rows]) => sum + rows.reduce((cells, { faults }) => cells + faults.length, 0), 0)
+    )
+      skip('not all cells were run, or some do not hold');
+    const path = join(root, 'docs/semantics.md');
+    const document = readFileSync(path, 'utf8');
+    const written = document.replace(TABLE, `$1${tableOf(holds)}$2`);
+    if (process.env.WRITE_TABLES !== undefined) writeFileSync(path, written);
+    else expect(document).toBe(written);
+  });
+});
+
+describe.skipIf(notHere)(`a mistake that is planted is found${notHere}`, () => {
+  let server: ChildProcess;
+  beforeAll(() => void (server = startServer()));
+  afterAll(() => void server.kill('SIGKILL'));
+
+  it.each([
+    ['drops-a-byte', 'send:short=700@every2', (result: Result) => result.seen.includes('wrong bytes')],
+    ['leaks-on-EMFILE', 'accept:EMFILE@2..4', (result: Result) => result.left === 3],
+  ] as const)('%s, by %s', async (mistake, plan, isFound) => {
+    const cell = { make: 'planted', mechanism: mistake, mode: 'run', plan };
+    expect(await run(server, cell, LITTLE_PATIENCE)).toSatisfy(isFound);
+  });
+});
