@@ -14,18 +14,8 @@ const reports = newReports(['leak:rolldown-binding']);
 
 /** They run no C++ that others do not run as well, and programs start slowly here. */
 const ELSEWHERE = [
-  ...[
-    'architecture',
-    'call-verdicts',
-    'cli*',
-    'compare*',
-    'examples',
-    'package',
-    'report*',
-    'server-verdicts',
-    'transcripts',
-  ],
-  ...['call-experiments', 'server-experiments', 'trace-strace'],
+  ...['architecture', 'call-verdicts', 'cli*', 'compare*', 'examples', 'package', 'report*', 'server-verdicts'],
+  'transcripts',
 ];
 const args = process.argv.slice(2);
 const asked = args.some((arg) => !arg.startsWith('-'));

@@ -6,10 +6,10 @@ import * as index from '../src/index.js';
 import { BaseLoop } from '../src/loops/base-loop.js';
 import * as syscalls from '../src/syscalls.js';
 import { attacks, carryOut } from './support/bad-input.js';
+import { itAttacksInAProcess } from './support/bad-input-cases.js';
 import { badSignal, detached, throwingProxy } from './support/bad-values.js';
 import { Bench } from './support/bench.js';
 import { rejectsCode, throwsCode } from './support/expect.js';
-import { answerOf, runScript } from './support/program.js';
 import { readinessMechanisms } from './support/mechanisms.js';
 import { isSlowHere } from './support/servers.js';
 
@@ -48,33 +48,7 @@ describe('each argument, each wrong value', () => {
     });
   }
 
-  it(
-    'once more in a process of its own, the garbage collector at work: it does not crash',
-    { timeout: 300_000 },
-    async () => {
-      using bench = new Bench();
-      const outcome = runScript(
-        bench,
-        ['bad-input.ts', 'bad-values.ts', 'folders.ts'],
-        `const { attacks, carryOut } = require('./bad-input.js');
-       (async () => {
-         const faults = [];
-         let strikes = 0;
-         for (const attack of attacks({ index: selectors, syscalls })) {
-           const result = await carryOut({ index: selectors, syscalls }, attack);
-           faults.push(...result.faults);
-           strikes += result.strikes;
-           gc();
-         }
-         console.log(JSON.stringify({ faults, strikes }));
-       })();`,
-        ['--expose-gc'],
-      );
-      const { faults, strikes } = (await answerOf(outcome)) as { faults: string[]; strikes: number };
-      expect(faults).toEqual([]);
-      expect(strikes).toBeGreaterThan(5000);
-    },
-  );
+  if (isSlowHere) itAttacksInAProcess();
 
   it('no public name is left out', () => {
     const names = attacks(api).map(({ name }) => name);

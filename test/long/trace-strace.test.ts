@@ -1,4 +1,172 @@
-/** The trace against strace, over more than a thousand calls of each server. */
-import { describeTraceAndStrace } from '../support/trace-strace-cases.js';
+/** The trace against strace: the same program, the same calls, seen from within and from without. */
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { ProcessesTrace } from '../../src/trace/processes-trace.js';
+import { type SyscallRecord, formatRecord } from '../../src/trace/record.js';
+import { Bench } from '../support/bench.js';
+import { Client } from '../support/client.js';
+import { Program, programText, root } from '../support/program.js';
+import { noStrace } from '../support/strace.js';
+import { type StraceCall, isOfHandler, isOwn, readStraceLog } from '../support/strace-log.js';
 
-describeTraceAndStrace(3, 1);
+const noStacks =
+  noStrace !== '' || spawnSync('strace', ['-k', 'true']).status === 0 ? noStrace : ' — not here: strace has no -k';
+
+/** All that the addon makes on Linux. */
+const NAMES = [
+  ...['socket', 'socketpair', 'bind', 'connect', 'listen', 'accept4', 'shutdown', 'getsockname', 'getpeername'],
+  ...['setsockopt', 'getsockopt', 'recvfrom', 'sendto', 'sendmsg', 'recvmsg', 'close', 'fcntl', 'read', 'write'],
+  ...['epoll_create1', 'epoll_ctl', 'epoll_wait', 'poll', 'pselect6', 'eventfd2'],
+  ...['io_uring_setup', 'io_uring_enter', 'io_uring_register'],
+  ...['openat', 'newfstatat', 'fallocate', 'ftruncate', 'flock', 'mmap', 'munmap', 'madvise'],
+  ...['rt_sigaction', 'rt_sigprocmask', 'clock_nanosleep'],
+];
+/** strace prints more of their arguments: structs of which the trace shows what matters here, or the address. */
+const ABBREVIATED = [
+  'io_uring_setup',
+  'io_uring_register',
+  'io_uring_enter',
+  'rt_sigaction',
+  'rt_sigprocmask',
+  'newfstatat',
+];
+
+const CLIENTS = 5;
+
+/** As `selectors-native serve`, without the rest of the command line: strace takes long for each file that is loaded. */
+const serving = (loop: string, application: string): string =>
+  programText(`const { serveOn } = require(${JSON.stringify(join(root, 'dist/servers/serve.js'))});
+    const { EpollSelector, PollSelector, IoUringProactor, ProactorLoop, Reactor } = selectors;
+    const loop = new ${loop};
+    const server = serveOn(loop, { host: '127.0.0.1', port: 0 }, '${application}');
+    loop.onSignal('SIGINT', () => server.stop());
+    console.log('port', server.listener.address.port);
+    loop.run();
+    loop.close();`);
+
+interface Served {
+  readonly loop: string;
+  readonly application: string;
+  readonly exchanges: number;
+  readonly message: (i: number) => string;
+}
+
+/** Serves the clients under strace, with the trace on. */
+async function observed({ loop, application, exchanges, message }: Served) {
+  using bench = new Bench();
+  using trace = new ProcessesTrace();
+  const log = join(bench.folder(), 'strace');
+  const strace = ['-f', '-k', '-o', log, '-e', `trace=${NAMES.join()}`, '-e', 'signal=none'];
+  const program = bench.own(
+    new Program('strace', [...strace, process.execPath, '-e', serving(loop, application)], trace.env),
+  );
+  const [, port] = await program.printed(/port (\d+)/);
+  await Promise.all(
+    Array.from({ length: CLIENTS }, async () => {
+      const client = bench.own(await Client.connect({ host: '127.0.0.1', port: Number(port) }));
+      for (let i = 0; i < exchanges; i++) {
+        const before = client.bytes.length;
+        client.write(Buffer.from(message(i)));
+        await client.receivedWhere('an answer', (bytes) => bytes.length > before);
+      }
+      await client.leave();
+    }),
+  );
+  // strace itself does not listen to signals while it writes to a file.
+  const { pid } = program.process;
+  process.kill(Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')), 'SIGINT');
+  expect(await program.ended).toMatchObject({ code: 0, signal: null, stderr: '' });
+  expect(trace.dropped).toBe(0);
+  return { seen: readStraceLog(log), recorded: trace.take() };
+}
+
+/** Without what the trace does for itself: it maps its memory before it begins, and lets go of it when it is over. */
+function ownCalls(seen: readonly StraceCall[]): StraceCall[] {
+  const own = seen.filter((call) => isOwn(call) && !isOfHandler(call));
+  const mapped = own.find(({ name }) => name === 'mmap');
+  const begun = own.slice(own.findIndex(({ name }) => name === 'close') + 1);
+  return begun.filter(
+    ({ name, arguments: args }) => name !== 'munmap' || !args.startsWith(`0x${mapped?.result.toString(16)},`),
+  );
+}
+
+function byThread<T extends { readonly thread: number }>(calls: readonly T[]): Map<number, T[]> {
+  const threads = new Map<number, T[]>();
+  for (const call of calls) {
+    const of = threads.get(call.thread);
+    if (of === undefined) threads.set(call.thread, [call]);
+    else of.push(call);
+  }
+  return threads;
+}
+
+const show = ({ name, arguments: args, result, error }: StraceCall): string =>
+  `${name}(${args}) = ${result} ${error ?? ''}`;
+
+/** Addresses are not compared: strace reads what is there now. */
+const withoutAddresses = (args: string): string => args.replaceAll(/0x7f[0-9a-f]+/g, '0x7f…');
+
+/** [as strace has it, as the trace has it] wherever they differ. */
+function differences(seen: readonly StraceCall[], recorded: readonly SyscallRecord[]): string[][] {
+  const [ofStrace, ofTrace] = [byThread(seen), byThread(recorded)];
+  const different: string[][] = [];
+  for (const thread of new Set([...ofStrace.keys(), ...ofTrace.keys()])) {
+    const [these, those] = [ofStrace.get(thread) ?? [], ofTrace.get(thread) ?? []];
+    for (let i = 0; i < Math.max(these.length, those.length); i++) {
+      const [call, record] = [these[i], those[i]];
+      const isSame =
+        call?.name === record?.name &&
+        call?.result === record?.result &&
+        call?.error === record?.error &&
+        (ABBREVIATED.includes(call?.name ?? '') ||
+          withoutAddresses(call?.arguments ?? '') === withoutAddresses(record?.arguments ?? ''));
+      if (!isSame) different.push([call ? show(call) : 'nothing', record ? formatRecord(record) : 'nothing']);
+    }
+  }
+  return different;
+}
+
+describe('the trace says what strace says', () => {
+  const servers: readonly (readonly [string, Served])[] = [
+    [
+      'the echo server',
+      {
+        loop: 'Reactor({ selector: new EpollSelector() })',
+        application: 'echo',
+        exchanges: 100,
+        message: () => 'hello, epoll\n',
+      },
+    ],
+    [
+      'the chat server',
+      {
+        loop: 'Reactor({ selector: new PollSelector() })',
+        application: 'chat',
+        exchanges: 100,
+        message: (i) => `{"user":"ann","text":"${i}"}\n`,
+      },
+    ],
+    [
+      'the io_uring server',
+      {
+        loop: 'ProactorLoop({ proactor: new IoUringProactor() })',
+        application: 'echo',
+        exchanges: 650,
+        message: () => 'hello, io_uring\n',
+      },
+    ],
+  ];
+  it.skipIf(noStacks).each(servers)(
+    `%s: the same names, arguments, results and order, in each thread${noStacks}`,
+    { timeout: 120_000 },
+    async (name, served) => {
+      const { seen, recorded } = await observed(served);
+      const own = ownCalls(seen);
+      expect(differences(own, recorded).slice(0, 20)).toEqual([]);
+      expect(own.length).toBeGreaterThan(1000);
+      process.stdout.write(`   ${name}: ${own.length} calls, 0 differences\n`);
+    },
+  );
+});

@@ -46,7 +46,7 @@ const STARTS_FOR_EACH: readonly string[] = [
 /** Whether `npm test` runs the server contract over it. */
 export function isInShort(model: ServerModelName, application: ApplicationName): boolean {
   if (application === 'chat') return true;
-  if (application === 'rpc') return !isSlowHere || RPC_WHERE_SLOW.includes(model);
+  if (application === 'rpc') return isSlowHere ? RPC_WHERE_SLOW.includes(model) : model !== 'process-per-connection';
   return isSlowHere ? ECHO_WHERE_SLOW.includes(model) : !STARTS_FOR_EACH.includes(model);
 }
 

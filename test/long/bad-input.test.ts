@@ -1,0 +1,5 @@
+/** The attacks of test/bad-input.test.ts, once more. */
+import { describe } from 'vitest';
+import { itAttacksInAProcess } from '../support/bad-input-cases.js';
+
+describe('each argument, each wrong value', itAttacksInAProcess);
