@@ -5,34 +5,29 @@
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { connect } from 'node:net';
-import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { models } from '../src/servers/models/index.js';
 import { Bench } from './support/bench.js';
-import { Program, answerOf, cli, root } from './support/program.js';
+import { Program, cli } from './support/program.js';
 import {
-  ITS_WORKERS,
   commands,
+  describeDyingTogether,
   describeDyingWorkers,
   describeHandOvers,
   describeInterruptions,
   describeLimits,
   echo,
   echoesOf,
-  failingWorkers,
   noLimit,
   serveLimited,
   serveWith,
   started,
   working,
 } from './support/server-failures-cases.js';
-import { DIFFERENT, SERVER_MODELS, isSlowHere } from './support/servers.js';
+import { DIFFERENT } from './support/servers.js';
 import { noStrace } from './support/strace.js';
 
 const different = working.filter((name) => DIFFERENT.includes(name));
-/** For what one process does with all of them. */
-const tried = SERVER_MODELS.filter(({ name }) => (isSlowHere ? different : working).includes(name));
 
 describe.skipIf(noStrace)(`a call that fails once${noStrace}`, () => {
   it.each(['ENOBUFS', 'ENOMEM', 'ETOOMANYREFS'])(
@@ -87,42 +82,7 @@ describe.skipIf(noStrace)(`a call that fails once, at a hand-over${noStrace}`, (
   describeHandOvers(different);
 });
 
-// The servers pause before they start a worker again: side by side.
-describe.concurrent('workers that die, in one program', () => {
-  it('once it serves: the server ends, and says so', { timeout: 300_000 }, async () => {
-    using bench = new Bench();
-    const file = join(bench.folder(), 'from-now-on');
-    const names = tried.filter(({ workers, name }) => workers !== null && !models[name].startsForEach);
-    const program = bench.own(
-      new Program(
-        process.execPath,
-        [
-          '-e',
-          `const { createServer } = require(${JSON.stringify(join(root, 'dist/servers.js'))});
-          const servers = ${JSON.stringify(names.map(({ name }) => name))}.map((name) => {
-            let tell;
-            const ended = new Promise((resolve) => (tell = resolve));
-            const onWorkerExit = ({ role, why }) => role === 'main' && tell(name + ': ' + why);
-            return { ended, server: createServer(name, { workers: 2, onWorkerExit }) };
-          });
-          (async () => {
-            await Promise.all(servers.map(({ server }) => server.listen()));
-            require('node:fs').writeFileSync(${JSON.stringify(file)}, '');
-            for (const { server } of servers)
-              for (const { id, role } of await server.workers()) if (role !== 'main') await server.killWorker(id);
-            console.log(JSON.stringify(await Promise.all(servers.map(({ ended }) => ended))));
-            for (const { server } of servers) await server.close();
-          })();`,
-        ],
-        { NODE_OPTIONS: failingWorkers(bench, ['work', 'task'], file) },
-      ),
-    );
-    const whys = (await answerOf(program.ended)) as string[];
-    expect(whys.filter((why) => !ITS_WORKERS.test(why))).toEqual([]);
-    expect(whys).toHaveLength(names.length);
-  });
-});
-
+describeDyingTogether(different);
 describeDyingWorkers(different);
 
 describe.skipIf(noStrace)(`workers that die at once${noStrace}`, { concurrent: true }, () => {

@@ -10,7 +10,7 @@ import { models } from '../../src/servers/models/index.js';
 import { Bench } from './bench.js';
 import { completionMechanisms } from './mechanisms.js';
 import { childrenOf } from './processes.js';
-import { Program, cli, startCli } from './program.js';
+import { Program, answerOf, cli, root, startCli } from './program.js';
 import { SERVER_MODELS, type ServerModelName, inTime, until } from './servers.js';
 import { rpcRequest } from './talks.js';
 
@@ -103,7 +103,7 @@ export function describeHandOvers(names: Names): void {
  * @param roles of the workers: work, task
  * @param file they throw once this file exists; default: always
  */
-export function failingWorkers(bench: Bench, roles: readonly string[], file?: string): string {
+function failingWorkers(bench: Bench, roles: readonly string[], file?: string): string {
   const preload = join(bench.folder(), 'fail.cjs');
   writeFileSync(
     preload,
@@ -130,7 +130,48 @@ async function askUntil(ended: Promise<unknown>, port: number): Promise<void> {
   }
 }
 
-export const ITS_WORKERS = /its workers end as soon as they are started: (made to fail|exit code 1)/;
+const ITS_WORKERS = /its workers end as soon as they are started: (made to fail|exit code 1)/;
+
+/** Servers of each of them in one program, whose workers end from a moment on as soon as they start. */
+export function describeDyingTogether(names: Names): void {
+  // The servers pause before they start a worker again: side by side.
+  describe.concurrent('workers that die, in one program', () => {
+    it('once it serves: the server ends, and says so', { timeout: 300_000 }, async () => {
+      using bench = new Bench();
+      const file = join(bench.folder(), 'from-now-on');
+      const chosen = SERVER_MODELS.filter(
+        ({ workers, name }) => names.includes(name) && workers !== null && !models[name].startsForEach,
+      );
+      const program = bench.own(
+        new Program(
+          process.execPath,
+          [
+            '-e',
+            `const { createServer } = require(${JSON.stringify(join(root, 'dist/servers.js'))});
+          const servers = ${JSON.stringify(chosen.map(({ name }) => name))}.map((name) => {
+            let tell;
+            const ended = new Promise((resolve) => (tell = resolve));
+            const onWorkerExit = ({ role, why }) => role === 'main' && tell(name + ': ' + why);
+            return { ended, server: createServer(name, { workers: 2, onWorkerExit }) };
+          });
+          (async () => {
+            await Promise.all(servers.map(({ server }) => server.listen()));
+            require('node:fs').writeFileSync(${JSON.stringify(file)}, '');
+            for (const { server } of servers)
+              for (const { id, role } of await server.workers()) if (role !== 'main') await server.killWorker(id);
+            console.log(JSON.stringify(await Promise.all(servers.map(({ ended }) => ended))));
+            for (const { server } of servers) await server.close();
+          })();`,
+          ],
+          { NODE_OPTIONS: failingWorkers(bench, ['work', 'task'], file) },
+        ),
+      );
+      const whys = (await answerOf(program.ended)) as string[];
+      expect(whys.filter((why) => !ITS_WORKERS.test(why))).toEqual([]);
+      expect(whys).toHaveLength(chosen.length);
+    });
+  });
+}
 
 /** Each of them, as a program whose workers end as soon as they start. */
 export function describeDyingWorkers(names: Names): void {

@@ -1,0 +1,37 @@
+import { relative } from 'node:path';
+import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+/** Files that take longest, the longest first: started last, one of them would run alone at the end. */
+const SLOW_FILES = [
+  ...['server-lifetime', 'io-uring', 'servers', 'cli-servers', 'server-failures', 'loops', 'proactors', 'reactor'],
+  ...['server-models', 'signals', 'cli', 'bad-input', 'native-bad-input', 'workers', 'endings', 'compare'],
+];
+
+class SlowFilesFirst extends BaseSequencer {
+  override sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const place = SLOW_FILES.indexOf(relative('test', moduleId).replace(/\.test\.ts$/, ''));
+      return place < 0 ? SLOW_FILES.length : place;
+    };
+    return Promise.resolve([...files].sort((a, b) => rank(a) - rank(b)));
+  }
+}
+
+export default defineConfig({
+  test: {
+    projects: [
+      // What `npm test` runs: each behaviour, within two minutes.
+      { extends: true, test: { name: 'quick', include: ['test/*.test.ts'] } },
+      // What `npm run test:all` runs besides.
+      { extends: true, test: { name: 'long', include: ['test/long/*.test.ts'] } },
+    ],
+    setupFiles: ['test/support/descriptors.ts', '/tmp/calm/cpu.ts'],
+    // Processes and sockets on Wine, and everything under the sanitizers, take several times as long.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    maxWorkers: 3,
+    sequence: { sequencer: SlowFilesFirst },
+    reporters: ['default', './scripts/slowest-files.mjs'],
+  },
+});
