@@ -25,7 +25,7 @@ if (!asked) {
 }
 
 // Threads, not processes: vitest's worker processes end without the check for leaks. One at a time: descriptors are counted per process.
-const run = [process.execPath, vitest, 'run', '--project=quick', '--pool=threads', '--maxWorkers=1', ...args];
+const run = [process.execPath, vitest, 'run', '--project=quick', '--pool=threads', '--no-file-parallelism', ...args];
 const code = await runSanitized([], run, {
   addon,
   runtimes: ['libasan.so', 'libubsan.so'],

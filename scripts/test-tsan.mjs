@@ -74,5 +74,5 @@ process.stdout.write('ThreadSanitizer finds the planted race\n');
 const args = process.argv.slice(2);
 if (args.every((arg) => arg.startsWith('-'))) args.push(...TESTS.map((name) => `test/${name}.test.ts`));
 const reports = newReports(SUPPRESSED);
-const code = await run(reports, [vitest, 'run', '--project=quick', '--pool=threads', '--maxWorkers=1', ...args]);
+const code = await run(reports, [vitest, 'run', '--project=quick', '--pool=threads', '--no-file-parallelism', ...args]);
 endWithReports(reports, { judge, addon, code, name: 'ThreadSanitizer' });

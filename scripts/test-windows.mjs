@@ -56,7 +56,7 @@ const files = [openSync(output, 'w'), openSync(errors, 'w')];
 process.stderr.write('running the tests under Wine …\n');
 const code = await runLimited(
   'wine',
-  [nodeExe, 'node_modules/vitest/vitest.mjs', 'run', '--project=quick', '--maxWorkers=2', ...process.argv.slice(2)],
+  [nodeExe, 'node_modules/vitest/vitest.mjs', 'run', '--project=quick', ...process.argv.slice(2)],
   {
     seconds: LIMIT_SECONDS,
     stdio: ['ignore', ...files],
@@ -65,6 +65,8 @@ const code = await runLimited(
       NODE_PATH: bindings.map(windowsPath).join(';'),
       SELECTORS_NATIVE_PREBUILD: windowsPath(addon),
       NO_COLOR: '1',
+      // --maxWorkers is not for the projects of vitest.config.mts.
+      VITEST_MAX_WORKERS: '2',
     },
   },
 );
