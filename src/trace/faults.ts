@@ -60,7 +60,8 @@ const COUNTERS_SIZE = 16;
  * - `seed=N` chooses for `p=`, by rule and number of the call: the same seed chooses the same calls, however threads take turns.
  *
  * A call meets one fault at most: that of the first rule that applies, plans of this thread before those of the process, earlier plans
- * before later ones. All rules count it.
+ * before later ones. All rules count it. Two plans that together interrupt each call of one that is made again after EINTR
+ * (`recv:EINTR@every2` twice) make it wait for ever.
  *
  * Completions have names of their own: `recv.completion`, `send.completion`, `accept.completion`, `connect.completion`, `read.completion`,
  * `write.completion`. io_uring: the entry is submitted as one that does nothing, and completes with the error (ECANCELED: as cancelled);

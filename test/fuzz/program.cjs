@@ -193,6 +193,23 @@ const on = (kind, method, ...args) => [
   },
 ];
 
+const PLANS = [
+  ...['recv:EINTR@2..6', 'send:short=1@every3', 'accept:EMFILE@1..3', 'epoll_wait:short=1', 'epoll_ctl:ENOMEM@p=0.1'],
+  ...[
+    'socket:EMFILE@p=0.2',
+    'io_uring_enter:EAGAIN@p=0.2',
+    'io_uring_enter:EBUSY@p=0.2',
+    'recv.completion:ECANCELED@p=0.2',
+  ],
+  ...[
+    'send.completion:EIO@p=0.2, recv.completion:short=1',
+    'close:EINTR@every2',
+    'mmap:ENOMEM@p=0.3',
+    'eventfd:EMFILE@p=0.3',
+  ],
+  ...['poll:ENOMEM@p=0.2', 'fcntl:EIO@p=0.1', 'getsockname:ENOBUFS@p=0.2', 'setsockopt:EINVAL@p=0.2', 'recv:EIO@p=0.1'],
+];
+
 const flags = () => or(0);
 const size = () => or(random.pick([1, 10, 1000, 65_536]));
 const data = () => or(random.chance(0.3) ? 'text' : random.bytes());
@@ -475,6 +492,13 @@ const STEPS = [
     (made) => keep('trace', made),
   ],
   ...['records', 'take', 'summary', 'format', 'stop', 'stop'].map((name) => on('trace', name)),
+  [
+    'injectFaults',
+    () => trace.injectFaults(or(random.pick(PLANS)), or({ scope: or(random.pick(['thread', 'process'])) })),
+    (made) => keep('faults', made),
+  ],
+  on('faults', 'counts'),
+  ...[1, 2, 3].map(() => on('faults', 'stop')),
   ['renderReport', () => trace.renderReport(wrong())],
   [
     'createServer',
