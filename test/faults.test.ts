@@ -119,6 +119,16 @@ describe('a fault', () => {
     expect(native.isOpen(fd)).toBe(native.badDescriptor);
   });
 
+  it.skipIf(isWindows)('EINTR of close(2): the descriptor is closed, and no error is reported (PEP 475)', () => {
+    using bench = new Bench();
+    const faults = inject(bench, 'close:EINTR');
+    const socket = new Socket();
+    const { fd } = socket;
+    socket.close();
+    expect(native.isOpen(fd)).toBe(native.badDescriptor);
+    expect(faults.counts()[0]).toMatchObject({ injected: 1 });
+  });
+
   it('EINPROGRESS of connect(2): the system goes on connecting', async () => {
     using bench = new Bench();
     const listener = bench.listener();

@@ -95,7 +95,15 @@ void Thread::Join() {
   started_ = false;
 }
 
-Result CloseFd(Fd fd) { return Call<::close>(fd); }
+namespace {
+
+// After EINTR the descriptor is closed all the same (close(2), Linux; macOS and the BSDs do it as well): to close it
+// again could close another file, and to report it is of no use to anybody (PEP 475, libuv).
+Result Closed(Result closed) { return !closed.ok() && closed.error() == EINTR ? Result::Ok(0) : closed; }
+
+}  // namespace
+
+Result CloseFd(Fd fd) { return Closed(Call<::close>(fd)); }
 
 Result DuplicateFd(Fd fd) { return Call<::fcntl>(fd, F_DUPFD_CLOEXEC, 0); }
 
@@ -370,7 +378,7 @@ Result OpenFile(const std::string& path) {
   return CallAgain<::open>(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, mode_t{S_IRUSR | S_IWUSR});
 }
 
-Result CloseFile(FileHandle file) { return Call<::close>(file); }
+Result CloseFile(FileHandle file) { return Closed(Call<::close>(file)); }
 
 Result GrowFile(FileHandle file, size_t size) {
   struct stat status {};
