@@ -5,6 +5,7 @@ import { type Socket, connect } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { ExactClient, type Seen } from './support/exact-client.js';
 import { MATRIX, type Outcome, TABLE, ruleOf, tableOf } from './support/fault-matrix.js';
 import { completionMechanisms } from './support/mechanisms.js';
 import { root } from './support/program.js';
@@ -24,8 +25,6 @@ interface Ended {
   /** Descriptors that are still open. */
   readonly left: number;
 }
-/** What a client saw. */
-type Seen = 'all' | 'part' | 'wrong bytes';
 interface Result extends Ended {
   readonly seen: readonly Seen[];
   readonly late: Seen;
@@ -33,8 +32,6 @@ interface Result extends Ended {
   readonly idle: number;
 }
 
-/** Bytes of the messages of a client, one after the other. */
-const MESSAGES = [1, 5, 100, 3000, 1, 20_000, 17];
 const EARLY = 2;
 const CLIENTS = 6;
 /** Milliseconds in which nothing happens, and system calls that are not yet a spin: those of the question itself, and of pauses that end. */
@@ -45,55 +42,6 @@ const MAX_IDLE = 60;
 const PATIENCE = 20_000;
 /** The same where a byte is lost on purpose. */
 const LITTLE_PATIENCE = 500;
-
-/** Sends its messages, each when the one before has come back, and ends. Each byte is one of a sequence of its own. */
-class Client {
-  readonly #socket: Socket;
-  readonly #seed: number;
-  #sent = 0;
-  #received = 0;
-  #isWrong = false;
-  #message = 0;
-  readonly seen: Promise<Seen>;
-
-  constructor(port: number, seed: number, patience: number) {
-    this.#seed = seed;
-    this.#socket = connect({ port, host: '127.0.0.1' });
-    this.#socket.setTimeout(patience, () => this.#socket.destroy());
-    this.#socket.on('data', (chunk) => this.#onData(chunk));
-    this.#socket.on('error', () => undefined); // a reset is an end
-    this.seen = new Promise((resolve) =>
-      this.#socket.on('close', () => resolve(this.#isWrong ? 'wrong bytes' : this.#isComplete ? 'all' : 'part')),
-    );
-  }
-
-  get #isComplete(): boolean {
-    return this.#message === MESSAGES.length && this.#received === this.#sent;
-  }
-
-  #byte(index: number): number {
-    return (this.#seed * 31 + index * 7 + (index >> 8)) & 0xff;
-  }
-
-  /** Sends what is left. */
-  begin(): void {
-    this.#next();
-  }
-
-  #next(): void {
-    const size = MESSAGES[this.#message];
-    if (size === undefined) return void this.#socket.end();
-    this.#message++;
-    this.#socket.write(Uint8Array.from({ length: size }, (_, i) => this.#byte(this.#sent + i)));
-    this.#sent += size;
-  }
-
-  #onData(chunk: Uint8Array): void {
-    for (const byte of chunk) this.#isWrong ||= byte !== this.#byte(this.#received++);
-    if (this.#received > this.#sent) this.#isWrong = true;
-    if (this.#received === this.#sent) this.#next();
-  }
-}
 
 /** The connection over which the server is asked. */
 class Control {
@@ -135,13 +83,13 @@ async function run(server: ChildProcess, cell: Cell, patience = PATIENCE): Promi
   server.send(cell);
   const { port, control: controlPort } = (await listening) as { readonly port: number; readonly control: number };
   const control = new Control(controlPort);
-  const clients = Array.from({ length: EARLY }, (_, i) => new Client(port, i, patience));
+  const clients = Array.from({ length: EARLY }, (_, i) => new ExactClient(port, i, patience));
   await control.ask('c');
   const faulty = (await control.ask('f')) as number;
-  clients.push(...Array.from({ length: CLIENTS }, (_, i) => new Client(faulty, EARLY + i, patience)));
+  clients.push(...Array.from({ length: CLIENTS }, (_, i) => new ExactClient(faulty, EARLY + i, patience)));
   for (const client of clients) client.begin();
   const seen = await Promise.all(clients.map((client) => client.seen));
-  const newcomer = new Client(faulty, 100, patience);
+  const newcomer = new ExactClient(faulty, 100, patience);
   newcomer.begin();
   const late = await newcomer.seen;
   const before = (await control.ask('c')) as number;

@@ -161,10 +161,12 @@ function adoptable() {
   return b;
 }
 
-/** A blocking socket waits for a few milliseconds at the most. */
+/** A blocking socket waits for a few milliseconds at the most; one that cannot be made to (a fault of fcntl) is closed. */
 function socket(made) {
-  if (made instanceof selectors.Socket) call('timeout', () => (made.timeout = random.below(2) === 0 ? 0 : MAX_WAIT));
   keep('socket', made);
+  if (!(made instanceof selectors.Socket)) return;
+  const timeout = call('timeout', () => (made.timeout = random.below(2) === 0 ? 0 : MAX_WAIT));
+  if (timeout === undefined) close(made);
 }
 
 // -------------------------------------------------------------------------------------------------------------- the steps

@@ -1,0 +1,21 @@
+/** A minute of the fuzz (scripts/fuzz.mjs). FUZZ_SEED is where it begins; `npm run fuzz` has more. */
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { Bench } from '../support/bench.js';
+import { Program, root } from '../support/program.js';
+
+const MINUTES = '1';
+const notHere = process.platform === 'win32' ? ' — not here: its programs close descriptors by number' : '';
+
+it.skipIf(notHere)(
+  `random programs over the public API neither crash nor hang${notHere}`,
+  { timeout: 300_000 },
+  async () => {
+    using bench = new Bench();
+    const { FUZZ_SEED = '1' } = process.env;
+    const args = [join(root, 'scripts/fuzz.mjs'), '--minutes', MINUTES, '--seed', FUZZ_SEED];
+    const { code, stdout, stderr } = await bench.own(new Program(process.execPath, args)).ended;
+    expect(stdout + stderr).toMatch(/: 0 failures\n/);
+    expect(code).toBe(0);
+  },
+);
