@@ -4,8 +4,8 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Files that take longest, the longest first: started last, one of them would run alone at the end. */
 const SLOW_FILES = [
-  ...['long/package', 'long/torture', 'long/server-lifetime', 'long/fairness', 'long/server-experiments'],
-  ...['long/bench-instructions', 'long/trace-strace', 'long/proactors', 'long/server-failures', 'long/compare'],
+  ...['long/fuzz', 'long/package', 'long/torture', 'long/server-lifetime', 'long/fairness', 'long/server-experiments'],
+  ...['long/bench-instructions', 'long/trace-strace', 'long/fault-models', 'long/server-failures', 'long/compare'],
   ...['server-lifetime', 'servers', 'server-failures', 'io-uring', 'cli-servers', 'loops', 'cli', 'bad-input'],
   ...['torture', 'compare', 'endings', 'native-bad-input', 'cli-compare', 'reactor', 'server-models', 'workers'],
 ];
