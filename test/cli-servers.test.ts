@@ -128,7 +128,8 @@ describe('serve MODEL', () => {
     expect([stdout, code]).toEqual(['', 1]);
   });
 
-  it('--faults disturbs the processes of the server, too', async () => {
+  const pairAccepts = process.platform === 'win32' ? ' — not here: the first accept is one of a socket pair' : '';
+  it.skipIf(pairAccepts)(`--faults disturbs the processes of the server, too${pairAccepts}`, async () => {
     using bench = new Bench();
     const { program, port } = await serve(bench, ['prefork', '--workers', '1', '--faults', 'accept:EMFILE@1']);
     expect(await client('echo', port, 'hello')).toMatchObject({ stdout: 'hello', code: 0 });
