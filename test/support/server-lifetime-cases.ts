@@ -60,7 +60,8 @@ export function watchLeftOvers(bench: Bench): (pids: readonly number[]) => Promi
     await until('no thread is left', () => threadCount() <= threads);
     expect(await leftOver(before), 'descriptors').toEqual([]);
     expect(files(), 'files').toEqual([]);
-    expect(scoreboards(), 'mappings').toBeLessThanOrEqual(mapped);
+    // A thread that was ending when the count began may still have one.
+    await until('no mapping is left', () => scoreboards() <= mapped);
   };
 }
 
