@@ -337,7 +337,7 @@ describe('the lock', () => {
     using bench = new Bench();
     const path = pathIn(bench);
     const file = open(bench, path);
-    const holder = program(bench, path, 'file.lock(); console.log("has it"); setInterval(() => undefined, 1000);');
+    const holder = program(bench, path, 'file.lock(); console.log("has it"); setInterval(() => file.closed, 1000);');
     await holder.printed(/has it/);
     expect(file.tryLock()).toBe(false);
     const waiter = program(bench, path, 'console.log("waits"); file.lock(); numbers[3] = 1; console.log(1);');
@@ -378,7 +378,8 @@ describe('the lock', () => {
     const worker = thread(
       bench,
       path,
-      'post(file.tryLock()); file.lock(); post("has it"); setInterval(() => 1, 1000);',
+      // One that nothing refers to is collected, and its lock is free.
+      'post(file.tryLock()); file.lock(); post("has it"); setInterval(() => file.closed, 1000);',
     );
     expect(await messageOf(worker)).toBe(false);
     await sleep(30);
