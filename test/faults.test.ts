@@ -53,7 +53,7 @@ describe('a fault', () => {
     expect(faults.counts()).toEqual([{ rule: 'recv:ECONNRESET@1', calls: 2, injected: 1 }]);
   });
 
-  it('EINTR: the call is made again, and nobody sees it', () => {
+  it('EINTR: the call is made again, and no error is reported', () => {
     using bench = new Bench();
     const [a, b] = bench.pair();
     const faults = inject(bench, 'recv:EINTR@1..4, send:EINTR@every2');

@@ -79,20 +79,23 @@ async function callsOfServer(): Promise<Map<string, number>> {
 
 describe('no imitation in disguise', () => {
   it.skipIf(noRing)(
-    `an io_uring server enters the ring, and receives, sends, accepts and waits in no other way: below 0.5 system calls per message${noRing}`,
-    { timeout: 60_000 },
+    `an io_uring server enters the ring, and receives, sends, accepts and waits in no other way: below 0.1 system calls a message${noRing}`,
+    { timeout: 180_000 },
     async () => {
-      const counts = await callsOfServer();
-      const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
-      process.stdout.write(
-        `   ${MESSAGES} messages: ${total} system calls, ${counts.get('io_uring_enter')} io_uring_enter\n`,
-      );
-      expect(counts.get('io_uring_enter')).toBeGreaterThan(10);
-      const others = ['recv', 'recvfrom', 'recvmsg', 'read', 'readv', 'send', 'sendto', 'sendmsg', 'writev'];
-      for (const call of [...others, 'accept', 'accept4', 'epoll_wait', 'epoll_pwait', 'poll', 'select', 'pselect6'])
-        expect(counts.get(call) ?? 0, call).toBe(0);
-      // Some 0.06 on a quiet machine. On a busy one a turn has fewer messages; a reactor needs two calls for each in any case.
-      expect(total / MESSAGES).toBeLessThan(0.5);
+      let total = Infinity;
+      // Counted again where somebody else has the processor: what is served at once is then less.
+      for (let attempt = 0; attempt < 10 && total / MESSAGES >= 0.1; attempt++) {
+        const counts = await callsOfServer();
+        total = [...counts.values()].reduce((sum, count) => sum + count, 0);
+        process.stdout.write(
+          `   ${MESSAGES} messages: ${total} system calls, ${counts.get('io_uring_enter')} io_uring_enter\n`,
+        );
+        expect(counts.get('io_uring_enter')).toBeGreaterThan(10);
+        const others = ['recv', 'recvfrom', 'recvmsg', 'read', 'readv', 'send', 'sendto', 'sendmsg', 'writev'];
+        for (const call of [...others, 'accept', 'accept4', 'epoll_wait', 'epoll_pwait', 'poll', 'select', 'pselect6'])
+          expect(counts.get(call) ?? 0, call).toBe(0);
+      }
+      expect(total / MESSAGES).toBeLessThan(0.1);
     },
   );
 });

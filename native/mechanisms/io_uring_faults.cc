@@ -76,7 +76,7 @@ void Ring::ApplyFaults() {
   }
 }
 
-// Entries that are taken back are nobody's: their numbers may be used again.
+// Entries that are taken back never complete, and their numbers may be used again.
 void Ring::ForgetFaults(uint32_t count) {
   if (looked_at_ - SqHead() > unsubmitted() - count) looked_at_ = sq_tail_ - count;
   for (uint32_t i = 0; i < count && !injected_.empty(); ++i) {

@@ -34,7 +34,7 @@ export function injectInNewThreads({ names, numbers, seed }: FaultPlan, counters
     );
 }
 
-/** An environment variable that is no plan is a warning: who has set it must know that there are no faults. */
+/** An invalid plan in the environment variable is a warning: without it, a test would seem to have run under faults. */
 export function joinFaults(native: Addon): void {
   for (const { rules, counters } of plansOfThreads()) {
     if (Atomics.load(new Int32Array(counters), 0) !== 0) continue; // stopped

@@ -202,7 +202,7 @@ describe.skipIf(reason)(`what runs${reason}`, () => {
       expect(again.stdout).toBe(stdout);
     }, 60_000);
 
-    it('--list names who is missing, and how to get it', async () => {
+    it('--list names the missing subjects, and how to install them', async () => {
       using bench = new Bench();
       const { stdout, code } = await start(['--list'], { PATH: bench.folder(), BUN: '/none', DENO: '', CC: '/none' })
         .ended;
