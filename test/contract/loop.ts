@@ -11,6 +11,7 @@ import {
   type Listener,
   Socket,
   type SocketAddress,
+  type Timer,
 } from '../../src/index.js';
 import type { Bench } from '../support/bench.js';
 import { throwsCode } from '../support/expect.js';
@@ -131,19 +132,25 @@ const callbacks: readonly Case<LoopContext>[] = [
     name: 'R18 timers are never early; those that are due at the same time come in the order of the calls',
     async run({ loop: make, until }) {
       const loop = make();
-      const said: string[] = [];
-      const start = loop.now();
-      const due: number[] = [];
-      for (const ms of [30, 10.5, 20, 0, -5]) {
-        loop.callLater(ms, () => {
-          said.push(String(ms));
-          due.push(loop.now() - start - ms);
-        });
+      let called: string[] = [];
+      const late: number[] = [];
+      // A timer's time begins with its own call: the calls compared are made within 5 ms, or made again.
+      for (let timers: Timer[] = [], took = Infinity; took > 5;) {
+        for (const timer of timers.splice(0)) timer.cancel();
+        const order: string[] = (called = []);
+        const start = loop.now();
+        timers = [30, 10.5, 20, 0, -5].map((ms) =>
+          loop.callLater(ms, () => {
+            order.push(String(ms));
+            late.push(loop.now() - start - ms);
+          }),
+        );
+        for (const name of ['x', 'y', 'z']) timers.push(loop.callLater(40, () => order.push(name)));
+        took = loop.now() - start;
       }
-      for (const name of ['x', 'y', 'z']) loop.callLater(40, () => said.push(name));
-      await until(loop, 'all', () => said.length === 8);
-      assert.deepEqual(said.slice(2), ['10.5', '20', '30', 'x', 'y', 'z']);
-      for (const late of due) assert.ok(late >= 0, `early by ${-late} ms`);
+      await until(loop, 'all', () => called.length === 8);
+      assert.deepEqual(called.slice(2), ['10.5', '20', '30', 'x', 'y', 'z']);
+      for (const ms of late) assert.ok(ms >= 0, `early by ${-ms} ms`);
     },
   },
   {
@@ -151,14 +158,16 @@ const callbacks: readonly Case<LoopContext>[] = [
     async run({ loop: make, until }) {
       const loop = make();
       const said: string[] = [];
-      const timers = Array.from({ length: 300 }, (_, i) => loop.callLater(100, () => said.push(String(i))));
-      for (const timer of timers.slice(0, 298)) timer.cancel();
-      timers[0]?.cancel();
+      let timers: Timer[] = [];
+      // The first, however long it takes to make the others.
       loop.callLater(0, () => {
         const end = loop.now() + 120;
         while (loop.now() < end);
         timers[298]?.[Symbol.dispose]();
       });
+      timers = Array.from({ length: 300 }, (_, i) => loop.callLater(100, () => said.push(String(i))));
+      for (const timer of timers.slice(0, 298)) timer.cancel();
+      timers[0]?.cancel();
       await until(loop, 'the last', () => said.length > 0);
       assert.deepEqual(said, ['299']);
     },
