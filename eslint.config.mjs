@@ -99,7 +99,7 @@ export default ts.config(
     },
   },
   {
-    files: ['src/report/page/*.js', 'test/support/page-probe.js'],
+    files: ['src/instruments/report/page/*.js', 'test/support/page-probe.js'],
     languageOptions: {
       sourceType: 'script',
       globals: {
@@ -119,7 +119,6 @@ export default ts.config(
     ['src/syscalls/**', 'src/wait/**'],
     '**/selectors/*',
     '**/net/*',
-    '!**/net/address.js',
     '**/loops/*',
     '**/demos/*',
     '**/cli/*',
@@ -147,7 +146,7 @@ export default ts.config(
   mayNotImport(['src/proactors/**'], '**/loops/*', '**/demos/*', '**/servers/*', '**/cli/*', '**/index.js'),
   mayNotImport(['src/loops/**'], '**/demos/*', '**/servers/*', '**/cli/*', '**/index.js'),
   mayNotImport(
-    ['src/servers/*.ts', 'src/servers/models/*.ts'],
+    ['src/servers/**'],
     '**/native.js',
     '**/selectors/*',
     '**/proactors/*',
@@ -155,6 +154,7 @@ export default ts.config(
     '**/syscalls/*',
     '!**/syscalls/shared-file.js',
     '!**/syscalls/temporary-folders.js',
+    '!**/syscalls/address.js',
     '**/wait/*',
     '**/cli/*',
   ),

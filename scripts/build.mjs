@@ -32,7 +32,7 @@ const print = fingerprint(['src', 'tsconfig.json', 'tsconfig.build.json', 'packa
 if (!isFresh(stamp, print)) {
   rmSync(join(root, 'dist'), { recursive: true, force: true });
   run(require.resolve('typescript/bin/tsc'), ['-p', 'tsconfig.build.json']);
-  cpSync(join(root, 'src/report/page'), join(root, 'dist/report/page'), { recursive: true }); // what is written into the page as it is
+  cpSync(join(root, 'src/instruments/report/page'), join(root, 'dist/instruments/report/page'), { recursive: true }); // what is written into the page as it is
   const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   for (const entry of Object.values(exports)) {
     if (typeof entry === 'object') writeEsmEntry(entry.require.default.slice('./dist/'.length, -'.js'.length));

@@ -1,5 +1,5 @@
 // node scripts/write-tables.mjs: writes the tables and the programs of README.md and docs/ anew: the tables from the data of the server models
-// in src/servers/ and of the experiments in src/experiments/, the programs from examples/, each of which test/examples.test.ts runs.
+// in src/servers/ and of the experiments in src/instruments/experiments/, the programs from examples/, each of which test/examples.test.ts runs.
 // With --check it writes nothing, and its exit code is 1 where they are out of date (test/architecture.test.ts).
 //
 // A document has `<!-- NAME: scripts/write-tables.mjs -->` … `<!-- end -->`, with the name of a table below, `examples/FILE`, or
@@ -15,7 +15,7 @@ const require = createRequire(import.meta.url);
 const { ACCEPT_STRATEGIES } = require(join(root, 'dist/servers.js'));
 const { models } = require(join(root, 'dist/servers/models/index.js'));
 const { availableMechanisms } = require(join(root, 'dist/index.js'));
-const { experiments } = require(join(root, 'dist/experiments/index.js'));
+const { experiments } = require(join(root, 'dist/instruments/experiments/index.js'));
 
 const kinds = new Map(availableMechanisms().map(({ mechanism, kind }) => [mechanism, kind]));
 
@@ -53,7 +53,11 @@ const tables = {
   experiments: () =>
     table(
       ['experiment', 'the claim', 'where'],
-      experiments.map(({ name, claim, source }) => [`[${name}](../src/experiments/${name}.ts)`, claim, source]),
+      experiments.map(({ name, claim, source }) => [
+        `[${name}](../src/instruments/experiments/${name}.ts)`,
+        claim,
+        source,
+      ]),
     ),
   program: () => {
     const source = read('src/servers/models/thread-pool.ts');

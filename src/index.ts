@@ -1,14 +1,8 @@
 /** The entry `selectors-native`: file objects, selectors, sockets. */
 export { type FileObject, fileno } from './syscalls/file-object.js';
 export { type Availability, type Mechanism, availableMechanisms } from './syscalls/probe.js';
-export {
-  BaseSelector,
-  EVENT_READ,
-  EVENT_WRITE,
-  type EventMask,
-  type ReadyEvent,
-  type SelectorKey,
-} from './selectors/base.js';
+export { BaseSelector } from './selectors/base.js';
+export { EVENT_READ, EVENT_WRITE, type EventMask, type ReadyEvent, type SelectorKey } from './selectors/key.js';
 export { SelectSelector } from './selectors/select.js';
 export { PollSelector } from './selectors/poll.js';
 export { EpollSelector } from './selectors/epoll.js';
@@ -16,7 +10,7 @@ export { KqueueSelector } from './selectors/kqueue.js';
 export { DefaultSelector, createSelector } from './selectors/default.js';
 export type { WaitOptions } from './wait/async-wait.js';
 export { wakeup } from './wait/wake-channel.js';
-export type { SocketAddress, SocketAddressInput, SocketFamily } from './net/address.js';
+export type { SocketAddress, SocketAddressInput, SocketFamily } from './syscalls/address.js';
 export type { SocketOptionName } from './net/options.js';
 export type {
   AdoptOptions,

@@ -7,7 +7,7 @@
 import { statSync } from 'node:fs';
 import { toNamespacedPath } from 'node:path';
 import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
-import type { Addon, NativeRecording } from './native.js';
+import type { Addon, NativeRecording } from './addon.js';
 
 const KEY = 'selectors-native.traces';
 /** The path of a trace's memory, for processes. */

@@ -2,7 +2,8 @@
 export { EchoServer, type ModelServer, type ServerStats, createServer } from './servers/model-server.js';
 export type { ServerOptions } from './servers/server-options.js';
 export { SERVER_MODELS, type ServerModelRow } from './servers/catalogue.js';
-export { type AcceptStrategyRow, acceptStrategies as ACCEPT_STRATEGIES } from './servers/accept-strategies.js';
-export type { AcceptStrategy, ModelOption, ServerModelName } from './servers/model.js';
+export { type AcceptStrategyRow, acceptStrategies as ACCEPT_STRATEGIES } from './servers/models/accept-strategies.js';
+export type { ModelOption } from './servers/models/model.js';
+export type { AcceptStrategy, ServerModelName } from './servers/protocol/settings.js';
 export type { ApplicationName } from './servers/applications/index.js';
-export type { WorkerExit, WorkerInfo, WorkerStats } from './servers/messages.js';
+export type { WorkerExit, WorkerInfo, WorkerStats } from './servers/protocol/messages.js';

@@ -1,8 +1,8 @@
 /** `selectors-native/trace`: see the system calls. */
 export type { SyscallRecord, SyscallSummary } from './trace/record.js';
 export { type Trace, type TraceOptions, startTrace } from './trace/trace.js';
-export { compare } from './compare/compare.js';
-export type { ComparisonOptions, ComparisonRow } from './compare/row.js';
-export { renderReport } from './compare/sections.js';
+export { compare } from './instruments/compare/compare.js';
+export type { ComparisonOptions, ComparisonRow } from './instruments/compare/row.js';
+export { renderReport } from './instruments/compare/sections.js';
 export { injectFaults } from './trace/faults.js';
 export type { FaultCount, FaultOptions, FaultRule, Faults } from './trace/faults.js';

@@ -13,57 +13,81 @@ function files(folder: string, ending: RegExp): string[] {
 
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
 
-/** Room → the rooms it may import. A room is a folder of src/, or a file in it. */
+/**
+ * The rooms of src/, from the lowest layer to the highest, each with the rooms that it may import: only rooms above it in this list. A room
+ * is a folder or a file; the folders of servers/ and instruments/ are rooms of their own.
+ */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
-  // Who loads the addon joins the traces and the fault plans that are under way.
-  'native.ts': ['recording.ts', 'faults'],
-  'recording.ts': ['native.ts'],
-  faults: ['native.ts', 'errors.ts', 'validate.ts'],
   'errors.ts': [],
   'validate.ts': ['errors.ts'],
-  // net for the addresses that ConnectEx, WSASendTo and io_uring's connect take.
-  syscalls: ['native.ts', 'errors.ts', 'validate.ts', 'net'],
-  wait: ['native.ts', 'errors.ts', 'validate.ts'],
-  net: ['native.ts', 'errors.ts', 'validate.ts', 'syscalls'],
+  'addon.ts': [],
+  'recording.ts': ['addon.ts'],
+  faults: ['addon.ts', 'errors.ts', 'validate.ts'],
+  // A thread or process that loads the addon joins the traces and the fault plans that are under way.
+  'native.ts': ['addon.ts', 'recording.ts', 'faults'],
+  syscalls: ['addon.ts', 'native.ts', 'errors.ts', 'validate.ts'],
+  wait: ['addon.ts', 'native.ts', 'errors.ts', 'validate.ts'],
+  net: ['addon.ts', 'native.ts', 'errors.ts', 'validate.ts', 'syscalls'],
   selectors: ['native.ts', 'errors.ts', 'validate.ts', 'syscalls', 'wait'],
   // The emulation is over a selector.
-  proactors: ['native.ts', 'errors.ts', 'validate.ts', 'syscalls', 'wait', 'net', 'selectors'],
-  loops: ['native.ts', 'errors.ts', 'validate.ts', 'syscalls', 'wait', 'net', 'selectors', 'proactors'],
-  trace: ['native.ts', 'recording.ts', 'faults', 'errors.ts', 'validate.ts', 'syscalls'],
-  // As any program: over the entries. And what an error of accept(2) means, and memory that goes with its thread.
-  servers: ['index.ts', 'syscalls.ts', 'errors.ts', 'validate.ts', 'net', 'syscalls'],
-  // Plain data in, text out.
-  report: [],
-  // As any program: over the entries. And the clock that traces have, and the frames of what its clients talk to.
-  measuring: ['index.ts', 'native.ts', 'servers.ts', 'trace.ts', 'errors.ts', 'validate.ts', 'servers', 'trace'],
-  experiments: ['index.ts', 'syscalls.ts', 'servers.ts', 'trace.ts', 'measuring', 'report', 'servers'],
+  proactors: ['addon.ts', 'native.ts', 'errors.ts', 'validate.ts', 'syscalls', 'wait', 'net', 'selectors'],
+  loops: ['addon.ts', 'native.ts', 'errors.ts', 'validate.ts', 'syscalls', 'wait', 'net', 'selectors', 'proactors'],
   // The entries export, and do nothing else.
   'index.ts': ['loops', 'net', 'proactors', 'selectors', 'syscalls', 'wait'],
   'syscalls.ts': ['native.ts', 'syscalls'],
-  'servers.ts': ['servers'],
-  'trace.ts': ['trace', 'compare'],
-  compare: [
-    'index.ts',
-    'syscalls.ts',
-    'servers.ts',
-    'errors.ts',
-    'validate.ts',
-    'servers',
-    'trace',
-    'measuring',
-    'report',
+  // Sans-I/O.
+  'servers/applications': [],
+  // As any program: over the entries.
+  'servers/protocol': ['index.ts', 'syscalls', 'servers/applications'],
+  'servers/worker': [
+    ...['index.ts', 'errors.ts', 'validate.ts', 'net', 'syscalls'],
+    ...['servers/applications', 'servers/protocol'],
   ],
-  // As any program: through the entry. And the frames of what it talks to.
-  demos: ['index.ts', 'servers'],
-  // As any program: over the entry and the command line, with the applications that others serve as well.
-  bench: ['index.ts', 'servers', 'measuring', 'report', 'cli'],
-  cli: [
+  'servers/models': [
+    ...['index.ts', 'syscalls.ts', 'errors.ts', 'net'],
+    ...['servers/applications', 'servers/protocol', 'servers/worker'],
+  ],
+  'servers/supervision': ['index.ts', 'net', 'servers/protocol', 'servers/worker', 'servers/models'],
+  servers: [
+    ...['index.ts', 'errors.ts', 'validate.ts', 'syscalls'],
+    ...['servers/applications', 'servers/protocol', 'servers/models', 'servers/supervision'],
+  ],
+  'servers.ts': ['servers/applications', 'servers/protocol', 'servers/models', 'servers'],
+  trace: ['addon.ts', 'native.ts', 'recording.ts', 'faults', 'errors.ts', 'validate.ts', 'syscalls'],
+  // Plain data in, text out.
+  'instruments/report': [],
+  // As any program: over the entries. And the clock that traces have, and the frames of what its clients talk to.
+  'instruments/measuring': [
+    ...['index.ts', 'native.ts', 'servers.ts', 'errors.ts', 'validate.ts', 'trace'],
+    ...['servers/applications', 'servers/models', 'servers/worker'],
+  ],
+  'instruments/compare': [
+    ...['index.ts', 'syscalls.ts', 'servers.ts', 'errors.ts', 'validate.ts', 'trace'],
+    ...['servers/applications', 'servers/models', 'instruments/measuring', 'instruments/report'],
+  ],
+  'trace.ts': ['trace', 'instruments/compare'],
+  'instruments/experiments': [
     ...['index.ts', 'syscalls.ts', 'servers.ts', 'trace.ts'],
-    ...['demos', 'servers', 'syscalls', 'trace', 'measuring', 'compare', 'experiments', 'report'],
+    ...['servers/applications', 'servers/models', 'instruments/measuring', 'instruments/report'],
   ],
+  // What programs with a command line share: arguments, Ctrl-C, progress bars, tables, colours.
+  terminal: ['syscalls', 'instruments/report'],
+  // As any program: over the entry. And the frames of what it talks to.
+  demos: ['index.ts', 'servers/applications', 'servers/worker'],
+  cli: [
+    ...['index.ts', 'syscalls.ts', 'servers.ts', 'trace.ts', 'demos', 'syscalls', 'trace', 'terminal'],
+    ...['servers/applications', 'servers/models', 'servers/protocol', 'servers/worker', 'servers'],
+    ...['instruments/measuring', 'instruments/compare', 'instruments/experiments', 'instruments/report'],
+  ],
+  // Its servers are also started by the command line.
+  'instruments/bench': ['index.ts', 'servers/applications', 'terminal', 'instruments/measuring', 'instruments/report'],
 };
 
-const roomOf = (path: string) => path.split('/')[1] as string;
+/** src/servers/models/prefork.ts → servers/models; src/loops/reactor.ts → loops; src/errors.ts → errors.ts */
+function roomOf(path: string): string {
+  const [, first = '', second = ''] = path.split('/');
+  return `${first}/${second}` in ROOMS ? `${first}/${second}` : first;
+}
 
 function importsOf(path: string): string[] {
   const found = read(path).matchAll(/(?:from|import\() ?'(\.[^']*)\.js'/g);
@@ -72,12 +96,43 @@ function importsOf(path: string): string[] {
   );
 }
 
+/** A file that imports itself by way of others, and the way; undefined: there is none. */
+function findCircle(files: readonly string[]): string[] | undefined {
+  const done = new Set<string>();
+  const visit = (path: string, way: readonly string[]): string[] | undefined => {
+    if (way.includes(path)) return [...way.slice(way.indexOf(path)), path];
+    if (done.has(path)) return undefined;
+    for (const target of importsOf(path)) {
+      const circle = visit(target, [...way, path]);
+      if (circle !== undefined) return circle;
+    }
+    done.add(path);
+    return undefined;
+  };
+  for (const path of files) {
+    const circle = visit(path, []);
+    if (circle !== undefined) return circle;
+  }
+  return undefined;
+}
+
 describe('TypeScript', () => {
   const sources = files('src', /\.ts$/).filter((path) => !path.endsWith('.d.ts'));
 
   it.each(sources)('%s imports only what it may', (path) => {
     const allowed = [...(ROOMS[roomOf(path)] ?? []), roomOf(path)];
     expect(importsOf(path).filter((target) => !allowed.includes(roomOf(target)))).toEqual([]);
+  });
+
+  it('rooms import only rooms of lower layers', () => {
+    const rooms = Object.keys(ROOMS);
+    for (const [room, allowed] of Object.entries(ROOMS))
+      for (const other of allowed)
+        expect(rooms.indexOf(other), `${room} imports ${other}`).toBeLessThan(rooms.indexOf(room));
+  });
+
+  it('no file imports itself by way of others, not even its types', () => {
+    expect(findCircle(sources)).toBeUndefined();
   });
 
   it('one mechanism, one room: none imports another, neither as a call nor as a selector or a proactor', () => {
@@ -108,7 +163,7 @@ describe('TypeScript', () => {
   it('loops know of selectors and proactors what all have in common, and which is the default', () => {
     for (const path of sources.filter((one) => one.startsWith('src/loops/'))) {
       const mechanisms = importsOf(path).filter((target) => ['selectors', 'proactors'].includes(roomOf(target)));
-      for (const target of mechanisms) expect(target, path).toMatch(/\/(base|operation|streams|default)\.ts$/);
+      for (const target of mechanisms) expect(target, path).toMatch(/\/(base|key|operation|streams|default)\.ts$/);
     }
   });
 

@@ -105,8 +105,8 @@ describe('each argument, each wrong value', () => {
     ];
     const inner = {
       BaseSelector: [
-        ...['orClose', 'interestChanged', 'pairs', 'recordsWanted', 'generationOf', 'hasRoom'],
-        ...['receiveBatch', 'turn', 'attach', 'takeReady', 'currentInterest'],
+        ...['orClose', 'interestChanged', 'pairs', 'maxEvents', 'generationOf', 'canRegister'],
+        ...['receiveBatch', 'turn', 'attach', 'pollReady', 'currentInterest'],
         ...['isForgotten', 'isStale'],
       ],
       BaseProactor: [

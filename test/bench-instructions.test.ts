@@ -12,8 +12,8 @@ import {
   isFailure,
   parseBaseline,
   updated,
-} from '../src/bench/instructions/baseline.js';
-import { workloads } from '../src/bench/instructions/workloads.js';
+} from '../src/instruments/bench/instructions/baseline.js';
+import { workloads } from '../src/instruments/bench/instructions/workloads.js';
 import { Bench } from './support/bench.js';
 import { Program, root } from './support/program.js';
 
@@ -85,7 +85,7 @@ describe('the baseline', () => {
   });
 });
 
-const main = join(root, 'dist/bench/instructions/main.js');
+const main = join(root, 'dist/instruments/bench/instructions/main.js');
 const command = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
   new Program(process.execPath, [main, ...args], env);
 

@@ -1,8 +1,8 @@
 /** `npm run bench`: what is made of the figures. What runs is in test/long/bench.test.ts. */
 import { describe, expect, it } from 'vitest';
-import { goalsOf } from '../src/bench/goals.js';
-import { type BenchResults, type Round, ratio } from '../src/bench/results.js';
-import { sectionsOf } from '../src/bench/sections.js';
+import { goalsOf } from '../src/instruments/bench/goals.js';
+import { type BenchResults, type Round, ratio } from '../src/instruments/bench/results.js';
+import { sectionsOf } from '../src/instruments/bench/sections.js';
 
 describe('figures', () => {
   it('a ratio is the median of what it is round by round, not that of the medians', () => {

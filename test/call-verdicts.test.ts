@@ -3,14 +3,14 @@
  * nothing.
  */
 import { describe, expect, it } from 'vitest';
-import type { BusyWaitFigures, BusyWaitRow } from '../src/experiments/busy-wait.js';
-import type { LevelOrEdgeFigures } from '../src/experiments/level-or-edge.js';
-import type { PartialMessagesFigures, PartialMessagesRow } from '../src/experiments/partial-messages.js';
-import type { ScalingFigures } from '../src/experiments/scaling.js';
-import type { WakeupsFigures, WakeupsRow } from '../src/experiments/wakeups.js';
-import type { WhoCopiesFigures, WhoCopiesRow } from '../src/experiments/who-copies.js';
-import { exponentOf } from '../src/measuring/power-law.js';
-import type { Outcome } from '../src/report/report.js';
+import type { BusyWaitFigures, BusyWaitRow } from '../src/instruments/experiments/busy-wait.js';
+import type { LevelOrEdgeFigures } from '../src/instruments/experiments/level-or-edge.js';
+import type { PartialMessagesFigures, PartialMessagesRow } from '../src/instruments/experiments/partial-messages.js';
+import type { ScalingFigures } from '../src/instruments/experiments/scaling.js';
+import type { WakeupsFigures, WakeupsRow } from '../src/instruments/experiments/wakeups.js';
+import type { WhoCopiesFigures, WhoCopiesRow } from '../src/instruments/experiments/who-copies.js';
+import { exponentOf } from '../src/instruments/measuring/power-law.js';
+import type { Outcome } from '../src/instruments/report/report.js';
 import { experiment } from './support/built-experiments.js';
 
 type Case<F> = readonly [what: string, figures: F, outcome: Outcome, because: RegExp];

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { ACCEPT_STRATEGIES, SERVER_MODELS } from '../src/servers.js';
-import { showAddress } from '../src/servers/serve.js';
+import { showAddress } from '../src/servers/worker/serve.js';
 import { Bench } from './support/bench.js';
 import { childrenOf, isRunning } from './support/processes.js';
 import { client, describeServed, describeStrategies, guest, noSignals, serve } from './support/cli-servers-cases.js';

@@ -1,6 +1,6 @@
 /** A comparison as a section of a report, and as a page. */
 import { describe, expect, it } from 'vitest';
-import { notesOf, sectionsOf } from '../src/compare/sections.js';
+import { notesOf, sectionsOf } from '../src/instruments/compare/sections.js';
 import type { ComparisonRow } from '../src/trace.js';
 import { renderReport } from './support/comparison.js';
 import { throwsCode } from './support/expect.js';

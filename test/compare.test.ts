@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { parseLine } from '../src/compare/strace.js';
+import { parseLine } from '../src/instruments/compare/strace.js';
 import type { ComparisonRow } from '../src/trace.js';
 import { Bench } from './support/bench.js';
 import { CONNECTIONS, DIFFERENT_KINDS, available, describeFigures, only } from './support/compare-cases.js';

@@ -1,8 +1,8 @@
 /** The queue of connections between threads, and the sections in which a thread is not ended. */
 import { describe, expect, it } from 'vitest';
 import { Socket } from '../src/index.js';
-import { ConnectionQueue } from '../src/servers/connection-queue.js';
-import { CriticalSection, endOutside, newCriticalSection } from '../src/servers/critical-section.js';
+import { ConnectionQueue } from '../src/servers/worker/connection-queue.js';
+import { CriticalSection, endOutside, newCriticalSection } from '../src/servers/worker/critical-section.js';
 import { Bench } from './support/bench.js';
 
 describe('a queue of connections', () => {

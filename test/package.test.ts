@@ -98,7 +98,7 @@ describe.skipIf(noPackage)(`the package${noPackage}`, () => {
   it('makes the page of a report, with all that is written into it', () => {
     const page = run(
       'report.cjs',
-      `const { renderPage } = require('./node_modules/selectors-native/dist/report/page.js');
+      `const { renderPage } = require('./node_modules/selectors-native/dist/instruments/report/page.js');
        const charts = [{ kind: 'bar', title: 'c', value: { label: 'v' }, categories: ['a'], series: [{ name: 's', values: [1] }] }];
        console.log(renderPage({ title: 'packed', sections: [{ id: 'one', title: 't', facts: [], tables: [], charts }] }));`,
     );

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { type Registration, Registrations } from '../src/selectors/registrations.js';
 
 function registration(fd: number, generation = 1): Registration<undefined> {
-  return { key: { fileobj: fd, fd, events: 1, data: undefined }, generation, told: undefined };
+  return { key: { fileobj: fd, fd, events: 1, data: undefined }, generation, lastEvent: undefined };
 }
 
 // The highest of Windows' handles among them.

@@ -1,14 +1,14 @@
 /** Reports as text: cells, the terminal's 100 columns, and the page's source. What a browser makes of the page: report-page.test.ts. */
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { sectionText } from '../src/cli/report.js';
-import { plotOf, tableOf } from '../src/report/charts.js';
-import { formatCell, formatName, shorten } from '../src/report/format.js';
-import { html, scriptJson, scriptText } from '../src/report/html.js';
-import { machineFacts } from '../src/report/machine.js';
-import { renderPage } from '../src/report/page.js';
-import { PALETTES } from '../src/report/palette.js';
-import type { BarChart, LineChart, ReportSection } from '../src/report/report.js';
+import { sectionText } from '../src/terminal/report.js';
+import { plotOf, tableOf } from '../src/instruments/report/charts.js';
+import { formatCell, formatName, shorten } from '../src/instruments/report/format.js';
+import { html, scriptJson, scriptText } from '../src/instruments/report/html.js';
+import { machineFacts } from '../src/instruments/report/machine.js';
+import { renderPage } from '../src/instruments/report/page.js';
+import { PALETTES } from '../src/instruments/report/palette.js';
+import type { BarChart, LineChart, ReportSection } from '../src/instruments/report/report.js';
 import { contrast, difference } from './support/colors.js';
 import { HOSTILE, comparison, experiments, odd, scaling } from './support/reports.js';
 

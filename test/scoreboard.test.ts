@@ -1,7 +1,7 @@
 /** What a worker had when it ended, wherever it was. */
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { type Row, Scoreboard } from '../src/servers/scoreboard.js';
+import { type Row, Scoreboard } from '../src/servers/protocol/scoreboard.js';
 import { Bench } from './support/bench.js';
 
 type Counts = Partial<Row>;

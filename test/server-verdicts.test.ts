@@ -1,14 +1,14 @@
 /** The verdicts of the experiments with servers: of figures that hold, of figures that must turn them around, of figures that carry nothing. */
 import { describe, expect, it } from 'vitest';
-import type { Experiment } from '../src/experiments/experiment.js';
-import { type ForkCostFigures, forkCost } from '../src/experiments/fork-cost.js';
-import { type HeadOfLineFigures, headOfLine } from '../src/experiments/head-of-line.js';
-import { type OrderingFigures, ordering } from '../src/experiments/ordering.js';
-import { type SlowPeersFigures, slowPeers } from '../src/experiments/slow-peers.js';
-import { type ThreadCostFigures, threadCost } from '../src/experiments/thread-cost.js';
-import { type ThunderingHerdFigures, thunderingHerd } from '../src/experiments/thundering-herd.js';
-import { type Spread, spreadOf } from '../src/measuring/spread.js';
-import type { Outcome } from '../src/report/report.js';
+import type { Experiment } from '../src/instruments/experiments/experiment.js';
+import { type ForkCostFigures, forkCost } from '../src/instruments/experiments/fork-cost.js';
+import { type HeadOfLineFigures, headOfLine } from '../src/instruments/experiments/head-of-line.js';
+import { type OrderingFigures, ordering } from '../src/instruments/experiments/ordering.js';
+import { type SlowPeersFigures, slowPeers } from '../src/instruments/experiments/slow-peers.js';
+import { type ThreadCostFigures, threadCost } from '../src/instruments/experiments/thread-cost.js';
+import { type ThunderingHerdFigures, thunderingHerd } from '../src/instruments/experiments/thundering-herd.js';
+import { type Spread, spreadOf } from '../src/instruments/measuring/spread.js';
+import type { Outcome } from '../src/instruments/report/report.js';
 
 const about = (median: number, count = 20): Spread => ({ count, low: 0.9 * median, median, high: 1.1 * median });
 

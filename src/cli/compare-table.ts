@@ -1,13 +1,13 @@
 /** A comparison as a table of less than 100 columns, and the subjects that there are. */
 import Table from 'cli-table3';
-import { defaultSubjects } from '../compare/options.js';
-import { notesOf } from '../compare/sections.js';
-import type { Work } from '../compare/row.js';
-import { allSubjects } from '../measuring/subjects.js';
-import type { Fact } from '../report/machine.js';
+import { defaultSubjects } from '../instruments/compare/options.js';
+import { notesOf } from '../instruments/compare/sections.js';
+import type { Work } from '../instruments/compare/row.js';
+import { allSubjects } from '../instruments/measuring/subjects.js';
+import type { Fact } from '../instruments/report/machine.js';
 import type { ComparisonRow } from '../trace.js';
-import { pc } from './colors.js';
-import { beside } from './text.js';
+import { pc } from '../terminal/colors.js';
+import { beside } from '../terminal/text.js';
 
 /** Calls that are rarer are added up. */
 const RARE = 0.005;

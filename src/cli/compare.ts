@@ -1,14 +1,14 @@
 /** `compare`: the same work done by each subject in turn. */
 import { writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { DEFAULT_WORK } from '../compare/options.js';
-import type { Work } from '../compare/row.js';
-import { machineFacts } from '../report/machine.js';
+import { DEFAULT_WORK } from '../instruments/compare/options.js';
+import type { Work } from '../instruments/compare/row.js';
+import { machineFacts } from '../instruments/report/machine.js';
 import { compare, renderReport } from '../trace.js';
 import { comparisonText, subjectsText } from './compare-table.js';
-import { untilInterrupted } from './interrupt.js';
-import { parseCount, parseOutputFile } from './options.js';
-import { progressBar } from './progress.js';
+import { untilInterrupted } from '../terminal/interrupt.js';
+import { parseCount, parseOutputFile } from '../terminal/arguments.js';
+import { progressBar } from '../terminal/progress.js';
 
 interface CompareCommandOptions extends Work {
   readonly workers?: number;

@@ -9,8 +9,8 @@ import type { Readable, Writable } from 'node:stream';
 import type { Command } from 'commander';
 import { Reactor } from '../index.js';
 import type { ApplicationName } from '../servers/applications/index.js';
-import { type Say, serveOn, showAddress } from '../servers/serve.js';
-import { pc } from './colors.js';
+import { type Say, serveOn, showAddress } from '../servers/worker/serve.js';
+import { pc } from '../terminal/colors.js';
 import { mechanismTable, systemLine } from './info.js';
 import { showBytes } from './output.js';
 

@@ -2,18 +2,18 @@
 import { writeFileSync } from 'node:fs';
 import Table from 'cli-table3';
 import type { Command } from 'commander';
-import { type Experiment, type MeasureContext, sectionOf } from '../experiments/experiment.js';
-import { experiments } from '../experiments/index.js';
-import { machineFacts } from '../report/machine.js';
-import { renderPage } from '../report/page.js';
-import type { ReportSection } from '../report/report.js';
-import { pc } from './colors.js';
-import { untilInterrupted } from './interrupt.js';
-import { parseOutputFile } from './options.js';
+import { type Experiment, type MeasureContext, sectionOf } from '../instruments/experiments/experiment.js';
+import { experiments } from '../instruments/experiments/index.js';
+import { machineFacts } from '../instruments/report/machine.js';
+import { renderPage } from '../instruments/report/page.js';
+import type { ReportSection } from '../instruments/report/report.js';
+import { pc } from '../terminal/colors.js';
+import { untilInterrupted } from '../terminal/interrupt.js';
+import { parseOutputFile } from '../terminal/arguments.js';
 import { printError } from './output.js';
-import { progressBar } from './progress.js';
-import { sectionText } from './report.js';
-import { beside } from './text.js';
+import { progressBar } from '../terminal/progress.js';
+import { sectionText } from '../terminal/report.js';
+import { beside } from '../terminal/text.js';
 
 interface ExperimentCommandOptions {
   readonly quick?: true;

@@ -4,7 +4,7 @@ import Table from 'cli-table3';
 import type { Command } from 'commander';
 import { DefaultProactor, DefaultSelector, availableMechanisms } from '../index.js';
 import { FD_SETSIZE } from '../syscalls.js';
-import { pc } from './colors.js';
+import { pc } from '../terminal/colors.js';
 
 /** The mechanisms as a table, the chosen ones marked. */
 export function mechanismTable(): string {

@@ -5,9 +5,9 @@ import Table from 'cli-table3';
 import type { Command } from 'commander';
 import { ACCEPT_STRATEGIES, SERVER_MODELS, type ServerModelRow } from '../servers.js';
 import { models } from '../servers/models/index.js';
-import { pc } from './colors.js';
+import { pc } from '../terminal/colors.js';
 import { optionsOf } from './options.js';
-import { beside } from './text.js';
+import { beside } from '../terminal/text.js';
 
 /** A row of the data. null: there is none of this name. */
 export const findModel = (name: string): ServerModelRow | null =>

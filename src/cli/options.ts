@@ -1,42 +1,17 @@
 /** Options that several commands have, and which of them a server model has. */
-import { accessSync, constants, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
 import { InvalidArgumentError, Option } from 'commander';
 import type { Mechanism } from '../index.js';
 import type { AcceptStrategy, ApplicationName, ServerModelRow } from '../servers.js';
 import { models } from '../servers/models/index.js';
 import { parseFaultPlan } from '../trace/faults.js';
+import { parsePort } from '../terminal/arguments.js';
 import { COMPLETION_MECHANISMS, EMULATED_MECHANISMS, READINESS_MECHANISMS } from '../syscalls/probe.js';
-
-function parsePort(text: string): number {
-  const port = Number(text);
-  if (!/^\d+$/.test(text) || port > 65535) throw new InvalidArgumentError('A port is a number from 0 to 65535.');
-  return port;
-}
-
-export function parseCount(text: string): number {
-  const count = Number(text);
-  if (!/^\d+$/.test(text) || count < 1 || count > 0x7fff_ffff) throw new InvalidArgumentError('A number, 1 or more.');
-  return count;
-}
 
 /** A fault plan: it is wrong before anything is started, or not at all. */
 export function parseFaults(text: string): string {
   try {
     parseFaultPlan(text);
     return text;
-  } catch (error) {
-    throw new InvalidArgumentError((error as Error).message);
-  }
-}
-
-/** A file that will be written: what is wrong with it is told before anything is started. */
-export function parseOutputFile(path: string): string {
-  try {
-    const file = statSync(path, { throwIfNoEntry: false });
-    if (file?.isDirectory()) throw new Error('It is a folder.');
-    accessSync(file === undefined ? dirname(resolve(path)) : path, constants.W_OK);
-    return path;
   } catch (error) {
     throw new InvalidArgumentError((error as Error).message);
   }

@@ -1,10 +1,10 @@
 /** A reactor or a proactor on this very thread: blocking, as in the textbooks, or inside Node's own loop. */
 import { type EventLoop, Reactor, createSelector } from '../index.js';
 import type { ServerModelRow } from '../servers.js';
-import { createProactorLoop } from '../servers/proactor-loop.js';
-import { type Say, serveOn, showAddress } from '../servers/serve.js';
+import { createProactorLoop } from '../servers/worker/proactor-loop.js';
+import { type Say, serveOn, showAddress } from '../servers/worker/serve.js';
 import { endOnRepeat } from '../syscalls/end-on-repeat.js';
-import { ENDING, SAME, interrupted } from './interrupt.js';
+import { ENDING, SAME, interrupted } from '../terminal/interrupt.js';
 import type { ServeOptions } from './options.js';
 import { print, printError, showBytes } from './output.js';
 

@@ -6,10 +6,10 @@
  */
 import { once } from 'node:events';
 import { type ServerModelRow, type ServerOptions, type ServerStats, createServer } from '../servers.js';
-import { describeExit } from '../servers/messages.js';
+import { describeExit } from '../servers/protocol/messages.js';
 import { parseServerOptions } from '../servers/server-options.js';
-import { showAddress } from '../servers/serve.js';
-import { ENDING, endAtOnce, exitCodeOf, interrupted } from './interrupt.js';
+import { showAddress } from '../servers/worker/serve.js';
+import { ENDING, endAtOnce, exitCodeOf, interrupted } from '../terminal/interrupt.js';
 import type { ServeOptions } from './options.js';
 import { print, printError } from './output.js';
 

@@ -11,14 +11,14 @@ import {
   isLoop,
   mechanismOption,
   optionsOf,
-  parseCount,
   parseFaults,
   portOption,
 } from './options.js';
 import { print } from './output.js';
 import { serveLoop } from './serve-loop.js';
 import { serveModel } from './serve-model.js';
-import { beside } from './text.js';
+import { parseCount } from '../terminal/arguments.js';
+import { beside } from '../terminal/text.js';
 
 /** What is wrong with the options for this model; null: nothing. */
 export function wrongOption(row: ServerModelRow, options: ServeOptions, command: Command): string | null {

@@ -9,9 +9,9 @@ import type { Command } from 'commander';
 import type { SyscallRecord, SyscallSummary } from '../trace.js';
 import { Summary, formatRecord } from '../trace/record.js';
 import { ProcessesTrace } from '../trace/processes-trace.js';
-import { pc } from './colors.js';
-import { ENDING } from './interrupt.js';
-import { parseOutputFile } from './options.js';
+import { pc } from '../terminal/colors.js';
+import { ENDING } from '../terminal/interrupt.js';
+import { parseOutputFile } from '../terminal/arguments.js';
 import { printError } from './output.js';
 
 /** How often the records are taken, in milliseconds. */

@@ -6,7 +6,7 @@
  * environment variable: the plan's text.
  */
 import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
-import type { Addon, NativeFaultPlan } from '../native.js';
+import type { Addon, NativeFaultPlan } from '../addon.js';
 import { type FaultPlan, type NativeFaultRules, parseFaultPlan } from './plan.js';
 
 const KEY = 'selectors-native.faults';

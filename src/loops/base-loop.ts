@@ -7,7 +7,7 @@
 import { writeSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { busyError, closedError, invalidType, outOfRange } from '../errors.js';
-import type { SocketAddressInput } from '../net/address.js';
+import type { SocketAddressInput } from '../syscalls/address.js';
 import type { Socket } from '../net/socket.js';
 import { Backoff, isTransientOfWait } from '../net/transient.js';
 import type { Mechanism } from '../syscalls/probe.js';

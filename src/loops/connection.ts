@@ -17,8 +17,8 @@
 import { closedError, invalidType, invalidValue, namedError, systemError } from '../errors.js';
 import { getOption, optionSetter, type SocketOptionName } from '../net/options.js';
 import { type StreamOptions, localAddressOf, unpackAddress } from '../net/stream.js';
-import type { SocketAddress } from '../net/address.js';
-import { MOST_COPIED, MOST_PIECES, type SendBatch, WOULD_BLOCK } from '../syscalls/turn.js';
+import type { SocketAddress } from '../syscalls/address.js';
+import { COPY_LIMIT, MAX_IOV, type SendBatch, WOULD_BLOCK } from '../syscalls/turn.js';
 import { errorOf, guarded, isError, isUint8Array, lengthOf, plainBytes, uint8Array } from '../validate.js';
 import type { Connection, ConnectionHandler, EventLoop } from './event-loop.js';
 import { whenRejected } from './when-rejected.js';
@@ -336,7 +336,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
       pieces = 1;
     }
     if (this.#rest === null) return;
-    for (let i = 0; i < this.#rest.length && pieces < MOST_PIECES; i++, pieces++) {
+    for (let i = 0; i < this.#rest.length && pieces < MAX_IOV; i++, pieces++) {
       const { bytes, length } = this.#rest[i] as Piece;
       const piece = batch.addBuffer(fd, bytes, length);
       if (pieces === 0) this.#piece = piece;
@@ -370,7 +370,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
     if (this.#rest === null || this.#hasLost()) return null;
     const pieces: Uint8Array[] = [];
     let room = MOST_AT_ONCE;
-    for (let i = 0; i < this.#rest.length && i < MOST_PIECES && room > 0; i++) {
+    for (let i = 0; i < this.#rest.length && i < MAX_IOV && room > 0; i++) {
       const { bytes, length } = this.#rest[i] as Piece;
       pieces.push(length > room ? bytes.subarray(0, room) : bytes);
       room -= length;
@@ -500,7 +500,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
 
   /** What comes after a gap would be another message: asked before anything is sent. It is closed then. */
   #hasLost(): boolean {
-    for (let i = 0; this.#rest !== null && i < this.#rest.length && i < MOST_PIECES; i++) {
+    for (let i = 0; this.#rest !== null && i < this.#rest.length && i < MAX_IOV; i++) {
       const { bytes, length } = this.#rest[i] as Piece;
       if (lengthOf(bytes) === length) continue;
       this.fail(invalidValue('bytes given to write() lost their memory before they were sent'));
@@ -513,7 +513,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
   #pieceOf(bytes: Uint8Array | string, length: number, isWaiting: boolean): Uint8Array {
     if (typeof bytes === 'string') return Buffer.from(bytes, 'utf8');
     const plain = plainBytes(bytes);
-    if (length <= MOST_COPIED) return Buffer.from(plain);
+    if (length <= COPY_LIMIT) return Buffer.from(plain);
     if (isWaiting) return this.#own(plain);
     if (this.#settings.host.isBorrowed(plain)) this.#state |= HAS_BORROWED;
     return plain;

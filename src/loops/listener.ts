@@ -8,10 +8,10 @@
  * every turn.
  */
 import { invalidType, invalidValue, systemError, systemErrorName } from '../errors.js';
-import { isOfOneClient } from '../net/accept-errors.js';
-import { assertListens, givenStream, takeOver } from '../net/given-socket.js';
+import { isTransientAcceptError } from '../net/accept-errors.js';
+import { assertListens, givenStream, takeSocket } from '../net/given-socket.js';
 import { Socket } from '../net/socket.js';
-import { type SocketAddress, type SocketAddressInput, type SocketFamily, pathBytes } from '../net/address.js';
+import { type SocketAddress, type SocketAddressInput, type SocketFamily, pathBytes } from '../syscalls/address.js';
 import { SocketFile } from '../net/socket-file.js';
 import { type ResolvedAddress, type StreamOptions, resolveAddress } from '../net/stream.js';
 import { WOULD_BLOCK } from '../syscalls/turn.js';
@@ -199,7 +199,7 @@ export class StreamListener implements Listener {
     try {
       if (!this.#isGiven) return this.listen();
       this.#socket = Socket.fromFd(
-        takeOver(this.#socket, () => {
+        takeSocket(this.#socket, () => {
           this.#host.admit(this.fd);
           this.listen();
         }),
@@ -234,7 +234,7 @@ export class StreamListener implements Listener {
       const result = accept(this);
       if (result === WOULD_BLOCK) return this.#backOff === undefined ? done : done + 1;
       if (result >= 0) this.#toldOfTrouble = false;
-      else if (!isOfOneClient(systemErrorName(result))) this.backOff(systemError(result, 'accept'));
+      else if (!isTransientAcceptError(systemErrorName(result))) this.backOff(systemError(result, 'accept'));
     }
     return done;
   }
@@ -242,7 +242,7 @@ export class StreamListener implements Listener {
   /** @internal In a loop that accepts by itself, somebody was accepted, or it failed. */
   onAccepted(result: number): void {
     if (result >= 0) this.#toldOfTrouble = false;
-    else if (!isOfOneClient(systemErrorName(result))) return this.backOff(systemError(result, 'accept'));
+    else if (!isTransientAcceptError(systemErrorName(result))) return this.backOff(systemError(result, 'accept'));
     if (!this.#watched) return;
     if (this.connections >= this.#maxConnections) return this.#unwatch();
     this.#host.watch(this);

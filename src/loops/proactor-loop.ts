@@ -6,7 +6,7 @@
  */
 import { invalidType, isTransientTransfer, systemError } from '../errors.js';
 import { packAddress } from '../net/stream.js';
-import { familyNumber } from '../net/address.js';
+import { familyNumber } from '../syscalls/address.js';
 import { BaseProactor } from '../proactors/base.js';
 import { type Operation } from '../proactors/operation.js';
 import { DefaultProactor, emulationInstead } from '../proactors/default.js';

@@ -7,7 +7,8 @@
 import { invalidType, keyExists, outOfRange, staleKey, systemError } from '../errors.js';
 import { native } from '../native.js';
 import { IN_PROGRESS, acceptStream, connectError, connectStream, lastPeer } from '../net/stream.js';
-import { BaseSelector, EVENT_READ, EVENT_WRITE, type SelectorKey, type TurnFound } from '../selectors/base.js';
+import { BaseSelector, type TurnResult } from '../selectors/base.js';
+import { EVENT_READ, EVENT_WRITE, type SelectorKey } from '../selectors/key.js';
 import { DefaultSelector } from '../selectors/default.js';
 import { type FileObject, fileno } from '../syscalls/file-object.js';
 import type { Mechanism } from '../syscalls/probe.js';
@@ -56,7 +57,7 @@ function cancelReplaced(old: Watch, watch: Watch): void {
 export class Reactor extends StreamLoop implements EventLoop {
   readonly selector: BaseSelector;
   readonly #received: ReceiveBatch<unknown>;
-  readonly #found: TurnFound<unknown> = { owners: [], count: 0, woken: false };
+  readonly #found: TurnResult<unknown> = { owners: [], count: 0, woken: false };
 
   constructor(options: ReactorOptions = {}) {
     const { selector, onError } = fieldsOf('options', options, ['selector', 'onError']);
@@ -248,7 +249,7 @@ export class Reactor extends StreamLoop implements EventLoop {
   }
 
   readonly #accept = (listener: StreamListener): number => {
-    if (!this.selector.hasRoom()) {
+    if (!this.selector.canRegister()) {
       listener.backOff(
         outOfRange('the number of descriptors', `what ${this.mechanism} can watch`, this.selector.getMap().size),
       );

@@ -1,7 +1,8 @@
 /** Signals as events of a loop: the handler signals the multiplexer's wake channel (native/wait/signals.cc). */
 import { constants } from 'node:os';
 import { check, invalidType, invalidValue } from '../errors.js';
-import { type NativeSignalWatch, native } from '../native.js';
+import type { NativeSignalWatch } from '../addon.js';
+import { native } from '../native.js';
 
 /** A handler of these would return to the very instruction that failed. */
 const FAULTS: readonly string[] = ['SIGSEGV', 'SIGBUS', 'SIGFPE', 'SIGILL'];

@@ -6,9 +6,9 @@
  * paused and resumed costs no system call.
  */
 import { keyExists, staleKey, systemError } from '../errors.js';
-import { givenStream, packedPeer, peerOf, takeOver } from '../net/given-socket.js';
+import { givenStream, packedPeer, peerOf, takeSocket } from '../net/given-socket.js';
 import type { Socket } from '../net/socket.js';
-import { type HostName, type SocketAddressInput, type SocketFamily, hostNameOf, lookUp } from '../net/address.js';
+import { type HostName, type SocketAddressInput, type SocketFamily, hostNameOf, lookUp } from '../syscalls/address.js';
 import {
   type ResolvedAddress,
   finishSending,
@@ -217,7 +217,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     const connection = new StreamConnection<D>(settings, fd, peer, 'adopted');
     const own = connection as StreamConnection;
     try {
-      takeOver(given, () => {
+      takeSocket(given, () => {
         this.admit(fd);
         this.watchConnection(own);
       });

@@ -11,6 +11,6 @@ const OF_ONE_CLIENT: readonly string[] = [
  * trouble: EMFILE, ENOBUFS, EBADF …
  * @param code 'ECONNABORTED'
  */
-export function isOfOneClient(code: string): boolean {
+export function isTransientAcceptError(code: string): boolean {
   return OF_ONE_CLIENT.includes(code);
 }

@@ -50,7 +50,7 @@ export function assertListens({ fd }: Socket): void {
  * called is the descriptor's owner.
  * @throws what `begin` throws; the socket is as it was
  */
-export function takeOver(socket: Socket, begin: () => void): number {
+export function takeSocket(socket: Socket, begin: () => void): number {
   const { timeout } = socket;
   try {
     socket.blocking = false;

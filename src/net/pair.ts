@@ -1,7 +1,17 @@
 /** Two connected sockets where the system has no socketpair(2): over the loopback. */
 import { namedError } from '../errors.js';
-import type { SocketAddress } from './address.js';
-import type { Socket } from './socket.js';
+import type { SocketAddress } from '../syscalls/address.js';
+
+/** What it needs of a socket. */
+interface StreamSocket<S> extends Disposable {
+  bind(address: { readonly host: string; readonly port: number }): this;
+  listen(backlog: number): this;
+  connect(address: SocketAddress): unknown;
+  accept(): S | null;
+  close(): void;
+  readonly localAddress: SocketAddress;
+  readonly remoteAddress: SocketAddress;
+}
 
 /**
  * Anybody on this machine can connect to the listener while it is open. So the connection that it accepts is compared with the one
@@ -10,7 +20,7 @@ import type { Socket } from './socket.js';
  * @param open makes an unconnected stream socket
  * @throws ECONNABORTED when a stranger came first
  */
-export function loopbackPair(open: () => Socket): [Socket, Socket] {
+export function loopbackPair<S extends StreamSocket<S>>(open: () => S): [S, S] {
   using listener = open();
   listener.bind({ host: '127.0.0.1', port: 0 }).listen(1);
   const client = open();

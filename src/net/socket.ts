@@ -15,7 +15,8 @@ import {
   systemErrorName,
   unavailable,
 } from '../errors.js';
-import { type NativeDescriptor, native, passFdsCalls, shareSocketCalls } from '../native.js';
+import type { NativeDescriptor } from '../addon.js';
+import { native, passFdsCalls, shareSocketCalls } from '../native.js';
 import { type FileObject, HIGHEST_FD, fileno } from '../syscalls/file-object.js';
 import { boolean, bytesOf, fieldsOf, lengthOf, listOf, uint8Array, wholeNumber } from '../validate.js';
 import {
@@ -31,7 +32,7 @@ import {
   familyNumber,
   familyOfSockaddr,
   invalidChoice,
-} from './address.js';
+} from '../syscalls/address.js';
 import { type SocketOptionName, getOption, isV6Only, optionSetter } from './options.js';
 import { loopbackPair } from './pair.js';
 import { BLOCKS_IN_KERNEL, Deadline, Retry, untilReady } from './until-ready.js';

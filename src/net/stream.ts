@@ -1,6 +1,7 @@
 /** What a loop does with a connection's descriptor. By number, for a Socket object each would be most of what a connection costs. */
 import { closedError } from '../errors.js';
-import { type NativeDescriptors, native } from '../native.js';
+import type { NativeDescriptors } from '../addon.js';
+import { native } from '../native.js';
 import {
   type EncodedAddress,
   type SocketAddress,
@@ -11,7 +12,7 @@ import {
   familyName,
   familyNumber,
   familyOfSockaddr,
-} from './address.js';
+} from '../syscalls/address.js';
 
 const { IPPROTO_TCP = 6, TCP_NODELAY = 1 } = native.constants;
 const { SOCK_STREAM = 1, SOL_SOCKET = 1, SO_ERROR = 4, SO_KEEPALIVE } = native.constants;

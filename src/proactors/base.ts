@@ -25,7 +25,7 @@ import {
   decodeAddress,
   encodeAddresses,
   familyNumber,
-} from '../net/address.js';
+} from '../syscalls/address.js';
 import { Socket, beforeClose } from '../net/socket.js';
 import { type FileObject, fileno } from '../syscalls/file-object.js';
 import type { Mechanism } from '../syscalls/probe.js';
@@ -42,7 +42,8 @@ import {
   PendingOperation,
   type Request,
 } from './operation.js';
-import { OperationStreams, type Streams } from './streams.js';
+import { OperationStreams } from './operation-streams.js';
+import type { Streams } from './streams.js';
 
 /** The system call of each kind, for errors. */
 const SYSCALLS: Readonly<Record<OperationKind, string>> = {

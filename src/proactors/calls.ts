@@ -8,7 +8,7 @@
 import { fstatSync, readSync, writeSync } from 'node:fs';
 import { systemErrorName } from '../errors.js';
 import { native } from '../native.js';
-import { isOfOneClient } from '../net/accept-errors.js';
+import { isTransientAcceptError } from '../net/accept-errors.js';
 import { Socket } from '../net/socket.js';
 import { BLOCKS_IN_KERNEL } from '../net/until-ready.js';
 import type { FileObject } from '../syscalls/file-object.js';
@@ -128,7 +128,7 @@ function accept({ fd, nonBlocking }: Of<'accept'>, file: FileObject | undefined)
       if (result === native.wouldBlock) return undefined;
       if (result >= 0) return { result, sockaddr: peer.slice(0, peerLength[0]) };
       const code = systemErrorName(result);
-      if (!isOfOneClient(code)) return { result };
+      if (!isTransientAcceptError(code)) return { result };
       // EOPNOTSUPP: Linux may report a client's error by it (accept(2)). Elsewhere, and of any socket that does not listen, it means
       // that this socket cannot accept (XNU, accept_nocancel(): no other error of one client comes from such a socket).
       const listening = listens(fd);

@@ -22,7 +22,8 @@
 import { closedError, invalidType, namedError } from '../errors.js';
 import { native } from '../native.js';
 import { Socket } from '../net/socket.js';
-import { BaseSelector, EVENT_READ, EVENT_WRITE, type EventMask } from '../selectors/base.js';
+import { BaseSelector } from '../selectors/base.js';
+import { EVENT_READ, EVENT_WRITE, type EventMask } from '../selectors/key.js';
 import { DefaultSelector } from '../selectors/default.js';
 import type { FileObject } from '../syscalls/file-object.js';
 import type { EmulatedMechanism } from '../syscalls/probe.js';
@@ -30,7 +31,8 @@ import { fieldsOf, guarded } from '../validate.js';
 import type { Interest } from '../wait/async-wait.js';
 import { BaseProactor } from './base.js';
 import { CANCELED, type Completion, type Request } from './operation.js';
-import { OperationStreams, type Streams } from './streams.js';
+import { OperationStreams } from './operation-streams.js';
+import type { Streams } from './streams.js';
 import { type Call, type Outcome, attempt, codeOf, isWatchable, listens } from './calls.js';
 
 export interface EmulatedProactorOptions {
@@ -150,7 +152,7 @@ export class EmulatedProactor extends BaseProactor {
   protected override collect(timeout: number, done: Completion[]): boolean {
     // close() after the caller has closed the selector: all is cancelled, and there is nothing to wait for.
     if (this.closed && this.#selector.closed) return false;
-    const ready = this.#selector.takeReady(this.#unwatched.size + this.#untried.size > 0 ? 0 : timeout);
+    const ready = this.#selector.pollReady(this.#unwatched.size + this.#untried.size > 0 ? 0 : timeout);
     const { isWoken } = this.#selector;
     this.#tellOfNewFd();
     for (const [{ data }, events] of ready) if (data instanceof Channel) this.#carryOutReady(data, events, done);

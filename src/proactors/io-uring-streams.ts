@@ -16,7 +16,8 @@
  * A descriptor's number is used again before the last completion of its former owner has come; so completions carry a generation.
  */
 import { check, isTransientTransfer, systemError, systemErrorName } from '../errors.js';
-import { type NativeIoUring, ioUringCalls, native } from '../native.js';
+import type { NativeIoUring } from '../addon.js';
+import { ioUringCalls, native } from '../native.js';
 import { ringLimit } from '../syscalls/probe.js';
 import { Pool, type SendBatch } from '../syscalls/turn.js';
 import type { BaseProactor } from './base.js';

@@ -5,7 +5,7 @@
  * The ring is its thread's alone (IORING_SETUP_SINGLE_ISSUER), and closed with it; a child process does not inherit it.
  */
 import { check, checkLetGo, systemErrorName } from '../errors.js';
-import type { NativeIoUring } from '../native.js';
+import type { NativeIoUring } from '../addon.js';
 import { openRing } from '../syscalls/io-uring.js';
 import { POLLIN } from '../syscalls/poll.js';
 import { COMPLETIONS_PER_ENTRY, RING_ENTRIES, probe } from '../syscalls/probe.js';

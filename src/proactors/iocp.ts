@@ -8,7 +8,8 @@
  */
 import { constants } from 'node:os';
 import { check, checkLetGo, systemErrorName } from '../errors.js';
-import { type NativeIocp, iocpCalls, native } from '../native.js';
+import type { NativeIocp } from '../addon.js';
+import { iocpCalls, native } from '../native.js';
 import { mechanismUnavailable, probe } from '../syscalls/probe.js';
 import { fieldsOf, wholeNumber } from '../validate.js';
 import type { Interest } from '../wait/async-wait.js';

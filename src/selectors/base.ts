@@ -5,7 +5,7 @@
  * A register, modify or unregister that fails leaves everything as it was: what the caller gave is checked first, then the kernel is
  * asked, then the key is written down.
  */
-import { busyError, check, closedError, invalidType, invalidValue, keyExists, keyNotFound } from '../errors.js';
+import { busyError, check, closedError, invalidValue, keyExists, keyNotFound } from '../errors.js';
 import { native } from '../native.js';
 import { type FileObject, fileno } from '../syscalls/file-object.js';
 import { Multiplexer } from '../syscalls/multiplexer.js';
@@ -16,32 +16,15 @@ import { timeoutOf } from '../validate.js';
 import { AsyncWait, type Interest, type WaitOptions } from '../wait/async-wait.js';
 import { Attachment } from '../wait/attachment.js';
 import { WakeChannel } from '../wait/wake-channel.js';
+import { type EventMask, type ReadyEvent, type SelectorKey, checkEvents, makeKey } from './key.js';
 import { type Registration, Registrations } from './registrations.js';
-
-export const EVENT_READ = 1;
-export const EVENT_WRITE = 2;
-/** EVENT_READ, EVENT_WRITE, or both or-ed together. */
-export type EventMask = number;
-
-/** A registered file object: a record that never changes. `modify` makes a new one. D is the type of `data`, F that of the file objects. */
-export interface SelectorKey<D = unknown, F extends FileObject = FileObject> {
-  readonly fileobj: F;
-  readonly fd: number;
-  readonly events: EventMask;
-  readonly data: D;
-}
-
-/** One ready file object: its key, and which of the key's events are ready. */
-export type ReadyEvent<D = unknown, F extends FileObject = FileObject> = readonly [
-  key: SelectorKey<D, F>,
-  events: EventMask,
-];
+import { SelectorMap } from './selector-map.js';
 
 const HIGHEST_GENERATION = 0x7fff_ffff;
 const NO_PAIRS = new Int32Array(0);
 
 /** What a turn of a loop found ready: the `data` of the keys, record by record. undefined: of a registration that is no more. */
-export interface TurnFound<D> {
+export interface TurnResult<D> {
   readonly owners: (D | undefined)[];
   /** How many records there are. */
   count: number;
@@ -115,7 +98,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     return NO_PAIRS;
   }
   /** How many records a wait may have: one for each registration, and one for the wake channel. */
-  protected recordsWanted(): number {
+  protected maxEvents(): number {
     return this.registrations.size + 1;
   }
   /**
@@ -148,7 +131,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   // ------------------------------------------------------------------------------------------------------ for the loops
 
   /** @internal Can one more descriptor, the next that the system gives, be registered? */
-  hasRoom(): boolean {
+  canRegister(): boolean {
     return true;
   }
 
@@ -175,7 +158,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   }
 
   /** @internal select() for a loop: waits, and receives from the connections that `batch` knows (native/turn/turn.cc). */
-  turn(batch: ReceiveBatch<D>, timeout: number, found: TurnFound<D>): void {
+  turn(batch: ReceiveBatch<D>, timeout: number, found: TurnResult<D>): void {
     this.#assertOpen();
     const wasWoken = this.#wokenElsewhere;
     this.#wokenElsewhere = false;
@@ -226,7 +209,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   // -------------------------------------------------------------------------------------------------- for the emulation
 
   /** @internal One wait, for the proactor that owns this selector. */
-  takeReady(timeout: number): readonly ReadyEvent<D, F>[] {
+  pollReady(timeout: number): readonly ReadyEvent<D, F>[] {
     this.#assertOpen();
     return this.#take(timeout);
   }
@@ -236,7 +219,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     return this.#isWoken;
   }
 
-  /** @internal What to watch so as to know when `takeReady` would have something. */
+  /** @internal What to watch so as to know when `pollReady` would have something. */
   currentInterest(): Interest {
     return this.interest();
   }
@@ -277,7 +260,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     this.watch(fd, events, generation);
     this.#generation = generation;
     const key = makeKey(fileobj, fd, events, data as D);
-    this.registrations.set(fd, { key, generation, told: undefined });
+    this.registrations.set(fd, { key, generation, lastEvent: undefined });
     return key;
   }
 
@@ -306,7 +289,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     if (events === old.events && Object.is(data, old.data)) return old;
     if (events !== old.events) this.change(old.fd, events, registration);
     registration.key = makeKey(old.fileobj, old.fd, events, data as D);
-    registration.told = undefined;
+    registration.lastEvent = undefined;
     return registration.key;
   }
 
@@ -414,7 +397,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
 
   /** Before each wait: it knows what is to be watched, and has room for all. */
   #prepare(multiplexer: Multiplexer): void {
-    const records = this.recordsWanted();
+    const records = this.maxEvents();
     if (multiplexer.knows === this.#changes && records <= multiplexer.room) return;
     check(multiplexer.watch(this.fd ?? 0, this.pairs(), records), this.waitCall);
     multiplexer.knows = this.#changes;
@@ -428,7 +411,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     let count = multiplexer.wait(timeout);
     if (count < 0) count = this.#afterRefusal(multiplexer, count);
     const ready = new Array<ReadyEvent<D, F>>(count);
-    let told = 0;
+    let reported = 0;
     let woken = false;
     let stale = false;
     for (let i = 0; i < count; i++) {
@@ -440,10 +423,10 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
         const events = multiplexer.events(i) & key.events;
         if (events !== 0) {
           // Looked at, for a caller may have written to it.
-          let pair = registration.told;
+          let pair = registration.lastEvent;
           if (pair?.[0] !== key || pair[1] !== events || (pair.length as number) !== 2)
-            registration.told = pair = [key, events];
-          ready[told++] = pair;
+            registration.lastEvent = pair = [key, events];
+          ready[reported++] = pair;
         }
       } else if (fd === this.wakeChannel.fd && generation === 0) {
         woken = true;
@@ -451,11 +434,11 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
         stale = true;
       }
     }
-    if (told < count) ready.length = told;
+    if (reported < count) ready.length = reported;
     this.#isWoken = woken;
     if (woken) this.wakeChannel.drain();
     // Where the kernel forgets by itself there is nothing to do.
-    if (stale) this.onStale?.(woken || told > 0);
+    if (stale) this.onStale?.(woken || reported > 0);
     return ready;
   }
 
@@ -492,66 +475,5 @@ function numberOf(fileobj: FileObject): number {
     return fileno(fileobj);
   } catch {
     return -1; // closed
-  }
-}
-
-function checkEvents(events: unknown): void {
-  if (typeof events !== 'number') throw invalidType('events', 'EVENT_READ, EVENT_WRITE or both', events);
-  if (events !== EVENT_READ && events !== EVENT_WRITE && events !== (EVENT_READ | EVENT_WRITE)) {
-    throw invalidValue(`events must be EVENT_READ, EVENT_WRITE or both, not ${events}`);
-  }
-}
-
-function makeKey<D, F extends FileObject>(fileobj: F, fd: number, events: EventMask, data: D): SelectorKey<D, F> {
-  return Object.freeze({ fileobj, fd, events, data });
-}
-
-/** Python's _SelectorMapping: the registrations themselves, seen as a ReadonlyMap whose keys are descriptors. */
-class SelectorMap<D, F extends FileObject> implements ReadonlyMap<FileObject, SelectorKey<D, F>> {
-  readonly #registrations: ReadonlyMap<number, Registration<D, F>>;
-  readonly #find: (fileobj: FileObject) => number;
-
-  constructor(registrations: ReadonlyMap<number, Registration<D, F>>, find: (fileobj: FileObject) => number) {
-    this.#registrations = registrations;
-    this.#find = find;
-  }
-
-  get size(): number {
-    return this.#registrations.size;
-  }
-
-  /** @param missing what to answer for a file object that is not registered; undefined where nothing is said */
-  get(fileobj: FileObject): SelectorKey<D, F> | undefined;
-  get<M>(fileobj: FileObject, missing: M): SelectorKey<D, F> | M;
-  get(fileobj: FileObject, missing?: unknown): unknown {
-    return this.#registrations.get(this.#find(fileobj))?.key ?? missing;
-  }
-
-  has(fileobj: FileObject): boolean {
-    return this.#registrations.has(this.#find(fileobj));
-  }
-
-  keys(): MapIterator<number> {
-    return this.#registrations.keys();
-  }
-
-  *values(): MapIterator<SelectorKey<D, F>> {
-    for (const { key } of this.#registrations.values()) yield key;
-  }
-
-  *entries(): MapIterator<[number, SelectorKey<D, F>]> {
-    for (const [fd, { key }] of this.#registrations) yield [fd, key];
-  }
-
-  [Symbol.iterator](): MapIterator<[number, SelectorKey<D, F>]> {
-    return this.entries();
-  }
-
-  forEach(
-    callback: (key: SelectorKey<D, F>, fd: FileObject, map: ReadonlyMap<FileObject, SelectorKey<D, F>>) => void,
-    thisArg?: unknown,
-  ): void {
-    if (typeof callback !== 'function') throw invalidType('callback', 'a function', callback);
-    for (const [fd, key] of this) Reflect.apply(callback, thisArg, [key, fd, this]);
   }
 }

@@ -13,7 +13,8 @@ import { EPOLLIN, EPOLLOUT, Epoll } from '../syscalls/epoll.js';
 import { POLLIN } from '../syscalls/poll.js';
 import { mechanismUnavailable, probe } from '../syscalls/probe.js';
 import type { Interest } from '../wait/async-wait.js';
-import { BaseSelector, EVENT_READ, EVENT_WRITE, type EventMask } from './base.js';
+import { BaseSelector } from './base.js';
+import { EVENT_READ, EVENT_WRITE, type EventMask } from './key.js';
 import type { Registration } from './registrations.js';
 
 const WAKE_GENERATION = 0;
@@ -73,8 +74,8 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
     return { useSelect: false, pairs: Int32Array.of(this.#epoll.fd, POLLIN) };
   }
 
-  protected override recordsWanted(): number {
-    return Math.min(super.recordsWanted(), MOST_EVENTS);
+  protected override maxEvents(): number {
+    return Math.min(super.maxEvents(), MOST_EVENTS);
   }
 
   protected override onStale(hasNews: boolean): void {

@@ -12,7 +12,8 @@ import { POLLIN } from '../syscalls/poll.js';
 import { mechanismUnavailable, probe } from '../syscalls/probe.js';
 import type { Interest } from '../wait/async-wait.js';
 import { WakeChannel } from '../wait/wake-channel.js';
-import { BaseSelector, EVENT_READ, EVENT_WRITE, type EventMask } from './base.js';
+import { BaseSelector } from './base.js';
+import { EVENT_READ, EVENT_WRITE, type EventMask } from './key.js';
 import type { Registration } from './registrations.js';
 import { pollPairs } from './poll-pairs.js';
 
@@ -93,8 +94,8 @@ export class KqueueSelector<D = unknown, F extends FileObject = FileObject> exte
   }
 
   /** Events, before those of one descriptor are made one. */
-  protected override recordsWanted(): number {
-    return 2 * super.recordsWanted();
+  protected override maxEvents(): number {
+    return 2 * super.maxEvents();
   }
 
   protected override closeMechanism(): void {

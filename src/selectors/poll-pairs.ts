@@ -1,7 +1,7 @@
 /** Between the selectors' events and poll's. */
 import { native } from '../native.js';
 import { POLLIN, POLLOUT } from '../syscalls/poll.js';
-import { EVENT_READ, EVENT_WRITE, type EventMask } from './base.js';
+import { EVENT_READ, EVENT_WRITE, type EventMask } from './key.js';
 import type { Registration } from './registrations.js';
 
 /** Winsock's POLLIN means out-of-band data too (POLLRDNORM | POLLRDBAND); ours does not (S66). */

@@ -5,7 +5,8 @@ import { native } from '../native.js';
 import { POLLIN, Poll } from '../syscalls/poll.js';
 import { probe } from '../syscalls/probe.js';
 import type { Interest } from '../wait/async-wait.js';
-import { BaseSelector, type EventMask } from './base.js';
+import { BaseSelector } from './base.js';
+import { type EventMask } from './key.js';
 import { pollEvents } from './poll-pairs.js';
 
 export class PollSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> {

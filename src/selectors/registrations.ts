@@ -1,13 +1,13 @@
 /** What is kept for each descriptor that is registered: a Map, in which those of small numbers are found as in an array. */
 import type { FileObject } from '../syscalls/file-object.js';
-import type { ReadyEvent, SelectorKey } from './base.js';
+import type { ReadyEvent, SelectorKey } from './key.js';
 
 export interface Registration<D, F extends FileObject = FileObject> {
   key: SelectorKey<D, F>;
   /** Another number for each register. Where the kernel gives it back with an event, it tells a descriptor's former file from this one. */
   readonly generation: number;
   /** What select() has said of it last, to be said again: in a loop that blocks, each new object is one more to be freed. */
-  told: ReadyEvent<D, F> | undefined;
+  lastEvent: ReadyEvent<D, F> | undefined;
 }
 
 /** Of larger numbers there are few, if any: the system gives the lowest that is free. */

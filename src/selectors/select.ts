@@ -34,7 +34,7 @@ export class SelectSelector<D = unknown, F extends FileObject = FileObject> exte
   }
 
   /** By the number of a descriptor that is opened for it. */
-  override hasRoom(): boolean {
+  override canRegister(): boolean {
     const next = native.duplicate(this.wakeChannel.fd);
     if (next < 0) return true; // none is left: whoever opens one is told
     this.#probed.add(next);

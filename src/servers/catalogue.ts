@@ -1,6 +1,6 @@
 /** The server models as data, for the command line, the documents, and whoever wants to choose. */
 import type { Mechanism } from '../index.js';
-import type { Model } from './model.js';
+import type { Model } from './models/model.js';
 import { models } from './models/index.js';
 import { mechanismsHere } from './models/mechanisms.js';
 

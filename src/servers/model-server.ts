@@ -6,12 +6,19 @@ import { closedError, invalidType } from '../errors.js';
 import type { Mechanism, SocketAddress } from '../index.js';
 import { makeTemporaryFolder, removeTemporaryFolder } from '../syscalls/temporary-folders.js';
 import { fieldsOf, wholeNumber } from '../validate.js';
-import type { Model, ServerModelName } from './model.js';
-import type { Totals } from './scoreboard.js';
+import type { Model } from './models/model.js';
+import type { ServerModelName, ServerSettings } from './protocol/settings.js';
+import type { Totals } from './protocol/scoreboard.js';
 import { type ServerOptions, parseServerOptions } from './server-options.js';
-import type { ServerSettings } from './server.js';
-import { type Asked, type Said, type WorkerExit, type WorkerStats, describeExit, errorOf } from './messages.js';
-import { HAS_STARTED, NEWS, SAID_CELLS, type SupervisorData } from './supervisor-data.js';
+import {
+  type Asked,
+  type Said,
+  type WorkerExit,
+  type WorkerStats,
+  describeExit,
+  errorOf,
+} from './protocol/messages.js';
+import { HAS_STARTED, NEWS, SAID_CELLS, type SupervisorData } from './supervision/supervisor-data.js';
 
 export interface ServerStats {
   /** Connections that accept(2) has given. */
@@ -75,7 +82,7 @@ class SupervisorThread {
     this.#folder = makeTemporaryFolder('selectors-native-');
     const data: SupervisorData = { model: name, settings, folder: this.#folder, port: port2, said: this.#said };
     try {
-      this.worker = new Worker(join(__dirname, 'supervisor.js'), {
+      this.worker = new Worker(join(__dirname, 'supervision/supervisor.js'), {
         workerData: data,
         transferList: [port2],
         execArgv: [],

@@ -3,13 +3,13 @@ import { availableParallelism } from 'node:os';
 import { invalidType, invalidValue, unavailable } from '../errors.js';
 import { type Mechanism, availableMechanisms } from '../index.js';
 import { fieldsOf, wholeNumber } from '../validate.js';
-import { acceptStrategies, checkAvailable } from './accept-strategies.js';
+import { acceptStrategies, checkAvailable } from './models/accept-strategies.js';
 import type { ApplicationName } from './applications/index.js';
-import type { AcceptStrategy, Model, ServerModelName } from './model.js';
+import type { Model } from './models/model.js';
+import type { AcceptStrategy, ServerModelName, ServerSettings } from './protocol/settings.js';
 import { models } from './models/index.js';
 import { mechanismsHere } from './models/mechanisms.js';
-import type { ServerSettings } from './server.js';
-import type { WorkerExit } from './messages.js';
+import type { WorkerExit } from './protocol/messages.js';
 
 export interface ServerOptions {
   /** IP address or name. '127.0.0.1' where nothing is said: a server is open to others only when asked to be. */

@@ -6,8 +6,9 @@
  * received ones into `buffer` when completions() returns theirs. So a buffer may be dropped, changed or transferred at any time.
  */
 import { check, checkLetGo, closedError, invalidValue, systemError, systemErrorName } from '../errors.js';
-import { type SocketAddressInput, encodeAddress } from '../net/address.js';
-import { type NativeIoUring, ioUringCalls } from '../native.js';
+import { type SocketAddressInput, encodeAddress } from './address.js';
+import type { NativeIoUring } from '../addon.js';
+import { ioUringCalls } from '../native.js';
 import { plainBytes, rawTimeoutOf, uint8Array, wholeNumber } from '../validate.js';
 import { type FileObject, fileno } from './file-object.js';
 import { REFUSALS } from './kernel-set.js';

@@ -1,7 +1,8 @@
 /** I/O completion ports, Windows. Elsewhere the names exist and the constructor throws ERR_UNAVAILABLE. */
 import { check, checkLetGo, closedError, invalidValue, systemError, systemErrorName } from '../errors.js';
-import { type NativeIocp, iocpCalls, native } from '../native.js';
-import { type SocketAddress, type SocketAddressInput, decodeAddress, encodeAddress } from '../net/address.js';
+import type { NativeIocp } from '../addon.js';
+import { iocpCalls, native } from '../native.js';
+import { type SocketAddress, type SocketAddressInput, decodeAddress, encodeAddress } from './address.js';
 import { lengthOf, plainBytes, rawTimeoutOf, uint8Array, wholeNumber } from '../validate.js';
 import { type FileObject, HIGHEST_FD, fileno } from './file-object.js';
 import { mechanismUnavailable } from './probe.js';

@@ -1,6 +1,7 @@
 /** What epoll and kqueue objects have in common: a descriptor of their own, which is open until it is closed. */
 import { check, closedError, systemError, systemErrorName } from '../errors.js';
-import { type NativeDescriptor, native } from '../native.js';
+import type { NativeDescriptor } from '../addon.js';
+import { native } from '../native.js';
 import { wholeNumber } from '../validate.js';
 import { HIGHEST_FD } from './file-object.js';
 import { type ReadinessMechanism, mechanismUnavailable } from './probe.js';

@@ -2,7 +2,8 @@
  * One mechanism's wait, as the selectors and the loops use it (native/core/multiplexer.h): it is told what to watch, and each wait then
  * says which of that is ready. Its records are in memory that JavaScript and C++ share for good, so that a wait is a call with one number.
  */
-import { type NativeWait, native } from '../native.js';
+import type { NativeWait } from '../addon.js';
+import { native } from '../native.js';
 import { type ReadinessMechanism, mechanismUnavailable } from './probe.js';
 
 const { READY_NUMBERS } = native;

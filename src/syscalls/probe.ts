@@ -4,7 +4,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { systemErrorName, unavailable } from '../errors.js';
-import { type NativeIoUring, epollCalls, ioUringCalls, iocpCalls, kqueueCalls, native } from '../native.js';
+import type { NativeIoUring } from '../addon.js';
+import { epollCalls, ioUringCalls, iocpCalls, kqueueCalls, native } from '../native.js';
 
 /** The readiness mechanisms, best first: the order in which DefaultSelector looks. */
 export const READINESS_MECHANISMS = ['epoll', 'kqueue', 'poll', 'select'] as const;

@@ -1,7 +1,8 @@
 /** Memory that processes share, and a lock around it: a file that is mapped (mmap(2)) and locked (flock(2)). */
 import { toNamespacedPath } from 'node:path';
 import { check, closedError, invalidType, invalidValue, lockedAlready, notLocked, unavailable } from '../errors.js';
-import { type NativeSharedFile, native } from '../native.js';
+import type { NativeSharedFile } from '../addon.js';
+import { native } from '../native.js';
 import { wholeNumber } from '../validate.js';
 import { SLICE } from './slices.js';
 

@@ -12,7 +12,8 @@
  * pool, which the next wait fills again: memory that is in the cache, where new memory is not, and that no garbage collection has to free.
  */
 import { markAsUntransferable } from 'node:worker_threads';
-import { type NativeTurn, native } from '../native.js';
+import type { NativeTurn } from '../addon.js';
+import { native } from '../native.js';
 import type { Multiplexer } from './multiplexer.js';
 
 const { OUTGOING_NUMBERS, NOT_RECEIVED, MOST_SLOTS } = native;
@@ -201,9 +202,9 @@ export { NOT_RECEIVED };
 export const WOULD_BLOCK = native.wouldBlock;
 
 /** Pieces a descriptor in one flush at the most: what one sendmsg(2) takes. */
-export const MOST_PIECES = 64;
+export const MAX_IOV = 64;
 /** Pieces up to this size are copied, larger ones are sent from where they are. */
-export const MOST_COPIED = 4096;
+export const COPY_LIMIT = 4096;
 const SLAB_SIZE = 262_144;
 /** What one send(2) is given: Linux takes no more, and more is no number of 32 bits. */
 const MOST_AT_ONCE = 0x7fff_f000;
@@ -228,7 +229,7 @@ export class SendBatch {
   }
 
   hasRoomFor(length: number): boolean {
-    return length <= MOST_COPIED && length <= SLAB_SIZE - this.#slabUsed;
+    return length <= COPY_LIMIT && length <= SLAB_SIZE - this.#slabUsed;
   }
 
   copy(bytes: Uint8Array, length: number): void {

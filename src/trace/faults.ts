@@ -2,7 +2,8 @@
 import { joinFaults, FAULTS_VARIABLE, injectInNewThreads } from '../faults/joining.js';
 import { type FaultPlan, type FaultRule, parseFaultPlan } from '../faults/plan.js';
 import { check, invalidValue } from '../errors.js';
-import { type NativeFaultPlan, native } from '../native.js';
+import type { NativeFaultPlan } from '../addon.js';
+import { native } from '../native.js';
 import { fieldsOf, wholeNumber } from '../validate.js';
 
 export { parseFaultPlan };

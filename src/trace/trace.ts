@@ -1,6 +1,7 @@
 /** Recording the system calls of this thread, and of those that it starts. */
 import { check } from '../errors.js';
-import { type NativeRecording, native } from '../native.js';
+import type { NativeRecording } from '../addon.js';
+import { native } from '../native.js';
 import { recordInNewThreads } from '../recording.js';
 import { fieldsOf, wholeNumber } from '../validate.js';
 import { type SyscallRecord, type SyscallSummary, Summary, formatRecord } from './record.js';

@@ -13,7 +13,7 @@
  * begins with a turn of Node's loop, so that a descriptor that is always ready leaves room for timers and other promises.
  */
 import { busyError, closedError, invalidType, systemError } from '../errors.js';
-import type { NativeWaiter } from '../native.js';
+import type { NativeWaiter } from '../addon.js';
 import { fieldsOf, guarded, isAbortSignal, timeoutOf } from '../validate.js';
 import { openWaiter } from './waiter.js';
 

@@ -6,7 +6,8 @@
  * Both go on until close(), and keep Node alive.
  */
 import { check } from '../errors.js';
-import { type NativeLoopWatch, type NativeWaiter, native } from '../native.js';
+import type { NativeLoopWatch, NativeWaiter } from '../addon.js';
+import { native } from '../native.js';
 import type { Interest } from './async-wait.js';
 import { openWaiter } from './waiter.js';
 

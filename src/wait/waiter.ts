@@ -1,6 +1,7 @@
 /** The thread in which a wait beside Node's loop happens (native/wait/waiter.cc). */
 import { systemError, systemErrorName } from '../errors.js';
-import { type NativeWaiter, native } from '../native.js';
+import type { NativeWaiter } from '../addon.js';
+import { native } from '../native.js';
 
 /** Opens a waiter, with its thread. @throws EAGAIN, EMFILE */
 export function openWaiter(): NativeWaiter {

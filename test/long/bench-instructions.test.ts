@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type * as Counting from '../../src/bench/instructions/count.js';
-import { type Workload, workloads } from '../../src/bench/instructions/workloads.js';
+import type * as Counting from '../../src/instruments/bench/instructions/count.js';
+import { type Workload, workloads } from '../../src/instruments/bench/instructions/workloads.js';
 import { Bench } from '../support/bench.js';
 import { childrenOf, isRunning } from '../support/processes.js';
 import { Program, root } from '../support/program.js';
@@ -34,7 +34,7 @@ describe('npm run bench:instructions, under valgrind', () => {
     `counts the same code twice: plausible, and the same${noValgrind}`,
     async () => {
       const { count } = createRequire(import.meta.url)(
-        join(root, 'dist/bench/instructions/count.js'),
+        join(root, 'dist/instruments/bench/instructions/count.js'),
       ) as typeof Counting;
       const workload = workloads.find(({ name }) => name === 'epoll-1') as Workload;
       const { signal } = new AbortController();
@@ -55,7 +55,7 @@ describe('npm run bench:instructions, under valgrind', () => {
   it.skipIf(noValgrind)(`Ctrl-C ends it, and no process is left behind${noValgrind}`, async () => {
     using bench = new Bench();
     const program = bench.own(
-      new Program(process.execPath, [join(root, 'dist/bench/instructions/main.js'), '--update']),
+      new Program(process.execPath, [join(root, 'dist/instruments/bench/instructions/main.js'), '--update']),
     );
     const pid = program.process.pid ?? -1;
     let started: number[] = [];

@@ -6,11 +6,11 @@ import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import type * as buildModule from '../../src/bench/build.js';
-import type * as childModule from '../../src/bench/child.js';
-import type { BenchResults } from '../../src/bench/results.js';
-import type * as subjectsModule from '../../src/bench/subjects.js';
-import type * as turnsModule from '../../src/bench/turn-programs.js';
+import type * as buildModule from '../../src/instruments/bench/build.js';
+import type * as childModule from '../../src/instruments/bench/child.js';
+import type { BenchResults } from '../../src/instruments/bench/results.js';
+import type * as subjectsModule from '../../src/instruments/bench/subjects.js';
+import type * as turnsModule from '../../src/instruments/bench/turn-programs.js';
 import { Bench } from '../support/bench.js';
 import { Surroundings } from '../support/comparison.js';
 import { Program, root } from '../support/program.js';
@@ -25,15 +25,15 @@ const reason = reasonNotToRun();
 
 // As it is built: it starts programs that lie beside it.
 const built = createRequire(import.meta.url);
-const main = join(root, 'dist/bench/main.js');
+const main = join(root, 'dist/instruments/bench/main.js');
 const start = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
   new Program(process.execPath, [main, ...args], env);
 
 describe.skipIf(reason)(`what runs${reason}`, () => {
-  const { builtC } = built('../../dist/bench/build.js') as typeof buildModule;
-  const { ServerProcess, measured } = built('../../dist/bench/child.js') as typeof childModule;
-  const { SUBJECTS } = built('../../dist/bench/subjects.js') as typeof subjectsModule;
-  const { TURN_PROGRAMS } = built('../../dist/bench/turn-programs.js') as typeof turnsModule;
+  const { builtC } = built('../../dist/instruments/bench/build.js') as typeof buildModule;
+  const { ServerProcess, measured } = built('../../dist/instruments/bench/child.js') as typeof childModule;
+  const { SUBJECTS } = built('../../dist/instruments/bench/subjects.js') as typeof subjectsModule;
+  const { TURN_PROGRAMS } = built('../../dist/instruments/bench/turn-programs.js') as typeof turnsModule;
 
   interface Loaded {
     readonly messages: number;

@@ -1,12 +1,12 @@
 /** The experiments that look at system calls, each run once, with little effort, to its verdict; and given up while it runs. */
 import { describe, expect, it } from 'vitest';
-import type { BusyWaitFigures } from '../../src/experiments/busy-wait.js';
-import type { MeasureContext } from '../../src/experiments/experiment.js';
-import type { LevelOrEdgeFigures } from '../../src/experiments/level-or-edge.js';
-import type { PartialMessagesFigures } from '../../src/experiments/partial-messages.js';
-import type { ScalingFigures } from '../../src/experiments/scaling.js';
-import type { WakeupsFigures } from '../../src/experiments/wakeups.js';
-import type { WhoCopiesFigures } from '../../src/experiments/who-copies.js';
+import type { BusyWaitFigures } from '../../src/instruments/experiments/busy-wait.js';
+import type { MeasureContext } from '../../src/instruments/experiments/experiment.js';
+import type { LevelOrEdgeFigures } from '../../src/instruments/experiments/level-or-edge.js';
+import type { PartialMessagesFigures } from '../../src/instruments/experiments/partial-messages.js';
+import type { ScalingFigures } from '../../src/instruments/experiments/scaling.js';
+import type { WakeupsFigures } from '../../src/instruments/experiments/wakeups.js';
+import type { WhoCopiesFigures } from '../../src/instruments/experiments/who-copies.js';
 import { FD_SETSIZE } from '../../src/syscalls.js';
 import { experiment } from '../support/built-experiments.js';
 import { childrenOf, threadCount } from '../support/processes.js';

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { experiments } from '../../src/experiments/index.js';
+import { experiments } from '../../src/instruments/experiments/index.js';
 import { Bench } from '../support/bench.js';
 import { childrenOf, isRunning } from '../support/processes.js';
 import { startCli } from '../support/program.js';

@@ -1,18 +1,18 @@
 /** The experiments with servers, each run once, as they are built: what they start loads files of its own. */
 import { createRequire } from 'node:module';
 import { describe, expect, it } from 'vitest';
-import type { MeasureContext } from '../../src/experiments/experiment.js';
-import type { ForkCostFigures } from '../../src/experiments/fork-cost.js';
-import type { HeadOfLineFigures } from '../../src/experiments/head-of-line.js';
-import type * as entry from '../../src/experiments/index.js';
-import type { OrderingFigures } from '../../src/experiments/ordering.js';
-import type { SlowPeersFigures } from '../../src/experiments/slow-peers.js';
-import type { ThreadCostFigures } from '../../src/experiments/thread-cost.js';
-import type { ThunderingHerdFigures } from '../../src/experiments/thundering-herd.js';
+import type { MeasureContext } from '../../src/instruments/experiments/experiment.js';
+import type { ForkCostFigures } from '../../src/instruments/experiments/fork-cost.js';
+import type { HeadOfLineFigures } from '../../src/instruments/experiments/head-of-line.js';
+import type * as entry from '../../src/instruments/experiments/index.js';
+import type { OrderingFigures } from '../../src/instruments/experiments/ordering.js';
+import type { SlowPeersFigures } from '../../src/instruments/experiments/slow-peers.js';
+import type { ThreadCostFigures } from '../../src/instruments/experiments/thread-cost.js';
+import type { ThunderingHerdFigures } from '../../src/instruments/experiments/thundering-herd.js';
 import { childrenOf, isRunning } from '../support/processes.js';
 import { inTime, until } from '../support/servers.js';
 
-const { experiments } = createRequire(import.meta.url)('../../dist/experiments/index.js') as typeof entry;
+const { experiments } = createRequire(import.meta.url)('../../dist/instruments/experiments/index.js') as typeof entry;
 const NAMES = ['slow-peers', 'thread-cost', 'fork-cost', 'thundering-herd', 'head-of-line', 'ordering'];
 const chosen = experiments.filter(({ name }) => NAMES.includes(name));
 

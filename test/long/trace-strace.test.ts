@@ -37,7 +37,7 @@ const CLIENTS = 5;
 
 /** As `selectors-native serve`, without the rest of the command line: strace takes long for each file that is loaded. */
 const serving = (loop: string, application: string): string =>
-  programText(`const { serveOn } = require(${JSON.stringify(join(root, 'dist/servers/serve.js'))});
+  programText(`const { serveOn } = require(${JSON.stringify(join(root, 'dist/servers/worker/serve.js'))});
     const { EpollSelector, PollSelector, IoUringProactor, ProactorLoop, Reactor } = selectors;
     const loop = new ${loop};
     const server = serveOn(loop, { host: '127.0.0.1', port: 0 }, '${application}');

@@ -1,8 +1,8 @@
 /** The experiments as they are built: servers and threads load files of their own, which Node cannot as TypeScript. */
 import { createRequire } from 'node:module';
-import type { Experiment } from '../../src/experiments/experiment.js';
+import type { Experiment } from '../../src/instruments/experiments/experiment.js';
 
-const built = createRequire(import.meta.url)('../../dist/experiments/index.js') as {
+const built = createRequire(import.meta.url)('../../dist/instruments/experiments/index.js') as {
   readonly experiments: readonly Experiment<unknown>[];
 };
 

@@ -2,18 +2,18 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type * as compareEntry from '../../src/trace.js';
-import type * as calls from '../../src/compare/calls.js';
-import type * as load from '../../src/measuring/load.js';
-import type * as server from '../../src/measuring/measured-server.js';
-import type * as subjects from '../../src/measuring/subjects.js';
+import type * as calls from '../../src/instruments/compare/calls.js';
+import type * as load from '../../src/instruments/measuring/load.js';
+import type * as server from '../../src/instruments/measuring/measured-server.js';
+import type * as subjects from '../../src/instruments/measuring/subjects.js';
 import type { Bench } from './bench.js';
 
 const built = createRequire(import.meta.url);
 export const { compare, renderReport } = built('../../dist/trace.js') as typeof compareEntry;
-export const { CallCounter, perMessage } = built('../../dist/compare/calls.js') as typeof calls;
-export const { Load } = built('../../dist/measuring/load.js') as typeof load;
-export const { MeasuredServer } = built('../../dist/measuring/measured-server.js') as typeof server;
-export const { allSubjects, subjectNamed } = built('../../dist/measuring/subjects.js') as typeof subjects;
+export const { CallCounter, perMessage } = built('../../dist/instruments/compare/calls.js') as typeof calls;
+export const { Load } = built('../../dist/instruments/measuring/load.js') as typeof load;
+export const { MeasuredServer } = built('../../dist/instruments/measuring/measured-server.js') as typeof server;
+export const { allSubjects, subjectNamed } = built('../../dist/instruments/measuring/subjects.js') as typeof subjects;
 
 /** A folder for temporary files. Who has it in its environment is found again, and so is what it has put there. */
 export class Surroundings {

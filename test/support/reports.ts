@@ -1,5 +1,5 @@
 /** Reports as the commands make them, with figures of a real machine's size; and one with everything that is odd. */
-import type { BarChart, LineChart, Outcome, ReportSection } from '../../src/report/report.js';
+import type { BarChart, LineChart, Outcome, ReportSection } from '../../src/instruments/report/report.js';
 
 const SUBJECTS = [
   'reactor:select',

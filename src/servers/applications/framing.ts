@@ -9,7 +9,7 @@
 const NOTHING = Buffer.alloc(0);
 
 /** A message that is not complete yet, in memory that grows with it: byte by byte it costs no more than at once. */
-class Pieces {
+class PartialMessage {
   #bytes = NOTHING;
   size = 0;
 
@@ -36,14 +36,14 @@ class Pieces {
 }
 
 /** What a peer may still send that is not listened to any more, in bytes. */
-const MOST_IGNORED = 16 << 20;
+const MAX_DISCARDED = 16 << 20;
 
 /**
  * A peer whose bytes make no sense. What it was answered before is still on its way, and would be taken back by a reset if what it goes on
  * to send was not received: so that is, and ignored, up to a point.
  */
 export class Refused {
-  #left = MOST_IGNORED;
+  #left = MAX_DISCARDED;
 
   /** @returns false: enough */
   ignore(chunk: Buffer): boolean {
@@ -116,7 +116,7 @@ const PREFIX = 4;
 export class FrameReader implements MessageReader<Buffer> {
   readonly #limit: number;
   readonly #isLimited: boolean;
-  readonly #pieces = new Pieces();
+  readonly #partial = new PartialMessage();
   readonly #rest = new Rest();
   /** How many bytes make the next step: a prefix, or a prefix and its frame. */
   #needed = PREFIX;
@@ -136,12 +136,12 @@ export class FrameReader implements MessageReader<Buffer> {
 
   read(chunk: Buffer, onFrame: (frame: Buffer) => void): boolean {
     if (!this.#rest.isEmpty) return this.#hand(this.#rest.takeWith(chunk), true, onFrame);
-    if (this.#pieces.size + chunk.length < this.#needed) {
-      this.#pieces.add(chunk);
+    if (this.#partial.size + chunk.length < this.#needed) {
+      this.#partial.add(chunk);
       return true;
     }
-    const isOwn = this.#pieces.size > 0;
-    return this.#hand(this.#pieces.takeWith(chunk), isOwn, onFrame);
+    const isOwn = this.#partial.size > 0;
+    return this.#hand(this.#partial.takeWith(chunk), isOwn, onFrame);
   }
 
   #hand(bytes: Buffer, isOwn: boolean, onFrame: (frame: Buffer) => void): boolean {
@@ -163,7 +163,7 @@ export class FrameReader implements MessageReader<Buffer> {
       onFrame(bytes.subarray(start + PREFIX, end));
       start = end;
     }
-    if (start < bytes.length) this.#pieces.add(bytes.subarray(start));
+    if (start < bytes.length) this.#partial.add(bytes.subarray(start));
     return true;
   }
 }
@@ -182,7 +182,7 @@ const NEWLINE = 10;
 export class LineReader implements MessageReader<string> {
   readonly #limit: number;
   readonly #isLimited: boolean;
-  readonly #pieces = new Pieces();
+  readonly #partial = new PartialMessage();
   readonly #rest = new Rest();
 
   /**
@@ -204,16 +204,16 @@ export class LineReader implements MessageReader<string> {
     const share = new Share(this.#isLimited);
     let start = 0;
     for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, start)) {
-      if (this.#pieces.size + end - start > this.#limit) return false;
+      if (this.#partial.size + end - start > this.#limit) return false;
       if (!share.next(end + 1 === bytes.length)) {
         this.#rest.keep(bytes.subarray(start), isOwn);
         return true;
       }
-      onLine(this.#pieces.takeWith(bytes.subarray(start, end)).toString('utf8'));
+      onLine(this.#partial.takeWith(bytes.subarray(start, end)).toString('utf8'));
       start = end + 1;
     }
-    if (this.#pieces.size + bytes.length - start > this.#limit) return false;
-    this.#pieces.add(bytes.subarray(start));
+    if (this.#partial.size + bytes.length - start > this.#limit) return false;
+    this.#partial.add(bytes.subarray(start));
     return true;
   }
 }

@@ -1,5 +1,5 @@
-import { EVERYTHING, type Model } from '../model.js';
-import { NonBlockingPeer } from '../non-blocking.js';
+import { EVERYTHING, type Model } from './model.js';
+import { NonBlockingPeer } from '../worker/non-blocking.js';
 
 /** Post 004: every socket is non-blocking, and each is tried in turn, for ever. */
 export const busyWait: Model = {

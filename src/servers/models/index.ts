@@ -1,5 +1,6 @@
 /** One row a model. It appears in the command line, the documents and the tests by itself. */
-import type { Model, ServerModelName } from '../model.js';
+import type { Model } from './model.js';
+import type { ServerModelName } from '../protocol/settings.js';
 import { busyWait } from './busy-wait.js';
 import { iterative } from './iterative.js';
 import { multiProactor } from './multi-proactor.js';

@@ -1,4 +1,4 @@
-import { type Model, REQUESTS } from '../model.js';
+import { type Model, REQUESTS } from './model.js';
 
 /** Posts 002 and 003: accept, recv, send, close, in one loop. */
 export const iterative: Model = {

@@ -1,5 +1,5 @@
-import { dealOut, dealtTo } from '../dealing.js';
-import { type Model, REQUESTS } from '../model.js';
+import { acceptAndDistribute, adoptAssigned } from '../worker/dealing.js';
+import { type Model, REQUESTS } from './model.js';
 import { COMPLETION } from './mechanisms.js';
 
 /** Post 002's proactor, one a thread. */
@@ -14,10 +14,10 @@ export const multiProactor: Model = {
   options: ['workers', 'maxConnections'],
   maxConnections: 10_000,
 
-  main: dealOut,
+  main: acceptAndDistribute,
 
   work(server) {
     const loop = server.createProactorLoop();
-    server.run(loop, undefined, dealtTo(server, loop, server.handler({ wasAccepted: true })));
+    server.run(loop, undefined, adoptAssigned(server, loop, server.handler({ wasAccepted: true })));
   },
 };

@@ -1,4 +1,4 @@
-import { type Model, REQUESTS } from '../model.js';
+import { type Model, REQUESTS } from './model.js';
 import { READINESS } from './mechanisms.js';
 
 /** Posts 002 and 004, nginx: a reactor a process. */

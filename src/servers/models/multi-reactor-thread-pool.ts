@@ -1,7 +1,7 @@
-import { dealOut, dealtTo } from '../dealing.js';
-import { type Model, REQUESTS } from '../model.js';
-import { ThreadPool, answerTasks } from '../task-threads.js';
-import { Tasks } from '../tasks.js';
+import { acceptAndDistribute, adoptAssigned } from '../worker/dealing.js';
+import { type Model, REQUESTS } from './model.js';
+import { ThreadPool, answerTasks } from '../worker/task-threads.js';
+import { Tasks } from '../worker/tasks.js';
 import { READINESS } from './mechanisms.js';
 
 /** The threads of each sub-reactor's own pool. */
@@ -19,14 +19,14 @@ export const multiReactorThreadPool: Model = {
   options: ['workers', 'maxConnections'],
   maxConnections: 10_000,
 
-  main: dealOut,
+  main: acceptAndDistribute,
 
   work(server) {
     const loop = server.createReactor();
     const pool = new ThreadPool(server, POOL_THREADS);
     const tasks = new Tasks(server, pool, { keepsOrder: true });
     const handler = server.handler({ application: tasks.application, wasAccepted: true });
-    const adopt = dealtTo(server, loop, handler);
+    const adopt = adoptAssigned(server, loop, handler);
     pool.waitUntilReady();
     server.run(loop, undefined, () => adopt() + tasks.collect());
   },

@@ -1,5 +1,5 @@
-import { dealOut, dealtTo } from '../dealing.js';
-import { type Model, REQUESTS } from '../model.js';
+import { acceptAndDistribute, adoptAssigned } from '../worker/dealing.js';
+import { type Model, REQUESTS } from './model.js';
 import { READINESS } from './mechanisms.js';
 
 /** Posts 002 and 003, muduo, Netty: one loop a thread. */
@@ -15,10 +15,10 @@ export const multiReactor: Model = {
   options: ['workers', 'maxConnections'],
   maxConnections: 10_000,
 
-  main: dealOut,
+  main: acceptAndDistribute,
 
   work(server) {
     const loop = server.createReactor();
-    server.run(loop, undefined, dealtTo(server, loop, server.handler({ wasAccepted: true })));
+    server.run(loop, undefined, adoptAssigned(server, loop, server.handler({ wasAccepted: true })));
   },
 };

@@ -1,7 +1,8 @@
 import { EVENT_READ, type Socket } from '../../index.js';
 import { EPOLLEXCLUSIVE, EPOLLIN, Epoll } from '../../syscalls.js';
-import { type AcceptStrategy, type Model, REQUESTS } from '../model.js';
-import { Closing, type Server } from '../server.js';
+import { type Model, REQUESTS } from './model.js';
+import type { AcceptStrategy } from '../protocol/settings.js';
+import { Closing, type Server } from '../worker/server.js';
 import { READINESS } from './mechanisms.js';
 
 /** Post 003: children that were started before anybody came, and all accept. */

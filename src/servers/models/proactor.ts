@@ -1,4 +1,4 @@
-import { EVERYTHING, type Model } from '../model.js';
+import { EVERYTHING, type Model } from './model.js';
 import { COMPLETION } from './mechanisms.js';
 
 /** Post 002: "do it, and tell me when it is done". The loop itself is in loops/proactor-loop.ts. */

@@ -1,4 +1,4 @@
-import { type Model, REQUESTS } from '../model.js';
+import { type Model, REQUESTS } from './model.js';
 
 /** Posts 002 and 003: a process for each connection. Node cannot fork(); a new process inherits the descriptor all the same. */
 export const processPerConnection: Model = {

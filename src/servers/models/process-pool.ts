@@ -1,10 +1,10 @@
 import { EVENT_READ, Socket } from '../../index.js';
 import { Backoff, isTransient } from '../../net/transient.js';
-import { isOfConnection } from '../blocking.js';
-import { handOver, isGone, saysIdle, takeOver } from '../hand-over.js';
-import { type Model, REQUESTS } from '../model.js';
-import type { Server } from '../server.js';
-import type { WorkerProcess } from '../workers.js';
+import { isSocketError } from '../worker/blocking.js';
+import { sendConnection, isGone, readIdleToken, receiveConnection } from '../worker/hand-over.js';
+import { type Model, REQUESTS } from './model.js';
+import type { Server } from '../worker/server.js';
+import type { WorkerProcess } from '../worker/workers.js';
 import { READINESS } from './mechanisms.js';
 
 /** Posts 002 and 003: the parent accepts, and hands connections to children that have none. A child says when it is idle again. */
@@ -32,7 +32,7 @@ export const processPool: Model = {
       pool.fill();
       for (const child of pool.wait()) {
         if (child === LISTENER) pool.acceptOne();
-        else pool.hear(child);
+        else pool.onChildMessage(child);
       }
       pool.handOn();
     }
@@ -41,7 +41,11 @@ export const processPool: Model = {
   work(server) {
     const channel = server.inherited;
     channel.blocking = true;
-    for (let connection = takeOver(server, channel); connection !== null; connection = takeOver(server, channel)) {
+    for (
+      let connection = receiveConnection(server, channel);
+      connection !== null;
+      connection = receiveConnection(server, channel)
+    ) {
       server.serve(connection);
     }
   },
@@ -108,7 +112,7 @@ class Pool {
       if (worker !== null) return { worker, channel, isReady: false };
       channel.close();
     } catch (error) {
-      if (!isOfConnection(error)) throw error; // EMFILE, ENFILE
+      if (!isSocketError(error)) throw error; // EMFILE, ENFILE
     }
     return null;
   }
@@ -144,7 +148,7 @@ class Pool {
     if (child === undefined || connection === null || performance.now() < this.#sendAt) return;
     child.worker.row.handed++;
     try {
-      handOver(child.channel, connection, child.worker.pid);
+      sendConnection(child.channel, connection, child.worker.pid);
       this.#unsent = null;
       this.#idle.delete(child);
       this.#sending.reset();
@@ -163,8 +167,8 @@ class Pool {
   }
 
   /** A child is idle again; or it has died, and another takes its place. */
-  hear(child: Child): void {
-    if (saysIdle(child.channel)) {
+  onChildMessage(child: Child): void {
+    if (readIdleToken(child.channel)) {
       child.isReady = true;
       return void this.#idle.add(child);
     }

@@ -1,6 +1,6 @@
-import { type Model, REQUESTS } from '../model.js';
-import { ThreadPerTask, answerOne } from '../task-threads.js';
-import { Tasks } from '../tasks.js';
+import { type Model, REQUESTS } from './model.js';
+import { ThreadPerTask, answerOne } from '../worker/task-threads.js';
+import { Tasks } from '../worker/tasks.js';
 import { READINESS } from './mechanisms.js';
 
 /** How many threads there are at once at the most; further tasks wait. */

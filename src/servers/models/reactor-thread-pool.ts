@@ -1,6 +1,6 @@
-import { type Model, REQUESTS } from '../model.js';
-import { ThreadPool, answerTasks } from '../task-threads.js';
-import { Tasks } from '../tasks.js';
+import { type Model, REQUESTS } from './model.js';
+import { ThreadPool, answerTasks } from '../worker/task-threads.js';
+import { Tasks } from '../worker/tasks.js';
 import { READINESS } from './mechanisms.js';
 
 /** Post 003: the reactor reads and writes, a pool of threads does the work. */

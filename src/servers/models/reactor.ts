@@ -1,4 +1,4 @@
-import { EVERYTHING, type Model } from '../model.js';
+import { EVERYTHING, type Model } from './model.js';
 import { READINESS } from './mechanisms.js';
 
 /** Posts 002 to 004: "tell me when it is ready, I do it myself". The loop itself is in loops/reactor.ts. */

@@ -1,4 +1,4 @@
-import { type Model, REQUESTS } from '../model.js';
+import { type Model, REQUESTS } from './model.js';
 
 /** Posts 000, 002 and 003: the acceptor starts a thread for each connection. */
 export const threadPerConnection: Model = {

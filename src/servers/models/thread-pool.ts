@@ -1,4 +1,4 @@
-import { type Model, REQUESTS } from '../model.js';
+import { type Model, REQUESTS } from './model.js';
 
 /** Post 000, "pseudo-asynchronous": the acceptor puts connections into a queue, from which a fixed number of threads takes them. */
 export const threadPool: Model = {

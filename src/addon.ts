@@ -1,0 +1,377 @@
+/**
+ * The shape of the addon: functions named after the system calls they make, numbers in and numbers out, negative where the call failed
+ * (the operating system's own error number, negated; see errors.ts). native.ts loads it.
+ */
+/** Owns one descriptor: closed when this object is collected, and when its thread or the process ends. */
+export interface NativeDescriptor {
+  close(): number;
+  /** Gives the descriptor up unclosed. */
+  release(): number;
+}
+
+/** Owns many: those that a loop has. */
+export interface NativeDescriptors {
+  add(fd: number): void;
+  /** EBADF for one that was never added. */
+  close(fd: number): number;
+  /** Removes it without closing it. */
+  forget(fd: number): void;
+  closeAll(): void;
+}
+
+export interface NativeWakeup {
+  open(): number;
+  fd(): number;
+  handle(): number;
+  drain(): void;
+  close(): void;
+}
+
+export interface NativeWaiter {
+  open(): number;
+  start(
+    useSelect: boolean,
+    interest: Int32Array,
+    count: number,
+    timeout: number,
+    handle: number,
+    callback: (error: number) => void,
+  ): boolean;
+  interrupt(): void;
+  close(): void;
+}
+
+/** A descriptor among those that Node's own loop watches. */
+export interface NativeLoopWatch {
+  /** 0, a negative error, or 1: this program's loop cannot be asked. */
+  open(fd: number, callback: () => void): number;
+  start(): number;
+  stop(): void;
+  close(): void;
+}
+
+/** A signal that signals a wake channel. */
+export interface NativeSignalWatch {
+  open(signal: number, wakeupHandle: number): number;
+  take(): boolean;
+  refresh(): number;
+  close(): void;
+}
+
+/** See native/shared/shared_file.cc. */
+export interface NativeSharedFile {
+  open(path: string): number;
+  grow(size: number): number;
+  /** As many bytes as it has been grown to. Null: this program allows no ArrayBuffer over memory of ours. */
+  map(): ArrayBuffer | null | number;
+  /** 1, or 0: somebody else holds it. */
+  lock(wait: boolean): number;
+  unlock(): number;
+  close(): number;
+}
+
+/** See native/trace/recording.cc. */
+export interface NativeRecording {
+  /** Memory that begins as TraceMemory makes it, of a SharedArrayBuffer. EINVAL: it does not; this object records already. */
+  start(memory: Uint8Array): number;
+  stop(): void;
+}
+
+/** See native/trace/fault_plan.cc. */
+export interface NativeFaultPlan {
+  /**
+   * @param names a line for each rule: the names of its calls with commas between
+   * @param numbers six for each rule: kind (1 error, 2 short, 3 slow), value, first, last, every, probability
+   * @param counters of a SharedArrayBuffer, zeros: 8 bytes, not 0 when the plan has stopped; then two 64-bit counters a rule
+   * @param isJoined the plan is another thread's, and does not stop with this object
+   */
+  start(
+    names: string,
+    numbers: Float64Array,
+    seed: number,
+    counters: Uint8Array,
+    ofProcess: boolean,
+    isJoined: boolean,
+  ): number;
+  stop(): void;
+}
+
+/** A multiplexer: waits, and answers how many records are in the memory that prepareWait has given it. See native/core/multiplexer.cc. */
+export type NativeWait = (timeout: number) => number;
+
+/** See native/turn/turn.cc. */
+export interface NativeTurn {
+  setSlot(index: number, buffer: Uint8Array): void;
+  wait(timeout: number, receiving: Int32Array, most: number, pool: Uint8Array, poolOffset: number): number;
+}
+
+/** A completion port. See native/mechanisms/iocp.cc. */
+export interface NativeIocp {
+  open(concurrency: number, reusable: boolean): number;
+  wakeHandle(): number;
+  associate(handle: number, key: number): number;
+  isAssociated(handle: number): boolean;
+  postQueuedCompletionStatus(key: number, bytes: number): number;
+  acceptEx(id: number, listener: number, accepting: number, owned: boolean): number;
+  connectEx(id: number, socket: number, sockaddr: Uint8Array): number;
+  wsaRecv(id: number, socket: number, size: number): number;
+  wsaRecvFrom(id: number, socket: number, size: number): number;
+  wsaSend(id: number, socket: number, bytes: Uint8Array): number;
+  wsaSendTo(id: number, socket: number, bytes: Uint8Array, sockaddr: Uint8Array): number;
+  openFile(fd: number, writing: boolean): number;
+  closeFile(handle: number): number;
+  readFile(id: number, handle: number, size: number, position: number): number;
+  writeFile(id: number, handle: number, bytes: Uint8Array, position: number): number;
+  readDescriptor(id: number, fd: number, size: number, position: number): number;
+  writeDescriptor(id: number, fd: number, bytes: Uint8Array, position: number): number;
+  cancel(id: number): number;
+  cancelAllOf(handle: number): number;
+  getQueuedCompletionStatusEx(out: Float64Array, most: number, timeout: number): number;
+  received(row: number, target: Uint8Array): number;
+  sender(row: number, target: Uint8Array): number;
+  fetchCancelled(milliseconds: number): void;
+  /** How many operations have not come back: their memory is never freed. */
+  close(milliseconds: number): number;
+}
+
+export interface Everywhere {
+  readonly Descriptor: new (fd: number) => NativeDescriptor;
+  readonly Descriptors: new () => NativeDescriptors;
+  readonly LoopWatch: new () => NativeLoopWatch;
+  readonly SignalWatch: new () => NativeSignalWatch;
+  /**
+   * Of the signals that are watched in this process, the first is handled; another one, or the same after so many milliseconds, ends the
+   * process by the system's own action, whatever its threads do. -1: no longer.
+   */
+  endOnRepeat(milliseconds: number): void;
+  readonly SharedFile: new () => NativeSharedFile;
+  /** The system call that growing a SharedFile is, for its errors. */
+  readonly growSyscall: string;
+  readonly Recording: new () => NativeRecording;
+  /** Into so many bytes of a file, until this thread ends. EINVAL: they do not begin as TraceMemory makes them. */
+  recordInFile(path: string, size: number): number;
+  readonly FaultPlan: new () => NativeFaultPlan;
+  /** Until this process ends. 1: there is such a plan already. */
+  startFaultsOfProcess(names: string, numbers: Float64Array, seed: number): number;
+  /** Calls and injected faults of each rule of that plan. @returns how many numbers it has put into `out` */
+  faultCountsOfProcess(out: Float64Array): number;
+  /** Milliseconds, of the clock of a trace's records. */
+  monotonicMilliseconds(): number;
+  readonly TRACE_HEADER_SIZE: number;
+  readonly TRACE_RECORD_SIZE: number;
+  readonly TRACE_MAGIC: number;
+  readonly TRACE_GIVEN_UP: number;
+  /** Makes one of each mechanism that this system has. */
+  readonly multiplexers: Readonly<Record<string, () => NativeWait>>;
+  prepareWait(wait: NativeWait, set: number, interest: Int32Array, count: number, memory: Int32Array): number;
+  readonly READY_NUMBERS: number;
+  readonly Turn: new (wait: NativeWait) => NativeTurn;
+  flush(outgoing: Int32Array, count: number, slab: Uint8Array, buffers: readonly Uint8Array[]): undefined;
+  readonly OUTGOING_NUMBERS: number;
+  readonly NOT_RECEIVED: number;
+  readonly MOST_SLOTS: number;
+  readonly Wakeup: new () => NativeWakeup;
+  readonly Waiter: new () => NativeWaiter;
+  wakeup(handle: number): boolean;
+  /** The system call that opening a Wakeup is, for its errors. */
+  readonly wakeSyscall: string;
+
+  select(
+    read: Int32Array,
+    readCount: number,
+    write: Int32Array,
+    writeCount: number,
+    except: Int32Array,
+    exceptCount: number,
+    out: Int32Array,
+    timeout: number,
+  ): number;
+  readonly FD_SETSIZE: number;
+
+  poll(interest: Int32Array, count: number, out: Int32Array, timeout: number): number;
+  readonly POLLIN: number;
+  readonly POLLPRI: number;
+  readonly POLLOUT: number;
+  readonly POLLERR: number;
+  readonly POLLHUP: number;
+  readonly POLLNVAL: number;
+  readonly POLLRDHUP: number;
+  readonly POLLRDNORM: number;
+
+  /** Sockaddrs, at least one; or the name of getaddrinfo's error; or a negative system error (EAI_SYSTEM). */
+  resolve(host: string, port: number, family: number): Buffer[] | string | number;
+  encodeUnix(path: Uint8Array): Buffer | number;
+  /** A host and its port, or the bytes of a Unix path; null for any other family. */
+  decode(sockaddr: Uint8Array): [host: string, port: number] | Buffer | null;
+
+  readonly constants: Readonly<Record<string, number>>;
+
+  socket(family: number, type: number, protocol: number): number;
+  socketpair(family: number, type: number, protocol: number, out: Int32Array): number;
+  bind(fd: number, sockaddr: Uint8Array): number;
+  listen(fd: number, backlog: number): number;
+  accept(fd: number, nonBlocking: boolean, sockaddr: Uint8Array, lengthOut: Int32Array): number;
+  connect(fd: number, sockaddr: Uint8Array): number;
+  recv(this: void, fd: number, buffer: Uint8Array, offset?: number, length?: number, flags?: number): number;
+  send(this: void, fd: number, buffer: Uint8Array, offset?: number, length?: number, flags?: number): number;
+  recvfrom(fd: number, buffer: Uint8Array, flags: number, sockaddr: Uint8Array, lengthOut: Int32Array): number;
+  sendto(fd: number, buffer: Uint8Array, flags: number, sockaddr: Uint8Array): number;
+  shutdown(fd: number, how: number): number;
+  getsockname(fd: number, out: Uint8Array): number;
+  getpeername(fd: number, out: Uint8Array): number;
+  setsockopt(fd: number, level: number, option: number, value: Uint8Array): number;
+  getsockopt(fd: number, level: number, option: number, out: Uint8Array): number;
+  setLinger(fd: number, seconds: number): number;
+  getLinger(fd: number, out: Int32Array): number;
+  isOpen(fd: number): number;
+  duplicate(fd: number): number;
+  isNonBlocking(fd: number): number;
+  setNonBlocking(fd: number, on: boolean): number;
+  isInheritable(fd: number): number;
+  setInheritable(fd: number, on: boolean): number;
+  readonly wouldBlock: number;
+  readonly inProgress: number;
+  readonly badDescriptor: number;
+  readonly canceled: number;
+  readonly SOMAXCONN: number;
+}
+
+/** Linux. */
+export interface EpollCalls {
+  epoll_create1(): number;
+  epoll_ctl(epfd: number, operation: number, fd: number, events: number, low: number, high: number): number;
+  epoll_wait(epfd: number, out: Int32Array, maxEvents: number, timeout: number): number;
+  readonly EPOLL_CTL_ADD: number;
+  readonly EPOLL_CTL_MOD: number;
+  readonly EPOLL_CTL_DEL: number;
+  readonly EPOLLIN: number;
+  readonly EPOLLPRI: number;
+  readonly EPOLLOUT: number;
+  readonly EPOLLERR: number;
+  readonly EPOLLHUP: number;
+  readonly EPOLLRDHUP: number;
+  readonly EPOLLET: number;
+  readonly EPOLLONESHOT: number;
+  readonly EPOLLEXCLUSIVE: number;
+  readonly EPOLLWAKEUP: number;
+}
+
+/** macOS, and Linux with libkqueue. */
+export interface KqueueCalls {
+  kqueue(): number;
+  kevent(
+    kq: number,
+    changes: Float64Array,
+    changeCount: number,
+    out: Float64Array,
+    maxEvents: number,
+    timeout: number,
+  ): number;
+  readonly EVFILT_READ: number;
+  readonly EVFILT_WRITE: number;
+  readonly EVFILT_TIMER: number;
+  readonly EVFILT_SIGNAL: number;
+  readonly EVFILT_VNODE: number;
+  readonly EVFILT_PROC: number;
+  readonly EVFILT_USER: number;
+  readonly EV_ADD: number;
+  readonly EV_DELETE: number;
+  readonly EV_ENABLE: number;
+  readonly EV_DISABLE: number;
+  readonly EV_ONESHOT: number;
+  readonly EV_CLEAR: number;
+  readonly EV_DISPATCH: number;
+  readonly EV_RECEIPT: number;
+  readonly EV_EOF: number;
+  readonly EV_ERROR: number;
+}
+
+/** POSIX. */
+export interface PassFdsCalls {
+  sendFds(fd: number, data: Uint8Array, descriptors: Int32Array, count: number): number;
+  recvFds(fd: number, buffer: Uint8Array, descriptorsOut: Int32Array, out: Int32Array): number;
+}
+
+/** Windows. */
+export interface ShareSocketCalls {
+  WSADuplicateSocket(fd: number, pid: number, out: Uint8Array): number;
+  WSASocket(description: Uint8Array): number;
+  readonly shareSize: number;
+}
+
+/** Windows. A row of getQueuedCompletionStatusEx: [key, value, id, error, flags]. */
+export interface IocpCalls {
+  readonly Iocp: new () => NativeIocp;
+  readonly IOCP_ROW: number;
+  /** In the place of an id. */
+  readonly IOCP_POSTED: number;
+  readonly IOCP_WOKEN: number;
+  readonly IOCP_UNEXPECTED: number;
+  /** The flags. */
+  readonly IOCP_RECEIVED: number;
+  readonly IOCP_HAS_SENDER: number;
+  readonly IOCP_CANCELLED: number;
+}
+
+/** See native/mechanisms/io_uring.h. Everything answers a negative error where it failed. */
+export interface NativeIoUring {
+  open(entries: number, cqEntries: number): number;
+  /** [fd, features, submission entries, completion entries] */
+  about(out: Int32Array): void;
+  supports(opcode: number): number;
+  registerEventFd(fd: number): number;
+  nop(userData: number): number;
+  accept(fd: number, flags: number, userData: number): number;
+  connect(fd: number, sockaddr: Uint8Array, userData: number): number;
+  recv(fd: number, target: Uint8Array | number, flags: number, userData: number): number;
+  send(fd: number, bytes: Uint8Array, flags: number, userData: number): number;
+  recvmsg(fd: number, target: Uint8Array | number, flags: number, userData: number): number;
+  sendmsg(fd: number, bytes: Uint8Array, sockaddr: Uint8Array, flags: number, userData: number): number;
+  read(fd: number, target: Uint8Array | number, position: number, userData: number): number;
+  write(fd: number, bytes: Uint8Array, position: number, userData: number): number;
+  pollAdd(fd: number, events: number, userData: number): number;
+  timeout(ms: number, userData: number): number;
+  cancel(target: number, userData: number): number;
+  enter(minComplete: number, timeout: number): number;
+  /** How many completions there are to be taken. */
+  ready(): number;
+  woken(): boolean;
+  completions(
+    max: number,
+  ): (readonly [userData: number, res: number, flags: number, data?: Buffer, sockaddr?: Buffer])[];
+  close(patience: number): number;
+
+  openStreams(count: number, size: number): ArrayBuffer | null | number;
+  watchWake(fd: number): number;
+  acceptStream(fd: number, generation: number, multishot: boolean, nonBlocking: boolean): number;
+  connectStream(fd: number, generation: number, sockaddr: Uint8Array): number;
+  receiveStream(fd: number, generation: number, multishot: boolean): number;
+  sendStream(fd: number, generation: number, buffers: readonly Uint8Array[]): number;
+  cancelStream(what: number, fd: number, generation: number): number;
+  peerOf(fd: number, out: Uint8Array): number;
+  copyOfBuffer(buffer: number, length: number): Buffer;
+  /** @returns false: io_uring_enter was refused for now */
+  flush(outgoing: Int32Array, count: number, slab: Uint8Array, buffers: readonly Uint8Array[]): false | undefined;
+  turn(timeout: number, out: Int32Array, most: number, pool: Uint8Array, poolOffset: number, maxShare: number): number;
+}
+
+/** Linux. */
+export interface IoUringCalls {
+  readonly IoUring: new () => NativeIoUring;
+  readonly streamNumbers: {
+    readonly RECORD: number;
+    readonly RECEIVED: number;
+    readonly ACCEPTED: number;
+    readonly SENT: number;
+    readonly CONNECTED: number;
+    readonly WOKEN: number;
+    readonly CALLERS: number;
+    readonly LAST: number;
+    readonly MORE: number;
+    readonly REFUSED: number;
+    readonly SURPLUS: number;
+  };
+}
+
+export type Addon = Everywhere &
+  Partial<IoUringCalls & IocpCalls & EpollCalls & KqueueCalls & PassFdsCalls & ShareSocketCalls>;

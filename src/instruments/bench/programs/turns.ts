@@ -1,0 +1,41 @@
+/**
+ * What one turn of a selector of this package costs: bench/c/turns.c, in JavaScript. `select(0)` again and again, and each ready key is
+ * looked at, as a program would.
+ *
+ *   turns MECHANISM COUNT SECONDS FIRST      the descriptors are inherited (bench/c/with-eventfds.c)
+ */
+import { EVENT_READ, createSelector } from '../../../index.js';
+
+const [mechanism, count = 0, seconds = 0, first = 0] = process.argv
+  .slice(2)
+  .map((text, i) => (i === 0 ? text : +text)) as [string, ...number[]];
+const TURNS_A_LOOK = 8;
+const WARM_UP = 0.3;
+
+const selector = createSelector(mechanism);
+for (let fd = first; fd < first + count; fd++) selector.register(fd, EVENT_READ);
+let sum = 0;
+
+function turn(): number {
+  const ready = selector.select(0);
+  for (const [key] of ready) sum += key.fd;
+  return ready.length;
+}
+
+function measure(seconds: number): { turns: number; ns: number; ready: number } {
+  let turns = 0;
+  let ready = 0;
+  const cpu = process.cpuUsage();
+  const end = performance.now() + 1000 * seconds;
+  do {
+    for (let i = 0; i < TURNS_A_LOOK; i++) ready += turn();
+    turns += TURNS_A_LOOK;
+  } while (performance.now() < end);
+  const { user, system } = process.cpuUsage(cpu);
+  return { turns, ns: (1000 * (user + system)) / turns, ready: ready / turns };
+}
+
+measure(WARM_UP);
+const measured = measure(seconds);
+process.stdout.write(`${JSON.stringify(measured)}\n`);
+process.exitCode = sum === 42 ? 1 : 0; // what is looked at is not optimised away

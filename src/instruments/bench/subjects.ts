@@ -1,0 +1,169 @@
+/** What serves in the benchmark: this package's loops, two limits in C, and what else there is to serve with. A row each. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { benchFolder, builtGo, builtC } from './build.js';
+import { Missing, findProgram, outputOf } from './programs.js';
+
+export type ServedApplication = 'echo' | 'chat' | 'rpc';
+
+export interface BenchSubject {
+  readonly name: string;
+  readonly what: string;
+  /** This package's. */
+  readonly isOurs?: true;
+  readonly serves: readonly ServedApplication[];
+  /** The subject that shows how far one can get; c-epoll where nothing is said. */
+  readonly limit?: string;
+  /** What serves it: it prints `listening on 127.0.0.1:PORT`. @throws Missing, with what to install */
+  readonly command: (application: ServedApplication) => readonly string[];
+  /** 'Bun 1.4.5' */
+  readonly version?: () => string;
+}
+
+const peer = (name: string): string => join(benchFolder, 'peers', name);
+const program = (name: string): string => join(__dirname, 'programs', name);
+const cli = join(__dirname, '../../cli/main.js');
+const NODE = process.execPath;
+
+const serve = (...options: readonly string[]): readonly string[] => [NODE, cli, 'serve', ...options, '--port', '0'];
+
+/** @param hint how one gets it */
+function required(environment: string, names: readonly string[], hint: string): string {
+  const given = process.env[environment];
+  if (given !== undefined && given !== '') {
+    if (!existsSync(given)) throw new Missing(`${environment}=${given}: there is no such file`);
+    return given;
+  }
+  const found = names.map(findProgram).find((path) => path !== null);
+  if (found === undefined) throw new Missing(`not installed (${hint}, or ${environment}=PATH)`);
+  return found;
+}
+
+const bun = (): string => required('BUN', ['bun'], 'npm install -g bun');
+const deno = (): string => required('DENO', ['deno'], 'npm install -g deno');
+
+/** The first Python that has the module. */
+function python(module?: string): string {
+  const given = process.env.PYTHON;
+  const candidates = given === undefined ? ['python3', '/usr/bin/python3'] : [given];
+  const found = candidates.map(findProgram).filter((path) => path !== null);
+  if (found.length === 0) throw new Missing('Python 3 is not installed (or PYTHON=PATH)');
+  const has = (path: string): boolean => outputOf([path, '-c', `import ${module ?? 'selectors'}`]) !== null;
+  const chosen = found.find(has);
+  if (chosen === undefined)
+    throw new Missing(`Python's module ${module} is not installed (Debian: python3-${module}; or PYTHON=PATH)`);
+  return chosen;
+}
+
+/** All Pythons of a run are one where that is possible: the one that has uvloop. */
+function anyPython(): string {
+  try {
+    return python('uvloop');
+  } catch {
+    return python();
+  }
+}
+
+const pythonVersion = (): string => outputOf([anyPython(), '--version']) ?? '';
+const nodeVersion = (): string => `Node.js ${process.versions.node}`;
+const ALL: readonly ServedApplication[] = ['echo', 'chat', 'rpc'];
+
+export const SUBJECTS: readonly BenchSubject[] = [
+  {
+    name: 'c-epoll',
+    what: 'the limit: epoll(7) in C, recv and send',
+    serves: ['echo', 'chat'],
+    command: (application) => [builtC('epoll'), application],
+  },
+  {
+    name: 'c-io_uring',
+    what: 'the limit: io_uring(7) in C with liburing, multishot and provided buffers',
+    serves: ['echo'],
+    limit: 'c-io_uring',
+    command: (application) => [builtC('io_uring'), application],
+  },
+  {
+    name: 'reactor',
+    what: 'this package: Reactor on epoll, Connection API, run()',
+    isOurs: true,
+    serves: ALL,
+    command: (application) => serve('reactor', '--mechanism', 'epoll', '--app', application),
+  },
+  {
+    name: 'reactor-inside-node',
+    what: "the same within Node's own loop, start()",
+    isOurs: true,
+    serves: ALL,
+    command: (application) => serve('reactor', '--mechanism', 'epoll', '--app', application, '--inside-node'),
+  },
+  {
+    name: 'proactor',
+    what: 'this package: ProactorLoop on io_uring, Connection API, run()',
+    isOurs: true,
+    serves: ALL,
+    limit: 'c-io_uring',
+    command: (application) => serve('proactor', '--mechanism', 'io_uring', '--app', application),
+  },
+  {
+    name: 'select-loop',
+    what: "this package: select() in Python's shape on epoll, recv and send by the handler",
+    isOurs: true,
+    serves: ['echo'],
+    command: () => [NODE, program('select-echo.js'), 'epoll'],
+  },
+  {
+    name: 'libevent',
+    what: 'libevent, raw events, in C',
+    serves: ['echo'],
+    command: (application) => [builtC('libevent'), application],
+  },
+  {
+    name: 'node-net',
+    what: "Node's net",
+    serves: ALL,
+    command: (application) => [NODE, program('node-net.js'), application],
+    version: nodeVersion,
+  },
+  {
+    name: 'bun',
+    what: 'Bun.listen',
+    serves: ALL,
+    command: (application) => [bun(), peer('bun.js'), application],
+    version: () => `Bun ${outputOf([bun(), '--version']) ?? ''}`,
+  },
+  {
+    name: 'deno',
+    what: 'Deno.listen',
+    serves: ALL,
+    command: (application) => [deno(), 'run', '--allow-net', peer('deno.mjs'), application],
+    version: () => `Deno ${/deno (\S+)/.exec(outputOf([deno(), '--version']) ?? '')?.[1] ?? ''}`,
+  },
+  {
+    name: 'python-selectors',
+    what: "CPython's selectors, DefaultSelector",
+    serves: ALL,
+    command: (application) => [anyPython(), peer('python_selectors.py'), application],
+    version: pythonVersion,
+  },
+  {
+    name: 'asyncio',
+    what: "CPython's asyncio, Protocol",
+    serves: ALL,
+    command: (application) => [anyPython(), peer('python_asyncio.py'), application],
+    version: pythonVersion,
+  },
+  {
+    name: 'uvloop',
+    what: 'asyncio on uvloop, Protocol',
+    serves: ALL,
+    command: (application) => [python('uvloop'), peer('python_asyncio.py'), application, 'uvloop'],
+    version: () => `uvloop ${outputOf([python('uvloop'), '-c', 'import uvloop; print(uvloop.__version__)']) ?? ''}`,
+  },
+  {
+    name: 'go',
+    what: 'Go, net, a goroutine a connection, GOMAXPROCS 1',
+    serves: ALL,
+    command: (application) => [builtGo('server'), application],
+    version: () => outputOf(['go', 'version'])?.replace('go version ', '') ?? '',
+  },
+];

@@ -1,0 +1,71 @@
+/** What can be measured: each server model over each of its mechanisms, and Node's own net as the yardstick. */
+import { invalidType, invalidValue, unavailable } from '../../errors.js';
+import {
+  ACCEPT_STRATEGIES,
+  type AcceptStrategy,
+  SERVER_MODELS,
+  type ServerModelName,
+  type ServerModelRow,
+} from '../../servers.js';
+import type { Mechanism } from '../../index.js';
+
+/** The yardstick: `net.createServer()`. */
+export const NODE_NET = 'node:net';
+
+export interface Subject {
+  /** 'reactor:epoll', 'proactor:emulated:epoll', 'thread-pool', 'prefork:lock', 'node:net' */
+  readonly name: string;
+  /** null: NODE_NET. */
+  readonly model: ServerModelName | null;
+  readonly mechanism?: Mechanism;
+  readonly accept?: AcceptStrategy;
+}
+
+export interface SubjectRow extends Subject {
+  readonly isAvailable: boolean;
+  readonly why: string;
+}
+
+/** `model:…`, as often as there are ways to run it. */
+function rowsOf(row: ServerModelRow): SubjectRow[] {
+  const { name, mechanisms, isAvailable, why } = row;
+  if (name === 'prefork') {
+    return ACCEPT_STRATEGIES.map((strategy) => ({
+      name: `prefork:${strategy.name}`,
+      model: name,
+      accept: strategy.name,
+      isAvailable: strategy.isAvailable,
+      why: strategy.why,
+    }));
+  }
+  if (mechanisms.length === 0) return [{ name, model: name, isAvailable, why }];
+  return mechanisms.map((mechanism) => ({ name: `${name}:${mechanism}`, model: name, mechanism, isAvailable, why }));
+}
+
+/** All that this system has, and those accept strategies that it has not. */
+export function allSubjects(): readonly SubjectRow[] {
+  return [
+    ...SERVER_MODELS.flatMap(rowsOf),
+    { name: NODE_NET, model: null, isAvailable: true, why: `Node ${process.versions.node}` },
+  ];
+}
+
+/**
+ * One subject by its name. A model without its mechanism runs on the best.
+ * @throws ERR_INVALID_ARG_TYPE; ERR_INVALID_ARG_VALUE: there is none; ERR_UNAVAILABLE: not on this system
+ */
+export function subjectNamed(name: unknown): Subject {
+  if (typeof name !== 'string') throw invalidType('subject', 'a string', name);
+  const row = allSubjects().find((one) => one.name === name);
+  if (row !== undefined) {
+    if (!row.isAvailable) throw unavailable(`${name} is not available here: ${row.why}`);
+    return row;
+  }
+  const model = SERVER_MODELS.find((one) => one.name === name);
+  if (model !== undefined) return { name, model: model.name };
+  throw invalidValue(
+    `there is no subject '${name}' here; there is: ${allSubjects()
+      .map((one) => one.name)
+      .join(', ')}`,
+  );
+}

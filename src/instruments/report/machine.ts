@@ -1,0 +1,31 @@
+/** Where figures were measured: without it they say nothing. */
+import { readFileSync } from 'node:fs';
+import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
+import { join } from 'node:path';
+
+export type Fact = readonly [label: string, text: string];
+
+export function machineFacts(now = new Date()): readonly Fact[] {
+  const { version } = JSON.parse(readFileSync(join(__dirname, '../../../package.json'), 'utf8')) as { version: string };
+  return [
+    ['system', `${distribution()}, ${type()} ${release()}, ${process.arch}`],
+    [
+      'processor',
+      `${availableParallelism()} × ${cpus()[0]?.model.trim() ?? 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GB`,
+    ],
+    ['Node.js', process.versions.node],
+    ['selectors-native', version],
+    ['date', `${now.toISOString().slice(0, 16).replace('T', ' ')} UTC`],
+  ];
+}
+
+/** 'Debian GNU/Linux 12 (bookworm)', of os-release(5). */
+function distribution(): string {
+  try {
+    const name = /^PRETTY_NAME="?([^"\n]+)/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1];
+    if (name !== undefined) return name;
+  } catch {
+    // Not a Linux, or one without a name.
+  }
+  return process.platform;
+}
