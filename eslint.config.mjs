@@ -17,6 +17,7 @@ export default ts.config(
     ignores: [
       'build/',
       'dist/',
+      'docs/reference/',
       '.cross/',
       '.bench/',
       '.setup.lock/',
