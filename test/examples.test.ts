@@ -9,6 +9,7 @@ import { type Socket as NetSocket, connect } from 'node:net';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
+import ts from 'typescript';
 import { describe, expect, it } from 'vitest';
 import { findModel } from '../src/cli/models.js';
 import type { ServeOptions } from '../src/cli/options.js';
@@ -56,6 +57,13 @@ class Example {
     return new Example(bench, [join(root, 'examples', file)], env);
   }
 
+  /** A program in TypeScript, which `npm run lint` checks. Its text runs from the root, where the package finds itself by its name. */
+  static transpiled(bench: Bench, file: string): Example {
+    const compilerOptions = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext };
+    const { outputText } = ts.transpileModule(read(`examples/${file}`), { compilerOptions });
+    return new Example(bench, ['--input-type=module', '--eval', outputText]);
+  }
+
   /** A connected client. Tries again until the program listens. */
   async open(): Promise<NetSocket> {
     for (;;) {
@@ -80,6 +88,22 @@ class Example {
     return got;
   }
 
+  /** What a client receives that sends byte by byte, each when the one before it has come back, and then finishes. */
+  async receivedInPieces(text: string): Promise<string> {
+    const client = (await this.open()).setNoDelay(true);
+    let got = '';
+    client.on('data', (chunk) => (got += chunk.toString()));
+    const closed = new Promise((resolve) => client.once('close', resolve));
+    for (const byte of text) {
+      const isBack = new Promise((resolve) => client.once('data', resolve));
+      client.write(byte);
+      await Promise.race([isBack, closed]);
+    }
+    client.end();
+    await closed;
+    return got;
+  }
+
   /** Its standard output, once it has ended by itself with exit code 0 and without a word on the standard error. */
   async output(): Promise<string> {
     const { stdout, stderr, code } = await this.program.ended;
@@ -100,6 +124,7 @@ async function servesOthersBesideHostileClients(server: Example): Promise<void> 
     resetting.resetAndDestroy();
     expect(await server.received(`after reset ${i}`)).toBe(`after reset ${i}`);
   }
+  expect(await server.receivedInPieces('one byte at a time')).toBe('one byte at a time');
   const long = 'x'.repeat(1 << 20);
   expect((await server.received(long)) === long).toBe(true);
   expect(deaf.writableLength).toBeGreaterThan(0);
@@ -108,20 +133,30 @@ async function servesOthersBesideHostileClients(server: Example): Promise<void> 
 
 const EVERYWHERE = '';
 const LINUX = process.platform === 'linux' ? '' : ' — not here: epoll is of Linux';
-const ECHO = 'serves others beside a client that resets and one that never reads';
+const ECHO = 'serves others beside clients that reset, never read, or send byte by byte';
 const echo = (file: string) => (bench: Bench) => servesOthersBesideHostileClients(Example.of(bench, file));
 
 /** What each does, why it is not run here (''), and the run. */
 const EXAMPLES: Record<string, readonly [does: string, why: string, run: (bench: Bench) => Promise<void>]> = {
   'echo.mjs': [ECHO, EVERYWHERE, echo('echo.mjs')],
-  'reactor.mjs': [ECHO, EVERYWHERE, echo('reactor.mjs')],
+  'reactor.ts': [
+    ECHO,
+    EVERYWHERE,
+    (bench) => servesOthersBesideHostileClients(Example.transpiled(bench, 'reactor.ts')),
+  ],
+  'proactor.ts': [
+    ECHO,
+    EVERYWHERE,
+    (bench) => servesOthersBesideHostileClients(Example.transpiled(bench, 'proactor.ts')),
+  ],
+  'event-loop.mjs': [ECHO, EVERYWHERE, echo('event-loop.mjs')],
   'textbook-server.mjs': [ECHO, EVERYWHERE, echo('textbook-server.mjs')],
 
-  'proactor.mjs': [
+  'completions.mjs': [
     'prints a client, a file and the end of the time',
     EVERYWHERE,
     async (bench) => {
-      const example = Example.of(bench, 'proactor.mjs');
+      const example = Example.of(bench, 'completions.mjs');
       await example.open();
       const lines = (await example.output()).split('\n').map((line) => line.split(/ [{<]/)[0]);
       expect(lines).toEqual(expect.arrayContaining(['a client Socket', 'a file', 'time undefined']));
@@ -253,9 +288,9 @@ describe('examples', () => {
   }
 
   const noCtrlC = process.platform === 'win32' ? ' — not here: no Ctrl-C can be sent to a process under Wine' : '';
-  it.skipIf(noCtrlC)(`Ctrl-C ends examples/reactor.mjs with exit code 0${noCtrlC}`, async () => {
+  it.skipIf(noCtrlC)(`Ctrl-C ends examples/event-loop.mjs with exit code 0${noCtrlC}`, async () => {
     using bench = new Bench();
-    const example = Example.of(bench, 'reactor.mjs');
+    const example = Example.of(bench, 'event-loop.mjs');
     expect(await example.received('served')).toBe('served'); // it runs: the signal is heeded from here on
     example.program.process.kill('SIGINT');
     expect(await example.output()).toBe('');
