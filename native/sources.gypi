@@ -48,7 +48,9 @@
       "native/platform/win_ports.cc",
       "native/mechanisms/iocp.cc",
       "native/mechanisms/iocp_calls.cc",
+      "native/mechanisms/iocp_files.cc",
       "native/mechanisms/iocp_port.cc",
+      "native/mechanisms/iocp_sockets.cc",
       "native/net/share_socket.cc"
     ]
   }
