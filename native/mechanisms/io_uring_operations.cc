@@ -64,7 +64,7 @@ void Aim(Operation* operation, const Napi::CallbackInfo& info, size_t index) {
 
 // See ClearIfDiscarded: what the kernel does not write must not be what the heap had before.
 void ClearMemory(const Operation& operation, int flags) {
-  ClearIfDiscarded({operation.memory.get(), operation.size}, flags);
+  if (operation.size < kZeroedMemory) ClearIfDiscarded({operation.memory.get(), operation.size}, flags);
 }
 
 uint64_t AddressOf(const void* memory) { return reinterpret_cast<uintptr_t>(memory); }

@@ -43,7 +43,14 @@ struct FreeMemory {
 
 // Memory that an operation works in. Not zeroed; null where there is none left.
 using Memory = std::unique_ptr<uint8_t[], FreeMemory>;
-inline Memory AllocateMemory(size_t size) { return Memory(static_cast<uint8_t*>(std::malloc(size == 0 ? 1 : size))); }
+// From here on, an allocator maps pages (mmap(2)): zeroed, and none is touched before it is used.
+constexpr size_t kZeroedMemory = size_t{1} << 20;
+
+// Zeroed if it has kZeroedMemory bytes or more.
+inline Memory AllocateMemory(size_t size) {
+  void* const memory = size >= kZeroedMemory ? std::calloc(1, size) : std::malloc(size == 0 ? 1 : size);
+  return Memory(static_cast<uint8_t*>(memory));
+}
 
 class Ring {
  public:
