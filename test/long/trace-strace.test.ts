@@ -135,7 +135,7 @@ describe('the trace says what strace says', () => {
       {
         loop: 'Reactor({ selector: new EpollSelector() })',
         application: 'echo',
-        exchanges: 100,
+        exchanges: 35,
         message: () => 'hello, epoll\n',
       },
     ],
@@ -144,7 +144,7 @@ describe('the trace says what strace says', () => {
       {
         loop: 'Reactor({ selector: new PollSelector() })',
         application: 'chat',
-        exchanges: 100,
+        exchanges: 35,
         message: (i) => `{"user":"ann","text":"${i}"}\n`,
       },
     ],
@@ -153,19 +153,19 @@ describe('the trace says what strace says', () => {
       {
         loop: 'ProactorLoop({ proactor: new IoUringProactor() })',
         application: 'echo',
-        exchanges: 650,
+        exchanges: 200,
         message: () => 'hello, io_uring\n',
       },
     ],
   ];
   it.skipIf(noStacks).each(servers)(
     `%s: the same names, arguments, results and order, in each thread${noStacks}`,
-    { timeout: 120_000 },
     async (name, served) => {
       const { seen, recorded } = await observed(served);
       const own = ownCalls(seen);
       expect(differences(own, recorded).slice(0, 20)).toEqual([]);
-      expect(own.length).toBeGreaterThan(1000);
+      // strace takes a stack at each call, and the program waits meanwhile: some 25 ms, and several times that beside other work.
+      expect(own.length).toBeGreaterThan(350);
       process.stdout.write(`   ${name}: ${own.length} calls, 0 differences\n`);
     },
   );
