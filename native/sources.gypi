@@ -10,7 +10,7 @@
       "native/core/trace.cc",
       "native/core/wakeable.cc",
       "native/core/outgoing.cc",
-      "native/core/shown_memory.cc",
+      "native/core/external_memory.cc",
       "native/mechanisms/select.cc",
       "native/mechanisms/poll.cc",
       "native/net/address.cc",

@@ -15,7 +15,7 @@ export interface NativeDescriptors {
   /** EBADF for one that was never added. */
   close(fd: number): number;
   /** Removes it without closing it. */
-  forget(fd: number): void;
+  remove(fd: number): void;
   closeAll(): void;
 }
 
@@ -152,24 +152,24 @@ export interface Everywhere {
   recordInFile(path: string, size: number): number;
   readonly FaultPlan: new () => NativeFaultPlan;
   /** Until this process ends. 1: there is such a plan already. */
-  startFaultsOfProcess(names: string, numbers: Float64Array, seed: number): number;
+  startProcessFaults(names: string, numbers: Float64Array, seed: number): number;
   /** Calls and injected faults of each rule of that plan. @returns how many numbers it has put into `out` */
-  faultCountsOfProcess(out: Float64Array): number;
+  processFaultCounts(out: Float64Array): number;
   /** Milliseconds, of the clock of a trace's records. */
   monotonicMilliseconds(): number;
   readonly TRACE_HEADER_SIZE: number;
   readonly TRACE_RECORD_SIZE: number;
   readonly TRACE_MAGIC: number;
-  readonly TRACE_GIVEN_UP: number;
+  readonly TRACE_ABANDONED: number;
   /** Makes one of each mechanism that this system has. */
   readonly multiplexers: Readonly<Record<string, () => NativeWait>>;
   prepareWait(wait: NativeWait, set: number, interest: Int32Array, count: number, memory: Int32Array): number;
-  readonly READY_NUMBERS: number;
+  readonly READY_FIELDS: number;
   readonly Turn: new (wait: NativeWait) => NativeTurn;
   flush(outgoing: Int32Array, count: number, slab: Uint8Array, buffers: readonly Uint8Array[]): undefined;
-  readonly OUTGOING_NUMBERS: number;
+  readonly OUTGOING_FIELDS: number;
   readonly NOT_RECEIVED: number;
-  readonly MOST_SLOTS: number;
+  readonly MAX_SLOTS: number;
   readonly Wakeup: new () => NativeWakeup;
   readonly Waiter: new () => NativeWaiter;
   wakeup(handle: number): boolean;
@@ -296,7 +296,7 @@ export interface PassFdsCalls {
 export interface ShareSocketCalls {
   WSADuplicateSocket(fd: number, pid: number, out: Uint8Array): number;
   WSASocket(description: Uint8Array): number;
-  readonly shareSize: number;
+  readonly WSAPROTOCOL_INFO_SIZE: number;
 }
 
 /** Windows. A row of getQueuedCompletionStatusEx: [key, value, id, error, flags]. */

@@ -76,7 +76,7 @@ describe('a plan', () => {
       .map((path) => readFileSync(join(root, 'native', path), 'utf8'));
     const named = sources.flatMap((text) =>
       Array.from(
-        text.matchAll(/SystemCall kRow<[^>]+>\{\s*"(\w+)"|const char\* k\w+Call = "(\w+)"/g),
+        text.matchAll(/SystemCall kSystemCall<[^>]+>\{\s*"(\w+)"|const char\* k\w+Call = "(\w+)"/g),
         ([, name, constant]) => name ?? constant,
       ),
     );

@@ -51,7 +51,7 @@ describe('the addon, called directly', () => {
         'Recording',
         'recordInFile',
         'FaultPlan',
-        'startFaultsOfProcess',
+        'startProcessFaults',
       ]),
     );
   });

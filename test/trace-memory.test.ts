@@ -8,7 +8,7 @@ import { until } from './support/servers.js';
 import { NOBODY, marksOf } from './support/traces.js';
 
 const TAIL = 0;
-const { TRACE_GIVEN_UP, TRACE_HEADER_SIZE, TRACE_RECORD_SIZE } = native;
+const { TRACE_ABANDONED, TRACE_HEADER_SIZE, TRACE_RECORD_SIZE } = native;
 const marks = (records: readonly SyscallRecord[]): number[] => marksOf(records).map((number) => number - NOBODY);
 
 /** A memory that this thread records into. */
@@ -93,7 +93,7 @@ describe('a place that was claimed, and never written', () => {
       // All but the one that would have been written there.
       const taken = marks(trace.takeRest());
       kept += taken.length;
-      expect(numbers[place]).toBe(TRACE_GIVEN_UP);
+      expect(numbers[place]).toBe(TRACE_ABANDONED);
       expect(kept + trace.dropped).toBe(recorded.made);
     }
     expect(kept).toBe(recorded.made - trace.dropped);

@@ -10,7 +10,7 @@ Args::Args(napi_env env, napi_callback_info info, size_t most) : env_(env), coun
   count_ = std::min(count_, most);
 }
 
-Args::Args(const Napi::CallbackInfo& info) : env_(info.Env()), count_(std::min(info.Length(), kMost)) {
+Args::Args(const Napi::CallbackInfo& info) : env_(info.Env()), count_(std::min(info.Length(), kMaxArguments)) {
   for (size_t i = 0; i < count_; ++i) values_[i] = info[i];
 }
 
@@ -41,7 +41,7 @@ double Args::WholeAt(size_t index, double least, double most) {
 }
 
 Fd Args::FdAt(size_t index) {
-  return static_cast<Fd>(WholeAt(index, static_cast<double>(kLowestFd), static_cast<double>(kHighestFd)));
+  return static_cast<Fd>(WholeAt(index, static_cast<double>(kMinFd), static_cast<double>(kMaxFd)));
 }
 
 double Args::TimeoutAt(size_t index) {

@@ -22,10 +22,10 @@ namespace selectors {
 
 class Args {
  public:
-  static constexpr size_t kMost = 9;
+  static constexpr size_t kMaxArguments = 9;
 
   // `most`: as many as are read. Others cost a little all the same.
-  Args(napi_env env, napi_callback_info info, size_t most = kMost);
+  Args(napi_env env, napi_callback_info info, size_t most = kMaxArguments);
   explicit Args(const Napi::CallbackInfo& info);
 
   bool ok() const { return ok_; }
@@ -73,7 +73,7 @@ class Args {
   bool IsShared(size_t index) const;
 
   napi_env env_;
-  std::array<napi_value, kMost> values_{};
+  std::array<napi_value, kMaxArguments> values_{};
   size_t count_;
   void* data_ = nullptr;
   bool ok_ = true;

@@ -45,7 +45,7 @@ class Descriptor {
     // stopped: what it would delete is left for it, and the descriptor is not in it.
     if (wrapped != napi_ok) return nullptr;
     *owner = UniqueFd(fd);
-    Unclaimed::Remove(env, fd);
+    UnclaimedFds::Remove(env, fd);
     return object;
   }
 
@@ -81,7 +81,7 @@ class Descriptors : public Napi::ObjectWrap<Descriptors> {
     return DefineClass(
         env, "Descriptors",
         {InstanceMethod<&Descriptors::Add>("add"), InstanceMethod<&Descriptors::Close>("close"),
-         InstanceMethod<&Descriptors::Forget>("forget"), InstanceMethod<&Descriptors::CloseAll>("closeAll")});
+         InstanceMethod<&Descriptors::Remove>("remove"), InstanceMethod<&Descriptors::CloseAll>("closeAll")});
   }
 
   explicit Descriptors(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Descriptors>(info) {}
@@ -94,7 +94,7 @@ class Descriptors : public Napi::ObjectWrap<Descriptors> {
     const Fd fd = args.FdAt(0);
     if (!args.ok()) return;
     fds_.insert(fd);
-    Unclaimed::Remove(Env(), fd);
+    UnclaimedFds::Remove(Env(), fd);
   }
   // close(fd): 0 or a negative error. One that was never added stays open: EBADF.
   Napi::Value Close(const Napi::CallbackInfo& info) {
@@ -104,8 +104,8 @@ class Descriptors : public Napi::ObjectWrap<Descriptors> {
     const Result closed = fds_.erase(fd) == 0 ? Result::Error(kBadDescriptor) : CloseFd(fd);
     return {info.Env(), ToJavaScript(info.Env(), closed)};
   }
-  // forget(fd): it is closed already, and its number may be another file's.
-  void Forget(const Napi::CallbackInfo& info) {
+  // remove(fd): it is closed already, and its number may be another file's.
+  void Remove(const Napi::CallbackInfo& info) {
     Args args(info);
     const Fd fd = args.FdAt(0);
     if (args.ok()) fds_.erase(fd);
@@ -121,16 +121,16 @@ class Descriptors : public Napi::ObjectWrap<Descriptors> {
 
 }  // namespace
 
-Unclaimed::~Unclaimed() {
+UnclaimedFds::~UnclaimedFds() {
   for (const Fd fd : fds_) CloseFd(fd).Ignore("the descriptor is gone whatever close(2) says");
 }
 
-void Unclaimed::Add(napi_env env, Fd fd) { Environment::Of(env).unclaimed().fds_.insert(fd); }
+void UnclaimedFds::Add(napi_env env, Fd fd) { Environment::Of(env).unclaimed_fds().fds_.insert(fd); }
 
-void Unclaimed::Remove(napi_env env, Fd fd) { Environment::Of(env).unclaimed().fds_.erase(fd); }
+void UnclaimedFds::Remove(napi_env env, Fd fd) { Environment::Of(env).unclaimed_fds().fds_.erase(fd); }
 
-napi_value OpenedToJavaScript(napi_env env, Result opened) {
-  if (opened.ok()) Unclaimed::Add(env, static_cast<Fd>(opened.value()));
+napi_value NewFdToJavaScript(napi_env env, Result opened) {
+  if (opened.ok()) UnclaimedFds::Add(env, static_cast<Fd>(opened.value()));
   return ToJavaScript(env, opened);
 }
 

@@ -45,22 +45,22 @@ class UniqueFd {
 
 // What an environment has opened and no Descriptor has taken over yet. Between the two, a worker may be terminated:
 // what is still here then is closed with its environment.
-class Unclaimed {
+class UnclaimedFds {
  public:
   static void Add(napi_env env, Fd fd);
   static void Remove(napi_env env, Fd fd);
 
-  Unclaimed() = default;
-  Unclaimed(const Unclaimed&) = delete;
-  Unclaimed& operator=(const Unclaimed&) = delete;
-  ~Unclaimed();
+  UnclaimedFds() = default;
+  UnclaimedFds(const UnclaimedFds&) = delete;
+  UnclaimedFds& operator=(const UnclaimedFds&) = delete;
+  ~UnclaimedFds();
 
  private:
   std::unordered_set<Fd> fds_;
 };
 
 // The number of a descriptor that was opened just now, unclaimed, or the error negated.
-napi_value OpenedToJavaScript(napi_env env, Result opened);
+napi_value NewFdToJavaScript(napi_env env, Result opened);
 
 // exports.Descriptor: new Descriptor(fd); close() -> 0 or a negative error; release() gives the number up unclosed.
 // exports.Descriptors: new Descriptors(); add(fd); close(fd) -> 0 or a negative error; closeAll().

@@ -5,7 +5,7 @@ namespace {
 
 // The addon may be loaded twice in one thread.
 std::shared_ptr<Recorder> RecorderOfThread() {
-  std::shared_ptr<Recorder> recorder = Recorder::OfThread();
+  std::shared_ptr<Recorder> recorder = Recorder::OfCurrentThread();
   return recorder == nullptr ? std::make_shared<Recorder>() : recorder;
 }
 

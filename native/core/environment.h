@@ -17,15 +17,15 @@ class Environment {
   static bool Attach(napi_env env);
   static Environment& Of(napi_env env);
 
-  Unclaimed& unclaimed() { return unclaimed_; }
+  UnclaimedFds& unclaimed_fds() { return unclaimed_fds_; }
   const std::shared_ptr<Recorder>& recorder() const { return recorder_; }
 
  private:
   Environment();
 
   std::shared_ptr<Recorder> recorder_;
-  RecordedThread recorded_;  // until all that is unclaimed is closed
-  Unclaimed unclaimed_;
+  RecorderScope recorded_;  // until all that is unclaimed is closed
+  UnclaimedFds unclaimed_fds_;
 };
 
 }  // namespace selectors

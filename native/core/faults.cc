@@ -35,7 +35,7 @@ void FaultPlan::Apply(std::string_view name, Fault* fault) {
   for (size_t i = 0; i < rules_.size(); ++i) {
     const std::vector<std::string>& names = rules_[i].names;
     if (std::find(names.begin(), names.end(), name) == names.end()) continue;
-    FaultCounters::OfRule& counters = counters_->rules[i];
+    FaultCounters::RuleCounters& counters = counters_->rules[i];
     const uint64_t count = counters.calls.fetch_add(1) + 1;
     if (fault->kind != Fault::Kind::kNone || !IsChosen(i, count)) continue;
     counters.injected.fetch_add(1);
@@ -57,7 +57,7 @@ void FaultPlans::Add(const std::shared_ptr<FaultPlan>& plan) {
   const std::lock_guard lock(mutex_);
   plans_.push_back(plan);
   ++fault_plans;
-  ++watchers;
+  ++instrument_count;
 }
 
 void FaultPlans::Remove(const std::shared_ptr<FaultPlan>& plan) {
@@ -76,13 +76,13 @@ template <typename Predicate>
 void FaultPlans::RemoveIf(Predicate is_over) {
   const auto removed = static_cast<int>(std::erase_if(plans_, is_over));
   fault_plans -= removed;
-  watchers -= removed;
+  instrument_count -= removed;
 }
 
 Fault TakeFault(std::string_view name) {
   Fault fault;
   if (fault_plans.load(std::memory_order_relaxed) == 0) return fault;
-  if (const std::shared_ptr<Recorder> recorder = Recorder::OfThread()) recorder->faults().Apply(name, &fault);
+  if (const std::shared_ptr<Recorder> recorder = Recorder::OfCurrentThread()) recorder->faults().Apply(name, &fault);
   FaultPlans::OfProcess().Apply(name, &fault);
   return fault;
 }

@@ -46,16 +46,16 @@ struct FaultRule {
 
 // As JavaScript reads it (src/trace/faults.ts).
 struct FaultCounters {
-  struct OfRule {
+  struct RuleCounters {
     std::atomic<uint64_t> calls;
     std::atomic<uint64_t> injected;
   };
 
   std::atomic<uint32_t> stopped;  // not 0: the plan has no effect any more
   uint32_t unused;
-  OfRule rules[1];  // as many as the plan has
+  RuleCounters rules[1];  // as many as the plan has
 
-  static constexpr size_t SizeFor(size_t rules) { return 8 + rules * sizeof(OfRule); }
+  static constexpr size_t SizeFor(size_t rules) { return 8 + rules * sizeof(RuleCounters); }
 };
 static_assert(sizeof(FaultCounters) == FaultCounters::SizeFor(1) && alignof(FaultCounters) == 8);
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
@@ -114,7 +114,7 @@ inline constexpr int kLengthArgument = -1;
 // Makes the length among the arguments smaller. Calls whose length stands in a structure have a specialisation beside
 // their row, which may keep what the arguments point to meanwhile.
 template <auto Function>
-struct Shortened {
+struct ShortenedCall {
   template <typename... Arguments>
   void Shorten(uint64_t most, Arguments&... arguments) {
     size_t index = 0;
@@ -136,14 +136,14 @@ struct Shortened {
 template <auto Function>
 struct InjectedError {
   template <typename... Arguments>
-  static bool IsMadeAnyway(int, Arguments&...) {
+  static bool MakesCall(int, Arguments&...) {
     return false;
   }
 };
 // A descriptor is closed, and memory unmapped, whatever the call answers (close(2), "Dealing with error returns").
-struct MadeAnyway {
+struct AlwaysMakesCall {
   template <typename... Arguments>
-  static bool IsMadeAnyway(int, Arguments&...) {
+  static bool MakesCall(int, Arguments&...) {
     return true;
   }
 };

@@ -10,16 +10,16 @@ namespace {
 // Of the functions that are waits, whatever other objects JavaScript has.
 constexpr napi_type_tag kWaitTag{0x7c1f6a2e90d34b58, 0x8e05d2b7413fa96c};
 
-constexpr size_t kReadyNumbers = sizeof(Ready) / sizeof(int32_t);
+constexpr size_t kReadyFields = sizeof(ReadyEvent) / sizeof(int32_t);
 
-using Owner = std::shared_ptr<OpenMultiplexer>;
+using Owner = std::shared_ptr<MultiplexerHandle>;
 
 // multiplexers.epoll(): a wait.
 napi_value Make(napi_env env, napi_callback_info info) {
   const Args args(env, info, 0);
   if (!args.ok()) return nullptr;
   const auto& row = *static_cast<const MultiplexerRow*>(args.data());
-  auto owner = std::make_unique<Owner>(std::make_shared<OpenMultiplexer>(row.make()));
+  auto owner = std::make_unique<Owner>(std::make_shared<MultiplexerHandle>(row.make()));
   napi_value wait = nullptr;
   if (napi_create_function(env, "wait", NAPI_AUTO_LENGTH, row.wait, owner->get(), &wait) != napi_ok) return nullptr;
   const auto finalize = [](napi_env, void* data, void*) { delete static_cast<Owner*>(data); };
@@ -42,13 +42,13 @@ napi_value PrepareWait(napi_env env, napi_callback_info info) {
   const std::span<int32_t> memory = args.SharedIntsAt(4);
   if (!args.ok()) return nullptr;
   const Result watched = multiplexer->multiplexer().Watch(set, interest.first(2 * count));
-  if (watched.ok()) multiplexer->SetRoom(env, args.ValueAt(4), RecordsIn<Ready>(memory));
+  if (watched.ok()) multiplexer->SetRecords(env, args.ValueAt(4), RecordsIn<ReadyEvent>(memory));
   return ToJavaScript(env, watched);
 }
 
 }  // namespace
 
-std::shared_ptr<OpenMultiplexer> MultiplexerOf(napi_env env, napi_value wait) {
+std::shared_ptr<MultiplexerHandle> MultiplexerOf(napi_env env, napi_value wait) {
   napi_valuetype type = napi_undefined;
   bool is_wait = false;
   void* owner = nullptr;
@@ -71,7 +71,7 @@ void RegisterMultiplexers(Napi::Env env, Napi::Object exports, std::span<const M
   }
   exports.Set("multiplexers", makers);
   Export(env, exports, "prepareWait", PrepareWait);
-  exports.Set("READY_NUMBERS", Napi::Number::New(env, static_cast<double>(kReadyNumbers)));
+  exports.Set("READY_FIELDS", Napi::Number::New(env, static_cast<double>(kReadyFields)));
 }
 
 }  // namespace selectors

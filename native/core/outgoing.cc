@@ -26,8 +26,8 @@ std::vector<napi_value> ElementsOf(Args& args, size_t index, size_t most) {
 
 // Each piece names one buffer at the most.
 OutgoingPieces::OutgoingPieces(Args& args)
-    : env_(args.env()), buffers_(ElementsOf(args, 3, RecordsIn<Outgoing>(args.IntsAt(0)).size())) {
-  const std::span<Outgoing> room = RecordsIn<Outgoing>(args.IntsAt(0));
+    : env_(args.env()), buffers_(ElementsOf(args, 3, RecordsIn<OutgoingPiece>(args.IntsAt(0)).size())) {
+  const std::span<OutgoingPiece> room = RecordsIn<OutgoingPiece>(args.IntsAt(0));
   outgoing_ = room.first(args.SizeAt(1, room.size()));
   slab_ = args.BytesAt(2);
 }
@@ -39,13 +39,13 @@ size_t OutgoingPieces::EndOfGroup(size_t first) const {
 }
 
 std::span<const uint8_t> OutgoingPieces::BytesOf(size_t piece) const {
-  const Outgoing& numbers = outgoing_[piece];
+  const OutgoingPiece& numbers = outgoing_[piece];
   std::span<const uint8_t> memory;
-  if (numbers.place >= 0) {
-    const auto offset = static_cast<size_t>(numbers.place);
+  if (numbers.location >= 0) {
+    const auto offset = static_cast<size_t>(numbers.location);
     if (offset <= slab_.size()) memory = slab_.subspan(offset);
   } else {
-    const auto index = static_cast<size_t>(-1 - static_cast<int64_t>(numbers.place));
+    const auto index = static_cast<size_t>(-1 - static_cast<int64_t>(numbers.location));
     if (index < buffers_.size()) memory = MemoryOf(env_, buffers_[index]);
   }
   return memory.first(std::min(static_cast<size_t>(std::max(numbers.length, 0)), memory.size()));

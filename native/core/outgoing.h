@@ -9,10 +9,10 @@
 namespace selectors {
 
 // A piece to send. Pieces of one descriptor that follow one another are sent as one.
-struct Outgoing {
+struct OutgoingPiece {
   int32_t fd;
-  int32_t place;   // offset in the slab, or -1 - the index in the array of buffers
-  int32_t length;  // in the first piece of a descriptor, afterwards: how many bytes were sent, or a negative error
+  int32_t location;  // offset in the slab, or -1 - the index in the array of buffers
+  int32_t length;    // in the first piece of a descriptor, afterwards: how many bytes were sent, or a negative error
 };
 
 // An Int32Array seen as records of so many numbers.
@@ -36,7 +36,7 @@ class OutgoingPieces {
   // outgoing, count, slab and buffers are the arguments 0 to 3.
   explicit OutgoingPieces(Args& args);
 
-  std::span<Outgoing> all() const { return outgoing_; }
+  std::span<OutgoingPiece> all() const { return outgoing_; }
   // The end of the group that begins with this piece: those of the same descriptor.
   size_t EndOfGroup(size_t first) const;
   std::span<const uint8_t> BytesOf(size_t piece) const;
@@ -44,7 +44,7 @@ class OutgoingPieces {
  private:
   napi_env env_;
   std::vector<napi_value> buffers_;
-  std::span<Outgoing> outgoing_;
+  std::span<OutgoingPiece> outgoing_;
   std::span<const uint8_t> slab_;
 };
 

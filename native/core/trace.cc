@@ -30,25 +30,25 @@ void AppendAddress(std::string& out, const void* address) {
   }
 }
 
-void Decimal(std::string& out, const MadeCall& call, size_t index) { AppendDecimal(out, call.As<int64_t>(index)); }
-void Unsigned(std::string& out, const MadeCall& call, size_t index) { AppendUnsigned(out, call.As<uint64_t>(index)); }
-void Hexadecimal(std::string& out, const MadeCall& call, size_t index) {
+void Decimal(std::string& out, const CallInfo& call, size_t index) { AppendDecimal(out, call.As<int64_t>(index)); }
+void Unsigned(std::string& out, const CallInfo& call, size_t index) { AppendUnsigned(out, call.As<uint64_t>(index)); }
+void Hexadecimal(std::string& out, const CallInfo& call, size_t index) {
   AppendHexadecimal(out, call.As<uint64_t>(index));
 }
-void Octal(std::string& out, const MadeCall& call, size_t index) {
+void Octal(std::string& out, const CallInfo& call, size_t index) {
   char text[1 + 22 + 1];
   static_cast<void>(
       std::snprintf(text, sizeof text, "0%llo", static_cast<unsigned long long>(call.As<uint64_t>(index))));
   out += text;
 }
-void Pointer(std::string& out, const MadeCall& call, size_t index) { AppendAddress(out, call.As<const void*>(index)); }
-void Null(std::string& out, const MadeCall&, size_t) { out += "NULL"; }
-void Zero(std::string& out, const MadeCall&, size_t) { out += '0'; }
+void Pointer(std::string& out, const CallInfo& call, size_t index) { AppendAddress(out, call.As<const void*>(index)); }
+void Null(std::string& out, const CallInfo&, size_t) { out += "NULL"; }
+void Zero(std::string& out, const CallInfo&, size_t) { out += '0'; }
 
 void AppendBytes(std::string& out, const void* bytes, size_t size) {
   const auto* const data = static_cast<const unsigned char*>(bytes);
   if (data == nullptr) return void(out += "NULL");
-  const size_t shown = std::min(size, kMostShown);
+  const size_t shown = std::min(size, kMaxShown);
   out += '"';
   for (size_t i = 0; i < shown; ++i) {
     const unsigned char byte = data[i];
@@ -69,10 +69,10 @@ void AppendBytes(std::string& out, const void* bytes, size_t size) {
   out += size > shown ? "\"..." : "\"";
 }
 
-void Sent(std::string& out, const MadeCall& call, size_t index) {
+void Sent(std::string& out, const CallInfo& call, size_t index) {
   AppendBytes(out, call.As<const void*>(index), call.As<size_t>(index + 1));
 }
-void Received(std::string& out, const MadeCall& call, size_t index) {
+void Received(std::string& out, const CallInfo& call, size_t index) {
   if (call.ok) {
     // With MSG_TRUNC the kernel answers the length of the whole message, which may be more than there is memory for.
     const auto room = call.As<size_t>(index + 1);
@@ -81,7 +81,7 @@ void Received(std::string& out, const MadeCall& call, size_t index) {
     Pointer(out, call, index);
   }
 }
-void Path(std::string& out, const MadeCall& call, size_t index) {
+void Path(std::string& out, const CallInfo& call, size_t index) {
   const auto* const path = call.As<const char*>(index);
   out += '"';
   out += path;
@@ -127,7 +127,7 @@ void AppendFlags(std::string& out, std::span<const Name> names, uint64_t value, 
 // ------------------------------------------------------------------------------------------------------------
 // recording
 
-std::atomic<int> watchers{0};
+std::atomic<int> instrument_count{0};
 
 namespace {
 
@@ -137,21 +137,21 @@ TraceHeader* HeaderOf(uint8_t* memory) { return reinterpret_cast<TraceHeader*>(m
 
 // What does not fit is cut.
 size_t Put(char* text, size_t used, std::string_view part, size_t most) {
-  const size_t size = std::min({part.size(), TraceRecord::kMostText - used, most});
+  const size_t size = std::min({part.size(), TraceRecord::kMaxText - used, most});
   std::memcpy(text + used, part.data(), size);
   return size;
 }
 
 }  // namespace
 
-std::shared_ptr<Recorder> Recorder::OfThread() {
+std::shared_ptr<Recorder> Recorder::OfCurrentThread() {
   return recorder_of_thread == nullptr ? nullptr : recorder_of_thread->shared_from_this();
 }
 
-RecordedThread::RecordedThread(std::shared_ptr<Recorder> recorder) : recorder_(std::move(recorder)) {
+RecorderScope::RecorderScope(std::shared_ptr<Recorder> recorder) : recorder_(std::move(recorder)) {
   if (recorder_of_thread == nullptr) recorder_of_thread = recorder_.get();
 }
-RecordedThread::~RecordedThread() {
+RecorderScope::~RecorderScope() {
   if (recorder_of_thread == recorder_.get()) recorder_of_thread = nullptr;
 }
 
@@ -169,7 +169,7 @@ bool Recorder::Claim(const Memory& memory, Place* place) {
   TraceRecord* const record = records + (sequence & (memory.capacity - 1));
   *place = {record, sequence, record->ready.load()};
   // Somebody may be about to write there still. The reader sees that, too, and counts this one.
-  return place->ready != TraceRecord::kGivenUp;
+  return place->ready != TraceRecord::kAbandoned;
 }
 
 Recorder::~Recorder() {
@@ -185,7 +185,7 @@ uint64_t Recorder::Add(std::span<uint8_t> memory) {
   if ((memory.size() - sizeof(TraceHeader)) / sizeof(TraceRecord) < capacity) return 0;
   const std::lock_guard lock(mutex_);
   memories_.push_back({++last_id_, memory.data(), capacity});
-  ++watchers;
+  ++instrument_count;
   return last_id_;
 }
 
@@ -201,7 +201,7 @@ void Recorder::Remove(uint64_t id) {
 
 template <typename Predicate>
 void Recorder::RemoveIf(Predicate is_over) {
-  watchers -= static_cast<int>(std::erase_if(memories_, is_over));
+  instrument_count -= static_cast<int>(std::erase_if(memories_, is_over));
 }
 
 bool Recorder::IsRecording() {
@@ -209,7 +209,7 @@ bool Recorder::IsRecording() {
   return !memories_.empty();
 }
 
-void Recorder::Record(const SystemCall& call, const MadeCall& made, int error, Fault::Kind fault, double start,
+void Recorder::Record(const SystemCall& call, const CallInfo& made, int error, Fault::Kind fault, double start,
                       double end, const std::string& arguments) {
   std::string returned;
   if (made.ok && call.returned != nullptr) call.returned(returned, made, 0);
@@ -232,7 +232,7 @@ void Recorder::Record(const SystemCall& call, const MadeCall& made, int error, F
     const size_t reserved = std::min<size_t>(returned.size(), UINT8_MAX);
     const size_t name_end = Put(record->text, 0, call.name, UINT8_MAX);
     const size_t arguments_end =
-        name_end + Put(record->text, name_end, arguments, TraceRecord::kMostText - name_end - reserved);
+        name_end + Put(record->text, name_end, arguments, TraceRecord::kMaxText - name_end - reserved);
     const size_t end_of_text = arguments_end + Put(record->text, arguments_end, returned, reserved);
     record->name_length = static_cast<uint8_t>(name_end);
     record->arguments_length = static_cast<uint16_t>(arguments_end - name_end);
@@ -248,10 +248,10 @@ TracedCall::TracedCall(const SystemCall& call, std::initializer_list<uint64_t> a
     recorder_ = nullptr;
     return;
   }
-  std::copy_n(arguments.begin(), std::min(arguments.size(), MadeCall::kMost), made_.arguments.begin());
-  for (size_t i = 0; i < MadeCall::kMost; ++i) {
+  std::copy_n(arguments.begin(), std::min(arguments.size(), CallInfo::kMaxArguments), info_.arguments.begin());
+  for (size_t i = 0; i < CallInfo::kMaxArguments; ++i) {
     const Argument& argument = call_.arguments[i];
-    if (argument.print != nullptr && argument.before) argument.print(printed_[i], made_, i);
+    if (argument.print != nullptr && argument.before) argument.print(printed_[i], info_, i);
   }
   start_ = MonotonicMilliseconds();
 }
@@ -259,19 +259,19 @@ TracedCall::TracedCall(const SystemCall& call, std::initializer_list<uint64_t> a
 void TracedCall::Returned(const Result& result, Fault::Kind fault) {
   if (recorder_ == nullptr) return;
   const double end = MonotonicMilliseconds();
-  made_.has_returned = true;
-  made_.ok = result.ok();
-  made_.result = result.value();
+  info_.has_returned = true;
+  info_.ok = result.ok();
+  info_.result = result.value();
   std::string all;
-  for (size_t i = 0; i < MadeCall::kMost; ++i) {
+  for (size_t i = 0; i < CallInfo::kMaxArguments; ++i) {
     const Argument& argument = call_.arguments[i];
     if (argument.print == nullptr) break;
-    if (argument.after) argument.print(printed_[i], made_, i);
+    if (argument.after) argument.print(printed_[i], info_, i);
     if (printed_[i].empty()) continue;  // fcntl has a third one for some commands
     if (!all.empty()) all += ", ";
     all += printed_[i];
   }
-  recorder_->Record(call_, made_, result.error(), fault, start_, end, all);
+  recorder_->Record(call_, info_, result.error(), fault, start_, end, all);
 }
 
 }  // namespace selectors

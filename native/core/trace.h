@@ -37,9 +37,9 @@
 namespace selectors {
 
 // One call: its arguments as the kernel gets them and, once it has returned, its answer.
-struct MadeCall {
-  static constexpr size_t kMost = 10;
-  std::array<uint64_t, kMost> arguments{};
+struct CallInfo {
+  static constexpr size_t kMaxArguments = 10;
+  std::array<uint64_t, kMaxArguments> arguments{};
   bool has_returned = false;
   bool ok = false;
   int64_t result = 0;
@@ -56,7 +56,7 @@ struct MadeCall {
 };
 
 // Prints the argument of this index; others may say how long it is.
-using Printer = void (*)(std::string& out, const MadeCall& call, size_t index);
+using Printer = void (*)(std::string& out, const CallInfo& call, size_t index);
 
 struct Argument {
   Printer print = nullptr;
@@ -73,38 +73,38 @@ enum class Failure { kMinusOne, kZero, kErrorNumber };
 
 struct SystemCall {
   const char* name;
-  std::array<Argument, MadeCall::kMost> arguments;
+  std::array<Argument, CallInfo::kMaxArguments> arguments;
   // What strace prints behind the result, in parentheses.
   Printer returned = nullptr;
   Failure failure = Failure::kMinusOne;
 };
 
 // The row of a function. A call of one that has none does not compile.
-struct NoRow {};
+struct UnlistedFunction {};
 template <auto Function>
-inline constexpr NoRow kRow{};
+inline constexpr UnlistedFunction kSystemCall{};
 
 // ------------------------------------------------------------------------------------------------------------ printers
 
 namespace print {
 
-void Decimal(std::string& out, const MadeCall& call, size_t index);
-void Unsigned(std::string& out, const MadeCall& call, size_t index);
-void Hexadecimal(std::string& out, const MadeCall& call, size_t index);
-void Octal(std::string& out, const MadeCall& call, size_t index);
+void Decimal(std::string& out, const CallInfo& call, size_t index);
+void Unsigned(std::string& out, const CallInfo& call, size_t index);
+void Hexadecimal(std::string& out, const CallInfo& call, size_t index);
+void Octal(std::string& out, const CallInfo& call, size_t index);
 // An address, or NULL.
-void Pointer(std::string& out, const MadeCall& call, size_t index);
+void Pointer(std::string& out, const CallInfo& call, size_t index);
 // Of no argument: what the system call has where the function has none.
-void Null(std::string& out, const MadeCall& call, size_t index);
-void Zero(std::string& out, const MadeCall& call, size_t index);
+void Null(std::string& out, const CallInfo& call, size_t index);
+void Zero(std::string& out, const CallInfo& call, size_t index);
 // Bytes whose number is the next argument; those whose number is the result.
-void Sent(std::string& out, const MadeCall& call, size_t index);
-void Received(std::string& out, const MadeCall& call, size_t index);
+void Sent(std::string& out, const CallInfo& call, size_t index);
+void Received(std::string& out, const CallInfo& call, size_t index);
 // A string that ends with a NUL.
-void Path(std::string& out, const MadeCall& call, size_t index);
+void Path(std::string& out, const CallInfo& call, size_t index);
 
 // At most this many bytes of a string, and elements of an array: then "...".
-inline constexpr size_t kMostShown = 32;
+inline constexpr size_t kMaxShown = 32;
 
 // [one, two, ...]: append(element) for each that is shown.
 template <typename T, typename Append>
@@ -112,7 +112,7 @@ void AppendArray(std::string& out, std::span<T> elements, Append append, const c
   out += '[';
   for (size_t i = 0; i < elements.size(); ++i) {
     if (i > 0) out += separator;
-    if (i == kMostShown) {
+    if (i == kMaxShown) {
       out += "...";
       break;
     }
@@ -156,10 +156,10 @@ struct TraceHeader {
   double start;  // milliseconds on the monotonic clock, which all processes of a system share
 };
 struct TraceRecord {
-  static constexpr size_t kMostText = 456;
+  static constexpr size_t kMaxText = 456;
   // `ready` is one of these, or of its record: then it is odd.
   static constexpr uint32_t kFree = 0;
-  static constexpr uint32_t kGivenUp = 2;
+  static constexpr uint32_t kAbandoned = 2;
   static constexpr uint32_t ReadyOf(uint32_t sequence) { return sequence << 1 | 1; }
 
   std::atomic<uint32_t> ready;
@@ -172,8 +172,8 @@ struct TraceRecord {
   uint8_t name_length;
   uint8_t returned_length;
   uint16_t arguments_length;
-  uint32_t fault;        // what a plan has done to the call: a Fault::Kind
-  char text[kMostText];  // the name, the arguments, and what stands behind the result
+  uint32_t fault;       // what a plan has done to the call: a Fault::Kind
+  char text[kMaxText];  // the name, the arguments, and what stands behind the result
 };
 static_assert(sizeof(TraceHeader) == 32 && sizeof(TraceRecord) == 504 && alignof(TraceRecord) == 8);
 
@@ -181,7 +181,7 @@ static_assert(sizeof(TraceHeader) == 32 && sizeof(TraceRecord) == 504 && alignof
 class Recorder : public std::enable_shared_from_this<Recorder> {
  public:
   // Of the thread that asks; null where it has none.
-  static std::shared_ptr<Recorder> OfThread();
+  static std::shared_ptr<Recorder> OfCurrentThread();
 
   ~Recorder();
   // What Remove() takes. 0: that is no memory for a trace. The memory stays where it is until Remove().
@@ -190,7 +190,7 @@ class Recorder : public std::enable_shared_from_this<Recorder> {
   // Nothing is written to it from here on.
   void Remove(uint64_t id);
   bool IsRecording();
-  void Record(const SystemCall& call, const MadeCall& made, int error, Fault::Kind fault, double start, double end,
+  void Record(const SystemCall& call, const CallInfo& made, int error, Fault::Kind fault, double start, double end,
               const std::string& arguments);
   // The fault plans of the same threads.
   FaultPlans& faults() { return faults_; }
@@ -221,12 +221,12 @@ class Recorder : public std::enable_shared_from_this<Recorder> {
 // As long as it lives, the calls of the thread that has made it are this recorder's. That is no thread's own
 // destructor's affair: the addon is unloaded with the last environment that has it, and its threads go on (under Wine
 // they hang then).
-class RecordedThread {
+class RecorderScope {
  public:
-  explicit RecordedThread(std::shared_ptr<Recorder> recorder);
-  RecordedThread(const RecordedThread&) = delete;
-  RecordedThread& operator=(const RecordedThread&) = delete;
-  ~RecordedThread();
+  explicit RecorderScope(std::shared_ptr<Recorder> recorder);
+  RecorderScope(const RecorderScope&) = delete;
+  RecorderScope& operator=(const RecorderScope&) = delete;
+  ~RecorderScope();
 
  private:
   std::shared_ptr<Recorder> recorder_;
@@ -234,8 +234,8 @@ class RecordedThread {
 
 // The recorders and the fault plans of this process. While there are none, one load of it is all that a call costs
 // more.
-extern std::atomic<int> watchers;
-inline bool IsAnyoneWatching() { return watchers.load(std::memory_order_relaxed) != 0; }
+extern std::atomic<int> instrument_count;
+inline bool IsInstrumented() { return instrument_count.load(std::memory_order_relaxed) != 0; }
 
 // One call, from before it is made until it has returned.
 class TracedCall {
@@ -245,8 +245,8 @@ class TracedCall {
 
  private:
   const SystemCall& call_;
-  MadeCall made_;
-  std::array<std::string, MadeCall::kMost> printed_;
+  CallInfo info_;
+  std::array<std::string, CallInfo::kMaxArguments> printed_;
   Recorder* recorder_;  // null: nobody records
   double start_ = 0;
 };

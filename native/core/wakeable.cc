@@ -22,14 +22,14 @@ struct Registry {
 
 }  // namespace
 
-uint32_t GiveHandle(std::shared_ptr<Wakeable> wakeable) {
+uint32_t RegisterWakeable(std::shared_ptr<Wakeable> wakeable) {
   Registry& registry = Registry::OfProcess();
   const std::lock_guard lock(registry.mutex);
   registry.wakeables.emplace(++registry.last, std::move(wakeable));
   return registry.last;
 }
 
-void TakeBackHandle(uint32_t handle) {
+void UnregisterWakeable(uint32_t handle) {
   Registry& registry = Registry::OfProcess();
   std::shared_ptr<Wakeable> last_one;  // may be destroyed by this: not under the lock
   const std::lock_guard lock(registry.mutex);

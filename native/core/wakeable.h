@@ -28,16 +28,16 @@ class Wakeable {
   // A wait beside Node's loop, in a thread of its own, for what no descriptor tells: until the owner would find
   // something to take (nothing is taken by this, and nothing lost), until `ended` is true, or until the time is over.
   // Several threads may wait at a time.
-  virtual Result WaitBeside([[maybe_unused]] double timeout, [[maybe_unused]] const std::atomic<bool>& ended) {
+  virtual Result WaitInThread([[maybe_unused]] double timeout, [[maybe_unused]] const std::atomic<bool>& ended) {
     return Result::Error(kInvalidArgument);
   }
   // The `ended` of such a wait has become true: it looks.
-  virtual void EndWaitBeside() {}
+  virtual void EndWaitInThread() {}
 };
 
 // Any thread may be sent the number that this gives.
-uint32_t GiveHandle(std::shared_ptr<Wakeable> wakeable);
-void TakeBackHandle(uint32_t handle);
+uint32_t RegisterWakeable(std::shared_ptr<Wakeable> wakeable);
+void UnregisterWakeable(uint32_t handle);
 // Null where its owner has closed it, or there never was one. Whoever holds it keeps it alive. known: the number was
 // given out once.
 std::shared_ptr<Wakeable> FindWakeable(uint32_t handle, bool* known);

@@ -39,21 +39,21 @@ void AppendEvent(std::string& out, const epoll_event& event) {
   out.append(", data={u32=").append(std::to_string(event.data.u32)).append(", u64=");
   out.append(std::to_string(event.data.u64)).append("}}");
 }
-void PrintCreateFlags(std::string& out, const MadeCall& call, size_t index) {
+void PrintCreateFlags(std::string& out, const CallInfo& call, size_t index) {
   print::AppendFlags(out, kCreateFlags, call.As<uint32_t>(index));
 }
-void PrintOperation(std::string& out, const MadeCall& call, size_t index) {
+void PrintOperation(std::string& out, const CallInfo& call, size_t index) {
   print::AppendName(out, kOperations, call.As<int>(index), "EPOLL_CTL_???");
 }
 // EPOLL_CTL_DEL does not look at it.
-void PrintEvent(std::string& out, const MadeCall& call, size_t index) {
+void PrintEvent(std::string& out, const CallInfo& call, size_t index) {
   if (call.As<int>(1) == EPOLL_CTL_DEL) {
     print::Pointer(out, call, index);
   } else {
     AppendEvent(out, *call.As<const epoll_event*>(index));
   }
 }
-void PrintEvents(std::string& out, const MadeCall& call, size_t index) {
+void PrintEvents(std::string& out, const CallInfo& call, size_t index) {
   if (!call.ok) return print::Pointer(out, call, index);
   const std::span events(call.As<const epoll_event*>(index), static_cast<size_t>(call.result));
   print::AppendArray(out, events, [&out](const epoll_event& event) { AppendEvent(out, event); });
@@ -62,13 +62,13 @@ void PrintEvents(std::string& out, const MadeCall& call, size_t index) {
 }  // namespace
 
 template <>
-inline constexpr SystemCall kRow<::epoll_create1>{"epoll_create1", {In(PrintCreateFlags)}};
+inline constexpr SystemCall kSystemCall<::epoll_create1>{"epoll_create1", {In(PrintCreateFlags)}};
 template <>
-inline constexpr SystemCall kRow<::epoll_ctl>{
+inline constexpr SystemCall kSystemCall<::epoll_ctl>{
     "epoll_ctl", {In(print::Descriptor), In(PrintOperation), In(print::Descriptor), In(PrintEvent)}};
 template <>
-inline constexpr SystemCall kRow<::epoll_wait>{
-    kEpollWaitCall, {In(print::Descriptor), Out(PrintEvents), In(print::Decimal), In(print::Decimal)}};
+inline constexpr SystemCall kSystemCall<::epoll_wait>{
+    kEpollWaitName, {In(print::Descriptor), Out(PrintEvents), In(print::Decimal), In(print::Decimal)}};
 template <>
 inline constexpr int kLengthArgument<::epoll_wait> = 2;
 
@@ -76,7 +76,7 @@ namespace {
 
 // epoll_create1(): the descriptor, or a negative error.
 napi_value EpollCreate1(napi_env env, napi_callback_info) {
-  return OpenedToJavaScript(env, Call<::epoll_create1>(EPOLL_CLOEXEC));
+  return NewFdToJavaScript(env, Call<::epoll_create1>(EPOLL_CLOEXEC));
 }
 
 // epoll_ctl(epfd, operation, fd, events, low, high): 0 or a negative error. low and high are the halves of epoll_data.
@@ -127,7 +127,7 @@ class EpollMultiplexer final : public Multiplexer {
     return Result::Ok(0);
   }
 
-  Result Wait(double timeout, std::span<Ready> out) override {
+  Result Wait(double timeout, std::span<ReadyEvent> out) override {
     epoll_event events[kMostEvents];
     const Result result = WaitForEvents(set_, std::span(events).first(std::min(out.size(), kMostEvents)), timeout);
     for (size_t i = 0; static_cast<int64_t>(i) < result.value(); ++i) {
@@ -146,7 +146,7 @@ class EpollMultiplexer final : public Multiplexer {
 
 }  // namespace
 
-const MultiplexerRow kEpoll = RowOf<EpollMultiplexer>("epoll");
+const MultiplexerRow kEpoll = MultiplexerRowOf<EpollMultiplexer>("epoll");
 
 void RegisterEpoll(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "epoll_create1", EpollCreate1);

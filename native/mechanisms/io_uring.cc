@@ -254,7 +254,7 @@ Napi::Value IoUring::ToDone(Napi::Env env, Done done) {
   entry.Set(0U, Napi::Number::New(env, operation.user_data));
   entry.Set(1U, Napi::Number::New(env, done.res));
   entry.Set(2U, Napi::Number::New(env, done.flags));
-  if (operation.opcode == IORING_OP_ACCEPT && done.res >= 0) Unclaimed::Add(env, done.res);
+  if (operation.opcode == IORING_OP_ACCEPT && done.res >= 0) UnclaimedFds::Add(env, done.res);
   const bool receives =
       operation.opcode == IORING_OP_RECV || operation.opcode == IORING_OP_RECVMSG || operation.opcode == IORING_OP_READ;
   if (!receives || done.res < 0) return entry;

@@ -162,7 +162,7 @@ class IoUring : public Napi::ObjectWrap<IoUring> {
   bool HasShareLeft(const io_uring_cqe& cqe, std::span<Record> out, size_t count, Told* told);
   void TellDeferred(std::span<Record> out, size_t* count, std::span<uint8_t> pool, std::span<uint8_t>* room);
   void PrepareFlush(io_uring_sqe* sqe, const OutgoingPieces& pieces, size_t first);
-  void Await(std::span<Outgoing> outgoing, size_t begin, uint32_t batch);
+  void Await(std::span<OutgoingPiece> outgoing, size_t begin, uint32_t batch);
   bool Tell(const io_uring_cqe& cqe, Record* record, std::span<uint8_t> pool, std::span<uint8_t>* room);
   bool TellOfStream(Record* record);
   void TakeBuffer(const io_uring_cqe& cqe, Record* record, std::span<uint8_t> pool, std::span<uint8_t>* room);

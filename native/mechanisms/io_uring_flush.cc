@@ -13,9 +13,9 @@ Napi::Value IoUring::Flush(const Napi::CallbackInfo& info) {
   Args args(info);
   const OutgoingPieces pieces(args);
   if (!args.ok()) return info.Env().Undefined();
-  const std::span<Outgoing> all = pieces.all();
+  const std::span<OutgoingPiece> all = pieces.all();
   if (!ring_.is_open()) {
-    for (Outgoing& piece : all) piece.length = -kBadDescriptor;
+    for (OutgoingPiece& piece : all) piece.length = -kBadDescriptor;
     return info.Env().Undefined();
   }
   messages_.resize(all.size());
@@ -33,7 +33,7 @@ Napi::Value IoUring::Flush(const Napi::CallbackInfo& info) {
       ++batch;
     }
     if (batch == 0) {
-      for (Outgoing& piece : all.subspan(first)) piece.length = -kWouldBlock;  // the kernel takes nothing now
+      for (OutgoingPiece& piece : all.subspan(first)) piece.length = -kWouldBlock;  // the kernel takes nothing now
       break;
     }
     Await(all.subspan(begin, first - begin), begin, batch);
@@ -44,7 +44,7 @@ Napi::Value IoUring::Flush(const Napi::CallbackInfo& info) {
 }
 
 void IoUring::PrepareFlush(io_uring_sqe* sqe, const OutgoingPieces& pieces, size_t first) {
-  const size_t count = std::min(pieces.EndOfGroup(first) - first, kMostPieces);
+  const size_t count = std::min(pieces.EndOfGroup(first) - first, kMaxIov);
   for (size_t i = first; i < first + count; ++i) {
     const std::span<const uint8_t> memory = pieces.BytesOf(i);
     vectors_[i] = {const_cast<uint8_t*>(memory.data()), memory.size()};
@@ -78,9 +78,9 @@ int32_t FlushResult(int32_t result) {
 }  // namespace
 
 // Submits `batch` sends and takes their completions. When it returns, the kernel knows nothing of the caller's memory.
-void IoUring::Await(std::span<Outgoing> outgoing, size_t begin, uint32_t batch) {
+void IoUring::Await(std::span<OutgoingPiece> outgoing, size_t begin, uint32_t batch) {
   constexpr int32_t kNoAnswer = INT32_MIN;
-  for (Outgoing& piece : outgoing) piece.length = kNoAnswer;
+  for (OutgoingPiece& piece : outgoing) piece.length = kNoAnswer;
   uint32_t left = batch;
   // Again as long as something comes: after EBUSY there is room now.
   for (bool goes_on = true; left > 0 && goes_on;) {
@@ -104,7 +104,7 @@ void IoUring::Await(std::span<Outgoing> outgoing, size_t begin, uint32_t batch) 
   }
   ring_.TakeBack(refused);
   // An answer that was lost (io_uring_enter(2), EBADR): nobody knows what of it was sent, so nothing is sent again.
-  for (Outgoing& piece : outgoing) {
+  for (OutgoingPiece& piece : outgoing) {
     if (piece.length == kNoAnswer) piece.length = -EBADR;
   }
 }

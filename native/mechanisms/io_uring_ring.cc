@@ -36,7 +36,7 @@ constexpr print::Name kEnterFlags[] = {NAME(IORING_ENTER_GETEVENTS), NAME(IORING
 #undef NAME
 
 // The kernel fills in the rest of them.
-void PrintParams(std::string& out, const MadeCall& call, size_t index) {
+void PrintParams(std::string& out, const CallInfo& call, size_t index) {
   const auto& params = *call.As<const io_uring_params*>(index);
   out += "{flags=";
   print::AppendFlags(out, kSetupFlags, params.flags);
@@ -45,7 +45,7 @@ void PrintParams(std::string& out, const MadeCall& call, size_t index) {
   print::AppendHexadecimal(out, params.features);
   out += ", ...}";
 }
-void PrintEnterFlags(std::string& out, const MadeCall& call, size_t index) {
+void PrintEnterFlags(std::string& out, const CallInfo& call, size_t index) {
   print::AppendFlags(out, kEnterFlags, call.As<uint32_t>(index), "IORING_ENTER_???");
 }
 
@@ -55,14 +55,14 @@ void PrintEnterFlags(std::string& out, const MadeCall& call, size_t index) {
 namespace selectors {
 
 template <>
-inline constexpr SystemCall kRow<uring::Setup>{"io_uring_setup", {In(print::Unsigned), Out(uring::PrintParams)}};
+inline constexpr SystemCall kSystemCall<uring::Setup>{"io_uring_setup", {In(print::Unsigned), Out(uring::PrintParams)}};
 template <>
-inline constexpr SystemCall kRow<uring::EnterRing>{
+inline constexpr SystemCall kSystemCall<uring::EnterRing>{
     "io_uring_enter",
     {In(print::Descriptor), In(print::Unsigned), In(print::Unsigned), In(uring::PrintEnterFlags), In(print::Pointer),
      In(print::Unsigned)}};
 template <>
-inline constexpr SystemCall kRow<uring::RegisterWith>{
+inline constexpr SystemCall kSystemCall<uring::RegisterWith>{
     "io_uring_register", {In(print::Descriptor), In(print::Unsigned), In(print::Pointer), In(print::Unsigned)}};
 
 }  // namespace selectors
@@ -230,7 +230,7 @@ Result Ring::Enter(uint32_t least, double timeout) {
 }
 
 Result Ring::TryToEnter(uint32_t least, double timeout) {
-  if (IsAnyoneWatching()) [[unlikely]]
+  if (IsInstrumented()) [[unlikely]]
     ApplyFaults();
   // The kernel looks at the queue in io_uring_enter alone: there is no SQPOLL.
   Release(sq_tail_shared_, sq_tail_);

@@ -16,7 +16,7 @@
 #include <memory>
 #include <utility>
 
-#include "core/shown_memory.h"
+#include "core/external_memory.h"
 #include "core/syscall.h"
 #include "core/transfer.h"
 #include "core/wait.h"
@@ -41,7 +41,7 @@ constexpr size_t kMostWaitingPieces = 1024;
 namespace {
 
 // The provided buffers as JavaScript sees them. Neither the ring nor JavaScript frees them under the other.
-class ShownBuffers : public ShownMemory {
+class ShownBuffers : public ExternalMemory {
  public:
   explicit ShownBuffers(std::shared_ptr<ProvidedBuffers> buffers) : buffers_(std::move(buffers)) {}
   void Free() override { buffers_.reset(); }
@@ -94,7 +94,8 @@ Napi::Value IoUring::OpenStreams(const Napi::CallbackInfo& info) {
   }
 
   napi_value buffer = nullptr;
-  if (Show(info.Env(), buffers_->all(), std::make_unique<ShownBuffers>(buffers_), &buffer) != napi_ok)
+  if (CreateExternalArrayBuffer(info.Env(), buffers_->all(), std::make_unique<ShownBuffers>(buffers_), &buffer) !=
+      napi_ok)
     return info.Env().Null();
   return {info.Env(), buffer};
 }
@@ -237,7 +238,7 @@ Napi::Value IoUring::PeerOf(const Napi::CallbackInfo& info) {
     length = static_cast<socklen_t>(size);
     result = Call<::getsockopt>(fd, SOL_SOCKET, SO_PEERNAME, static_cast<void*>(out.data()), &length);
   }
-  if (result.ok()) result = Within(out.size(), Result::Ok(static_cast<int64_t>(length)));
+  if (result.ok()) result = ClampLength(out.size(), Result::Ok(static_cast<int64_t>(length)));
   return {info.Env(), ToJavaScript(info.Env(), result)};
 }
 

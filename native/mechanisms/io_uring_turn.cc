@@ -11,7 +11,7 @@ namespace selectors::uring {
 namespace {
 
 // To copy 4 KiB costs 2 % of receiving them.
-constexpr size_t kMostPacked = 4096;
+constexpr size_t kMaxPacked = 4096;
 // Chunks of one stream that one turn tells, however small they are.
 constexpr uint32_t kMaxChunks = 8;
 constexpr uint32_t kOfSeveral = 1U << 31;
@@ -174,7 +174,7 @@ bool IoUring::Tell(const io_uring_cqe& cqe, Record* record, std::span<uint8_t> p
     case Tag::kAccept:
       if (last != 0) --outstanding_;
       record->what |= kAccepted;
-      if (cqe.res >= 0) Unclaimed::Add(Env(), cqe.res);
+      if (cqe.res >= 0) UnclaimedFds::Add(Env(), cqe.res);
       return true;
     case Tag::kOperation:
       Take(cqe);
@@ -205,7 +205,7 @@ void IoUring::TakeBuffer(const io_uring_cqe& cqe, Record* record, std::span<uint
   buffers_->Taken(buffer);
   const std::span<const uint8_t> bytes = buffers_->At(buffer);
   const size_t length = std::min(static_cast<size_t>(std::max(cqe.res, 0)), bytes.size());
-  if (length > kMostPacked || length > room->size()) {
+  if (length > kMaxPacked || length > room->size()) {
     record->place = -1 - static_cast<int32_t>(buffer);
     shown_.push_back(buffer);
     return;

@@ -75,7 +75,7 @@ Napi::Value Iocp::Open(const Napi::CallbackInfo& info) {
 // wakeHandle(): what wakeup() and Waiter.start take; 0 where the port is closed. Given out when it is first asked
 // for: nobody wakes a port of which nobody knows.
 Napi::Value Iocp::WakeHandle(const Napi::CallbackInfo& info) {
-  if (handle_ == 0 && port_->IsOpen()) handle_ = GiveHandle(port_);
+  if (handle_ == 0 && port_->IsOpen()) handle_ = RegisterWakeable(port_);
   return Napi::Number::New(info.Env(), handle_);
 }
 
@@ -117,7 +117,7 @@ size_t Iocp::End(double timeout) {
   if (!port_->IsOpen()) return 0;
   ended_ = true;
   napi_remove_env_cleanup_hook(Env(), EndWithEnvironment, this);
-  if (handle_ != 0) TakeBackHandle(handle_);
+  if (handle_ != 0) UnregisterWakeable(handle_);
   taken_.clear();
   const size_t left = port_->Close(timeout);
   files_.clear();
@@ -208,7 +208,7 @@ void Iocp::Tell(Packet& packet, std::span<double> out, size_t row) {
   if (packet.error == 0 && operation.accepted.get() != kNoFd) {
     FindPeer(operation);
     const Fd connection = operation.accepted.Release();
-    Unclaimed::Add(Env(), connection);
+    UnclaimedFds::Add(Env(), connection);
     value = static_cast<double>(connection);
   }
   operation.file.Close().Ignore("what was to be written is written");

@@ -17,7 +17,7 @@ LONG QueryObjectBy(HANDLE handle, int what, void* out, ULONG size, ULONG* needed
 }
 
 // Its number is what the next argument but one points to, and not to be believed when the time is over (Wine 8).
-void print::CompletionEntries(std::string& out, const MadeCall& call, size_t index) {
+void print::CompletionEntries(std::string& out, const CallInfo& call, size_t index) {
   if (!call.ok) return Pointer(out, call, index);
   const auto* const entries = call.As<const OVERLAPPED_ENTRY*>(index);
   const ULONG count = *call.As<const ULONG*>(index + 2);

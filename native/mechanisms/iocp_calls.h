@@ -11,7 +11,7 @@ namespace selectors {
 
 namespace print {
 
-void CompletionEntries(std::string& out, const MadeCall& call, size_t index);
+void CompletionEntries(std::string& out, const CallInfo& call, size_t index);
 
 }  // namespace print
 
@@ -26,102 +26,102 @@ using QueryObject = LONG(WINAPI*)(HANDLE handle, int what, void* out, ULONG size
 LONG QueryObjectBy(HANDLE handle, int what, void* out, ULONG size, ULONG* needed, QueryObject function);
 
 template <>
-inline constexpr SystemCall kRow<::CreateIoCompletionPort>{
+inline constexpr SystemCall kSystemCall<::CreateIoCompletionPort>{
     "CreateIoCompletionPort",
     {In(print::Descriptor), In(print::Descriptor), In(print::Unsigned), In(print::Unsigned)},
     nullptr,
     Failure::kZero};
 template <>
-inline constexpr SystemCall kRow<::PostQueuedCompletionStatus>{
+inline constexpr SystemCall kSystemCall<::PostQueuedCompletionStatus>{
     "PostQueuedCompletionStatus",
     {In(print::Descriptor), In(print::Unsigned), In(print::Unsigned), In(print::Pointer)},
     nullptr,
     Failure::kZero};
 template <>
-inline constexpr SystemCall kRow<::GetQueuedCompletionStatusEx>{
+inline constexpr SystemCall kSystemCall<::GetQueuedCompletionStatusEx>{
     "GetQueuedCompletionStatusEx",
     {In(print::Descriptor), Out(print::CompletionEntries), In(print::Unsigned), In(print::Pointer),
      In(print::Milliseconds), In(print::Decimal)},
     nullptr,
     Failure::kZero};
 template <>
-inline constexpr SystemCall kRow<::CancelIoEx>{
+inline constexpr SystemCall kSystemCall<::CancelIoEx>{
     "CancelIoEx", {In(print::Descriptor), In(print::Pointer)}, nullptr, Failure::kZero};
 template <>
-inline constexpr SystemCall kRow<::GetOverlappedResult>{
+inline constexpr SystemCall kSystemCall<::GetOverlappedResult>{
     "GetOverlappedResult",
     {In(print::Descriptor), In(print::Pointer), In(print::Pointer), In(print::Decimal)},
     nullptr,
     Failure::kZero};
 template <>
-inline constexpr SystemCall kRow<::WSAGetOverlappedResult>{
+inline constexpr SystemCall kSystemCall<::WSAGetOverlappedResult>{
     "WSAGetOverlappedResult",
     {In(print::Descriptor), In(print::Pointer), In(print::Pointer), In(print::Decimal), In(print::Pointer)},
     nullptr,
     Failure::kZero};
 template <>
-inline constexpr SystemCall kRow<AcceptExBy>{
+inline constexpr SystemCall kSystemCall<AcceptExBy>{
     "AcceptEx",
     {In(print::Descriptor), In(print::Descriptor), In(print::Pointer), In(print::Unsigned), In(print::Unsigned),
      In(print::Unsigned), In(print::Pointer), In(print::Pointer)},
     nullptr,
     Failure::kZero};
 template <>
-inline constexpr SystemCall kRow<ConnectExBy>{
+inline constexpr SystemCall kSystemCall<ConnectExBy>{
     "ConnectEx",
     {In(print::Descriptor), In(print::SocketAddress), In(print::Decimal), In(print::Pointer), In(print::Unsigned),
      In(print::Pointer), In(print::Pointer)},
     nullptr,
     Failure::kZero};
 template <>
-inline constexpr SystemCall kRow<QueryObjectBy>{
+inline constexpr SystemCall kSystemCall<QueryObjectBy>{
     "NtQueryObject",
     {In(print::Descriptor), In(print::Decimal), In(print::Pointer), In(print::Unsigned), In(print::Pointer)}};
 template <>
-inline constexpr SystemCall kRow<::WSARecv>{
+inline constexpr SystemCall kSystemCall<::WSARecv>{
     "WSARecv",
     {In(print::Descriptor), In(print::BufferSizes), In(print::Unsigned), In(print::Pointer), In(print::Pointer),
      In(print::Pointer), In(print::Pointer)}};
 template <>
-inline constexpr SystemCall kRow<::WSARecvFrom>{
+inline constexpr SystemCall kSystemCall<::WSARecvFrom>{
     "WSARecvFrom",
     {In(print::Descriptor), In(print::BufferSizes), In(print::Unsigned), In(print::Pointer), In(print::Pointer),
      In(print::Pointer), In(print::Pointer), In(print::Pointer), In(print::Pointer)}};
 template <>
-inline constexpr SystemCall kRow<::WSASendTo>{
+inline constexpr SystemCall kSystemCall<::WSASendTo>{
     "WSASendTo",
     {In(print::Descriptor), In(print::SentBuffers), In(print::Unsigned), In(print::Pointer), In(print::Hexadecimal),
      In(print::SocketAddress), In(print::Decimal), In(print::Pointer), In(print::Pointer)}};
 template <>
-inline constexpr SystemCall kRow<::WSAIoctl>{
+inline constexpr SystemCall kSystemCall<::WSAIoctl>{
     "WSAIoctl",
     {In(print::Descriptor), In(print::Hexadecimal), In(print::Pointer), In(print::Unsigned), In(print::Pointer),
      In(print::Unsigned), In(print::Pointer), In(print::Pointer), In(print::Pointer)}};
 template <>
-inline constexpr SystemCall kRow<::ReadFile>{
+inline constexpr SystemCall kSystemCall<::ReadFile>{
     "ReadFile",
     {In(print::Descriptor), In(print::Pointer), In(print::Unsigned), In(print::Pointer), In(print::Pointer)},
     nullptr,
     Failure::kZero};
 template <>
-inline constexpr SystemCall kRow<::WriteFile>{
+inline constexpr SystemCall kSystemCall<::WriteFile>{
     "WriteFile",
     {In(print::Descriptor), In(print::Sent), In(print::Unsigned), In(print::Pointer), In(print::Pointer)},
     nullptr,
     Failure::kZero};
 template <>
-struct Shortened<::WSARecv> : ShortenedBuffers {};
+struct ShortenedCall<::WSARecv> : ShortenedBuffers {};
 template <>
-struct Shortened<::WSARecvFrom> : ShortenedBuffers {};
+struct ShortenedCall<::WSARecvFrom> : ShortenedBuffers {};
 template <>
-struct Shortened<::WSASendTo> : ShortenedBuffers {};
+struct ShortenedCall<::WSASendTo> : ShortenedBuffers {};
 template <>
 inline constexpr int kLengthArgument<::ReadFile> = 2;
 template <>
 inline constexpr int kLengthArgument<::WriteFile> = 2;
 
 template <>
-inline constexpr SystemCall kRow<::ReOpenFile>{
+inline constexpr SystemCall kSystemCall<::ReOpenFile>{
     "ReOpenFile", {In(print::Descriptor), In(print::Hexadecimal), In(print::Hexadecimal), In(print::Hexadecimal)}};
 
 }  // namespace selectors

@@ -39,7 +39,7 @@ ACCESS_MASK GrantedAccess(HANDLE handle) {
 // A descriptor of Node's fs is one of the C runtime's, whose handle is not for overlapped I/O: the same file once more.
 Result OpenOverlapped(size_t fd, bool writing, UniqueHandle* opened) {
   using OsHandle = HANDLE (*)(int fd);
-  static const auto os_handle = reinterpret_cast<OsHandle>(FunctionOfProgram("uv_get_osfhandle"));
+  static const auto os_handle = reinterpret_cast<OsHandle>(FindProgramFunction("uv_get_osfhandle"));
   if (os_handle == nullptr) return Result::Error(ERROR_NOT_SUPPORTED);
   if (fd > INT32_MAX) return Result::Error(ERROR_INVALID_HANDLE);
   const HANDLE handle = os_handle(static_cast<int>(fd));
@@ -50,7 +50,7 @@ Result OpenOverlapped(size_t fd, bool writing, UniqueHandle* opened) {
       Call<::ReOpenFile>(handle, DWORD{writing ? GENERIC_WRITE : GENERIC_READ},
                          DWORD{FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE}, DWORD{FILE_FLAG_OVERLAPPED});
   if (again.ok()) *opened = UniqueHandle(reinterpret_cast<HANDLE>(static_cast<intptr_t>(again.value())));
-  return Done(again);
+  return StatusOf(again);
 }
 
 void SetPosition(Operation& operation, int64_t position) {

@@ -13,7 +13,7 @@ namespace selectors {
 namespace {
 
 // Packets a call. On the stack: 4 KiB.
-constexpr ULONG kMostEntries = 128;
+constexpr ULONG kMaxEntries = 128;
 
 // By its address the packets are known that make a leader look up: never another object's, since this one is never
 // gone.
@@ -77,7 +77,7 @@ UniqueHandle& UniqueHandle::operator=(UniqueHandle&& other) noexcept {
 Result UniqueHandle::Close() {
   if (handle_ == nullptr) return Result::Ok(0);
   ForgetPortOf(handle_);
-  const Result closed = Done(Call<::CloseHandle>(handle_));
+  const Result closed = StatusOf(Call<::CloseHandle>(handle_));
   handle_ = nullptr;
   return closed;
 }
@@ -102,7 +102,7 @@ Result Port::Open(DWORD concurrency, bool reusable) {
   const Result made =
       Call<::CreateIoCompletionPort>(INVALID_HANDLE_VALUE, static_cast<HANDLE>(nullptr), ULONG_PTR{0}, concurrency);
   if (made.ok()) port_ = reinterpret_cast<HANDLE>(static_cast<intptr_t>(made.value()));
-  return Done(made);
+  return StatusOf(made);
 }
 
 size_t Port::Close(double timeout) {
@@ -134,9 +134,9 @@ size_t Port::Close(double timeout) {
 
 // Of what makes the leader look up, and of nothing else: who takes the port over finds it empty.
 void Port::Drain() {
-  OVERLAPPED_ENTRY entries[kMostEntries];
+  OVERLAPPED_ENTRY entries[kMaxEntries];
   ULONG count = 0;
-  while (Call<::GetQueuedCompletionStatusEx>(port_, entries, kMostEntries, &count, DWORD{0}, FALSE).ok()) {
+  while (Call<::GetQueuedCompletionStatusEx>(port_, entries, kMaxEntries, &count, DWORD{0}, FALSE).ok()) {
   }
 }
 
@@ -179,7 +179,7 @@ Result Port::Associate(HANDLE handle, ULONG_PTR key) {
 
 Result Port::Post(ULONG_PTR key, DWORD bytes) {
   if (port_ == nullptr) return Result::Error(ERROR_INVALID_HANDLE);
-  return Done(Call<::PostQueuedCompletionStatus>(port_, bytes, key, static_cast<OVERLAPPED*>(nullptr)));
+  return StatusOf(Call<::PostQueuedCompletionStatus>(port_, bytes, key, static_cast<OVERLAPPED*>(nullptr)));
 }
 
 // A call that fails leaves no packet behind, one that is pending or succeeds at once does. A datagram that was cut off
@@ -247,7 +247,7 @@ void Port::Remove(const Operation& operation) {
 Result Port::CancelInKernel(Operation& operation) {
   if (!operation.cancelled) ++cancelled_;
   operation.cancelled = true;
-  return Done(Call<::CancelIoEx>(operation.handle, &operation.overlapped));
+  return StatusOf(Call<::CancelIoEx>(operation.handle, &operation.overlapped));
 }
 
 Result Port::Cancel(int64_t id) {
@@ -258,7 +258,9 @@ Result Port::Cancel(int64_t id) {
   return Result::Ok(0);
 }
 
-Result Port::CancelAllOf(HANDLE handle) { return Done(Call<::CancelIoEx>(handle, static_cast<OVERLAPPED*>(nullptr))); }
+Result Port::CancelAllOf(HANDLE handle) {
+  return StatusOf(Call<::CancelIoEx>(handle, static_cast<OVERLAPPED*>(nullptr)));
+}
 
 void Port::CancelAll() {
   const Lock lock(mutex_);
@@ -317,12 +319,12 @@ Result Port::Fetch(double timeout) {
 
 // How many packets there are to take. The lock is open while the kernel waits.
 Result Port::Dequeue(Lock& lock, double timeout) {
-  OVERLAPPED_ENTRY entries[kMostEntries];
+  OVERLAPPED_ENTRY entries[kMaxEntries];
   ULONG count = 0;
   const HANDLE port = port_;
   const DWORD milliseconds = timeout < 0 ? INFINITE : static_cast<DWORD>(CeilMilliseconds(timeout));
   lock.unlock();
-  const Result some = Call<::GetQueuedCompletionStatusEx>(port, entries, kMostEntries, &count, milliseconds, FALSE);
+  const Result some = Call<::GetQueuedCompletionStatusEx>(port, entries, kMaxEntries, &count, milliseconds, FALSE);
   lock.lock();
   // When the time is over, the count is not to be believed (Wine 8: 1).
   for (ULONG i = 0; some.ok() && i < count; ++i) Keep(entries[i]);
@@ -359,7 +361,7 @@ void Port::FetchCancelled(double timeout) {
   }
 }
 
-Result Port::WaitBeside(double timeout, const std::atomic<bool>& ended) {
+Result Port::WaitInThread(double timeout, const std::atomic<bool>& ended) {
   constexpr double kLongestSlice = 60'000;  // milliseconds: what a condition variable can count
   Lock lock(mutex_);
   ++beside_;
@@ -383,7 +385,7 @@ Result Port::WaitBeside(double timeout, const std::atomic<bool>& ended) {
   return result.ok() ? Result::Ok(0) : result;
 }
 
-void Port::EndWaitBeside() {
+void Port::EndWaitInThread() {
   const Lock lock(mutex_);
   LookUp();
   changed_.notify_all();

@@ -11,10 +11,10 @@
 //     |
 //     +--the port is closed, and it does not come back in time--> lost: never freed
 //
-// Who dequeues: the owner's thread (Fetch), or one beside Node's loop (WaitBeside). One at a time leads, that is, sits
-// in GetQueuedCompletionStatusEx; the others follow on a condition variable. Packets are put into fetched_ in the order
-// in which the port gave them, so that none is lost or told twice, whoever took it. The owner has precedence: a leader
-// steps down when it is asked to.
+// Who dequeues: the owner's thread (Fetch), or one beside Node's loop (WaitInThread). One at a time leads, that is,
+// sits in GetQueuedCompletionStatusEx; the others follow on a condition variable. Packets are put into fetched_ in the
+// order in which the port gave them, so that none is lost or told twice, whoever took it. The owner has precedence: a
+// leader steps down when it is asked to.
 //
 // Everything that is not a completion (wake-ups, the end of a wait, stepping down) is state in this object, plus a
 // packet of its own that makes the leader look up. It is told from others by its OVERLAPPED.
@@ -108,7 +108,7 @@ class Port final : public Wakeable {
     Operation* const started = operation.get();
     const Result added = Add(std::move(operation));
     if (!added.ok()) return added;
-    const int error = IsAnyoneWatching() && ApplyFault(*started) ? 0 : start(*started);
+    const int error = IsInstrumented() && ApplyFault(*started) ? 0 : start(*started);
     if (PacketFollows(*started, error)) return Result::Ok(0);
     Remove(*started);
     return Result::Error(error);
@@ -132,8 +132,8 @@ class Port final : public Wakeable {
   size_t Close(double timeout);
 
   Result Signal() override;
-  Result WaitBeside(double timeout, const std::atomic<bool>& ended) override;
-  void EndWaitBeside() override;
+  Result WaitInThread(double timeout, const std::atomic<bool>& ended) override;
+  void EndWaitInThread() override;
 
  private:
   using Lock = std::unique_lock<std::mutex>;

@@ -92,7 +92,7 @@ Napi::Value Iocp::AcceptEx(const Napi::CallbackInfo& info) {
   if (!args.ok()) return info.Env().Undefined();
   if (owned) {
     operation->accepted = UniqueFd(operation->accepting);
-    Unclaimed::Remove(Env(), operation->accepting);
+    UnclaimedFds::Remove(Env(), operation->accepting);
   }
   LPFN_ACCEPTEX accept_ex = nullptr;
   Result ready = Extension(reinterpret_cast<Fd>(operation->handle), WSAID_ACCEPTEX, &accept_ex);

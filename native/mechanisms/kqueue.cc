@@ -32,29 +32,29 @@ void AppendEvents(std::string& out, const struct kevent* events, int64_t count) 
     out.append(", data=").append(std::to_string(event.data)).append("}");
   });
 }
-void PrintChanges(std::string& out, const MadeCall& call, size_t index) {
+void PrintChanges(std::string& out, const CallInfo& call, size_t index) {
   AppendEvents(out, call.As<const struct kevent*>(index), call.As<int>(index + 1));
 }
-void PrintEvents(std::string& out, const MadeCall& call, size_t index) {
+void PrintEvents(std::string& out, const CallInfo& call, size_t index) {
   AppendEvents(out, call.As<const struct kevent*>(index), call.ok ? call.result : 0);
 }
 
 }  // namespace
 
 template <>
-inline constexpr SystemCall kRow<::kqueue>{"kqueue", {}};
+inline constexpr SystemCall kSystemCall<::kqueue>{"kqueue", {}};
 // The function: there is a struct of its name as well.
 template <>
-inline constexpr SystemCall kRow<::kevent>{"kevent",
-                                           {In(print::Descriptor), In(PrintChanges), In(print::Decimal),
-                                            Out(PrintEvents), In(print::Decimal), In(print::Pointer)}};
+inline constexpr SystemCall kSystemCall<::kevent>{"kevent",
+                                                  {In(print::Descriptor), In(PrintChanges), In(print::Decimal),
+                                                   Out(PrintEvents), In(print::Decimal), In(print::Pointer)}};
 template <>
 inline constexpr int kLengthArgument<::kevent> = 4;
 // The changes are made also where a signal ends the wait (kevent(2), EINTR).
 template <>
 struct InjectedError<::kevent> {
-  static bool IsMadeAnyway(int error, Fd&, const struct kevent*&, int& changes, struct kevent*&, int& events,
-                           const timespec*&) {
+  static bool MakesCall(int error, Fd&, const struct kevent*&, int& changes, struct kevent*&, int& events,
+                        const timespec*&) {
     events = 0;  // without room for events the call does not wait
     return error == kInterrupted && changes > 0;
   }
@@ -102,7 +102,7 @@ napi_value KqueueCreate(napi_env env, napi_callback_info) {
     SetInheritable(static_cast<Fd>(kq.value()), false)
         .Ignore("a kqueue is not inherited by fork, and exec of us is not a case");
   }
-  return OpenedToJavaScript(env, kq);
+  return NewFdToJavaScript(env, kq);
 }
 
 Result WaitForEvents(Fd kq, std::span<const struct kevent> changes, std::span<struct kevent> events, double timeout) {
@@ -157,7 +157,7 @@ class KqueueMultiplexer final : public Multiplexer {
   }
 
   // A descriptor that can be read and written has two events, one of each filter: they make one record.
-  Result Wait(double timeout, std::span<Ready> out) override {
+  Result Wait(double timeout, std::span<ReadyEvent> out) override {
     if (events_.size() < out.size()) events_.resize(out.size());
     const std::span<struct kevent> events = std::span(events_).first(out.size());
     const Result result = WaitForEvents(set_, {}, events, timeout);
@@ -174,7 +174,7 @@ class KqueueMultiplexer final : public Multiplexer {
         out[ready - 1].events |= happened;
         continue;
       }
-      Ready& record = out[ready++];
+      ReadyEvent& record = out[ready++];
       record.fd = static_cast<int32_t>(found[i].ident);
       record.generation = static_cast<int32_t>(reinterpret_cast<uintptr_t>(found[i].udata));
       record.events = happened;
@@ -189,7 +189,7 @@ class KqueueMultiplexer final : public Multiplexer {
 
 }  // namespace
 
-const MultiplexerRow kKqueue = RowOf<KqueueMultiplexer>("kqueue");
+const MultiplexerRow kKqueue = MultiplexerRowOf<KqueueMultiplexer>("kqueue");
 
 void RegisterKqueue(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "kqueue", KqueueCreate);

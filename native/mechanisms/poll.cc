@@ -57,7 +57,7 @@ class PollMultiplexer final : public Multiplexer {
     return Result::Ok(0);
   }
 
-  Result Wait(double timeout, std::span<Ready> out) override {
+  Result Wait(double timeout, std::span<ReadyEvent> out) override {
     const Result result = WaitForFds(fds_, timeout);
     if (!result.ok()) return result;
     const auto found = static_cast<size_t>(result.value());
@@ -67,7 +67,7 @@ class PollMultiplexer final : public Multiplexer {
       const int happened = static_cast<uint16_t>(fds_[i].revents);
       if (happened == 0) continue;
       const int events = ((happened & ~POLLOUT) != 0 ? kReadable : 0) | ((happened & ~POLLIN) != 0 ? kWritable : 0);
-      Ready& record = out[ready++];
+      ReadyEvent& record = out[ready++];
       record.fd = static_cast<int32_t>(fds_[i].fd);
       record.generation = 0;
       record.events = events;
@@ -81,7 +81,7 @@ class PollMultiplexer final : public Multiplexer {
 
 }  // namespace
 
-const MultiplexerRow kPoll = RowOf<PollMultiplexer>("poll");
+const MultiplexerRow kPoll = MultiplexerRowOf<PollMultiplexer>("poll");
 
 void RegisterPoll(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "poll", Poll);

@@ -117,7 +117,7 @@ class SelectMultiplexer final : public Multiplexer {
     return Result::Ok(0);
   }
 
-  Result Wait(double timeout, std::span<Ready> out) override {
+  Result Wait(double timeout, std::span<ReadyEvent> out) override {
     fd_set read;
     fd_set write;
     fd_set except;
@@ -126,25 +126,25 @@ class SelectMultiplexer final : public Multiplexer {
       read = read_;
       if (!writes_) return SelectFds(highest_, &read, nullptr, nullptr, remaining);
       write = except = write_;
-      return SelectFds(highest_, &read, &write, kFailedConnectIsExcept ? &except : nullptr, remaining);
+      return SelectFds(highest_, &read, &write, kFailedConnectInExcept ? &except : nullptr, remaining);
     });
     // Nothing is ready: the sets are as they were given where a signal ended the last call.
     if (!result.ok() || result.value() == 0) return result;
     if (!writes_) FD_ZERO(&write);
-    if (!kFailedConnectIsExcept || !writes_) FD_ZERO(&except);
+    if (!kFailedConnectInExcept || !writes_) FD_ZERO(&except);
     const size_t found = kFdSetIsBitmap ? CollectBits(read, write, out) : CollectMembers(read, write, except, out);
     return Result::Ok(static_cast<int64_t>(found));
   }
 
  private:
-  static void Tell(Ready& record, Fd fd, bool is_readable, bool is_writable) {
+  static void Tell(ReadyEvent& record, Fd fd, bool is_readable, bool is_writable) {
     record.fd = static_cast<int32_t>(fd);
     record.generation = 0;
     record.events = (is_readable ? kReadable : 0) | (is_writable ? kWritable : 0);
   }
 
   // 64 descriptors at a time, for most of them are not ready.
-  static size_t CollectBits(const fd_set& read, const fd_set& write, std::span<Ready> out) {
+  static size_t CollectBits(const fd_set& read, const fd_set& write, std::span<ReadyEvent> out) {
     using Words = std::array<uint64_t, sizeof(fd_set) / sizeof(uint64_t)>;
     const auto readable = std::bit_cast<Words>(read);
     const auto writable = std::bit_cast<Words>(write);
@@ -160,7 +160,8 @@ class SelectMultiplexer final : public Multiplexer {
     return ready;
   }
 
-  size_t CollectMembers(const fd_set& read, const fd_set& write, const fd_set& except, std::span<Ready> out) const {
+  size_t CollectMembers(const fd_set& read, const fd_set& write, const fd_set& except,
+                        std::span<ReadyEvent> out) const {
     size_t ready = 0;
     for (size_t i = 0; i < fds_.size() && ready < out.size(); ++i) {
       const bool is_readable = FD_ISSET(fds_[i], &read) != 0;
@@ -179,7 +180,7 @@ class SelectMultiplexer final : public Multiplexer {
 
 }  // namespace
 
-const MultiplexerRow kSelect = RowOf<SelectMultiplexer>("select");
+const MultiplexerRow kSelect = MultiplexerRowOf<SelectMultiplexer>("select");
 
 void RegisterSelect(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "select", Select);

@@ -18,7 +18,7 @@ napi_value Bytes(napi_env env, const void* data, size_t length) {
 // What getaddrinfo(3) failed with: its name ('EAI_AGAIN'; EAI_NONAME is Node's 'ENOTFOUND') as a string, or the
 // negative error of the system call that failed within it (EAI_SYSTEM), as a number.
 napi_value ResolverError(napi_env env, int error) {
-  const int system_error = SystemErrorOfResolver(error);
+  const int system_error = ResolverSystemError(error);
   if (system_error != 0) return ToJavaScript(env, Result::Error(system_error));
   const char* const name = ResolverErrorName(error);
   return Napi::String::New(env, name == nullptr ? "UNKNOWN" : name);
@@ -66,7 +66,7 @@ napi_value EncodeUnix(napi_env env, napi_callback_info info) {
   if (path.size() > kRoom) return ToJavaScript(env, Result::Error(kNameTooLong));
   const bool has_end = !path.empty() && path[0] != 0;
   const size_t used = path.size() + (has_end ? 1 : 0);
-  if (used > kRoom && !kPathMayFillAddress) return ToJavaScript(env, Result::Error(kNameTooLong));
+  if (used > kRoom && !kUnixPathMayLackNul) return ToJavaScript(env, Result::Error(kNameTooLong));
   address.sun_family = AF_UNIX;
   std::copy(path.begin(), path.end(), reinterpret_cast<uint8_t*>(address.sun_path));
   return Bytes(env, &address, offsetof(UnixAddress, sun_path) + std::min(used, kRoom));

@@ -76,7 +76,7 @@ napi_value SendFds(napi_env env, napi_callback_info info) {
     header->cmsg_len = static_cast<decltype(header->cmsg_len)>(CMSG_LEN(length));
     std::memcpy(CMSG_DATA(header), descriptors.data(), length);
   }
-  return ToJavaScript(env, CallAgain<::sendmsg>(fd, static_cast<const msghdr*>(&message), kNoSignal));
+  return ToJavaScript(env, CallRetry<::sendmsg>(fd, static_cast<const msghdr*>(&message), kNoSignal));
 }
 
 // recvFds(fd, buffer, descriptorsOut, out): how many bytes; out[0] is how many descriptors were put into
@@ -98,7 +98,7 @@ napi_value RecvFds(napi_env env, napi_callback_info info) {
   message.msg_iovlen = 1;
   message.msg_control = control.data();
   message.msg_controllen = kControlRoom;
-  const Result result = CallAgain<::recvmsg>(fd, &message, kReceiveCloseOnExec);
+  const Result result = CallRetry<::recvmsg>(fd, &message, kReceiveCloseOnExec);
   size_t count = 0;
   if (result.ok()) {
     for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
@@ -107,7 +107,7 @@ napi_value RecvFds(napi_env env, napi_callback_info info) {
       const std::span<const uint8_t> data = ControlData(message, *header);
       if (header->cmsg_type == SCM_RIGHTS) {
         if (!TakeDescriptors(data, descriptors, &count)) message.msg_flags |= MSG_CTRUNC;
-      } else if (header->cmsg_type == kPidDescriptor) {
+      } else if (header->cmsg_type == kScmPidfd) {
         // The sender's process. Closed, whatever comes of it: sendFds cannot have sent it, and the caller cannot tell
         // it from what was sent.
         size_t none = 0;
@@ -117,7 +117,7 @@ napi_value RecvFds(napi_env env, napi_callback_info info) {
   }
   out[0] = static_cast<int32_t>(count);
   out[1] = message.msg_flags;
-  return ToJavaScript(env, Within(buffer.size(), result));
+  return ToJavaScript(env, ClampLength(buffer.size(), result));
 }
 
 }  // namespace

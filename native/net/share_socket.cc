@@ -10,7 +10,7 @@
 namespace selectors {
 namespace {
 
-// WSADuplicateSocket(fd, pid, out): 0, and the WSAPROTOCOL_INFO in `out`, which has shareSize bytes.
+// WSADuplicateSocket(fd, pid, out): 0, and the WSAPROTOCOL_INFO in `out`, which has WSAPROTOCOL_INFO_SIZE bytes.
 napi_value DuplicateSocket(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const Fd fd = args.FdAt(0);
@@ -32,7 +32,7 @@ napi_value FromDescription(napi_env env, napi_callback_info info) {
   if (args.ok() && bytes.size() != sizeof description) args.Fail(0, "the bytes of a WSAPROTOCOL_INFO");
   if (!args.ok()) return nullptr;
   std::memcpy(&description, bytes.data(), sizeof description);
-  return OpenedToJavaScript(
+  return NewFdToJavaScript(
       env, Call<::WSASocketW>(FROM_PROTOCOL_INFO, FROM_PROTOCOL_INFO, FROM_PROTOCOL_INFO, &description, GROUP{0},
                               DWORD{WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT}));
 }
@@ -42,7 +42,7 @@ napi_value FromDescription(napi_env env, napi_callback_info info) {
 void RegisterShareSocket(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "WSADuplicateSocket", DuplicateSocket);
   Export(env, exports, "WSASocket", FromDescription);
-  exports.Set("shareSize", Napi::Number::New(env, sizeof(WSAPROTOCOL_INFOW)));
+  exports.Set("WSAPROTOCOL_INFO_SIZE", Napi::Number::New(env, sizeof(WSAPROTOCOL_INFOW)));
 }
 
 }  // namespace selectors

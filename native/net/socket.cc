@@ -28,7 +28,7 @@ napi_value Socket(napi_env env, napi_callback_info info) {
   const int type = args.IntAt(1);
   const int protocol = args.IntAt(2);
   if (!args.ok()) return nullptr;
-  return OpenedToJavaScript(env, OpenSocket(family, type, protocol));
+  return NewFdToJavaScript(env, OpenSocket(family, type, protocol));
 }
 
 // socketpair(family, type, protocol, out): both descriptors into the Int32Array.
@@ -44,7 +44,7 @@ napi_value SocketPair(napi_env env, napi_callback_info info) {
   const Result made = OpenSocketPair(family, type, protocol, pair);
   if (made.ok()) {
     for (size_t i = 0; i < 2; ++i) {
-      Unclaimed::Add(env, pair[i]);
+      UnclaimedFds::Add(env, pair[i]);
       out[i] = static_cast<int32_t>(pair[i]);
     }
   }
@@ -82,7 +82,7 @@ napi_value Accept(napi_env env, napi_callback_info info) {
   SocketLength length = LengthOf(address);
   const Result accepted = AcceptConnection(fd, non_blocking, reinterpret_cast<sockaddr*>(address.data()), &length);
   length_out[0] = accepted.ok() ? static_cast<int32_t>(std::min(length, LengthOf(address))) : 0;
-  return OpenedToJavaScript(env, accepted);
+  return NewFdToJavaScript(env, accepted);
 }
 
 // connect(fd, sockaddr). Interrupted, it goes on by itself (connect(2)): EINTR then means "in progress".
@@ -135,11 +135,11 @@ napi_value RecvFrom(napi_env env, napi_callback_info info) {
   if (!args.ok()) return nullptr;
   SocketLength length = LengthOf(address);
   ClearIfDiscarded(buffer, flags);
-  const Result result = CallAgain<::recvfrom>(fd, Raw(buffer.data()), Size(buffer.size()), flags,
+  const Result result = CallRetry<::recvfrom>(fd, Raw(buffer.data()), Size(buffer.size()), flags,
                                               reinterpret_cast<sockaddr*>(address.data()), &length);
   // The kernel answers the whole length also where it had to cut the address.
   length_out[0] = result.ok() ? static_cast<int32_t>(length < LengthOf(address) ? length : LengthOf(address)) : 0;
-  return ToJavaScript(env, Within(buffer.size(), result));
+  return ToJavaScript(env, ClampLength(buffer.size(), result));
 }
 
 // sendto(fd, buffer, flags, sockaddr)
@@ -150,8 +150,9 @@ napi_value SendTo(napi_env env, napi_callback_info info) {
   const int flags = args.IntAt(2);
   const std::span<uint8_t> address = args.BytesAt(3);
   if (!args.ok()) return nullptr;
-  return ToJavaScript(env, SentTo(CallAgain<::sendto>(fd, Raw(buffer.data()), Size(buffer.size()), flags | kNoSignal,
-                                                      AddressOf(address), LengthOf(address))));
+  return ToJavaScript(env,
+                      MapSendToError(CallRetry<::sendto>(fd, Raw(buffer.data()), Size(buffer.size()), flags | kNoSignal,
+                                                         AddressOf(address), LengthOf(address))));
 }
 
 // shutdown(fd, how): 0 read, 1 write, 2 both, on all systems.
@@ -197,7 +198,7 @@ napi_value GetSockOpt(napi_env env, napi_callback_info info) {
   SocketLength length = LengthOf(out);
   const Result result = Call<::getsockopt>(fd, level, option, Raw(out.data()), &length);
   // An option may have a longer value, or answer how many entries there are instead of bytes (SO_GET_FILTER).
-  return ToJavaScript(env, result.ok() ? Within(out.size(), Result::Ok(static_cast<int64_t>(length))) : result);
+  return ToJavaScript(env, result.ok() ? ClampLength(out.size(), Result::Ok(static_cast<int64_t>(length))) : result);
 }
 
 // setLinger(fd, seconds): negative turns it off. struct linger has other field types on each system.
@@ -240,7 +241,7 @@ napi_value Duplicate(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const Fd fd = args.FdAt(0);
   if (!args.ok()) return nullptr;
-  return OpenedToJavaScript(env, DuplicateFd(fd));
+  return NewFdToJavaScript(env, DuplicateFd(fd));
 }
 
 template <Result (*Function)(Fd, bool)>

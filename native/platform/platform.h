@@ -36,8 +36,8 @@ namespace selectors {
 // A descriptor of Winsock is a handle, and only sockets have one. Handles use 32 bits on 64-bit Windows too.
 using Fd = SOCKET;
 inline constexpr Fd kNoFd = INVALID_SOCKET;
-inline constexpr int64_t kLowestFd = 0;
-inline constexpr int64_t kHighestFd = UINT32_MAX;
+inline constexpr int64_t kMinFd = 0;
+inline constexpr int64_t kMaxFd = UINT32_MAX;
 using PollFd = WSAPOLLFD;
 using SocketLength = int;
 using ThreadHandle = HANDLE;
@@ -50,13 +50,13 @@ inline constexpr int kWouldBlock = WSAEWOULDBLOCK;
 inline constexpr int kInProgress = WSAEWOULDBLOCK;
 inline constexpr int kNoMemory = WSAENOBUFS;
 inline constexpr int kNoSignal = 0;
-inline constexpr int kDiscard = 0;  // Winsock reports MSG_TRUNC, and accepts it in no call
+inline constexpr int kDiscardFlag = 0;  // Winsock reports MSG_TRUNC, and accepts it in no call
 inline constexpr int kLingerOption = SO_LINGER;
 // What send, recv and the socket options take: char and int here, void and size_t on POSIX.
 using RawBytes = char;
 using RawSize = int;
 // Winsock's select tells a failed connect in the third set; elsewhere that set is for out-of-band data.
-inline constexpr bool kFailedConnectIsExcept = true;
+inline constexpr bool kFailedConnectInExcept = true;
 // Is an fd_set one bit for each descriptor, the first in the lowest? Winsock's has the descriptors themselves.
 inline constexpr bool kFdSetIsBitmap = false;
 inline constexpr bool kHasEpoll = false;
@@ -65,9 +65,9 @@ inline constexpr bool kHasIoUring = false;
 inline constexpr bool kHasPassFds = false;
 inline constexpr bool kHasShareSocket = true;
 inline constexpr bool kHasAbstractNames = false;
-inline constexpr bool kPathMayFillAddress = false;
+inline constexpr bool kUnixPathMayLackNul = false;
 // libuv on Windows polls sockets alone, and a multiplexer is none.
-inline constexpr bool kLoopWatchesAnyDescriptor = false;
+inline constexpr bool kUvPollsAnyDescriptor = false;
 inline constexpr const char* kWakeSyscall = "socket";
 // A HANDLE. Not an Fd: those are sockets here, and closed by another call.
 using FileHandle = intptr_t;
@@ -81,8 +81,8 @@ struct UnixAddress {
 #else
 using Fd = int;
 inline constexpr Fd kNoFd = -1;
-inline constexpr int64_t kLowestFd = INT32_MIN;
-inline constexpr int64_t kHighestFd = INT32_MAX;
+inline constexpr int64_t kMinFd = INT32_MIN;
+inline constexpr int64_t kMaxFd = INT32_MAX;
 using PollFd = pollfd;
 using SocketLength = socklen_t;
 using ThreadHandle = pthread_t;
@@ -98,7 +98,7 @@ inline constexpr int kWouldBlock = EAGAIN;
 inline constexpr int kInProgress = EINPROGRESS;
 inline constexpr int kNoMemory = ENOMEM;
 // Of those that a receive takes: it may discard bytes instead of writing them.
-inline constexpr int kDiscard = MSG_TRUNC;
+inline constexpr int kDiscardFlag = MSG_TRUNC;
 #ifdef MSG_NOSIGNAL
 inline constexpr int kNoSignal = MSG_NOSIGNAL;
 #else
@@ -110,18 +110,18 @@ inline constexpr int kReceiveCloseOnExec = MSG_CMSG_CLOEXEC;
 inline constexpr int kReceiveCloseOnExec = 0;  // macOS: FD_CLOEXEC is set on each received descriptor instead
 #endif
 #ifdef SCM_PIDFD
-inline constexpr int kPidDescriptor = SCM_PIDFD;
+inline constexpr int kScmPidfd = SCM_PIDFD;
 #elif defined(__linux__)
-inline constexpr int kPidDescriptor = 4;       // SCM_PIDFD: Linux 6.5, linux/socket.h
+inline constexpr int kScmPidfd = 4;            // SCM_PIDFD: Linux 6.5, linux/socket.h
 #else
-inline constexpr int kPidDescriptor = -1;  // there is none
+inline constexpr int kScmPidfd = -1;  // there is none
 #endif
 #ifdef SO_LINGER_SEC
 inline constexpr int kLingerOption = SO_LINGER_SEC;  // macOS counts SO_LINGER in clock ticks
 #else
 inline constexpr int kLingerOption = SO_LINGER;
 #endif
-inline constexpr bool kFailedConnectIsExcept = false;
+inline constexpr bool kFailedConnectInExcept = false;
 inline constexpr bool kFdSetIsBitmap = true;
 #ifdef __linux__
 inline constexpr bool kHasEpoll = true;
@@ -140,12 +140,12 @@ inline constexpr bool kHasShareSocket = false;
 #ifdef __linux__
 inline constexpr bool kHasAbstractNames = true;
 // A path of 108 bytes without a NUL is one of those that Linux takes (unix(7), "BUGS").
-inline constexpr bool kPathMayFillAddress = true;
+inline constexpr bool kUnixPathMayLackNul = true;
 #else
 inline constexpr bool kHasAbstractNames = false;
-inline constexpr bool kPathMayFillAddress = false;
+inline constexpr bool kUnixPathMayLackNul = false;
 #endif
-inline constexpr bool kLoopWatchesAnyDescriptor = true;
+inline constexpr bool kUvPollsAnyDescriptor = true;
 using UnixAddress = sockaddr_un;
 #endif
 
@@ -176,7 +176,7 @@ uint32_t ThreadId();
 double MonotonicMilliseconds();
 
 // The calling thread sleeps so long. Neither recorded nor disturbed by a fault plan.
-void Pause(double milliseconds);
+void SleepMilliseconds(double milliseconds);
 
 // A thread, to which no signals are given. Not std::thread: that has no other way to say that the system has no thread
 // left than to end the process.
@@ -229,13 +229,13 @@ constexpr int SendToError(int error) { return error == ENOBUFS ? EAGAIN : error;
 constexpr int SendError(int error) { return error == EPROTOTYPE ? ECONNRESET : SendToError(error); }
 #endif
 
-// Sends several pieces as one: sendmsg(2), WSASend. How many bytes the kernel took. At most kMostPieces.
-struct Piece {
+// Sends several pieces as one: sendmsg(2), WSASend. How many bytes the kernel took. At most kMaxIov.
+struct IoBuffer {
   const uint8_t* data;
   size_t size;
 };
-inline constexpr size_t kMostPieces = 64;
-Result SendPieces(Fd fd, const Piece* pieces, size_t count);
+inline constexpr size_t kMaxIov = 64;
+Result SendVectored(Fd fd, const IoBuffer* pieces, size_t count);
 
 #ifndef _WIN32
 // The bytes behind a control message's header, as far as they are there. XNU cuts a control message at msg_controllen
@@ -271,7 +271,7 @@ void DrainWakeChannel(Fd read);
 // back what somebody else has taken away meanwhile: the value is then 1, else 0.
 Result CatchSignal(int signal, void (*handler)(int));
 // What was there before is there again.
-void ReleaseSignal(int signal);
+void RestoreSignal(int signal);
 // Ends the process by the default action of the signal. May be called by a handler.
 void EndProcessBySignal(int signal);
 
@@ -295,15 +295,15 @@ Result MapFile(FileHandle file, size_t size, void** memory);
 void UnmapFile(void* memory, size_t size);
 // flock(2), LockFileEx: 1, or without waiting 0 where somebody else has the lock. Not to be asked for twice: Windows
 // would wait for itself.
-Result TakeFileLock(FileHandle file, bool wait);
-Result DropFileLock(FileHandle file);
+Result AcquireFileLock(FileHandle file, bool wait);
+Result ReleaseFileLock(FileHandle file);
 
 // getaddrinfo(3)'s errors by the names that Node has for them: EAI_NONAME and EAI_NODATA are ENOTFOUND. Null: unknown.
 const char* ResolverErrorName(int error);
 // The error of the system call that failed within getaddrinfo(3), just now (EAI_SYSTEM); 0 for every other error.
-int SystemErrorOfResolver(int error);
+int ResolverSystemError(int error);
 
 // A function of the program that loaded the addon, by name; null where it has none of that name.
-void* FunctionOfProgram(const char* name);
+void* FindProgramFunction(const char* name);
 
 }  // namespace selectors

@@ -47,7 +47,7 @@ double MonotonicMilliseconds() {
   return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
 }
 
-void Pause(double milliseconds) {
+void SleepMilliseconds(double milliseconds) {
   const SecondsAndNanoseconds split = SplitTimeout(milliseconds, 1);
   timespec left{split.seconds, split.nanoseconds};
   // A signal: the rest follows.
@@ -65,7 +65,7 @@ struct ThreadStart {
 
 void* RunThread(void* data) {
   const std::unique_ptr<ThreadStart> start(static_cast<ThreadStart*>(data));
-  const RecordedThread recorded(start->recorder);
+  const RecorderScope recorded(start->recorder);
   start->body(start->argument);
   return nullptr;
 }
@@ -73,7 +73,7 @@ void* RunThread(void* data) {
 }  // namespace
 
 Result Thread::Start(void (*body)(void*), void* argument) {
-  auto start = std::make_unique<ThreadStart>(ThreadStart{body, argument, Recorder::OfThread()});
+  auto start = std::make_unique<ThreadStart>(ThreadStart{body, argument, Recorder::OfCurrentThread()});
   // The new thread inherits the mask: signals go to the threads that run JavaScript.
   sigset_t all;
   sigset_t before;
@@ -143,7 +143,7 @@ Result OpenSocketPair(int family, int type, int protocol, Fd pair[2]) {
 }
 
 Result AcceptConnection(Fd listener, bool non_blocking, sockaddr* address, SocketLength* length) {
-  return CallAgain<::accept4>(listener, address, length, SOCK_CLOEXEC | (non_blocking ? SOCK_NONBLOCK : 0));
+  return CallRetry<::accept4>(listener, address, length, SOCK_CLOEXEC | (non_blocking ? SOCK_NONBLOCK : 0));
 }
 
 Result OpenWakeChannel(Fd* read, Fd* write) {
@@ -202,7 +202,7 @@ Result OpenSocketPair(int family, int type, int protocol, Fd pair[2]) {
 }
 
 Result AcceptConnection(Fd listener, bool non_blocking, sockaddr* address, SocketLength* length) {
-  const Result accepted = PreparedSocket(CallAgain<::accept>(listener, address, length));
+  const Result accepted = PreparedSocket(CallRetry<::accept>(listener, address, length));
   if (!accepted.ok()) return accepted;
   // BSD's connections inherit O_NONBLOCK from their listener.
   const Result set = SetNonBlocking(static_cast<Fd>(accepted.value()), non_blocking);
@@ -243,7 +243,7 @@ Result Signalled(Result written) { return !written.ok() && written.error() == EA
 }  // namespace
 
 Result SignalWakeChannel(Fd write) {
-  return Signalled(CallAgain<::write>(write, static_cast<const void*>(&kWakeUp), sizeof kWakeUp));
+  return Signalled(CallRetry<::write>(write, static_cast<const void*>(&kWakeUp), sizeof kWakeUp));
 }
 
 Result SignalWakeChannelFromHandler(Fd write) {
@@ -256,19 +256,19 @@ Result SignalWakeChannelFromHandler(Fd write) {
 void DrainWakeChannel(Fd read) {
   char bytes[64];
   // An eventfd gives its counter in one read of 8 bytes; a pipe may hold more than one buffer of wake-ups.
-  while (CallAgain<::read>(read, static_cast<void*>(bytes), sizeof bytes).value() ==
+  while (CallRetry<::read>(read, static_cast<void*>(bytes), sizeof bytes).value() ==
          static_cast<int64_t>(sizeof bytes)) {
   }
 }
 
-Result SendPieces(Fd fd, const Piece* pieces, size_t count) {
-  iovec vector[kMostPieces];
-  const size_t used = std::min(count, kMostPieces);
+Result SendVectored(Fd fd, const IoBuffer* pieces, size_t count) {
+  iovec vector[kMaxIov];
+  const size_t used = std::min(count, kMaxIov);
   for (size_t i = 0; i < used; ++i) vector[i] = {const_cast<uint8_t*>(pieces[i].data), pieces[i].size};
   msghdr message{};
   message.msg_iov = vector;
   message.msg_iovlen = static_cast<decltype(message.msg_iovlen)>(used);
-  return Sent(CallAgain<::sendmsg>(fd, static_cast<const msghdr*>(&message), kNoSignal));
+  return MapSendError(CallRetry<::sendmsg>(fd, static_cast<const msghdr*>(&message), kNoSignal));
 }
 
 std::span<const uint8_t> ControlData(const msghdr& message, const cmsghdr& header) {
@@ -349,7 +349,7 @@ Result CatchSignal(int signal, void (*handler)(int)) {
   return set.ok() ? Result::Ok(1) : set;
 }
 
-void ReleaseSignal(int signal) {
+void RestoreSignal(int signal) {
   struct sigaction present {};
   const Result asked = Call<::sigaction>(signal, static_cast<const struct sigaction*>(nullptr), &present);
   if (!asked.ok() || !IsOurs(present)) return;  // somebody has put another handler in its place since
@@ -375,7 +375,7 @@ void EndProcessBySignal(int signal) {
 }
 
 Result OpenFile(const std::string& path) {
-  return CallAgain<::open>(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, mode_t{S_IRUSR | S_IWUSR});
+  return CallRetry<::open>(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, mode_t{S_IRUSR | S_IWUSR});
 }
 
 Result CloseFile(FileHandle file) { return Closed(Call<::close>(file)); }
@@ -389,10 +389,10 @@ Result GrowFile(FileHandle file, size_t size) {
 #ifdef __linux__
   // Not ftruncate(2), which cuts what another process has made longer since fstat. And the blocks are there: a full
   // disk is ENOSPC here, and not SIGBUS at the first touch.
-  const Result grown = CallAgain<::fallocate>(file, 0, off_t{0}, static_cast<off_t>(size));
+  const Result grown = CallRetry<::fallocate>(file, 0, off_t{0}, static_cast<off_t>(size));
   if (grown.ok() || (grown.error() != EOPNOTSUPP && grown.error() != ENOSYS)) return grown;
 #endif
-  return CallAgain<::ftruncate>(file, static_cast<off_t>(size));
+  return CallRetry<::ftruncate>(file, static_cast<off_t>(size));
 }
 
 Result IdentifyFile(FileHandle file, FileIdentity* identity) {
@@ -416,13 +416,13 @@ void UnmapFile(void* memory, size_t size) {
   Call<::munmap>(memory, size).Ignore("EINVAL alone, for what MapFile never gave");
 }
 
-Result TakeFileLock(FileHandle file, bool wait) {
-  const Result taken = CallAgain<::flock>(file, wait ? LOCK_EX : LOCK_EX | LOCK_NB);
+Result AcquireFileLock(FileHandle file, bool wait) {
+  const Result taken = CallRetry<::flock>(file, wait ? LOCK_EX : LOCK_EX | LOCK_NB);
   if (taken.ok()) return Result::Ok(1);
   return taken.error() == EWOULDBLOCK ? Result::Ok(0) : taken;
 }
 
-Result DropFileLock(FileHandle file) { return CallAgain<::flock>(file, LOCK_UN); }
+Result ReleaseFileLock(FileHandle file) { return CallRetry<::flock>(file, LOCK_UN); }
 
 const char* ResolverErrorName(int error) {
   // One by one: some systems have one number for two of them.
@@ -455,9 +455,9 @@ const char* ResolverErrorName(int error) {
   return nullptr;
 }
 
-int SystemErrorOfResolver(int error) { return error == EAI_SYSTEM ? errno : 0; }
+int ResolverSystemError(int error) { return error == EAI_SYSTEM ? errno : 0; }
 
-void* FunctionOfProgram(const char* name) { return dlsym(RTLD_DEFAULT, name); }
+void* FindProgramFunction(const char* name) { return dlsym(RTLD_DEFAULT, name); }
 
 bool FitsFdSet(Fd fd, size_t) { return fd >= 0 && fd < FD_SETSIZE; }
 

@@ -52,7 +52,7 @@ constexpr Name kMaskHows[] = {NAME(SIG_BLOCK), NAME(SIG_UNBLOCK), NAME(SIG_SETMA
 
 #undef NAME
 
-int IntOf(const MadeCall& call, size_t index) { return call.As<int>(index); }
+int IntOf(const CallInfo& call, size_t index) { return call.As<int>(index); }
 
 void AppendVector(std::string& out, const iovec* parts, size_t count, size_t bytes) {
   AppendArray(out, std::span(parts, count), [&out, &bytes](const iovec& part) {
@@ -111,7 +111,7 @@ void AppendOpenFlags(std::string& out, uint64_t flags) {
 
 }  // namespace
 
-void SleepTime(std::string& out, const MadeCall& call, size_t index) {
+void SleepTime(std::string& out, const CallInfo& call, size_t index) {
   const auto* const time = call.As<const timespec*>(index);
 #ifdef __GLIBC__
   out += "CLOCK_REALTIME, 0, ";
@@ -120,11 +120,11 @@ void SleepTime(std::string& out, const MadeCall& call, size_t index) {
   out.append(std::to_string(time->tv_nsec)).append("}");
 }
 
-void FileCommand(std::string& out, const MadeCall& call, size_t index) {
+void FileCommand(std::string& out, const CallInfo& call, size_t index) {
   AppendName(out, kFileCommands, IntOf(call, index), "F_???");
 }
 
-void FileCommandArgument(std::string& out, const MadeCall& call, size_t index) {
+void FileCommandArgument(std::string& out, const CallInfo& call, size_t index) {
   switch (IntOf(call, 1)) {
     case F_SETFL:
       return AppendOpenFlags(out, call.As<uint32_t>(index));
@@ -137,7 +137,7 @@ void FileCommandArgument(std::string& out, const MadeCall& call, size_t index) {
   }
 }
 
-void FileCommandAnswer(std::string& out, const MadeCall& call, size_t) {
+void FileCommandResult(std::string& out, const CallInfo& call, size_t) {
   const auto flags = static_cast<uint64_t>(call.result);
   if (IntOf(call, 1) == F_GETFD && flags != 0) {
     out += "flags ";
@@ -148,17 +148,17 @@ void FileCommandAnswer(std::string& out, const MadeCall& call, size_t) {
   }
 }
 
-void DescriptorPair(std::string& out, const MadeCall& call, size_t index) {
+void DescriptorPair(std::string& out, const CallInfo& call, size_t index) {
   if (!call.ok) return Pointer(out, call, index);
   const int* const pair = call.As<const int*>(index);
   out.append("[").append(std::to_string(pair[0])).append(", ").append(std::to_string(pair[1])).append("]");
 }
 
-void SentMessage(std::string& out, const MadeCall& call, size_t index) {
+void SentMessage(std::string& out, const CallInfo& call, size_t index) {
   AppendMessage(out, *call.As<const msghdr*>(index), SIZE_MAX);
 }
 
-void ReceivedMessage(std::string& out, const MadeCall& call, size_t index) {
+void ReceivedMessage(std::string& out, const CallInfo& call, size_t index) {
   if (call.ok) {
     AppendMessage(out, *call.As<const msghdr*>(index), static_cast<size_t>(call.result));
   } else {
@@ -166,20 +166,20 @@ void ReceivedMessage(std::string& out, const MadeCall& call, size_t index) {
   }
 }
 
-void OpenedPath(std::string& out, const MadeCall& call, size_t index) {
+void OpenedPath(std::string& out, const CallInfo& call, size_t index) {
 #ifdef __GLIBC__
   out += "AT_FDCWD, ";
 #endif
   Path(out, call, index);
 }
 
-void OpenFlags(std::string& out, const MadeCall& call, size_t index) { AppendOpenFlags(out, call.As<uint32_t>(index)); }
+void OpenFlags(std::string& out, const CallInfo& call, size_t index) { AppendOpenFlags(out, call.As<uint32_t>(index)); }
 
-void LockOperation(std::string& out, const MadeCall& call, size_t index) {
+void LockOperation(std::string& out, const CallInfo& call, size_t index) {
   AppendFlags(out, kLocks, call.As<uint32_t>(index), "LOCK_???");
 }
 
-void Protection(std::string& out, const MadeCall& call, size_t index) {
+void Protection(std::string& out, const CallInfo& call, size_t index) {
   if (call.arguments[index] == 0) {
     out += "PROT_NONE";
   } else {
@@ -187,22 +187,22 @@ void Protection(std::string& out, const MadeCall& call, size_t index) {
   }
 }
 
-void Advice(std::string& out, const MadeCall& call, size_t index) {
+void Advice(std::string& out, const CallInfo& call, size_t index) {
   AppendName(out, kAdvices, IntOf(call, index), "MADV_???");
 }
 
-void MapFlags(std::string& out, const MadeCall& call, size_t index) {
+void MapFlags(std::string& out, const CallInfo& call, size_t index) {
   AppendFlags(out, kMapFlags, call.As<uint32_t>(index));
 }
 
-void SignalName(std::string& out, const MadeCall& call, size_t index) { AppendName(out, kSignals, IntOf(call, index)); }
+void SignalName(std::string& out, const CallInfo& call, size_t index) { AppendName(out, kSignals, IntOf(call, index)); }
 
-void MaskHow(std::string& out, const MadeCall& call, size_t index) { AppendName(out, kMaskHows, IntOf(call, index)); }
+void MaskHow(std::string& out, const CallInfo& call, size_t index) { AppendName(out, kMaskHows, IntOf(call, index)); }
 
 #ifdef __linux__
-void KernelMaskSize(std::string& out, const MadeCall&, size_t) { out += std::to_string(_NSIG / 8); }
+void KernelMaskSize(std::string& out, const CallInfo&, size_t) { out += std::to_string(_NSIG / 8); }
 
-void CloseOnExecFlags(std::string& out, const MadeCall& call, size_t index) {
+void CloseOnExecFlags(std::string& out, const CallInfo& call, size_t index) {
   // eventfd and accept4 say the same by other names.
   constexpr Name kAcceptFlags[] = {{SOCK_CLOEXEC, "SOCK_CLOEXEC"}, {SOCK_NONBLOCK, "SOCK_NONBLOCK"}};
   constexpr Name kEventFlags[] = {{EFD_CLOEXEC, "EFD_CLOEXEC"}, {EFD_NONBLOCK, "EFD_NONBLOCK"}};

@@ -121,7 +121,7 @@ constexpr Name kPollEvents[] = {
 
 #undef NAME
 
-int IntOf(const MadeCall& call, size_t index) { return call.As<int>(index); }
+int IntOf(const CallInfo& call, size_t index) { return call.As<int>(index); }
 
 void AppendInet(std::string& out, const sockaddr_in& address) {
   char text[INET_ADDRSTRLEN] = "";
@@ -175,13 +175,13 @@ void AppendMessageFlags(std::string& out, uint64_t flags) { AppendFlags(out, kMe
 void AppendOptionLevel(std::string& out, int level) { AppendName(out, kLevels, level, "SOL_???"); }
 
 // Handles of Windows' are printed as numbers, too: they use 32 bits.
-void Descriptor(std::string& out, const MadeCall& call, size_t index) { AppendDecimal(out, IntOf(call, index)); }
+void Descriptor(std::string& out, const CallInfo& call, size_t index) { AppendDecimal(out, IntOf(call, index)); }
 
-void Family(std::string& out, const MadeCall& call, size_t index) {
+void Family(std::string& out, const CallInfo& call, size_t index) {
   AppendName(out, kFamilies, IntOf(call, index), "AF_???");
 }
 
-void SocketType(std::string& out, const MadeCall& call, size_t index) {
+void SocketType(std::string& out, const CallInfo& call, size_t index) {
   auto type = call.As<uint32_t>(index);
   uint32_t flags = 0;
   for (const Name& name : kTypeFlags) flags |= type & static_cast<uint32_t>(name.value);
@@ -192,7 +192,7 @@ void SocketType(std::string& out, const MadeCall& call, size_t index) {
   AppendFlags(out, kTypeFlags, flags);
 }
 
-void Protocol(std::string& out, const MadeCall& call, size_t index) {
+void Protocol(std::string& out, const CallInfo& call, size_t index) {
   const int family = IntOf(call, 0);
   if (family == AF_INET || family == AF_INET6) {
     AppendName(out, kProtocols, IntOf(call, index), "IPPROTO_???");
@@ -201,11 +201,11 @@ void Protocol(std::string& out, const MadeCall& call, size_t index) {
   }
 }
 
-void SocketAddress(std::string& out, const MadeCall& call, size_t index) {
+void SocketAddress(std::string& out, const CallInfo& call, size_t index) {
   AppendSocketAddress(out, call.As<const void*>(index), call.As<size_t>(index + 1));
 }
 
-void SocketAddressOut(std::string& out, const MadeCall& call, size_t index) {
+void SocketAddressOut(std::string& out, const CallInfo& call, size_t index) {
   const auto* const length = call.As<const SocketLength*>(index + 1);
   if (!call.ok || length == nullptr) {
     Pointer(out, call, index);
@@ -214,7 +214,7 @@ void SocketAddressOut(std::string& out, const MadeCall& call, size_t index) {
   }
 }
 
-void SocketLengthInOut(std::string& out, const MadeCall& call, size_t index) {
+void SocketLengthInOut(std::string& out, const CallInfo& call, size_t index) {
   const auto* const length = call.As<const SocketLength*>(index);
   if (length == nullptr) return void(out = "NULL");
   const std::string now = std::string("[").append(std::to_string(*length));
@@ -223,17 +223,17 @@ void SocketLengthInOut(std::string& out, const MadeCall& call, size_t index) {
   out += ']';
 }
 
-void MessageFlags(std::string& out, const MadeCall& call, size_t index) {
+void MessageFlags(std::string& out, const CallInfo& call, size_t index) {
   AppendMessageFlags(out, call.As<uint32_t>(index));
 }
 
-void ShutdownHow(std::string& out, const MadeCall& call, size_t index) {
+void ShutdownHow(std::string& out, const CallInfo& call, size_t index) {
   AppendName(out, kHows, IntOf(call, index), "SHUT_???");
 }
 
-void OptionLevel(std::string& out, const MadeCall& call, size_t index) { AppendOptionLevel(out, IntOf(call, index)); }
+void OptionLevel(std::string& out, const CallInfo& call, size_t index) { AppendOptionLevel(out, IntOf(call, index)); }
 
-void OptionName(std::string& out, const MadeCall& call, size_t index) {
+void OptionName(std::string& out, const CallInfo& call, size_t index) {
   const int level = IntOf(call, index - 1);
   const int option = IntOf(call, index);
   if (level == SOL_SOCKET) {
@@ -249,7 +249,7 @@ void OptionName(std::string& out, const MadeCall& call, size_t index) {
 
 namespace {
 
-void AppendOption(std::string& out, const MadeCall& call, size_t index, const void* value, size_t size) {
+void AppendOption(std::string& out, const CallInfo& call, size_t index, const void* value, size_t size) {
   const bool is_socket = IntOf(call, index - 2) == SOL_SOCKET;
   const int option = IntOf(call, index - 1);
   if (is_socket && option == SO_LINGER && size == sizeof(linger)) {
@@ -268,22 +268,22 @@ void AppendOption(std::string& out, const MadeCall& call, size_t index, const vo
 
 }  // namespace
 
-void OptionValue(std::string& out, const MadeCall& call, size_t index) {
+void OptionValue(std::string& out, const CallInfo& call, size_t index) {
   AppendOption(out, call, index, call.As<const void*>(index), call.As<size_t>(index + 1));
 }
 
-void OptionValueOut(std::string& out, const MadeCall& call, size_t index) {
+void OptionValueOut(std::string& out, const CallInfo& call, size_t index) {
   if (!call.ok) return Pointer(out, call, index);
   AppendOption(out, call, index, call.As<const void*>(index), *call.As<const SocketLength*>(index + 1));
 }
 
 namespace {
 
-std::span<const PollFd> PollFdsOf(const MadeCall& call) { return {call.As<const PollFd*>(0), call.As<size_t>(1)}; }
+std::span<const PollFd> PollFdsOf(const CallInfo& call) { return {call.As<const PollFd*>(0), call.As<size_t>(1)}; }
 
 }  // namespace
 
-void PollAsked(std::string& out, const MadeCall& call, size_t) {
+void PollRequest(std::string& out, const CallInfo& call, size_t) {
   AppendArray(out, PollFdsOf(call), [&out](const PollFd& asked) {
     out.append("{fd=").append(std::to_string(asked.fd));
     if (static_cast<int64_t>(asked.fd) >= 0) {
@@ -294,7 +294,7 @@ void PollAsked(std::string& out, const MadeCall& call, size_t) {
   });
 }
 
-void PollFound(std::string& out, const MadeCall& call, size_t) {
+void PollResult(std::string& out, const CallInfo& call, size_t) {
   if (call.result == 0) return void(out += "Timeout");
   const std::span<const PollFd> fds = PollFdsOf(call);
   std::vector<PollFd> found;
@@ -337,11 +337,11 @@ void AppendSet(std::string& out, const fd_set* set, int most) {
 
 }  // namespace
 
-void DescriptorSet(std::string& out, const MadeCall& call, size_t index) {
+void DescriptorSet(std::string& out, const CallInfo& call, size_t index) {
   AppendSet(out, call.As<const fd_set*>(index), IntOf(call, 0));
 }
 
-void DescriptorSetsFound(std::string& out, const MadeCall& call, size_t) {
+void DescriptorSetsResult(std::string& out, const CallInfo& call, size_t) {
   if (call.result == 0) return void(out += "Timeout");
   constexpr const char* kNames[] = {"in ", "out ", "except "};
   const char* separator = "";
@@ -356,7 +356,7 @@ void DescriptorSetsFound(std::string& out, const MadeCall& call, size_t) {
 }
 
 // On Linux as the timespec that the C library makes of it.
-void Timeval(std::string& out, const MadeCall& call, size_t index) {
+void Timeval(std::string& out, const CallInfo& call, size_t index) {
   const auto* const time = call.As<const timeval*>(index);
   if (time == nullptr) return void(out += "NULL");
 #ifdef __linux__

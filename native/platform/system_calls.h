@@ -32,99 +32,101 @@ void AppendSocketAddress(std::string& out, const void* pointer, size_t length);
 void AppendMessageFlags(std::string& out, uint64_t flags);
 void AppendOptionLevel(std::string& out, int level);
 
-void Descriptor(std::string& out, const MadeCall& call, size_t index);
-void Family(std::string& out, const MadeCall& call, size_t index);
+void Descriptor(std::string& out, const CallInfo& call, size_t index);
+void Family(std::string& out, const CallInfo& call, size_t index);
 // With its flags.
-void SocketType(std::string& out, const MadeCall& call, size_t index);
+void SocketType(std::string& out, const CallInfo& call, size_t index);
 // Of the family that the first argument is.
-void Protocol(std::string& out, const MadeCall& call, size_t index);
+void Protocol(std::string& out, const CallInfo& call, size_t index);
 // A sockaddr whose length is the next argument. The second one is written by the kernel, and the next argument points
 // to its length.
-void SocketAddress(std::string& out, const MadeCall& call, size_t index);
-void SocketAddressOut(std::string& out, const MadeCall& call, size_t index);
+void SocketAddress(std::string& out, const CallInfo& call, size_t index);
+void SocketAddressOut(std::string& out, const CallInfo& call, size_t index);
 // A number that the kernel reads and writes: [16], [128 => 16].
-void SocketLengthInOut(std::string& out, const MadeCall& call, size_t index);
-void MessageFlags(std::string& out, const MadeCall& call, size_t index);
-void ShutdownHow(std::string& out, const MadeCall& call, size_t index);
+void SocketLengthInOut(std::string& out, const CallInfo& call, size_t index);
+void MessageFlags(std::string& out, const CallInfo& call, size_t index);
+void ShutdownHow(std::string& out, const CallInfo& call, size_t index);
 // The level of a socket's option, the option, and its value: three arguments, of which each needs those before it.
-void OptionLevel(std::string& out, const MadeCall& call, size_t index);
-void OptionName(std::string& out, const MadeCall& call, size_t index);
-void OptionValue(std::string& out, const MadeCall& call, size_t index);
-void OptionValueOut(std::string& out, const MadeCall& call, size_t index);
+void OptionLevel(std::string& out, const CallInfo& call, size_t index);
+void OptionName(std::string& out, const CallInfo& call, size_t index);
+void OptionValue(std::string& out, const CallInfo& call, size_t index);
+void OptionValueOut(std::string& out, const CallInfo& call, size_t index);
 // What poll is asked, and behind the result what it found.
-void PollAsked(std::string& out, const MadeCall& call, size_t index);
-void PollFound(std::string& out, const MadeCall& call, size_t index);
+void PollRequest(std::string& out, const CallInfo& call, size_t index);
+void PollResult(std::string& out, const CallInfo& call, size_t index);
 // The sets of select as they are asked for. What is found stands in them afterwards.
-void DescriptorSet(std::string& out, const MadeCall& call, size_t index);
-void DescriptorSetsFound(std::string& out, const MadeCall& call, size_t index);
-void Timeval(std::string& out, const MadeCall& call, size_t index);
+void DescriptorSet(std::string& out, const CallInfo& call, size_t index);
+void DescriptorSetsResult(std::string& out, const CallInfo& call, size_t index);
+void Timeval(std::string& out, const CallInfo& call, size_t index);
 
 #ifdef _WIN32
 // Buffers whose number is the next argument. What is received is not there yet where an operation is pending.
-void SentBuffers(std::string& out, const MadeCall& call, size_t index);
-void BufferSizes(std::string& out, const MadeCall& call, size_t index);
-void WidePath(std::string& out, const MadeCall& call, size_t index);
+void SentBuffers(std::string& out, const CallInfo& call, size_t index);
+void BufferSizes(std::string& out, const CallInfo& call, size_t index);
+void WidePath(std::string& out, const CallInfo& call, size_t index);
 // INFINITE, or so many.
-void Milliseconds(std::string& out, const MadeCall& call, size_t index);
+void Milliseconds(std::string& out, const CallInfo& call, size_t index);
 #else
-void FileCommand(std::string& out, const MadeCall& call, size_t index);
-void FileCommandArgument(std::string& out, const MadeCall& call, size_t index);
-void FileCommandAnswer(std::string& out, const MadeCall& call, size_t index);
-void DescriptorPair(std::string& out, const MadeCall& call, size_t index);
-void CloseOnExecFlags(std::string& out, const MadeCall& call, size_t index);
-void SentMessage(std::string& out, const MadeCall& call, size_t index);
-void ReceivedMessage(std::string& out, const MadeCall& call, size_t index);
-void OpenFlags(std::string& out, const MadeCall& call, size_t index);
-void LockOperation(std::string& out, const MadeCall& call, size_t index);
-void Protection(std::string& out, const MadeCall& call, size_t index);
-void Advice(std::string& out, const MadeCall& call, size_t index);
-void MapFlags(std::string& out, const MadeCall& call, size_t index);
-void SignalName(std::string& out, const MadeCall& call, size_t index);
-void SleepTime(std::string& out, const MadeCall& call, size_t index);
-void OpenedPath(std::string& out, const MadeCall& call, size_t index);
+void FileCommand(std::string& out, const CallInfo& call, size_t index);
+void FileCommandArgument(std::string& out, const CallInfo& call, size_t index);
+void FileCommandResult(std::string& out, const CallInfo& call, size_t index);
+void DescriptorPair(std::string& out, const CallInfo& call, size_t index);
+void CloseOnExecFlags(std::string& out, const CallInfo& call, size_t index);
+void SentMessage(std::string& out, const CallInfo& call, size_t index);
+void ReceivedMessage(std::string& out, const CallInfo& call, size_t index);
+void OpenFlags(std::string& out, const CallInfo& call, size_t index);
+void LockOperation(std::string& out, const CallInfo& call, size_t index);
+void Protection(std::string& out, const CallInfo& call, size_t index);
+void Advice(std::string& out, const CallInfo& call, size_t index);
+void MapFlags(std::string& out, const CallInfo& call, size_t index);
+void SignalName(std::string& out, const CallInfo& call, size_t index);
+void SleepTime(std::string& out, const CallInfo& call, size_t index);
+void OpenedPath(std::string& out, const CallInfo& call, size_t index);
 // The size of the kernel's signal set, which the C library adds.
-void KernelMaskSize(std::string& out, const MadeCall& call, size_t index);
-void MaskHow(std::string& out, const MadeCall& call, size_t index);
+void KernelMaskSize(std::string& out, const CallInfo& call, size_t index);
+void MaskHow(std::string& out, const CallInfo& call, size_t index);
 #endif
 
 }  // namespace print
 
 // ----------------------------------------------------------------------------------------------------------- sockets
 
-inline constexpr std::array<Argument, MadeCall::kMost> kAddressArguments{In(print::Descriptor),
-                                                                         In(print::SocketAddress), In(print::Decimal)};
-inline constexpr std::array<Argument, MadeCall::kMost> kAddressOutArguments{
+inline constexpr std::array<Argument, CallInfo::kMaxArguments> kAddressArguments{
+    In(print::Descriptor), In(print::SocketAddress), In(print::Decimal)};
+inline constexpr std::array<Argument, CallInfo::kMaxArguments> kAddressOutArguments{
     In(print::Descriptor), Out(print::SocketAddressOut), InOut(print::SocketLengthInOut)};
 
 template <>
-inline constexpr SystemCall kRow<::bind>{"bind", kAddressArguments};
+inline constexpr SystemCall kSystemCall<::bind>{"bind", kAddressArguments};
 template <>
-inline constexpr SystemCall kRow<::connect>{"connect", kAddressArguments};
+inline constexpr SystemCall kSystemCall<::connect>{"connect", kAddressArguments};
 template <>
-inline constexpr SystemCall kRow<::listen>{"listen", {In(print::Descriptor), In(print::Decimal)}};
+inline constexpr SystemCall kSystemCall<::listen>{"listen", {In(print::Descriptor), In(print::Decimal)}};
 template <>
-inline constexpr SystemCall kRow<::shutdown>{"shutdown", {In(print::Descriptor), In(print::ShutdownHow)}};
+inline constexpr SystemCall kSystemCall<::shutdown>{"shutdown", {In(print::Descriptor), In(print::ShutdownHow)}};
 template <>
-inline constexpr SystemCall kRow<::getsockname>{"getsockname", kAddressOutArguments};
+inline constexpr SystemCall kSystemCall<::getsockname>{"getsockname", kAddressOutArguments};
 template <>
-inline constexpr SystemCall kRow<::getpeername>{"getpeername", kAddressOutArguments};
+inline constexpr SystemCall kSystemCall<::getpeername>{"getpeername", kAddressOutArguments};
 template <>
-inline constexpr SystemCall kRow<::setsockopt>{
+inline constexpr SystemCall kSystemCall<::setsockopt>{
     "setsockopt",
     {In(print::Descriptor), In(print::OptionLevel), In(print::OptionName), In(print::OptionValue), In(print::Decimal)}};
 template <>
-inline constexpr SystemCall kRow<::getsockopt>{"getsockopt",
-                                               {In(print::Descriptor), In(print::OptionLevel), In(print::OptionName),
-                                                Out(print::OptionValueOut), InOut(print::SocketLengthInOut)}};
+inline constexpr SystemCall kSystemCall<::getsockopt>{
+    "getsockopt",
+    {In(print::Descriptor), In(print::OptionLevel), In(print::OptionName), Out(print::OptionValueOut),
+     InOut(print::SocketLengthInOut)}};
 template <>
-inline constexpr SystemCall kRow<::recvfrom>{
+inline constexpr SystemCall kSystemCall<::recvfrom>{
     "recvfrom",
     {In(print::Descriptor), Out(print::Received), In(print::Unsigned), In(print::MessageFlags),
      Out(print::SocketAddressOut), InOut(print::SocketLengthInOut)}};
 template <>
-inline constexpr SystemCall kRow<::sendto>{"sendto",
-                                           {In(print::Descriptor), In(print::Sent), In(print::Unsigned),
-                                            In(print::MessageFlags), In(print::SocketAddress), In(print::Decimal)}};
+inline constexpr SystemCall kSystemCall<::sendto>{
+    "sendto",
+    {In(print::Descriptor), In(print::Sent), In(print::Unsigned), In(print::MessageFlags), In(print::SocketAddress),
+     In(print::Decimal)}};
 
 template <>
 inline constexpr int kLengthArgument<::recv> = 2;
@@ -138,7 +140,7 @@ inline constexpr int kLengthArgument<::sendto> = 2;
 // The system goes on connecting (connect(2), EINTR and EINPROGRESS).
 template <>
 struct InjectedError<::connect> {
-  static bool IsMadeAnyway(int error, Fd&, const sockaddr*&, SocketLength&) {
+  static bool MakesCall(int error, Fd&, const sockaddr*&, SocketLength&) {
     return error == kInterrupted || error == kInProgress;
   }
 };
@@ -147,45 +149,46 @@ struct InjectedError<::connect> {
 
 // recv, send, select and accept are calls of Winsock's own.
 template <>
-inline constexpr SystemCall kRow<::recv>{
+inline constexpr SystemCall kSystemCall<::recv>{
     "recv", {In(print::Descriptor), Out(print::Received), In(print::Decimal), In(print::MessageFlags)}};
 template <>
-inline constexpr SystemCall kRow<::send>{
+inline constexpr SystemCall kSystemCall<::send>{
     "send", {In(print::Descriptor), In(print::Sent), In(print::Decimal), In(print::MessageFlags)}};
 template <>
-inline constexpr SystemCall kRow<::accept>{"accept", kAddressOutArguments};
+inline constexpr SystemCall kSystemCall<::accept>{"accept", kAddressOutArguments};
 template <>
-inline constexpr SystemCall kRow<::closesocket>{"closesocket", {In(print::Descriptor)}};
+inline constexpr SystemCall kSystemCall<::closesocket>{"closesocket", {In(print::Descriptor)}};
 template <>
-inline constexpr SystemCall kRow<::ioctlsocket>{"ioctlsocket",
-                                                {In(print::Descriptor), In(print::Hexadecimal), In(print::Pointer)}};
+inline constexpr SystemCall kSystemCall<::ioctlsocket>{
+    "ioctlsocket", {In(print::Descriptor), In(print::Hexadecimal), In(print::Pointer)}};
 template <>
-inline constexpr SystemCall kRow<::WSASocketW>{"WSASocketW",
-                                               {In(print::Family), In(print::SocketType), In(print::Decimal),
-                                                In(print::Pointer), In(print::Decimal), In(print::Hexadecimal)}};
+inline constexpr SystemCall kSystemCall<::WSASocketW>{"WSASocketW",
+                                                      {In(print::Family), In(print::SocketType), In(print::Decimal),
+                                                       In(print::Pointer), In(print::Decimal), In(print::Hexadecimal)}};
 template <>
-inline constexpr SystemCall kRow<::WSADuplicateSocketW>{
+inline constexpr SystemCall kSystemCall<::WSADuplicateSocketW>{
     "WSADuplicateSocketW", {In(print::Descriptor), In(print::Unsigned), In(print::Pointer)}};
 template <>
-inline constexpr SystemCall kRow<::WSASend>{
+inline constexpr SystemCall kSystemCall<::WSASend>{
     "WSASend",
     {In(print::Descriptor), In(print::SentBuffers), In(print::Unsigned), In(print::Pointer), In(print::Hexadecimal),
      In(print::Pointer), In(print::Pointer)}};
 template <>
-inline constexpr SystemCall kRow<::WSAPoll>{
-    "WSAPoll", {In(print::PollAsked), In(print::Unsigned), In(print::Decimal)}, print::PollFound};
+inline constexpr SystemCall kSystemCall<::WSAPoll>{
+    "WSAPoll", {In(print::PollRequest), In(print::Unsigned), In(print::Decimal)}, print::PollResult};
 template <>
-inline constexpr SystemCall kRow<::select>{"select",
-                                           {In(print::Decimal), In(print::DescriptorSet), In(print::DescriptorSet),
-                                            In(print::DescriptorSet), In(print::Timeval)},
-                                           print::DescriptorSetsFound};
+inline constexpr SystemCall kSystemCall<::select>{
+    "select",
+    {In(print::Decimal), In(print::DescriptorSet), In(print::DescriptorSet), In(print::DescriptorSet),
+     In(print::Timeval)},
+    print::DescriptorSetsResult};
 
 template <>
-struct InjectedError<::closesocket> : MadeAnyway {};
+struct InjectedError<::closesocket> : AlwaysMakesCall {};
 template <>
-struct InjectedError<::CloseHandle> : MadeAnyway {};
+struct InjectedError<::CloseHandle> : AlwaysMakesCall {};
 template <>
-struct InjectedError<::UnmapViewOfFile> : MadeAnyway {};
+struct InjectedError<::UnmapViewOfFile> : AlwaysMakesCall {};
 
 // The first buffer that has any bytes, and of it at most so many.
 struct ShortenedBuffers {
@@ -201,106 +204,111 @@ struct ShortenedBuffers {
   WSABUF buffer{};
 };
 template <>
-struct Shortened<::WSASend> : ShortenedBuffers {};
+struct ShortenedCall<::WSASend> : ShortenedBuffers {};
 
 // ------------------------------------------------------------------------------------- files, memory, handles
 
 template <>
-inline constexpr SystemCall kRow<::CreateFileW>{
+inline constexpr SystemCall kSystemCall<::CreateFileW>{
     "CreateFileW",
     {In(print::WidePath), In(print::Hexadecimal), In(print::Hexadecimal), In(print::Pointer), In(print::Unsigned),
      In(print::Hexadecimal), In(print::Pointer)}};
 template <>
-inline constexpr SystemCall kRow<::CloseHandle>{"CloseHandle", {In(print::Descriptor)}, nullptr, Failure::kZero};
+inline constexpr SystemCall kSystemCall<::CloseHandle>{"CloseHandle", {In(print::Descriptor)}, nullptr, Failure::kZero};
 template <>
-inline constexpr SystemCall kRow<::CreateFileMappingW>{
+inline constexpr SystemCall kSystemCall<::CreateFileMappingW>{
     "CreateFileMappingW",
     {In(print::Descriptor), In(print::Pointer), In(print::Hexadecimal), In(print::Unsigned), In(print::Unsigned),
      In(print::Pointer)},
     nullptr,
     Failure::kZero};
 template <>
-inline constexpr SystemCall kRow<::MapViewOfFile>{
+inline constexpr SystemCall kSystemCall<::MapViewOfFile>{
     "MapViewOfFile",
     {In(print::Descriptor), In(print::Hexadecimal), In(print::Unsigned), In(print::Unsigned), In(print::Unsigned)},
     nullptr,
     Failure::kZero};
 template <>
-inline constexpr SystemCall kRow<::UnmapViewOfFile>{"UnmapViewOfFile", {In(print::Pointer)}, nullptr, Failure::kZero};
+inline constexpr SystemCall kSystemCall<::UnmapViewOfFile>{
+    "UnmapViewOfFile", {In(print::Pointer)}, nullptr, Failure::kZero};
 template <>
-inline constexpr SystemCall kRow<::GetFileInformationByHandle>{
+inline constexpr SystemCall kSystemCall<::GetFileInformationByHandle>{
     "GetFileInformationByHandle", {In(print::Descriptor), In(print::Pointer)}, nullptr, Failure::kZero};
 template <>
-inline constexpr SystemCall kRow<::LockFileEx>{"LockFileEx",
-                                               {In(print::Descriptor), In(print::Hexadecimal), In(print::Unsigned),
-                                                In(print::Unsigned), In(print::Unsigned), In(print::Pointer)},
-                                               nullptr,
-                                               Failure::kZero};
+inline constexpr SystemCall kSystemCall<::LockFileEx>{
+    "LockFileEx",
+    {In(print::Descriptor), In(print::Hexadecimal), In(print::Unsigned), In(print::Unsigned), In(print::Unsigned),
+     In(print::Pointer)},
+    nullptr,
+    Failure::kZero};
 template <>
-inline constexpr SystemCall kRow<::UnlockFileEx>{
+inline constexpr SystemCall kSystemCall<::UnlockFileEx>{
     "UnlockFileEx",
     {In(print::Descriptor), In(print::Unsigned), In(print::Unsigned), In(print::Unsigned), In(print::Pointer)},
     nullptr,
     Failure::kZero};
 template <>
-inline constexpr SystemCall kRow<::GetFileType>{"GetFileType", {In(print::Descriptor)}, nullptr, Failure::kZero};
+inline constexpr SystemCall kSystemCall<::GetFileType>{"GetFileType", {In(print::Descriptor)}, nullptr, Failure::kZero};
 template <>
-inline constexpr SystemCall kRow<::GetFileAttributesW>{"GetFileAttributesW", {In(print::WidePath)}};
+inline constexpr SystemCall kSystemCall<::GetFileAttributesW>{"GetFileAttributesW", {In(print::WidePath)}};
 template <>
-inline constexpr SystemCall kRow<::SetHandleInformation>{
+inline constexpr SystemCall kSystemCall<::SetHandleInformation>{
     "SetHandleInformation",
     {In(print::Descriptor), In(print::Hexadecimal), In(print::Hexadecimal)},
     nullptr,
     Failure::kZero};
 template <>
-inline constexpr SystemCall kRow<::GetHandleInformation>{
+inline constexpr SystemCall kSystemCall<::GetHandleInformation>{
     "GetHandleInformation", {In(print::Descriptor), In(print::Pointer)}, nullptr, Failure::kZero};
 template <>
-inline constexpr SystemCall kRow<::SetConsoleCtrlHandler>{
+inline constexpr SystemCall kSystemCall<::SetConsoleCtrlHandler>{
     "SetConsoleCtrlHandler", {In(print::Pointer), In(print::Decimal)}, nullptr, Failure::kZero};
 template <>
-inline constexpr SystemCall kRow<::WaitForSingleObject>{"WaitForSingleObject",
-                                                        {In(print::Descriptor), In(print::Milliseconds)}};
+inline constexpr SystemCall kSystemCall<::WaitForSingleObject>{"WaitForSingleObject",
+                                                               {In(print::Descriptor), In(print::Milliseconds)}};
 // Sleep, which answers nothing. Here it says 0.
 int SleepFor(DWORD milliseconds);
 template <>
-inline constexpr SystemCall kRow<SleepFor>{"Sleep", {In(print::Milliseconds)}};
+inline constexpr SystemCall kSystemCall<SleepFor>{"Sleep", {In(print::Milliseconds)}};
 
 #else
 
 template <>
-inline constexpr SystemCall kRow<::recv>{"recvfrom",
-                                         {In(print::Descriptor), Out(print::Received), In(print::Unsigned),
-                                          In(print::MessageFlags), In(print::Null), In(print::Null)}};
+inline constexpr SystemCall kSystemCall<::recv>{"recvfrom",
+                                                {In(print::Descriptor), Out(print::Received), In(print::Unsigned),
+                                                 In(print::MessageFlags), In(print::Null), In(print::Null)}};
 template <>
-inline constexpr SystemCall kRow<::send>{"sendto",
-                                         {In(print::Descriptor), In(print::Sent), In(print::Unsigned),
-                                          In(print::MessageFlags), In(print::Null), In(print::Zero)}};
+inline constexpr SystemCall kSystemCall<::send>{"sendto",
+                                                {In(print::Descriptor), In(print::Sent), In(print::Unsigned),
+                                                 In(print::MessageFlags), In(print::Null), In(print::Zero)}};
 template <>
-inline constexpr SystemCall kRow<::socket>{"socket", {In(print::Family), In(print::SocketType), In(print::Protocol)}};
+inline constexpr SystemCall kSystemCall<::socket>{"socket",
+                                                  {In(print::Family), In(print::SocketType), In(print::Protocol)}};
 template <>
-inline constexpr SystemCall kRow<::socketpair>{
+inline constexpr SystemCall kSystemCall<::socketpair>{
     "socketpair", {In(print::Family), In(print::SocketType), In(print::Protocol), Out(print::DescriptorPair)}};
 template <>
-inline constexpr SystemCall kRow<::close>{"close", {In(print::Descriptor)}};
+inline constexpr SystemCall kSystemCall<::close>{"close", {In(print::Descriptor)}};
 template <>
-inline constexpr SystemCall kRow<::fcntl>{
-    "fcntl", {In(print::Descriptor), In(print::FileCommand), In(print::FileCommandArgument)}, print::FileCommandAnswer};
+inline constexpr SystemCall kSystemCall<::fcntl>{
+    "fcntl", {In(print::Descriptor), In(print::FileCommand), In(print::FileCommandArgument)}, print::FileCommandResult};
 template <>
-inline constexpr SystemCall kRow<::sendmsg>{"sendmsg",
-                                            {In(print::Descriptor), In(print::SentMessage), In(print::MessageFlags)}};
+inline constexpr SystemCall kSystemCall<::sendmsg>{
+    "sendmsg", {In(print::Descriptor), In(print::SentMessage), In(print::MessageFlags)}};
 template <>
-inline constexpr SystemCall kRow<::recvmsg>{
+inline constexpr SystemCall kSystemCall<::recvmsg>{
     "recvmsg", {In(print::Descriptor), Out(print::ReceivedMessage), In(print::MessageFlags)}};
 template <>
-inline constexpr SystemCall kRow<::read>{"read", {In(print::Descriptor), Out(print::Received), In(print::Unsigned)}};
+inline constexpr SystemCall kSystemCall<::read>{"read",
+                                                {In(print::Descriptor), Out(print::Received), In(print::Unsigned)}};
 template <>
-inline constexpr SystemCall kRow<::write>{"write", {In(print::Descriptor), In(print::Sent), In(print::Unsigned)}};
+inline constexpr SystemCall kSystemCall<::write>{"write",
+                                                 {In(print::Descriptor), In(print::Sent), In(print::Unsigned)}};
 
 template <>
-struct InjectedError<::close> : MadeAnyway {};
+struct InjectedError<::close> : AlwaysMakesCall {};
 template <>
-struct InjectedError<::munmap> : MadeAnyway {};
+struct InjectedError<::munmap> : AlwaysMakesCall {};
 
 // The first piece of a message that has any bytes, and of it at most so many.
 inline iovec ShortPiece(const msghdr& message, uint64_t most) {
@@ -310,7 +318,7 @@ inline iovec ShortPiece(const msghdr& message, uint64_t most) {
   return found == end ? iovec{} : iovec{found->iov_base, static_cast<size_t>(std::min<uint64_t>(found->iov_len, most))};
 }
 template <>
-struct Shortened<::sendmsg> {
+struct ShortenedCall<::sendmsg> {
   void Shorten(uint64_t most, Fd&, const msghdr*& whole, int&) {
     piece = ShortPiece(*whole, most);
     message = *whole;
@@ -323,11 +331,11 @@ struct Shortened<::sendmsg> {
 };
 // The kernel writes to this one: it is the caller's own, and as it was when this object ends.
 template <>
-struct Shortened<::recvmsg> {
-  Shortened() = default;
-  Shortened(const Shortened&) = delete;
-  Shortened& operator=(const Shortened&) = delete;
-  ~Shortened() {
+struct ShortenedCall<::recvmsg> {
+  ShortenedCall() = default;
+  ShortenedCall(const ShortenedCall&) = delete;
+  ShortenedCall& operator=(const ShortenedCall&) = delete;
+  ~ShortenedCall() {
     if (message == nullptr) return;
     message->msg_iov = vector;
     message->msg_iovlen = count;
@@ -349,34 +357,35 @@ struct Shortened<::recvmsg> {
 // ------------------------------------------------------------------------------------- files, memory, signals, threads
 
 template <>
-inline constexpr SystemCall kRow<::flock>{"flock", {In(print::Descriptor), In(print::LockOperation)}};
+inline constexpr SystemCall kSystemCall<::flock>{"flock", {In(print::Descriptor), In(print::LockOperation)}};
 template <>
-inline constexpr SystemCall kRow<::ftruncate>{"ftruncate", {In(print::Descriptor), In(print::Decimal)}};
+inline constexpr SystemCall kSystemCall<::ftruncate>{"ftruncate", {In(print::Descriptor), In(print::Decimal)}};
 template <>
-inline constexpr SystemCall kRow<::mmap>{"mmap",
-                                         {In(print::Pointer), In(print::Unsigned), In(print::Protection),
-                                          In(print::MapFlags), In(print::Descriptor), In(print::Hexadecimal)}};
+inline constexpr SystemCall kSystemCall<::mmap>{"mmap",
+                                                {In(print::Pointer), In(print::Unsigned), In(print::Protection),
+                                                 In(print::MapFlags), In(print::Descriptor), In(print::Hexadecimal)}};
 template <>
-inline constexpr SystemCall kRow<::munmap>{"munmap", {In(print::Pointer), In(print::Unsigned)}};
+inline constexpr SystemCall kSystemCall<::munmap>{"munmap", {In(print::Pointer), In(print::Unsigned)}};
 template <>
-inline constexpr SystemCall kRow<::madvise>{"madvise", {In(print::Pointer), In(print::Unsigned), In(print::Advice)}};
+inline constexpr SystemCall kSystemCall<::madvise>{"madvise",
+                                                   {In(print::Pointer), In(print::Unsigned), In(print::Advice)}};
 
 #ifdef __linux__
 
 template <>
-inline constexpr SystemCall kRow<::accept4>{"accept4",
-                                            {In(print::Descriptor), Out(print::SocketAddressOut),
-                                             InOut(print::SocketLengthInOut), In(print::CloseOnExecFlags)}};
+inline constexpr SystemCall kSystemCall<::accept4>{"accept4",
+                                                   {In(print::Descriptor), Out(print::SocketAddressOut),
+                                                    InOut(print::SocketLengthInOut), In(print::CloseOnExecFlags)}};
 template <>
-inline constexpr SystemCall kRow<::eventfd>{"eventfd2", {In(print::Decimal), In(print::CloseOnExecFlags)}};
+inline constexpr SystemCall kSystemCall<::eventfd>{"eventfd2", {In(print::Decimal), In(print::CloseOnExecFlags)}};
 template <>
-inline constexpr SystemCall kRow<::fallocate>{
+inline constexpr SystemCall kSystemCall<::fallocate>{
     "fallocate", {In(print::Descriptor), In(print::Decimal), In(print::Decimal), In(print::Decimal)}};
 template <>
-inline constexpr SystemCall kRow<::sigaction>{
+inline constexpr SystemCall kSystemCall<::sigaction>{
     "rt_sigaction", {In(print::SignalName), In(print::Pointer), In(print::Pointer), In(print::KernelMaskSize)}};
 template <>
-inline constexpr SystemCall kRow<::pthread_sigmask>{
+inline constexpr SystemCall kSystemCall<::pthread_sigmask>{
     "rt_sigprocmask",
     {In(print::MaskHow), In(print::Pointer), In(print::Pointer), In(print::KernelMaskSize)},
     nullptr,
@@ -384,68 +393,70 @@ inline constexpr SystemCall kRow<::pthread_sigmask>{
 
 // Processors that came after epoll_pwait(2) have that alone.
 #ifdef SYS_epoll_wait
-inline constexpr const char* kEpollWaitCall = "epoll_wait";
+inline constexpr const char* kEpollWaitName = "epoll_wait";
 #else
-inline constexpr const char* kEpollWaitCall = "epoll_pwait";
+inline constexpr const char* kEpollWaitName = "epoll_pwait";
 #endif
 // What the C library makes of these depends on it and on the processor.
 #ifdef SYS_poll
 template <>
-inline constexpr SystemCall kRow<::poll>{
-    "poll", {In(print::PollAsked), In(print::Unsigned), In(print::Decimal)}, print::PollFound};
+inline constexpr SystemCall kSystemCall<::poll>{
+    "poll", {In(print::PollRequest), In(print::Unsigned), In(print::Decimal)}, print::PollResult};
 #else
 template <>
-inline constexpr SystemCall kRow<::poll>{
-    "ppoll", {In(print::PollAsked), In(print::Unsigned), In(print::Decimal)}, print::PollFound};
+inline constexpr SystemCall kSystemCall<::poll>{
+    "ppoll", {In(print::PollRequest), In(print::Unsigned), In(print::Decimal)}, print::PollResult};
 #endif
 #if defined(__GLIBC__) || !defined(SYS_select)
-inline constexpr const char* kSelectCall = "pselect6";
+inline constexpr const char* kSelectName = "pselect6";
 inline constexpr Argument kSelectMask = In(print::Null);
-inline constexpr const char* kStatCall = "newfstatat";
-inline constexpr const char* kSleepCall = "clock_nanosleep";
-inline constexpr const char* kOpenCall = "openat";
+inline constexpr const char* kStatName = "newfstatat";
+inline constexpr const char* kSleepName = "clock_nanosleep";
+inline constexpr const char* kOpenName = "openat";
 #else
-inline constexpr const char* kSelectCall = "select";
+inline constexpr const char* kSelectName = "select";
 inline constexpr Argument kSelectMask{};
-inline constexpr const char* kStatCall = "fstat";
-inline constexpr const char* kSleepCall = "nanosleep";
-inline constexpr const char* kOpenCall = "open";
+inline constexpr const char* kStatName = "fstat";
+inline constexpr const char* kSleepName = "nanosleep";
+inline constexpr const char* kOpenName = "open";
 #endif
 
 #else
 
 template <>
-inline constexpr SystemCall kRow<::accept>{"accept", kAddressOutArguments};
+inline constexpr SystemCall kSystemCall<::accept>{"accept", kAddressOutArguments};
 template <>
-inline constexpr SystemCall kRow<::pipe>{"pipe", {Out(print::DescriptorPair)}};
+inline constexpr SystemCall kSystemCall<::pipe>{"pipe", {Out(print::DescriptorPair)}};
 template <>
-inline constexpr SystemCall kRow<::sigaction>{"sigaction",
-                                              {In(print::SignalName), In(print::Pointer), In(print::Pointer)}};
+inline constexpr SystemCall kSystemCall<::sigaction>{"sigaction",
+                                                     {In(print::SignalName), In(print::Pointer), In(print::Pointer)}};
 template <>
-inline constexpr SystemCall kRow<::pthread_sigmask>{
+inline constexpr SystemCall kSystemCall<::pthread_sigmask>{
     "sigprocmask", {In(print::MaskHow), In(print::Pointer), In(print::Pointer)}, nullptr, Failure::kErrorNumber};
 template <>
-inline constexpr SystemCall kRow<::poll>{
-    "poll", {In(print::PollAsked), In(print::Unsigned), In(print::Decimal)}, print::PollFound};
-inline constexpr const char* kSelectCall = "select";
+inline constexpr SystemCall kSystemCall<::poll>{
+    "poll", {In(print::PollRequest), In(print::Unsigned), In(print::Decimal)}, print::PollResult};
+inline constexpr const char* kSelectName = "select";
 inline constexpr Argument kSelectMask{};
-inline constexpr const char* kStatCall = "fstat";
-inline constexpr const char* kSleepCall = "nanosleep";
-inline constexpr const char* kOpenCall = "open";
+inline constexpr const char* kStatName = "fstat";
+inline constexpr const char* kSleepName = "nanosleep";
+inline constexpr const char* kOpenName = "open";
 
 #endif
 
 template <>
-inline constexpr SystemCall kRow<::select>{kSelectCall,
-                                           {In(print::Decimal), In(print::DescriptorSet), In(print::DescriptorSet),
-                                            In(print::DescriptorSet), In(print::Timeval), kSelectMask},
-                                           print::DescriptorSetsFound};
+inline constexpr SystemCall kSystemCall<::select>{
+    kSelectName,
+    {In(print::Decimal), In(print::DescriptorSet), In(print::DescriptorSet), In(print::DescriptorSet),
+     In(print::Timeval), kSelectMask},
+    print::DescriptorSetsResult};
 template <>
-inline constexpr SystemCall kRow<::fstat>{kStatCall, {In(print::Descriptor), In(print::Pointer)}};
+inline constexpr SystemCall kSystemCall<::fstat>{kStatName, {In(print::Descriptor), In(print::Pointer)}};
 template <>
-inline constexpr SystemCall kRow<::nanosleep>{kSleepCall, {In(print::SleepTime), In(print::Pointer)}};
+inline constexpr SystemCall kSystemCall<::nanosleep>{kSleepName, {In(print::SleepTime), In(print::Pointer)}};
 template <>
-inline constexpr SystemCall kRow<::open>{kOpenCall, {In(print::OpenedPath), In(print::OpenFlags), In(print::Octal)}};
+inline constexpr SystemCall kSystemCall<::open>{kOpenName,
+                                                {In(print::OpenedPath), In(print::OpenFlags), In(print::Octal)}};
 
 #endif
 

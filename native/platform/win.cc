@@ -50,7 +50,7 @@ double MonotonicMilliseconds() {
   return static_cast<double>(now.QuadPart) * 1e3 / static_cast<double>(frequency.QuadPart);
 }
 
-void Pause(double milliseconds) {
+void SleepMilliseconds(double milliseconds) {
   CallUntraced<SleepFor>(static_cast<DWORD>(CeilMilliseconds(milliseconds))).Ignore("it answers nothing");
 }
 
@@ -64,7 +64,7 @@ struct ThreadStart {
 
 unsigned __stdcall RunThread(void* data) {
   const std::unique_ptr<ThreadStart> start(static_cast<ThreadStart*>(data));
-  const RecordedThread recorded(start->recorder);
+  const RecorderScope recorded(start->recorder);
   start->body(start->argument);
   return 0;
 }
@@ -72,7 +72,7 @@ unsigned __stdcall RunThread(void* data) {
 }  // namespace
 
 Result Thread::Start(void (*body)(void*), void* argument) {
-  auto start = std::make_unique<ThreadStart>(ThreadStart{body, argument, Recorder::OfThread()});
+  auto start = std::make_unique<ThreadStart>(ThreadStart{body, argument, Recorder::OfCurrentThread()});
   const uintptr_t handle = _beginthreadex(nullptr, 0, RunThread, start.get(), 0, nullptr);
   if (handle == 0) return Result::Error(kNoMemory);
   static_cast<void>(start.release());  // RunThread's
@@ -150,9 +150,9 @@ Result AcceptConnection(Fd listener, bool non_blocking, sockaddr* address, Socke
   return set;
 }
 
-Result SendPieces(Fd fd, const Piece* pieces, size_t count) {
-  WSABUF buffers[kMostPieces];
-  const size_t used = std::min(count, kMostPieces);
+Result SendVectored(Fd fd, const IoBuffer* pieces, size_t count) {
+  WSABUF buffers[kMaxIov];
+  const size_t used = std::min(count, kMaxIov);
   for (size_t i = 0; i < used; ++i) {
     buffers[i].buf = reinterpret_cast<char*>(const_cast<uint8_t*>(pieces[i].data));
     buffers[i].len = static_cast<ULONG>(std::min<size_t>(pieces[i].size, ULONG_MAX));
@@ -287,12 +287,12 @@ Result CatchSignal(int signal, void (*handler)(int)) {
     if (console_closes) return Result::Ok(0);
     // Moved to the front of the list: the last one that was set is asked first.
     Call<::SetConsoleCtrlHandler>(OnConsoleEvent, FALSE).Ignore("it was not in the list");
-    return Done(Call<::SetConsoleCtrlHandler>(OnConsoleEvent, TRUE));
+    return StatusOf(Call<::SetConsoleCtrlHandler>(OnConsoleEvent, TRUE));
   }
   return Result::Error(WSAEINVAL);
 }
 
-void ReleaseSignal(int signal) {
+void RestoreSignal(int signal) {
   for (ConsoleEvent& entry : console_events) {
     if (entry.signal == signal) entry.handler = nullptr;
   }
@@ -336,7 +336,7 @@ Result OpenFile(const std::string& path) {
   return is_directory ? Result::Error(ERROR_INVALID_FUNCTION) : opened;
 }
 
-Result CloseFile(FileHandle file) { return Done(Call<::CloseHandle>(HandleOf(file))); }
+Result CloseFile(FileHandle file) { return StatusOf(Call<::CloseHandle>(HandleOf(file))); }
 
 namespace {
 
@@ -348,7 +348,7 @@ Result CreateSection(FileHandle file, size_t size, HANDLE* section) {
       Call<::CreateFileMappingW>(HandleOf(file), nullptr, DWORD{PAGE_READWRITE}, static_cast<DWORD>(wide >> 32),
                                  static_cast<DWORD>(wide & UINT32_MAX), nullptr);
   if (made.ok()) *section = HandleOf(static_cast<FileHandle>(made.value()));
-  return Done(made);
+  return StatusOf(made);
 }
 
 void CloseSection(HANDLE section) { Call<::CloseHandle>(section).Ignore("it was open"); }
@@ -378,14 +378,14 @@ Result MapFile(FileHandle file, size_t size, void** memory) {
   const Result mapped = Call<::MapViewOfFile>(section, DWORD{FILE_MAP_ALL_ACCESS}, DWORD{0}, DWORD{0}, size);
   CloseSection(section);  // the view keeps what it needs of it
   if (mapped.ok()) *memory = reinterpret_cast<void*>(static_cast<intptr_t>(mapped.value()));
-  return Done(mapped);
+  return StatusOf(mapped);
 }
 
 void UnmapFile(void* memory, size_t) {
   Call<::UnmapViewOfFile>(static_cast<const void*>(memory)).Ignore("it fails for what MapFile never gave");
 }
 
-Result TakeFileLock(FileHandle file, bool wait) {
+Result AcquireFileLock(FileHandle file, bool wait) {
   OVERLAPPED place = LockedByte();
   const DWORD flags = LOCKFILE_EXCLUSIVE_LOCK | (wait ? 0 : LOCKFILE_FAIL_IMMEDIATELY);
   const Result taken = Call<::LockFileEx>(HandleOf(file), flags, DWORD{0}, DWORD{1}, DWORD{0}, &place);
@@ -393,9 +393,9 @@ Result TakeFileLock(FileHandle file, bool wait) {
   return taken.error() == ERROR_LOCK_VIOLATION || taken.error() == ERROR_IO_PENDING ? Result::Ok(0) : taken;
 }
 
-Result DropFileLock(FileHandle file) {
+Result ReleaseFileLock(FileHandle file) {
   OVERLAPPED place = LockedByte();
-  return Done(Call<::UnlockFileEx>(HandleOf(file), DWORD{0}, DWORD{1}, DWORD{0}, &place));
+  return StatusOf(Call<::UnlockFileEx>(HandleOf(file), DWORD{0}, DWORD{1}, DWORD{0}, &place));
 }
 
 const char* ResolverErrorName(int error) {
@@ -411,9 +411,9 @@ const char* ResolverErrorName(int error) {
   return nullptr;
 }
 
-int SystemErrorOfResolver(int) { return 0; }
+int ResolverSystemError(int) { return 0; }
 
-void* FunctionOfProgram(const char* name) {
+void* FindProgramFunction(const char* name) {
   return reinterpret_cast<void*>(GetProcAddress(GetModuleHandleW(nullptr), name));
 }
 

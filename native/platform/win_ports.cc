@@ -70,7 +70,7 @@ Result ClosePort(HANDLE port) {
   const std::lock_guard lock(table.mutex);
   if (table.handles_of.erase(port) > 0)
     std::erase_if(table.port_of, [port](const auto& entry) { return entry.second == port; });
-  return Done(Call<::CloseHandle>(port));
+  return StatusOf(Call<::CloseHandle>(port));
 }
 
 void RetirePort(HANDLE port, DWORD concurrency) {

@@ -1,7 +1,7 @@
 // A file that processes map as shared memory (mmap(2)), with a lock (flock(2), LockFileEx) that ends with its holder.
 //
 // Two lifetimes: the file is open, and locked, until close(); what is mapped of it stays as long as JavaScript has the
-// ArrayBuffer (core/shown_memory.h). What another thread has when this environment ends is never unmapped: it is
+// ArrayBuffer (core/external_memory.h). What another thread has when this environment ends is never unmapped: it is
 // retired, and from then on everybody who opens its file is shown it, which keeps a process whose threads come and go
 // from mapping ever more.
 #include "shared/shared_file.h"
@@ -14,14 +14,14 @@
 #include <vector>
 
 #include "core/args.h"
-#include "core/shown_memory.h"
+#include "core/external_memory.h"
 #include "platform/platform.h"
 
 namespace selectors {
 namespace {
 
 // More would not fit into every ArrayBuffer.
-constexpr size_t kMostBytes = size_t{1} << 30;
+constexpr size_t kMaxBytes = size_t{1} << 30;
 
 class UniqueFile {
  public:
@@ -76,7 +76,7 @@ class RetiredMappings {
 };
 
 // What an ArrayBuffer shows.
-class ShownMapping : public ShownMemory {
+class ShownMapping : public ExternalMemory {
  public:
   Result Map(FileHandle file, size_t size) {
     FileIdentity identity;
@@ -138,7 +138,7 @@ class SharedFile : public Napi::ObjectWrap<SharedFile> {
   // grow(size): 0 or a negative error. The file has at least `size` bytes.
   Napi::Value Grow(const Napi::CallbackInfo& info) {
     Args args(info);
-    const size_t size = args.SizeAt(0, kMostBytes);
+    const size_t size = args.SizeAt(0, kMaxBytes);
     if (args.ok() && size == 0) args.Fail(0, "more than 0");
     if (!args.ok()) return info.Env().Undefined();
     if (!file_.is_open()) return Answer(info, Result::Error(kBadDescriptor));
@@ -157,7 +157,7 @@ class SharedFile : public Napi::ObjectWrap<SharedFile> {
     if (!mapped.ok()) return Answer(info, mapped);
     const std::span<uint8_t> bytes(mapping->memory(), size_);
     napi_value buffer = nullptr;
-    const napi_status made = Show(env, bytes, std::move(mapping), &buffer);
+    const napi_status made = CreateExternalArrayBuffer(env, bytes, std::move(mapping), &buffer);
     if (made == napi_ok) return {env, buffer};
     return made == napi_no_external_buffers_allowed ? env.Null() : env.Undefined();
   }
@@ -169,7 +169,7 @@ class SharedFile : public Napi::ObjectWrap<SharedFile> {
     if (!args.ok()) return info.Env().Undefined();
     if (!file_.is_open()) return Answer(info, Result::Error(kBadDescriptor));
     if (is_locked_) return Answer(info, Result::Error(kInvalidArgument));
-    const Result taken = TakeFileLock(file_.get(), wait);
+    const Result taken = AcquireFileLock(file_.get(), wait);
     is_locked_ = taken.ok() && taken.value() == 1;
     return Answer(info, taken);
   }
@@ -191,7 +191,7 @@ class SharedFile : public Napi::ObjectWrap<SharedFile> {
 
   Result Drop() {
     if (!is_locked_) return Result::Error(kInvalidArgument);
-    const Result dropped = DropFileLock(file_.get());
+    const Result dropped = ReleaseFileLock(file_.get());
     if (dropped.ok()) is_locked_ = false;
     return dropped;
   }

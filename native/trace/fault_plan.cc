@@ -160,7 +160,7 @@ struct PlanOfProcess {
   }
 };
 
-// startFaultsOfProcess(names, numbers, seed): until the process ends. 0, or 1: that has happened before, by whichever
+// startProcessFaults(names, numbers, seed): until the process ends. 0, or 1: that has happened before, by whichever
 // thread.
 napi_value StartFaultsOfProcess(napi_env env, napi_callback_info info) {
   Args args(env, info);
@@ -175,7 +175,7 @@ napi_value StartFaultsOfProcess(napi_env env, napi_callback_info info) {
   return ToJavaScript(env, Result::Ok(0));
 }
 
-// faultCountsOfProcess(out): calls and injected faults of each of its rules, as many as fit into the Float64Array. How
+// processFaultCounts(out): calls and injected faults of each of its rules, as many as fit into the Float64Array. How
 // many numbers that were.
 napi_value FaultCountsOfProcess(napi_env env, napi_callback_info info) {
   Args args(env, info);
@@ -186,7 +186,7 @@ napi_value FaultCountsOfProcess(napi_env env, napi_callback_info info) {
   size_t count = 0;
   const size_t rules = own.memory.empty() ? 0 : (own.memory.size() - 1) / 2;
   for (size_t i = 0; i < rules && count + 2 <= out.size(); ++i) {
-    const FaultCounters::OfRule& counters = own.counters()->rules[i];
+    const FaultCounters::RuleCounters& counters = own.counters()->rules[i];
     out[count++] = static_cast<double>(counters.calls.load());
     out[count++] = static_cast<double>(counters.injected.load());
   }
@@ -197,8 +197,8 @@ napi_value FaultCountsOfProcess(napi_env env, napi_callback_info info) {
 
 void RegisterFaultPlan(Napi::Env env, Napi::Object exports) {
   exports.Set("FaultPlan", FaultPlanObject::Define(env));
-  Export(env, exports, "startFaultsOfProcess", StartFaultsOfProcess);
-  Export(env, exports, "faultCountsOfProcess", FaultCountsOfProcess);
+  Export(env, exports, "startProcessFaults", StartFaultsOfProcess);
+  Export(env, exports, "processFaultCounts", FaultCountsOfProcess);
 }
 
 }  // namespace selectors

@@ -24,7 +24,7 @@ namespace selectors {
 namespace {
 
 // More would not fit into every ArrayBuffer, in which it is read.
-constexpr size_t kMostBytes = size_t{1} << 30;
+constexpr size_t kMaxBytes = size_t{1} << 30;
 
 class MappedFiles {
  public:
@@ -121,7 +121,7 @@ class Recording : public Napi::ObjectWrap<Recording> {
 napi_value RecordInFile(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const std::string path = args.StringAt(0);
-  const size_t size = args.SizeAt(1, kMostBytes);
+  const size_t size = args.SizeAt(1, kMaxBytes);
   if (args.ok() && path.find('\0') != std::string::npos) args.Fail(0, "a path, without a NUL");
   if (!args.ok()) return nullptr;
   if (size == 0) return ToJavaScript(env, Result::Error(kInvalidArgument));
@@ -152,7 +152,7 @@ void RegisterRecording(Napi::Env env, Napi::Object exports) {
   constant("TRACE_HEADER_SIZE", sizeof(TraceHeader));
   constant("TRACE_RECORD_SIZE", sizeof(TraceRecord));
   constant("TRACE_MAGIC", TraceHeader::kMagic);
-  constant("TRACE_GIVEN_UP", TraceRecord::kGivenUp);
+  constant("TRACE_ABANDONED", TraceRecord::kAbandoned);
 }
 
 }  // namespace selectors

@@ -31,9 +31,9 @@ namespace {
 // "How many bytes" of an event for which nothing was received.
 constexpr int32_t kNotReceived = INT32_MIN;
 // Larger messages stay in their slots: to copy 4 KiB costs 2 % of receiving them.
-constexpr size_t kMostPacked = 4096;
-constexpr size_t kMostSlots = 64;
-constexpr size_t kOutgoingNumbers = sizeof(Outgoing) / sizeof(int32_t);
+constexpr size_t kMaxPacked = 4096;
+constexpr size_t kMaxSlots = 64;
+constexpr size_t kOutgoingFields = sizeof(OutgoingPiece) / sizeof(int32_t);
 
 class Turn : public Napi::ObjectWrap<Turn> {
  public:
@@ -51,7 +51,7 @@ class Turn : public Napi::ObjectWrap<Turn> {
   // setSlot(index, buffer): where a large message goes. The buffer is kept alive until another takes its place.
   void SetSlot(const Napi::CallbackInfo& info) {
     Args args(info);
-    const size_t index = args.SizeAt(0, std::min(slots_.size(), kMostSlots - 1));
+    const size_t index = args.SizeAt(0, std::min(slots_.size(), kMaxSlots - 1));
     args.BytesAt(1);
     if (!args.ok()) return;
     if (index == slots_.size()) slots_.emplace_back();
@@ -70,12 +70,12 @@ class Turn : public Napi::ObjectWrap<Turn> {
     if (multiplexer_ == nullptr) args.Fail(0, "that of a turn with a multiplexer");
     if (!args.ok()) return info.Env().Undefined();
 
-    const std::span<Ready> room = multiplexer_->room();
+    const std::span<ReadyEvent> room = multiplexer_->records();
     const Result result = multiplexer_->multiplexer().Wait(timeout, room.first(std::min(most, room.size())));
     size_t slot = 0;
     // Nothing of JavaScript's runs before this call returns: memory that is there stays.
     std::span<uint8_t> memory = SlotAt(info.Env(), slot);
-    for (Ready& ready : room.first(static_cast<size_t>(std::max<int64_t>(result.value(), 0)))) {
+    for (ReadyEvent& ready : room.first(static_cast<size_t>(std::max<int64_t>(result.value(), 0)))) {
       ready.received = kNotReceived;
       const size_t fd = static_cast<uint32_t>(ready.fd);
       if ((ready.events & kReadable) == 0 || fd >= receiving.size()) continue;
@@ -88,12 +88,12 @@ class Turn : public Napi::ObjectWrap<Turn> {
       // Not read back from `ready`: in shared memory another thread may have written to it.
       const size_t size = static_cast<size_t>(std::max<int64_t>(received.value(), 0));
       if (size == 0) continue;
-      if (size <= kMostPacked && size <= pool.size() - pool_used) {
+      if (size <= kMaxPacked && size <= pool.size() - pool_used) {
         std::memmove(&pool[pool_used], memory.data(), size);
-        ready.place = static_cast<int32_t>(pool_used);
+        ready.location = static_cast<int32_t>(pool_used);
         pool_used += size;
       } else {
-        ready.place = -1 - static_cast<int32_t>(slot);
+        ready.location = -1 - static_cast<int32_t>(slot);
         memory = SlotAt(info.Env(), ++slot);
       }
     }
@@ -105,20 +105,20 @@ class Turn : public Napi::ObjectWrap<Turn> {
     return index < slots_.size() ? MemoryOf(env, slots_[index].Value()) : std::span<uint8_t>();
   }
 
-  std::shared_ptr<OpenMultiplexer> multiplexer_;
+  std::shared_ptr<MultiplexerHandle> multiplexer_;
   std::vector<Napi::ObjectReference> slots_;
 };
 
 Result SendGroup(const OutgoingPieces& outgoing, size_t first) {
   const auto fd = static_cast<Fd>(static_cast<uint32_t>(outgoing.all()[first].fd));
-  const size_t count = std::min(outgoing.EndOfGroup(first) - first, kMostPieces);
+  const size_t count = std::min(outgoing.EndOfGroup(first) - first, kMaxIov);
   if (count == 1) return SendBytes(fd, outgoing.BytesOf(first), 0);
-  Piece pieces[kMostPieces];
+  IoBuffer pieces[kMaxIov];
   for (size_t i = 0; i < count; ++i) {
     const std::span<const uint8_t> bytes = outgoing.BytesOf(first + i);
     pieces[i] = {bytes.data(), bytes.size()};
   }
-  return SendPieces(fd, pieces, count);
+  return SendVectored(fd, pieces, count);
 }
 
 // flush(outgoing, count, slab, buffers): sends `count` pieces. A descriptor's answer stands where the length of its
@@ -139,9 +139,9 @@ napi_value Flush(napi_env env, napi_callback_info info) {
 void RegisterTurn(Napi::Env env, Napi::Object exports) {
   exports.Set("Turn", Turn::Define(env));
   Export(env, exports, "flush", Flush);
-  exports.Set("OUTGOING_NUMBERS", Napi::Number::New(env, static_cast<double>(kOutgoingNumbers)));
+  exports.Set("OUTGOING_FIELDS", Napi::Number::New(env, static_cast<double>(kOutgoingFields)));
   exports.Set("NOT_RECEIVED", Napi::Number::New(env, kNotReceived));
-  exports.Set("MOST_SLOTS", Napi::Number::New(env, static_cast<double>(kMostSlots)));
+  exports.Set("MAX_SLOTS", Napi::Number::New(env, static_cast<double>(kMaxSlots)));
 }
 
 }  // namespace selectors

@@ -32,7 +32,7 @@ struct Libuv {
 
   template <typename Function>
   static bool Find(Function& function, const char* name) {
-    function = reinterpret_cast<Function>(FunctionOfProgram(name));
+    function = reinterpret_cast<Function>(FindProgramFunction(name));
     return function != nullptr;
   }
   bool FindAll() {
@@ -111,7 +111,7 @@ class LoopWatch : public Napi::ObjectWrap<LoopWatch> {
   Result OpenWatch(Fd fd) {
     auto watch = std::make_unique<Watch>();
     uv_loop_s* loop = nullptr;
-    if (!kLoopWatchesAnyDescriptor || !watch->uv.FindAll() || napi_get_uv_event_loop(Env(), &loop) != napi_ok) {
+    if (!kUvPollsAnyDescriptor || !watch->uv.FindAll() || napi_get_uv_event_loop(Env(), &loop) != napi_ok) {
       return Result::Ok(1);
     }
     const Result copy = DuplicateFd(fd);

@@ -25,8 +25,8 @@ struct Entry {
   std::atomic<Wakeable*> wakes;
   std::atomic<bool> pending;
 };
-constexpr size_t kMostEntries = 256;
-std::array<Entry, kMostEntries> entries;
+constexpr size_t kMaxEntries = 256;
+std::array<Entry, kMaxEntries> entries;
 // Handlers that are reading the table just now: nothing of it is closed under them.
 std::atomic<int> reading;
 // Of those who write it.
@@ -136,7 +136,7 @@ class SignalWatch : public Napi::ObjectWrap<SignalWatch> {
     entry_ = nullptr;
     bool is_last = true;
     for (const Entry& entry : entries) is_last = is_last && entry.signal != signal;
-    if (is_last) ReleaseSignal(signal);
+    if (is_last) RestoreSignal(signal);
     // A handler in another thread that has seen the entry still may use what it wakes. One in this thread has run to
     // its end.
     while (reading > 0) std::this_thread::yield();

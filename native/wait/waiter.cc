@@ -3,7 +3,7 @@
 // The thread only finds out that something is ready; it takes no event. JavaScript then asks its mechanism without
 // waiting, so what it hears is true at that moment, and edge-triggered events stay where they are. An epoll or kqueue
 // set is watched as one descriptor, readable when one of its own is ready (epoll(7)). What is no descriptor (a
-// completion port) is waited for by its wake handle (Wakeable::WaitBeside).
+// completion port) is waited for by its wake handle (Wakeable::WaitInThread).
 //
 //   idle --start--> waiting --(ready | time over | interrupt | failed)--> returning --callback on Node's loop--> idle
 //
@@ -55,7 +55,7 @@ Result WaitInSelect(const std::vector<Interest>& interests, Fd interrupt, double
       if (!FitsFdSet(interest.fd, count++)) return Result::Error(kInvalidArgument);
       if ((interest.events & POLLIN) != 0) FD_SET(interest.fd, &read);
       if ((interest.events & POLLOUT) != 0) FD_SET(interest.fd, &write);
-      if (kFailedConnectIsExcept && (interest.events & POLLOUT) != 0) FD_SET(interest.fd, &except);
+      if (kFailedConnectInExcept && (interest.events & POLLOUT) != 0) FD_SET(interest.fd, &except);
       highest = std::max(highest, interest.fd);
     }
     return SelectFds(highest, &read, &write, &except, remaining);
@@ -140,7 +140,7 @@ class Waiter : public Napi::ObjectWrap<Waiter> {
 
   void Signal() {
     interrupted_ = true;
-    if (beside_ != nullptr) beside_->EndWaitBeside();
+    if (beside_ != nullptr) beside_->EndWaitInThread();
     interrupt_.Signal().Ignore("the channel is open and full at the most, which counts as signalled");
   }
 
@@ -160,7 +160,7 @@ class Waiter : public Napi::ObjectWrap<Waiter> {
       // poll(2) where fd_set cannot hold the channel that was opened last: what is taken afterwards is select's in any
       // case.
       const bool in_select = use_select && FitsFdSet(interrupt_.fd(), 0);
-      const Result result = is_beside ? WaitBeside(beside.get(), timeout)
+      const Result result = is_beside ? WaitInThread(beside.get(), timeout)
                                       : (in_select ? WaitInSelect : WaitInPoll)(interests, interrupt_.fd(), timeout);
       lock.lock();
       beside_.reset();
@@ -173,8 +173,8 @@ class Waiter : public Napi::ObjectWrap<Waiter> {
   }
 
   // Closed by its owner before the wait began: that is for the owner to say.
-  Result WaitBeside(Wakeable* wakeable, double timeout) const {
-    return wakeable == nullptr ? Result::Ok(0) : wakeable->WaitBeside(timeout, interrupted_);
+  Result WaitInThread(Wakeable* wakeable, double timeout) const {
+    return wakeable == nullptr ? Result::Ok(0) : wakeable->WaitInThread(timeout, interrupted_);
   }
 
   // On Node's loop. env is null where that is ending.

@@ -31,7 +31,7 @@ class Wakeup : public Napi::ObjectWrap<Wakeup> {
     const Result opened = channel->Open();
     if (opened.ok()) {
       channel_ = channel;
-      handle_ = GiveHandle(std::move(channel));
+      handle_ = RegisterWakeable(std::move(channel));
     }
     return {info.Env(), ToJavaScript(info.Env(), opened.ok() ? Result::Ok(0) : opened)};
   }
@@ -46,7 +46,7 @@ class Wakeup : public Napi::ObjectWrap<Wakeup> {
 
   void Forget() {
     if (channel_ == nullptr) return;
-    TakeBackHandle(handle_);
+    UnregisterWakeable(handle_);
     channel_.reset();
   }
 

@@ -45,7 +45,7 @@ export function joinFaults(native: Addon): void {
   const text = process.env[FAULTS_VARIABLE];
   if (text === undefined || text === '') return;
   try {
-    startFaultsOfProcess(native, parseFaultPlan(text));
+    startProcessFaults(native, parseFaultPlan(text));
   } catch (error) {
     process.emitWarning(
       `${FAULTS_VARIABLE}: ${(error as Error).message}; no fault is injected in process ${process.pid}`,
@@ -54,6 +54,6 @@ export function joinFaults(native: Addon): void {
 }
 
 /** From here to the end of this process. Nothing happens where it has a plan of its own already. */
-export function startFaultsOfProcess(native: Addon, { names, numbers, seed }: FaultPlan): void {
-  native.startFaultsOfProcess(names, numbers, seed);
+export function startProcessFaults(native: Addon, { names, numbers, seed }: FaultPlan): void {
+  native.startProcessFaults(names, numbers, seed);
 }

@@ -410,7 +410,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
       if (fd >= 0) {
         this.#remove(connection, fd);
         this.forgetConnection(connection, fd);
-        if (isLost) this.#descriptors.forget(fd);
+        if (isLost) this.#descriptors.remove(fd);
         // Ignored: what close(2) reports of a connection that is given up (ECONNRESET) is not news.
         else this.#descriptors.close(fd);
       }

@@ -515,7 +515,7 @@ export class Socket implements Disposable {
   share(pid: number): Uint8Array {
     this.#assertOpen();
     const calls = shareSocket();
-    const out = new Uint8Array(calls.shareSize);
+    const out = new Uint8Array(calls.WSAPROTOCOL_INFO_SIZE);
     check(calls.WSADuplicateSocket(this.#fd, wholeNumber('pid', pid, 1, 0xffff_ffff), out), 'WSADuplicateSocket');
     return out;
   }
@@ -524,8 +524,8 @@ export class Socket implements Disposable {
   static fromShare(shared: Uint8Array): Socket {
     const calls = shareSocket();
     const bytes = uint8Array('shared', shared);
-    if (lengthOf(bytes) !== calls.shareSize)
-      throw outOfRange('shared', `${calls.shareSize} bytes long`, lengthOf(bytes));
+    if (lengthOf(bytes) !== calls.WSAPROTOCOL_INFO_SIZE)
+      throw outOfRange('shared', `${calls.WSAPROTOCOL_INFO_SIZE} bytes long`, lengthOf(bytes));
     const fd = check(calls.WSASocket(bytes), 'WSASocket');
     try {
       return Socket.fromFd(fd);

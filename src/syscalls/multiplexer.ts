@@ -6,12 +6,12 @@ import type { NativeWait } from '../addon.js';
 import { native } from '../native.js';
 import { type ReadinessMechanism, mechanismUnavailable } from './probe.js';
 
-const { READY_NUMBERS } = native;
+const { READY_FIELDS } = native;
 
 const FIRST_RECORDS = 64;
 
 function memoryOf(records: number): Int32Array {
-  return new Int32Array(new SharedArrayBuffer(records * READY_NUMBERS * Int32Array.BYTES_PER_ELEMENT));
+  return new Int32Array(new SharedArrayBuffer(records * READY_FIELDS * Int32Array.BYTES_PER_ELEMENT));
 }
 
 export class Multiplexer {
@@ -30,7 +30,7 @@ export class Multiplexer {
 
   /** How many records a wait has room for. */
   get room(): number {
-    return this.#numbers.length / READY_NUMBERS;
+    return this.#numbers.length / READY_FIELDS;
   }
 
   /**
@@ -51,38 +51,38 @@ export class Multiplexer {
   }
 
   fd(record: number): number {
-    return this.#numbers[record * READY_NUMBERS] as number;
+    return this.#numbers[record * READY_FIELDS] as number;
   }
 
   /** What the descriptor was registered with; 0 where the mechanism does not say. */
   generation(record: number): number {
-    return this.#numbers[record * READY_NUMBERS + 1] as number;
+    return this.#numbers[record * READY_FIELDS + 1] as number;
   }
 
   /** 1: readable, 2: writable. */
   events(record: number): number {
-    return this.#numbers[record * READY_NUMBERS + 2] as number;
+    return this.#numbers[record * READY_FIELDS + 2] as number;
   }
 
   /** Of a turn: how many bytes were received, a negative error, or NOT_RECEIVED. */
   received(record: number): number {
-    return this.#numbers[record * READY_NUMBERS + 3] as number;
+    return this.#numbers[record * READY_FIELDS + 3] as number;
   }
 
   /** Of a turn: where they are. */
   place(record: number): number {
-    return this.#numbers[record * READY_NUMBERS + 4] as number;
+    return this.#numbers[record * READY_FIELDS + 4] as number;
   }
 
   /** A record that no wait has written. */
   setRecord(record: number, fd: number, events: number): void {
-    this.#numbers[record * READY_NUMBERS] = fd;
-    this.#numbers[record * READY_NUMBERS + 1] = 0;
-    this.#numbers[record * READY_NUMBERS + 2] = events;
+    this.#numbers[record * READY_FIELDS] = fd;
+    this.#numbers[record * READY_FIELDS + 1] = 0;
+    this.#numbers[record * READY_FIELDS + 2] = events;
   }
 
   /** Of that many records, nothing was received. */
   notReceived(records: number): void {
-    for (let record = 0; record < records; record++) this.#numbers[record * READY_NUMBERS + 3] = native.NOT_RECEIVED;
+    for (let record = 0; record < records; record++) this.#numbers[record * READY_FIELDS + 3] = native.NOT_RECEIVED;
   }
 }

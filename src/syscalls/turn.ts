@@ -16,7 +16,7 @@ import type { NativeTurn } from '../addon.js';
 import { native } from '../native.js';
 import type { Multiplexer } from './multiplexer.js';
 
-const { OUTGOING_NUMBERS, NOT_RECEIVED, MOST_SLOTS } = native;
+const { OUTGOING_FIELDS, NOT_RECEIVED, MAX_SLOTS } = native;
 
 const SLOT_SIZE = 65_536;
 const LEAST_GIVEN_AWAY = 16_384;
@@ -183,7 +183,7 @@ export class ReceiveBatch<C> {
   }
 
   #addSlots(more: number): void {
-    const count = Math.min(this.#slots.length + more, MOST_SLOTS);
+    const count = Math.min(this.#slots.length + more, MAX_SLOTS);
     while (this.#slots.length < count) this.#setSlot(this.#slots.length);
   }
 
@@ -217,7 +217,7 @@ export interface Sender {
 
 /** What is to be sent by the next flush: pieces, those of one descriptor one after the other. */
 export class SendBatch {
-  #numbers = new Int32Array(FIRST_PIECES * OUTGOING_NUMBERS);
+  #numbers = new Int32Array(FIRST_PIECES * OUTGOING_FIELDS);
   #count = 0;
   readonly #slab = Buffer.allocUnsafeSlow(SLAB_SIZE);
   #slabUsed = 0;
@@ -265,12 +265,12 @@ export class SendBatch {
 
   /** Sends none of them: all are to be sent by operations. */
   refuse(): void {
-    for (let piece = 0; piece < this.#count; piece++) this.#numbers[piece * OUTGOING_NUMBERS + 2] = WOULD_BLOCK;
+    for (let piece = 0; piece < this.#count; piece++) this.#numbers[piece * OUTGOING_FIELDS + 2] = WOULD_BLOCK;
   }
 
   /** How many bytes of this piece and those after it, of the same descriptor, were sent; or a negative error. */
   sent(piece: number): number {
-    return this.#numbers[piece * OUTGOING_NUMBERS + 2] as number;
+    return this.#numbers[piece * OUTGOING_FIELDS + 2] as number;
   }
 
   clear(): void {
@@ -280,7 +280,7 @@ export class SendBatch {
   }
 
   #add(fd: number, place: number, length: number): number {
-    const at = this.#count * OUTGOING_NUMBERS;
+    const at = this.#count * OUTGOING_FIELDS;
     if (at === this.#numbers.length) {
       const larger = new Int32Array(2 * at);
       larger.set(this.#numbers);

@@ -130,7 +130,7 @@ export function injectFaultsInProcesses(text: string): { counts(): readonly Faul
   return {
     counts() {
       const numbers = new Float64Array(2 * rules.length);
-      native.faultCountsOfProcess(numbers);
+      native.processFaultCounts(numbers);
       return rules.map((rule, i) => ({ rule, calls: numbers[2 * i] ?? 0, injected: numbers[2 * i + 1] ?? 0 }));
     },
   };

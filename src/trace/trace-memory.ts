@@ -160,12 +160,12 @@ export class TraceMemory {
     const at = this.#readyAt(number);
     const found = Atomics.load(this.#numbers, at);
     // Who claimed it found it given up in its round before, and has left it alone.
-    if (found !== native.TRACE_GIVEN_UP) {
+    if (found !== native.TRACE_ABANDONED) {
       const now = native.monotonicMilliseconds();
       if (this.#awaited.number !== number) this.#awaited = { number, since: now };
       if (now - this.#awaited.since < patience) return false;
       // Written just now: it is read the next time.
-      if (Atomics.compareExchange(this.#numbers, at, found, native.TRACE_GIVEN_UP) !== found) return false;
+      if (Atomics.compareExchange(this.#numbers, at, found, native.TRACE_ABANDONED) !== found) return false;
     }
     this.#givenUp.add(number);
     this.#lost++;

@@ -9,8 +9,8 @@ interface FaultPlan {
 }
 export interface FaultAddon {
   readonly FaultPlan: new () => FaultPlan;
-  readonly startFaultsOfProcess: (...args: readonly unknown[]) => number;
-  readonly faultCountsOfProcess: (...args: readonly unknown[]) => number;
+  readonly startProcessFaults: (...args: readonly unknown[]) => number;
+  readonly processFaultCounts: (...args: readonly unknown[]) => number;
   readonly isOpen: (fd: number) => number;
 }
 
@@ -101,12 +101,12 @@ export function attackFaults(native: FaultAddon, strike: Strike, complain: (what
   twice.stop();
 
   const ofProcess = ['nothing', Float64Array.from(RULE), 0];
-  strike('a plan of the process that is none', () => native.startFaultsOfProcess('a\nb', ...ofProcess.slice(1)), true);
-  strike('a plan of the process', () => native.startFaultsOfProcess(...ofProcess), false);
-  if (native.startFaultsOfProcess(...ofProcess) !== 1) complain('a process has had two plans');
+  strike('a plan of the process that is none', () => native.startProcessFaults('a\nb', ...ofProcess.slice(1)), true);
+  strike('a plan of the process', () => native.startProcessFaults(...ofProcess), false);
+  if (native.startProcessFaults(...ofProcess) !== 1) complain('a process has had two plans');
   for (const length of [0, 1, 2, 3]) {
     const out = new Float64Array(length + 1).fill(-1);
-    strike(`counts in ${length} numbers`, () => native.faultCountsOfProcess(out.subarray(0, length)), false);
+    strike(`counts in ${length} numbers`, () => native.processFaultCounts(out.subarray(0, length)), false);
     if (out[length] !== -1) complain(`counts in ${length} numbers: one more`);
   }
 }

@@ -188,7 +188,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
     setLinger: [fd, number('int', -1)],
     getLinger: [fd, ints(0)],
     monotonicMilliseconds: [],
-    faultCountsOfProcess: [doubles(0, 0, 0)],
+    processFaultCounts: [doubles(0, 0, 0)],
     isOpen: [fd],
     duplicate: [fd],
     isNonBlocking: [fd],
@@ -304,7 +304,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
       strike(`${name}, overlapping by ${shift}`, () => call(...args), false, args, name === 'recvFds' ? '' : name);
     }
   };
-  for (const name of functions.filter((one) => !['recordInFile', 'startFaultsOfProcess'].includes(one))) {
+  for (const name of functions.filter((one) => !['recordInFile', 'startProcessFaults'].includes(one))) {
     const parameters = signatures[name];
     if (parameters === undefined) complain(`${name}: has no row here`);
     else attackCall(name, native[name] as Callable, parameters);
@@ -625,7 +625,7 @@ function attackTurn(native: Addon, api: Api, strike: Strike, complain: Complain)
   }
   // Slots: one after the other, and no more than there may be.
   const filled = new (native.Turn as Class)(found[0]?.wait);
-  const most = native.MOST_SLOTS as number;
+  const most = native.MAX_SLOTS as number;
   strike('Turn.setSlot, the second before the first', () => filled.setSlot?.(1, new Uint8Array(1)), true);
   for (let index = 0; index < most + 2; index++)
     strike(`Turn.setSlot(${index})`, () => filled.setSlot?.(index, new Uint8Array(1)), index >= most);

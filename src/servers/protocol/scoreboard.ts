@@ -45,7 +45,7 @@ const kept: Scoreboard[] = [];
 
 /**
  * Keeps a scoreboard reachable until its thread ends, for a thread of a server's own, which ends with the server. Memory that the collector
- * frees while a thread ends stays mapped: whether it was moved to another ArrayBuffer is not known then (native/core/shown_memory.cc).
+ * frees while a thread ends stays mapped: whether it was moved to another ArrayBuffer is not known then (native/core/external_memory.cc).
  */
 export function keepMapped(scoreboard: Scoreboard): Scoreboard {
   kept.push(scoreboard);

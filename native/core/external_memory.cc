@@ -1,4 +1,4 @@
-#include "core/shown_memory.h"
+#include "core/external_memory.h"
 
 #include <utility>
 
@@ -9,10 +9,10 @@ namespace {
 // of a second ArrayBuffer, the witness, is called while the first one still has its memory, or has lost it to another.
 // An order that is another one in a future Node costs memory, and nothing else: without a witness the memory is kept.
 struct Shown {
-  std::unique_ptr<ShownMemory> memory;  // null: it is freed, or kept
-  napi_ref buffer = nullptr;            // weak
-  napi_ref witness = nullptr;           // strong, as long as there is the memory
-  bool has_witness = false;             // its finalizer deletes this object
+  std::unique_ptr<ExternalMemory> memory;  // null: it is freed, or kept
+  napi_ref buffer = nullptr;               // weak
+  napi_ref witness = nullptr;              // strong, as long as there is the memory
+  bool has_witness = false;                // its finalizer deletes this object
   bool is_ending = false;
   bool is_there = false;
   uint8_t of_witness = 0;
@@ -50,7 +50,7 @@ bool IsEnding(napi_env env) {
 
 void Finalize(napi_env env, void*, void* hint) {
   auto* const shown = static_cast<Shown*>(hint);
-  const std::unique_ptr<ShownMemory> memory = std::move(shown->memory);
+  const std::unique_ptr<ExternalMemory> memory = std::move(shown->memory);
   if (shown->is_ending ? shown->is_there : !IsEnding(env)) {
     memory->Free();
   } else {
@@ -71,7 +71,8 @@ void AddWitness(napi_env env, napi_value buffer, Shown* shown) {
 
 }  // namespace
 
-napi_status Show(napi_env env, std::span<uint8_t> bytes, std::unique_ptr<ShownMemory> memory, napi_value* buffer) {
+napi_status CreateExternalArrayBuffer(napi_env env, std::span<uint8_t> bytes, std::unique_ptr<ExternalMemory> memory,
+                                      napi_value* buffer) {
   auto* const shown = new Shown{std::move(memory)};
   const napi_status status = napi_create_external_arraybuffer(env, bytes.data(), bytes.size(), Finalize, shown, buffer);
   if (status == napi_no_external_buffers_allowed) {

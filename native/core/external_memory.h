@@ -19,9 +19,9 @@
 
 namespace selectors {
 
-class ShownMemory {
+class ExternalMemory {
  public:
-  virtual ~ShownMemory() = default;
+  virtual ~ExternalMemory() = default;
   // The last owner is gone: the memory can be unmapped.
   virtual void Free() = 0;
   // Another thread may have the memory: it stays mapped until the process ends.
@@ -33,6 +33,7 @@ class ShownMemory {
 // program allows no ArrayBuffer over foreign memory (napi_no_external_buffers_allowed), `memory` is freed. Other
 // failures are those of an environment that is being terminated: Node does not say whether a finalizer is called, and
 // without one `memory` is never freed.
-napi_status Show(napi_env env, std::span<uint8_t> bytes, std::unique_ptr<ShownMemory> memory, napi_value* buffer);
+napi_status CreateExternalArrayBuffer(napi_env env, std::span<uint8_t> bytes, std::unique_ptr<ExternalMemory> memory,
+                                      napi_value* buffer);
 
 }  // namespace selectors
