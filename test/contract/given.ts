@@ -28,7 +28,7 @@ function assertUntouched(socket: Socket, peer: Socket): void {
 
 const adopting: readonly Case<LoopContext>[] = [
   {
-    name: 'adopt(): what the peer has sent before is received, and answered; the socket is closed for the caller, its number stays',
+    name: 'adopt(): bytes received before it are delivered and answered; the caller’s Socket is closed, the descriptor number stays',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const [client, server] = accepted(bench);
@@ -52,7 +52,7 @@ const adopting: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'adopt(): it is non-blocking, also where it blocked, or had a timeout, before',
+    name: 'adopt(): the descriptor becomes non-blocking, whether it blocked or had a timeout before',
     async run({ bench, loop: make, until }) {
       const loop = make();
       for (const timeout of [null, 0, 5000]) {
@@ -72,7 +72,7 @@ const adopting: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'S118 adopt(): half-close, also of who had finished before: all comes back, then the end of the stream',
+    name: 'S118 adopt(): half-close, also of a peer that had finished before: all bytes come back, then the end of the stream',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const [client, server] = accepted(bench);
@@ -91,7 +91,7 @@ const adopting: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'adopt(): an end of a pair',
+    name: 'adopt(): one end of a socket pair',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const [a, b] = bench.pair({});
@@ -106,7 +106,7 @@ const adopting: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'adopt() in a callback and in a handler: `open` in the next turn, before the data that came long ago',
+    name: 'adopt() in a callback and in a handler: `open` in the next turn, before data that arrived earlier',
     async run({ bench, loop: make, until }) {
       const loop = make();
       let turn = 0;
@@ -139,7 +139,7 @@ const adopting: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'adopt(): write() and end() at once are sent, after `open`; destroy() before it, and only `close` is told',
+    name: 'adopt(): an immediate write() and end() are sent after `open`; destroy() before `open` calls only `close`',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const [client, server] = accepted(bench);
@@ -162,7 +162,7 @@ const adopting: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'R12 adopt(): it is held back like one that was accepted here, while too much waits to be sent to it',
+    name: 'R12 adopt(): reading pauses as for an accepted connection while too much output is queued',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const [client, server] = accepted(bench);
@@ -184,7 +184,7 @@ const adopting: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'R6 adopt(): an `open` that throws costs its own connection, and nobody who calls adopt()',
+    name: 'R6 adopt(): an `open` that throws closes its own connection and does not throw in the caller of adopt()',
     async run({ bench, loop: make, until }) {
       const thrown: unknown[] = [];
       const loop = make((error) => thrown.push(error));
@@ -206,7 +206,7 @@ const adopting: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'close() of the loop closes what it has adopted, also before `open`; while it closes nothing is adopted',
+    name: 'close() of the loop closes adopted connections, also before `open`; a closing loop adopts nothing',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const pairs = [accepted(bench), accepted(bench), accepted(bench)] as const;
@@ -236,7 +236,7 @@ const adopting: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'adopt() refuses what it cannot serve before anything changes: the socket is the caller’s as it was',
+    name: 'adopt() refuses an unsuitable socket before anything changes: the caller’s socket is unchanged',
     run({ bench, loop: make }) {
       const loop = make();
       const [client, server] = accepted(bench);
@@ -269,7 +269,7 @@ const adopting: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'adopt(): a peer that has reset already is ENOTCONN, and the socket is the caller’s to close',
+    name: 'adopt(): a peer that has already reset is ENOTCONN, and the caller still owns the socket',
     needs: ['reset seen'],
     run({ bench, loop: make }) {
       const loop = make();
@@ -282,7 +282,7 @@ const adopting: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'I18 a socket that has had operations on another port cannot be adopted: EINVAL, and it is the caller’s',
+    name: 'I18 a socket that has had operations on another port cannot be adopted: EINVAL, and the caller still owns it',
     needs: ['one loop a file'],
     async run({ bench, loop: make, until }) {
       const [client, server] = accepted(bench);
@@ -309,7 +309,7 @@ async function bothUntil(until: LoopContext['until'], loop: EventLoop, other: Ev
 
 const listening: readonly Case<LoopContext>[] = [
   {
-    name: 'listen({socket}): one that listens already, with who waits there; it is closed for the caller, and by close()',
+    name: 'listen({socket}): takes a listening socket with its backlog; the caller’s Socket is closed, and close() closes the listener',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const socket = bench.listener({});
@@ -368,7 +368,7 @@ const listening: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'listen({socket}): where a file has one port, a second loop is refused with EINVAL, and the socket is the caller’s',
+    name: 'listen({socket}): where a file has one port, a second loop fails with EINVAL, and the caller still owns the socket',
     needs: ['one loop a file'],
     async run({ bench, loop: make, until }) {
       const [one, other] = [make(), make()];
@@ -383,7 +383,7 @@ const listening: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'listen({socket}): the file of a Unix socket is whose it was, and stays',
+    name: 'listen({socket}): does not remove the file of a Unix socket',
     needs: ['unix sockets'],
     async run({ bench, loop: make, until }) {
       const loop = make();
@@ -400,7 +400,7 @@ const listening: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'listen({socket}) refuses what does not listen, or is told otherwise, before anything changes',
+    name: 'listen({socket}) refuses a socket that does not listen, and conflicting options, before anything changes',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const socket = bench.listener({});
@@ -431,7 +431,7 @@ const listening: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'listen({socket}) refuses a bound socket that does not listen, and takes it when it does',
+    name: 'listen({socket}) refuses a bound socket that does not listen, and takes it once it listens',
     needs: ['SO_ACCEPTCONN'],
     async run({ bench, loop: make, until }) {
       const loop = make();

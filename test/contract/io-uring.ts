@@ -75,7 +75,7 @@ function prepareEachKind(bench: Bench, ring: IoUring): number {
 
 const queues: readonly Case<RingContext>[] = [
   {
-    name: 'U1 entries are rounded up to a power of two, and there are twice as many completions; 0 and more than 32768 are EINVAL',
+    name: 'U1 entries are rounded up to a power of two, with twice as many completions; 0 and more than 32768 are EINVAL',
     run({ ring }) {
       for (const [asked, entries] of [
         [1, 1],
@@ -93,7 +93,7 @@ const queues: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'features and opcodes are the kernel’s answer; completions are never dropped (NODROP)',
+    name: 'features and opcodes are the kernel’s; completions are never dropped (NODROP)',
     run({ ring }) {
       const one = ring(1);
       assert.notEqual(one.features & FEAT_NODROP, 0);
@@ -102,7 +102,7 @@ const queues: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'U2 where the queue is full, what is in it is submitted: none of a hundred is dropped on a queue of four',
+    name: 'U2 a full queue is submitted: none of a hundred operations is dropped on a queue of four',
     run({ ring }) {
       const four = ring(4);
       for (let i = 0; i < 4; i++) four.prepNop(i);
@@ -116,7 +116,7 @@ const queues: readonly Case<RingContext>[] = [
     },
   },
   ...[20, 5000].map((count) => ({
-    name: `U3 ${count} completions on a queue of eight: the kernel keeps what has no room, and all come in order`,
+    name: `U3 ${count} completions on a queue of eight: the kernel keeps the overflow, and all come in order`,
     run({ ring }: RingContext) {
       const four = ring(4);
       for (let i = 0; i < count; i++) four.prepNop(i);
@@ -131,7 +131,7 @@ const queues: readonly Case<RingContext>[] = [
     },
   })),
   {
-    name: 'U3 more receives complete at once than there is room for: each is told, with its bytes',
+    name: 'U3 more receives complete at once than the queue holds: each is reported, with its bytes',
     run({ bench, ring }) {
       const two = ring(2);
       const pairs = range(50).map(() => bench.pair());
@@ -151,7 +151,7 @@ const queues: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'enter() says how many entries it submitted, and waits for so many completions and no more than its time',
+    name: 'enter() returns how many entries it submitted, and waits for the given number of completions, at most its timeout',
     run({ ring }) {
       const eight = ring(8);
       for (let i = 0; i < 3; i++) eight.prepNop(i);
@@ -173,7 +173,7 @@ const queues: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'enter(): more completions than the queue holds can be waited for; it ends when the queue is full',
+    name: 'enter(): may wait for more completions than the queue holds; returns when the queue is full',
     run({ ring }) {
       const two = ring(2);
       for (let i = 0; i < 50; i++) two.prepNop(i);
@@ -182,7 +182,7 @@ const queues: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'numbers from 0 to 2^53 - 1 come back as they were given, several alike too',
+    name: 'user_data from 0 to 2^53 - 1 comes back unchanged, also when several are equal',
     run({ ring }) {
       const one = ring();
       const numbers = [0, 1, 7, 7, 2 ** 31, 2 ** 32, 2 ** 52 + 3, 2 ** 53 - 1];
@@ -194,7 +194,7 @@ const queues: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'MSG_TRUNC: res is the kernel’s answer; the buffer has what was received, and nothing of other memory',
+    name: 'MSG_TRUNC: res is the kernel’s answer; the buffer has the received bytes and no other memory',
     run({ bench, ring }) {
       const { MSG_TRUNC = 0, MSG_PEEK = 0 } = network;
       const one = ring();
@@ -223,7 +223,7 @@ const queues: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'the ring’s own descriptor is readable when there are completions, which select tells',
+    name: 'the ring’s own descriptor is readable when there are completions, as select reports',
     run({ bench, ring }) {
       const one = ring();
       const [a, b] = bench.pair();
@@ -259,7 +259,7 @@ const operations: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'read and write of a file at positions, and of what has none',
+    name: 'read and write of a file at positions, and of a file without positions',
     run({ bench, ring }) {
       const one = ring();
       const file = bench.regularFile();
@@ -279,7 +279,7 @@ const operations: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'U5 a descriptor that is closed under its recv: nothing is told, and the peer sees no end, until it is cancelled',
+    name: 'U5 a descriptor closed under its recv: no completion and no end for the peer, until the recv is cancelled',
     run({ bench, ring }) {
       const one = ring();
       const [a, b] = bench.tcpPair();
@@ -309,7 +309,7 @@ const operations: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'U7 each kind can be cancelled: the target says ECANCELED, the cancel 0',
+    name: 'U7 each kind can be cancelled: the target completes with ECANCELED, the cancel with 0',
     run({ bench, ring }) {
       const one = ring();
       const count = prepareEachKind(bench, one);
@@ -320,7 +320,7 @@ const operations: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'U7 what is cancelled before it was ever submitted',
+    name: 'U7 cancels an operation that was never submitted',
     run({ bench, ring }) {
       const one = ring();
       const count = prepareEachKind(bench, one);
@@ -330,7 +330,7 @@ const operations: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'U8 what there is not, and what is over, cannot be cancelled: ENOENT',
+    name: 'U8 cancelling an unknown or completed operation is ENOENT',
     run({ ring }) {
       const one = ring();
       one.prepCancel(12_345, 1);
@@ -344,7 +344,7 @@ const operations: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'U9 several of one number: each cancel gives up one of them',
+    name: 'U9 several operations with the same user_data: each cancel ends one of them',
     run({ bench, ring }) {
       const one = ring();
       const [, b] = bench.pair();
@@ -360,7 +360,7 @@ const operations: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'U10 U32 memory is the ring’s own until the end: what is sent may change, what is received may be gone',
+    name: 'U10 U32 the ring owns its memory until completion: sent bytes may change, receive buffers may be detached',
     async run({ bench, ring }) {
       const one = ring();
       const [a, b] = bench.pair();
@@ -392,7 +392,7 @@ const operations: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'U32 a connect’s address may change once it is prepared',
+    name: 'U32 a connect’s address may change after it is prepared',
     run({ bench, ring }) {
       const one = ring();
       const listener = bench.listener();
@@ -409,7 +409,7 @@ const operations: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'U11 a recv that is cancelled has its bytes, or they are still in the socket: none is lost',
+    name: 'U11 the bytes of a cancelled recv are delivered or still in the socket: none is lost',
     run({ bench, ring }) {
       const one = ring();
       const [a, b] = bench.pair();
@@ -441,7 +441,7 @@ const operations: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'U20 the end of a stream is 0, and no more follows',
+    name: 'U20 the end of a stream is 0, each time',
     run({ bench, ring }) {
       const one = ring();
       for (const [a, b] of [bench.pair(), bench.tcpPair()]) {
@@ -453,7 +453,7 @@ const operations: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'U25 what the kernel has against an operation comes with its completion, and is thrown by nobody',
+    name: 'U25 errors of the kernel come with the completion and are never thrown',
     run({ bench, ring }) {
       const one = ring();
       one.prepConnect(bench.own(new Socket()), bench.deafAddress(), 1);
@@ -466,7 +466,7 @@ const operations: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'U34 a short send is a success: what is left is sent from there on',
+    name: 'U34 a short send succeeds; the caller sends the rest from there',
     run({ bench, ring }) {
       const one = ring();
       const [a, b] = bench.tcpPair();
@@ -496,7 +496,7 @@ const operations: readonly Case<RingContext>[] = [
 
 const lives: readonly Case<RingContext>[] = [
   {
-    name: 'U27 close() with a recv in flight: what comes later stays in the socket',
+    name: 'U27 close() with a recv in flight: later bytes stay in the socket',
     run({ bench, ring }) {
       const one = ring();
       const [a, b] = bench.pair();
@@ -508,7 +508,7 @@ const lives: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'U27 close() with each kind in flight, submitted or not, with completions that nobody has taken, and nothing is left open',
+    name: 'U27 close() with each kind in flight, submitted or not, and with uncollected completions, leaves no descriptor open',
     run({ bench, ring }) {
       for (const submits of [true, false]) {
         const one = ring(4);
@@ -529,7 +529,7 @@ const lives: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'close() twice; every method says ERR_CLOSED, also for wrong arguments; and it is disposed of',
+    name: 'close() twice; every method fails with ERR_CLOSED, also for wrong arguments; [Symbol.dispose]',
     run({ ring }) {
       const one = ring();
       one.close();
@@ -548,7 +548,7 @@ const lives: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'a fileno() of the caller’s that closes the ring, or enters it',
+    name: 'a fileno() of the caller that closes the ring, or enters it',
     run({ bench, ring }) {
       const [, b] = bench.pair();
       const calls: readonly ((one: IoUring, file: { fileno(): number }) => void)[] = [
@@ -591,7 +591,7 @@ const lives: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'U26 a ring is its thread’s own: workers have theirs, and the object itself cannot be sent to another',
+    name: 'U26 a ring belongs to its thread: workers have their own, and the object cannot be sent to another thread',
     async run({ ring }) {
       const one = ring();
       const clone = structuredClone(one) as unknown;
@@ -640,7 +640,7 @@ const lives: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'U30 a child process does not have the ring',
+    name: 'U30 a child process does not inherit the ring',
     run({ ring }) {
       const { fd } = ring();
       const flags = /^flags:\s*([0-7]+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1];
@@ -649,7 +649,7 @@ const lives: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'U33 a signal during a wait: nothing is lost, and the time is what it was',
+    name: 'U33 a signal during a wait: nothing is lost, and the timeout is unchanged',
     async run() {
       // In a process of its own: workers, in which tests may run, hear no signals.
       const { stdout, stderr, code } = await runProgram(`
@@ -738,7 +738,7 @@ class NativeStreams {
 
 const streams: readonly Case<RingContext>[] = [
   {
-    name: 'U14 U15 U21 more messages than buffers: those that fit, then ENOBUFS as the last one; nothing is lost after a refill',
+    name: 'U14 U15 U21 more messages than buffers: those that fit, then a last ENOBUFS; nothing is lost after a refill',
     run({ bench }) {
       const s = new NativeStreams(bench, 2, 4);
       const { RECEIVED, LAST } = s.numbers;
@@ -766,7 +766,7 @@ const streams: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'U16 armed on an empty ring: ENOBUFS at once, with nothing to receive',
+    name: 'U16 armed on an empty ring of buffers: ENOBUFS at once, without data',
     run({ bench }) {
       const s = new NativeStreams(bench, 1, 4);
       const [a, b] = bench.pair();
@@ -785,7 +785,7 @@ const streams: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'U11 U21 a receive that is cancelled after data came: the data is told, and its buffer given back',
+    name: 'U11 U21 a receive cancelled after data arrived: the data is delivered, and its buffer returned',
     run({ bench }) {
       const s = new NativeStreams(bench, 1, 4);
       const { RECEIVED } = s.numbers;
@@ -802,7 +802,7 @@ const streams: readonly Case<RingContext>[] = [
     },
   },
   {
-    name: 'U22 a listener that is closed by its number goes on accepting, until the accept is cancelled',
+    name: 'U22 a listener closed by its number goes on accepting until the accept is cancelled',
     run({ bench }) {
       const s = new NativeStreams(bench, 1, 4);
       const { ACCEPTED, LAST } = s.numbers;
@@ -866,7 +866,7 @@ export const ringLoopCases: readonly Case<RingLoopContext>[] = [
       [300, 200_000, true],
     ] as const
   ).map(([count, size, borrowsChunks]) => ({
-    name: `U15 U16 U17 U21 ${count} connections have ${size} bytes each at one moment, ${borrowsChunks ? 'borrowed' : 'kept'}: nothing is lost, and nothing spins`,
+    name: `U15 U16 U17 U21 ${count} connections receive ${size} bytes each at once, ${borrowsChunks ? 'borrowed' : 'kept'}: nothing is lost, and the loop does not spin`,
     run({ bench, loop }: RingLoopContext) {
       const one = loop();
       const received = new Map<Connection, Buffer[]>();
@@ -912,7 +912,7 @@ export const ringLoopCases: readonly Case<RingLoopContext>[] = [
     },
   })),
   {
-    name: 'U22 a listener closed under its accept: nobody is opened later, and whoever comes is refused',
+    name: 'U22 a listener closed under its accept: no connection opens later, and new clients are refused',
     run({ bench, loop }) {
       for (const within of [true, false]) {
         const one = loop();
@@ -954,7 +954,7 @@ export const ringLoopCases: readonly Case<RingLoopContext>[] = [
     { host: '127.0.0.1', family: 'ipv4' as const },
     { host: '::1', family: 'ipv6' as const },
   ].map(({ host, family }) => ({
-    name: `U23 ${family}: each of many that are accepted at one moment has its own address, also those that have reset already`,
+    name: `U23 ${family}: each of many connections accepted at once has its own address, also after a reset`,
     run({ bench, loop }: RingLoopContext) {
       const one = loop();
       const seen = new Set<string>();
@@ -976,7 +976,7 @@ export const ringLoopCases: readonly Case<RingLoopContext>[] = [
     },
   })),
   {
-    name: 'U11 U14 paused and resumed in every turn while data comes: no byte is lost, none told twice',
+    name: 'U11 U14 paused and resumed in every turn while data arrives: no byte is lost or delivered twice',
     run({ bench, loop }) {
       const one = loop();
       let opened: Connection | undefined;

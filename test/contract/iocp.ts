@@ -77,7 +77,7 @@ function reset(socket: Socket): void {
 
 const port: Cases = [
   {
-    name: 'I1 I26 nothing when the time is over: an empty list, and never early; fractions are rounded up',
+    name: 'I1 I26 a timeout returns an empty list, never early; fractions are rounded up',
     run({ bench }) {
       const iocp = portOf(bench);
       for (const ms of [0.3, 1, 15.5, 40]) {
@@ -89,7 +89,7 @@ const port: Cases = [
     },
   },
   {
-    name: 'I26 more milliseconds than the call can say, and for ever: a packet ends it',
+    name: 'I26 timeouts beyond the call’s range, and infinite ones: a packet ends them',
     run({ bench }) {
       const iocp = portOf(bench);
       for (const timeout of [1e308, 2 ** 32, 2 ** 31, Infinity, -1, null, undefined]) {
@@ -99,7 +99,7 @@ const port: Cases = [
     },
   },
   {
-    name: 'I2 a posted packet wakes, its key and bytes come back as they were given, and it has no operation',
+    name: 'I2 a posted packet wakes the wait; its key and bytes come back unchanged, and it has no operation',
     run({ bench }) {
       const iocp = portOf(bench);
       for (const [key, count] of [
@@ -115,7 +115,7 @@ const port: Cases = [
     },
   },
   {
-    name: 'I3 an operation that failed is a packet with its error; a call that fails is thrown, and has no packet',
+    name: 'I3 a failed operation is a packet with its error; a failed call throws and has no packet',
     run({ bench }) {
       const [iocp, a, b] = associated(bench);
       const operation = iocp.wsaRecv(a, new Uint8Array(8));
@@ -128,7 +128,7 @@ const port: Cases = [
     },
   },
   {
-    name: 'I18 a handle belongs to one port for as long as it is open; its duplicate is the same file, and its number used again is not',
+    name: 'I18 a handle belongs to one port while it is open; its duplicate is the same file, its reused number is not',
     run({ bench }) {
       const [iocp, a, b] = associated(bench);
       throwsCode('EINVAL', () => portOf(bench).associate(a, 1));
@@ -149,7 +149,7 @@ const port: Cases = [
     },
   },
   {
-    name: 'I18 an operation on a handle that the port does not have is refused: its packet would never come',
+    name: 'I18 an operation on a handle that is not associated with the port is refused: its packet would never come',
     run({ bench }) {
       const [a] = bench.tcpPair();
       const iocp = portOf(bench);
@@ -159,7 +159,7 @@ const port: Cases = [
     },
   },
   {
-    name: 'I19 one call tells many packets, in the order of the port, and no more than are asked for',
+    name: 'I19 one call returns many packets, in the port’s order, at most as many as asked for',
     run({ bench }) {
       const iocp = portOf(bench);
       const keys = (list: readonly CompletionPacket[]) => list.map(({ key }) => key);
@@ -179,7 +179,7 @@ const port: Cases = [
     },
   },
   {
-    name: 'I20 after close(): closed, every call ERR_CLOSED, close() again nothing',
+    name: 'I20 after close(): closed, every call fails with ERR_CLOSED, a second close() does nothing',
     run({ bench }) {
       const [iocp, a] = associated(bench);
       const address: SocketAddress = { host: '127.0.0.1', port: 9 };
@@ -217,7 +217,7 @@ const port: Cases = [
 
 const operations: Cases = [
   {
-    name: 'I4 I5 AcceptEx is pending until somebody comes; the packet has the listener’s key, and the connection knows its peer',
+    name: 'I4 I5 AcceptEx is pending until a client connects; the packet has the listener’s key, and the connection has its peer address',
     run({ bench }) {
       const listener = bench.listener();
       const iocp = portOf(bench);
@@ -235,7 +235,7 @@ const operations: Cases = [
     },
   },
   {
-    name: 'I6 ConnectEx: an unbound socket is bound first; the connection knows its peer and can be shut down',
+    name: 'I6 ConnectEx: an unbound socket is bound first; the connection has its peer address and can be shut down',
     run({ bench }) {
       for (const bound of [false, true]) {
         const listener = bench.listener({ blocking: true });
@@ -268,7 +268,7 @@ const operations: Cases = [
     },
   },
   {
-    name: 'I7 ConnectEx to where nobody listens: ECONNREFUSED, in its packet',
+    name: 'I7 ConnectEx to a port without a listener: ECONNREFUSED, in its packet',
     run({ bench }) {
       const client = bench.own(new Socket());
       const iocp = portOf(bench);
@@ -292,7 +292,7 @@ const operations: Cases = [
     },
   },
   {
-    name: 'I11 CancelIoEx: ECANCELED, in one packet; once more there is nothing to cancel',
+    name: 'I11 CancelIoEx: ECANCELED, in one packet; a second cancel finds nothing',
     run({ bench }) {
       const [iocp, a] = associated(bench);
       const operation = iocp.wsaRecv(a, new Uint8Array(8));
@@ -312,7 +312,7 @@ const operations: Cases = [
     },
   },
   {
-    name: 'I12 the kernel never has the caller’s memory: buffers are taken away and changed while operations are pending',
+    name: 'I12 the kernel never has the caller’s memory: buffers are detached and changed while operations are pending',
     run({ bench }) {
       const [iocp, a, b] = associated(bench);
       const taken = new Uint8Array(8);
@@ -334,7 +334,7 @@ const operations: Cases = [
     },
   },
   {
-    name: 'I13 a socket that is closed while it receives: one packet, ECANCELED',
+    name: 'I13 a socket closed during a receive: one packet, ECANCELED',
     run({ bench }) {
       const [iocp, a] = associated(bench);
       const operation = iocp.wsaRecv(a, new Uint8Array(8));
@@ -344,7 +344,7 @@ const operations: Cases = [
     },
   },
   {
-    name: 'I15 what succeeds at once has its packet all the same, and one alone',
+    name: 'I15 an operation that succeeds at once still has exactly one packet',
     async run({ bench }) {
       const [iocp, a, b] = associated(bench);
       b.send('there already');
@@ -357,7 +357,7 @@ const operations: Cases = [
     },
   },
   {
-    name: 'I17 a receive of no bytes waits until there are some, and takes none',
+    name: 'I17 a receive of no bytes waits until bytes arrive, and takes none',
     run({ bench }) {
       const [iocp, a, b] = associated(bench);
       const operation = iocp.wsaRecv(a, new Uint8Array(0));
@@ -368,7 +368,7 @@ const operations: Cases = [
     },
   },
   {
-    name: 'I21 a datagram that is too long is cut off: EMSGSIZE, with what there was room for, come before or after the call',
+    name: 'I21 a datagram that is too long is truncated: EMSGSIZE, with the bytes that fit, whether it arrived before or after the call',
     async run({ bench }) {
       const [receiver, sender] = [datagrams(bench), datagrams(bench)];
       const iocp = portOf(bench);
@@ -447,7 +447,7 @@ const operations: Cases = [
     },
   },
   {
-    name: 'I27 close() cancels what is pending; the sockets stay open, and nothing that comes later is lost',
+    name: 'I27 close() cancels pending operations; the sockets stay open, and later bytes are not lost',
     run({ bench }) {
       const [iocp, a, b] = associated(bench);
       const buffer = new Uint8Array(8);
@@ -460,7 +460,7 @@ const operations: Cases = [
     },
   },
   {
-    name: 'I28 close() waits five seconds at the most for an operation that cannot be cancelled, then says so',
+    name: 'I28 close() waits at most five seconds for an operation that cannot be cancelled, then fails',
     run({ bench }) {
       const [iocp, a] = associated(bench);
       // The file stays open, and by the number that the operation was started with nobody can name it any more.
@@ -508,7 +508,7 @@ function finish(proactor: IocpProactor): void {
 
 const proactor: Cases = [
   {
-    name: 'I9 clients that reset before they are accepted cost themselves, and never the listener',
+    name: 'I9 clients that reset before they are accepted do not end the accepting',
     async run({ bench }) {
       const listener = bench.listener();
       const p = proactorOf(bench);
@@ -538,7 +538,7 @@ const proactor: Cases = [
     },
   },
   {
-    name: 'I12 I27 a result that came first is kept: the connection of a cancelled accept is delivered, and the bytes of a cancelled recv',
+    name: 'I12 I27 a result that came before the cancel is kept: the connection of an accept, and the bytes of a recv',
     async run({ bench }) {
       const p = proactorOf(bench);
       const listener = bench.listener();
@@ -556,7 +556,7 @@ const proactor: Cases = [
     },
   },
   {
-    name: 'I13 I14 a socket closed while it receives: ECANCELED, and the peer sees an end, not a reset',
+    name: 'I13 I14 a socket closed during a receive: ECANCELED, and the peer sees an end, not a reset',
     run({ bench }) {
       const p = proactorOf(bench);
       const [a, b] = bench.tcpPair();
@@ -569,7 +569,7 @@ const proactor: Cases = [
     },
   },
   {
-    name: 'I18 a socket of another port: EINVAL, as the operation’s error; its number used again is another socket',
+    name: 'I18 a socket of another port: EINVAL as the operation’s error; its reused number is another socket',
     run({ bench }) {
       const [p, other] = [proactorOf(bench), proactorOf(bench)];
       const [a, b] = bench.tcpPair();
@@ -600,7 +600,7 @@ const proactor: Cases = [
     },
   },
   {
-    name: 'I18 I27 the sockets of a closed proactor go on with the next one, and nothing of the old one comes there',
+    name: 'I18 I27 the sockets of a closed proactor work with the next one, which gets no operation of the old one',
     run({ bench }) {
       const listener = bench.listener();
       const [a, b] = bench.tcpPair();
@@ -624,7 +624,7 @@ const proactor: Cases = [
     },
   },
   {
-    name: 'accept on what does not listen is EINVAL, on datagrams EOPNOTSUPP',
+    name: 'accept is EINVAL on a socket that does not listen, EOPNOTSUPP on a datagram socket',
     run({ bench }) {
       const p = proactorOf(bench);
       const refused = [p.accept(bench.own(new Socket())), p.accept(datagrams(bench))];
@@ -636,7 +636,7 @@ const proactor: Cases = [
     },
   },
   {
-    name: 'I21 I22 datagrams: what is cut off is no error, and what nobody receives costs one operation at the most',
+    name: 'I21 I22 datagrams: truncation is no error, and an unreachable receiver costs at most one operation',
     run({ bench }) {
       const p = proactorOf(bench);
       const [receiver, sender] = [datagrams(bench), datagrams(bench)];
@@ -658,7 +658,7 @@ const proactor: Cases = [
     },
   },
   {
-    name: 'I2 wakeup(): sticky, many before one wait count as one, by its handle from elsewhere too, and it hides no completion',
+    name: 'I2 wakeup(): sticky, many before one wait count as one, also by its handle from another thread; it hides no completion',
     async run({ bench }) {
       const p = proactorOf(bench);
       const [a, b] = bench.tcpPair();
@@ -676,7 +676,7 @@ const proactor: Cases = [
     },
   },
   {
-    name: 'I19 waits beside Node’s loop and in it take turns: nothing is lost, nothing is told twice, and the order is the port’s',
+    name: 'I19 waits beside Node’s loop and blocking waits alternate: nothing is lost or reported twice, in the port’s order',
     async run({ bench }) {
       const p = proactorOf(bench);
       const [a, b] = bench.tcpPair();
@@ -699,7 +699,7 @@ const proactor: Cases = [
     },
   },
   {
-    name: 'I20 close() ends a wait that is under way beside Node’s loop: ERR_CLOSED',
+    name: 'I20 close() ends a pending waitAsync with ERR_CLOSED',
     async run({ bench }) {
       const p = proactorOf(bench);
       const [a] = bench.tcpPair();
@@ -712,7 +712,7 @@ const proactor: Cases = [
     },
   },
   {
-    name: 'I27 I29 close() with operations of every kind under way: each completes, and a connection made meanwhile is not lost',
+    name: 'I27 I29 close() with operations of every kind in flight: each completes, and a connection accepted meanwhile is not lost',
     async run({ bench }) {
       const p = proactorOf(bench);
       const listener = bench.listener();

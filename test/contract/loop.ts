@@ -113,7 +113,7 @@ export function listen(loop: EventLoop, handler: ConnectionHandler, options: Lis
 
 const callbacks: readonly Case<LoopContext>[] = [
   {
-    name: 'callSoon: in the order of the calls; S119 what a callback adds waits for the next turn, after another poll',
+    name: 'callSoon: callbacks run in the order of the calls; S119 a callback added by a callback runs in the next turn, after another poll',
     async run({ loop: make, until }) {
       const loop = make();
       const said: string[] = [];
@@ -129,7 +129,7 @@ const callbacks: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'R18 timers are never early; those that are due at the same time come in the order of the calls',
+    name: 'R18 timers are never early; timers that are due at the same time run in the order of the calls',
     async run({ loop: make, until }) {
       const loop = make();
       let called: string[] = [];
@@ -154,7 +154,7 @@ const callbacks: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'S120 R18 cancelled timers are not called; a slow callback delays the others and skips none',
+    name: 'S120 R18 cancelled timers do not run; a slow callback delays the others and skips none',
     async run({ loop: make, until }) {
       const loop = make();
       const said: string[] = [];
@@ -173,7 +173,7 @@ const callbacks: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'errors and bytes of another realm (Jest, vm) are errors and bytes',
+    name: 'errors and bytes of another realm (Jest, vm) are accepted as errors and bytes',
     async run({ bench, loop: make, until }) {
       const reported: unknown[] = [];
       const loop = make((error) => reported.push(error));
@@ -213,7 +213,7 @@ const callbacks: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'S120 a timer of more than a day does not disturb; without anything to do, runOnce() returns when its time is over',
+    name: 'S120 a timer of more than a day does no harm; without anything to do, runOnce() returns after its timeout',
     run({ loop: make }) {
       const loop = make();
       using _timer = loop.callLater(1e12, () => assert.fail('early'));
@@ -224,7 +224,7 @@ const callbacks: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'stop() ends it at the end of the turn; before it runs, there is one turn that does not wait',
+    name: 'stop() ends run() at the end of the turn; called before run(), it leaves one turn that does not wait',
     async run({ loop: make, run }) {
       const loop = make();
       const said: string[] = [];
@@ -256,7 +256,7 @@ const callbacks: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'R6 a callback that throws: the rest of the batch is called, then the error goes out; the loop can go on',
+    name: 'R6 a callback that throws: the rest of the batch runs, then the error is thrown; the loop can go on',
     async run({ loop: make, run, until }) {
       const loop = make();
       let called = 0;
@@ -323,7 +323,7 @@ const callbacks: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'R6 without onError, an async callback that rejects is an error of run() or start()',
+    name: 'R6 without onError, an async callback that rejects makes run() or start() fail',
     async run({ loop: make, run }) {
       const loop = make();
       loop.callSoon(() => {
@@ -349,7 +349,7 @@ const callbacks: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'used after close() it throws ERR_CLOSED; close() again, and stop(), do nothing',
+    name: 'after close() every method throws ERR_CLOSED; close() and stop() do nothing',
     async run({ bench, loop: make }) {
       const loop = make();
       const { address } = listen(loop, {});
@@ -372,7 +372,7 @@ const callbacks: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'close() in a callback: the turn ends, every connection is told, and run() returns',
+    name: 'close() in a callback: the turn ends, every connection’s `close` is called, and run() returns',
     async run({ bench, loop: make, run }) {
       const loop = make();
       const { handler, log } = recorder({ data: () => loop.close() });
@@ -387,7 +387,7 @@ const callbacks: readonly Case<LoopContext>[] = [
 
 const streams: readonly Case<LoopContext>[] = [
   {
-    name: 'listen and connect on one loop: both ends know each other, and what is written arrives',
+    name: 'listen and connect on one loop: both ends report their addresses, and written bytes arrive',
     async run({ loop: make, until }) {
       const loop = make();
       const server = recorder({ data: (connection, chunk) => connection.end(Buffer.concat([chunk, chunk])) });
@@ -405,7 +405,7 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'addresses: of the connection from its open to after its close',
+    name: 'addresses of a connection are available from its `open` until after its `close`',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const seen: SocketAddress[] = [];
@@ -423,7 +423,7 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'R15 S118 half-close: all that was sent comes back before the end of the stream',
+    name: 'R15 S118 half-close: all sent bytes come back before the end of the stream',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const listener = listen(loop, echo);
@@ -458,7 +458,7 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'S117 R14 end() flushes what is buffered, then sends FIN; data still comes in; write() after it throws',
+    name: 'S117 R14 end() flushes the buffer, then sends FIN; data still arrives; write() after it throws',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const large = Buffer.alloc(3_000_000, 'x');
@@ -483,7 +483,7 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'R14 destroy() drops what is buffered and closes at once; `close` comes once, with its error, in the same turn',
+    name: 'R14 destroy() drops the buffer and closes at once; `close` is called once, with its error, in the same turn',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const why = new Error('enough');
@@ -511,7 +511,7 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'S116 R12 R13 a slow reader: write() says false, memory is bounded, drain comes, every byte arrives',
+    name: 'S116 R12 R13 a slow reader: write() returns false, memory is bounded, `drain` is called, every byte arrives',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const total = 8_000_000;
@@ -546,7 +546,7 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'R12 receive back-pressure: who does not read what it caused is not received from',
+    name: 'R12 receive back-pressure: a peer that does not read its replies is not received from',
     async run({ bench, loop: make, until }) {
       const loop = make();
       let received = 0;
@@ -583,7 +583,7 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'R12 two ends on loops, one of which sends more than all buffers hold before it reads: nobody waits for ever',
+    name: 'R12 two ends on loops, one of which sends more than all buffers hold before it reads: no deadlock',
     async run({ loop: make, until }) {
       const loop = make();
       const total = 15_000_000;
@@ -597,7 +597,7 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'a `close` handler that connects again at once: the turn ends, and timers are called',
+    name: 'a `close` handler that connects again at once: the turn ends, and timers run',
     async run({ bench, loop: make, until }) {
       const errors: unknown[] = [];
       const loop = make((error) => errors.push(error));
@@ -618,7 +618,7 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'R6 an error is told also where its turn closes the loop, or a `close` handler throws it then',
+    name: 'R6 an error is reported also when its turn closes the loop, or a `close` handler throws it then',
     async run({ loop: make, run }) {
       const loop = make();
       loop.callSoon(() => {
@@ -637,7 +637,7 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'pause() and resume(): nothing is told in between, nothing is lost, the end of the stream waits too',
+    name: 'pause() and resume(): no callback in between, no byte lost, the end of the stream waits too',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const { handler, log, connections } = recorder({
@@ -660,7 +660,7 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'R3 one handler pauses, ends or destroys another connection whose data came in the same batch',
+    name: 'R3 a handler pauses, ends or destroys another connection whose data arrived in the same batch',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const all: Connection[] = [];
@@ -693,7 +693,7 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'R1 R2 a number that is used again within a batch: nobody is told what belongs to its former owner',
+    name: 'R1 R2 does not deliver stale events after a descriptor number is reused within a batch',
     needs: ['numbers used again', 'closing ends watching'],
     async run({ bench, loop: make, until }) {
       const loop = make();
@@ -717,7 +717,7 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'a connection closed by its number costs no later client, and ends with EBADF (stale registration)',
+    name: 'a connection whose descriptor other code closed costs no later client, and ends with EBADF (stale registration)',
     needs: ['numbers used again', 'sockets closed by number'],
     async run({ bench, loop: make, until }) {
       const loop = make(() => undefined);
@@ -750,7 +750,7 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'pause in each `data`, resume a moment later: bytes come in their order, and the end behind them',
+    name: 'pause in each `data` and resume a moment later: bytes arrive in order, followed by the end',
     async run({ loop: make, until }) {
       const loop = make();
       const CLIENTS = 20;
@@ -777,7 +777,7 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'S117 a piece that loses its memory while those before it are sent: closed, and nothing is sent behind the gap',
+    name: 'S117 a queued piece whose memory is detached before it is sent: the connection is closed, and nothing is sent after the gap',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const { handler, connections, errors } = recorder();
@@ -802,7 +802,7 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'what listener.close(), destroy() and stop() do is done when they return: the port, the end, the last words',
+    name: 'listener.close(), destroy() and stop() have taken effect when they return: the port, the end, the last bytes',
     async run({ bench, loop: make, until, run }) {
       const loop = make();
       const { handler, connections } = recorder();
@@ -827,7 +827,7 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'R6 a handler that throws costs its own connection: `close` tells why, the others are served',
+    name: 'R6 a handler that throws costs its own connection: `close` gets the error, the others are served',
     async run({ bench, loop: make, until }) {
       const thrown: unknown[] = [];
       const loop = make((error) => thrown.push(error));
@@ -855,7 +855,7 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'R16 a reset: the handler is told ECONNRESET or EPIPE, also while it writes; the process lives',
+    name: 'R16 a reset: the handler gets ECONNRESET or EPIPE, also while it writes; the process goes on',
     needs: ['reset seen'],
     async run({ bench, loop: make, until }) {
       const loop = make();
@@ -873,7 +873,7 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'connect(): a refused one tells `close` why, once, and never opened; what was written before is dropped',
+    name: 'connect(): a refused one calls `close` once, with the reason, and never `open`; earlier writes are dropped',
     needs: ['errors left to the caller'],
     async run({ bench, loop: make, until }) {
       const loop = make();
@@ -891,7 +891,7 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'connect(): write() and end() at once are sent when it is connected',
+    name: 'connect(): an immediate write() and end() are sent once it is connected',
     async run({ loop: make, until }) {
       const loop = make();
       const server = recorder();
@@ -905,7 +905,7 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'S114 many clients at once are all accepted; maxConnections lets the others wait',
+    name: 'S114 many clients at once are all accepted; maxConnections keeps the others in the backlog',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const { handler, connections } = recorder({ data: (connection, chunk) => void connection.write(chunk) });
@@ -930,7 +930,7 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'R7 R9 a firehose starves nobody: a quiet client of another listener is answered while it streams',
+    name: 'R7 R9 a client that sends without pause starves no other: a quiet client of another listener is answered',
     async run({ bench, loop: make, until }) {
       const loop = make();
       let poured = 0;
@@ -953,7 +953,7 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'a Unix socket: path, its file is removed by close()',
+    name: 'a Unix socket: by path; close() removes its file',
     needs: ['unix sockets'],
     async run({ bench, loop: make, until }) {
       const loop = make();
@@ -970,7 +970,7 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'a Unix listener removes its own file and no other, whatever the working directory is by then',
+    name: 'a Unix listener removes its own file only, even after the working directory has changed',
     needs: ['unix sockets', 'chdir'],
     run({ bench, loop: make }) {
       const loop = make();
@@ -1052,7 +1052,7 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'listen(): an address in use is EADDRINUSE, and nothing is left behind',
+    name: 'listen(): an address in use is EADDRINUSE, and no descriptor is left open',
     run({ loop: make }) {
       const loop = make();
       const { address } = listen(loop, echo);
@@ -1065,7 +1065,7 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'chunks are the caller’s to keep: kept ones are not written to again',
+    name: 'the handler may keep its chunks: kept ones are not overwritten',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const kept: Buffer[] = [];
@@ -1101,7 +1101,7 @@ const streams: readonly Case<LoopContext>[] = [
     },
   },
   {
-    name: 'borrowed chunks: what is written of them arrives whole, also to a slow reader and from a paused connection',
+    name: 'borrowed chunks: written ones arrive whole, also at a slow reader and from a paused connection',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const listener = listen(loop, { ...echo, borrowsChunks: true }, { highWaterMark: 1 << 20 });

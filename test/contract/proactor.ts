@@ -105,7 +105,7 @@ const conversations: Cases = [true, false].map((blocking) => ({
 const ordinary: Cases = [
   ...conversations,
   {
-    name: 'a blocking socket stays one, while an operation is under way and after it',
+    name: 'a blocking socket stays blocking during an operation and after it',
     run({ bench, proactor }) {
       const p = proactor();
       // As the system says, where it does: a duplicate shares the mode.
@@ -133,7 +133,7 @@ const ordinary: Cases = [
     },
   },
   {
-    name: 'recvInto receives into memory that is there, and no more than fits',
+    name: 'recvInto receives into the caller’s buffer, at most its length',
     run({ bench, proactor }) {
       const p = proactor();
       const [a, b] = bench.pair();
@@ -148,7 +148,7 @@ const ordinary: Cases = [
     },
   },
   {
-    name: 'sendTo and recvFrom: one datagram, and who sent it',
+    name: 'sendTo and recvFrom: one datagram, and its sender',
     run({ bench, proactor }) {
       const p = proactor();
       const [a, b] = [datagrams(bench), datagrams(bench)];
@@ -164,7 +164,7 @@ const ordinary: Cases = [
     },
   },
   {
-    name: 'I21 a datagram that is too long is cut off, and the next one is whole',
+    name: 'I21 a datagram that is too long is truncated, and the next one is whole',
     run({ bench, proactor }) {
       const p = proactor();
       const [a, b] = [datagrams(bench), datagrams(bench)];
@@ -177,7 +177,7 @@ const ordinary: Cases = [
     },
   },
   {
-    name: 'I22 a datagram to where nobody listens: an error of one operation, and not of the socket',
+    name: 'I22 a datagram to a port without a receiver: an error of one operation, not of the socket',
     needs: ['port unreachable told'],
     run({ bench, proactor }) {
       const p = proactor();
@@ -229,7 +229,7 @@ const ordinary: Cases = [
     },
   },
   {
-    name: 'a pipe that is full: the write waits, and no thread does',
+    name: 'a full pipe: the write is pending, and no thread blocks',
     needs: ['pipes'],
     run({ bench, proactor }) {
       const p = proactor();
@@ -251,7 +251,7 @@ const ordinary: Cases = [
     },
   },
   {
-    name: 'Unix sockets: streams by a path, and datagrams of a sender without a name',
+    name: 'Unix sockets: streams by a path, and datagrams of an unnamed sender',
     needs: ['unix sockets'],
     run({ bench, proactor }) {
       const p = proactor();
@@ -276,7 +276,7 @@ const ordinary: Cases = [
     },
   },
   {
-    name: 'Unix addresses of any bytes: where a datagram or a client came from, sendTo and connect reach',
+    name: 'Unix addresses of any bytes: sendTo and connect reach the address that a datagram or client came from',
     needs: ['abstract names'],
     run({ bench, proactor }) {
       const p = proactor();
@@ -301,7 +301,7 @@ const ordinary: Cases = [
     },
   },
   {
-    name: 'a Unix socket where nobody listens: ECONNREFUSED; where nothing is: ENOENT',
+    name: 'a Unix socket without a listener: ECONNREFUSED; a missing path: ENOENT',
     needs: ['unix sockets'],
     run({ bench, proactor }) {
       const p = proactor();
@@ -333,7 +333,7 @@ const ordinary: Cases = [
     },
   },
   ...[0, 1, 65_536, 1_048_576].map((size) => ({
-    name: `U34 ${size} bytes there and back, as often as a short send or a short recv takes`,
+    name: `U34 ${size} bytes there and back, repeated after each short send and short recv`,
     run({ bench, proactor }: ProactorContext) {
       const p = proactor();
       const [a, b] = bench.tcpPair();
@@ -363,7 +363,7 @@ const ordinary: Cases = [
     },
   })),
   {
-    name: 'U34 a blocking socket takes what fits and makes no thread wait: the same thread receives',
+    name: 'U34 a blocking socket takes what fits and blocks no thread: the same thread receives',
     run({ bench, proactor }) {
       const p = proactor();
       const [a, b] = tcp(bench, true);
@@ -386,7 +386,7 @@ const ordinary: Cases = [
     },
   },
   {
-    name: 'a recv of 0 bytes takes nothing of what is there',
+    name: 'a recv of 0 bytes consumes nothing',
     run({ bench, proactor }) {
       const p = proactor();
       const [a, b] = bench.pair();
@@ -397,7 +397,7 @@ const ordinary: Cases = [
     },
   },
   {
-    name: 'a recv of more than there will ever be gives what there is',
+    name: 'a recv larger than the available data returns the available data',
     run({ bench, proactor }) {
       const p = proactor();
       const [a, b] = bench.pair();
@@ -408,7 +408,7 @@ const ordinary: Cases = [
     },
   },
   {
-    name: 'several recv on one socket: carried out in the order of submission',
+    name: 'several recv on one socket: completed in the order of submission',
     needs: ['order of submission'],
     run({ bench, proactor }) {
       const p = proactor();
@@ -435,7 +435,7 @@ const ordinary: Cases = [
     },
   },
   {
-    name: 'several recv on one socket: each byte is told to one of them',
+    name: 'several recv on one socket: each byte is delivered to exactly one of them',
     run({ bench, proactor }) {
       const p = proactor();
       const [a, b] = bench.tcpPair();
@@ -450,7 +450,7 @@ const ordinary: Cases = [
     },
   },
   {
-    name: 'recv and send of one socket at once, neither waits for the other',
+    name: 'recv and send of one socket at once do not wait for each other',
     run({ bench, proactor }) {
       const p = proactor();
       const [a, b] = bench.tcpPair();
@@ -498,7 +498,7 @@ const ends: Cases = [
     },
   },
   {
-    name: 'U22 I13 close of a listener under several accept: all are ECANCELED, and nobody is accepted any more',
+    name: 'U22 I13 close of a listener under several accept: all are ECANCELED, and no client is accepted any more',
     run({ bench, proactor }) {
       const p = proactor();
       const listener = bench.listener();
@@ -511,7 +511,7 @@ const ends: Cases = [
     },
   },
   {
-    name: 'U5 a number that is used again: nothing of the closed socket reaches the new one',
+    name: 'U5 a reused descriptor number: nothing of the closed socket reaches the new one',
     run({ bench, proactor }) {
       const p = proactor();
       const old: Operation[] = [];
@@ -543,7 +543,7 @@ const ends: Cases = [
     },
   },
   {
-    name: 'U6 after a shutdown of the receiving side a recv is ended by a cancel at the latest',
+    name: 'U6 after a shutdown of the receiving side a recv ends at the latest with a cancel',
     run({ bench, proactor }) {
       const p = proactor();
       const [a] = bench.tcpPair();
@@ -556,7 +556,7 @@ const ends: Cases = [
     },
   },
   {
-    name: 'U20 I10 end of stream: empty, as often as it is asked; what was sent before comes first',
+    name: 'U20 I10 end of stream: empty, each time; bytes sent before come first',
     run({ bench, proactor }) {
       const p = proactor();
       const [a, b] = bench.tcpPair();
@@ -587,7 +587,7 @@ const ends: Cases = [
     },
   },
   {
-    name: 'a send to a peer that is gone fails at last: EPIPE or ECONNRESET',
+    name: 'a send to a closed peer fails in the end: EPIPE or ECONNRESET',
     run({ bench, proactor }) {
       const p = proactor();
       const [a, b] = bench.pair();
@@ -599,7 +599,7 @@ const ends: Cases = [
     },
   },
   {
-    name: 'I9 a client that has vanished from the backlog does not end the accepting',
+    name: 'I9 a client that has left the backlog does not end the accepting',
     run({ bench, proactor }) {
       const p = proactor();
       const listener = bench.listener();
@@ -625,7 +625,7 @@ const ends: Cases = [
     },
   },
   {
-    name: 'U25 I7 connect where nobody listens: ECONNREFUSED, with the name of the call',
+    name: 'U25 I7 connect to a port without a listener: ECONNREFUSED, with the name of the call',
     run({ bench, proactor }) {
       const p = proactor();
       for (const blocking of [true, false]) {
@@ -636,7 +636,7 @@ const ends: Cases = [
     },
   },
   {
-    name: 'U25 a descriptor that is none is an error of the operation, and not thrown',
+    name: 'U25 an invalid descriptor is an error of the operation, and is not thrown',
     run({ bench, proactor }) {
       const p = proactor();
       const reading = p.read(99_999, 10, 0);
@@ -650,7 +650,7 @@ const ends: Cases = [
     },
   },
   {
-    name: 'U25 a socket whose number somebody has closed: EBADF of each operation on it',
+    name: 'U25 a socket whose descriptor other code has closed: EBADF of each operation on it',
     needs: ['sockets closed by number'],
     run({ bench, proactor }) {
       const p = proactor();
@@ -671,7 +671,7 @@ const ends: Cases = [
     },
   },
   {
-    name: 'what the system refuses is the operation’s error: accept on what is no listener, send on what is not connected',
+    name: 'an operation that the system refuses completes with the error: accept without listen, send without connect',
     run({ bench, proactor }) {
       const p = proactor();
       const refused = (codes: RegExp, operation: Operation) => {
@@ -689,7 +689,7 @@ const ends: Cases = [
     },
   },
   {
-    name: 'accept on what cannot accept fails although the socket never becomes ready, also behind another operation',
+    name: 'accept on a socket that cannot accept fails although it never becomes ready, also behind another operation',
     run({ bench, proactor }) {
       const p = proactor();
       const [a, b] = bench.tcpPair();
@@ -708,7 +708,7 @@ const ends: Cases = [
     },
   },
   {
-    name: 'a pipe’s end for reading cannot be written, and the other not be read: EBADF',
+    name: 'writing the read end of a pipe, and reading its write end: EBADF',
     needs: ['pipes'],
     run({ bench, proactor }) {
       const p = proactor();
@@ -737,7 +737,7 @@ const ends: Cases = [
     },
   },
   {
-    name: 'U7 a cancel before anybody has waited, and twice over',
+    name: 'U7 a cancel before any wait, and a second cancel',
     run({ bench, proactor }) {
       const p = proactor();
       for (const one of pendingOnes(bench, p)) {
@@ -749,7 +749,7 @@ const ends: Cases = [
     },
   },
   {
-    name: 'U8 I11 a cancel of what is over does nothing',
+    name: 'U8 I11 a cancel of a completed operation does nothing',
     run({ bench, proactor }) {
       const p = proactor();
       const [a, b] = bench.pair();
@@ -768,7 +768,7 @@ const ends: Cases = [
     },
   },
   {
-    name: 'U7 a cancel of one in a queue: the others go on, in their places',
+    name: 'U7 a cancel of one in a queue: the others go on, in their order',
     run({ bench, proactor }) {
       const p = proactor();
       const [a, b] = bench.tcpPair();
@@ -781,7 +781,7 @@ const ends: Cases = [
     },
   },
   {
-    name: 'U7 a connect that is cancelled has one outcome, and its socket can be closed',
+    name: 'U7 a cancelled connect has one outcome, and its socket can be closed',
     run({ bench, proactor }) {
       const p = proactor();
       const listener = bench.listener();
@@ -796,7 +796,7 @@ const ends: Cases = [
     },
   },
   {
-    name: 'U27 close of the proactor under a recv: what comes later is still in the socket',
+    name: 'U27 close of the proactor under a recv: later bytes are still in the socket',
     run({ bench, proactor }) {
       const p = proactor();
       const [a, b] = bench.tcpPair();
@@ -897,7 +897,7 @@ const races: Cases = [
     },
   },
   {
-    name: 'U11 I29 cancel of an accept against a client: it is accepted, or still waits for the next accept',
+    name: 'U11 I29 cancel of an accept against a client: accepted, or left for the next accept',
     run({ bench, proactor }) {
       const p = proactor();
       const random = new Random(13);
@@ -946,7 +946,7 @@ const races: Cases = [
 
 const waiting: Cases = [
   {
-    name: 'I1 wait: 0 and less do not wait, a time that is over gives nothing, and is never shorter than asked',
+    name: 'I1 wait: 0 and less do not wait, an expired timeout returns nothing, and a wait is never shorter than asked',
     run({ bench, proactor }) {
       const p = proactor();
       p.recv(bench.pair()[0], 1);
@@ -963,7 +963,7 @@ const waiting: Cases = [
     },
   },
   {
-    name: 'I1 wait without a time, null and Infinity: until something is over',
+    name: 'I1 wait without a timeout, null and Infinity: until an operation completes',
     run({ proactor }) {
       const p = proactor();
       for (const timeout of [undefined, null, Infinity]) {
@@ -975,7 +975,7 @@ const waiting: Cases = [
     },
   },
   {
-    name: 'I19 many that are over at once: each is returned exactly once',
+    name: 'I19 many that complete at once: each is returned exactly once',
     run({ bench, proactor }) {
       const p = proactor();
       const pairs = Array.from({ length: 40 }, () => bench.pair());
@@ -1008,7 +1008,7 @@ const waiting: Cases = [
     },
   },
   {
-    name: 'I26 timeouts come in the order of their time, none early; 0 at once',
+    name: 'I26 timeouts complete in the order of their time, none early; 0 at once',
     run({ proactor }) {
       const p = proactor();
       const start = performance.now();
@@ -1025,7 +1025,7 @@ const waiting: Cases = [
     },
   },
   {
-    name: 'I26 a timeout of years is taken, and can be cancelled',
+    name: 'I26 a timeout of years is accepted, and can be cancelled',
     run({ proactor }) {
       const p = proactor();
       const operations = [2 ** 31, 2 ** 32, 1e12, Number.MAX_SAFE_INTEGER].map((ms) => p.timeout(ms));
@@ -1036,7 +1036,7 @@ const waiting: Cases = [
     },
   },
   {
-    name: 'a timeout ends a wait that is longer, also of waitAsync',
+    name: 'a timeout ends a longer wait, also of waitAsync',
     async run({ bench, proactor }) {
       const p = proactor();
       p.recv(bench.pair()[0], 1);
@@ -1047,7 +1047,7 @@ const waiting: Cases = [
     },
   },
   {
-    name: 'waitAsync: what is over, a time that is over, and one that is submitted meanwhile',
+    name: 'waitAsync: completed operations, an expired timeout, and an operation submitted meanwhile',
     async run({ bench, proactor }) {
       const p = proactor();
       const [a, b] = bench.pair();
@@ -1068,7 +1068,7 @@ const waiting: Cases = [
     },
   },
   {
-    name: 'waitAsync: submitted meanwhile and over at once, of every kind',
+    name: 'waitAsync: submitted meanwhile and completed at once, of every kind',
     async run({ bench, proactor }) {
       const p = proactor();
       const [a, b] = bench.pair();
@@ -1108,7 +1108,7 @@ const waiting: Cases = [
     },
   },
   {
-    name: 'waitAsync: the close of a socket meanwhile ends it',
+    name: 'waitAsync: closing a socket meanwhile ends it',
     async run({ bench, proactor }) {
       const p = proactor();
       const [a] = bench.pair();
@@ -1121,7 +1121,7 @@ const waiting: Cases = [
     },
   },
   {
-    name: 'waitAsync: one at a time (ERR_BUSY); wait() in between takes what is over, and the other goes on',
+    name: 'waitAsync: one at a time (ERR_BUSY); wait() in between returns completed operations, and the pending waitAsync goes on',
     async run({ bench, proactor }) {
       const p = proactor();
       const [a, b] = bench.pair();
@@ -1136,7 +1136,7 @@ const waiting: Cases = [
     },
   },
   {
-    name: 'waitAsync: an AbortSignal, fired before or meanwhile, loses no completion',
+    name: 'waitAsync: an AbortSignal, fired before or during the wait, loses no completion',
     async run({ bench, proactor }) {
       const p = proactor();
       const [a, b] = bench.pair();
@@ -1198,7 +1198,7 @@ const waiting: Cases = [
     },
   },
   {
-    name: 'two proactors on one thread, each with its own',
+    name: 'two proactors on one thread, each with its own operations',
     async run({ bench, proactor }) {
       const [p, q] = [proactor(), proactor()];
       const [a, b] = bench.tcpPair();
@@ -1222,7 +1222,7 @@ const waiting: Cases = [
 
 const life: Cases = [
   {
-    name: 'I27 close: all that is pending is ECANCELED, descriptors stay open, a second close does nothing',
+    name: 'I27 close: pending operations are ECANCELED, descriptors stay open, a second close does nothing',
     run({ bench, proactor }) {
       const p = proactor();
       const [a, b] = bench.tcpPair();
@@ -1248,7 +1248,7 @@ const life: Cases = [
     },
   },
   {
-    name: 'I27 after close everything throws ERR_CLOSED, and waitAsync rejects with it, the pending one too',
+    name: 'I27 after close every method throws ERR_CLOSED, and waitAsync rejects with it, the pending one too',
     async run({ bench, proactor }) {
       const p = proactor();
       const [a] = bench.pair();
@@ -1281,7 +1281,7 @@ const life: Cases = [
     },
   },
   {
-    name: 'a closed socket is the caller’s mistake: ERR_CLOSED, and nothing has begun',
+    name: 'a closed socket is the caller’s error: ERR_CLOSED, and no operation has started',
     run({ bench, proactor }) {
       const p = proactor();
       const socket = bench.own(new Socket());
@@ -1300,7 +1300,7 @@ const life: Cases = [
     },
   },
   {
-    name: 'U10 I12 bytes are sent as they were when it was submitted, whatever becomes of the caller’s buffer',
+    name: 'U10 I12 sends the bytes as they were at submission, whatever happens to the caller’s buffer',
     run({ bench, proactor }) {
       const p = proactor();
       const [a, b] = bench.tcpPair();
@@ -1329,7 +1329,7 @@ const life: Cases = [
     },
   },
   {
-    name: 'U10 I12 the memory of a recvInto is transferred away while it is under way: an error, and no crash',
+    name: 'U10 I12 the buffer of a pending recvInto is detached: an error, and no crash',
     run({ bench, proactor }) {
       const p = proactor();
       const [a, b] = bench.pair();
@@ -1344,7 +1344,7 @@ const life: Cases = [
     },
   },
   {
-    name: 'U10 I12 operations and buffers that nobody refers to: they complete, and nothing crashes',
+    name: 'U10 I12 unreferenced operations and buffers: they complete, and nothing crashes',
     async run({ bench, proactor }) {
       const p = proactor();
       const pairs = Array.from({ length: 20 }, () => bench.pair());
@@ -1367,7 +1367,7 @@ const life: Cases = [
     },
   },
   {
-    name: 'a socket that nobody refers to lives as long as an operation on it',
+    name: 'an unreferenced socket stays open while an operation on it is pending',
     async run({ bench, proactor }) {
       const p = proactor();
       const port = (() => {
@@ -1385,7 +1385,7 @@ const life: Cases = [
     },
   },
   {
-    name: 'an operation that is over is kept by nobody',
+    name: 'a completed operation is not kept in memory',
     async run({ bench, proactor }) {
       const p = proactor();
       const [a, b] = bench.pair();
@@ -1399,7 +1399,7 @@ const life: Cases = [
     },
   },
   {
-    name: 'what is received is the caller’s own: nothing later changes it',
+    name: 'received bytes belong to the caller: nothing changes them later',
     run({ bench, proactor }) {
       const p = proactor();
       const [a, b] = bench.tcpPair();
@@ -1414,7 +1414,7 @@ const life: Cases = [
     },
   },
   {
-    name: 'the proactor is closed in between: by a getter of an address, and by a fileno()',
+    name: 'the proactor is closed meanwhile: by a getter of an address, and by a fileno()',
     run({ bench, proactor }) {
       const [p, q] = [proactor(), proactor()];
       const socket = bench.own(new Socket());
@@ -1437,7 +1437,7 @@ const life: Cases = [
     },
   },
   {
-    name: 'the socket is closed, or the bytes are taken away, by a getter of the address',
+    name: 'the socket is closed, or the bytes are detached, by a getter of the address',
     run({ bench, proactor }) {
       const p = proactor();
       const socket = bench.own(new Socket({ type: 'dgram', blocking: false }));

@@ -53,7 +53,7 @@ function sendTo(reader: Socket, writer: Socket, text: string): void {
 
 const selectCases: readonly Case<RawContext>[] = [
   {
-    name: 'S71 a descriptor that is twice in a list is told twice, and in each list where it is ready',
+    name: 'S71 a descriptor that is twice in a list is reported twice, and in each list where it is ready',
     run({ bench }) {
       const [a] = bench.pair();
       const ready = select([a], [a, a], [], 1000);
@@ -62,7 +62,7 @@ const selectCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'S72 three new lists; those that were given are not changed',
+    name: 'S72 three new lists; the given ones are not changed',
     run({ bench }) {
       const [a, b] = bench.pair();
       const lists: [Socket[], Socket[], Socket[]] = [[a, b], [a, b], [a]];
@@ -74,7 +74,7 @@ const selectCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'S73 a negative timeout is refused, as NaN and other types are',
+    name: 'S73 a negative timeout is refused, as are NaN and other types',
     run() {
       for (const timeout of [-1, -1e-100, -Infinity, NaN])
         throwsCode('ERR_OUT_OF_RANGE', () => select([], [], [], timeout));
@@ -83,7 +83,7 @@ const selectCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'S74 a fileno() that changes the lists while they are gone through',
+    name: 'S74 a fileno() that changes the lists during the iteration',
     run({ bench }) {
       const [a, b] = bench.pair();
       const list: FileObject[] = [];
@@ -131,7 +131,7 @@ function told(poll: Poll, timeout?: number | null): [fd: number, events: string]
 
 const pollCases: readonly Case<RawContext>[] = [
   {
-    name: 'S76 without a mask: POLLIN, POLLPRI and POLLOUT',
+    name: 'S76 default mask: POLLIN, POLLPRI and POLLOUT',
     needs: ['POLLPRI'],
     run({ bench }) {
       const [client, server] = bench.tcpPair();
@@ -144,7 +144,7 @@ const pollCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'S76 without a mask: POLLIN and POLLOUT, where POLLPRI is refused',
+    name: 'S76 default mask: POLLIN and POLLOUT, where POLLPRI is refused',
     needs: ['no POLLPRI'],
     run({ bench }) {
       const [client, server] = bench.tcpPair();
@@ -169,7 +169,7 @@ const pollCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'S78 a closed descriptor is told as POLLNVAL, each time',
+    name: 'S78 a closed descriptor is reported as POLLNVAL, each time',
     run({ bench }) {
       const [a] = bench.pair();
       const poll = bench.own(new Poll());
@@ -182,7 +182,7 @@ const pollCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'S79 unregistering or modifying what is not registered',
+    name: 'S79 unregistering or modifying a descriptor that is not registered',
     run({ bench }) {
       const [a] = bench.pair();
       const poll = bench.own(new Poll());
@@ -210,7 +210,7 @@ const pollCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'S80 any negative timeout, and none, wait for ever',
+    name: 'S80 a negative timeout and no timeout wait forever',
     run({ bench }) {
       const [a, b] = bench.pair();
       for (const timeout of [-1, -1000, -1e-100, -Infinity, null, undefined]) {
@@ -238,7 +238,7 @@ const pollCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'W11 hang-ups and errors are told unasked',
+    name: 'W11 hang-ups and errors are reported without being asked for',
     run({ bench }) {
       const [a, b] = bench.pair();
       const poll = bench.own(new Poll());
@@ -251,7 +251,7 @@ const pollCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'S93 after close() every method says ERR_CLOSED, and close() does nothing',
+    name: 'S93 after close() every method fails with ERR_CLOSED, and close() does nothing',
     run({ bench }) {
       const [a] = bench.pair();
       const poll = new Poll();
@@ -295,7 +295,7 @@ const epollCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'data: all numbers to 2^53 - 1 come back as they were given',
+    name: 'data: integers up to 2^53 - 1 come back unchanged',
     run({ bench }) {
       const [a] = bench.pair();
       const epoll = bench.own(new Epoll());
@@ -308,7 +308,7 @@ const epollCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'S83 adding twice is EEXIST, what was not added ENOENT, the epoll itself EINVAL',
+    name: 'S83 adding twice is EEXIST, an unknown descriptor ENOENT, the epoll itself EINVAL',
     run({ bench }) {
       const [a] = bench.pair();
       const epoll = bench.own(new Epoll());
@@ -321,7 +321,7 @@ const epollCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'S84 deleting a descriptor that is closed is EBADF, and is not swallowed',
+    name: 'S84 deleting a closed descriptor is EBADF, and is not ignored',
     run({ bench }) {
       const [a] = bench.pair();
       const epoll = bench.own(new Epoll());
@@ -332,7 +332,7 @@ const epollCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'S85 maxEvents: that many at the most, and the others have their turn',
+    name: 'S85 maxEvents: at most that many, and the others in the next calls',
     run({ bench }) {
       const epoll = bench.own(new Epoll());
       for (const most of [0, -2, 1.5, NaN, 2 ** 31]) throwsCode('ERR_OUT_OF_RANGE', () => epoll.wait(most, 0));
@@ -350,7 +350,7 @@ const epollCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'S80 negative timeouts, and none, wait for ever; a fraction is rounded up',
+    name: 'S80 a negative timeout and no timeout wait forever; a fraction is rounded up',
     run({ bench }) {
       const [a] = bench.pair();
       const epoll = bench.own(new Epoll());
@@ -360,7 +360,7 @@ const epollCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'S87 W11 EPOLLET: once for each arrival, whether it is read or not',
+    name: 'S87 W11 EPOLLET: once per arrival, whether it is read or not',
     run({ bench }) {
       const [a, b] = bench.pair();
       const epoll = bench.own(new Epoll());
@@ -394,7 +394,7 @@ const epollCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'S90 W11 EPOLLRDHUP is told where it is asked for; EPOLLHUP when both have finished',
+    name: 'S90 W11 EPOLLRDHUP is reported where it is asked for; EPOLLHUP when both sides have finished',
     run({ bench }) {
       const [asked, its] = bench.tcpPair();
       const [unasked, others] = bench.tcpPair();
@@ -413,7 +413,7 @@ const epollCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'S91 an epoll in an epoll is readable when something in it is ready',
+    name: 'S91 an epoll in an epoll is readable when one of its descriptors is ready',
     run({ bench }) {
       const [a, b] = bench.pair();
       const inner = bench.own(new Epoll());
@@ -426,7 +426,7 @@ const epollCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'S92 fromFd shares the set; when one object has closed the number, the other gets EBADF',
+    name: 'S92 fromFd shares the set; after one object closes the descriptor, the other gets EBADF',
     run({ bench }) {
       const [a] = bench.pair();
       const first = new Epoll();
@@ -440,7 +440,7 @@ const epollCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'S93 after close(): closed, every call ERR_CLOSED, close() again nothing',
+    name: 'S93 after close(): closed, every call fails with ERR_CLOSED, a second close() does nothing',
     run({ bench }) {
       const [a] = bench.pair();
       const epoll = new Epoll();
@@ -504,7 +504,7 @@ const kqueueCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'S96 data: bytes to be read',
+    name: 'S96 data: the number of bytes to read',
     run({ bench }) {
       const [client, server] = bench.tcpPair();
       const kqueue = bench.own(new Kqueue());
@@ -516,7 +516,7 @@ const kqueueCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'S70 a regular file: the bytes to its end, and at the end nothing',
+    name: 'S70 a regular file: the bytes to its end, and none at the end',
     run({ bench }) {
       const kqueue = bench.own(new Kqueue());
       const file = bench.regularFile();
@@ -526,7 +526,7 @@ const kqueueCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'EV_CLEAR: once for each arrival; EV_ONESHOT: once',
+    name: 'EV_CLEAR: once per arrival; EV_ONESHOT: once',
     run({ bench }) {
       const [a, b] = bench.pair();
       const kqueue = bench.own(new Kqueue());
@@ -542,7 +542,7 @@ const kqueueCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'EVFILT_TIMER fires; its data counts how often',
+    name: 'EVFILT_TIMER fires; its data is the number of expirations',
     run({ bench }) {
       const kqueue = bench.own(new Kqueue());
       const { value, ms } = timed(() => {
@@ -557,7 +557,7 @@ const kqueueCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'EVFILT_USER: an event of the program’s own',
+    name: 'EVFILT_USER: an event triggered by the program',
     run({ bench }) {
       const kqueue = bench.own(new Kqueue());
       const NOTE_TRIGGER = 0x0100_0000;
@@ -582,7 +582,7 @@ const kqueueCases: readonly Case<RawContext>[] = [
     },
   },
   {
-    name: 'S93 after close(): closed, every call ERR_CLOSED, close() again nothing',
+    name: 'S93 after close(): closed, every call fails with ERR_CLOSED, a second close() does nothing',
     run() {
       const kqueue = new Kqueue();
       assert.ok(kqueue.fileno() >= 0);

@@ -21,7 +21,7 @@ function above(bench: Bench, socket: Socket): Socket {
 
 export const reactorCases: readonly Case<ReactorContext>[] = [
   {
-    name: 'addReader and addWriter are plain readiness: called while there is something, until they are removed',
+    name: 'addReader and addWriter are level-triggered: called while the descriptor is ready, until removed',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const [a, b] = bench.pair();
@@ -42,7 +42,7 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
     },
   },
   {
-    name: 'S111 addReader again: the new callback takes the place of the old one; the writer stays',
+    name: 'S111 a second addReader replaces the callback; the writer stays',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const [a, b] = bench.pair();
@@ -57,7 +57,7 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
     },
   },
   {
-    name: 'S112 removeReader with a writer left is a modify, else an unregister; false for what is unknown, or closed by now',
+    name: 'S112 removeReader with a writer left is a modify, else an unregister; false for an unknown or closed descriptor',
     run({ bench, loop: make }) {
       const loop = make();
       const [a, b] = bench.pair();
@@ -78,7 +78,7 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
     },
   },
   {
-    name: 'S113 the reader is called before the writer of the same descriptor; one that is removed meanwhile is not called',
+    name: 'S113 the reader runs before the writer of the same descriptor; one that is removed meanwhile does not run',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const [a, b] = bench.pair();
@@ -95,7 +95,7 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
     },
   },
   {
-    name: 'R3 R4 removed in a callback it is not called any more in that batch; added, not before the next',
+    name: 'R3 R4 a callback removed within a batch does not run in it; an added one runs in the next batch at the earliest',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const pairs = Array.from({ length: 8 }, () => bench.pair());
@@ -123,7 +123,7 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
     },
   },
   {
-    name: 'S122 a connection’s or a listener’s descriptor is refused by addReader and addWriter, also while it is paused',
+    name: 'S122 addReader and addWriter refuse the descriptor of a connection or listener, also while it is paused',
     async run({ bench, loop: make, until }) {
       const loop = make();
       let fd = -1;
@@ -149,7 +149,7 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
     },
   },
   {
-    name: 'R13 write interest is registered only while something waits: an idle connection costs no turn',
+    name: 'R13 write interest is registered only while output is queued: an idle connection causes no turn',
     async run({ bench, loop: make, until }) {
       const loop = make();
       let big = false;
@@ -187,7 +187,7 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
     },
   },
   {
-    name: 'R5 select() of the loop’s own selector within a callback takes nothing away',
+    name: 'R5 select() of the loop’s own selector within a callback loses no event',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const [a, b] = bench.pair();
@@ -209,7 +209,7 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
     },
   },
   {
-    name: 'R5 nor do many new registrations and a select() within a data handler: each connection gets its own bytes',
+    name: 'R5 many new registrations and a select() within a data handler: each connection gets its own bytes',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const got: string[] = [];
@@ -237,7 +237,7 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
     },
   },
   {
-    name: 'R5 what select() within a handler finds is not taken for what the turn has found',
+    name: 'R5 events of a select() within a handler are not mixed with those of the turn',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const said: string[] = [];
@@ -278,7 +278,7 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
     },
   },
   {
-    name: 'R6 a handler that takes the memory of its chunk away costs nobody else a message',
+    name: 'R6 a handler that detaches the memory of its chunk costs no other connection a message',
     async run({ bench, loop: make, until }) {
       const errors: unknown[] = [];
       const loop = make((error) => errors.push(error));
@@ -347,7 +347,7 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
     },
   })),
   {
-    name: 'addReader() and adopt() take the place of a stale reader of the same number',
+    name: 'addReader() and adopt() replace a stale reader of the same number',
     needs: ['numbers used again'],
     async run({ bench, loop: make, until }) {
       const errors: unknown[] = [];
@@ -374,7 +374,7 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
     },
   },
   {
-    name: 'addReader() takes the place of a stale key that was registered on the loop’s own selector',
+    name: 'addReader() replaces a stale key that was registered on the loop’s own selector',
     needs: ['numbers used again'],
     async run({ bench, loop: make, until }) {
       const errors: unknown[] = [];
@@ -397,7 +397,7 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
     },
   },
   {
-    name: 'a key that somebody else has registered on the loop’s selector is an error, and not a silent spin',
+    name: 'a key that other code registers on the loop’s selector is an error, not a silent spin',
     async run({ bench, loop: make, until }) {
       const errors: unknown[] = [];
       const loop = make((error) => errors.push(error));
@@ -410,7 +410,7 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
     },
   },
   {
-    name: 'a listener whose client somebody else accepts first: no error, no event, and the next client is accepted',
+    name: 'a listener whose client is accepted by another process first: no error, no event, and the next client is accepted',
     run({ bench, loop: make }) {
       const loop = make();
       const socket = bench.listener();
@@ -434,7 +434,7 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
     },
   },
   {
-    name: 'adopt() and listen({socket}) refuse a descriptor that is watched already, and it is watched as before',
+    name: 'adopt() and listen({socket}) refuse a descriptor that is already watched, and it stays watched',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const [a, b] = bench.pair({});
@@ -455,7 +455,7 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
     },
   },
   {
-    name: 'S52 R32 adopt() and listen({socket}) above FD_SETSIZE: refused by select alone, and the socket is the caller’s',
+    name: 'S52 R32 adopt() and listen({socket}) above FD_SETSIZE: refused by select alone, and the caller still owns the socket',
     needs: ['limited numbers'],
     run({ bench, loop: make }) {
       const loop = make();
@@ -471,7 +471,7 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
     },
   },
   {
-    name: 'R2 W8 a closed file with a living duplicate: its events are not told to the number’s next owner',
+    name: 'R2 W8 a closed file with an open duplicate: no stale event reaches the number’s next owner',
     needs: ['numbers used again', 'closed descriptors forgotten', 'closing ends watching'],
     async run({ bench, loop: make, until }) {
       const loop = make();
@@ -498,7 +498,7 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
     },
   },
   {
-    name: 'W7 a watched descriptor that somebody has closed disturbs no other',
+    name: 'W7 a watched descriptor that other code has closed disturbs no other',
     async run({ bench, loop: make, until }) {
       const loop = make();
       const [a, b] = bench.pair();

@@ -20,7 +20,7 @@ const BOTH = EVENT_READ | EVENT_WRITE;
 
 const registering: readonly Case<SelectorContext>[] = [
   {
-    name: 'S1 S13 register returns a key with what was given; data is anything and may be left out',
+    name: 'S1 S13 register returns a key with its arguments; data is any value and optional',
     run({ bench, selector }) {
       const s = selector();
       const [a, b] = bench.pair();
@@ -35,7 +35,7 @@ const registering: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S2 S3 other event bits, or none, are refused, and nothing is registered',
+    name: 'S2 S3 unknown event bits, or none, are refused, and nothing is registered',
     run({ bench, selector }) {
       const s = selector();
       const [a] = bench.pair();
@@ -47,7 +47,7 @@ const registering: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S4 S5 S6 what has no descriptor is refused: a negative number, a bad fileno(), a closed socket',
+    name: 'S4 S5 S6 file objects without a descriptor are refused: a negative number, a bad fileno(), a closed socket',
     run({ bench, selector }) {
       const s = selector();
       throwsCode('ERR_OUT_OF_RANGE', () => s.register(-10, EVENT_READ));
@@ -74,7 +74,7 @@ const registering: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S7 S8 a descriptor is registered once, by whichever object',
+    name: 'S7 S8 a descriptor can be registered once, by whichever object',
     run({ bench, selector }) {
       const s = selector();
       const [a] = bench.pair();
@@ -86,7 +86,7 @@ const registering: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S9 a duplicate of a registered descriptor is a key of its own; both are reported',
+    name: 'S9 a duplicate of a registered descriptor has a key of its own; both are reported',
     run({ bench, selector }) {
       const s = selector();
       const [a, b] = bench.pair();
@@ -98,7 +98,7 @@ const registering: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S10 W6 a closed descriptor is refused by the kernel, and no key stays',
+    name: 'S10 W6 the kernel refuses a closed descriptor, and no key stays',
     run({ bench, selector }) {
       const s = selector();
       const [a] = bench.pair();
@@ -142,7 +142,7 @@ const registering: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S14 listening sockets are watched: a client makes them readable',
+    name: 'S14 listening sockets can be watched: a client makes them readable',
     run({ bench, selector }) {
       const s = selector();
       const listener = bench.listener();
@@ -200,7 +200,7 @@ const changing: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S19 unregister by the object after it was closed',
+    name: 'S19 unregister by object after it was closed',
     run({ bench, selector }) {
       const s = selector();
       const [a, b] = bench.pair();
@@ -215,7 +215,7 @@ const changing: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S20 modify changes what is watched; its key is the one that getKey returns',
+    name: 'S20 modify changes the watched events; its key is the one that getKey returns',
     run({ bench, selector }) {
       const s = selector();
       const [a] = bench.pair();
@@ -229,7 +229,7 @@ const changing: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S21 S22 modify of the data alone asks the kernel nothing; without a difference it is the same key',
+    name: 'S21 S22 modify of the data alone makes no system call; without a change it returns the same key',
     run({ bench, selector }) {
       const s = selector();
       const [a] = bench.pair();
@@ -243,7 +243,7 @@ const changing: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S23 modify of what is not registered',
+    name: 'S23 modify of an unregistered file object',
     run({ bench, selector }) {
       const s = selector();
       const [a] = bench.pair();
@@ -306,7 +306,7 @@ const mapping: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S28 S29 the view is read-only; what is unknown is undefined, or what the caller says',
+    name: 'S28 S29 the view is read-only; an unknown file object gives undefined, or the given default',
     run({ selector }) {
       const map = selector().getMap();
       assert.ok(!('set' in map) && !('delete' in map) && !('clear' in map));
@@ -316,7 +316,7 @@ const mapping: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S30 S31 S32 W3 after close() every method says ERR_CLOSED, the view is empty, and close() is no-op',
+    name: 'S30 S31 S32 W3 after close() every method fails with ERR_CLOSED, the view is empty, and close() does nothing',
     async run({ bench, selector }) {
       const s = selector();
       const [a] = bench.pair();
@@ -341,7 +341,7 @@ const mapping: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S33 using closes',
+    name: 'S33 `using` closes the selector',
     run({ bench, selector }) {
       const [a] = bench.pair();
       const s = selector();
@@ -400,7 +400,7 @@ const selecting: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S38 S40 a timeout of 0 or less does not wait; an empty selector answers with nothing',
+    name: 'S38 S40 a timeout of 0 or less does not wait; an empty selector returns an empty array',
     run({ bench, selector }) {
       const s = selector();
       for (const timeout of [0, -1, -0.001, -1e9, -Infinity]) {
@@ -414,7 +414,7 @@ const selecting: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S39 no timeout waits for ever, also with nothing registered: until a wake-up',
+    name: 'S39 without a timeout it waits forever, also with nothing registered: until a wakeup()',
     async run({ selector }) {
       for (const timeout of [undefined, null, Infinity]) {
         const s = selector();
@@ -434,7 +434,7 @@ const selecting: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S41 S42 an empty selector waits out its timeout',
+    name: 'S41 S42 an empty selector waits for its full timeout',
     run({ selector }) {
       const s = selector();
       const { value, ms } = timed(() => s.select(80));
@@ -443,7 +443,7 @@ const selecting: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S43 S44 a wait is never shorter than its timeout, and a fraction is no spin',
+    name: 'S43 S44 a wait is never shorter than its timeout, and a fraction does not spin',
     run({ bench, selector }) {
       const s = selector();
       const [a] = bench.pair();
@@ -464,7 +464,7 @@ const selecting: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S45 S46 S47 NaN and what is no number are refused; Infinity and huge timeouts wait',
+    name: 'S45 S46 S47 NaN and other types are refused; Infinity and huge timeouts wait',
     async run({ selector }) {
       const s = selector();
       throwsCode('ERR_OUT_OF_RANGE', () => s.select(NaN));
@@ -495,7 +495,7 @@ const selecting: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S52 a descriptor above FD_SETSIZE is refused, and nothing is written past the set',
+    name: 'S52 a descriptor above FD_SETSIZE is refused, and nothing is written beyond the set',
     needs: ['limited numbers'],
     async run({ bench, selector }) {
       const s = selector();
@@ -508,7 +508,7 @@ const selecting: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S53 more sockets than fd_set counts are refused; those that fit are watched',
+    name: 'S53 more sockets than an fd_set holds are refused; those that fit are watched',
     needs: ['limited count'],
     run({ bench, selector }) {
       const s = selector();
@@ -520,7 +520,7 @@ const selecting: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S55 W5 unregistered while a wait is under way: not told; registered meanwhile: told by that very wait',
+    name: 'S55 W5 unregistered during a wait: not reported; registered during a wait: reported by that wait',
     async run({ bench, selector }) {
       const s = selector();
       const [a, b] = bench.pair();
@@ -535,7 +535,7 @@ const selecting: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'W5 modified while a wait is under way: that very wait goes by it',
+    name: 'W5 modified during a wait: that wait uses the new events',
     async run({ bench, selector }) {
       const s = selector();
       const [a] = bench.pair();
@@ -549,7 +549,7 @@ const selecting: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S56 the returned array is the caller’s: unregistering while going through it',
+    name: 'S56 the returned array belongs to the caller: unregistering during the iteration',
     run({ bench, selector }) {
       const s = selector();
       for (let i = 0; i < 5; i++) s.register(bench.pair()[0], EVENT_WRITE, i);
@@ -566,7 +566,7 @@ const selecting: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S35 S56 what a caller writes into an array, or a pair in it, is not told again',
+    name: 'S35 S56 changes that a caller makes to an array, or a pair in it, are not reported again',
     run({ bench, selector }) {
       const s = selector<string>();
       const [a, b] = bench.pair();
@@ -595,7 +595,7 @@ const selecting: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S57 twelve pairs pass a message: writer ready, then only its reader, then neither',
+    name: 'S57 twelve pairs pass a message: the writer is ready, then only its reader, then neither',
     run({ bench, selector }) {
       const s = selector<string>();
       const readers = new Map<string, Socket>();
@@ -632,7 +632,7 @@ const selecting: readonly Case<SelectorContext>[] = [
 
 const readiness: readonly Case<SelectorContext>[] = [
   {
-    name: 'S58 S59 the peer has closed: every direction that is asked for',
+    name: 'S58 S59 a closed peer: ready in every requested direction',
     run({ bench, selector }) {
       for (const events of [BOTH, EVENT_READ, EVENT_WRITE]) {
         const s = selector();
@@ -644,7 +644,7 @@ const readiness: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S60 a pipe: its writer gone is readable and at its end, its reader gone is writable and EPIPE',
+    name: 'S60 a pipe: with its writer closed, readable and at its end; with its reader closed, writable and EPIPE',
     needs: ['pipes'],
     run({ bench, selector }) {
       const s = selector();
@@ -677,7 +677,7 @@ const readiness: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S62 reset: both directions, and recv says ECONNRESET',
+    name: 'S62 reset: both directions, and recv fails with ECONNRESET',
     needs: ['reset seen', 'errors left to the caller'],
     run({ bench, selector }) {
       const s = selector();
@@ -689,7 +689,7 @@ const readiness: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S54 S63 a connect that is refused: writable, and SO_ERROR says ECONNREFUSED',
+    name: 'S54 S63 a refused connect: writable, and SO_ERROR is ECONNREFUSED',
     needs: ['errors left to the caller'],
     run({ bench, selector }) {
       const s = selector();
@@ -703,7 +703,7 @@ const readiness: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S63 SO_ERROR is read once',
+    name: 'S63 SO_ERROR can be read once',
     needs: ['SO_ERROR cleared', 'errors left to the caller'],
     run({ bench, selector }) {
       const s = selector();
@@ -716,7 +716,7 @@ const readiness: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S64 a connect in progress: false, then writable with no error',
+    name: 'S64 a connect in progress: false, then writable without an error',
     run({ bench, selector }) {
       const s = selector();
       const listener = bench.listener();
@@ -730,7 +730,7 @@ const readiness: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S65 an unconnected socket is both at once (a hang-up)',
+    name: 'S65 an unconnected socket is ready in both directions (a hang-up)',
     needs: ['hang-up before connect'],
     run({ bench, selector }) {
       const s = selector();
@@ -739,7 +739,7 @@ const readiness: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S66 an out-of-band byte is not for reading',
+    name: 'S66 an out-of-band byte does not make a socket readable',
     run({ bench, selector }) {
       const s = selector();
       const [a, b] = bench.tcpPair();
@@ -751,7 +751,7 @@ const readiness: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S67 ready for somebody else: the first takes it, the second survives with null',
+    name: 'S67 one ready connection and two accepts: the first gets it, the second gets null',
     run({ bench, selector }) {
       const s = selector();
       const [a, b] = bench.pair();
@@ -766,7 +766,7 @@ const readiness: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S68 closed with data unread: readable, the data first, then the end',
+    name: 'S68 closed with unread data: readable, the data first, then the end',
     run({ bench, selector }) {
       const s = selector();
       const [a, b] = bench.tcpPair();
@@ -789,7 +789,7 @@ const readiness: readonly Case<SelectorContext>[] = [
 
 const warts: readonly Case<SelectorContext>[] = [
   {
-    name: 'W4 close() ends the wait under way: it rejects with ERR_CLOSED',
+    name: 'W4 close() ends a pending wait: it rejects with ERR_CLOSED',
     async run({ bench, selector }) {
       const s = selector();
       s.register(bench.pair()[0], EVENT_READ);
@@ -801,7 +801,7 @@ const warts: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'W7 a registered descriptor that somebody closed: that key, and that alone, ready for all its events',
+    name: 'W7 a registered descriptor that other code closed: its key alone, ready for all its events',
     needs: ['closed descriptors reported'],
     async run({ bench, selector }) {
       const s = selector();
@@ -822,7 +822,7 @@ const warts: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'W7 a registered descriptor that somebody closed: the kernel forgets it, and the others go on',
+    name: 'W7 a registered descriptor that other code closed: the kernel forgets it, and the others go on',
     needs: ['closed descriptors forgotten'],
     run({ bench, selector }) {
       const s = selector();
@@ -838,7 +838,7 @@ const warts: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'W8 closed while a duplicate lives, and the number used again: its events reach no other key, and select does not spin',
+    name: 'W8 closed while a duplicate is open, and the number reused: stale events reach no other key, and select does not spin',
     needs: ['closing ends watching'],
     async run({ bench, selector }) {
       const s = selector();
@@ -907,7 +907,7 @@ const asynchronous: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'W8 closed and not unregistered, its number another file’s: that file is not the key’s, also after a ghost was laid',
+    name: 'W8 closed without unregister, its number reused: no stale event for the key, also after the set was rebuilt',
     needs: ['closed descriptors forgotten', 'closing ends watching', 'numbers used again'],
     run({ bench, selector }) {
       const s = selector();
@@ -932,7 +932,7 @@ const asynchronous: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'W12 a wakeup that is meant for selectAsync is not lost to a select(0) in between',
+    name: 'W12 a wakeup meant for selectAsync is not lost to a select(0) in between',
     async run({ selector }) {
       const s = selector();
       const waiting = s.selectAsync({ timeout: 30_000 });
@@ -945,7 +945,7 @@ const asynchronous: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'S51 S52 selectAsync where the process has more than FD_SETSIZE descriptors open',
+    name: 'S51 S52 selectAsync in a process with more than FD_SETSIZE open descriptors',
     needs: ['regular files'],
     async run({ bench, selector }) {
       const s = selector();
@@ -981,7 +981,7 @@ const asynchronous: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'a descriptor that is always ready does not starve timers in for await',
+    name: 'an always ready descriptor does not starve timers in for await',
     async run({ bench, selector }) {
       const s = selector();
       s.register(bench.pair()[0], EVENT_WRITE, 'a');
@@ -996,7 +996,7 @@ const asynchronous: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'for await gives batches until the selector is closed; breaking out leaves it usable',
+    name: 'for await yields batches until the selector is closed; break leaves it usable',
     async run({ bench, selector }) {
       const s = selector();
       const [a, b] = bench.pair();
@@ -1054,7 +1054,7 @@ const asynchronous: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'one wait at a time: a second one rejects with ERR_BUSY; select(0) in between is fine',
+    name: 'one wait at a time: a second one rejects with ERR_BUSY; select(0) in between works',
     async run({ bench, selector }) {
       const s = selector();
       const [a, b] = bench.pair();
@@ -1068,7 +1068,7 @@ const asynchronous: readonly Case<SelectorContext>[] = [
     },
   },
   {
-    name: 'selectAsync waits out its timeout, and what a blocking select took meanwhile is not told again',
+    name: 'selectAsync waits for its full timeout, and events that a blocking select took meanwhile are not reported again',
     async run({ bench, selector }) {
       const s = selector();
       const [a, b] = bench.pair();

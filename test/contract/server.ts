@@ -129,7 +129,7 @@ const cases: readonly Case<ServerContext>[] = [
     },
   },
   {
-    name: 'R31 several requests in one write, and then half of one, and its other half later',
+    name: 'R31 several requests in one write, then half of one, and its other half later',
     async run(context) {
       const speaker = await speakerOf(context);
       await speaker.exchange(20);
@@ -143,7 +143,7 @@ const cases: readonly Case<ServerContext>[] = [
     },
   },
   {
-    name: 'half-close: what was asked before is all answered before the end comes back',
+    name: 'half-close: all requests sent before are answered before the end comes back',
     async run(context) {
       const speaker = await speakerOf(context);
       speaker.client.write(speaker.prepare(5));
@@ -165,7 +165,7 @@ const cases: readonly Case<ServerContext>[] = [
     },
   },
   {
-    name: 'a client that says nothing and goes is over, and counts as nobody’s',
+    name: 'a client that connects and leaves without a request is closed, and counted correctly',
     async run(context) {
       const before = await context.server.stats();
       await (await speakerOf(context)).leave();
@@ -182,7 +182,7 @@ const cases: readonly Case<ServerContext>[] = [
     },
   },
   {
-    name: 'a client that resets, with requests unanswered and one that is not complete: the next one is served',
+    name: 'a client that resets, with unanswered and incomplete requests: the next one is served',
     async run(context) {
       const { server } = context;
       const { accepted } = await server.stats();
@@ -199,7 +199,7 @@ const cases: readonly Case<ServerContext>[] = [
     },
   },
   {
-    name: 'a client beside one that is connected and says nothing is served',
+    name: 'a client is served beside one that is connected and idle',
     needs: ['serves several at once'],
     async run(context) {
       const [[silent], another] = await oneBesideTheSilent(context, 1);
@@ -211,7 +211,7 @@ const cases: readonly Case<ServerContext>[] = [
     },
   },
   {
-    name: 'silent clients, as many as there are workers, hold up nobody',
+    name: 'as many idle clients as workers do not block the others',
     needs: ['serves beside silent clients'],
     async run(context) {
       const [silent, another] = await oneBesideTheSilent(context, context.workers);
@@ -223,7 +223,7 @@ const cases: readonly Case<ServerContext>[] = [
     },
   },
   {
-    name: 'silent clients, as many as there are workers, hold up all others, until one of them goes (post 000)',
+    name: 'as many idle clients as workers block all others, until one of them leaves (post 000)',
     needs: ['held up by silent clients'],
     async run(context) {
       const [silent, another] = await oneBesideTheSilent(
@@ -239,7 +239,7 @@ const cases: readonly Case<ServerContext>[] = [
     },
   },
   {
-    name: 'hundreds of clients at once: each has its answer while all others are connected',
+    name: 'hundreds of clients at once: each gets its reply while all others are connected',
     needs: ['hundreds at once'],
     async run(context) {
       const before = await context.server.stats();
@@ -252,7 +252,7 @@ const cases: readonly Case<ServerContext>[] = [
     },
   },
   {
-    name: 'a few clients at once: each has its answer while all others are connected',
+    name: 'a few clients at once: each gets its reply while all others are connected',
     needs: ['one started for each'],
     async run(context) {
       const all = await speakersOf(context, 8);
@@ -262,7 +262,7 @@ const cases: readonly Case<ServerContext>[] = [
     },
   },
   {
-    name: 'hundreds of clients at once, who go when they have their answer: all are served, some after the others',
+    name: 'hundreds of clients at once that leave after their reply: all are served, some after the others',
     needs: ['a fixed number at once'],
     async run(context) {
       const before = await context.server.stats();
@@ -279,7 +279,7 @@ const cases: readonly Case<ServerContext>[] = [
     },
   },
   {
-    name: 'what is counted is exact, once everything is closed',
+    name: 'the counters are exact once everything is closed',
     async run(context) {
       const before = await context.server.stats();
       let bytesIn = 0;
@@ -312,7 +312,7 @@ const cases: readonly Case<ServerContext>[] = [
 /** Of echo and rpc: an answer is for who has asked. */
 const requestCases: readonly Case<ServerContext>[] = [
   {
-    name: 'a client that sends 1 MiB and reads nothing gets it all when it reads',
+    name: 'a client that sends 1 MiB before it reads gets it all when it reads',
     async run(context) {
       const { server } = context;
       const { bytesIn } = await server.stats();
@@ -325,7 +325,7 @@ const requestCases: readonly Case<ServerContext>[] = [
     },
   },
   {
-    name: 'meanwhile, another one is served',
+    name: 'meanwhile, another client is served',
     needs: ['serves several at once'],
     async run(context) {
       const slow = await speakerOf(context, { reads: false });
@@ -342,7 +342,7 @@ const requestCases: readonly Case<ServerContext>[] = [
 
 const rpcCases: readonly Case<ServerContext>[] = [
   {
-    name: 'R31 what is no request is answered with an error, and the next request is served',
+    name: 'R31 an invalid request is answered with an error, and the next request is served',
     async run(context) {
       const speaker = await speakerOf(context);
       for (const [request, why] of [
@@ -371,7 +371,7 @@ const rpcCases: readonly Case<ServerContext>[] = [
     },
   },
   {
-    name: 'R31 a length that cannot be: the requests before it are answered, then comes the end; others are served',
+    name: 'R31 an impossible length: the requests before it are answered, then the connection ends; others are served',
     async run(context) {
       const speaker = await speakerOf(context);
       speaker.client.write(speaker.prepare(2));
@@ -398,14 +398,14 @@ async function answersOfSlowAndFast(context: ServerContext, ms = 150): Promise<s
 
 const orderCases: readonly Case<ServerContext>[] = [
   {
-    name: 'R29 answers keep the order of the requests, though the first one takes long',
+    name: 'R29 replies keep the order of the requests, though the first one takes long',
     needs: ['answers in order'],
     async run(context) {
       assert.deepEqual(await answersOfSlowAndFast(context), ['slept', 'pong']);
     },
   },
   {
-    name: 'R29 a request that takes long is answered after the one behind it (post 003)',
+    name: 'R29 a long request is answered after the one behind it (post 003)',
     needs: ['answers as they are done'],
     async run(context) {
       // Each has a thread of its own, which takes its time to start.
@@ -419,7 +419,7 @@ const TOO_MUCH = 24 << 20;
 
 const chatCases: readonly Case<ServerContext>[] = [
   {
-    name: 'chat: everybody in the room hears everybody, in the same order, and who has left hears nothing',
+    name: 'chat: every member receives every message, in the same order; a member that has left receives none',
     async run(context) {
       const members = await speakersOf(context, 5);
       const [ann, bob, eve] = members as [Speaker, Speaker, Speaker];
@@ -451,7 +451,7 @@ const chatCases: readonly Case<ServerContext>[] = [
     },
   },
   {
-    name: 'chat: a member that resets is out of the room, and the others go on',
+    name: 'chat: a member that resets leaves the room, and the others go on',
     async run(context) {
       const [ann, bob] = (await speakersOf(context, 2)) as [Speaker, Speaker];
       await ann.exchange();
@@ -463,7 +463,7 @@ const chatCases: readonly Case<ServerContext>[] = [
     },
   },
   {
-    name: 'chat: what is no message is answered with help, to its sender alone; a line that is too long ends its sender',
+    name: 'chat: an invalid message is answered with help, to its sender alone; a line that is too long closes its sender',
     async run(context) {
       const [ann, bob] = (await speakersOf(context, 2)) as [Speaker, Speaker];
       await ann.exchange();
@@ -480,7 +480,7 @@ const chatCases: readonly Case<ServerContext>[] = [
     },
   },
   {
-    name: 'chat: a member that reads nothing is let go when too much waits for it, and the others go on',
+    name: 'chat: a member that never reads is closed when its output grows too large, and the others go on',
     async run(context) {
       const [ann, bob] = (await speakersOf(context, 2)) as [Speaker, Speaker];
       await ann.exchange();

@@ -48,7 +48,7 @@ function readAll(socket: Socket): Buffer {
 
 const blockingCases: readonly Case<SocketContext>[] = [
   {
-    name: 'S98 non-blocking accept, recv and recvFrom with nothing there answer null at once',
+    name: 'S98 non-blocking accept, recv and recvFrom without data return null at once',
     run({ bench }) {
       const listener = bench.listener();
       const [a] = bench.pair();
@@ -64,7 +64,7 @@ const blockingCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'non-blocking send answers null when the kernel has no room, and goes on when it has',
+    name: 'non-blocking send returns null when the kernel’s buffer is full, and works again when it has room',
     run({ bench }) {
       const [a, b] = bench.tcpPair();
       const chunk = Buffer.alloc(65_536, 1);
@@ -100,7 +100,7 @@ const blockingCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'SO_RCVTIMEO, the kernel’s own timeout: null when it is over',
+    name: 'SO_RCVTIMEO, the kernel’s own timeout: null when it expires',
     needs: ['MSG_DONTWAIT'],
     async run({ bench }) {
       const program = bench.own(
@@ -141,7 +141,7 @@ const blockingCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'S102 a wait that is over is ETIMEDOUT with the name of the call, on recv, recvFrom, accept and sendAll',
+    name: 'S102 an expired timeout is ETIMEDOUT with the name of the call, on recv, recvFrom, accept and sendAll',
     run({ bench }) {
       const [a] = bench.pair();
       const listener = bench.listener();
@@ -163,7 +163,7 @@ const blockingCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'an accepted connection is blocking or not as its listener is (instead of S100)',
+    name: 'an accepted connection blocks or not as its listener does (instead of S100)',
     run({ bench }) {
       for (const blocking of [true, false]) {
         const listener = bench.listener({ blocking: false });
@@ -181,7 +181,7 @@ const blockingCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'S103 S104 sendAll sends ten megabytes to a slow reader, whether it blocks or not, one timeout for the whole',
+    name: 'S103 S104 sendAll sends ten megabytes to a slow reader, blocking or not, with one timeout for the whole',
     async run({ bench }) {
       for (const blocking of [true, false]) {
         const listener = bench.listener();
@@ -241,7 +241,7 @@ const lifeCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'S105 after close() every method says ERR_CLOSED with no system call on the number, and fileno() is -1',
+    name: 'S105 after close() every method fails with ERR_CLOSED without a system call, and fileno() is -1',
     run({ bench }) {
       const [a] = bench.pair();
       const { fd } = a;
@@ -278,7 +278,7 @@ const lifeCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'S106 fromFd tells family, type and mode; what is no socket is refused and stays the caller’s',
+    name: 'S106 fromFd reads family, type and mode; a file that is no socket is refused and stays the caller’s',
     run({ bench }) {
       const made = [
         new Socket({ blocking: false }),
@@ -310,7 +310,7 @@ const lifeCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'fromFd with an option sets the mode; one that is wrong takes nothing over',
+    name: 'fromFd with an option sets the mode; with a wrong one it takes nothing',
     run({ bench }) {
       const [a] = bench.pair({ blocking: true });
       throwsCode('ERR_INVALID_ARG_TYPE', () => Socket.fromFd(a.fd, { blocking: 1 as unknown as boolean }));
@@ -320,7 +320,7 @@ const lifeCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'dup: a second object for the same open file, with its own life',
+    name: 'dup: a second object for the same open file, closed on its own',
     run({ bench }) {
       const [a, b] = bench.pair();
       const copy = bench.own(a.dup());
@@ -333,7 +333,7 @@ const lifeCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'using closes; the peer sees the end',
+    name: '`using` closes the socket; the peer sees the end',
     run({ bench }) {
       const [a, b] = bench.pair();
       {
@@ -396,7 +396,7 @@ const streamCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'a name is resolved; an unknown one is ENOTFOUND; an empty one is every address',
+    name: 'a name is resolved; an unknown one is ENOTFOUND; an empty one means every address',
     run({ bench }) {
       const listener = bench.own(new Socket()).bind({ host: '', port: 0 }).listen();
       assert.equal((listener.localAddress as Ip).host, '0.0.0.0');
@@ -417,7 +417,7 @@ const streamCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'errors name the call and the address: refused, in use, not ours, not connected',
+    name: 'errors name the call and the address: refused, in use, not local, not connected',
     run({ bench }) {
       const deaf = bench.deafAddress();
       assert.throws(() => bench.own(new Socket()).connect(deaf), {
@@ -451,7 +451,7 @@ const streamCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'offsets and lengths: a part is sent, a part of the memory is filled, nothing beside it',
+    name: 'offsets and lengths: part of the buffer is sent or filled, and no byte beside it',
     run({ bench }) {
       const [a, b] = bench.pair();
       assert.equal(a.send('0123456789', 2, 3), 3);
@@ -470,7 +470,7 @@ const streamCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'recv: no bytes asked for is empty; more than 64 KiB at once; the Buffer is the caller’s own',
+    name: 'recv: 0 bytes give an empty Buffer; more than 64 KiB at once; the Buffer belongs to the caller',
     run({ bench }) {
       const [a, b] = bench.tcpPair();
       a.send('x');
@@ -502,7 +502,7 @@ const streamCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'sending to a peer that has gone is an error, EPIPE or ECONNRESET, and no SIGPIPE',
+    name: 'sending to a closed peer is an error, EPIPE or ECONNRESET, and no SIGPIPE',
     needs: ['reset seen'],
     run({ bench }) {
       const [a, b] = bench.tcpPair();
@@ -635,7 +635,7 @@ const optionCases: readonly Case<SocketContext>[] = [
 
 const pairCases: readonly Case<SocketContext>[] = [
   {
-    name: 'S110 pair: two connected stream sockets, each other’s peer',
+    name: 'S110 pair: two connected stream sockets, each the peer of the other',
     run({ bench }) {
       const [a, b] = bench.pair({});
       assert.deepEqual([a.blocking, b.blocking, a.type, b.type], [true, true, 'stream', 'stream']);
@@ -648,7 +648,7 @@ const pairCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'pairs of datagrams and of sequenced packets keep messages apart',
+    name: 'pairs of datagram and seqpacket sockets keep messages apart',
     needs: ['unix sockets'],
     run({ bench }) {
       for (const type of ['dgram', 'seqpacket'] as const) {
@@ -663,7 +663,7 @@ const pairCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'Unix sockets: a path, its file, a datagram’s sender; a path that is too long or has a NUL',
+    name: 'Unix sockets: a path, its file, a datagram’s sender; a path that is too long or contains NUL',
     needs: ['unix sockets'],
     run({ bench }) {
       const path = join(bench.folder(), 'socket');
@@ -708,7 +708,7 @@ const pairCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'abstract names with a NUL inside, as padding, or nothing else: what a call reports reaches the peer',
+    name: 'abstract names with NUL inside, as padding, or only NUL: a reported address reaches the peer',
     needs: ['abstract names'],
     run({ bench }) {
       const to = bench.own(new Socket({ family: 'unix', type: 'dgram' })).bind({ path: '' });
@@ -733,7 +733,7 @@ const pairCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'Unix paths by their bytes: one that is not UTF-8 is reported as {raw}, and each call takes it',
+    name: 'Unix paths as bytes: one that is not UTF-8 is reported as {raw}, and each call accepts it',
     needs: ['abstract names'],
     run({ bench }) {
       const folder = bench.folder();
@@ -760,7 +760,7 @@ const pairCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'an address of another family than the socket’s is the caller’s mistake, and the message says so',
+    name: 'an address of another family than the socket’s is the caller’s error, and the message names both',
     run({ bench }) {
       const [v4, v6] = [
         { host: '127.0.0.1', port: 9 },
@@ -798,7 +798,7 @@ const pairCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'SOCK_NONBLOCK and SOCK_CLOEXEC in a type are heeded, and the type reads without them',
+    name: 'SOCK_NONBLOCK and SOCK_CLOEXEC in a type take effect, and `type` reads without them',
     run({ bench }) {
       const { SOCK_STREAM = 1, SOCK_DGRAM = 2, SOCK_NONBLOCK = 0, SOCK_CLOEXEC = 0 } = constants;
       const open = (options: SocketOptions) => bench.own(new Socket(options));
@@ -817,7 +817,7 @@ const pairCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'another family by its number, with the sockaddr as the OS lays it out: netlink',
+    name: 'another family by its number, with the sockaddr as the OS defines it: netlink',
     needs: ['netlink'],
     run({ bench }) {
       const { AF_NETLINK = 0, SOCK_RAW = 0 } = constants;
@@ -867,7 +867,7 @@ const passingCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'S108 MSG_CTRUNC: more descriptors than were asked for; those are closed, not leaked',
+    name: 'S108 MSG_CTRUNC: more descriptors than asked for; the rest is closed, not leaked',
     needs: ['SCM_RIGHTS'],
     run({ bench }) {
       const [a, b] = bench.pair();
@@ -886,7 +886,7 @@ const passingCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'recvFds: control messages of the kernel’s take no room from descriptors, and its own descriptor is closed',
+    name: 'recvFds: other control messages take no room from descriptors, and the kernel’s own descriptor is closed',
     needs: ['abstract names', 'SCM_RIGHTS'],
     run({ bench }) {
       const { SOL_SOCKET = 1, SO_PASSCRED = 16, SO_TIMESTAMP = 29, SO_PASSPIDFD = 76 } = constants;
@@ -926,7 +926,7 @@ const passingCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'MSG_TRUNC: never more bytes than were asked for, and none that the memory had before',
+    name: 'MSG_TRUNC: never more bytes than asked for, and none of the memory’s former content',
     needs: ['MSG_DONTWAIT'],
     run({ bench }) {
       const secret = 'the password of another connection';
@@ -950,7 +950,7 @@ const passingCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'MSG_TRUNC on TCP discards: zeros stand for the bytes that were discarded',
+    name: 'MSG_TRUNC on TCP discards: the discarded bytes are zeros',
     needs: ['MSG_TRUNC discards'],
     run({ bench }) {
       const [a, b] = bench.tcpPair();
@@ -969,7 +969,7 @@ const passingCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'S108 MSG_TRUNC: a datagram that is longer than was asked for',
+    name: 'S108 MSG_TRUNC: a datagram longer than asked for',
     needs: ['SCM_RIGHTS'],
     run({ bench }) {
       const [a, b] = bench.pair({ type: 'dgram', blocking: false });
@@ -980,7 +980,7 @@ const passingCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'sendFds: a closed descriptor is EBADF, more than 253 EINVAL, a TCP socket no way; nothing is sent',
+    name: 'sendFds: a closed descriptor is EBADF, more than 253 EINVAL, a TCP socket is refused; nothing is sent',
     needs: ['SCM_RIGHTS'],
     run({ bench }) {
       const [a, b] = bench.pair();
@@ -998,7 +998,7 @@ const passingCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'sendFds: a listener goes to another process, which serves its clients',
+    name: 'sendFds: a listener passed to another process, which serves its clients',
     needs: ['SCM_RIGHTS'],
     async run({ bench }) {
       const path = join(bench.folder(), 'socket');
@@ -1033,7 +1033,7 @@ const passingCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'share and fromShare say what to use instead',
+    name: 'share and fromShare name the alternative',
     needs: ['SCM_RIGHTS'],
     run({ bench }) {
       const [a] = bench.pair();
@@ -1042,7 +1042,7 @@ const passingCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'share and fromShare: the same socket in another object; sendFds says what to use instead',
+    name: 'share and fromShare: the same socket in another object; sendFds names the alternative',
     needs: ['WSADuplicateSocket'],
     run({ bench }) {
       const [a, b] = bench.pair();
@@ -1061,7 +1061,7 @@ const passingCases: readonly Case<SocketContext>[] = [
 
 const connectCases: readonly Case<SocketContext>[] = [
   {
-    name: 'non-blocking connect: false, writable when it is done, error() says how it went',
+    name: 'non-blocking connect: false, writable when it is done, error() gives the outcome',
     run({ bench }) {
       const listener = bench.listener();
       const client = bench.own(new Socket({ blocking: false }));
@@ -1087,7 +1087,7 @@ const connectCases: readonly Case<SocketContext>[] = [
     },
   },
   {
-    name: 'connect with a timeout: refused is told before it is over, silence is ETIMEDOUT',
+    name: 'connect with a timeout: a refusal is reported before it expires, no answer is ETIMEDOUT',
     run({ bench }) {
       const socket = bench.own(new Socket());
       socket.timeout = 5000;
