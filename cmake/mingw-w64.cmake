@@ -1,4 +1,4 @@
-# Windows x64 from Linux. Debian: g++-mingw-w64-x86-64-posix (the -posix flavour: std::thread and std::mutex need it).
+# Compiles for Windows x64 on Linux. Debian: g++-mingw-w64-x86-64-posix (std::thread and std::mutex need the -posix variant).
 set(CMAKE_SYSTEM_NAME Windows)
 set(CMAKE_SYSTEM_PROCESSOR AMD64)
 set(CMAKE_C_COMPILER x86_64-w64-mingw32-gcc-posix)

@@ -1,6 +1,6 @@
-# Any target of the zig compiler: -DZIG=…/zig -DZIG_TARGET=aarch64-macos
+# Compiles for a target of the zig compiler: --CDZIG=…/zig --CDZIG_TARGET=aarch64-macos
 if(NOT ZIG OR NOT ZIG_TARGET)
-  message(FATAL_ERROR "cmake/zig.cmake needs -DZIG (the compiler) and -DZIG_TARGET")
+  message(FATAL_ERROR "cmake/zig.cmake needs ZIG (the path of the compiler) and ZIG_TARGET")
 endif()
 set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES ZIG ZIG_TARGET)
 if(ZIG_TARGET MATCHES "macos")
@@ -12,7 +12,7 @@ else()
   set(CMAKE_SYSTEM_NAME Linux)
 endif()
 string(REGEX MATCH "^[^-]+" CMAKE_SYSTEM_PROCESSOR "${ZIG_TARGET}")
-# CMake wants a program for each tool, so small scripts stand for "zig cc -target …".
+# CMake needs one program per tool: each is a script that runs "zig cc -target …".
 set(ZIG_TOOLS "${CMAKE_BINARY_DIR}/zig-${ZIG_TARGET}")
 function(zig_tool name)
   if(NOT EXISTS "${ZIG_TOOLS}/${name}")

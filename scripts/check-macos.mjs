@@ -1,10 +1,10 @@
-// npm run check:macos: compiles and links the whole addon, kqueue included, for both kinds of Mac, with zig's cross-compiler.
+// npm run check:macos: compiles and links the addon, kqueue included, for macOS on arm64 and x64, with zig's cross-compiler. Nothing is run.
 //
-// A Mac's addon is linked with -undefined dynamic_lookup, for node has the Node-API functions: a function that we forgot to compile would
-// not be missed before it is called. So the symbols that the result leaves open are looked at.
+// On macOS an addon is linked with -undefined dynamic_lookup, because node has the Node-API functions. So the linker does not report a
+// function of this package that is missing; a call of it would fail. This script checks the undefined symbols instead.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cmakeBuild, fail, needPrograms, zigCompiler } from './cross.mjs';
+import { buildAddon, fail, requirePrograms, zigCompiler } from './cross.mjs';
 
 const TARGETS = [
   ['aarch64-macos', 0x0100000c],
@@ -15,10 +15,10 @@ const MH_MAGIC_64 = 0xfeedfacf;
 const LC_SYMTAB = 2;
 const [N_STAB, N_TYPE, N_UNDF, N_EXT] = [0xe0, 0x0e, 0, 1];
 
-/** CPU type, and the symbols defined for others and undefined (mach-o/loader.h, mach-o/nlist.h). */
+/** The CPU type, and the exported and the undefined symbols (mach-o/loader.h, mach-o/nlist.h). */
 function readMachO(path) {
   const file = readFileSync(path);
-  if (file.readUInt32LE(0) !== MH_MAGIC_64) fail(`${path} is no 64-bit Mach-O file`);
+  if (file.readUInt32LE(0) !== MH_MAGIC_64) fail(`${path} is not a 64-bit Mach-O file`);
   const symbols = { cpu: file.readUInt32LE(4), defined: new Set(), undefined: new Set() };
   for (let i = 0, at = 32; i < file.readUInt32LE(16); i++, at += file.readUInt32LE(at + 4)) {
     if (file.readUInt32LE(at) !== LC_SYMTAB) continue;
@@ -35,29 +35,34 @@ function readMachO(path) {
   return symbols;
 }
 
-needPrograms('The macOS check', [
+requirePrograms('The macOS check', [
   ['cmake', 'cmake'],
   ['ninja', 'ninja-build'],
 ]);
 const zig = zigCompiler();
 for (const [target, cpu] of TARGETS) {
-  const folder = cmakeBuild(target, '-DCMAKE_TOOLCHAIN_FILE=cmake/zig.cmake', `-DZIG=${zig}`, `-DZIG_TARGET=${target}`);
+  const folder = buildAddon(
+    target,
+    '--CDCMAKE_TOOLCHAIN_FILE=cmake/zig.cmake',
+    `--CDZIG=${zig}`,
+    `--CDZIG_TARGET=${target}`,
+  );
   const found = readMachO(join(folder, 'build/Release/selectors_native.node'));
   const problems = [];
-  if (found.cpu !== cpu) problems.push(`it is for CPU 0x${found.cpu.toString(16)}`);
+  if (found.cpu !== cpu) problems.push(`its CPU type is 0x${found.cpu.toString(16)}`);
   if (![...found.defined].some((name) => name.startsWith('_napi_register_module')))
-    problems.push('it registers no module');
+    problems.push('it does not register a module');
   for (const stem of ['_kqueue', '_kevent', '_poll', '_select']) {
     if (![...found.undefined].some((symbol) => symbol.split('$')[0] === stem))
       problems.push(`it does not call ${stem}`);
   }
-  const ours = [...found.undefined].filter((name) => name.includes('selectors'));
-  if (ours.length > 0) problems.push(`it lacks ${ours.join(', ')}`);
-  const uv = [...found.undefined].filter((name) => name.startsWith('_uv_'));
-  if (uv.length > 0) problems.push(`it imports ${uv.join(', ')}`);
+  const missing = [...found.undefined].filter((name) => name.includes('selectors'));
+  if (missing.length > 0) problems.push(`it lacks ${missing.join(', ')}`);
+  const libuv = [...found.undefined].filter((name) => name.startsWith('_uv_'));
+  if (libuv.length > 0) problems.push(`it imports ${libuv.join(', ')}`);
   if (problems.length > 0) fail(`${target}: ${problems.join('; ')}`);
   console.log(
-    `✓ ${target}: compiled and linked, kqueue included; ${found.undefined.size} symbols for the system and node to give`,
+    `✓ ${target}: compiled and linked, kqueue included; ${found.undefined.size} symbols are imported from the system and node`,
   );
 }
-console.log('- not run: that takes a Mac.');
+console.log('- not run: that needs a Mac.');

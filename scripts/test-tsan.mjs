@@ -1,14 +1,13 @@
-// npm run test:tsan [-- vitest's arguments]: what several threads do to the addon's memory, over an addon with ThreadSanitizer. Fails with
-// vitest, with any report that concerns this package, and where a race that is planted (test/native/planted-race.cc) is not found.
-// --prepare builds, and runs nothing.
+// npm run test:tsan [-- vitest's arguments]: runs the tests in which threads share memory, with ThreadSanitizer in the addon. Fails if a test
+// fails, if a report concerns this package, or if the planted race (test/native/planted-race.cc) is not found. --prepare: only builds.
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail } from './cross.mjs';
-import { endWithReports, newReports, runSanitized, sanitizedBuild, vitest } from './sanitizers.mjs';
+import { createReports, exitWithReports, runSanitized, sanitizedBuild, vitest } from './sanitizers.mjs';
 
 const LIMIT_SECONDS = 1200;
-/** Threads that wake, signal, trace, share memory, end and are terminated. */
+/** The tests in which threads wake each other, signal, trace, share memory, exit and are terminated. */
 const TESTS = [
   ...['connection-queue', 'shared-file', 'scoreboard', 'trace-threads', 'trace-race', 'wake-race'],
   ...['workers', 'signals', 'handover'],
@@ -17,71 +16,72 @@ const TESTS = [
 const addon = sanitizedBuild('tsan', 'The run under ThreadSanitizer', 'thread');
 if (process.argv.includes('--prepare')) process.exit();
 
-// Addresses at random may be where ThreadSanitizer of GCC 12 has its shadow memory ("unexpected memory mapping").
-const WITHOUT_RANDOM_ADDRESSES = ['setarch', '-R'];
+// No address randomization: a random address may overlap the shadow memory of GCC 12's ThreadSanitizer ("unexpected memory mapping").
+const WITHOUT_ASLR = ['setarch', '-R'];
 const probe = spawnSync('setarch', ['-R', 'true']);
-if (probe.status !== 0) fail(`setarch -R is not allowed here: ${probe.error?.message ?? String(probe.stderr)}`);
+if (probe.status !== 0) fail(`setarch -R failed: ${probe.error?.message ?? String(probe.stderr)}`);
 
 const run = (reports, args) =>
-  runSanitized(WITHOUT_RANDOM_ADDRESSES, [process.execPath, ...args], {
+  runSanitized(WITHOUT_ASLR, [process.execPath, ...args], {
     addon,
     runtimes: ['libtsan.so'],
     seconds: LIMIT_SECONDS,
     options: {
-      // A report is judged below, and does not change how a test's child process ends.
+      // exitcode=0: reports are filtered below and must not change a child process's exit code.
       TSAN_OPTIONS: `exitcode=0:report_signal_unsafe=0:history_size=4:suppressions=${reports.suppressions}:log_path=${join(reports.folder, 'tsan')}`,
     },
   });
-// vitest's bundler synchronizes its threads by instructions that ThreadSanitizer does not see.
+// vitest's bundler is not instrumented: ThreadSanitizer does not see its synchronization.
 const SUPPRESSED = ['called_from_lib:rolldown-binding', 'race:rolldown-binding'];
 
-/** The frames of an access, from the one that made it up to Node: its own functions, of this package or of the C library for it. */
-function ownFrames(section) {
+/** The frames of an access below the first one of Node.js: functions of this package, and of the C library that it called. */
+function framesBelowNode(section) {
   const frames = section.split('\n').filter((line) => /^ +#\d+ /.test(line));
   const end = frames.findIndex((line) => /\(\S*node\+0x/.test(line) && !/\.node\+0x/.test(line));
   return end < 0 ? frames : frames.slice(0, end);
 }
 
-const isOurs = (section) => ownFrames(section).some((line) => /selectors_native\.node|planted_race\.node/.test(line));
+const isOurs = (section) =>
+  framesBelowNode(section).some((line) => /selectors_native\.node|planted_race\.node/.test(line));
 /**
- * A descriptor whose number was Node's before: libuv closes, and io_uring_setup(2) opens, by calls that ThreadSanitizer does not see, so that
- * it takes the two files for one.
+ * A race on a reused descriptor number. ThreadSanitizer sees neither libuv's close nor io_uring_setup(2)'s open, so it takes two files for
+ * one.
  */
-const isReusedNumber = (report) => {
+const isDescriptorReuse = (report) => {
   const location = report.split('\n\n').find((part) => /^ *Location is file descriptor \d+ created/m.test(part));
   return location !== undefined && !isOurs(location);
 };
-const frees = (section) => /#0 (free|operator delete|munmap|close)/.test(section);
+const isRelease = (section) => /#0 (free|operator delete|munmap|close)/.test(section);
 
 /**
- * Node itself is not instrumented, and what it and JavaScript synchronize by (V8's atomic instructions, Atomics.wait()) is not seen. So a report
- * concerns this package where both accesses are its own, or one is and the other takes the memory or the descriptor away.
+ * Node.js is not instrumented: ThreadSanitizer does not see its synchronization (V8's atomic instructions, Atomics.wait()). So a report
+ * concerns this package if both accesses are its own, or if one is and the other frees the memory or closes the descriptor.
  */
 function concernsUs(report) {
-  if (isReusedNumber(report)) return false;
+  if (isDescriptorReuse(report)) return false;
   const accesses = report.split('\n\n').filter((part) => /^ *(Previous )?(atomic )?(read|write) of size/im.test(part));
   const own = accesses.filter(isOurs);
-  if (accesses.length < 2) return isOurs(report); // a lock-order inversion, a mutex that is destroyed while it is held
-  return own.length === accesses.length || (own.length > 0 && accesses.some(frees));
+  if (accesses.length < 2) return isOurs(report); // a lock-order inversion, or the destruction of a locked mutex
+  return own.length === accesses.length || (own.length > 0 && accesses.some(isRelease));
 }
 
-const judge = (text) =>
+const filter = (text) =>
   text
     .split('==================\n')
     .filter((report) => report.includes('WARNING: ThreadSanitizer') && concernsUs(report))
     .join('\n');
 
-const planted = newReports(SUPPRESSED);
+const planted = createReports(SUPPRESSED);
 await run(planted, ['-e', `require(${JSON.stringify(join(addon, 'planted_race.node'))})`]);
 const plantedReports = readdirSync(planted.folder).map((file) =>
-  judge(readFileSync(join(planted.folder, file), 'utf8')),
+  filter(readFileSync(join(planted.folder, file), 'utf8')),
 );
 if (!plantedReports.some((text) => text.includes('data race')))
-  fail('ThreadSanitizer does not find the race of test/native/planted-race.cc: nothing else would be found either');
+  fail('ThreadSanitizer does not find the race in test/native/planted-race.cc, so it would find no other either');
 process.stdout.write('ThreadSanitizer finds the planted race\n');
 
 const args = process.argv.slice(2);
 if (args.every((arg) => arg.startsWith('-'))) args.push(...TESTS.map((name) => `test/${name}.test.ts`));
-const reports = newReports(SUPPRESSED);
+const reports = createReports(SUPPRESSED);
 const code = await run(reports, [vitest, 'run', '--project=quick', '--pool=threads', '--no-file-parallelism', ...args]);
-endWithReports(reports, { judge, addon, code, name: 'ThreadSanitizer' });
+exitWithReports(reports, { filter, addon, code, name: 'ThreadSanitizer' });
