@@ -1,13 +1,13 @@
 import js from '@eslint/js';
 import ts from 'typescript-eslint';
 
-/** Who may import whom: as test/architecture.test.ts says, told while one writes. */
+/** The allowed dependencies between layers, reported in the editor. test/architecture.test.ts checks the same. */
 const mayNotImport = (files, ...patterns) => ({
   files,
   rules: {
     'no-restricted-imports': [
       'error',
-      { patterns: [{ group: patterns, message: 'CONTRIBUTING.md: who may import whom' }] },
+      { patterns: [{ group: patterns, message: 'not an allowed dependency between layers: see CONTRIBUTING.md' }] },
     ],
   },
 });
@@ -31,20 +31,20 @@ export default ts.config(
     extends: [ts.configs.strictTypeChecked, ts.configs.stylisticTypeChecked],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
-      // Numbers in messages are what this package is about.
+      // Messages contain many numbers.
       '@typescript-eslint/restrict-template-expressions': [
         'error',
         { allowNumber: true, allowBoolean: true, allowNullish: true },
       ],
       // `if (done) return finish();` reads well.
       '@typescript-eslint/no-confusing-void-expression': 'off',
-      // Getters and overloads that differ in what they tell the reader.
+      // Getters and separate overloads document more than a field and a union.
       '@typescript-eslint/class-literal-property-style': 'off',
       '@typescript-eslint/unified-signatures': 'off',
       '@typescript-eslint/no-invalid-void-type': ['error', { allowAsThisParameter: true }],
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
-      // `x as Socket` says what it is; `x!` does not.
+      // `x as Socket` names the type; `x!` does not.
       '@typescript-eslint/non-nullable-type-assertion-style': 'off',
       // for (;;)
       '@typescript-eslint/no-unnecessary-condition': ['error', { allowConstantLoopConditions: true }],
@@ -55,7 +55,7 @@ export default ts.config(
   {
     files: ['test/**/*.ts'],
     rules: {
-      // Cases are given closed objects, wrong types and unbound methods on purpose.
+      // Tests pass closed objects, wrong types and unbound methods on purpose.
       '@typescript-eslint/no-unused-vars': ['error', { varsIgnorePattern: '^_' }],
       '@typescript-eslint/no-unnecessary-condition': 'off',
       '@typescript-eslint/unbound-method': 'off',

@@ -2,7 +2,7 @@ import { relative } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** Files that take longest, the longest first: started last, one of them would run alone at the end. */
+/** The slowest files, slowest first. They start first; a slow file that starts last would run alone at the end. */
 const SLOW_FILES = [
   ...['long/fuzz', 'long/package', 'long/torture', 'long/server-lifetime', 'long/fairness', 'long/server-experiments'],
   ...['long/bench-instructions', 'long/trace-strace', 'long/fault-models', 'long/server-failures', 'long/compare'],
@@ -23,13 +23,13 @@ class SlowFilesFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     projects: [
-      // What `npm test` runs: each behaviour, within two minutes.
+      // `npm test`: each behaviour, in two minutes.
       { extends: true, test: { name: 'quick', include: ['test/*.test.ts'] } },
-      // What `npm run test:all` runs besides.
+      // `npm run test:all` runs these too.
       { extends: true, test: { name: 'long', include: ['test/long/*.test.ts'] } },
     ],
     setupFiles: ['test/support/descriptors.ts'],
-    // Processes and sockets on Wine, and everything under the sanitizers, take several times as long.
+    // Processes and sockets under Wine, and all tests under the sanitizers, take several times as long.
     testTimeout: 60_000,
     hookTimeout: 60_000,
     maxWorkers: 3,

@@ -1,7 +1,7 @@
-// Builds build/Release/selectors_native.node with node-gyp, unless it is there and up to date: npm's `install` step.
+// npm's `install` step: builds build/Release/selectors_native.node with node-gyp unless it is up to date. --force: always builds.
 //
-// Node's headers are taken from beside the node that runs (<prefix>/include/node) where they are installed, as Debian's,
-// nodesource's and Docker's are; otherwise node-gyp fetches them as it always does. --force builds in any case.
+// Uses the headers of the running node (PREFIX/include/node) if they are installed; packages of Debian, nodesource and Docker have them.
+// Otherwise node-gyp downloads them, as it does by default.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -12,29 +12,29 @@ const require = createRequire(import.meta.url);
 const addon = join(root, 'build/Release/selectors_native.node');
 const stamp = 'build/.native-stamp';
 
-function print() {
+function inputFingerprint() {
   const libkqueue = execFileSync(process.execPath, [join(root, 'scripts/libkqueue.cjs'), '--libs'], {
     encoding: 'utf8',
   });
   return fingerprint(['native', 'binding.gyp'], [process.platform, process.arch, process.versions.modules, libkqueue]);
 }
 
-/** node-gyp: the one npm carries (it says where in the environment of its scripts), else the project's own. */
+/** The path of node-gyp: npm's own, if npm runs this script (npm_config_node_gyp), else the project's. */
 function nodeGyp() {
-  const npms = process.env.npm_config_node_gyp;
-  return npms !== undefined && existsSync(npms) ? npms : require.resolve('node-gyp/bin/node-gyp.js');
+  const npmNodeGyp = process.env.npm_config_node_gyp;
+  return npmNodeGyp !== undefined && existsSync(npmNodeGyp) ? npmNodeGyp : require.resolve('node-gyp/bin/node-gyp.js');
 }
 
-function headers() {
+function headerOptions() {
   const prefix = dirname(dirname(realpathSync(process.execPath)));
   return existsSync(join(prefix, 'include/node/node_api.h')) ? [`--nodedir=${prefix}`] : [];
 }
 
-const wanted = print();
-if (!process.argv.includes('--force') && existsSync(addon) && isFresh(stamp, wanted)) process.exit(0);
+const print = inputFingerprint();
+if (!process.argv.includes('--force') && existsSync(addon) && isFresh(stamp, print)) process.exit(0);
 
-// node-gyp talks a lot; what it says is shown when it fails.
-const result = spawnSync(process.execPath, [nodeGyp(), 'rebuild', '--silent', '-j', 'max', ...headers()], {
+// node-gyp prints a lot; show its output only if it fails.
+const result = spawnSync(process.execPath, [nodeGyp(), 'rebuild', '--silent', '-j', 'max', ...headerOptions()], {
   cwd: root,
   encoding: 'utf8',
   env: { ...process.env, npm_config_loglevel: 'error' },
@@ -42,9 +42,9 @@ const result = spawnSync(process.execPath, [nodeGyp(), 'rebuild', '--silent', '-
 if (result.status !== 0) {
   process.stderr.write(`${result.stdout ?? ''}${result.stderr ?? ''}`);
   process.stderr.write(
-    '\nselectors-native: the native part could not be built. It needs a C++20 compiler (g++ 10, clang 12, MSVC 2019),\n',
+    '\nselectors-native: could not build the native addon. It needs a C++20 compiler (g++ 10, clang 12, MSVC 2019),\n',
   );
   process.stderr.write('make and python3; on Debian: apt-get install g++ make python3\n');
   process.exit(result.status ?? 1);
 }
-writeStamp(stamp, wanted);
+writeStamp(stamp, print);

@@ -1,7 +1,7 @@
-// npm run build: the native part (scripts/build-native.mjs), then TypeScript into dist/. Each only where its sources changed.
+// npm run build: builds the addon (scripts/build-native.mjs), then compiles TypeScript into dist/. Skips each if its sources have not changed.
 //
-// dist/ holds one implementation, CommonJS, and for each entry a small ES module that exports the same names from it: a program
-// that both imports and requires the package has one BaseSelector, not two.
+// dist/ has one implementation, in CommonJS, and per entry an ES module that re-exports the same names. So a program that both imports and
+// requires the package has one BaseSelector, not two.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -16,7 +16,7 @@ function run(file, args) {
   if (result.status !== 0) process.exit(result.status ?? 1);
 }
 
-/** dist/NAME.mjs and dist/NAME.d.mts beside dist/NAME.js and dist/NAME.d.ts. */
+/** Writes dist/NAME.mjs and dist/NAME.d.mts, which re-export dist/NAME.js and dist/NAME.d.ts. */
 function writeEsmEntry(name) {
   const names = Object.keys(require(join(root, 'dist', `${name}.js`)));
   writeFileSync(
@@ -32,7 +32,7 @@ const print = fingerprint(['src', 'tsconfig.json', 'tsconfig.build.json', 'packa
 if (!isFresh(stamp, print)) {
   rmSync(join(root, 'dist'), { recursive: true, force: true });
   run(require.resolve('typescript/bin/tsc'), ['-p', 'tsconfig.build.json']);
-  cpSync(join(root, 'src/instruments/report/page'), join(root, 'dist/instruments/report/page'), { recursive: true }); // what is written into the page as it is
+  cpSync(join(root, 'src/instruments/report/page'), join(root, 'dist/instruments/report/page'), { recursive: true }); // inlined into the report unchanged
   const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   for (const entry of Object.values(exports)) {
     if (typeof entry === 'object') writeEsmEntry(entry.require.default.slice('./dist/'.length, -'.js'.length));

@@ -1,5 +1,5 @@
-// npm run fuzz -- [--minutes 10] [--seed N] [--steps 2000] [--jobs 2]: random programs over the public API (test/fuzz/program.cjs), each in a
-// process of its own. A crash, a hang, an abort, or a throw that is no Error is a failure: its seed and its last calls are printed.
+// npm run fuzz -- [--minutes 10] [--seed N] [--steps 2000] [--jobs 2]: runs random programs over the public API (test/fuzz/program.cjs), each in
+// its own process. A crash, a hang, an abort, or a thrown value that is not an Error is a failure; its seed and last calls are printed.
 import { spawn } from 'node:child_process';
 import { constants, tmpdir } from 'node:os';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -8,8 +8,8 @@ import { Command, InvalidArgumentError } from 'commander';
 import { SingleBar } from 'cli-progress';
 import { root } from './stamp.mjs';
 
-/** A program that has printed nothing for so long hangs. Seconds. */
-const SILENCE = 60;
+/** A program that prints nothing for this time hangs. */
+const HANG_SECONDS = 60;
 
 function number(text) {
   if (!/^\d+(\.\d+)?$/.test(text) || Number(text) > 0xffff_ffff)
@@ -22,13 +22,20 @@ function whole(text) {
 }
 
 const options = new Command('fuzz')
-  .description('random programs over the whole public API: a crash, a hang, or a throw that is no Error fails')
-  .option('--minutes <number>', 'how long', number, 1)
-  .option('--seed <number>', "the first program's; the following ones count up", whole, Math.floor(Math.random() * 1e9))
-  .option('--programs <number>', 'at most so many programs; 1 repeats that of a seed', whole, Infinity)
-  .option('--steps <number>', 'calls in each program', whole, 2000)
-  .option('--jobs <number>', 'programs at once', whole, 2)
-  .option('--log', 'print each call before it is made: for --programs 1')
+  .description(
+    'random programs over the whole public API: a crash, a hang or a thrown value that is not an Error fails',
+  )
+  .option('--minutes <number>', 'duration', number, 1)
+  .option(
+    '--seed <number>',
+    'seed of the first program; each further program adds 1',
+    whole,
+    Math.floor(Math.random() * 1e9),
+  )
+  .option('--programs <number>', 'maximum number of programs; 1 repeats one seed', whole, Infinity)
+  .option('--steps <number>', 'calls per program', whole, 2000)
+  .option('--jobs <number>', 'programs that run at the same time', whole, 2)
+  .option('--log', 'print each call before it is made; use with --programs 1')
   .addHelpText(
     'after',
     `
@@ -52,9 +59,9 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
   });
 }
 
-/** One program. @returns what was wrong; null: nothing */
+/** Runs one program. @returns a description of the failure; null: none */
 function runOne(seed) {
-  // A folder of its own: a program that is killed leaves its files behind.
+  // Its own temporary folder, deleted afterwards: a killed program does not delete its files.
   const folder = mkdtempSync(join(tmpdir(), 'selectors-native-fuzz-'));
   const env = { ...process.env, TMPDIR: folder, ...(options.log ? { FUZZ_LOG: '1' } : {}) };
   const args = ['--expose-gc', join(root, 'test/fuzz/program.cjs'), String(seed), String(options.steps)];
@@ -66,7 +73,7 @@ function runOne(seed) {
     const timer = setTimeout(() => {
       hangs = true;
       child.kill('SIGKILL');
-    }, SILENCE * 1000);
+    }, HANG_SECONDS * 1000);
     child.stdout.on('data', () => timer.refresh());
     child.stderr.on('data', (text) => {
       if (options.log) process.stderr.write(text);
@@ -77,13 +84,17 @@ function runOne(seed) {
       running.delete(child);
       rmSync(folder, { recursive: true, force: true });
       if (code === 0 || isInterrupted) return resolve(null);
-      const how = hangs ? `printed nothing for ${SILENCE} s` : `ended by ${signal ?? `exit code ${code}`}`;
-      resolve(`seed ${seed}: ${how}\n${stderr}`);
+      const reason = hangs
+        ? `printed nothing for ${HANG_SECONDS} s`
+        : signal !== null
+          ? `killed by ${signal}`
+          : `exited with code ${code}`;
+      resolve(`seed ${seed}: ${reason}\n${stderr}`);
     });
   });
 }
 
-process.stdout.write(`seed ${options.seed}, ${options.minutes} minutes, ${options.steps} calls in each program\n`);
+process.stdout.write(`seed ${options.seed}, ${options.minutes} minutes, ${options.steps} calls per program\n`);
 const bar = new SingleBar({
   format: '{bar} {percentage} % | {programs} programs, {failures} failures',
   noTTYOutput: false,
@@ -110,5 +121,5 @@ bar.stop();
 const seeds = `seeds ${options.seed} to ${next - 1}`;
 process.stdout.write(`${done} programs, ${done * options.steps} calls, ${seeds}: ${failures.length} failures\n`);
 for (const failure of failures)
-  process.stdout.write(`again: npm run fuzz -- --programs 1 --log --seed ${/\d+/.exec(failure)[0]}\n`);
+  process.stdout.write(`to repeat: npm run fuzz -- --programs 1 --log --seed ${/\d+/.exec(failure)[0]}\n`);
 process.exit(isInterrupted ? 128 + constants.signals.SIGINT : failures.length === 0 ? 0 : 1);

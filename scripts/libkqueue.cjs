@@ -1,6 +1,6 @@
-// Where libkqueue is, for binding.gyp and CMakeLists.txt: `node scripts/libkqueue.cjs --cflags | --libs`.
-// Prints nothing where it is not wanted or not found. It is looked for in $LIBKQUEUE (an install prefix), then by
-// pkg-config. On macOS the kernel has kqueue itself; on Windows there is none.
+// node scripts/libkqueue.cjs --cflags | --libs: prints the compiler or linker flags of libkqueue, for binding.gyp and CMakeLists.txt.
+// Searches $LIBKQUEUE (an install prefix) if it is set, else asks pkg-config. Prints nothing if libkqueue is not found, if LIBKQUEUE is
+// empty, and on other systems than Linux: macOS has kqueue in its kernel, and Windows has none.
 'use strict';
 const { existsSync } = require('node:fs');
 const { join } = require('node:path');
@@ -11,7 +11,7 @@ function find() {
   const prefix = process.env.LIBKQUEUE;
   if (prefix !== undefined) {
     if (!existsSync(join(prefix, 'include/kqueue/sys/event.h'))) {
-      throw new Error(`LIBKQUEUE=${prefix}: there is no include/kqueue/sys/event.h below it`);
+      throw new Error(`LIBKQUEUE=${prefix}: it has no include/kqueue/sys/event.h`);
     }
     const archive = join(prefix, 'lib/libkqueue.a');
     return {
@@ -20,14 +20,14 @@ function find() {
     };
   }
   try {
-    const ask = (option) =>
+    const pkgConfig = (option) =>
       execFileSync('pkg-config', [option, 'libkqueue'], {
         encoding: 'utf8',
         stdio: ['ignore', 'pipe', 'ignore'],
       }).trim();
-    return { cflags: ask('--cflags'), libs: ask('--libs') };
+    return { cflags: pkgConfig('--cflags'), libs: pkgConfig('--libs') };
   } catch {
-    return null; // no pkg-config, or no libkqueue: the usual case
+    return null; // pkg-config or libkqueue is not installed: the usual case
   }
 }
 

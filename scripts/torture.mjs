@@ -1,4 +1,4 @@
-// npm run torture -- --seed 7 [--operations 1000000]: the torture test of the loops (test/long/torture.test.ts) with a seed of one's choice.
+// npm run torture -- --seed 7 [--operations 1000000]: runs the torture test of the loops (test/long/torture.test.ts) with this seed.
 import { spawnSync } from 'node:child_process';
 import { Command, InvalidArgumentError } from 'commander';
 
@@ -8,9 +8,14 @@ function count(text) {
 }
 
 const { seed, operations } = new Command('torture')
-  .description('random operations on the loops, held against a model of what each connection must see')
-  .option('--seed <number>', 'where the random numbers begin', count, String(Math.floor(Math.random() * 1e9)))
-  .option('--operations <number>', 'how many, over the best mechanism; a tenth over each other', count, '1000000')
+  .description('random operations on the loops, checked against a model of what each connection must see')
+  .option('--seed <number>', 'seed of the random numbers', count, String(Math.floor(Math.random() * 1e9)))
+  .option(
+    '--operations <number>',
+    'number of operations with the default mechanism; a tenth of it with each other one',
+    count,
+    '1000000',
+  )
   .parse()
   .opts();
 

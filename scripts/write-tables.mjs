@@ -1,11 +1,11 @@
-// node scripts/write-tables.mjs: writes the tables and the programs of README.md and docs/ anew: the tables from the data of the server models
-// in src/servers/ and of the experiments in src/instruments/experiments/, the programs from examples/, each of which test/examples.test.ts runs.
-// With --check it writes nothing, and its exit code is 1 where they are out of date (test/architecture.test.ts).
+// node scripts/write-tables.mjs: regenerates the tables and the programs in README.md and docs/. The tables come from the data of the server
+// models (src/servers/) and of the experiments (src/instruments/experiments/), the programs from examples/; test/examples.test.ts runs those.
+// --check: writes nothing; exit code 1 if a document is out of date (test/architecture.test.ts runs this).
 //
-// A document has `<!-- NAME: scripts/write-tables.mjs -->` … `<!-- end -->`, with the name of a table below, the name of an interface of
-// options in src/, `examples/FILE`, or `examples/FILE#REGION`: the lines of that file between `// #region REGION` and `// #endregion`.
+// A document has `<!-- NAME: scripts/write-tables.mjs -->` … `<!-- end -->`. NAME is a table below, an interface of options in src/,
+// `examples/FILE`, or `examples/FILE#REGION`: the lines of that file between `// #region REGION` and `// #endregion`.
 //
-// The tables are the same on every system: what this one has is what `selectors-native models` and `experiment` tell.
+// The tables are the same on every system. `selectors-native models` and `experiment` print what the running system supports.
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ const { experiments } = require(join(root, 'dist/instruments/experiments/index.j
 
 const kinds = new Map(availableMechanisms().map(({ mechanism, kind }) => [mechanism, kind]));
 
-/** What it waits with. */
+/** 'a selector' or 'a proactor', by the kind of the model's first mechanism; '': the model has none. */
 function waitsWith({ mechanisms: [first] }) {
   if (first === undefined) return '';
   return kinds.get(first) === 'readiness' ? 'a selector' : 'a proactor';
@@ -101,29 +101,29 @@ const tables = {
     ),
   program: () => {
     const source = read('src/servers/models/thread-pool.ts');
-    return programOf('ts', source.slice(source.indexOf('  main(server)'), source.lastIndexOf('};')));
+    return codeBlock('ts', source.slice(source.indexOf('  main(server)'), source.lastIndexOf('};')));
   },
 };
 
 const read = (path) => readFileSync(join(root, path), 'utf8').replaceAll('\r\n', '\n');
-const programOf = (language, source) => `\`\`\`${language}\n${source}\`\`\``;
+const codeBlock = (language, source) => `\`\`\`${language}\n${source}\`\`\``;
 
-/** What a document has under this name. */
+/** The content of a document's section of this name. */
 function contentOf(name) {
   if (name in tables) return tables[name]();
   if (name.startsWith('examples/')) return example(name);
   return table(['option', 'type', 'default', 'what it is'], optionsOf(name));
 }
 
-/** A program of examples/, or a region of it. */
+/** A file of examples/, or a region of it, as a Markdown code block. */
 function example(name) {
   const [path, region] = name.split('#');
   const source = read(path);
   const language = path.endsWith('.mts') ? 'ts' : 'js';
-  if (region === undefined) return programOf(language, source);
+  if (region === undefined) return codeBlock(language, source);
   const found = source.split(`// #region ${region}\n`)[1]?.split('// #endregion\n');
-  if (found?.length !== 2) throw new Error(`${path} has no region ${region} from its #region to an #endregion`);
-  return programOf(language, found[0]);
+  if (found?.length !== 2) throw new Error(`${path} has no '// #region ${region}' with its '// #endregion'`);
+  return codeBlock(language, found[0]);
 }
 
 const docs = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'));
@@ -137,7 +137,7 @@ for (const document of ['README.md', 'CONTRIBUTING.md', ...docs.map((name) => `d
   if (!process.argv.includes('--check')) {
     writeFileSync(join(root, document), after);
   } else if (after !== before) {
-    console.error(`${document} is out of date: node scripts/write-tables.mjs writes it anew`);
+    console.error(`${document} is out of date: run node scripts/write-tables.mjs`);
     process.exitCode = 1;
   }
 }

@@ -1,6 +1,6 @@
-/* Wine 8 has no bcryptprimitives.dll; programs written in Rust (rolldown, lightningcss: vitest's) import ProcessPrng from it.
- * This one answers through advapi32's RtlGenRandom. It goes into system32 of the prefix: Node loads addons with an altered search
- * path, which leaves the folder of node.exe out. */
+/* Wine 8 has no bcryptprimitives.dll, but the Rust programs in vitest (rolldown, lightningcss) import ProcessPrng from
+ * it. This one calls advapi32's RtlGenRandom. It is copied to system32 of the prefix: Node.js loads addons with
+ * LOAD_WITH_ALTERED_SEARCH_PATH, which does not search the folder of node.exe. */
 #include <windows.h>
 BOOLEAN NTAPI SystemFunction036(PVOID buffer, ULONG length); /* RtlGenRandom */
 __declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE data, SIZE_T length) {
