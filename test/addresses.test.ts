@@ -77,7 +77,7 @@ function until(loop: EventLoop, condition: () => boolean): void {
 describe.skipIf(process.platform === 'win32')(
   'connect() by a name with several addresses — not on Windows, where a refused connect takes 2 s',
   () => {
-    it.each(loops)('%s: goes on to the next until one connects, and closes what failed', (_name, make) => {
+    it.each(loops)('%s: tries the next address until one connects, and closes the failed sockets', (_name, make) => {
       using loop = make();
       const port = listening(loop);
       answers = ['127.0.0.3', ...ADDRESSES];
@@ -97,7 +97,7 @@ describe.skipIf(process.platform === 'win32')(
       if (before > 0) expect(opened().size - before).toBe(3);
     });
 
-    it.each(loops)('%s: the last error, with its address; destroy() ends the attempts', (_name, make) => {
+    it.each(loops)('%s: fails with the last error and its address; destroy() ends the attempts', (_name, make) => {
       using loop = make();
       const listener = loop.listen({ host: '127.0.0.1' }, { open: () => expect.unreachable('it was destroyed') });
       const { port } = listener.address as { port: number };
@@ -164,7 +164,7 @@ describe.skipIf(process.platform === 'win32')(
 );
 
 describe("inside Node's loop", () => {
-  it.each(loops)("%s: Node's resolver is asked, and the system's never", async (_name, make) => {
+  it.each(loops)('%s: asks Node’s resolver, and never the system’s', async (_name, make) => {
     using loop = make();
     const listener = loop.listen({ host: '127.0.0.1' }, { data: (connection, chunk) => connection.end(chunk) });
     const { port } = listener.address as { port: number };
@@ -224,7 +224,7 @@ describe("inside Node's loop", () => {
 });
 
 describe("listen({ host: '' })", () => {
-  it.each(loops)('%s: IPv4 and IPv6 clients reach it', (_name, make) => {
+  it.each(loops)('%s: IPv4 and IPv6 clients can connect', (_name, make) => {
     using loop = make();
     let count = 0;
     const listener = loop.listen({ host: '' }, { open: () => count++ });
@@ -247,7 +247,7 @@ describe("listen({ host: '' })", () => {
     expect([stdout, injected], stderr).toEqual(['0.0.0.0\n', 1]);
   });
 
-  it.skipIf(!hasIPv6)("bind({ host: '' }) of an IPv6 socket takes IPv4 too, unless IPV6_V6ONLY was set", () => {
+  it.skipIf(!hasIPv6)("bind({ host: '' }) of an IPv6 socket accepts IPv4 too, unless IPV6_V6ONLY is set", () => {
     const both = bench
       .own(new Socket({ family: 'ipv6' }))
       .bind({ host: '', port: 0 })

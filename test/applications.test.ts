@@ -81,7 +81,7 @@ class LoopPeer extends TestPeer {
   }
 }
 
-describe('a share of what one peer sends, a turn', () => {
+describe('the share of one peer in a turn', () => {
   /** The time of a turn is never over: only its messages are counted, however busy the machine is. */
   const stopClock = (): void => void vi.spyOn(performance, 'now').mockReturnValue(0);
   afterEach(() => void vi.restoreAllMocks());
@@ -118,7 +118,7 @@ describe('a share of what one peer sends, a turn', () => {
     },
   );
 
-  it('rpc: bounded in time: one request a turn that takes long', () => {
+  it('rpc: bounded in time: one long request per turn', () => {
     const peer = new LoopPeer(rpc());
     peer.sends(Buffer.concat([request('sleep', 20), request('sleep', 20), request('ping', 1)]));
     expect(peer.replies).toHaveLength(1);
@@ -129,7 +129,7 @@ describe('a share of what one peer sends, a turn', () => {
     expect(peer.soon).toHaveLength(0);
   });
 
-  it('one that closes, and a server that stops, have the rest dropped; half a message waits all the same', () => {
+  it('a peer that closes, and a server that stops, drop the rest; half a message stays queued', () => {
     stopClock();
     const many = Buffer.concat(Array.from({ length: 300 }, (_, i) => request('ping', i)));
     for (const end of [
@@ -152,7 +152,7 @@ describe('a share of what one peer sends, a turn', () => {
 });
 
 describe('echo', () => {
-  it('bytes come back as they are', () => {
+  it('sends the bytes back unchanged', () => {
     const bytes = Buffer.from([0, 1, 255, 10, 13]);
     expect(new TestPeer(echo()).sends(bytes).sends('').sends('x').got).toEqual(
       Buffer.concat([bytes, Buffer.from('x')]),
@@ -161,13 +161,13 @@ describe('echo', () => {
 });
 
 describe('rpc', () => {
-  it('a ping is answered with its parameters', () => {
+  it('answers a ping with its parameters', () => {
     const peer = new TestPeer(rpc()).sends(request('ping', { any: ['thing', null] }));
     expect(peer.replies).toEqual([{ out: 'pong', result: { any: ['thing', null] } }]);
     expect(peer.sends(request('ping')).replies[1]).toEqual({ out: 'pong', result: null });
   });
 
-  it('R31 frames split at every byte boundary, and several in one read, answered in their order', () => {
+  it('R31 frames split at every byte boundary, and several in one read, are answered in order', () => {
     const params = [1, 'grüße', '', { deep: [[]] }, 'x'.repeat(300)];
     const stream = Buffer.concat(params.map((one) => request('ping', one)));
     const expected = params.map((result) => ({ out: 'pong', result }));
@@ -180,7 +180,7 @@ describe('rpc', () => {
     expect(peer.replies).toEqual(expected);
   });
 
-  it('R31 a length over the limit ends that connection alone; requests before it get their answers', () => {
+  it('R31 a length over the limit ends that connection alone; requests before it get their replies', () => {
     const application = rpc();
     const [bad, good] = [new TestPeer(application), new TestPeer(application)];
     const tooLong = Buffer.alloc(4);
@@ -198,7 +198,7 @@ describe('rpc', () => {
     expect(good.sends(request('ping', 3)).replies).toEqual([{ out: 'pong', result: 3 }]);
   });
 
-  it('the longest frame is taken, in small pieces too, and costs time in proportion', () => {
+  it('accepts the longest frame, also in small pieces, in linear time', () => {
     const peer = new TestPeer(rpc());
     const body = JSON.stringify({ in: 'ping', params: 'x'.repeat(LONGEST_FRAME - 25) });
     const bytes = frame(body);
@@ -233,7 +233,7 @@ describe('rpc', () => {
     expect(peer.ended).toBe(false);
   });
 
-  it('JSON too deep for a stack costs its own request alone', () => {
+  it('JSON nested too deeply costs its own request alone', () => {
     const methods = { ping: { out: 'pong', call: (params: unknown) => params } };
     const deep = frame(`{"in":"ping","params":${'['.repeat(2e5)}${']'.repeat(2e5)}}`);
     const { replies } = new TestPeer(rpc(methods)).sends(Buffer.concat([deep, request('ping', 1)]));
@@ -248,7 +248,7 @@ describe('rpc', () => {
 describe('chat', () => {
   const line = (user: string, text: string): string => `${JSON.stringify({ user, text })}\n`;
 
-  it('everybody gets it, the sender too; whoever has left does not', () => {
+  it('every member gets the message, also its sender; a member that has left does not', () => {
     const room = chat();
     const [ann, bob, eve] = [new TestPeer(room), new TestPeer(room), new TestPeer(room)];
     ann.sends(line('ann', 'hello'));
@@ -267,7 +267,7 @@ describe('chat', () => {
     }
   });
 
-  it('what is no message is answered to its sender alone; empty lines are not', () => {
+  it('an invalid message is answered to its sender alone; an empty line is ignored', () => {
     const room = chat();
     const [ann, bob] = [new TestPeer(room), new TestPeer(room)];
     ann.sends('nonsense\n\n \r\n{"user": 1, "text": "x"}\n');
@@ -275,7 +275,7 @@ describe('chat', () => {
     expect(bob.text).toBe('');
   });
 
-  it('a line that is too long ends its sender’s connection alone', () => {
+  it('a line that is too long closes its sender’s connection alone', () => {
     const room = chat();
     const [ann, bob] = [new TestPeer(room), new TestPeer(room)];
     ann.sends('x'.repeat(LONGEST_LINE)).sends('y');
@@ -289,12 +289,12 @@ describe('chat', () => {
     expect(ann.destroyed).toBe(true);
   });
 
-  it('a newline within a message does not make two of it', () => {
+  it('a newline within a message does not split it', () => {
     const peer = new TestPeer(chat()).sends(line('ann', 'hello\n[bob] I owe ann a beer')).sends(line('a\r\nb', 'x'));
     expect(peer.text).toBe('[ann] hello [bob] I owe ann a beer\n[a b] x\n');
   });
 
-  it('what is said reaches no terminal as a command, and no name looks like another one', () => {
+  it('a message cannot send control sequences to a terminal, and no name imitates another', () => {
     const room = chat();
     const said = (user: string, text: string): string => {
       const before = ann.text.length;
@@ -326,7 +326,7 @@ describe('chat', () => {
     expect(said('zoë', 'नमस्ते \u{1f469}\u200d\u{1f680} grüße')).toBe('[zoë] नमस्ते \u{1f469}\u200d\u{1f680} grüße\n');
   });
 
-  it('what a client prints: lines without controls, JSON with the same meaning', () => {
+  it('the client prints lines without control characters, and JSON with the same meaning', () => {
     expect(textOfLines('a\tb\u001b[1mc\r\nd\n')).toBe('a b\ufffd[1mc \nd\n');
     expect(textOfLines('a\tb\rc', '\t')).toBe('a\tb c');
     const value = { text: '\u001b\u009b\u007f\u202e\u2028\u{e0041}' };
@@ -335,7 +335,7 @@ describe('chat', () => {
     expect(JSON.parse(shown)).toEqual(value);
   });
 
-  it('a member who reads too slowly is let go, before it eats the memory', () => {
+  it('a member that reads too slowly is closed before its output grows too large', () => {
     const room = chat();
     const [ann, slow] = [new TestPeer(room), new TestPeer(room)];
     slow.waiting = MOST_WAITING + 1;

@@ -135,7 +135,7 @@ describe('TypeScript', () => {
     expect(findCircle(sources)).toBeUndefined();
   });
 
-  it('one mechanism, one room: none imports another, neither as a call nor as a selector or a proactor', () => {
+  it('no mechanism imports another, neither as a call nor as a selector or a proactor', () => {
     const mechanisms = ['select', 'poll', 'epoll', 'kqueue', 'io-uring', 'iocp', 'emulated'];
     for (const path of sources.filter((one) =>
       /^src\/(selectors|proactors|syscalls)\/(select|poll|epoll|kqueue|io-uring|iocp|emulated)\.ts$/.test(one),
@@ -160,7 +160,7 @@ describe('TypeScript', () => {
     }
   });
 
-  it('loops know of selectors and proactors what all have in common, and which is the default', () => {
+  it('loops know only what all selectors and proactors have in common, and the default', () => {
     for (const path of sources.filter((one) => one.startsWith('src/loops/'))) {
       const mechanisms = importsOf(path).filter((target) => ['selectors', 'proactors'].includes(roomOf(target)));
       for (const target of mechanisms) expect(target, path).toMatch(/\/(base|key|operation|streams|default)\.ts$/);
@@ -171,13 +171,13 @@ describe('TypeScript', () => {
     expect(sources.filter((path) => read(path).includes("'node-gyp-build'"))).toEqual(['src/native.ts']);
   });
 
-  it('the contract cases know no test runner', () => {
+  it('the contract cases import no test runner', () => {
     for (const path of files('test/contract', /\.ts$/)) expect(read(path), path).not.toMatch(/from 'vitest'/);
   });
 });
 
 describe('README.md and docs/', () => {
-  it('have their tables as the models and the experiments are, and their programs as examples/ has them', () => {
+  it('have the tables of the models and experiments, and the programs of examples/', () => {
     const { stderr, status } = spawnSync(process.execPath, ['scripts/write-tables.mjs', '--check'], {
       cwd: root,
       encoding: 'utf8',
@@ -212,7 +212,7 @@ describe('README.md and docs/', () => {
 });
 
 describe('behaviours', () => {
-  it('each number is in a test’s name, or among what docs/semantics.md says is not tested', () => {
+  it('each number is in a test’s name, or in the list of untested ones in docs/semantics.md', () => {
     const all = [
       ...Array.from({ length: 122 }, (_, i) => `S${i + 1}`),
       ...Array.from({ length: 12 }, (_, i) => `W${i + 1}`),
@@ -233,12 +233,12 @@ describe('behaviours', () => {
 describe('C++', () => {
   const sources = files('native', /\.(cc|h)$/);
 
-  it('asks which system it is on in native/platform/ alone', () => {
+  it('tests for the operating system in native/platform/ alone', () => {
     const asking = sources.filter((path) => /^\s*#\s*(if|ifdef|ifndef|elif)\b/m.test(read(path)));
     expect(asking.filter((path) => !path.startsWith('native/platform/'))).toEqual([]);
   });
 
-  it('mechanisms, net, shared, trace, turn and wait never see one another', () => {
+  it('mechanisms, net, shared, trace, turn and wait do not include one another', () => {
     for (const path of sources) {
       const includes = Array.from(read(path).matchAll(/#include "([^"/]+)\//g), ([, room]) => room as string);
       const room = roomOf(path);
@@ -255,7 +255,7 @@ describe('C++', () => {
     }
   });
 
-  it('every source file is on the list, which both builds read', () => {
+  it('every source file is in the list that both builds read', () => {
     const list = JSON.parse(read('native/sources.gypi')) as { variables: Record<string, string[]> };
     expect(Object.values(list.variables).flat().sort()).toEqual(sources.filter((path) => path.endsWith('.cc')).sort());
   });
@@ -281,7 +281,7 @@ function importedSymbols(path: string): string[] {
 
 describe('the addon', () => {
   const isElf = process.platform === 'linux';
-  it.skipIf(!isElf)(`asks Node for Node-API alone: no uv_*, no V8${isElf ? '' : ' — not here: no ELF file'}`, () => {
+  it.skipIf(!isElf)(`imports only Node-API from Node: no uv_*, no V8${isElf ? '' : ' — not here: no ELF file'}`, () => {
     const symbols = importedSymbols(join(root, 'build/Release/selectors_native.node'));
     expect(symbols.filter((name) => name.startsWith('napi_')).length).toBeGreaterThan(20);
     expect(symbols.filter((name) => name.startsWith('uv_') || /v8|N4node/.test(name))).toEqual([]);

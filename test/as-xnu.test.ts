@@ -48,7 +48,7 @@ describe.skipIf(reason !== undefined)(`as on macOS${reason === undefined ? '' : 
     expect(answer).toEqual(['ENOPROTOOPT', false, true]);
   });
 
-  it('the emulation’s accept on a datagram, a connected, a bound socket fails, and a listener’s accepts', async () => {
+  it('accept of the emulation fails on a datagram, connected or bound socket, and works on a listener', async () => {
     const answer = await run(`
       const { EmulatedProactor, Socket } = selectors;
       const p = new EmulatedProactor();
@@ -92,7 +92,7 @@ describe.skipIf(reason !== undefined)(`as on macOS${reason === undefined ? '' : 
   });
 
   const LENGTH = 3_000_000;
-  it.each(['Reactor', 'ProactorLoop'])('ENOBUFS is would-block: %s delivers everything', async (name) => {
+  it.each(['Reactor', 'ProactorLoop'])('ENOBUFS means would-block: %s delivers everything', async (name) => {
     const answer = await run(
       `
       const loop = new selectors.${name}();
@@ -111,7 +111,7 @@ describe.skipIf(reason !== undefined)(`as on macOS${reason === undefined ? '' : 
     expect(answer).toEqual([LENGTH, []]);
   });
 
-  it('ENOBUFS is would-block: null without blocking, another try with it, for Socket and for the emulation', async () => {
+  it('ENOBUFS means would-block: null if non-blocking, a retry if blocking, for Socket and for the emulation', async () => {
     const answer = await run(
       `
       const { EmulatedProactor, Socket } = selectors;
@@ -135,7 +135,7 @@ describe.skipIf(reason !== undefined)(`as on macOS${reason === undefined ? '' : 
     expect(answer).toEqual([[1, null, 1, 1, 1, 1, 1, 2, 2], '156', '12345678', '12']);
   });
 
-  it('EPROTOTYPE of a connected socket is ECONNRESET; with an address it stays what it is', async () => {
+  it('EPROTOTYPE of a connected socket becomes ECONNRESET; with an address it stays EPROTOTYPE', async () => {
     const answer = await run(
       `
       const { EmulatedProactor, Reactor, Socket } = selectors;

@@ -50,7 +50,7 @@ describe('each argument, each wrong value', () => {
 
   if (isSlowHere) itAttacksInAProcess();
 
-  it('no public name is left out', () => {
+  it('covers every public name', () => {
     const names = attacks(api).map(({ name }) => name);
     const isAttacked = (what: string) => names.some((name) => name.includes(what));
     const missing: string[] = [];
@@ -130,7 +130,7 @@ const fileobj = (fd: number, act: () => void) => ({
   },
 });
 
-describe("a caller's own code runs in between", () => {
+describe('the caller’s code runs in between', () => {
   for (const mechanism of mechanisms) {
     it(`${mechanism}: fileno() closes the selector`, () => {
       using bench = new Bench();
@@ -176,7 +176,7 @@ describe("a caller's own code runs in between", () => {
       assert.equal(selector.select(1000).length, 1);
     });
 
-    it(`${mechanism}: fileno() closes the very descriptor that it names`, () => {
+    it(`${mechanism}: fileno() closes the descriptor that it returns`, () => {
       using bench = new Bench();
       const [a] = bench.pair();
       const selector = bench.own(createSelector(mechanism));
@@ -192,7 +192,7 @@ describe("a caller's own code runs in between", () => {
       assert.equal(selector.getMap().size, 0);
     });
 
-    it(`${mechanism}: a signal that throws when it is listened to leaves no wait behind`, async () => {
+    it(`${mechanism}: a signal whose addEventListener throws leaves no wait pending`, async () => {
       using bench = new Bench();
       const [a] = bench.pair();
       const selector = bench.own(createSelector(mechanism));
@@ -305,7 +305,7 @@ describe("a caller's own code runs in between", () => {
     );
   });
 
-  it('S74 select: fileno() empties the lists and closes what is in them', () => {
+  it('S74 select: fileno() empties the lists and closes their members', () => {
     using bench = new Bench();
     const [a, b] = bench.pair();
     const list: index.FileObject[] = [];
@@ -323,7 +323,7 @@ describe("a caller's own code runs in between", () => {
     throwsCode(process.platform === 'win32' ? 'ENOTSOCK' : 'EBADF', () => syscalls.select([], closing, [], 1000));
   });
 
-  it('Socket: getters of an address close the socket, or take the bytes away', () => {
+  it('Socket: getters of an address close the socket, or detach the bytes', () => {
     using bench = new Bench();
     const address = (act: () => void) => ({
       port: 9,
@@ -363,7 +363,7 @@ describe("a caller's own code runs in between", () => {
     );
   });
 
-  it.skipIf(process.platform === 'win32')('Socket: a file object handed over closes the socket', () => {
+  it.skipIf(process.platform === 'win32')('Socket: a file object passed to it closes the socket', () => {
     using bench = new Bench();
     const [a, b] = bench.pair();
     throwsCode('ERR_CLOSED', () =>
@@ -402,7 +402,7 @@ function drained(loop: index.Reactor, connection: index.Connection, peer: index.
   return Buffer.concat(chunks);
 }
 
-describe("a loop, and a caller's own code in between", () => {
+describe('a loop, and the caller’s code in between', () => {
   const loopOf = (bench: Bench, options: index.ReactorOptions = {}) => bench.own(new index.Reactor(options));
 
   it('a getter, or a fileno(), closes the loop', () => {
@@ -449,7 +449,7 @@ describe("a loop, and a caller's own code in between", () => {
     assert.ok(a.fd >= 0 && listener.fd >= 0);
   });
 
-  it('a getter closes, detaches or replaces the very socket that the loop is given', () => {
+  it('a getter closes, detaches or replaces the socket that the loop is given', () => {
     using bench = new Bench();
     const doing = (act: () => void): never =>
       Object.defineProperty({}, 'data', {
@@ -481,7 +481,7 @@ describe("a loop, and a caller's own code in between", () => {
     assert.equal(loop.selector.getMap().size, 1);
   });
 
-  it('fileno() watches, and unwatches, the same descriptor', () => {
+  it('fileno() adds and removes a watch of the same descriptor', () => {
     using bench = new Bench();
     const [a] = bench.pair();
     const loop = loopOf(bench);
@@ -504,7 +504,7 @@ describe("a loop, and a caller's own code in between", () => {
     assert.deepEqual(called, ['outer', 'again']);
   });
 
-  it('bytes that lie about themselves are sent as they are', () => {
+  it('bytes with false lengths are sent by their real length', () => {
     using bench = new Bench();
     const loop = loopOf(bench);
     const refuse = (): never => {
@@ -557,7 +557,7 @@ describe("a loop, and a caller's own code in between", () => {
     assert.ok(got.equals(Buffer.concat([Buffer.alloc(4 * kinds.length, 4), Buffer.from('end')])));
   });
 
-  it('memory that is transferred away before it is sent costs its own connection', () => {
+  it('memory detached before it is sent costs its own connection', () => {
     using bench = new Bench();
     const loop = loopOf(bench);
     for (const waits of [false, true]) {
@@ -625,7 +625,7 @@ describe("a loop, and a caller's own code in between", () => {
     }
   });
 
-  it('onError that throws ends the turn, and the loop goes on', () => {
+  it('an onError that throws ends the turn, and the loop can go on', () => {
     using bench = new Bench();
     const loop = loopOf(bench, {
       onError: (error) => {
@@ -642,7 +642,7 @@ describe("a loop, and a caller's own code in between", () => {
     assert.equal(calls, 1);
   });
 
-  it('somebody closes its selector, or unregisters from it: close() lets go of everything all the same', () => {
+  it('other code closes the loop’s selector, or unregisters from it: close() still releases everything', () => {
     using bench = new Bench();
     for (const act of ['close', 'unregister'] as const) {
       const loop = loopOf(bench);
@@ -676,8 +676,8 @@ describe("a loop, and a caller's own code in between", () => {
   });
 });
 
-describe('what is closed', () => {
-  it('a loop stays closed, and so do what it made', async () => {
+describe('closed objects', () => {
+  it('a loop stays closed, and so do its connections, listeners and timers', async () => {
     using bench = new Bench();
     const junk = throwingProxy({}) as never;
     const loop = bench.own(new index.Reactor());
@@ -716,7 +716,7 @@ describe('what is closed', () => {
     assert.equal(connection.writableLength, 0);
   });
 
-  it('stays closed: each method throws ERR_CLOSED, also for wrong arguments, and close() does nothing', () => {
+  it('every method of a closed object throws ERR_CLOSED, also for wrong arguments, and close() does nothing', () => {
     using bench = new Bench();
     const junk = throwingProxy({}) as never;
     for (const mechanism of mechanisms) {
@@ -753,7 +753,7 @@ describe('what is closed', () => {
   });
 });
 
-describe('a method on what is not its object', () => {
+describe('a method called on another object', () => {
   it('throws an Error', async () => {
     using bench = new Bench();
     const loop = bench.own(new index.Reactor());

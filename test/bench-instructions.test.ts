@@ -35,7 +35,7 @@ describe('a count, against the baseline', () => {
     expect(isFailure(comparison)).toBe(failure);
   });
 
-  it('of a workload that the baseline does not have: a failure, or nobody would notice that it guards nothing', () => {
+  it('a workload without a baseline is a failure', () => {
     for (const name of ['fan-out', 'toString']) {
       const comparison = compared(name, 1000, BASELINE);
       expect(comparison).toEqual({ outcome: 'unknown', baseline: null, now: 1000, change: NaN });
@@ -43,7 +43,7 @@ describe('a count, against the baseline', () => {
     }
   });
 
-  it('another Node or another architecture is not compared, and why', () => {
+  it('another Node or another architecture is not compared, with the reason', () => {
     expect(incomparable(TOOLCHAIN, { ...TOOLCHAIN, valgrind: '3.22.0', compiler: 'clang version 14.0.6' })).toBe(null);
     expect(incomparable(TOOLCHAIN, { ...TOOLCHAIN, node: '22.0.0' })).toMatch(
       /Node 20\.1\.0 on x64, .*Node 22\.0\.0 on x64/,
@@ -51,7 +51,7 @@ describe('a count, against the baseline', () => {
     expect(incomparable(TOOLCHAIN, { ...TOOLCHAIN, architecture: 'arm64' })).toMatch(/Node 20\.1\.0 on arm64/);
   });
 
-  it('another valgrind or another compiler is, and is mentioned', () => {
+  it('another valgrind or another compiler is compared, and mentioned', () => {
     expect(differences(TOOLCHAIN, TOOLCHAIN)).toEqual([]);
     const other = { ...TOOLCHAIN, valgrind: '3.22.0', compiler: 'clang version 14.0.6' };
     expect(differences(TOOLCHAIN, other)).toEqual([
@@ -62,7 +62,7 @@ describe('a count, against the baseline', () => {
 });
 
 describe('the baseline', () => {
-  it('updated: what was counted now, what was not, and nothing of workloads that are no more', () => {
+  it('updating keeps the new counts and those that were not counted, and drops removed workloads', () => {
     const counts = new Map([['reactor', 2100.04]]);
     const other = { ...TOOLCHAIN, valgrind: '3.22.0' };
     expect(updated(BASELINE, other, counts, ['reactor', 'selector'])).toEqual({
@@ -73,13 +73,13 @@ describe('the baseline', () => {
     expect(updated(null, TOOLCHAIN, counts, ['reactor', 'selector']).instructions).toEqual({ reactor: 2100 });
   });
 
-  it('that is kept has each workload', () => {
+  it('has each workload', () => {
     const { instructions } = parseBaseline(readFileSync(join(root, 'bench/instructions.json'), 'utf8'));
     expect(Object.keys(instructions)).toEqual(workloads.map(({ name }) => name));
     for (const [name, count] of Object.entries(instructions)) expect(count, name).toBeGreaterThan(10);
   });
 
-  it('is refused where it is none', () => {
+  it('is refused if it is invalid', () => {
     expect(() => parseBaseline('{"reactor": 2000}')).toThrow('it is not what --update writes');
     expect(() => parseBaseline('2000 instructions')).toThrow(SyntaxError);
   });
@@ -90,7 +90,7 @@ const command = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
   new Program(process.execPath, [main, ...args], env);
 
 describe('npm run bench:instructions', () => {
-  it('there is no workload of this name: says which there are, before anything runs', async () => {
+  it('an unknown workload: names the known ones before anything runs', async () => {
     const { stdout, stderr, code } = await command(['reactor', 'reactors']).ended;
     expect(stderr).toMatch(/^error: .*'reactors' is invalid .* reactor, .*, select-1\.\n/);
     expect([stdout, code]).toEqual(['', 1]);
@@ -101,7 +101,7 @@ describe('npm run bench:instructions', () => {
     ['', 0],
     ['1', 1],
   ])(
-    `without valgrind nothing is said, which in CI is a failure: CI=%s${isPosix ? '' : ' — not here: Windows has a PATH of its own'}`,
+    `without valgrind it is skipped, which is a failure in CI: CI=%s${isPosix ? '' : ' — not here: Windows has a PATH of its own'}`,
     async (CI, code) => {
       using bench = new Bench();
       const outcome = await command([], { CI, PATH: bench.folder() }).ended;

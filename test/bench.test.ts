@@ -5,7 +5,7 @@ import { type BenchResults, type Round, ratio } from '../src/instruments/bench/r
 import { sectionsOf } from '../src/instruments/bench/sections.js';
 
 describe('figures', () => {
-  it('a ratio is the median of what it is round by round, not that of the medians', () => {
+  it('a ratio is the median of the ratios per round, not the ratio of the medians', () => {
     expect(ratio([2, 40, 6], [1, 10, 2])).toBe(3);
     expect(ratio([2, 4], undefined)).toBeNull();
     expect(ratio([2, 4, 9], [1])).toBe(2);
@@ -41,7 +41,7 @@ describe('figures', () => {
   const goal = (reactor: number, what: string, bar: string) =>
     goalsOf(results(reactor)).find((one) => one.what === what && one.bar.startsWith(bar) && one.measured !== null);
 
-  it('a goal is reached at its bar, and missed beyond', () => {
+  it('a goal is reached at its bar, and missed beyond it', () => {
     expect(goal(1.04, 'echo, epoll', '≤ 1.04 CPU of c-epoll')).toMatchObject({ measured: 1.04, isReached: true });
     expect(goal(1.05, 'echo, epoll', '≤ 1.04 CPU of c-epoll')).toMatchObject({ measured: 1.05, isReached: false });
     expect(goal(1, 'messages a second', '≥ 1.5 times node-net')).toMatchObject({ measured: 1.5, isReached: true });
@@ -51,7 +51,7 @@ describe('figures', () => {
     expect(goal(1, 'idle, bytes each', '≤ 768')).toMatchObject({ measured: 769, isReached: false });
   });
 
-  it('who failed or is missing is told, with the reason', () => {
+  it('a failed or missing subject is reported with the reason', () => {
     const sections = sectionsOf(results(1));
     expect(sections.find(({ id }) => id === 'subjects')?.tables[0]?.rows).toContainEqual([
       'bun',
@@ -64,7 +64,7 @@ describe('figures', () => {
     ]);
   });
 
-  it.each(['goals', 'idle', 'turns'])('there is a section of %s where that was measured, and none where not', (id) => {
+  it.each(['goals', 'idle', 'turns'])('there is a section of %s if it was measured, and none otherwise', (id) => {
     const idsOf = (all: BenchResults) => sectionsOf(all).map((section) => section.id);
     expect(idsOf(results(1))).toContain(id);
     expect(idsOf({ ...results(1), served: [], idle: [], turns: [] })).toEqual(['subjects']);

@@ -136,7 +136,7 @@ describe('the verdict of', () => {
       ['nothing', of(), 'undecided', /too few/],
     ]);
 
-    it('the exponent is that of the curve', () => {
+    it('computes the exponent of the curve', () => {
       expect(exponentOf(ALL.map((n) => [n, 3 * n ** 2]))).toBeCloseTo(2);
       expect(exponentOf(ALL.map((n) => [n, 7]))).toBeCloseTo(0);
       expect(exponentOf([[10, 1]])).toBeNaN();

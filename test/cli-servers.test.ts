@@ -26,7 +26,7 @@ describe('an address', () => {
 });
 
 describe('models', () => {
-  it('is a table of 80 columns, without colours when it is piped, with each model and its data', async () => {
+  it('is a table of 80 columns, without colours when piped, with each model and its data', async () => {
     const { stdout, code } = await startCli(['models']).ended;
     expect(code).toBe(0);
     expect(stdout).not.toContain('\u001b[');
@@ -51,7 +51,7 @@ describe('models', () => {
     expect(JSON.parse(one.stdout)).toEqual(SERVER_MODELS.find(({ name }) => name === 'prefork'));
   });
 
-  it('shows one in full: what it heeds, and where it is programmed', async () => {
+  it('shows one in full: its options, and its source file', async () => {
     const { stdout, code } = await startCli(['models', 'thread-pool']).ended;
     expect(stdout).toMatch(/^thread-pool: blocking I\/O/);
     expect(stdout).toMatch(/options .*--workers --max-queued/);
@@ -67,27 +67,27 @@ describeServed(different);
 describeStrategies(ACCEPT_STRATEGIES.filter(({ name, isAvailable }) => isAvailable && name === 'lock'));
 
 describe('serve MODEL', () => {
-  it('chat, where one place has all connections', async () => {
+  it('chat, with the models that keep all connections in one place', async () => {
     using bench = new Bench();
     const { port } = await serve(bench, ['busy-wait', '--app', 'chat']);
     expect(await client('chat', port, 'hello\n')).toMatchObject({ stdout: expect.stringMatching(/^\[.*\] hello\n$/) });
   });
 
   const unavailable = ACCEPT_STRATEGIES.filter(({ isAvailable }) => !isAvailable);
-  it.each(unavailable)('prefork --accept $name says why not', async ({ name, why }) => {
+  it.each(unavailable)('prefork --accept $name fails with the reason', async ({ name, why }) => {
     const { stderr, code } = await startCli(['serve', 'prefork', '--accept', name]).ended;
     expect(stderr).toContain(why);
     expect(code).toBe(1);
   });
 
-  it('--stats prints a line every second; a reactor counts as well', async () => {
+  it('--stats prints a line every second, also for a reactor', async () => {
     using bench = new Bench();
     const { program, port } = await serve(bench, ['reactor', '--stats']);
     await guest(bench, port);
     await program.printed(/^1 open, 1 accepted, 0 queued, \d+ wake-ups \(\d+ empty\)\n/m);
   });
 
-  it('thread-pool --max-queued: one is served, one waits, the third is turned away', async () => {
+  it('thread-pool --max-queued: one is served, one waits, the third is rejected', async () => {
     using bench = new Bench();
     const { program, port } = await serve(bench, ['thread-pool', '--workers', '1', '--max-queued', '1', '--stats']);
     await guest(bench, port);
@@ -101,7 +101,7 @@ describe('serve MODEL', () => {
   });
 
   it.skipIf(noSignals).each(['reactor', 'thread-pool', 'prefork'])(
-    `%s --faults serves all the same, and prints what each rule has met${noSignals}`,
+    `%s --faults still serves, and prints the counts of each rule${noSignals}`,
     async (name) => {
       using bench = new Bench();
       const plan = 'recv:EINTR@every2, send:short=999, accept:ECONNABORTED@1';
@@ -119,7 +119,7 @@ describe('serve MODEL', () => {
     },
   );
 
-  it('--faults: a plan that is none', async () => {
+  it('--faults: an invalid plan', async () => {
     const { stdout, stderr, code } = await startCli(['serve', 'reactor', '--faults', 'recv:EINT@2', '--port', '0'])
       .ended;
     expect(stderr).toMatch(
@@ -129,7 +129,7 @@ describe('serve MODEL', () => {
   });
 
   const pairAccepts = process.platform === 'win32' ? ' — not here: the first accept is one of a socket pair' : '';
-  it.skipIf(pairAccepts)(`--faults disturbs the processes of the server, too${pairAccepts}`, async () => {
+  it.skipIf(pairAccepts)(`--faults applies to the processes of the server, too${pairAccepts}`, async () => {
     using bench = new Bench();
     const { program, port } = await serve(bench, ['prefork', '--workers', '1', '--faults', 'accept:EMFILE@1']);
     expect(await client('echo', port, 'hello')).toMatchObject({ stdout: 'hello', code: 0 });
@@ -144,7 +144,7 @@ describe('serve MODEL', () => {
     expect([stdout, code]).toEqual(['', 1]);
   });
 
-  it.skipIf(noSignals)(`a process that dies is told, and replaced${noSignals}`, async () => {
+  it.skipIf(noSignals)(`a process that dies is reported and replaced${noSignals}`, async () => {
     using bench = new Bench();
     const { program, port } = await serve(bench, ['prefork', '--workers', '1']);
     await guest(bench, port);
@@ -159,7 +159,7 @@ describe('serve MODEL', () => {
     expect(await program.ended).toMatchObject({ code: 0, stdout: expect.stringMatching(/0 rejected, 1 lost\n$/) });
   });
 
-  it.skipIf(noSignals)(`a Ctrl-C of the terminal, which its processes get as well${noSignals}`, async () => {
+  it.skipIf(noSignals)(`a Ctrl-C of the terminal, which also reaches its processes${noSignals}`, async () => {
     using bench = new Bench();
     const terminal = spawn(process.execPath, [cli, 'serve', 'process-pool', '--port', '0'], {
       detached: true, // a process group of its own, as a terminal's foreground job
@@ -198,7 +198,7 @@ describe('serve MODEL', () => {
 });
 
 describe('client rpc', () => {
-  it('prints a reply a line; says what is wrong with a line, and goes on; waits for all that it has asked', async () => {
+  it('prints one reply per line; reports an invalid line, and goes on; waits for all replies', async () => {
     using bench = new Bench();
     const { port } = await serve(bench, ['reactor-thread-pool', '--app', 'rpc']);
     const lines = ['ping {"a": 1}', '', 'ping {a', 'sleep 200', 'fly', 'ping "ü b"  ', 'ping'];
@@ -215,7 +215,7 @@ describe('client rpc', () => {
     expect(code).toBe(0);
   });
 
-  it('is a conversation: a reply comes before the next line is typed', async () => {
+  it('is interactive: a reply comes before the next line is typed', async () => {
     using bench = new Bench();
     const { port } = await serve(bench, ['thread-pool', '--workers', '1', '--app', 'rpc']);
     const program = bench.own(startCli(['client', 'rpc', '--port', String(port)]));
@@ -236,7 +236,7 @@ describe('client rpc', () => {
     expect(code).toBe(0);
   });
 
-  it('a server of something else', async () => {
+  it('a server of another application', async () => {
     using bench = new Bench();
     const server = bench.own(createServer((connection) => connection.resume().end('220 mail.example.org\r\n')));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -34,7 +34,7 @@ function linesOf(text: string): Lines {
 }
 
 describe('trace', () => {
-  it('prints a line for each call of any program, then a table; what the program prints goes to the standard error', async () => {
+  it('prints a line per call of any program, then a table; the program’s own output goes to standard error', async () => {
     const { stdout, stderr, code } = await startCli(['trace', ...POLLS]).ended;
     expect([stderr, code]).toEqual(['said\n', 0]);
     expect(stdout).not.toContain('\u001b[');
@@ -45,7 +45,7 @@ describe('trace', () => {
     expect(stdout).toMatch(new RegExp(`^│ +${waiting.length} │ +0 │ +\\d+\\.\\d\\d │ +\\d+\\.\\d │ ${waits} +│$`, 'm'));
   });
 
-  it('runs a command of its own by its name, and ends with its exit code', async () => {
+  it('runs a command of its own by name, and ends with its exit code', async () => {
     const { stdout, code } = await startCli(['trace', '--summary-only', 'info', '--nonsense']).ended;
     expect(stdout).toContain('│ system call');
     expect(code).toBe(1);
@@ -53,7 +53,7 @@ describe('trace', () => {
     expect(other).toMatchObject({ code: 7, stdout: 'no system call of this package was made\n', stderr: '' });
   });
 
-  it('--json: a record a line, and the summary', async () => {
+  it('--json: one record per line, and the summary', async () => {
     const { stdout } = await startCli(['trace', '--json', ...POLLS]).ended;
     const { records, end } = linesOf(stdout);
     expect(records.map(({ sequence }) => sequence)).toEqual(records.map((_, i) => i));
@@ -62,12 +62,12 @@ describe('trace', () => {
     expect(end.dropped).toBe(0);
   });
 
-  it('--times: when each began, and how long it took', async () => {
+  it('--times: start and duration of each call', async () => {
     const { stdout } = await startCli(['trace', '--times', '--only', waits, ...POLLS]).ended;
     expect(stdout).toMatch(new RegExp(`^\\d+ +\\d+\\.\\d{3} ${waits}\\(.*\\) += 0.* <\\d+\\.\\d{3}>$`, 'm'));
   });
 
-  it('--only: no other line, and no other row; none at all is said', async () => {
+  it('--only: no other line and no other row; an empty result is reported', async () => {
     const { stdout } = await startCli(['trace', '--only', `${waits},nonsense`, '--json', ...POLLS]).ended;
     const { records, end } = linesOf(stdout);
     expect(new Set(records.map(({ name }) => name))).toEqual(new Set([waits]));
@@ -75,7 +75,7 @@ describe('trace', () => {
     expect((await startCli(['trace', '--only', 'nonsense', ...POLLS]).ended).stdout).toBe('none of these was made\n');
   });
 
-  it('--output: into a file, and nothing is printed but what the program prints', async () => {
+  it('--output: into a file; only the program’s own output is printed', async () => {
     using bench = new Bench();
     const file = join(bench.folder(), 'trace.txt');
     const { stdout, stderr, code } = await startCli(['trace', '--output', file, ...POLLS]).ended;
@@ -94,7 +94,7 @@ describe('trace', () => {
     expect([stdout, code]).toEqual(['', 1]);
   });
 
-  it('threads that end are recorded, and end well: their memory is unmapped by a call that is recorded', async () => {
+  it('threads that end are recorded and end cleanly: unmapping their memory is a recorded call', async () => {
     const thread = JSON.stringify(programText('new selectors.DefaultSelector().close();'));
     const program = `const { Worker } = require('node:worker_threads');
       const start = (left) => left > 0 && new Worker(${thread}, { eval: true }).on('exit', () => start(left - 1));
@@ -104,13 +104,13 @@ describe('trace', () => {
     expect(new Set(linesOf(outcome.stdout).records.map((record) => record.thread)).size).toBe(5);
   });
 
-  it('so does the main thread', async () => {
+  it('and so does the main thread', async () => {
     const outcome = await startCli(['trace', ...own('new selectors.DefaultSelector().close();')]).ended;
     expect(outcome).toMatchObject({ code: 0, stderr: '' });
     expect(outcome.stdout).toContain('calls');
   });
 
-  it.skipIf(isWindows)(`a server's calls are printed as they are made; SIGTERM ends both${noSignals}`, async () => {
+  it.skipIf(isWindows)(`a server’s calls are printed as they are made; SIGTERM ends both${noSignals}`, async () => {
     using bench = new Bench();
     const program = bench.own(startCli(['trace', 'serve', 'reactor', '--mechanism', 'poll', '--port', '0']));
     await inTime('its first wait', program.printed(/ listen\(\d+, \d+\) += 0/));
@@ -120,7 +120,7 @@ describe('trace', () => {
     expect(code).toBe(0);
   });
 
-  it.skipIf(linuxOnly !== '')(`nobody reads any further: the command is not left behind${linuxOnly}`, async () => {
+  it.skipIf(linuxOnly !== '')(`a reader that stops reading does not leave the command behind${linuxOnly}`, async () => {
     using bench = new Bench();
     const program = bench.own(startCli(['trace', 'serve', 'busy-wait', '--port', '0']));
     await inTime('its first lines', program.printed(/\n/));

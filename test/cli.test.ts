@@ -35,7 +35,7 @@ async function serve(bench: Bench, args: readonly string[], model = 'reactor') {
 }
 
 describe('demo', () => {
-  it('names what this machine has, runs both servers with real clients, and ends with 0', async () => {
+  it('lists the mechanisms of this machine, runs both servers with real clients, and ends with 0', async () => {
     const { stdout, stderr, code } = await startCli(['demo']).ended;
     expect(stderr).toBe('');
     expect(code).toBe(0);
@@ -46,8 +46,8 @@ describe('demo', () => {
   });
 });
 
-describe('output that nobody reads', () => {
-  it.skipIf(noSignals)(`ends it without a word${noSignals}`, () => {
+describe('output whose reader has exited', () => {
+  it.skipIf(noSignals)(`ends it without an error message${noSignals}`, () => {
     const { stderr, stdout } = spawnSync('sh', ['-c', `"${process.execPath}" dist/cli/main.js demo | head -1`], {
       encoding: 'utf8',
     });
@@ -97,7 +97,7 @@ describe('serve reactor', () => {
   });
 
   it.each(mechanisms)(
-    'chat over %s: everybody gets it, half a line waits for its other half, nonsense gets an answer',
+    'chat over %s: every member gets each message, half a line waits for the rest, an invalid line gets an answer',
     async (mechanism) => {
       using bench = new Bench();
       const { port } = await serve(bench, ['--app', 'chat', '--mechanism', mechanism]);
@@ -117,7 +117,7 @@ describe('serve reactor', () => {
     },
   );
 
-  it.each(mechanisms)('rpc over %s: requests in pieces and in heaps, answered in their order', async (mechanism) => {
+  it.each(mechanisms)('rpc over %s: requests in pieces and in groups, answered in order', async (mechanism) => {
     using bench = new Bench();
     const { port } = await serve(bench, ['--app', 'rpc', '--mechanism', mechanism]);
     const requests = Array.from({ length: 200 }, (_, i) => frame(JSON.stringify({ in: 'ping', params: i }))).join('');
@@ -131,7 +131,7 @@ describe('serve reactor', () => {
   it.each([
     ['--verbose', '--app', 'chat'],
     ['--inside-node', '--app', 'chat', '--max-connections', '1'],
-  ])('%s %s %s serves as well', async (...options) => {
+  ])('%s %s %s works as well', async (...options) => {
     using bench = new Bench();
     const { program, port } = await serve(bench, options);
     expect(await talk(port, ['{"user":"ann","text":"hello"}\n'])).toBe('[ann] hello\n');
@@ -152,7 +152,7 @@ describe('serve reactor', () => {
     client.destroy();
   });
 
-  it.skipIf(noSignals)(`chat: a member who has gone by a reset costs nobody else a message${noSignals}`, async () => {
+  it.skipIf(noSignals)(`chat: a member that resets costs no other member a message${noSignals}`, async () => {
     using bench = new Bench();
     const { program, port } = await serve(bench, ['--app', 'chat']);
     const address = { host: '127.0.0.1', port };
@@ -184,7 +184,7 @@ describe('serve reactor', () => {
     hears(bob, 'again');
   });
 
-  it('a client that reads nothing does not stop the others', async () => {
+  it('a client that never reads does not block the others', async () => {
     using bench = new Bench();
     const { port } = await serve(bench, []);
     const greedy = connect({ port, host: '127.0.0.1' });
@@ -243,7 +243,7 @@ const ofTheSystem = [
 
 describe(`wrong input${notSanitized}`, () => {
   it.skipIf(notSanitized).each(isSlowHere ? ofTheSystem : [...ofTheCommandLine, ...ofTheSystem])(
-    '%j: one line that says what is wrong, and exit code 1',
+    '%j: one line with the reason, and exit code 1',
     async (args, message) => {
       const { stderr, stdout, code } = await startCli(args).ended;
       expect(stderr).toMatch(message);
@@ -261,7 +261,7 @@ describe(`wrong input${notSanitized}`, () => {
     expect(code).toBe(1);
   });
 
-  it('help teaches', async () => {
+  it('help', async () => {
     const { stdout, code } = await startCli(['serve', '--help']).ended;
     expect(stdout).toContain('nc 127.0.0.1 1234');
     expect(code).toBe(0);
@@ -279,7 +279,7 @@ describe('client', () => {
     expect(code).toBe(0);
   });
 
-  it('ends with 0 when the server does, whatever its standard input is doing', async () => {
+  it('ends with 0 when the server does, whatever its standard input does', async () => {
     using bench = new Bench();
     const server = createServer((connection) => connection.resume().end('bye\n'));
     bench.own(server);
@@ -294,7 +294,7 @@ describe('client', () => {
   });
 
   const input = process.platform === 'win32' ? ' — not here: no shell to redirect a file' : '';
-  it.skipIf(input)(`takes a regular file and /dev/null for its standard input${input}`, async () => {
+  it.skipIf(input)(`accepts a regular file and /dev/null as its standard input${input}`, async () => {
     using bench = new Bench();
     const { port } = await serve(bench, []);
     const command = (from: string) =>

@@ -46,7 +46,7 @@ describe('as a report', () => {
     expect(calls?.rows[0]).toEqual(['reactor:epoll', 1, 1, 0.03, 0.001]);
   });
 
-  it('has charts of as many values as there are subjects; the calls by name add up to all of them', () => {
+  it('has charts with one value per subject; the calls by name add up to the total', () => {
     const charts = sectionsOf(rows)[0]?.charts ?? [];
     expect(charts.map(({ title }) => title)).toEqual([
       'Messages a second',
@@ -64,18 +64,18 @@ describe('as a report', () => {
     expect(values.reduce((sum, value) => sum + value, 0)).toBeCloseTo(2.031, 9);
   });
 
-  it('a chart of nothing is left out', () => {
+  it('leaves out a chart without values', () => {
     const charts = sectionsOf(rows.slice(1))[0]?.charts ?? [];
     expect(charts.map(({ title }) => title)).toEqual(['Messages a second', 'Round trips']);
   });
 
-  it('says what the work was, and how the calls of each were counted', () => {
+  it('describes the work, and how the calls of each subject were counted', () => {
     const notes = notesOf(rows, { connections: 50, messages: 100_000, size: 64 });
     expect(notes).toContainEqual(['work', 'echo: 50 connections, 100,000 messages of 64 bytes']);
     expect(notes).toContainEqual(['system calls', 'node:net: not counted: no strace']);
   });
 
-  it('renderReport() is a page, also of rows that were read from JSON', () => {
+  it('renderReport() is a page, also for rows that were read from JSON', () => {
     expect(renderReport(rows)).toMatch(/^<!doctype html>/i);
     expect(renderReport(rows)).toContain('reactor:epoll');
     const read = JSON.parse(JSON.stringify(rows)) as readonly ComparisonRow[];

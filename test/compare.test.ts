@@ -17,7 +17,7 @@ describeFigures(DIFFERENT_KINDS);
 describe('compare()', () => {
   const noEpoll = available.some(({ name }) => name === 'reactor:epoll') ? '' : ' — not here: there is no epoll';
   it.skipIf(noEpoll !== '')(
-    `reactor:epoll makes one recvfrom and one sendto a message, and fewer waits than messages${noEpoll}`,
+    `reactor:epoll makes one recvfrom and one sendto per message, and fewer waits than messages${noEpoll}`,
     async () => {
       const row = await only('reactor:epoll', { messages: 4000 });
       expect(callsOf(row, 'recvfrom')).toBe(1);
@@ -29,7 +29,7 @@ describe('compare()', () => {
     },
   );
 
-  it('a completion port or a ring takes several messages at a call, or an overlapped one each', async () => {
+  it('a completion port or a ring takes several messages per call, or one overlapped operation each', async () => {
     const name = available.find(({ mechanism }) => mechanism === 'io_uring' || mechanism === 'iocp')?.name;
     if (name === undefined) return expect(available.map(({ mechanism }) => mechanism)).not.toContain('io_uring');
     const row = await only(name);
@@ -37,16 +37,19 @@ describe('compare()', () => {
     expect(callsOf(row, 'io_uring_enter', 'GetQueuedCompletionStatusEx')).toBeGreaterThan(0);
   });
 
-  it.skipIf(noStrace !== '')(`node:net is counted by strace: a read and a write a message${noStrace}`, async () => {
-    const row = await only('node:net', { messages: 2000 });
-    expect(callsOf(row, 'read')).toBeGreaterThanOrEqual(0.99);
-    expect(callsOf(row, 'read')).toBeLessThan(1.1);
-    expect(callsOf(row, 'write')).toBeGreaterThanOrEqual(0.99);
-    expect(callsOf(row, 'write')).toBeLessThan(1.1);
-    expect(row.counted).toBe('counted by strace, over 2,000 messages in a run of its own');
-  });
+  it.skipIf(noStrace !== '')(
+    `node:net is counted by strace: one read and one write per message${noStrace}`,
+    async () => {
+      const row = await only('node:net', { messages: 2000 });
+      expect(callsOf(row, 'read')).toBeGreaterThanOrEqual(0.99);
+      expect(callsOf(row, 'read')).toBeLessThan(1.1);
+      expect(callsOf(row, 'write')).toBeGreaterThanOrEqual(0.99);
+      expect(callsOf(row, 'write')).toBeLessThan(1.1);
+      expect(row.counted).toBe('counted by strace, over 2,000 messages in a run of its own');
+    },
+  );
 
-  it('where there is no strace, node:net has all figures but the system calls', async () => {
+  it('without strace, node:net has all figures except the system calls', async () => {
     using bench = new Bench();
     const path = process.env.PATH ?? '';
     process.env.PATH = bench.folder();
@@ -57,7 +60,7 @@ describe('compare()', () => {
     expect(row.messagesPerSecond).toBeGreaterThan(0);
   });
 
-  it('tells before each run and at the end how many are done, and whose turn it is', async () => {
+  it('reports progress before each run and at the end: how many are done, and which subject is next', async () => {
     const told: unknown[] = [];
     const names = ['reactor', 'proactor'];
     const rows = await compare({
@@ -80,7 +83,7 @@ describe('compare()', () => {
     ]);
   });
 
-  it('messages are rounded up to a multiple of the connections; a large one comes back whole', async () => {
+  it('rounds messages up to a multiple of the connections; a large message comes back whole', async () => {
     const row = await only('reactor', { connections: 3, messages: 10, size: 300_000 });
     expect(row.messages).toBe(12);
   });
@@ -134,7 +137,7 @@ describe('compare() and strace count the same', () => {
     return new Map(rows.map(([, calls, call]) => [call ?? '', Number(calls)]));
   }
 
-  it('reads what strace -f -ttt -T prints: calls that have returned', () => {
+  it('parses what strace -f -ttt -T prints: calls that have returned', () => {
     const returned = (line: string) => parseLine(line)?.returned.toFixed(3);
     expect(parseLine('123 1700000000.000100 read(17, ""..., 65536) = 64 <0.000012>')?.name).toBe('read');
     expect(returned('123 1700000000.000100 read(17, ""..., 65536) = 64 <0.000012>')).toBe('1700000000000.112');
@@ -147,7 +150,7 @@ describe('compare() and strace count the same', () => {
       expect(parseLine(other)).toBe(null);
   });
 
-  it('calls that were lost are taken for the like of the others, and told of', () => {
+  it('estimates lost calls from the others, and reports that', () => {
     const result = { messages: 100 } as Parameters<typeof perMessage>[1];
     const calls = new Map([
       ['recvfrom', 300],

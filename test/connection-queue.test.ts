@@ -6,7 +6,7 @@ import { CriticalSection, endOutside, newCriticalSection } from '../src/servers/
 import { Bench } from './support/bench.js';
 
 describe('a queue of connections', () => {
-  it('gives each connection once, in the order in which they came, however often its places are used again', () => {
+  it('returns each connection once, in the order of arrival, however often its slots are reused', () => {
     using bench = new Bench();
     const queue = new ConnectionQueue(4, null);
     for (let round = 0; round < 5; round++) {
@@ -22,7 +22,7 @@ describe('a queue of connections', () => {
     expect(queue.tryTake()).toBe(null);
   });
 
-  it('that is full takes no more, and the connection is still the caller’s', () => {
+  it('refuses a connection when it is full, and the caller still owns the connection', () => {
     using bench = new Bench();
     const queue = new ConnectionQueue(3, null); // rounded up: 4
     for (let i = 0; i < 4; i++) expect(queue.put(new Socket())).toBe(true);
@@ -36,7 +36,7 @@ describe('a queue of connections', () => {
     other.take()?.close();
   });
 
-  it('that is closed gives what it has, and then null', () => {
+  it('returns its contents after it is closed, and then null', () => {
     const queue = new ConnectionQueue(2, null);
     queue.put(new Socket());
     queue.close();
@@ -48,7 +48,7 @@ describe('a queue of connections', () => {
 });
 
 describe('a critical section', () => {
-  it('is where a connection that is taken is counted: a thread that is ended has both done, or neither', () => {
+  it('counts a connection in the section in which it is taken: an ended thread has done both, or neither', () => {
     const memory = newCriticalSection();
     const section = new CriticalSection(memory);
     section.leave();
@@ -61,7 +61,7 @@ describe('a critical section', () => {
     expect(memory[0]).toBe(0);
   });
 
-  it('is not interrupted: who wants to end its thread waits until it is left', async () => {
+  it('is not interrupted: ending its thread waits until the section is left', async () => {
     const memory = newCriticalSection(); // a new thread is in one, until it has what it was handed
     let isEnded = false;
     const ended = new Promise<void>((resolve) =>
@@ -76,7 +76,7 @@ describe('a critical section', () => {
     await ended;
   });
 
-  it('is left also where its action throws, and outside of it a thread ends at once', () => {
+  it('is left also when its action throws; outside of it a thread ends at once', () => {
     const memory = newCriticalSection();
     const section = new CriticalSection(memory);
     section.leave();

@@ -26,7 +26,7 @@ import { readinessMechanisms } from './support/mechanisms.js';
 const mechanisms = readinessMechanisms.flatMap(({ mechanism, available }) => (available ? [mechanism] : []));
 const isWindows = process.platform === 'win32';
 
-it('the default selector, where none is said', () => {
+it('the default selector', () => {
   using proactor = new EmulatedProactor();
   using selector = new DefaultSelector();
   expect(proactor.mechanism).toBe(`emulated:${selector.mechanism}`);
@@ -55,7 +55,7 @@ describe.each(mechanisms)('emulated:%s', (mechanism) => {
     throwsCode('ERR_CLOSED', () => new EmulatedProactor({ selector }));
   });
 
-  it('has registered what is wanted, and nothing when nothing is', () => {
+  it('registers a descriptor only while an operation needs it', () => {
     using bench = new Bench();
     const { selector, proactor } = start(bench);
     const [a, b] = bench.tcpPair();
@@ -79,7 +79,7 @@ describe.each(mechanisms)('emulated:%s', (mechanism) => {
     expect(proactor.wait(0)).toHaveLength(4);
   });
 
-  it('takes nothing before somebody collects: what is cancelled leaves it in the socket', () => {
+  it('receives nothing before a wait: a cancelled recv leaves the bytes in the socket', () => {
     using bench = new Bench();
     const { proactor } = start(bench);
     const [a, b] = bench.pair();
@@ -90,7 +90,7 @@ describe.each(mechanisms)('emulated:%s', (mechanism) => {
     expect(b.recv(10)?.toString()).toBe('here');
   });
 
-  it('a descriptor that the caller has registered: an error of the operation, and the key is untouched', () => {
+  it('a descriptor that the caller has registered: an error of the operation, and the key is unchanged', () => {
     using bench = new Bench();
     const { selector, proactor } = start(bench);
     const [a, b] = bench.pair();
@@ -104,7 +104,7 @@ describe.each(mechanisms)('emulated:%s', (mechanism) => {
     expect(resultOf(proactor, proactor.recv(b, 10)).toString()).toBe('x');
   });
 
-  it('a selector that the caller closes: waits throw, and close() ends what is pending', () => {
+  it('a selector that the caller closes: waits throw, and close() ends pending operations', () => {
     using bench = new Bench();
     const { selector, proactor } = start(bench);
     const [a] = bench.pair();
@@ -186,7 +186,7 @@ describe.each(mechanisms)('emulated:%s', (mechanism) => {
     expect(copy.recv(100)?.toString()).toBe('for the copy');
   });
 
-  it.skipIf(lacks['limited numbers'] !== undefined)('a number that no fd_set holds: an error of the operation', () => {
+  it.skipIf(lacks['limited numbers'] !== undefined)('a number beyond fd_set: an error of the operation', () => {
     using bench = new Bench();
     const { proactor } = start(bench);
     let high = bench.own(new Socket({ type: 'dgram', blocking: false }));
@@ -214,7 +214,7 @@ describe.each(mechanisms)('emulated:%s', (mechanism) => {
     failsWith('EBADF', proactor, proactor.write(open('/dev/zero', 'r'), Buffer.from('x'), 0));
   });
 
-  it.skipIf(isWindows)('a blocking pipe takes what fits, makes no thread wait, and stays a blocking one', () => {
+  it.skipIf(isWindows)('a blocking pipe takes what fits, blocks no thread, and stays blocking', () => {
     using bench = new Bench();
     const { proactor } = start(bench);
     const path = join(bench.folder(), 'fifo');
@@ -254,7 +254,7 @@ describe.each(mechanisms)('emulated:%s', (mechanism) => {
     expect(resultOf(proactor, reading).toString()).toBe('x');
   });
 
-  it('for a loop: begin() tells its own function, attach() calls back when there is something', async () => {
+  it('for a loop: begin() calls its function, attach() calls back when an operation completes', async () => {
     using bench = new Bench();
     const { proactor } = start(bench);
     const [a, b] = bench.pair();
@@ -312,7 +312,7 @@ describe.each(mechanisms)('emulated:%s', (mechanism) => {
     expect(await exited).toBe(0);
   });
 
-  it('on a worker that is terminated while it waits, nothing is left behind', async () => {
+  it('leaves nothing behind in a worker that is terminated during a wait', async () => {
     using bench = new Bench();
     const worker = new Worker(
       programText(`

@@ -276,7 +276,7 @@ const EXAMPLES: Record<string, readonly [does: string, why: string, run: (bench:
 };
 
 describe('examples', () => {
-  it('each has a test', () => {
+  it('have a test each', () => {
     expect(Object.keys(EXAMPLES).sort()).toEqual(readdirSync(join(root, 'examples')).sort());
   });
 
@@ -341,7 +341,7 @@ function parse(args: readonly string[]): void {
   program.parse(args, { from: 'user' });
 }
 
-describe('what the documents show', () => {
+describe('the programs in the documents', () => {
   it.each(DOCUMENTS)('each program in %s comes from a file that a test runs', (document) => {
     const others = read(document).replace(/<!-- \S+: scripts\/write-tables\.mjs -->[^]*?<!-- end -->/g, '');
     expect(others.match(/^ *```(?!sh$|$).*/gm) ?? []).toEqual([]);
@@ -350,7 +350,7 @@ describe('what the documents show', () => {
   const commands = DOCUMENTS.flatMap((document) => commandsOf(document).map((args) => [args.join(' '), args] as const));
   it.each([...new Map(commands)])('selectors-native %s', (_, args) => parse(args));
 
-  it('and wrong ones are found', () => {
+  it('invalid ones are found', () => {
     expect(commands.length).toBeGreaterThan(30);
     for (const wrong of [
       'serve reactr',
@@ -362,7 +362,7 @@ describe('what the documents show', () => {
     expect(() => parse(['experiment', 'thundering-hurd'])).toThrow();
   });
 
-  it('each `npm run` that they name is a script of package.json', () => {
+  it('each `npm run` in the documents is a script of package.json', () => {
     const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
     const named = DOCUMENTS.flatMap((document) =>
       Array.from(read(document).matchAll(/\bnpm (?:run ([\w:-]+)|(test|start)\b)/g), ([, run, short]) => run ?? short),

@@ -37,7 +37,7 @@ class Flood {
   }
 }
 
-describe.each(LOOPS)('%s beside a flood', (_, unavailable, make) => {
+describe.each(LOOPS)('%s beside a flooding client', (_, unavailable, make) => {
   for (const name of Object.keys(TRAFFIC)) {
     for (const floods of [1, 2]) {
       it.skipIf(unavailable !== undefined)(

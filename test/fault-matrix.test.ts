@@ -150,7 +150,7 @@ describe.skipIf(notHere)(`faults${notHere}`, () => {
     });
   });
 
-  it('the table of docs/semantics.md is that of this run (WRITE_TABLES=1 writes it)', ({ skip }) => {
+  it('the table of docs/semantics.md matches this run (WRITE_TABLES=1 writes it)', ({ skip }) => {
     if (
       holds.size <
       MATRIX.reduce((sum, [, rows]) => sum + rows.reduce((cells, { faults }) => cells + faults.length, 0), 0)
@@ -164,7 +164,7 @@ describe.skipIf(notHere)(`faults${notHere}`, () => {
   });
 });
 
-describe.skipIf(notHere)(`a mistake that is planted is found${notHere}`, () => {
+describe.skipIf(notHere)(`a planted mistake is found${notHere}`, () => {
   let server: ChildProcess;
   beforeAll(() => void (server = startServer()));
   afterAll(() => void server.kill('SIGKILL'));

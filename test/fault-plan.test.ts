@@ -42,7 +42,7 @@ describe('a plan', () => {
     expect(numbers).toEqual(expected.map((one) => (one === 'error' ? number : one)));
   });
 
-  it('has a rule in each place between commas, and a seed in any of them', () => {
+  it('has a rule between commas, and a seed anywhere', () => {
     const plan = parseFaultPlan('recv:EINTR@3, seed=7,send:short=1@every2 , accept:EMFILE@5..9');
     expect(plan.rules).toEqual(['recv:EINTR@3', 'send:short=1@every2', 'accept:EMFILE@5..9']);
     expect(plan.seed).toBe(7);
@@ -62,7 +62,7 @@ describe('a plan', () => {
     expect(objects).toEqual(text);
   });
 
-  it('names a family, which has the calls of all systems, or one call', () => {
+  it('names a family, which covers the calls of all systems, or one call', () => {
     const names = (name: string) => faultCall(name)?.names;
     expect(names('recv')).toEqual(['recvfrom', 'recv', 'recvmsg', 'WSARecv', 'WSARecvFrom']);
     expect(names('recvmsg')).toEqual(['recvmsg']);
@@ -84,7 +84,7 @@ describe('a plan', () => {
     expect(named.filter((name) => name === undefined || !FAULT_CALLS.includes(name))).toEqual([]);
   });
 
-  it('names errors by the numbers of this system, of Win32 where the call is one of its', () => {
+  it('names errors by the numbers of this system, of Win32 for Win32 calls', () => {
     expect(numbersOf('recv:EBADF@1')[1]).toBe(isWindows ? errno.WSAEBADF : errno.EBADF);
     expect(numbersOf('CloseHandle:EBADF')[1]).toBe(isWindows ? 6 : errno.EBADF);
     expect(numbersOf('recv:ECANCELED')[1]).toBe(isWindows ? 995 : errno.ECANCELED);
@@ -92,7 +92,7 @@ describe('a plan', () => {
   });
 });
 
-describe('what is no plan', () => {
+describe('an invalid plan', () => {
   it.each([
     ['', /at least one rule/],
     ['seed=3', /at least one rule/],

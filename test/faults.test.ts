@@ -110,7 +110,7 @@ describe('a fault', () => {
     expect(b.recv(100)?.toString()).toBe('xy');
   });
 
-  it('an error of close(2) comes of a descriptor that is closed', () => {
+  it('an error of close(2) is reported, and the descriptor is closed', () => {
     using bench = new Bench();
     const fd = native.socket(constants.AF_INET as number, constants.SOCK_STREAM as number, 0);
     const descriptor = new native.Descriptor(fd);
@@ -146,7 +146,7 @@ describe('a fault', () => {
     });
   });
 
-  it('of a call that has no such call here: nothing', () => {
+  it('a rule for a call that this system lacks has no effect', () => {
     using bench = new Bench();
     const faults = inject(bench, isWindows ? `epoll_wait:${EIO}` : `WSARecv:${EIO}`);
     using poll = new Poll();
@@ -169,7 +169,7 @@ describe('which calls', () => {
     expect(faults.counts()).toEqual([{ rule: `${IS_OPEN}:${EIO}${when}`, calls: 12, injected: expected.length }]);
   });
 
-  it('with a probability: the seed chooses them, always the same', () => {
+  it('with a probability: the seed decides, reproducibly', () => {
     const chosen = (seed: number): number[] => {
       using bench = new Bench();
       inject(bench, `${IS_OPEN}:${EIO}@p=0.3, seed=${seed}`);
@@ -182,7 +182,7 @@ describe('which calls', () => {
     expect(Math.abs(first.length - 300)).toBeLessThan(87);
   });
 
-  it('the first rule that applies is the one; each counts every call of its name', () => {
+  it('the first matching rule applies; each rule counts every call of its name', () => {
     using bench = new Bench();
     const first = inject(bench, `${IS_OPEN}:${EIO}@2, ${IS_OPEN}:EAGAIN@1..3`);
     const second = inject(bench, `${IS_OPEN}:ENOMEM@3..4`.replace('ENOMEM', isWindows ? 'EFAULT' : 'ENOMEM'));
@@ -197,7 +197,7 @@ describe('which calls', () => {
 });
 
 describe('the trace', () => {
-  it('shows what is injected, as strace does', () => {
+  it('shows the injected faults, as strace does', () => {
     using bench = new Bench();
     const [a, b] = bench.pair();
     inject(bench, 'send:short=2@1, recv:ECONNRESET@1, recv:slow=1@2');
@@ -221,8 +221,8 @@ describe('the trace', () => {
   });
 });
 
-describe('the end', () => {
-  it('stop(): no call is disturbed any more, and the counts stay; the second time nothing happens', () => {
+describe('its end', () => {
+  it('stop(): no further call is affected, and the counts stay; a second stop() does nothing', () => {
     const faults = injectFaults(`${IS_OPEN}:${EIO}`);
     expect(disturbed(3).length).toBe(3);
     faults.stop();
@@ -231,7 +231,7 @@ describe('the end', () => {
     expect(faults.counts()[0]).toMatchObject({ calls: 3, injected: 3 });
   });
 
-  it('using: at the end of the block', () => {
+  it('`using`: at the end of the block', () => {
     {
       using faults = injectFaults(`${IS_OPEN}:${EIO}`);
       expect(disturbed(1).length).toBe(1);
@@ -240,7 +240,7 @@ describe('the end', () => {
     expect(disturbed(1)).toEqual([]);
   });
 
-  it('an object that is collected disturbs no more', async () => {
+  it('a collected object injects nothing any more', async () => {
     using bench = new Bench();
     const { stdout, stderr } = await bench.own(
       new Program(process.execPath, [
@@ -263,7 +263,7 @@ describe('the end', () => {
 });
 
 describe('scope', () => {
-  it('thread: this one, and workers that are started from here on, which count together', async () => {
+  it('thread: this one, and workers started after it, which share the counts', async () => {
     using bench = new Bench();
     const earlier = await startWorker(bench, ANSWER);
     const faults = inject(bench, `${IS_OPEN}:${EIO}@1..3`);
@@ -277,7 +277,7 @@ describe('scope', () => {
     expect(faults.counts()[0]).toMatchObject({ calls: 5, injected: 3 });
   });
 
-  it('thread: the end is the end for its workers, too', async () => {
+  it('thread: stop() ends it for its workers, too', async () => {
     using bench = new Bench();
     const faults = inject(bench, `${IS_OPEN}:${EIO}`);
     const worker = await startWorker(bench, ANSWER);
@@ -314,7 +314,7 @@ describe('scope', () => {
     await until('it has ended', () => !isDisturbed());
   });
 
-  it('may be begun and ended while workers make calls', async () => {
+  it('can start and stop while workers make calls', async () => {
     using bench = new Bench();
     const busy = await startWorker(bench, `on(() => undefined); for (;;) mark(0);`);
     for (let round = 0; round < 200; round++) {
@@ -359,7 +359,7 @@ describe('scope', () => {
     });
   });
 
-  it('a variable that is no plan is a warning', async () => {
+  it('an invalid plan in the variable is a warning', async () => {
     using bench = new Bench();
     const { stdout, stderr, code } = await bench.own(
       new Program(process.execPath, ['-e', tracedText(`console.log(mark(0))`)], {
@@ -391,7 +391,7 @@ describe('completions', () => {
     const start = (bench: Bench): IoUringProactor | IocpProactor =>
       bench.own(mechanism === 'iocp' ? new IocpProactor() : new IoUringProactor());
 
-    it('error: the operation fails, and the kernel has taken nothing', () => {
+    it('error: the operation fails, and the kernel has consumed nothing', () => {
       using bench = new Bench();
       const [a, b] = bench.pair();
       const proactor = start(bench);
@@ -409,7 +409,7 @@ describe('completions', () => {
       ]);
     });
 
-    it('short: it has less memory, and no byte is lost', () => {
+    it('short: the operation has less memory, and no byte is lost', () => {
       using bench = new Bench();
       const [a, b] = bench.pair();
       const proactor = start(bench);
@@ -419,7 +419,7 @@ describe('completions', () => {
       expect(resultOf(proactor, proactor.recv(b, 10))).toEqual(Buffer.from('l'));
     });
 
-    it('ECANCELED: it looks as if it had been cancelled', () => {
+    it('ECANCELED: looks like a cancelled operation', () => {
       using bench = new Bench();
       const [a, b] = bench.pair();
       const proactor = start(bench);
@@ -429,7 +429,7 @@ describe('completions', () => {
       expect(resultOf(proactor, proactor.recv(b, 10))).toEqual(Buffer.from('x'));
     });
 
-    it('an operation that is cancelled after it has failed by a plan has that error', () => {
+    it('cancelling an operation that a plan has failed keeps that error', () => {
       using bench = new Bench();
       const [, b] = bench.pair();
       const proactor = start(bench);

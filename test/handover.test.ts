@@ -88,7 +88,7 @@ function askAll(bench: Bench, connect: (client: Socket) => void): string[] {
 }
 
 describe('several loops', () => {
-  it.each(['reactor', 'proactor'])('one thread accepts, and deals out the connections: %s', async (make) => {
+  it.each(['reactor', 'proactor'])('one thread accepts and distributes the connections: %s', async (make) => {
     using bench = new Bench();
     const workers = Array.from({ length: SERVERS }, (_, i) => {
       const started = new Worker(programText(worker), { eval: true, workerData: { make, name: String(i) } });
@@ -111,7 +111,7 @@ describe('several loops', () => {
     }
   });
 
-  it.skipIf(isWindows)(`processes share a socket that they have inherited${notOnWindows}`, async () => {
+  it.skipIf(isWindows)(`processes share an inherited socket${notOnWindows}`, async () => {
     using bench = new Bench();
     const listener = bench.listener({});
     const children = Array.from({ length: SERVERS }, (_, i) => new Child(bench, listener, String(i)));

@@ -87,7 +87,7 @@ describe('the thundering herd', () => {
     );
   }
 
-  it('R27 one connection wakes more than one process only where all wait for it', () => {
+  it('R27 one connection wakes several processes only with thundering-herd', () => {
     // Nobody else waits: who has the lock is alone, as is who has a socket of its own.
     for (const alone of ['lock', 'reuseport'] as const) expect(herds.get(alone)?.empty ?? 0).toBe(0);
     const all = herds.get('thundering-herd');
@@ -98,7 +98,7 @@ describe('the thundering herd', () => {
     expect(one.empty).toBeLessThan(0.05);
   });
 
-  it('R28 EPOLLEXCLUSIVE is uneven: a few processes have most of the connections, where one comes after the other', (context) => {
+  it('R28 EPOLLEXCLUSIVE is uneven: with connections one after the other, a few processes get most of them', (context) => {
     const herd = herds.get('exclusive');
     if (herd === undefined) return context.skip('there is no EPOLLEXCLUSIVE here');
     // The kernel wakes the one that came last to wait (puma/puma#3934).

@@ -54,9 +54,9 @@ const CONVERSATION = `
   console.log(Buffer.concat(received).equals(bytes) ? 'the same' : 'other bytes');`;
 
 // Each is a process of its own, and some wait for five seconds: side by side.
-describe.skipIf(noStrace)(`io_uring, what the kernel may refuse${noStrace}`, { concurrent: true }, () => {
+describe.skipIf(noStrace)(`io_uring, refusals of the kernel${noStrace}`, { concurrent: true }, () => {
   it.each(['EPERM', 'ENOSYS', 'EACCES'])(
-    'U28 io_uring_setup is refused with %s: the class says so, and the loop stands on the emulation',
+    'U28 io_uring_setup fails with %s: the class reports it, and the loop uses the emulation',
     async (error) => {
       const { stdout, stderr, code } = await withFault(
         'io_uring_setup',
@@ -126,7 +126,7 @@ describe.skipIf(noStrace)(`io_uring, what the kernel may refuse${noStrace}`, { c
     expect([stdout, code]).toEqual(['0\n', 0]);
   });
 
-  it('close() gives the memory of the receive buffers back at once, also in a program that blocks', async () => {
+  it('close() frees the memory of the receive buffers at once, also in a program that blocks', async () => {
     const { stdout, code } = await runProgram(
       `const { readFileSync } = require('node:fs');
        const mebibytes = () => Number(/VmRSS:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024;
@@ -156,7 +156,7 @@ describe.skipIf(noStrace)(`io_uring, what the kernel may refuse${noStrace}`, { c
     expect([stdout, code]).toEqual(['true true\n', 0]);
   });
 
-  it('U28 the command line says why', async () => {
+  it('U28 the command line gives the reason', async () => {
     const faults = ['-qq', '-e', 'trace=io_uring_setup', '-e', 'inject=io_uring_setup:error=EPERM'];
     const { stdout, code } = await new Program('strace', [...faults, process.execPath, cli, 'info']).ended;
     expect(code).toBe(0);
@@ -203,7 +203,7 @@ describe.skipIf(noStrace)(`io_uring, what the kernel may refuse${noStrace}`, { c
     expect(outcome.stdout).toBe('x,1,undefined,ECANCELED\n');
   });
 
-  it('U29 a kernel without rings of buffers: the loop goes on with single operations', async () => {
+  it('U29 a kernel without buffer rings: the loop uses single operations', async () => {
     const outcome = await withFault(
       'io_uring_register',
       'error=EINVAL:when=2+', // the first is the probe's
@@ -239,7 +239,7 @@ describe.skipIf(noStrace)(`io_uring, what the kernel may refuse${noStrace}`, { c
   describeDeaf(['2', '4', '2+2', '3..12']);
 
   it.each(['EINTR', 'EAGAIN'])(
-    'U33 U4 %s in every other io_uring_enter: a wait is not shorter, and not longer',
+    'U33 U4 %s in every other io_uring_enter: a wait is neither shorter nor longer',
     async (error) => {
       const outcome = await withFault(
         'io_uring_enter',
@@ -259,7 +259,7 @@ describe.skipIf(noStrace)(`io_uring, what the kernel may refuse${noStrace}`, { c
     },
   );
 
-  it.skipIf(noRingFaults)(`U4 EBADR: a completion was lost, and run() says so${noRingFaults}`, async () => {
+  it.skipIf(noRingFaults)(`U4 EBADR: a completion was lost, and run() fails with it${noRingFaults}`, async () => {
     const outcome = await withFault(
       'io_uring_enter',
       'error=EBADR:when=5+',
@@ -276,7 +276,7 @@ describe.skipIf(noStrace)(`io_uring, what the kernel may refuse${noStrace}`, { c
     expect(outcome.code).toBe(0);
   });
 
-  it('U4 EAGAIN, raw: enter() says so, and what was prepared is submitted by the next one', async () => {
+  it('U4 EAGAIN, raw: enter() fails with it, and the next call submits the prepared entries', async () => {
     const outcome = await withFault(
       'io_uring_enter',
       'error=EAGAIN:when=2', // the first is the probe's
@@ -295,7 +295,7 @@ describe.skipIf(noStrace)(`io_uring, what the kernel may refuse${noStrace}`, { c
     ['has no memory', 'error=EAGAIN'],
     ['says EBUSY', 'error=EBUSY'],
   ])(
-    `U27 a kernel that %s does not make close() wait for ever: ETIMEDOUT says how many operations, and the process goes on${noRingFaults}`,
+    `U27 a kernel that %s does not block close() forever: ETIMEDOUT with the number of operations, and the process goes on${noRingFaults}`,
     { timeout: 60_000 },
     async (_, fault) => {
       const outcome = await withFault(
@@ -322,7 +322,7 @@ describe.skipIf(noStrace)(`io_uring, what the kernel may refuse${noStrace}`, { c
   );
 
   it.skipIf(noRingFaults)(
-    `U27 the same of a proactor and of a loop: their operations are over, and the process ends cleanly${noRingFaults}`,
+    `U27 the same for a proactor and a loop: their operations end, and the process exits cleanly${noRingFaults}`,
     { timeout: 60_000 },
     async () => {
       const outcome = await withFault(
@@ -352,8 +352,8 @@ describe.skipIf(noStrace)(`io_uring, what the kernel may refuse${noStrace}`, { c
   );
 });
 
-describe.skipIf(row?.available !== true)('io_uring, a process that has no descriptors left', () => {
-  it('U24 accept is EMFILE: it is told once, nothing spins, and who waited is served when there is room', async () => {
+describe.skipIf(row?.available !== true)('io_uring, a process without free descriptors', () => {
+  it('U24 accept is EMFILE: it is reported once, the loop does not spin, and waiting clients are served when a descriptor is free', async () => {
     using bench = new Bench();
     const program = bench.own(
       new Program('sh', [
@@ -460,7 +460,7 @@ describe.skipIf(row?.available !== true)(
       if (expected !== 1) expect(stderr).toBe('');
     });
 
-    it('worker.terminate(), and a worker’s own end: nothing is left open', async () => {
+    it('worker.terminate(), and a worker’s own end: leave no descriptor open', async () => {
       const { stdout, stderr, code, signal } = await runProgram(`
       const { Worker } = require('node:worker_threads');
       const { readdirSync } = require('node:fs');

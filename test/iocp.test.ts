@@ -14,8 +14,8 @@ describe.each(Object.entries(iocpCases))('iocp: %s', (_, cases) => {
   else it.skip(`not run: ${row?.why}`, () => undefined);
 });
 
-describe.skipIf(row?.available !== true)('iocp: operations that nobody waits for', () => {
-  it('I12 I27 ports are dropped with operations under way, the collector at work', async () => {
+describe.skipIf(row?.available !== true)('iocp: abandoned operations', () => {
+  it('I12 I27 ports are dropped with pending operations while the collector runs', async () => {
     const outcome = runProgram(
       `const { Socket, IocpProactor } = selectors;
        const sockets = [];
@@ -41,7 +41,7 @@ describe.skipIf(row?.available !== true)('iocp: operations that nobody waits for
     expect(await answerOf(outcome)).toBe('survived');
   });
 
-  it('I28 a worker ends with operations under way, blocked in a wait, or in a wait beside its loop', async () => {
+  it('I28 a worker ends with pending operations, blocked in a wait, or in a wait beside its loop', async () => {
     const inWorker = (wait: string) =>
       programText(
         `const { Socket, IocpProactor } = selectors;
@@ -70,7 +70,7 @@ describe.skipIf(row?.available !== true)('iocp: operations that nobody waits for
     expect(await answerOf(outcome)).toBe('survived');
   });
 
-  it('I29 the connection that a dropped proactor has accepted, and nobody taken, is closed', async () => {
+  it('I29 a connection that a dropped proactor has accepted, and nobody collected, is closed', async () => {
     const outcome = runProgram(
       `const { Socket, IocpProactor } = selectors;
        const client = new Socket();

@@ -28,7 +28,7 @@ describe.skipIf(noPackage)(`the package${noPackage}`, () => {
     return execFileSync(process.execPath, [name], { cwd: folder, encoding: 'utf8', maxBuffer: 2 ** 24 });
   };
 
-  it('is imported and required, and is one: the same classes both ways', () => {
+  it('can be imported and required, with the same classes both ways', () => {
     const answer = run(
       'both.mjs',
       `import { createRequire } from 'node:module';
@@ -85,7 +85,7 @@ describe.skipIf(noPackage)(`the package${noPackage}`, () => {
     });
   });
 
-  it('its program runs', () => {
+  it('has a program that runs', () => {
     const { bin } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as {
       bin: Record<string, string>;
     };
@@ -95,7 +95,7 @@ describe.skipIf(noPackage)(`the package${noPackage}`, () => {
     expect(stdout).toContain('poll');
   });
 
-  it('makes the page of a report, with all that is written into it', () => {
+  it('makes the page of a report, with everything inlined', () => {
     const page = run(
       'report.cjs',
       `const { renderPage } = require('./node_modules/selectors-native/dist/instruments/report/page.js');
@@ -105,7 +105,7 @@ describe.skipIf(noPackage)(`the package${noPackage}`, () => {
     expect(page).toMatch(/<title>packed[^]*@media print[^]*plotly\.js[^]*Plotly\.react\([^]*<\/html>/);
   });
 
-  it('can be loaded by a bundler’s copy: the addon is found from dist/', () => {
+  it('can be loaded from a bundler’s copy: the addon is found from dist/', () => {
     cpSync(installed, join(folder, 'copy'), { recursive: true });
     expect(run('copied.cjs', "console.log(new (require('./copy/dist/index.js').PollSelector)().mechanism)")).toBe(
       'poll\n',

@@ -77,9 +77,9 @@ async function callsOfServer(): Promise<Map<string, number>> {
   return counts;
 }
 
-describe('no imitation in disguise', () => {
+describe('uses io_uring for real', () => {
   it.skipIf(noRing)(
-    `an io_uring server enters the ring, and receives, sends, accepts and waits in no other way: below 0.1 system calls a message${noRing}`,
+    `an io_uring server enters the ring, and never calls recv, send, accept or a readiness wait: below 0.1 system calls per message${noRing}`,
     { timeout: 180_000 },
     async () => {
       let total = Infinity;
@@ -105,7 +105,7 @@ describe.each(proactorRows.filter(({ create }) => create !== undefined))(
   ({ mechanism }) => {
     const create = () => new ProactorLoop({ proactor: createProactor(mechanism) });
 
-    it('whenDone: told in the turn in which it completes, once, while connections are served', () => {
+    it('whenDone: called in the turn of the completion, once, while connections are served', () => {
       using bench = new Bench();
       using loop = create();
       const path = join(bench.folder(), 'file');
@@ -134,7 +134,7 @@ describe.each(proactorRows.filter(({ create }) => create !== undefined))(
       expect(() => loop.whenDone(reading, () => undefined)).toThrow('completed already');
     });
 
-    it('whenDone inside Node: also of what completes at once, and of a timeout while nothing else happens', async () => {
+    it('whenDone inside Node: also for an operation that completes at once, and for a timeout in an idle loop', async () => {
       using bench = new Bench();
       using loop = create();
       const ended = loop.start();
@@ -157,7 +157,7 @@ describe.each(proactorRows.filter(({ create }) => create !== undefined))(
       await ended;
     });
 
-    it('whoever waits on the loop’s proactor himself gets his own, and the loop is told what is the loop’s', async () => {
+    it('a caller’s wait on the loop’s proactor returns the caller’s operations, and the loop gets its own', async () => {
       using bench = new Bench();
       using loop = create();
       const heard: string[] = [];
@@ -177,7 +177,7 @@ describe.each(proactorRows.filter(({ create }) => create !== undefined))(
       await ended;
     });
 
-    it('more clients at once than a turn has room for, inside Node: all are told', { timeout: 60_000 }, async () => {
+    it('more clients at once than a turn holds, inside Node: all are reported', { timeout: 60_000 }, async () => {
       using bench = new Bench();
       using loop = create();
       const CLIENTS = mechanism === 'emulated:select' || process.platform === 'win32' ? 100 : 1200;
@@ -213,7 +213,7 @@ describe.each(proactorRows.filter(({ create }) => create !== undefined))(
 const noLimit = process.platform === 'win32' ? ' — not here: an fd_set of Windows takes any number' : '';
 
 it.skipIf(noLimit)(
-  `a descriptor that the selector under the emulation refuses: the listener pauses, the error keeps its name, nothing spins${noLimit}`,
+  `a descriptor that the selector under the emulation refuses: the listener pauses, the error keeps its name, the loop does not spin${noLimit}`,
   () => {
     using bench = new Bench();
     const errors: unknown[] = [];
@@ -232,15 +232,18 @@ it.skipIf(noLimit)(
   },
 );
 
-it.skipIf(noLimit)(`given such a descriptor, adopt() and listen() throw, and it is the caller's${noLimit}`, () => {
-  using bench = new Bench();
-  using loop = new ProactorLoop({ proactor: createProactor('emulated:select') });
-  for (let i = 0; i < FD_SETSIZE + 10; i++) bench.own(new Socket());
-  const listener = bench.listener({});
-  const client = bench.own(new Socket());
-  client.connect(listener.localAddress);
-  throwsCode('ERR_OUT_OF_RANGE', () => loop.adopt(client, {}));
-  throwsCode('ERR_OUT_OF_RANGE', () => loop.listen({ socket: listener }, {}));
-  expect([client.blocking, listener.blocking]).toEqual([true, true]);
-  expect(loop.runOnce(0)).toBe(0);
-});
+it.skipIf(noLimit)(
+  `given such a descriptor, adopt() and listen() throw, and the caller still owns it${noLimit}`,
+  () => {
+    using bench = new Bench();
+    using loop = new ProactorLoop({ proactor: createProactor('emulated:select') });
+    for (let i = 0; i < FD_SETSIZE + 10; i++) bench.own(new Socket());
+    const listener = bench.listener({});
+    const client = bench.own(new Socket());
+    client.connect(listener.localAddress);
+    throwsCode('ERR_OUT_OF_RANGE', () => loop.adopt(client, {}));
+    throwsCode('ERR_OUT_OF_RANGE', () => loop.listen({ socket: listener }, {}));
+    expect([client.blocking, listener.blocking]).toEqual([true, true]);
+    expect(loop.runOnce(0)).toBe(0);
+  },
+);

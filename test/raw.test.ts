@@ -21,7 +21,7 @@ const missing = Object.entries({ Epoll, Kqueue }).filter(([name]) =>
 
 describe('a mechanism that this system lacks', () => {
   if (missing.length === 0) it.skip('this machine has them all', () => undefined);
-  it.each(missing)('%s exists, and says what there is instead', (_, Missing) => {
+  it.each(missing)('%s exists, and its error names the alternative', (_, Missing) => {
     for (const call of [() => new Missing(), () => Missing.fromFd(0)]) {
       expect(call).toThrow(
         expect.objectContaining({ code: 'ERR_UNAVAILABLE', message: expect.stringContaining('select') as string }),

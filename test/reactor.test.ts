@@ -26,7 +26,7 @@ function connectTo(bench: Bench, port: number): Socket {
 
 describe.skipIf(noSignals)(`onSignal${noSignals}`, () => {
   it.each(mechanisms)(
-    'R22 R23 %s: ends a blocking run(), where a handler of Node’s is not called',
+    'R22 R23 %s: ends a blocking run(), in which a handler of Node is not called',
     async (mechanism) => {
       const program = startProgram(`
       const { writeSync } = require('node:fs');
@@ -51,7 +51,7 @@ describe.skipIf(noSignals)(`onSignal${noSignals}`, () => {
     },
   );
 
-  it('inside Node’s loop; several callbacks; several signals before a turn count as one; afterwards the system’s answer is back', async () => {
+  it('inside Node’s loop; several callbacks; several signals before a turn count as one; afterwards the default action is back', async () => {
     const program = startProgram(`
       const { writeSync } = require('node:fs');
       const loop = new selectors.Reactor();
@@ -76,7 +76,7 @@ describe.skipIf(noSignals)(`onSignal${noSignals}`, () => {
     expect(stdout).toBe('running\nfirst\nsecond\nSIGTERM\nreleased\n');
   });
 
-  it('in a worker, which has no signals of Node’s; and two loops hear the same one', async () => {
+  it('in a worker, which has no signals of Node; and two loops both get the same signal', async () => {
     const program = startProgram(
       `
       const { Worker, isMainThread } = require('node:worker_threads');
@@ -110,7 +110,7 @@ describe.skipIf(noSignals)(`onSignal${noSignals}`, () => {
     ['a handler of Node’s comes', 'process.on("SIGUSR2", () => {});', KILL],
     ['one comes and goes', 'const h = () => {}; process.on("SIGUSR2", h); process.off("SIGUSR2", h);', KILL],
     ['somebody selects on the loop’s selector', `${KILL} loop.selector.select(0);`, ''],
-  ])('R22 %s meanwhile: the loop is told all the same, started or blocking', async (_, meanwhile, inNextTurn) => {
+  ])('R22 %s meanwhile: the loop still gets the signal, started or blocking', async (_, meanwhile, inNextTurn) => {
     for (const how of ['start', 'run']) {
       const { stdout, signal, code } = await runProgram(`
         const loop = new selectors.Reactor();
@@ -133,7 +133,7 @@ describe.skipIf(noSignals)(`onSignal${noSignals}`, () => {
     }
   });
 
-  it('R22 SIGCHLD of a child that Node starts is told, though libuv takes that signal', async () => {
+  it('R22 SIGCHLD of a child that Node starts is reported, though libuv handles that signal', async () => {
     const { stdout } = await runProgram(`
       const loop = new selectors.Reactor();
       loop.onSignal('SIGCHLD', () => { console.log('heard'); loop.stop(); });
@@ -144,7 +144,7 @@ describe.skipIf(noSignals)(`onSignal${noSignals}`, () => {
     expect(stdout).toBe('heard\n');
   });
 
-  it('what nobody can handle, and what there is not, is refused', async () => {
+  it('unknown signals, and signals that cannot be handled, are refused', async () => {
     const { stdout } = await runProgram(`
       const loop = new selectors.Reactor();
       const codes = ['SIGKILL', 'SIGSTOP', 'SIGSEGV', 'SIGNONE', 'toString', 2, null].map((signal) => {
@@ -161,7 +161,7 @@ describe.skipIf(noSignals)(`onSignal${noSignals}`, () => {
     ['blocking', ['--verbose']],
     ['inside Node', ['--verbose', '--inside-node']],
   ])(
-    'kill -INT of a server, %s: the listener is closed, all that is buffered arrives, exit code 0',
+    'kill -INT of a server, %s: the listener is closed, all buffered bytes arrive, exit code 0',
     async (_, options) => {
       using bench = new Bench();
       const program = bench.own(startCli(['serve', 'reactor', '--port', '0', ...options]));
@@ -223,7 +223,7 @@ describe.skipIf(noSignals)(`onSignal${noSignals}`, () => {
 
 describe.skipIf(notLinux)(`limits of the system${notLinux}`, () => {
   it.each(mechanisms)(
-    'S115 R10 %s: no descriptor is left: no spin, and who waits is served when one is free',
+    'S115 R10 %s: no free descriptor: the loop does not spin, and waiting clients are served when one is free',
     async (mechanism) => {
       using bench = new Bench();
       const body = programText(`
@@ -270,7 +270,7 @@ describe.skipIf(notLinux)(`limits of the system${notLinux}`, () => {
     },
   );
 
-  it('select: who does not fit into its sets waits until another has gone', async () => {
+  it('select: a client beyond its sets waits until another leaves', async () => {
     using bench = new Bench();
     const program = bench.own(
       startProgram(`
@@ -300,7 +300,7 @@ describe.skipIf(notLinux)(`limits of the system${notLinux}`, () => {
     expect(program.stdout).toContain('ERR_OUT_OF_RANGE');
   });
 
-  it.skipIf(noStrace)(`S114 R11 a client that is gone before it is accepted costs nobody else${noStrace}`, async () => {
+  it.skipIf(noStrace)(`S114 R11 a client that leaves before it is accepted affects no other${noStrace}`, async () => {
     const outcome = await withFault(
       'accept4',
       'error=ECONNABORTED:when=1+2',
@@ -348,7 +348,7 @@ describe.skipIf(notLinux)(`limits of the system${notLinux}`, () => {
     },
   );
 
-  it('R32 numbers beyond those that select can hold, up to what this machine allows', async () => {
+  it('R32 descriptors beyond FD_SETSIZE, up to this machine’s limit', async () => {
     const { stdout } = await runProgram(`
       const { openSync } = require('node:fs');
       const taken = [];
@@ -390,7 +390,7 @@ describe.skipIf(noFigures)(`memory${noFigures}`, () => {
     expect(stdout).toBe('true\n');
   });
 
-  it('R12 1 GB pushed to a client that reads slowly: memory stays, drain comes, all bytes arrive', async () => {
+  it('R12 1 GB sent to a slow reader: memory stays bounded, `drain` is called, all bytes arrive', async () => {
     using bench = new Bench();
     const total = 1 << 30;
     const program = bench.own(
@@ -492,7 +492,7 @@ describe.skipIf(noFigures)(`memory${noFigures}`, () => {
 });
 
 describe('the end of a process', () => {
-  it('R25 start() keeps Node alive until stop(); promises, timers and streams of Node’s go on', async () => {
+  it('R25 start() keeps Node alive until stop(); promises, timers and streams of Node run meanwhile', async () => {
     const { stdout, code } = await runProgram(`
       const net = require('node:net');
       const loop = new selectors.Reactor();
@@ -533,7 +533,7 @@ describe('the end of a process', () => {
     }
   });
 
-  it('a loop that is forgotten keeps nothing alive: its descriptors are closed with it', async () => {
+  it('an unreferenced loop keeps nothing alive: its descriptors are closed with it', async () => {
     const { stdout, code } = await runProgram(
       `
       (function () {
@@ -557,7 +557,7 @@ describe('the end of a process', () => {
     expect({ stdout: stdout.trim(), code }).toEqual({ stdout: 'ECONNREFUSED', code: 0 });
   });
 
-  it('a loop that was started and closed leaves nothing: its memory is free', async () => {
+  it('a loop that was started and closed frees its memory', async () => {
     const { stdout } = await runProgram(
       `
       let gone = 0;
@@ -584,7 +584,7 @@ describe('the end of a process', () => {
   });
 
   it.skipIf(noFigures)(
-    `a loop that blocks for long leaves no native memory behind its connections${noFigures}`,
+    `a loop that blocks for long keeps no native memory of closed connections${noFigures}`,
     async () => {
       const { stdout } = await startProgram(
         `

@@ -10,7 +10,7 @@ function registration(fd: number, generation = 1): Registration<undefined> {
 const NUMBERS = [70_000, 3, 0, 131_071, 131_072, 5, 0x7fff_ffff, 0xffff_ffff];
 
 describe('registrations', () => {
-  it('are found by their numbers, small or large, and gone when they are deleted', () => {
+  it('are found by small and large numbers, and not after they are deleted', () => {
     const all = new Registrations<undefined>();
     expect(all.get(0)).toBe(undefined);
     for (const fd of NUMBERS) all.set(fd, registration(fd));
@@ -33,7 +33,7 @@ describe('registrations', () => {
     expect(all.size).toBe(0);
   });
 
-  it('are none after clear(), and may come again', () => {
+  it('are empty after clear(), and can be added again', () => {
     const all = new Registrations<undefined>();
     for (const fd of NUMBERS) all.set(fd, registration(fd));
     all.clear();

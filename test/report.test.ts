@@ -47,20 +47,20 @@ describe('cells', () => {
 });
 
 describe('HTML', () => {
-  it('escapes what is put in, in text and in attributes, but for HTML', () => {
+  it('escapes text and attributes, except HTML', () => {
     const name = `<b>'"&`;
     expect(html`<p title="${name}">${name}${html`<i>${1}</i>`}${[html`<u></u>`]}</p>`.text).toBe(
       '<p title="&lt;b&gt;&#39;&quot;&amp;">&lt;b&gt;&#39;&quot;&amp;<i>1</i><u></u></p>',
     );
   });
 
-  it('embeds data that cannot end their script', () => {
+  it('embeds data that cannot end its script element', () => {
     const { text } = scriptJson({ name: HOSTILE });
     expect(text).not.toContain('<');
     expect(JSON.parse(text)).toEqual({ name: HOSTILE });
   });
 
-  it('embeds programs that cannot end theirs, and mean the same', () => {
+  it('embeds programs that cannot end their script element, and mean the same', () => {
     const { text } = scriptText('"</script>".length + "<!--".length;\r\n');
     expect(text).toBe('"<\\/script>".length + "<\\!--".length;\n');
     expect(eval(text)).toBe(13);
@@ -73,7 +73,7 @@ const scriptsOf = (page: string): RegExpMatchArray[] => [...page.matchAll(/<scri
 describe('the page', () => {
   const page = renderPage({ title: HOSTILE, subtitle: HOSTILE, sections: [odd, ...experiments] });
 
-  it('has nothing of what it is given as a tag', () => {
+  it('turns no input into a tag', () => {
     expect(scriptsOf(page).map(([, attributes]) => attributes)).toEqual([
       ' type="application/json" id="plots"',
       '',
@@ -83,7 +83,7 @@ describe('the page', () => {
     expect(page.split('globalThis.broken=1').length).toBeGreaterThan(20); // it is there, as text
   });
 
-  it('allows no network, and no script but those whose hashes it names', () => {
+  it('allows no network, and only the scripts whose hashes it lists', () => {
     const policy = /http-equiv="Content-Security-Policy"\s+content="([^"]*)"/.exec(page)?.[1]?.replaceAll('&#39;', "'");
     const hashes = scriptsOf(page)
       .filter(([, attributes]) => attributes === '')
@@ -102,7 +102,7 @@ describe('the page', () => {
     expect(own).not.toMatch(/https?:|\ssrc=|<link|@import|url\(/);
   });
 
-  it('says where it was measured, and has contents with the verdicts where there are several sections', () => {
+  it('names the machine, and has contents with the verdicts for several sections', () => {
     const machine = machineFacts(new Date('2026-01-02T03:04:05Z'));
     const text = renderPage({ title: 't', sections: experiments }, machine);
     for (const [label, fact] of machine) expect(text).toContain(`<dt>${label}</dt>\n          <dd>${fact}</dd>`);
@@ -115,7 +115,7 @@ describe('the page', () => {
     expect(renderPage({ title: 't', sections: [scaling] })).not.toContain('<nav');
   });
 
-  it('carries no chart library where there is nothing to draw', () => {
+  it('contains no chart library without a chart', () => {
     const text = renderPage({
       title: 't',
       sections: [
@@ -136,7 +136,7 @@ describe('the page', () => {
     expect(text).toContain('<td class="number">—</td>');
   });
 
-  it('escapes what a section is called in links', () => {
+  it('escapes the name of a section in links', () => {
     const named: ReportSection = { ...odd, id: '"><b>' };
     expect(renderPage({ title: 't', sections: [named, scaling] })).toContain('<section id="&quot;&gt;&lt;b&gt;">');
   });
@@ -160,7 +160,7 @@ const line = (points: LineChart['series'][number]['points'], isLogarithmic: bool
 });
 
 describe('plots', () => {
-  it('bars lie where names are many or long, and stand otherwise', () => {
+  it('bars are horizontal if names are many or long, and vertical otherwise', () => {
     expect(plotOf(bar([1, 2, 3]))?.traces[0]?.orientation).toBeUndefined();
     expect(plotOf(bar([1, 2], { categories: ['reactor:select', 'proactor:io_uring'] }))?.traces[0]?.orientation).toBe(
       'h',
@@ -171,7 +171,7 @@ describe('plots', () => {
     expect(many?.yaxis.range).toEqual([39.5, -0.5]); // from the top down
   });
 
-  it('what has no place is a gap, and where nothing has one there is no plot', () => {
+  it('a missing value is a gap, and a chart without values has no plot', () => {
     expect(plotOf(bar([1, null, Number.NaN, Number.NEGATIVE_INFINITY, 2]))?.traces[0]?.y).toEqual([
       1,
       null,
@@ -197,13 +197,13 @@ describe('plots', () => {
     }
   });
 
-  it('a stack has a linear axis, for logarithms do not add up', () => {
+  it('a stack has a linear axis, since logarithms do not add up', () => {
     const series = ['a', 'b'].map((name) => ({ name, values: [1, 2] }));
     const plot = plotOf(bar([1, 2], { series, isStacked: true, value: { label: 'v', isLogarithmic: true } }));
     expect(plot).toMatchObject({ isStacked: true, yaxis: { type: 'linear' } });
   });
 
-  it('decades are labelled; 2 and 5 too where there are few; powers of ten where they are wide', () => {
+  it('decades are labelled; 2 and 5 too if there are few; only some powers of ten if there are many', () => {
     const ticks = (from: number, to: number) =>
       plotOf(
         line(
@@ -224,7 +224,7 @@ describe('plots', () => {
     expect(ticks(1e-9, 1e9)).toEqual(['10⁻⁹', '10⁻⁶', '10⁻³', '10⁰', '10³', '10⁶', '10⁹']);
   });
 
-  it('a line chart is a table with a row for each x', () => {
+  it('a line chart is a table with one row per x', () => {
     const chart: LineChart = {
       ...line([], false),
       series: [
@@ -251,7 +251,7 @@ describe('plots', () => {
 describe.each(['light', 'dark'] as const)('the colours, %s,', (scheme) => {
   const { background, surface, series, text, muted, link, good, bad, open } = PALETTES[scheme];
 
-  it('stand out: text 4.5 to 1, bars and lines 3 to 1 (WCAG 2.2, 1.4.3 and 1.4.11)', () => {
+  it('contrast: text 4.5 to 1, bars and lines 3 to 1 (WCAG 2.2, 1.4.3 and 1.4.11)', () => {
     for (const color of [text, muted, link, good, bad, open]) {
       expect(contrast(color, background), color).toBeGreaterThanOrEqual(4.5);
       expect(contrast(color, surface), color).toBeGreaterThanOrEqual(4.5);
@@ -261,7 +261,7 @@ describe.each(['light', 'dark'] as const)('the colours, %s,', (scheme) => {
 
   // 2.3 is the least difference that is seen side by side; these are not side by side.
   it.each(['normal', 'protanopia', 'deuteranopia', 'tritanopia'] as const)(
-    'are told apart with %s vision',
+    'can be distinguished with %s vision',
     (vision) => {
       for (const [i, a] of series.entries())
         for (const b of series.slice(0, i))
@@ -271,7 +271,7 @@ describe.each(['light', 'dark'] as const)('the colours, %s,', (scheme) => {
 });
 
 describe('the terminal', () => {
-  it('has no line of more than 100 columns, whatever is shown', () => {
+  it('has no line of more than 100 columns', () => {
     for (const section of [comparison, ...experiments, odd]) {
       const wide = sectionText(section)
         .split('\n')
@@ -323,7 +323,7 @@ the 1,025th with EINVAL.`);
     for (const column of comparison.tables[0]?.columns ?? []) expect(text).toContain(column.split(' ')[0]);
   });
 
-  it('hands no control character on', () => {
+  it('passes no control character on', () => {
     const evil = 'a\u001b[2Jb\rc\u009bd';
     const section: ReportSection = {
       ...odd,

@@ -13,7 +13,7 @@ import {
 } from '../src/index.js';
 import { Bench } from './support/bench.js';
 
-it('a key gives back the type of its file object, as that of its data', () => {
+it('a key keeps the type of its file object and of its data', () => {
   using bench = new Bench();
   const [a, b] = bench.pair();
   using selector = new DefaultSelector<string, Socket>();
@@ -30,7 +30,7 @@ it('a key gives back the type of its file object, as that of its data', () => {
   selector.register(b.fd, EVENT_READ, 'b');
 });
 
-it('without type arguments each file object is taken, as before', () => {
+it('default type arguments accept every file object', () => {
   using bench = new Bench();
   const [a] = bench.pair();
   using selector = new PollSelector<number>();

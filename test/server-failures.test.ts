@@ -53,7 +53,7 @@ describe.skipIf(noStrace)(`a call that fails once${noStrace}`, () => {
     },
   );
 
-  it('process-pool: recvmsg fails with ENOMEM in a worker: it waits on, and serves', async () => {
+  it('process-pool: recvmsg fails with ENOMEM in a worker: it waits again, and serves', async () => {
     using bench = new Bench();
     const program = serveWith(bench, 'recvmsg', 'error=ENOMEM:when=1..5', ['process-pool', '--workers', '1']);
     const [, port] = await program.printed(started);
@@ -78,14 +78,14 @@ describe.skipIf(noStrace)(`a call that fails once${noStrace}`, () => {
   });
 });
 
-describe.skipIf(noStrace)(`a call that fails once, at a hand-over${noStrace}`, () => {
+describe.skipIf(noStrace)(`a call that fails once while a connection is passed on${noStrace}`, () => {
   describeHandOvers(few);
 });
 
 describeDyingTogether(few);
 describeDyingWorkers(few);
 
-describe.skipIf(noStrace)(`workers that die at once${noStrace}`, { concurrent: true }, () => {
+describe.skipIf(noStrace)(`workers that exit at once${noStrace}`, { concurrent: true }, () => {
   it.each([['multi-reactor', 'eventfd2', 'error=EMFILE:when=4+']])(
     '%s: the server ends with the reason',
     async (model, call, fault) => {
@@ -97,10 +97,10 @@ describe.skipIf(noStrace)(`workers that die at once${noStrace}`, { concurrent: t
   );
 });
 
-describe.skipIf(noLimit)(`RLIMIT_MEMLOCK has no room for the rings${noLimit}`, () => {
+describe.skipIf(noLimit)(`RLIMIT_MEMLOCK is too small for the rings${noLimit}`, () => {
   const NONE = 65_536;
 
-  it.each(commands)('serve %s: the emulation serves', async (args) => {
+  it.each(commands)('serve %s: serves with the emulation', async (args) => {
     using bench = new Bench();
     const program = serveLimited(bench, NONE, args);
     expect(await echoesOf(bench, program)).toMatch(/emulated:/);
@@ -138,7 +138,7 @@ describe.skipIf(process.platform === 'win32')('Ctrl-C', () => {
     },
   );
 
-  it('a request that holds the thread: the second Ctrl-C ends the server', async () => {
+  it('a request that blocks the thread: the second Ctrl-C ends the server', async () => {
     using bench = new Bench();
     const program = bench.own(new Program(process.execPath, [cli, 'serve', 'reactor', '--app', 'rpc', '--port', '0']));
     const [, port] = await program.printed(started);
@@ -171,7 +171,7 @@ describe('client', () => {
     expect(stderr).toMatch(/not sent: a message has at most 65536 bytes/);
   });
 
-  it('chat: says that the server has ended', async () => {
+  it('chat: reports that the server has ended', async () => {
     using bench = new Bench();
     const server = bench.own(new Program(process.execPath, [cli, 'serve', 'reactor', '--app', 'chat', '--port', '0']));
     const [, port] = await server.printed(started);

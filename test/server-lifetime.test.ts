@@ -26,7 +26,7 @@ const models = isSlowHere ? few : available;
 describeEnds(few);
 
 describe('close() before listen()', () => {
-  it('starts nothing, and listen() is rejected', async () => {
+  it('starts nothing, and listen() rejects', async () => {
     const server = createServer('prefork');
     await server.close();
     await server.close();
@@ -39,8 +39,8 @@ describe('close() before listen()', () => {
 
 describeKills(few, 2);
 
-describe('a loop that has nothing to do is killed', () => {
-  it.each(['multi-reactor', 'multi-proactor'] as const)('%s: it ends all the same, and is told once', async (name) => {
+describe('an idle loop is killed', () => {
+  it.each(['multi-reactor', 'multi-proactor'] as const)('%s: it ends, and is reported once', async (name) => {
     const exits: WorkerExit[] = [];
     await using server = createServer(name, { workers: 2, onWorkerExit: (exit) => exits.push(exit) });
     await server.listen();
@@ -53,7 +53,7 @@ describe('a loop that has nothing to do is killed', () => {
 });
 
 describe('the server’s own thread is killed', () => {
-  it.each(['reactor', 'prefork', 'multi-reactor'] as const)('%s: it is told, and that is its end', async (name) => {
+  it.each(['reactor', 'prefork', 'multi-reactor'] as const)('%s: it is reported, and the server ends', async (name) => {
     using bench = new Bench();
     const nothingIsLeft = watchLeftOvers(bench);
     const exits: WorkerExit[] = [];
@@ -77,9 +77,9 @@ describe('the server’s own thread is killed', () => {
 
 const onlyLinux = process.platform === 'linux' ? '' : ' — not here: told by /proc';
 
-describe('servers that come and go', () => {
+describe('servers that start and stop', () => {
   it.skipIf(process.platform !== 'linux')(
-    `have no memory mapped any more, also where their threads are terminated${onlyLinux}`,
+    `leave no memory mapped, also when their threads are terminated${onlyLinux}`,
     async () => {
       using bench = new Bench();
       const before = scoreboards();
@@ -107,7 +107,7 @@ describe('the caller’s event loop', () => {
   /** Longer than a thread of Node's takes to start on a busy machine, and shorter than anything that waits. */
   const LONGEST = isSlowHere ? 2000 : 250;
 
-  it('is blocked by no model while a server starts, serves and closes', async () => {
+  it('is not blocked while a server starts, serves and closes', async () => {
     const longest = (await answerOf(
       runProgram(
         withServers(
@@ -139,7 +139,7 @@ describe('the caller’s event loop', () => {
     expect(Object.entries(longest).filter(([, ms]) => ms > LONGEST)).toEqual([]);
   });
 
-  it('may be blocked itself: all serve on; and when its process is killed, no child is left', async () => {
+  it('may block: all servers go on; when its process is killed, no child is left', async () => {
     using bench = new Bench();
     const program = bench.own(
       startProgram(
@@ -168,8 +168,8 @@ describe('the caller’s event loop', () => {
 
 describeTextbook(few);
 
-describe('EchoServer, the textbook’s two lines, on a port that is taken', () => {
-  it('EADDRINUSE is thrown, whichever model', async () => {
+describe('EchoServer on a port in use', () => {
+  it('throws EADDRINUSE with every model', async () => {
     using bench = new Bench();
     const { port } = bench.listener().localAddress as Address;
     const codes = await answerOf(

@@ -52,25 +52,22 @@ describe('R29 order in a pool of threads', () => {
   it.each([
     ['reactor-thread-pool', 4, [800, 600, 400, 200]],
     ['multi-reactor-thread-pool', 1, [800, 600]],
-  ] as const)(
-    '%s: requests are worked on at the same time, and answered in their order',
-    async (model, workers, times) => {
-      await withServer(model, { application: 'rpc', workers }, async (_, address, bench) => {
-        const client = bench.own(await Client.connect(address));
-        // One for each thread, so that all have started.
-        await sleepAll(
-          client,
-          times.map(() => 1),
-        );
-        const { order, ms } = await sleepAll(client, times);
-        expect(order).toEqual(times);
-        expect(ms).toBeGreaterThanOrEqual(Math.max(...times));
-        expect(ms).toBeLessThan(times.reduce<number>((sum, one) => sum + one, 0));
-      });
-    },
-  );
+  ] as const)('%s: requests run at the same time, and are answered in order', async (model, workers, times) => {
+    await withServer(model, { application: 'rpc', workers }, async (_, address, bench) => {
+      const client = bench.own(await Client.connect(address));
+      // One for each thread, so that all have started.
+      await sleepAll(
+        client,
+        times.map(() => 1),
+      );
+      const { order, ms } = await sleepAll(client, times);
+      expect(order).toEqual(times);
+      expect(ms).toBeGreaterThanOrEqual(Math.max(...times));
+      expect(ms).toBeLessThan(times.reduce<number>((sum, one) => sum + one, 0));
+    });
+  });
 
-  it('reactor-thread-per-task: answered as they are done', async () => {
+  it('reactor-thread-per-task: replies come in the order of completion', async () => {
     await withServer('reactor-thread-per-task', { application: 'rpc' }, async (_, address, bench) => {
       const client = bench.own(await Client.connect(address));
       // Whichever thread starts first, the longest is done last.
@@ -90,7 +87,7 @@ describe('a pool of threads whose queue is full', () => {
     return client.error?.code ?? 'end';
   }
 
-  it('R30 turns further clients away at once, tells how many, and serves all others when the slow ones have gone', async () => {
+  it('R30 rejects further clients at once, counts them, and serves all others when the slow ones have left', async () => {
     const options = { workers: 2, maxQueued: 2 };
     await withServer('thread-pool', options, async (server, address, bench) => {
       const connect = async (): Promise<Client> => bench.own(await Client.connect(address));
@@ -154,7 +151,7 @@ describe('how prefork’s processes accept', () => {
       });
       continue;
     }
-    it(`${name}: clients beside one another, and after one another`, async () => {
+    it(`${name}: clients at the same time, and one after another`, async () => {
       await withServer('prefork', { accept: name, workers: 2 }, async (server, address, bench) => {
         // SO_REUSEPORT may give two to the same process: so they go, and wait for nobody.
         await Promise.all(
@@ -171,7 +168,7 @@ describe('how prefork’s processes accept', () => {
   }
 });
 
-describe('what is refused before anything is started', () => {
+describe('is refused before anything is started', () => {
   const unavailable = SERVER_MODELS.filter(({ isAvailable }) => !isAvailable);
 
   it.each([
@@ -239,7 +236,7 @@ describe('what is refused before anything is started', () => {
     throwsCode('ERR_INVALID_ARG_VALUE', () => createServer('prefork', { accept: 'exclusive', mechanism: 'poll' }));
   });
 
-  it('killWorker: what is no id; an id of nobody is nobody’s end', async () => {
+  it('killWorker: an invalid id, and an unknown one', async () => {
     await using server = createServer('prefork', { workers: 1 });
     for (const wrong of [undefined, '1', null])
       await rejectsCode('ERR_INVALID_ARG_TYPE', server.killWorker(wrong as never));
@@ -251,7 +248,7 @@ describe('what is refused before anything is started', () => {
     assert.ok((await server.workers()).some(({ role }) => role === 'work'));
   });
 
-  it('a host that is none: listen() is rejected, and the server is closed', async () => {
+  it('an invalid host: listen() rejects, and the server is closed', async () => {
     const server = createServer('reactor', { host: 'no-such-host.invalid' });
     await expect(server.listen()).rejects.toMatchObject({ code: expect.stringMatching(/^E/) as string });
     await rejectsCode('ERR_CLOSED', server.listen());

@@ -292,7 +292,7 @@ verdicts(ordering, [
   ['no thread for each task', 'undecided', order({ 'multi-reactor': 0 }), /not measured/],
 ]);
 
-it('a spread: a quarter is below, a quarter above, in whatever order they come', () => {
+it('a spread: the lower and the upper quartile, in any order of samples', () => {
   expect(spreadOf([5, 1, 4, 2, 3])).toEqual({ count: 5, low: 2, median: 3, high: 4 });
   expect(spreadOf([7])).toEqual({ count: 1, low: 7, median: 7, high: 7 });
 });

@@ -64,7 +64,7 @@ const descriptors = (path: string) => [...openDescriptors().values()].filter((wh
 const onlyLinux = isLinux ? '' : ' — not here: told by /proc';
 
 describe('memory', () => {
-  it('is one for two objects: zeros at first, as many bytes as were asked for, the same ArrayBuffer each time', () => {
+  it('is shared by two objects: zeros at first, as many bytes as asked for, the same ArrayBuffer each time', () => {
     using bench = new Bench();
     const path = pathIn(bench);
     const [a, b] = [open(bench, path), open(bench, path)];
@@ -81,7 +81,7 @@ describe('memory', () => {
     expect(Atomics.load(numbersOf(a), 5)).toBe(3);
   });
 
-  it('is what the file holds, which is made longer where it is shorter, and never shorter', () => {
+  it('is the content of the file, which is extended if it is shorter, and never truncated', () => {
     using bench = new Bench();
     const path = pathIn(bench, 'Schlüssel 鍵');
     writeFileSync(path, 'contents');
@@ -95,14 +95,14 @@ describe('memory', () => {
     expect(one.memory.byteLength).toBe(1);
   });
 
-  it.skipIf(isWindows)('is its owner’s alone: mode 0600', () => {
+  it.skipIf(isWindows)('belongs to its owner alone: mode 0600', () => {
     using bench = new Bench();
     const path = pathIn(bench);
     open(bench, path);
     expect(statSync(path).mode & 0o777).toBe(0o600);
   });
 
-  it('is one with a worker thread and with another process', async () => {
+  it('is shared with a worker thread and with another process', async () => {
     using bench = new Bench();
     const path = pathIn(bench);
     const numbers = numbersOf(open(bench, path));
@@ -119,7 +119,7 @@ describe('memory', () => {
     expect(numbers[2]).toBe(3);
   });
 
-  it('stays when the object is closed, and when the file is gone', () => {
+  it('stays when the object is closed, and when the file is removed', () => {
     using bench = new Bench();
     const path = pathIn(bench);
     const [a, b] = [open(bench, path), open(bench, path)];
@@ -131,7 +131,7 @@ describe('memory', () => {
     expect(new Uint8Array(b.memory)[7]).toBe(9);
   });
 
-  it('is not taken away by a transfer: a copy goes, or nothing', () => {
+  it('cannot be transferred away: a copy is sent, or nothing', () => {
     using bench = new Bench();
     const { memory } = open(bench, pathIn(bench));
     const { port1, port2 } = new MessageChannel();
@@ -153,7 +153,7 @@ describe('memory', () => {
     port1.close();
   });
 
-  it('that was moved all the same outlives the thread that opened the file', async () => {
+  it('that was moved outlives the thread that opened the file', async () => {
     using bench = new Bench();
     const path = pathIn(bench);
     const numbers = numbersOf(open(bench, path));
@@ -174,32 +174,35 @@ describe('memory', () => {
     expect(numbers[1]).toBe(43);
   });
 
-  it.skipIf(!isLinux)(`goes with its ArrayBuffer, and the descriptor with its object${onlyLinux}`, async () => {
-    using bench = new Bench();
-    const path = pathIn(bench);
-    let views: Uint8Array[] = [];
-    const objects = () => {
-      for (let i = 0; i < 10; i++) {
-        const file = new SharedFile(path, SIZE);
-        file.lock();
-        views.push(new Uint8Array(file.memory, 100, 1));
-        if (i < 9) file.close();
-      }
-    };
-    objects();
-    expect(mappings(path)).toBe(10);
-    expect(await collectUntil(() => descriptors(path) === 0)).toBe(true);
-    expect(mappings(path)).toBe(10);
-    views.forEach((view, i) => (view[0] = i));
-    expect(views.map((view) => view[0])).toEqual(new Array(10).fill(9));
-    using other = new SharedFile(path, SIZE);
-    expect(other.tryLock(), 'the collected one has let go of the lock').toBe(true);
-    views = [];
-    expect(await collectUntil(() => mappings(path) === 1)).toBe(true);
-    expect(other.memory.byteLength).toBe(SIZE);
-  });
+  it.skipIf(!isLinux)(
+    `is unmapped with its ArrayBuffer, and the descriptor closed with its object${onlyLinux}`,
+    async () => {
+      using bench = new Bench();
+      const path = pathIn(bench);
+      let views: Uint8Array[] = [];
+      const objects = () => {
+        for (let i = 0; i < 10; i++) {
+          const file = new SharedFile(path, SIZE);
+          file.lock();
+          views.push(new Uint8Array(file.memory, 100, 1));
+          if (i < 9) file.close();
+        }
+      };
+      objects();
+      expect(mappings(path)).toBe(10);
+      expect(await collectUntil(() => descriptors(path) === 0)).toBe(true);
+      expect(mappings(path)).toBe(10);
+      views.forEach((view, i) => (view[0] = i));
+      expect(views.map((view) => view[0])).toEqual(new Array(10).fill(9));
+      using other = new SharedFile(path, SIZE);
+      expect(other.tryLock(), 'the collected one has let go of the lock').toBe(true);
+      views = [];
+      expect(await collectUntil(() => mappings(path) === 1)).toBe(true);
+      expect(other.memory.byteLength).toBe(SIZE);
+    },
+  );
 
-  it.skipIf(!isLinux)(`that was moved to another thread is kept once for each file and size${onlyLinux}`, async () => {
+  it.skipIf(!isLinux)(`that was moved to another thread is kept once per file and size${onlyLinux}`, async () => {
     using bench = new Bench();
     const path = pathIn(bench);
     for (let time = 1; time <= 3; time++) {
@@ -217,7 +220,7 @@ describe('memory', () => {
     expect(mappings(path), 'it is shown the same memory').toBe(1);
   });
 
-  it.skipIf(!isLinux)(`is unmapped at the end of its thread, however that ends${onlyLinux}`, async () => {
+  it.skipIf(!isLinux)(`is unmapped at the end of its thread, however the thread ends${onlyLinux}`, async () => {
     using bench = new Bench();
     const path = pathIn(bench);
     using here = new SharedFile(path, SIZE);
@@ -274,7 +277,7 @@ describe('the lock', () => {
     a.unlock();
   });
 
-  it('is not taken twice, and not given back by who does not hold it', () => {
+  it('cannot be taken twice, nor released by an object that does not hold it', () => {
     using bench = new Bench();
     const path = pathIn(bench);
     const [a, b] = [open(bench, path), open(bench, path)];
@@ -290,7 +293,7 @@ describe('the lock', () => {
     throwsCode('ERR_BUSY', () => a.lock());
   });
 
-  it('is let go of by close(), which may be called again, and by using', () => {
+  it('is released by close(), which may be called again, and by `using`', () => {
     using bench = new Bench();
     const path = pathIn(bench);
     const b = open(bench, path);
@@ -308,7 +311,7 @@ describe('the lock', () => {
     expect(existsSync(path)).toBe(true);
   });
 
-  it('keeps processes and threads apart: no count is lost', async () => {
+  it('excludes processes and threads: no count is lost', async () => {
     using bench = new Bench();
     const path = pathIn(bench);
     const file = open(bench, path);
@@ -333,7 +336,7 @@ describe('the lock', () => {
     expect(numbers[1]).toBe(4 * times + 200);
   });
 
-  it('is taken from a holder that is killed, and given to one that waits', async () => {
+  it('is released when its holder is killed, and goes to one that waits', async () => {
     using bench = new Bench();
     const path = pathIn(bench);
     const file = open(bench, path);
@@ -370,7 +373,7 @@ describe('the lock', () => {
     expect(open(bench, path).tryLock()).toBe(true);
   });
 
-  it('a worker that waits has it soon after it is given back', async () => {
+  it('a waiting worker gets it soon after it is released', async () => {
     using bench = new Bench();
     const path = pathIn(bench);
     const file = open(bench, path);
@@ -389,7 +392,7 @@ describe('the lock', () => {
   });
 });
 
-describe('what is no such file', () => {
+describe('an invalid file', () => {
   it('is a typed error, with the path and the call', () => {
     using bench = new Bench();
     const folder = bench.folder();

@@ -9,7 +9,7 @@ const noSignals = process.platform === 'win32' ? ' — not here: Windows has no 
 
 describe.skipIf(noSignals)(`signals during select()${noSignals}`, () => {
   it.each(mechanisms)(
-    'S48 %s: a storm of handled signals; the wait goes on with the time that is left',
+    'S48 %s: a storm of handled signals; the wait goes on for the remaining time',
     async (mechanism) => {
       const program = startProgram(`
       process.on('SIGUSR2', () => {});
@@ -40,7 +40,7 @@ describe.skipIf(noSignals)(`signals during select()${noSignals}`, () => {
   );
 
   it.each(mechanisms)(
-    'S49 %s: a signal that nobody handles ends a blocking wait, and the process, at once',
+    'S49 %s: an unhandled signal ends a blocking wait, and the process, at once',
     async (mechanism) => {
       const program = startProgram(`
       const selector = selectors.createSelector('${mechanism}');
@@ -53,7 +53,7 @@ describe.skipIf(noSignals)(`signals during select()${noSignals}`, () => {
     },
   );
 
-  it('S103 a storm of handled signals during recv, recvFrom, accept and sendAll: each waits out its whole timeout', async () => {
+  it('S103 a storm of handled signals during recv, recvFrom, accept and sendAll: each waits for its whole timeout', async () => {
     const program = startProgram(`
       process.on('SIGUSR2', () => {});
       const { Socket } = selectors;
@@ -89,7 +89,7 @@ describe.skipIf(noSignals)(`signals during select()${noSignals}`, () => {
     await program.ended;
   });
 
-  it('S49 a handler of Node’s runs as soon as the thread is back, and its error ends the program', async () => {
+  it('S49 a handler of Node runs as soon as the thread returns, and its error ends the program', async () => {
     const program = startProgram(`
       process.on('SIGUSR2', () => { throw new Error('from the handler'); });
       const selector = new selectors.DefaultSelector();
@@ -107,7 +107,7 @@ describe.skipIf(noSignals)(`signals during select()${noSignals}`, () => {
   });
 });
 
-describe.skipIf(noStrace)(`what the kernel may answer${noStrace}`, () => {
+describe.skipIf(noStrace)(`errors of the kernel${noStrace}`, () => {
   it.each([
     ['epoll', 'epoll_wait'],
     ['poll', 'poll'],
@@ -136,7 +136,7 @@ describe.skipIf(noStrace)(`what the kernel may answer${noStrace}`, () => {
     ['epoll', 'epoll_wait'],
     ['poll', 'poll'],
     ['select', 'pselect6'],
-  ])('S48 %s: interrupted when the time is over: nothing is ready', async (mechanism, call) => {
+  ])('S48 %s: interrupted at the end of the timeout: returns no event', async (mechanism, call) => {
     const outcome = await withFault(
       call,
       // The call returns 5 ms late, with its sets as they were given.
@@ -159,7 +159,7 @@ describe.skipIf(noStrace)(`what the kernel may answer${noStrace}`, () => {
     ['ENOSYS', 'epoll_create1'],
     ['EPERM', 'epoll_wait'],
     ['EPERM', 'epoll_ctl'],
-  ])('a sandbox that answers %s to %s: DefaultSelector falls back, and says why', async (error, call) => {
+  ])('a sandbox that answers %s to %s: DefaultSelector falls back, and gives the reason', async (error, call) => {
     // Node itself needs these as it starts: only later calls are refused.
     const own = await callsOfNode(call);
     const outcome = await withFault(
@@ -189,7 +189,7 @@ describe.skipIf(noStrace)(`what the kernel may answer${noStrace}`, () => {
     ['accept4', "(client.connect(listener.localAddress), listener.accept(), 'hello')"],
     ['sendmsg', "(a.sendFds([b]), 'hello')"],
     ['recvmsg', "(a.sendFds([b]), b.recvFds(1).fds.length === 1 ? 'hello' : '')"],
-  ])('S103 %s interrupted three times in a row is made again: %s', async (call, expression) => {
+  ])('S103 %s interrupted three times in a row is called again: %s', async (call, expression) => {
     const outcome = await withFault(
       call,
       'error=EINTR:when=1..3',
@@ -208,7 +208,7 @@ describe.skipIf(noStrace)(`what the kernel may answer${noStrace}`, () => {
     expect(outcome.injected).toBe(3);
   });
 
-  it('no thread left: selectAsync rejects with EAGAIN, and works when there is one again', async () => {
+  it('no thread available: selectAsync rejects with EAGAIN, and works when a thread is available', async () => {
     const own = (await callsOfNode('clone3')) + (await callsOfNode('clone'));
     const outcome = await withFault(
       'clone,clone3',
@@ -269,7 +269,7 @@ describe.skipIf(noStrace)(`what the kernel may answer${noStrace}`, () => {
     expect(between).not.toContain('epoll_ctl');
   });
 
-  it('S34 descriptors are close-on-exec from the first', async () => {
+  it('S34 descriptors are close-on-exec from their creation', async () => {
     const outcome = await withFault(
       'epoll_create1,eventfd2,socket,socketpair,accept4,dup,fcntl',
       'delay_enter=1',
@@ -294,7 +294,7 @@ describe.skipIf(noStrace)(`what the kernel may answer${noStrace}`, () => {
   });
 });
 
-it('a program ends by itself when nothing is pending, and with an open selector', async () => {
+it('a program ends by itself when nothing is pending, also with an open selector', async () => {
   const { code, stdout } = await runProgram(`
     const selector = new selectors.DefaultSelector();
     selector.register(selectors.Socket.pair()[0], selectors.EVENT_WRITE);

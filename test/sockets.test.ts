@@ -14,7 +14,7 @@ describe(`sockets on ${process.platform}`, () => {
 });
 
 describe('the pair over the loopback, of systems without socketpair(2)', () => {
-  it('S110 two sockets that have made sure of each other', () => {
+  it('S110 two sockets that have verified each other', () => {
     using bench = new Bench();
     const [a, b] = loopbackPair(() => bench.own(new Socket()));
     bench.own(b);
@@ -23,7 +23,7 @@ describe('the pair over the loopback, of systems without socketpair(2)', () => {
     assert.deepEqual(a.remoteAddress, b.localAddress);
   });
 
-  it('S110 a stranger who connects first is refused', () => {
+  it('S110 a stranger that connects first is refused', () => {
     using bench = new Bench();
     const opened: Socket[] = [];
     const stranger = bench.own(new Socket());

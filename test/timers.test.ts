@@ -11,7 +11,7 @@ const run = (timers: Timers, now: number): void => {
 };
 
 describe('timers', () => {
-  it('R18 the earlier first; equal ones in the order in which they were made', () => {
+  it('R18 run in the order of their time; equal ones in the order of creation', () => {
     const timers = new Timers();
     const said: string[] = [];
     for (const [due, name] of [
@@ -34,7 +34,7 @@ describe('timers', () => {
     expect(timers.nextDue()).toBe(Infinity);
   });
 
-  it('a thousand in random order come in order', () => {
+  it('a thousand in random order run in order', () => {
     const timers = new Timers();
     const seen: number[] = [];
     for (let i = 0; i < 1000; i++) {
@@ -47,7 +47,7 @@ describe('timers', () => {
     expect(seen).toEqual([...seen].sort((a, b) => a - b));
   });
 
-  it('S120 cancelled ones are thrown away when they are more than 100, and more than half', () => {
+  it('S120 cancelled ones are removed when they are more than 100, and more than half', () => {
     const timers = new Timers();
     const said: string[] = [];
     const all = Array.from({ length: 300 }, (_, i) => named(timers, said, 300 - i, String(i)));
@@ -59,7 +59,7 @@ describe('timers', () => {
     expect(said).toEqual(Array.from({ length: 149 }, (_, i) => String(299 - i)));
   });
 
-  it('those that are cancelled when they were taken already are not counted among those that are kept', () => {
+  it('ones that are cancelled after they were taken are not counted as stored', () => {
     const timers = new Timers();
     const said: string[] = [];
     const taken = Array.from({ length: 200 }, () => named(timers, said, 1, 'never'));
@@ -73,7 +73,7 @@ describe('timers', () => {
     expect(said).toHaveLength(99);
   });
 
-  it('one that is cancelled by another of the same moment is not called; nor twice', () => {
+  it('one that another of the same moment cancels does not run; none runs twice', () => {
     const timers = new Timers();
     const said: string[] = [];
     timers.add(1, () => second.cancel());

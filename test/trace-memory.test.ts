@@ -45,8 +45,8 @@ class Recorded implements Disposable {
   }
 }
 
-describe('a place that was claimed, and never written', () => {
-  it('holds up what stands behind it for a second, and is counted then', async () => {
+describe('a record that was claimed and never written', () => {
+  it('blocks the records behind it for a second, and is then counted as dropped', async () => {
     // Others of this thread, such as finalizers, make calls meanwhile: there is room for them.
     using recorded = new Recorded(1024);
     const { trace } = recorded;
@@ -68,7 +68,7 @@ describe('a place that was claimed, and never written', () => {
     expect([marks(rest), trace.dropped]).toEqual([[3, 4], 1]);
   });
 
-  it('is not waited for when all have ended', () => {
+  it('is not waited for when all writers have ended', () => {
     using recorded = new Recorded(16);
     recorded.claim();
     recorded.mark(1);
@@ -81,7 +81,7 @@ describe('a place that was claimed, and never written', () => {
     expect(recorded.trace.dropped).toBe(4);
   });
 
-  it('is not given to others before its writer has written; kept and dropped are all that were made', () => {
+  it('is not reused before its writer has written; kept and dropped add up', () => {
     using recorded = new Recorded(4);
     const { trace, numbers } = recorded;
     const place = recorded.readyAt(1);
@@ -106,7 +106,7 @@ describe('a place that was claimed, and never written', () => {
     expect(trace.dropped).toBe(before + 2);
   });
 
-  it('is written in time: nothing is lost', async () => {
+  it('that is written in time: nothing is lost', async () => {
     using recorded = new Recorded(4);
     const { trace, numbers } = recorded;
     recorded.mark(1);
@@ -119,7 +119,7 @@ describe('a place that was claimed, and never written', () => {
     expect(trace.dropped).toBe(0);
   });
 
-  it('goes around where numbers have 32 bits', () => {
+  it('across the wrap-around of 32-bit numbers', () => {
     using recorded = new Recorded(4);
     const { trace } = recorded;
     for (let i = 0; i < 1000; i++) {
@@ -132,7 +132,7 @@ describe('a place that was claimed, and never written', () => {
 });
 
 describe('memory that others write to', () => {
-  it('written between two calls of one thread, each number of the header and of a record: no crash, and nothing beyond the trace is written', async () => {
+  it('each number of the header and of a record changed between two calls: no crash, and no write beyond the trace', async () => {
     const outcome = runProgram(`
       const { TraceMemory } = require('./dist/trace/trace-memory.js');
       const CAPACITY = 4, GUARD = 70_000;
@@ -171,7 +171,7 @@ describe('memory that others write to', () => {
     expect(await answerOf(outcome)).toEqual({ untouched: 4, scribbles: 11 * words });
   });
 
-  it('crashes neither who records nor who reads, and none of it is written that is not the trace’s', async () => {
+  it('crashes neither the writer nor the reader, and none writes outside the trace', async () => {
     const outcome = runProgram(`
       const { Worker } = require('node:worker_threads');
       const { TraceMemory } = require('./dist/trace/trace-memory.js');

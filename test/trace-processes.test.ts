@@ -19,8 +19,8 @@ function start(bench: Bench, body: string, env: NodeJS.ProcessEnv): Program {
 }
 const run = (bench: Bench, body: string, env: NodeJS.ProcessEnv): Promise<Outcome> => start(bench, body, env).ended;
 
-describe('a process that is told where', () => {
-  it('records from its first call on, with its threads and the processes that it starts', async () => {
+describe('a process with the environment variable', () => {
+  it('records from its first call, with its threads and child processes', async () => {
     using bench = new Bench();
     using trace = new ProcessesTrace(1024);
     const grandchild = tracedText(`mark(3)`);
@@ -61,7 +61,7 @@ describe('a process that is told where', () => {
     expect(trace.dropped).toBe(0);
   });
 
-  it('counts what there is no room for', async () => {
+  it('counts the records that do not fit', async () => {
     using bench = new Bench();
     using trace = new ProcessesTrace(4);
     expect((await run(bench, `for (let i = 0; i < 100; i++) mark(i);`, trace.env)).code).toBe(0);
@@ -87,7 +87,7 @@ describe('a process that is told where', () => {
     },
   );
 
-  it('goes on when the trace has ended, and when it is killed the others do', async () => {
+  it('goes on when the trace has ended; when it is killed the others go on', async () => {
     using bench = new Bench();
     const trace = new ProcessesTrace(256);
     const body = `let i = 0; setInterval(() => mark(i++), 1); console.log('begun');`;
@@ -108,7 +108,7 @@ describe('a process that is told where', () => {
   });
 });
 
-describe('a process that is told wrongly', () => {
+describe('a process with a wrong value', () => {
   const body = `mark(1); console.log('went on');`;
 
   async function warns(bench: Bench, path: string, why: RegExp): Promise<void> {
@@ -119,7 +119,7 @@ describe('a process that is told wrongly', () => {
     expect(stderr).toContain('nothing is recorded');
   }
 
-  it('warns of a path where nothing is, and makes nothing there', async () => {
+  it('warns of a missing path, and creates nothing', async () => {
     using bench = new Bench();
     const path = join(bench.folder(), 'nowhere');
     await warns(bench, path, /ENOENT/);
@@ -148,7 +148,7 @@ describe('a process that is told wrongly', () => {
     expect(readFileSync(path).equals(contents)).toBe(true);
   });
 
-  it('is not told at all where the variable is empty', async () => {
+  it('records nothing if the variable is empty', async () => {
     using bench = new Bench();
     expect(await run(bench, body, { [TRACE_VARIABLE]: '' })).toMatchObject({ stderr: '', code: 0 });
   });

@@ -54,7 +54,7 @@ async function attempt(capacity: number): Promise<{ records: readonly SyscallRec
 }
 
 it.each([16, 1024, 2 ** 19])(
-  'with room for %i: none is lost or told twice, each thread’s are in order, kept and dropped are all that were made',
+  'with room for %i: no record is lost or read twice, each thread’s are in order, kept and dropped add up',
   async (capacity) => {
     const canRegister = capacity > WORKERS * CALLS;
     let { records, dropped } = await attempt(capacity);

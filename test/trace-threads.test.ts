@@ -28,7 +28,7 @@ async function ask(worker: Worker, message: unknown): Promise<unknown> {
 const MARKS = `on((number) => { mark(number); post(number); });`;
 
 describe('a trace', () => {
-  it('has the calls of workers that are started after it, and of those that they start; of earlier ones none', async () => {
+  it('has the calls of workers started after it, and of their workers; none of earlier ones', async () => {
     using bench = new Bench();
     const earlier = await startWorker(bench, MARKS);
     await ask(earlier, 1);
@@ -54,7 +54,7 @@ describe('a trace', () => {
     expect(records.map(({ sequence }) => sequence)).toEqual(records.map((_, i) => i));
   });
 
-  it('ends for its workers, too, and those that are started afterwards record nothing', async () => {
+  it('ends for its workers, too, and later ones record nothing', async () => {
     using bench = new Bench();
     const trace = startTrace();
     const worker = await startWorker(bench, MARKS);
@@ -67,7 +67,7 @@ describe('a trace', () => {
     expect(trace.dropped).toBe(0);
   });
 
-  it('of a worker has that worker’s calls; one of this thread, those of both', async () => {
+  it('of a worker has that worker’s calls; one of this thread has those of both', async () => {
     using bench = new Bench();
     using trace = startTrace();
     const worker = await startWorker(
@@ -85,7 +85,7 @@ describe('a trace', () => {
     expect(marks(trace.records())).toEqual([1, 2, 3, 4]);
   });
 
-  it('keeps the records of a worker that has ended, and of one that was terminated as it recorded', async () => {
+  it('keeps the records of a worker that has ended, and of one terminated while recording', async () => {
     using bench = new Bench();
     using trace = startTrace();
     const ending = await startWorker(bench, `mark(1); mark(2);`);
@@ -107,7 +107,7 @@ describe('a trace', () => {
     expect(marks(trace.take())).toEqual([8]);
   });
 
-  it('may be begun and ended while workers make calls', async () => {
+  it('can start and stop while workers make calls', async () => {
     using bench = new Bench();
     const first = startTrace({ capacity: 1 });
     const busy = await startWorker(bench, `on(() => undefined); for (let i = 0; ; i++) mark(i % 1000);`);

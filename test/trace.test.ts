@@ -21,7 +21,7 @@ const marks = (records: readonly SyscallRecord[]): number[] => marksOf(records).
 const range = (end: number): number[] => Array.from({ length: end }, (_, i) => i);
 
 describe('a record', () => {
-  it('has the call’s name, arguments, result, error, and who made it', () => {
+  it('has the call’s name, arguments, result, error, process and thread', () => {
     using bench = new Bench();
     const [a, b] = bench.pair();
     using trace = startTrace();
@@ -45,22 +45,19 @@ describe('a record', () => {
     }
   });
 
-  it.skipIf(!isLinux)(
-    'has the bytes that were received, and none behind them, also where MSG_TRUNC counts more',
-    () => {
-      using bench = new Bench();
-      const [a, b] = bench.pair({ type: 'dgram' });
-      using trace = startTrace();
-      a.send('x'.repeat(34));
-      expect(b.recv(4, constants.MSG_TRUNC)?.toString()).toBe('xxxx');
-      trace.stop();
-      const { arguments: shown, result } = trace.records()[1] as SyscallRecord;
-      expect(shown).toMatch(new RegExp(`^${b.fd}, "xxxx", 4, MSG_TRUNC`));
-      expect(result).toBe(34);
-    },
-  );
+  it.skipIf(!isLinux)('has the received bytes, and none beyond them, also with MSG_TRUNC', () => {
+    using bench = new Bench();
+    const [a, b] = bench.pair({ type: 'dgram' });
+    using trace = startTrace();
+    a.send('x'.repeat(34));
+    expect(b.recv(4, constants.MSG_TRUNC)?.toString()).toBe('xxxx');
+    trace.stop();
+    const { arguments: shown, result } = trace.records()[1] as SyscallRecord;
+    expect(shown).toMatch(new RegExp(`^${b.fd}, "xxxx", 4, MSG_TRUNC`));
+    expect(result).toBe(34);
+  });
 
-  it('says when the call began and how long it took', () => {
+  it('has the start and the duration of the call', () => {
     const before = native.monotonicMilliseconds();
     using trace = startTrace();
     const began = native.monotonicMilliseconds();
@@ -79,7 +76,7 @@ describe('a record', () => {
     expect(first.duration).toBeLessThan(ended - began);
   });
 
-  it('says what stands behind the result', () => {
+  it('has the values that follow the result', () => {
     using bench = new Bench();
     const [a, b] = bench.pair();
     using poll = new Poll();
@@ -96,7 +93,7 @@ describe('a record', () => {
     ).toEqual(['Timeout', expect.stringContaining(`{fd=${b.fd}, revents=POLL`)]);
   });
 
-  it('names a call’s arguments by their constants, and cuts what is long', () => {
+  it('names arguments by their constants, and shortens long ones', () => {
     using bench = new Bench();
     const [a] = bench.pair();
     using trace = startTrace();
@@ -120,7 +117,7 @@ describe('room', () => {
     expect(trace.dropped).toBe(7);
   });
 
-  it('is made by take(), many times around', () => {
+  it('is freed by take(), many times around', () => {
     using trace = startTrace({ capacity: 4 });
     const seen: SyscallRecord[] = [];
     for (let round = 0; round < 10; round++) {
@@ -151,7 +148,7 @@ describe('room', () => {
 });
 
 describe('summary() and format()', () => {
-  it('add up by name, those first that took longest', () => {
+  it('group by name, longest total first', () => {
     using bench = new Bench();
     const [a, b] = bench.pair();
     using poll = new Poll();
@@ -178,7 +175,7 @@ describe('summary() and format()', () => {
     expect(times.reduce((sum, time) => sum + time, 0)).toBeCloseTo(all, 6);
   });
 
-  it('print a line for each, as strace does', () => {
+  it('print a line per call, as strace does', () => {
     using bench = new Bench();
     const [a, b] = bench.pair();
     using trace = startTrace();
@@ -195,7 +192,7 @@ describe('summary() and format()', () => {
     expect(lines.every((line) => line.indexOf(' = ') >= 39)).toBe(true);
   });
 
-  it('are empty where nothing was called', () => {
+  it('are empty without calls', () => {
     using trace = startTrace();
     expect([trace.records(), trace.take(), trace.summary(), trace.format(), trace.dropped]).toEqual([
       [],
@@ -208,7 +205,7 @@ describe('summary() and format()', () => {
 });
 
 describe('its end', () => {
-  it('comes with stop(): the records stay, nothing is added', () => {
+  it('comes with stop(): the records stay, none is added', () => {
     const trace = startTrace();
     mark(1);
     trace.stop();
@@ -220,7 +217,7 @@ describe('its end', () => {
     expect(trace.dropped).toBe(0);
   });
 
-  it('comes with using, and with an error', () => {
+  it('comes with `using`, and with an error', () => {
     let kept = startTrace();
     kept.stop();
     expect(() => {
@@ -234,7 +231,7 @@ describe('its end', () => {
     kept[Symbol.dispose]();
   });
 
-  it('is each trace’s own: of several at once, each has all calls from its beginning to its end', () => {
+  it('is separate for each trace: of several at once, each has all calls from its start to its end', () => {
     using one = startTrace();
     mark(1);
     using other = startTrace({ capacity: 2 });
@@ -291,7 +288,7 @@ describe('wrong options', () => {
     (capacity) => throwsCode('ERR_OUT_OF_RANGE', () => startTrace({ capacity })),
   );
 
-  it('a getter that throws is ERR_INVALID_ARG_VALUE, and one that answers is asked once', () => {
+  it('a getter that throws is ERR_INVALID_ARG_VALUE; a getter is read once', () => {
     const refuse = (): never => {
       throw new Error('mine');
     };
@@ -302,7 +299,7 @@ describe('wrong options', () => {
     expect([asked, trace.records().length]).toEqual([1, 2]);
   });
 
-  it('undefined is the default', () => {
+  it('undefined means the default', () => {
     using trace = startTrace({ capacity: undefined as never });
     mark(...range(3000));
     expect([trace.records().length, trace.dropped]).toEqual([3000, 0]);

@@ -34,7 +34,7 @@ const sleeper = `
   }
 `;
 
-describe('threads wake others that', () => {
+describe('threads wake', () => {
   it.each(['end', 'throw', 'are terminated'])('%s: each wait returns, and no descriptor is left', async (how) => {
     using bench = new Bench();
     const before = opened();

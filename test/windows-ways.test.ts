@@ -19,7 +19,7 @@ function longFolder(bench: Bench): string {
   return folder;
 }
 
-it('SharedFile and a trace take paths of more than 260 characters', async () => {
+it('SharedFile and a trace accept paths of more than 260 characters', async () => {
   using bench = new Bench();
   const folder = longFolder(bench);
   const path = join(folder, 'shared');
@@ -34,11 +34,11 @@ it('SharedFile and a trace take paths of more than 260 characters', async () => 
   expect(await traced.ended).toMatchObject({ code: 0 });
 });
 
-describe.skipIf(!isHere)(`Windows${isHere ? '' : ' — not here: it is npm run test:windows that has them'}`, () => {
+describe.skipIf(!isHere)(`Windows${isHere ? '' : ' — not here: npm run test:windows runs them'}`, () => {
   const start = (bench: Bench, body: string): Program =>
     bench.own(startProgram(`const ways = require(${JSON.stringify(ways)});\n${body}`));
 
-  it('a refused connect is reported where WSAPoll keeps silent (Windows before 10, version 2004)', async () => {
+  it('a refused connect is reported where WSAPoll does not report it (Windows before 10, version 2004)', async () => {
     using bench = new Bench();
     const body = `
       const { EmulatedProactor, EVENT_READ, EVENT_WRITE, PollSelector, ProactorLoop, Reactor, Socket } = selectors;
@@ -89,7 +89,7 @@ describe.skipIf(!isHere)(`Windows${isHere ? '' : ' — not here: it is npm run t
     expect(await answerOf(start(bench, body).ended)).toEqual([2, refused, 1, true, 0, refused, refused, refused]);
   });
 
-  it('the closing of the console is SIGHUP, and the loop has its time before the process ends', async () => {
+  it('closing the console is SIGHUP, and the loop has its time before the process ends', async () => {
     using bench = new Bench();
     const body = `
       const loop = new selectors.Reactor();

@@ -62,10 +62,8 @@ const noMemory =
     : process.env.SELECTORS_NATIVE_SANITIZED !== undefined
       ? ' — not here: the sanitizer keeps what is freed'
       : '';
-it.skipIf(noMemory)(
-  `a thread that never turns Node’s loop keeps no memory of sockets that are closed${noMemory}`,
-  async () => {
-    const outcome = runProgram(`
+it.skipIf(noMemory)(`a thread that never turns Node’s loop keeps no memory of closed sockets${noMemory}`, async () => {
+  const outcome = runProgram(`
       const { Worker } = require('node:worker_threads');
       new Worker(\`
         const { parentPort, workerData } = require('node:worker_threads');
@@ -83,13 +81,12 @@ it.skipIf(noMemory)(
         rounds(150_000);
         parentPort.postMessage(process.memoryUsage.rss() - before);
       \`, { eval: true, workerData: ${JSON.stringify(join(root, 'dist/index.js'))} }).on('message', (grown) => console.log(grown));`);
-    // 300,000 sockets. They kept 170 bytes each.
-    expect(await answerOf(outcome)).toBeLessThan(20e6);
-  },
-);
+  // 300,000 sockets. They kept 170 bytes each.
+  expect(await answerOf(outcome)).toBeLessThan(20e6);
+});
 
 describe.each(mechanisms)('%s in worker threads', (mechanism) => {
-  it('one works', async () => {
+  it('works', async () => {
     using bench = new Bench();
     const before = opened();
     const worker = startWorker(bench, work, { mechanism });
@@ -99,7 +96,7 @@ describe.each(mechanisms)('%s in worker threads', (mechanism) => {
     expect(await leftOver(before)).toEqual([]);
   });
 
-  it('ten work at once', async () => {
+  it('ten work at the same time', async () => {
     using bench = new Bench();
     const before = opened();
     const workers = Array.from({ length: 10 }, () => startWorker(bench, work, { mechanism }));
@@ -220,7 +217,7 @@ describe('threads and processes', () => {
     expect(await leftOver(before)).toEqual([]);
   });
 
-  it('a handle whose selector is closed wakes nobody, and is no error', async () => {
+  it('a handle of a closed selector wakes nothing, and is no error', async () => {
     using bench = new Bench();
     const worker = startWorker(bench, `const s = new selectors.DefaultSelector(); post(s.wakeupHandle); s.close();`);
     const exited = once(worker, 'exit');
@@ -229,7 +226,7 @@ describe('threads and processes', () => {
     wakeup(handle);
   });
 
-  it('what is forgotten without close() is closed by the garbage collector', async () => {
+  it('objects that are dropped without close() are closed by the garbage collector', async () => {
     const outcome = runProgram(
       `const fs = require('node:fs');
        const count = () => process.platform === 'linux' ? fs.readdirSync('/proc/self/fd').length : 0;
@@ -269,7 +266,7 @@ describe('threads and processes', () => {
   });
 
   it.each(['process.exit(7)', 'process.kill(process.pid, "SIGTERM")', 'throw new Error("on purpose")'])(
-    'the process can end while waits are under way: %s',
+    'the process can end while waits are pending: %s',
     async (end) => {
       if (process.platform === 'win32' && end.includes('kill')) return; // Windows has no signals
       const outcome = await runProgram(`
@@ -300,7 +297,7 @@ describe('threads and processes', () => {
     expect(outcome).toMatchObject({ code: 3, stderr: '' });
   });
 
-  it('sockets go from thread to thread as descriptors: detach here, fromFd there', async () => {
+  it('sockets move between threads as descriptors: detach here, fromFd there', async () => {
     using bench = new Bench();
     const [a, b] = Socket.pair();
     bench.own(b);

@@ -31,7 +31,7 @@ function commandOf(pid: number): string {
 
 describe('npm run bench:instructions, under valgrind', () => {
   it.skipIf(noValgrind)(
-    `counts the same code twice: plausible, and the same${noValgrind}`,
+    `counts the same code twice with the same plausible result${noValgrind}`,
     async () => {
       const { count } = createRequire(import.meta.url)(
         join(root, 'dist/instruments/bench/instructions/count.js'),

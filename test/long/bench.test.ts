@@ -58,7 +58,7 @@ describe.skipIf(reason)(`what runs${reason}`, () => {
       return (server.address() as AddressInfo).port;
     }
 
-    it('one that answers all is measured', async () => {
+    it('measures a server that answers every request', async () => {
       const port = await echoBut((chunk, socket) => socket.write(chunk));
       const { messages, p50, p99 } = await load(port, 'echo', '-c', '3', '-s', '1000');
       expect(messages).toBeGreaterThan(50);
@@ -80,7 +80,7 @@ describe.skipIf(reason)(`what runs${reason}`, () => {
       await expect(load(port, 'echo', '-c', '1', '-p', '4')).rejects.toThrow(message);
     });
 
-    it('a server that is silent is not waited for', async () => {
+    it('does not wait for a silent server', async () => {
       const port = await echoBut(() => undefined);
       await expect(load(port, 'echo', '-c', '1')).rejects.toThrow('the server was silent for 5000 milliseconds');
     }, 10_000);
@@ -155,14 +155,14 @@ describe.skipIf(reason)(`what runs${reason}`, () => {
     });
   });
 
-  it('with-eventfds says so where there are too few descriptors', async () => {
+  it('with-eventfds reports too few descriptors', async () => {
     await expect(measured([builtC('with-eventfds'), '2000000000', '1', '64', 'true'])).rejects.toThrow(
       /RLIMIT_NOFILE is \d+, and \d+ descriptors are needed/,
     );
   });
 
   describe('the command', () => {
-    it('measures, and writes JSON and a page; what it has written is shown again', async () => {
+    it('measures, and writes JSON and a page; shows a written file again', async () => {
       using bench = new Bench();
       const folder = bench.folder();
       const [json, html] = [join(folder, 'bench.json'), join(folder, 'bench.html')];
@@ -227,7 +227,7 @@ describe.skipIf(reason)(`what runs${reason}`, () => {
       expect(stderr).toMatch(message);
     });
 
-    it('Ctrl-C ends it and all that it has started, and shows what is done', async () => {
+    it('Ctrl-C ends it with all that it has started, and prints the finished part', async () => {
       using bench = new Bench();
       const surroundings = new Surroundings(bench);
       const args = ['pipelined', 'rpc', '--subjects', 'c-epoll,reactor', '--rounds', '1000', '--seconds', '0.1'];
@@ -240,7 +240,7 @@ describe.skipIf(reason)(`what runs${reason}`, () => {
       await until('nothing is left', () => surroundings.leftOver().length === 0);
     }, 30_000);
 
-    it('killed, it leaves no server behind', async () => {
+    it('leaves no server behind when it is killed', async () => {
       using bench = new Bench();
       const surroundings = new Surroundings(bench);
       const args = ['pipelined', '--subjects', 'c-epoll,reactor', '--rounds', '1000', '--seconds', '0.1'];

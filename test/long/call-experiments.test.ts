@@ -92,7 +92,7 @@ describe.each(Object.keys(FACTS))('%s', (name) => {
     FACTS[name]?.(figures);
   });
 
-  it.skipIf(!isAvailable)(`given up, it rejects, and leaves no process and no thread behind${reason}`, async () => {
+  it.skipIf(!isAvailable)(`rejects when aborted, and leaves no process and no thread behind${reason}`, async () => {
     const before = running();
     const giveUp = new AbortController();
     const context: MeasureContext = { effort: 'full', progress: () => giveUp.abort(), signal: giveUp.signal };

@@ -14,7 +14,7 @@ const isWindows = process.platform === 'win32';
 const noSignals = isWindows ? ' — not here: Windows has no signals to send' : '';
 
 describe('compare', () => {
-  it('prints one table of less than 100 columns with its notes, without colours or progress when it is piped', async () => {
+  it('prints one table of less than 100 columns with its notes, without colours or progress when piped', async () => {
     const { stdout, stderr, code } = await startCli(['compare', 'reactor', 'node:net', ...FEW]).ended;
     expect([stderr, code]).toEqual(['', 0]);
     expect(stdout).not.toContain('\u001b[');
@@ -27,7 +27,7 @@ describe('compare', () => {
       expect(stdout).toMatch(new RegExp(`^${label} +\\S`, 'm'));
   });
 
-  it('what nobody can tell here is a dash, and a note says why', async () => {
+  it('an unknown figure is a dash, and a note gives the reason', async () => {
     using bench = new Bench();
     const { stdout, code } = await startCli(['compare', 'node:net', ...FEW], { PATH: bench.folder() }).ended;
     expect(code).toBe(0);
@@ -35,7 +35,7 @@ describe('compare', () => {
     expect(stdout.replace(/\s+/g, ' ')).toMatch(/not counted: .*strace.* — nobody can tell on this system/);
   });
 
-  it('--json is for machines: what is not known is null', async () => {
+  it('--json is for machines: an unknown figure is null', async () => {
     using bench = new Bench();
     const args = ['compare', 'node:net', ...FEW, '--size', '100', '--json'];
     const { stdout } = await startCli(args, { PATH: bench.folder() }).ended;
@@ -47,7 +47,7 @@ describe('compare', () => {
     });
   });
 
-  it('--html writes a page that stands for itself', async () => {
+  it('--html writes a self-contained page', async () => {
     using bench = new Bench();
     const file = join(bench.folder(), 'report.html');
     const { stdout, stderr, code } = await startCli(['compare', 'reactor', ...FEW, '--html', file]).ended;
@@ -58,7 +58,7 @@ describe('compare', () => {
     expect(page).toContain('2 connections, 20 messages of 64 bytes');
   });
 
-  it('--html into a folder that is none: told before anything is measured', async () => {
+  it('--html into a missing folder: an error before anything is measured', async () => {
     using bench = new Bench();
     const surroundings = new Surroundings(bench);
     const file = join(bench.folder(), 'none', 'report.html');
@@ -135,7 +135,7 @@ describe.skipIf(isWindows)(`compare, interrupted${noSignals}`, () => {
     },
   );
 
-  it.skipIf(noProc !== '')(`killed: those that it has started end by themselves${noProc}`, async () => {
+  it.skipIf(noProc !== '')(`killed: the processes that it has started end by themselves${noProc}`, async () => {
     using bench = new Bench();
     const surroundings = new Surroundings(bench);
     const child = start(bench, surroundings, ['prefork:lock', ...endless]);
@@ -146,7 +146,7 @@ describe.skipIf(isWindows)(`compare, interrupted${noSignals}`, () => {
     await until('they have ended', () => surroundings.processes().length === 0);
   });
 
-  it.skipIf(noProc !== '')(`a subject that cannot: what it has said, and nothing is left${noProc}`, async () => {
+  it.skipIf(noProc !== '')(`a subject that fails: its output, and nothing is left${noProc}`, async () => {
     using bench = new Bench();
     const surroundings = new Surroundings(bench);
     const command = `ulimit -n 90; exec "${process.execPath}" "${cli}" compare reactor --connections 200 --messages 200`;
@@ -163,7 +163,7 @@ describe.skipIf(isWindows)(`compare, interrupted${noSignals}`, () => {
 
   const script = ['/usr/bin/script', '/bin/script'].find((path) => process.platform === 'linux' && existsSync(path));
   it.skipIf(script === undefined)(
-    `on a terminal, a bar says how much is done${script === undefined ? ' — not here: script(1) is not installed' : ''}`,
+    `on a terminal, a bar shows the progress${script === undefined ? ' — not here: script(1) is not installed' : ''}`,
     () => {
       const command = `"${process.execPath}" "${cli}" compare reactor ${FEW.join(' ')}`;
       const { stdout } = spawnSync(script ?? '', ['-qec', command, '/dev/null'], {

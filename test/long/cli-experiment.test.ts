@@ -26,7 +26,7 @@ describe('experiment', () => {
     }
   });
 
-  it('lists them for machines', async () => {
+  it('lists them as JSON', async () => {
     const { stdout } = await startCli(['experiment', '--json']).ended;
     const rows = JSON.parse(stdout) as { name: string }[];
     expect(rows.map(({ name }) => name)).toEqual(experiments.map(({ name }) => name));
@@ -47,7 +47,7 @@ describe('experiment', () => {
     expect(readFileSync(page, 'utf8')).toContain('Many count as one, none is lost');
   });
 
-  it('runs several, in their order, for machines: the figures, and a verdict of them', async () => {
+  it('runs several, in order, as JSON: the figures, and a verdict of each', async () => {
     const args = ['experiment', 'wakeups', 'partial-messages', '--quick', '--json'];
     const { stdout, stderr, code } = await startCli(args).ended;
     expect([stderr, code]).toEqual(['', 0]);
@@ -57,13 +57,13 @@ describe('experiment', () => {
       expect(verdict).toEqual(experiments.find((one) => one.name === name)?.verdict(figures));
   });
 
-  it('there is none of this name: says which there are, before anything runs', async () => {
+  it('an unknown name: lists the known ones, before anything runs', async () => {
     const { stdout, stderr, code } = await startCli(['experiment', 'ordering', 'order']).ended;
     expect(stderr).toMatch(/^error: there is no experiment 'order'; there is: slow-peers, .*, ordering, .*all\n/);
     expect([stdout, code]).toEqual(['', 1]);
   });
 
-  it('a page that cannot be written is told before anything runs', async () => {
+  it('an output file that cannot be written is an error before anything runs', async () => {
     using bench = new Bench();
     const page = join(bench.folder(), 'no such folder', 'report.html');
     const { stdout, stderr, code } = await startCli(['experiment', 'all', '--html', page]).ended;

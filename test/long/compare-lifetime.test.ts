@@ -6,7 +6,7 @@ import { Surroundings, compare } from '../support/comparison.js';
 import { rejectsCode } from '../support/expect.js';
 import { isSlowHere } from '../support/servers.js';
 
-describe('what cannot be compared', () => {
+describe('invalid comparisons', () => {
   const signal = {} as AbortSignal;
   it.each<[string, string, unknown]>([
     ['no such subject', 'ERR_INVALID_ARG_VALUE', { subjects: ['reactor:epol'] }],
@@ -39,14 +39,14 @@ describe('what cannot be compared', () => {
     expect(surroundings.leftOver()).toEqual([]);
   });
 
-  it('an unknown subject is told which there are', async () => {
+  it('an unknown subject is an error that lists the known ones', async () => {
     await expect(compare({ subjects: ['nonsense'] })).rejects.toThrow(
       /no subject 'nonsense' here; there is: .*node:net/,
     );
   });
 });
 
-describe('nothing is left', () => {
+describe('leaves nothing behind', () => {
   const subjects = isSlowHere ? ['reactor'] : ['prefork:lock'];
 
   it('when it was aborted before: nothing is started', async () => {
@@ -93,7 +93,7 @@ describe('nothing is left', () => {
     },
   );
 
-  it('when the caller’s own function throws', async () => {
+  it('when the caller’s callback throws', async () => {
     using bench = new Bench();
     const surroundings = new Surroundings(bench);
     surroundings.enter(bench);

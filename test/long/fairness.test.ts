@@ -85,7 +85,7 @@ function reasonNotToCompare(): string {
 const noComparison = reasonNotToCompare();
 
 describe.skipIf(noComparison !== '')(
-  `a quiet client’s 99th percentile beside a flood, compared with epoll${noComparison}`,
+  `a quiet client’s 99th percentile beside a flooding one, compared with epoll${noComparison}`,
   () => {
     for (const name of Object.keys(TRAFFIC)) {
       let epoll: number | undefined;

@@ -9,7 +9,7 @@ import { noPackage, unpack } from '../support/packed.js';
 import { root } from '../support/program.js';
 
 it.skipIf(noPackage)(
-  `the package builds its addon where it is installed, and its program runs${noPackage}`,
+  `the package compiles its addon where it is installed, and its program runs${noPackage}`,
   () => {
     using bench = new Bench();
     const installed = unpack(bench.folder());

@@ -128,7 +128,7 @@ describe.skipIf(reason)(`the page of a report, in Chromium${reason}`, () => {
     expect(complaints).toEqual([]);
   });
 
-  it('tells the figures of a bar that is pointed at', async () => {
+  it('shows the figures of a bar under the pointer', async () => {
     await using opened = await openPage(browser, urlOf('a comparison'), { viewport: { width: 1600, height: 900 } });
     const { page } = opened;
     const { x, y } = await page.evaluate<{ x: number; y: number }>('probe.firstBar()');
@@ -138,7 +138,7 @@ describe.skipIf(reason)(`the page of a report, in Chromium${reason}`, () => {
     expect(await page.evaluate('probe.hovered()')).toBe('reactor:selectmessages a second: 61,200');
   });
 
-  it('is printed light, sharp and at the width of the paper, from a dark screen', async () => {
+  it('prints light, sharp and at the width of the paper, from a dark screen', async () => {
     await using opened = await openPage(browser, urlOf('twelve experiments'), {
       viewport: { width: 1600, height: 900 },
       colorScheme: 'dark',
@@ -162,7 +162,7 @@ describe.skipIf(reason)(`the page of a report, in Chromium${reason}`, () => {
     expect(complaints).toEqual([]);
   });
 
-  it('may ask no network, whatever gets into it', async () => {
+  it('makes no network request, whatever it contains', async () => {
     let asked = 0;
     const server = createServer(() => asked++).listen(0, '127.0.0.1');
     await once(server, 'listening');

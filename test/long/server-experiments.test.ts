@@ -63,12 +63,12 @@ const context = (own: Partial<MeasureContext>): MeasureContext => ({
   ...own,
 });
 
-it('there are all of them', () => {
+it('are complete', () => {
   expect(chosen.map(({ name }) => name)).toEqual(NAMES);
 });
 
 describe.each(chosen.filter(({ isAvailable }) => isAvailable))('$name', (experiment) => {
-  it('comes to its verdict, and leaves nothing behind', async () => {
+  it('reaches its verdict, and leaves nothing behind', async () => {
     const steps: (readonly [done: number, total: number])[] = [];
     const figures = await experiment.measure(context({ progress: (done, total) => steps.push([done, total]) }));
     expect(JSON.parse(JSON.stringify(figures)), 'plain data').toEqual(figures);
@@ -92,7 +92,7 @@ describe.each(chosen.filter(({ isAvailable }) => isAvailable))('$name', (experim
     expect(descendants(process.pid)).toEqual([]);
   }, 120_000);
 
-  it.skipIf(!isLinux)(`aborted, ends what it has started, and rejects${linuxOnly}`, async () => {
+  it.skipIf(!isLinux)(`rejects when aborted, and ends what it has started${linuxOnly}`, async () => {
     const ending = new AbortController();
     const ended = experiment.measure(context({ signal: ending.signal })).then(
       () => 'resolved',

@@ -13,7 +13,7 @@ import { noStrace } from '../support/strace.js';
 
 const others = working.filter((name) => !FEW.includes(name));
 
-describe.skipIf(noStrace)(`a call that fails once, at a hand-over${noStrace}`, () => {
+describe.skipIf(noStrace)(`a call that fails once while a connection is passed on${noStrace}`, () => {
   describeHandOvers(others);
 });
 describeDyingTogether(others);

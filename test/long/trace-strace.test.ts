@@ -128,7 +128,7 @@ function differences(seen: readonly StraceCall[], recorded: readonly SyscallReco
   return different;
 }
 
-describe('the trace says what strace says', () => {
+describe('the trace agrees with strace', () => {
   const servers: readonly (readonly [string, Served])[] = [
     [
       'the echo server',

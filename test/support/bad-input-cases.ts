@@ -5,7 +5,7 @@ import { answerOf, runScript } from './program.js';
 
 export function itAttacksInAProcess(): void {
   it(
-    'once more in a process of its own, the garbage collector at work: it does not crash',
+    'once more in a process of its own, with the garbage collector at work: it does not crash',
     { timeout: 300_000 },
     async () => {
       using bench = new Bench();

@@ -37,7 +37,7 @@ export async function guest(bench: Bench, port: number) {
 export function describeServed(models: readonly ServerModelRow[]): void {
   describe('serve MODEL', () => {
     it.each(models)(
-      `$name serves the client; Ctrl-C prints what it has done, and leaves no process behind${noSignals && ' — not the end here: Windows has no signals to send'}`,
+      `$name serves the client; Ctrl-C prints the totals, and leaves no process behind${noSignals && ' — not the end here: Windows has no signals to send'}`,
       async ({ name, options, workers }) => {
         using bench = new Bench();
         const isPool = options.includes('workers');

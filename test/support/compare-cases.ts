@@ -39,7 +39,7 @@ export async function only(subject: string, options: ComparisonOptions = {}): Pr
 
 export function describeFigures(subjects: readonly string[]): void {
   describe('compare()', () => {
-    it.each(subjects)('%s: the figures agree with one another', async (subject) => {
+    it.each(subjects)('%s: the figures are consistent', async (subject) => {
       const row = await only(subject);
       expect(row.subject).toBe(subject);
       expect(row.messages).toBe(subject === 'reactor-thread-per-task' ? CONNECTIONS : MESSAGES);

@@ -9,7 +9,7 @@ export function describeDeaf(whens: readonly string[]): void {
     it
       .skipIf(noRingFaults)
       .each(['EAGAIN', 'EBUSY', 'EINTR', 'ENOMEM'].flatMap((error) => whens.map((when) => [error, when])))(
-      `U4 U33 %s from io_uring_enter at %s inside Node: the loop is not deaf${noRingFaults}`,
+      `U4 U33 %s from io_uring_enter at %s inside Node: the loop still gets its events${noRingFaults}`,
       async (error, when) => {
         const outcome = await withFault(
           'io_uring_enter',

@@ -75,7 +75,7 @@ export function describeHandOvers(names: Names): void {
       { name, call: 'fcntl', fault: 'error=ENOMEM:when=12..14' },
     ]);
   it.each(handOvers)(
-    '$name: a hand-over fails ($call): its client sees an end, the next ones are served, no descriptor is left',
+    '$name: passing a connection on fails ($call): its client sees an end, the next ones are served, no descriptor is left',
     async ({ name, call, fault }) => {
       using bench = new Bench();
       const workers = models[name].options.includes('workers') ? ['--workers', '1'] : [];
@@ -135,8 +135,8 @@ const ITS_WORKERS = /its workers end as soon as they are started: (made to fail|
 /** Servers of each of them in one program, whose workers end from a moment on as soon as they start. */
 export function describeDyingTogether(names: Names): void {
   // The servers pause before they start a worker again: side by side.
-  describe.concurrent('workers that die, in one program', () => {
-    it('once it serves: the server ends, and says so', { timeout: 300_000 }, async () => {
+  describe.concurrent('workers that exit, in one program', () => {
+    it('after it serves: the server ends, and gives the reason', { timeout: 300_000 }, async () => {
       using bench = new Bench();
       const file = join(bench.folder(), 'from-now-on');
       const chosen = SERVER_MODELS.filter(
@@ -180,7 +180,7 @@ export function describeDyingWorkers(names: Names): void {
     ...(models[name].work !== undefined && models[name].task !== undefined ? [{ name, roles: ['task'] }] : []),
   ]);
 
-  describe.concurrent('workers that die as soon as they start', () => {
+  describe.concurrent('workers that exit as soon as they start', () => {
     it.each(cases.map((one) => ({ ...one, who: one.roles.join(', ') })))(
       '$name, $who: the server ends with the reason, and leaves no folder',
       { timeout: 300_000 }, // programs start slowly under Wine
@@ -248,9 +248,9 @@ export const commands = ['proactor', 'proactor --stats', 'multi-proactor --worke
 
 /** Default and chosen by name, with so much memory to lock, in bytes. */
 export function describeLimits(sizes: readonly number[]): void {
-  describe.skipIf(noLimit)(`RLIMIT_MEMLOCK has room for some rings${noLimit}`, { concurrent: true }, () => {
+  describe.skipIf(noLimit)(`RLIMIT_MEMLOCK is large enough for some rings${noLimit}`, { concurrent: true }, () => {
     it.each(sizes)(
-      '%d bytes, which have room for some: all serve by default, two servers at once too',
+      '%d bytes, enough for some: all models serve by default, also two servers at once',
       async (bytes) => {
         using bench = new Bench();
         for (const program of commands.map((args) => serveLimited(bench, bytes, args))) {

@@ -78,8 +78,8 @@ type Models = readonly ServerModelRow[];
 
 /** Each of them begins and ends in four ways. */
 export function describeEnds(models: Models): void {
-  describe.each(models)('$name: its end', ({ name }) => {
-    it('idle: no process, thread, descriptor or file is left; close() again is no error; listen() again is', async () => {
+  describe.each(models)('$name: close()', ({ name }) => {
+    it('idle: no process, thread, descriptor or file is left; a second close() is no error; listen() afterwards is', async () => {
       using bench = new Bench();
       const before = createServer(name, { workers: 2 });
       await before.listen(); // what the first server of all makes for all, Node's own things
@@ -100,7 +100,7 @@ export function describeEnds(models: Models): void {
       expect(await server.killWorker(1)).toBe(false);
     });
 
-    it('with clients, silent, busy, reading nothing and in the backlog: they are over, and nothing is left', async () => {
+    it('with clients that are idle, busy, never reading or in the backlog: they are closed, and nothing is left', async () => {
       using bench = new Bench();
       const nothingIsLeft = watchLeftOvers(bench);
       const server = createServer(name, { workers: 2 });
@@ -136,7 +136,7 @@ export function describeEnds(models: Models): void {
       expect(ms).toBeLessThan(30_000);
     });
 
-    it('while it starts: listen() is rejected, or is over before; nothing is left', async () => {
+    it('during the start: listen() rejects, or has succeeded before; nothing is left', async () => {
       using bench = new Bench();
       const nothingIsLeft = watchLeftOvers(bench);
       const random = new Random(seed);
@@ -153,7 +153,7 @@ export function describeEnds(models: Models): void {
       await nothingIsLeft([]);
     });
 
-    it('EADDRINUSE: listen() is rejected, and nothing is left', async () => {
+    it('EADDRINUSE: listen() rejects, and nothing is left', async () => {
       using bench = new Bench();
       const { port } = bench.listener().localAddress as Address;
       const nothingIsLeft = watchLeftOvers(bench);
@@ -212,7 +212,7 @@ export function describeKills(models: Models, count: number): void {
     '$name: workers are killed under load$not',
     ({ name, not }) => {
       it.skipIf(not)(
-        `the others serve on, others take their place, and the report tells who has lost a connection, seed ${seed}`,
+        `the others serve on, dead workers are replaced, and the report counts the lost connections, seed ${seed}`,
         async () => {
           using bench = new Bench();
           const exits: WorkerExit[] = [];
@@ -264,7 +264,7 @@ export const withServers = (models: Models, body: string): string => `
 
 /** The textbook's two lines, over each of them. */
 export function describeTextbook(models: Models): void {
-  describe('EchoServer, the textbook’s two lines', () => {
+  describe('EchoServer', () => {
     const textbook = (port: number, name: string): string =>
       withServers(models, `new servers.EchoServer('127.0.0.1', ${port}, { model: '${name}' }).run();`);
 
