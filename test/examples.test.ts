@@ -281,7 +281,7 @@ describe('examples', () => {
   });
 
   for (const [file, [does, why, run]] of Object.entries(EXAMPLES)) {
-    it.skipIf(why)(`examples/${file} ${does}${why}`, { timeout: 120_000 }, async () => {
+    it.skipIf(why)(`examples/${file} ${does}${why}`, async () => {
       using bench = new Bench();
       await run(bench);
     });

@@ -39,7 +39,7 @@ const IDLE = 30;
 const MAX_IDLE = 60;
 
 /** A client that has received nothing for so long gives up, in milliseconds: where a byte was lost, it would wait for ever. */
-const PATIENCE = 20_000;
+const PATIENCE = 60_000;
 /** The same where a byte is lost on purpose. */
 const LITTLE_PATIENCE = 500;
 

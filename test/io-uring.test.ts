@@ -296,7 +296,6 @@ describe.skipIf(noStrace)(`io_uring, refusals of the kernel${noStrace}`, { concu
     ['says EBUSY', 'error=EBUSY'],
   ])(
     `U27 a kernel that %s does not block close() forever: ETIMEDOUT with the number of operations, and the process goes on${noRingFaults}`,
-    { timeout: 60_000 },
     async (_, fault) => {
       const outcome = await withFault(
         'io_uring_enter',
@@ -323,7 +322,6 @@ describe.skipIf(noStrace)(`io_uring, refusals of the kernel${noStrace}`, { concu
 
   it.skipIf(noRingFaults)(
     `U27 the same for a proactor and a loop: their operations end, and the process exits cleanly${noRingFaults}`,
-    { timeout: 60_000 },
     async () => {
       const outcome = await withFault(
         'io_uring_enter',

@@ -12,7 +12,7 @@ import { runCases } from './support/run-cases.js';
 import { readinessMechanisms } from './support/mechanisms.js';
 import { proactorRows } from './support/proactors.js';
 
-const PATIENCE = 10_000;
+const PATIENCE = 60_000;
 
 /** run(), with a timer of the loop's own that looks at the condition. What that throws ends the run, also of a loop that has an onError. */
 function untilBlocking(loop: EventLoop, what: string, condition: () => boolean): Promise<void> {

@@ -27,7 +27,7 @@ const loops: readonly (readonly [name: string, make: () => EventLoop])[] = [
 describe(`transcripts of ${conversations} conversations`, () => {
   let first: readonly string[] | undefined;
 
-  it.each(loops)('%s', { timeout: 240_000 }, (_name, make) => {
+  it.each(loops)('%s', (_name, make) => {
     using loop = make();
     const transcripts = converse(loop, SEED, conversations);
     expect(new Set(transcripts).size).toBe(conversations);

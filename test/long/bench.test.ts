@@ -83,7 +83,7 @@ describe.skipIf(reason)(`what runs${reason}`, () => {
     it('does not wait for a silent server', async () => {
       const port = await echoBut(() => undefined);
       await expect(load(port, 'echo', '-c', '1')).rejects.toThrow('the server was silent for 5000 milliseconds');
-    }, 10_000);
+    });
 
     it.each([
       [['-c', '0', 'echo', '1'], /'0' is not a whole number from 1/],
@@ -200,7 +200,7 @@ describe.skipIf(reason)(`what runs${reason}`, () => {
       expect(readFileSync(html, 'utf8')).toMatch(/^<!doctype html>/i);
       const again = await start(['--from', json]).ended;
       expect(again.stdout).toBe(stdout);
-    }, 60_000);
+    });
 
     it('--list names the missing subjects, and how to install them', async () => {
       using bench = new Bench();
@@ -238,7 +238,7 @@ describe.skipIf(reason)(`what runs${reason}`, () => {
       expect(code).toBe(130);
       expect(stdout).toContain('Who is measured');
       await until('nothing is left', () => surroundings.leftOver().length === 0);
-    }, 30_000);
+    });
 
     it('leaves no server behind when it is killed', async () => {
       using bench = new Bench();
@@ -249,6 +249,6 @@ describe.skipIf(reason)(`what runs${reason}`, () => {
       program.process.kill('SIGKILL');
       await program.ended;
       await until('nothing is left', () => surroundings.leftOver().length === 0);
-    }, 30_000);
+    });
   });
 });

@@ -92,7 +92,6 @@ describe.skipIf(noComparison !== '')(
       for (const [loop, unavailable, args] of servers) {
         it.skipIf(unavailable !== undefined || loop === 'reactor on epoll')(
           `${name}, ${loop}: at most three times as long`,
-          { timeout: 300_000 },
           async () => {
             const ratios: number[] = [];
             while (ratios.every((ratio) => ratio > 3) && ratios.length < ATTEMPTS) {

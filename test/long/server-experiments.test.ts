@@ -90,7 +90,7 @@ describe.each(chosen.filter(({ isAvailable }) => isAvailable))('$name', (experim
     expect(done).toBe(total);
     expect(steps).toEqual([...steps].sort(([a], [b]) => a - b));
     expect(descendants(process.pid)).toEqual([]);
-  }, 120_000);
+  });
 
   it.skipIf(!isLinux)(`rejects when aborted, and ends what it has started${linuxOnly}`, async () => {
     const ending = new AbortController();

@@ -44,7 +44,7 @@ const ours = () => [...openDescriptors()].filter(([, what]) => isOurs(what)).map
 
 /** Lets Node's own sockets and loops, which close on a later turn, be gone; gives up after a while. */
 async function settled(before: readonly string[]): Promise<string[]> {
-  const deadline = performance.now() + 5000;
+  const deadline = performance.now() + 60_000;
   for (;;) {
     const left = ours().filter((line) => !before.includes(line));
     if (left.length === 0 || performance.now() > deadline) return left;

@@ -12,16 +12,12 @@ const show = (tally: object): string =>
 
 /** @param create makes a proactor of this mechanism */
 export function itLives(create: () => BaseProactor, mechanism: string, lives: number): void {
-  it.each(seeds)(
-    `lifetime: ${lives} operations, each with one outcome, seed %i`,
-    { timeout: 300_000 },
-    async (seed) => {
-      const tally = await liveAndDie(create, seed, lives);
-      process.stdout.write(`   lifetime, ${mechanism}, seed ${seed}: ${show(tally)}\n`);
-      expect(tally.operations).toBeGreaterThanOrEqual(lives);
-      for (const outcome of ['succeeded', 'canceled', 'abandoned', 'closedSockets', 'closedProactors'] as const)
-        expect(tally[outcome], outcome).toBeGreaterThan(lives / 200);
-      expect(tally.failed).toBe(0);
-    },
-  );
+  it.each(seeds)(`lifetime: ${lives} operations, each with one outcome, seed %i`, async (seed) => {
+    const tally = await liveAndDie(create, seed, lives);
+    process.stdout.write(`   lifetime, ${mechanism}, seed ${seed}: ${show(tally)}\n`);
+    expect(tally.operations).toBeGreaterThanOrEqual(lives);
+    for (const outcome of ['succeeded', 'canceled', 'abandoned', 'closedSockets', 'closedProactors'] as const)
+      expect(tally[outcome], outcome).toBeGreaterThan(lives / 200);
+    expect(tally.failed).toBe(0);
+  });
 }

@@ -136,7 +136,7 @@ const ITS_WORKERS = /its workers end as soon as they are started: (made to fail|
 export function describeDyingTogether(names: Names): void {
   // The servers pause before they start a worker again: side by side.
   describe.concurrent('workers that exit, in one program', () => {
-    it('after it serves: the server ends, and gives the reason', { timeout: 300_000 }, async () => {
+    it('after it serves: the server ends, and gives the reason', async () => {
       using bench = new Bench();
       const file = join(bench.folder(), 'from-now-on');
       const chosen = SERVER_MODELS.filter(
@@ -183,7 +183,6 @@ export function describeDyingWorkers(names: Names): void {
   describe.concurrent('workers that exit as soon as they start', () => {
     it.each(cases.map((one) => ({ ...one, who: one.roles.join(', ') })))(
       '$name, $who: the server ends with the reason, and leaves no folder',
-      { timeout: 300_000 }, // programs start slowly under Wine
       async ({ name, roles }) => {
         using bench = new Bench();
         const folder = bench.folder();

@@ -56,7 +56,7 @@ export function isInShort(model: ServerModelName, application: ApplicationName):
  */
 export const FEW: readonly string[] = isSlowHere ? DIFFERENT : ['thread-pool', 'process-pool'];
 
-const PATIENCE = isSlowHere ? 40_000 : 15_000;
+const PATIENCE = 60_000;
 
 /** Asks until it is so. */
 export async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
