@@ -184,6 +184,13 @@ export function invalidValue(message: string, cause?: unknown): RangeError {
   return Object.assign(error, { code: 'ERR_INVALID_ARG_VALUE' });
 }
 
+/** ERR_ILLEGAL_CONSTRUCTOR */
+export function illegalConstructor(name: string): TypeError {
+  return Object.assign(new TypeError(`${name} is abstract: construct one of its subclasses`), {
+    code: 'ERR_ILLEGAL_CONSTRUCTOR',
+  });
+}
+
 function stateError(code: string, message: string): Error {
   return Object.assign(new Error(message), { code });
 }

@@ -163,7 +163,8 @@ describe('TypeScript', () => {
   it('loops know only what all selectors and proactors have in common, and the default', () => {
     for (const path of sources.filter((one) => one.startsWith('src/loops/'))) {
       const mechanisms = importsOf(path).filter((target) => ['selectors', 'proactors'].includes(roomOf(target)));
-      for (const target of mechanisms) expect(target, path).toMatch(/\/(base|key|operation|streams|default)\.ts$/);
+      for (const target of mechanisms)
+        expect(target, path).toMatch(/\/(base|key|watch-set|loop-wait|operation|streams|default)\.ts$/);
     }
   });
 

@@ -104,11 +104,6 @@ describe('each argument, each wrong value', () => {
       ...['isStale', 'dropStale', 'claim'],
     ];
     const inner = {
-      BaseSelector: [
-        ...['orClose', 'interestChanged', 'pairs', 'maxEvents', 'generationOf', 'canRegister'],
-        ...['receiveBatch', 'turn', 'attach', 'pollReady', 'currentInterest'],
-        ...['isForgotten', 'isStale'],
-      ],
       BaseProactor: [
         ...['letGo', 'pollFd', 'fileOf', 'completeSoon', 'startTimer', 'interestChanged', 'assertOpen'],
         ...['begin', 'turn', 'whenDone', 'takeCallbacks', 'nextDue', 'attach', 'streams', 'openStreams', 'collectTurn'],

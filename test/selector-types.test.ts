@@ -2,7 +2,7 @@
 import { expect, expectTypeOf, it } from 'vitest';
 import type { Socket } from '../src/index.js';
 import {
-  type BaseSelector,
+  BaseSelector,
   DefaultSelector,
   EVENT_READ,
   type FileObject,
@@ -12,6 +12,7 @@ import {
   createSelector,
 } from '../src/index.js';
 import { Bench } from './support/bench.js';
+import { throwsCode } from './support/expect.js';
 
 it('a key keeps the type of its file object and of its data', () => {
   using bench = new Bench();
@@ -40,4 +41,29 @@ it('default type arguments accept every file object', () => {
   expectTypeOf(created).toEqualTypeOf<BaseSelector<number, Socket>>();
   using loop = new Reactor({ selector: new DefaultSelector<unknown, Socket>() });
   expect(loop.selector.getMap().size).toBe(0);
+});
+
+it('a subclass of a selector class works, in a loop too; BaseSelector has no constructor', () => {
+  class CountingSelector<D, F extends FileObject> extends PollSelector<D, F> {
+    registered = 0;
+
+    override register(fileobj: F, events: number, data?: D): SelectorKey<D, F> {
+      this.registered++;
+      return super.register(fileobj, events, data);
+    }
+  }
+  using bench = new Bench();
+  const [a, b] = bench.pair();
+  const selector = new CountingSelector<unknown, FileObject>();
+  using loop = new Reactor({ selector });
+  let readable = 0;
+  loop.addReader(a, () => {
+    readable++;
+    loop.stop();
+  });
+  b.send('x');
+  loop.run();
+  expect([selector.registered, readable, selector.getKey(a).fd]).toEqual([1, 1, a.fd]);
+  for (const Class of [BaseSelector, class extends (BaseSelector as unknown as typeof PollSelector) {}])
+    throwsCode('ERR_ILLEGAL_CONSTRUCTOR', () => Reflect.construct(Class, []) as unknown);
 });

@@ -7,9 +7,11 @@
 import { invalidType, keyExists, outOfRange, staleKey, systemError } from '../errors.js';
 import { native } from '../native.js';
 import { IN_PROGRESS, acceptStream, connectError, connectStream, lastPeer } from '../net/stream.js';
-import { BaseSelector, type TurnResult } from '../selectors/base.js';
+import { BaseSelector, loopWaitOf, watchSetOf } from '../selectors/base.js';
 import { EVENT_READ, EVENT_WRITE, type SelectorKey } from '../selectors/key.js';
 import { DefaultSelector } from '../selectors/default.js';
+import type { LoopWait, TurnResult } from '../selectors/loop-wait.js';
+import type { WatchSet } from '../selectors/watch-set.js';
 import { type FileObject, fileno } from '../syscalls/file-object.js';
 import type { Mechanism } from '../syscalls/probe.js';
 import { NOT_RECEIVED, type ReceiveBatch, type SendBatch, WOULD_BLOCK } from '../syscalls/turn.js';
@@ -56,6 +58,8 @@ function cancelReplaced(old: Watch, watch: Watch): void {
 
 export class Reactor extends StreamLoop implements EventLoop {
   readonly selector: BaseSelector;
+  readonly #watchSet: WatchSet<unknown, FileObject>;
+  readonly #loopWait: LoopWait<unknown, FileObject>;
   readonly #received: ReceiveBatch<unknown>;
   readonly #found: TurnResult<unknown> = { owners: [], count: 0, woken: false };
 
@@ -65,7 +69,9 @@ export class Reactor extends StreamLoop implements EventLoop {
       throw invalidType('selector', 'a selector', selector);
     super(onErrorOf(onError));
     this.selector = (selector as BaseSelector | undefined) ?? new DefaultSelector();
-    this.#received = this.selector.receiveBatch();
+    this.#watchSet = watchSetOf(this.selector);
+    this.#loopWait = loopWaitOf(this.selector);
+    this.#received = this.#loopWait.receiveBatch();
   }
 
   get mechanism(): Mechanism {
@@ -110,7 +116,7 @@ export class Reactor extends StreamLoop implements EventLoop {
   protected override wait(timeout: number): boolean {
     this.watchChanged();
     // A connection that the multiplexer would not watch is closed by now.
-    this.selector.turn(this.#received, this.hasWork() ? 0 : timeout, this.#found);
+    this.#loopWait.turn(this.#received, this.hasWork() ? 0 : timeout, this.#found);
     return this.#found.woken;
   }
 
@@ -132,7 +138,7 @@ export class Reactor extends StreamLoop implements EventLoop {
   }
 
   protected override attach(onReady: () => void): Attachment {
-    return this.selector.attach(onReady);
+    return this.#loopWait.attach(onReady);
   }
 
   protected override closeMechanism(): void {
@@ -193,11 +199,11 @@ export class Reactor extends StreamLoop implements EventLoop {
   }
 
   protected override isStale(fd: number): boolean {
-    return this.selector.isStale(fd);
+    return this.#watchSet.isStale(fd);
   }
 
   protected override dropStale(fd: number): boolean {
-    if (this.selector.generationOf(fd) === 0) return false;
+    if (this.#watchSet.generationOf(fd) === 0) return false;
     const { data } = this.selector.unregister(fd);
     if (data instanceof Watch) cancelReplaced(data, NOT_WATCHED);
     return true;
@@ -218,7 +224,7 @@ export class Reactor extends StreamLoop implements EventLoop {
     else this.selector.modify(connection, events, connection);
     connection.watched = events;
     if (reading === 0) this.#received.stopReceiving(fd);
-    else this.#received.startReceiving(fd, this.selector.generationOf(fd), connection);
+    else this.#received.startReceiving(fd, this.#watchSet.generationOf(fd), connection);
   }
 
   protected override forgetConnection(connection: StreamConnection, fd: number): void {
@@ -228,7 +234,7 @@ export class Reactor extends StreamLoop implements EventLoop {
 
   /** Also where somebody has closed the selector by now, or unregistered from it: what is closed must be closed all the same. */
   #forget(fd: number): void {
-    if (this.selector.generationOf(fd) !== 0) this.selector.unregister(fd);
+    if (this.#watchSet.generationOf(fd) !== 0) this.selector.unregister(fd);
   }
 
   // ------------------------------------------------------------------------------------------------------------ listeners
@@ -249,7 +255,7 @@ export class Reactor extends StreamLoop implements EventLoop {
   }
 
   readonly #accept = (listener: StreamListener): number => {
-    if (!this.selector.canRegister()) {
+    if (!this.#watchSet.canRegister()) {
       listener.backOff(
         outOfRange('the number of descriptors', `what ${this.mechanism} can watch`, this.selector.getMap().size),
       );

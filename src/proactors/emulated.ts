@@ -22,9 +22,10 @@
 import { closedError, invalidType, namedError } from '../errors.js';
 import { native } from '../native.js';
 import { Socket } from '../net/socket.js';
-import { BaseSelector } from '../selectors/base.js';
+import { BaseSelector, watchSetOf } from '../selectors/base.js';
 import { EVENT_READ, EVENT_WRITE, type EventMask } from '../selectors/key.js';
 import { DefaultSelector } from '../selectors/default.js';
+import type { WatchSet } from '../selectors/watch-set.js';
 import type { FileObject } from '../syscalls/file-object.js';
 import type { EmulatedMechanism } from '../syscalls/probe.js';
 import { fieldsOf, guarded } from '../validate.js';
@@ -95,6 +96,7 @@ export class EmulatedProactor extends BaseProactor {
   override readonly mechanism: EmulatedMechanism;
   override readonly wakeupHandle: number;
   readonly #selector: BaseSelector;
+  readonly #watchSet: WatchSet<unknown, FileObject>;
   readonly #channels = new Map<number, Channel>();
   readonly #waiting = new Map<number, Waiting>();
   /** Of files that no selector watches: carried out by the next collect. */
@@ -116,6 +118,7 @@ export class EmulatedProactor extends BaseProactor {
     if (selector !== undefined && !guarded('selector', () => selector instanceof BaseSelector))
       throw invalidType('selector', 'a selector', selector);
     this.#selector = (selector as BaseSelector | undefined) ?? new DefaultSelector();
+    this.#watchSet = watchSetOf(this.#selector);
     if (this.#selector.closed) throw closedError('selector');
     this.mechanism = `emulated:${this.#selector.mechanism}`;
     this.wakeupHandle = this.#selector.wakeupHandle;
@@ -152,8 +155,8 @@ export class EmulatedProactor extends BaseProactor {
   protected override collect(timeout: number, done: Completion[]): boolean {
     // close() after the caller has closed the selector: all is cancelled, and there is nothing to wait for.
     if (this.closed && this.#selector.closed) return false;
-    const ready = this.#selector.pollReady(this.#unwatched.size + this.#untried.size > 0 ? 0 : timeout);
-    const { isWoken } = this.#selector;
+    const ready = this.#watchSet.poll(this.#unwatched.size + this.#untried.size > 0 ? 0 : timeout);
+    const { isWoken } = this.#watchSet;
     this.#tellOfNewFd();
     for (const [{ data }, events] of ready) if (data instanceof Channel) this.#carryOutReady(data, events, done);
     for (const operation of [...this.#untried]) this.#tryOnce(operation, done);
@@ -162,7 +165,7 @@ export class EmulatedProactor extends BaseProactor {
   }
 
   protected override interest(): Interest {
-    return this.#selector.currentInterest();
+    return this.#watchSet.interest();
   }
 
   protected override pollFd(): number | undefined {
@@ -182,14 +185,14 @@ export class EmulatedProactor extends BaseProactor {
     for (const operation of this.#unwatched) if (operation.request.fd === fd) operations.push(operation);
     for (const operation of operations) this.#complete(operation, { result: native.badDescriptor });
     this.#channels.delete(fd);
-    if (this.#selector.closed || this.#selector.generationOf(fd) === 0) return operations.length > 0;
+    if (this.#selector.closed || this.#watchSet.generationOf(fd) === 0) return operations.length > 0;
     this.#selector.unregister(fd);
     this.interestChanged();
     return true;
   }
 
   override admit(fd: number): void {
-    if (this.#selector.isStale(fd)) this.dropStale(fd);
+    if (this.#watchSet.isStale(fd)) this.dropStale(fd);
     this.#selector.register(fd, EVENT_READ);
     this.#selector.unregister(fd);
   }
@@ -320,7 +323,7 @@ export class EmulatedProactor extends BaseProactor {
     if (this.#selector.closed) return;
     const key = this.#selector.getMap().get(fd);
     const isOurs = key?.data === channel;
-    if (key !== undefined && !isOurs && this.#selector.isStale(fd)) this.#selector.unregister(fd);
+    if (key !== undefined && !isOurs && this.#watchSet.isStale(fd)) this.#selector.unregister(fd);
     if ((isOurs ? key.events : 0) === wanted) return;
     if (!isOurs) this.#selector.register(fd, wanted, channel);
     else if (wanted === 0) this.#selector.unregister(fd);

@@ -1,10 +1,10 @@
 /**
- * Over epoll(7), Linux: the set is the kernel's, and a wait costs what is ready, not what is watched. Level-triggered, as Python's; for
- * edge-triggered, one-shot and exclusive waits there is `Epoll` in the entry `selectors-native/syscalls`.
+ * Over epoll(7), Linux. The kernel keeps the set, and a wait costs as much as there is ready, however many descriptors are watched.
+ * Level-triggered, as Python's; edge-triggered, one-shot and exclusive waits: `Epoll` of the entry `selectors-native/syscalls`.
  *
- * A registration belongs to the open file, not to the number. One that was closed while a duplicate of it lives (in a child process,
- * say) stays in the set and can be named by nobody any more. Each registration therefore has a generation, which comes back with
- * its events: one that is not the present one is nobody's event, and the set is then built anew without it.
+ * Limits. epoll watches the open file, not the descriptor. A descriptor that was closed while a duplicate of it is open (in a child process,
+ * say) stays in the set, and epoll_ctl(2) has no way to name it any more. Its events carry an old generation (stale events,
+ * watch-set.ts); the set is then built anew without it.
  */
 import type { FileObject } from '../syscalls/file-object.js';
 import { check } from '../errors.js';
@@ -16,10 +16,11 @@ import type { Interest } from '../wait/async-wait.js';
 import { BaseSelector } from './base.js';
 import { EVENT_READ, EVENT_WRITE, type EventMask } from './key.js';
 import type { Registration } from './registrations.js';
+import { WatchSet } from './watch-set.js';
 
 const WAKE_GENERATION = 0;
-/** Events that one epoll_wait takes (native/mechanisms/epoll.cc). What is ready beyond them comes first in the next one. */
-const MOST_EVENTS = 1024;
+/** Events per epoll_wait (native/mechanisms/epoll.cc). The kernel rotates its ready list: the next call begins with the others. */
+const MAX_EVENTS = 1024;
 
 function epollEvents(events: EventMask): number {
   return ((events & EVENT_READ) !== 0 ? EPOLLIN : 0) | ((events & EVENT_WRITE) !== 0 ? EPOLLOUT : 0);
@@ -30,11 +31,7 @@ function calls() {
   return epollCalls;
 }
 
-export class EpollSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> {
-  static override get isAvailable(): boolean {
-    return probe('epoll').available;
-  }
-
+class EpollWatchSet<D, F extends FileObject> extends WatchSet<D, F> {
   protected override readonly waitCall = 'epoll_wait';
 
   readonly #calls = this.orClose(calls);
@@ -45,7 +42,6 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
     this.orClose(() => this.#add(this.wakeChannel.fd, EPOLLIN, WAKE_GENERATION));
   }
 
-  /** The epoll descriptor, close-on-exec. Another one after the set was built anew (see above). */
   override get fd(): number {
     return this.#epoll.fd;
   }
@@ -59,8 +55,8 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
   }
 
   protected override forget(fd: number): void {
-    // Ignored: EBADF and ENOENT, for the number is closed or another file by now; if the old file is still in the set, its next event
-    // has no key and #rebuild drops it. EPERM, for that other file is a regular one.
+    // Ignored: EBADF and ENOENT, the number is closed or belongs to another file now; if the old file is still in the set, its next event
+    // is stale and onStale() drops it. EPERM, that other file is a regular one.
     this.#calls.epoll_ctl(this.#epoll.fd, this.#calls.EPOLL_CTL_DEL, fd, 0, 0, 0);
   }
 
@@ -70,20 +66,21 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
     return calls.epoll_ctl(this.#epoll.fd, calls.EPOLL_CTL_MOD, fd, epollEvents(events), fd, generation) < 0;
   }
 
-  protected override interest(): Interest {
+  /** An epoll descriptor is readable while its set has a ready file. */
+  override interest(): Interest {
     return { useSelect: false, pairs: Int32Array.of(this.#epoll.fd, POLLIN) };
   }
 
   protected override maxEvents(): number {
-    return Math.min(super.maxEvents(), MOST_EVENTS);
+    return Math.min(super.maxEvents(), MAX_EVENTS);
   }
 
-  protected override onStale(hasNews: boolean): void {
+  override onStale(hasOthers: boolean): void {
     try {
       this.#rebuild();
     } catch (error) {
-      // There is something to tell: a set that cannot be made (EMFILE) is for the next time.
-      if (!hasNews) throw error;
+      // The other events come first. A set that cannot be made (EMFILE) is tried again after the next stale event.
+      if (!hasOthers) throw error;
     }
   }
 
@@ -99,7 +96,7 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
     check(this.#calls.epoll_ctl(this.#epoll.fd, operation, fd, events, fd, generation), 'epoll_ctl');
   }
 
-  /** A new set with what is registered and still there; what nobody can name any more stays behind in the old one. */
+  /** Makes a new set of the registered files that are still open, and closes the old one with what cannot be removed from it. */
   #rebuild(): void {
     const calls = this.#calls;
     const old = this.#epoll;
@@ -110,7 +107,7 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
       check(add(this.wakeChannel.fd, EPOLLIN, WAKE_GENERATION), 'epoll_ctl');
       for (const [fd, { key, generation }] of this.registrations) {
         const events = epollEvents(key.events);
-        // The old set knows whether the number is still the file that was registered: ENOENT or EBADF where it was closed since.
+        // The old set knows whether the number is still the registered file: ENOENT or EBADF if that was closed.
         const known = calls.epoll_ctl(old.fd, calls.EPOLL_CTL_MOD, fd, events, fd, generation) >= 0;
         if (known) check(add(fd, events, generation), 'epoll_ctl');
       }
@@ -122,10 +119,27 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
     try {
       this.interestChanged();
     } catch (error) {
-      this.#epoll = old; // a wait under way cannot go on with the new one
+      this.#epoll = old; // a wait under way cannot change to the new one
       fresh.close();
       throw error;
     }
     old.close();
+  }
+}
+
+/** A selector over epoll(7): Linux. Any number of descriptors; not regular files (EPERM). */
+export class EpollSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> {
+  static override get isAvailable(): boolean {
+    return probe('epoll').available;
+  }
+
+  /** @throws ERR_UNAVAILABLE; EMFILE, ENFILE, ENOMEM */
+  constructor() {
+    super(new EpollWatchSet());
+  }
+
+  /** The epoll descriptor, close-on-exec; -1 once closed. It changes when the set is built anew after a stale event. */
+  override get fd(): number {
+    return super.fd as number;
   }
 }

@@ -1,8 +1,8 @@
 /**
- * Over kqueue(2): macOS, and Linux where libkqueue emulates it. The set is the kernel's; reading and writing are two filters of one
- * descriptor, with an event each, and make one entry (native/mechanisms/kqueue.cc).
+ * Over kqueue(2): macOS, and Linux with libkqueue. The kernel keeps the set. Reading and writing are two filters of one descriptor, with one
+ * event each; native/mechanisms/kqueue.cc merges the two.
  *
- * On macOS a kqueue cannot watch every tty (EINVAL), and loses the end of a named FIFO: SelectSelector can and does not.
+ * Limits. On macOS a kqueue cannot watch every tty (EINVAL), and misses the end of a named FIFO: SelectSelector does both.
  */
 import type { FileObject } from '../syscalls/file-object.js';
 import { check } from '../errors.js';
@@ -14,38 +14,35 @@ import type { Interest } from '../wait/async-wait.js';
 import { WakeChannel } from '../wait/wake-channel.js';
 import { BaseSelector } from './base.js';
 import { EVENT_READ, EVENT_WRITE, type EventMask } from './key.js';
-import type { Registration } from './registrations.js';
 import { pollPairs } from './poll-pairs.js';
+import type { Registration } from './registrations.js';
+import { WatchSet } from './watch-set.js';
 
 const WAKE_GENERATION = 0;
-const NONE = new Float64Array(0);
+const NO_EVENTS = new Float64Array(0);
 
 function calls() {
   if (kqueueCalls === undefined) throw mechanismUnavailable('kqueue');
   return kqueueCalls;
 }
 
-let polls: boolean | undefined;
+let isPollable: boolean | undefined;
 
-/** A kqueue is a file that is readable when something in it is ready; libkqueue's, on Linux, is none. Asked once. */
+/** Does poll(2) report a kqueue with a ready filter as readable? A kernel's kqueue yes, libkqueue's no. Tried once. */
 function canBePolled(): boolean {
-  if (polls === undefined) {
+  if (isPollable === undefined) {
     const channel = new WakeChannel();
     const kqueue = new Kqueue();
     channel.signal();
     kqueue.control([kevent(channel.fd)], 0);
-    polls = check(native.poll(Int32Array.of(kqueue.fd, POLLIN), 1, new Int32Array(2), 0), 'poll') === 1;
+    isPollable = check(native.poll(Int32Array.of(kqueue.fd, POLLIN), 1, new Int32Array(2), 0), 'poll') === 1;
     kqueue.close();
     channel.close();
   }
-  return polls;
+  return isPollable;
 }
 
-export class KqueueSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> {
-  static override get isAvailable(): boolean {
-    return probe('kqueue').available;
-  }
-
+class KqueueWatchSet<D, F extends FileObject> extends WatchSet<D, F> {
   protected override readonly waitCall = 'kevent';
 
   readonly #calls = this.orClose(calls);
@@ -57,7 +54,6 @@ export class KqueueSelector<D = unknown, F extends FileObject = FileObject> exte
     this.orClose(() => check(added, 'kevent'));
   }
 
-  /** The kqueue descriptor, close-on-exec. */
   override get fd(): number {
     return this.#kqueue.fd;
   }
@@ -74,26 +70,26 @@ export class KqueueSelector<D = unknown, F extends FileObject = FileObject> exte
 
   protected override forget(fd: number, events: EventMask): void {
     for (const event of [EVENT_READ, EVENT_WRITE]) {
-      // Ignored: ENOENT and EBADF, for closing a descriptor has dropped its filters already.
+      // Ignored: ENOENT and EBADF, closing a descriptor has removed its filters already.
       if ((events & event) !== 0) this.#filter(fd, event, this.#calls.EV_DELETE, 0);
     }
     this.#changed();
   }
 
-  /** ENOENT: closing a descriptor deletes its filters. */
+  /** ENOENT: closing a descriptor removes its filters. */
   protected override isForgotten({ key: { fd, events }, generation }: Registration<D>): boolean {
     const event = (events & EVENT_READ) !== 0 ? EVENT_READ : EVENT_WRITE;
     return this.#filter(fd, event, this.#calls.EV_ENABLE, generation) < 0;
   }
 
-  protected override interest(): Interest {
+  override interest(): Interest {
     if (canBePolled()) return { useSelect: false, pairs: Int32Array.of(this.#kqueue.fd, POLLIN) };
-    // libkqueue: each descriptor instead, but those that were closed, which poll(2) would tell of and the kqueue has forgotten.
+    // libkqueue: each descriptor instead, without the closed ones: poll(2) reports those, and the kqueue has dropped them.
     const open = [...this.registrations].filter(([fd]) => native.isOpen(fd) >= 0);
     return { useSelect: false, pairs: pollPairs(new Map(open), this.wakeChannel.fd) };
   }
 
-  /** Events, before those of one descriptor are made one. */
+  /** Two filters per descriptor, before their events are merged. */
   protected override maxEvents(): number {
     return 2 * super.maxEvents();
   }
@@ -102,7 +98,7 @@ export class KqueueSelector<D = unknown, F extends FileObject = FileObject> exte
     this.#kqueue.close();
   }
 
-  /** From the filters of `before` to those of `after`. All or nothing: what was changed is changed back when the kernel refuses a part. */
+  /** Replaces the filters of `before` by those of `after`. All or nothing: if the kernel refuses one, the others are changed back. */
   #exchange(fd: number, before: EventMask, after: EventMask, generation: number): void {
     const done: EventMask[] = [];
     for (const event of [EVENT_READ, EVENT_WRITE]) {
@@ -123,15 +119,32 @@ export class KqueueSelector<D = unknown, F extends FileObject = FileObject> exte
     }
   }
 
-  /** A wait under way goes by the filters, unless it polls each descriptor. */
+  /** A wait under way uses the kqueue, which has the new filters, unless it polls each descriptor (libkqueue). */
   #changed(): void {
-    if (polls === false) this.interestChanged();
+    if (isPollable === false) this.interestChanged();
   }
 
   #filter(fd: number, event: EventMask, flags: number, generation: number): number {
     const filter = event === EVENT_READ ? this.#calls.EVFILT_READ : this.#calls.EVFILT_WRITE;
     // ident, filter, flags, fflags, data, udata
     const change = Float64Array.of(fd, filter, flags, 0, 0, generation);
-    return this.#calls.kevent(this.#kqueue.fd, change, 1, NONE, 0, 0);
+    return this.#calls.kevent(this.#kqueue.fd, change, 1, NO_EVENTS, 0, 0);
+  }
+}
+
+/** A selector over kqueue(2): macOS, and Linux with libkqueue. Any number of descriptors. */
+export class KqueueSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> {
+  static override get isAvailable(): boolean {
+    return probe('kqueue').available;
+  }
+
+  /** @throws ERR_UNAVAILABLE; EMFILE, ENFILE, ENOMEM */
+  constructor() {
+    super(new KqueueWatchSet());
+  }
+
+  /** The kqueue descriptor, close-on-exec; -1 once closed. */
+  override get fd(): number {
+    return super.fd as number;
   }
 }

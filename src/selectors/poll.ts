@@ -8,12 +8,9 @@ import type { Interest } from '../wait/async-wait.js';
 import { BaseSelector } from './base.js';
 import { type EventMask } from './key.js';
 import { pollEvents } from './poll-pairs.js';
+import { WatchSet } from './watch-set.js';
 
-export class PollSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> {
-  static override get isAvailable(): boolean {
-    return probe('poll').available;
-  }
-
+class PollWatchSet<D, F extends FileObject> extends WatchSet<D, F> {
   protected override readonly waitCall = 'poll';
 
   readonly #poll = new Poll();
@@ -24,7 +21,7 @@ export class PollSelector<D = unknown, F extends FileObject = FileObject> extend
   }
 
   protected override watch(fd: number, events: EventMask): void {
-    // poll(2) itself would tell only later, and each time, that the descriptor is closed.
+    // Checked here: poll(2) would report a closed descriptor only in each wait (POLLNVAL).
     check(native.isOpen(fd), 'poll');
     this.#poll.register(fd, pollEvents(events));
     this.interestChanged();
@@ -40,7 +37,7 @@ export class PollSelector<D = unknown, F extends FileObject = FileObject> extend
     this.interestChanged();
   }
 
-  protected override interest(): Interest {
+  override interest(): Interest {
     return { useSelect: false, pairs: this.pairs() };
   }
 
@@ -50,5 +47,17 @@ export class PollSelector<D = unknown, F extends FileObject = FileObject> extend
 
   protected override closeMechanism(): void {
     this.#poll.close();
+  }
+}
+
+/** A selector over poll(2), and WSAPoll on Windows. Any descriptor and any number of them; a wait's cost grows with that number. */
+export class PollSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> {
+  static override get isAvailable(): boolean {
+    return probe('poll').available;
+  }
+
+  /** @throws EMFILE, ENFILE */
+  constructor() {
+    super(new PollWatchSet());
   }
 }

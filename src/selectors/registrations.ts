@@ -1,25 +1,29 @@
-/** What is kept for each descriptor that is registered: a Map, in which those of small numbers are found as in an array. */
-import type { FileObject } from '../syscalls/file-object.js';
+/** What a selector keeps for each registered descriptor, by descriptor: a Map that finds small numbers as fast as an array. */
+import { keyNotFound } from '../errors.js';
+import { type FileObject, fileno } from '../syscalls/file-object.js';
 import type { ReadyEvent, SelectorKey } from './key.js';
 
+/** One registered descriptor. */
 export interface Registration<D, F extends FileObject = FileObject> {
+  /** The present key: modify() replaces it. */
   key: SelectorKey<D, F>;
-  /** Another number for each register. Where the kernel gives it back with an event, it tells a descriptor's former file from this one. */
+  /** 1 to 2^31 - 1, another for each register(). epoll and kqueue return it with each event: see stale events in watch-set.ts. */
   readonly generation: number;
-  /** What select() has said of it last, to be said again: in a loop that blocks, each new object is one more to be freed. */
+  /** The pair that the last wait reported. The next wait reports the same object again: a blocking loop then makes no garbage. */
   lastEvent: ReadyEvent<D, F> | undefined;
 }
 
-/** Of larger numbers there are few, if any: the system gives the lowest that is free. */
-const SMALL = 1 << 17;
+/** Descriptors below this are also kept in an array. The system gives the lowest free number, so larger ones are rare. */
+const ARRAY_LIMIT = 1 << 17;
 
+/** Registrations by descriptor, in the order of registration. */
 export class Registrations<D, F extends FileObject = FileObject> extends Map<number, Registration<D, F>> {
-  /** By descriptor. Without gaps, so that it stays an array inside. */
-  readonly #small: (Registration<D, F> | undefined)[] = [];
+  /** By descriptor, without holes: V8 keeps it as an array. */
+  readonly #array: (Registration<D, F> | undefined)[] = [];
 
   override get(fd: number): Registration<D, F> | undefined {
-    if (fd >= 0 && fd < this.#small.length) return this.#small[fd];
-    return fd < SMALL ? undefined : super.get(fd);
+    if (fd >= 0 && fd < this.#array.length) return this.#array[fd];
+    return fd < ARRAY_LIMIT ? undefined : super.get(fd);
   }
 
   override has(fd: number): boolean {
@@ -27,20 +31,41 @@ export class Registrations<D, F extends FileObject = FileObject> extends Map<num
   }
 
   override set(fd: number, registration: Registration<D, F>): this {
-    if (fd < SMALL) {
-      while (this.#small.length < fd) this.#small.push(undefined);
-      this.#small[fd] = registration;
+    if (fd < ARRAY_LIMIT) {
+      while (this.#array.length < fd) this.#array.push(undefined);
+      this.#array[fd] = registration;
     }
     return super.set(fd, registration);
   }
 
   override delete(fd: number): boolean {
-    if (fd < this.#small.length) this.#small[fd] = undefined;
+    if (fd < this.#array.length) this.#array[fd] = undefined;
     return super.delete(fd);
   }
 
   override clear(): void {
-    this.#small.length = 0;
+    this.#array.length = 0;
     super.clear();
+  }
+
+  /**
+   * The descriptor of a file object. A closed file object has none: then the descriptor under which this very object is registered.
+   * @throws ERR_INVALID_ARG_VALUE, ERR_INVALID_ARG_TYPE as fileno()
+   */
+  fdOf(fileobj: FileObject): number {
+    try {
+      return fileno(fileobj);
+    } catch (error) {
+      for (const [fd, { key }] of this) if (key.fileobj === fileobj) return fd;
+      throw error;
+    }
+  }
+
+  /** The registration of a file object. @throws ERR_KEY_NOT_FOUND; as fdOf() */
+  of(fileobj: FileObject): Registration<D, F> {
+    const fd = this.fdOf(fileobj);
+    const registration = this.get(fd);
+    if (registration === undefined) throw keyNotFound(`descriptor ${fd}`);
+    return registration;
   }
 }

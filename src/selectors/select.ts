@@ -1,7 +1,7 @@
 /**
- * Over select(2): the oldest, everywhere. Its sets hold descriptors below FD_SETSIZE only.
+ * Over select(2): the oldest, on every system. Its sets hold descriptors below FD_SETSIZE only.
  *
- * Winsock's select takes sockets, 512 of the caller's here whatever their numbers, and tells a failed connect in its third set.
+ * Winsock's sets hold sockets instead, at most 512 here, whatever their numbers. It reports a failed connect in its third set.
  */
 import type { FileObject } from '../syscalls/file-object.js';
 import { check, outOfRange } from '../errors.js';
@@ -12,20 +12,17 @@ import { FD_SETSIZE, fitsFdSet } from '../syscalls/select.js';
 import type { Interest } from '../wait/async-wait.js';
 import { BaseSelector } from './base.js';
 import { pollPairs } from './poll-pairs.js';
+import { WatchSet } from './watch-set.js';
 
-/** The wake channel, and the one that ends a wait of selectAsync: they count where a set counts its members. */
+/** The wake channel, and the descriptor that interrupts a wait of selectAsync(): both take a place in a set that counts its members. */
 const OWN_MEMBERS = 2;
 
-export class SelectSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> {
-  static override get isAvailable(): boolean {
-    return probe('select').available;
-  }
-
+class SelectWatchSet<D, F extends FileObject> extends WatchSet<D, F> {
   protected override readonly waitCall = 'select';
 
-  /** Undefined after a change. */
+  /** undefined after a change */
   #pairs: Int32Array | undefined;
-  /** One object for all: in a loop that blocks, those that are done with are not freed before it ends. */
+  /** One object for all calls: a blocking loop never returns to Node, and garbage is then not freed. */
   readonly #probed = new native.Descriptors();
 
   constructor() {
@@ -33,10 +30,10 @@ export class SelectSelector<D = unknown, F extends FileObject = FileObject> exte
     this.orClose(() => checkFits(this.wakeChannel.fd, 0));
   }
 
-  /** By the number of a descriptor that is opened for it. */
+  /** Opens a descriptor to see which number is next. */
   override canRegister(): boolean {
     const next = native.duplicate(this.wakeChannel.fd);
-    if (next < 0) return true; // none is left: whoever opens one is told
+    if (next < 0) return true; // none is left: opening one reports that
     this.#probed.add(next);
     this.#probed.close(next);
     return fitsFdSet(next, this.registrations.size + OWN_MEMBERS);
@@ -56,7 +53,7 @@ export class SelectSelector<D = unknown, F extends FileObject = FileObject> exte
     this.#changed();
   }
 
-  protected override interest(): Interest {
+  override interest(): Interest {
     return { useSelect: true, pairs: this.pairs() };
   }
 
@@ -74,8 +71,8 @@ export class SelectSelector<D = unknown, F extends FileObject = FileObject> exte
   }
 
   /**
-   * Somebody closed a registered descriptor, and select(2) refuses the whole set. Those keys are ready for all their events (a read or
-   * write then says what is wrong); the others are asked without them.
+   * A registered descriptor is closed, and select(2) fails for the whole set with EBADF. The closed ones are reported as ready for all their
+   * events: a read or write then fails with the reason. The others are asked without them.
    */
   protected override waitAroundClosed(multiplexer: Multiplexer): number {
     const closed = [...this.registrations.values()]
@@ -93,5 +90,17 @@ export class SelectSelector<D = unknown, F extends FileObject = FileObject> exte
 function checkFits(fd: number, members: number): void {
   if (!fitsFdSet(fd, members)) {
     throw outOfRange('filedescriptor', `what select() can hold (FD_SETSIZE ${FD_SETSIZE})`, fd);
+  }
+}
+
+/** A selector over select(2): on every system. Descriptors below FD_SETSIZE (1024); on Windows at most 512 sockets. */
+export class SelectSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> {
+  static override get isAvailable(): boolean {
+    return probe('select').available;
+  }
+
+  /** @throws ERR_OUT_OF_RANGE if its wake channel's descriptor is FD_SETSIZE or above; EMFILE, ENFILE */
+  constructor() {
+    super(new SelectWatchSet());
   }
 }

@@ -1,31 +1,29 @@
 import { invalidType } from '../errors.js';
 import type { FileObject } from '../syscalls/file-object.js';
 import type { SelectorKey } from './key.js';
-import type { Registration } from './registrations.js';
+import type { Registrations } from './registrations.js';
 
-/** Python's _SelectorMapping: the registrations themselves, seen as a ReadonlyMap whose keys are descriptors. */
+/** A selector's registrations as a ReadonlyMap from descriptor to key, live. Python's _SelectorMapping. */
 export class SelectorMap<D, F extends FileObject> implements ReadonlyMap<FileObject, SelectorKey<D, F>> {
-  readonly #registrations: ReadonlyMap<number, Registration<D, F>>;
-  readonly #find: (fileobj: FileObject) => number;
+  readonly #registrations: Registrations<D, F>;
 
-  constructor(registrations: ReadonlyMap<number, Registration<D, F>>, find: (fileobj: FileObject) => number) {
+  constructor(registrations: Registrations<D, F>) {
     this.#registrations = registrations;
-    this.#find = find;
   }
 
   get size(): number {
     return this.#registrations.size;
   }
 
-  /** @param missing what to answer for a file object that is not registered; undefined where nothing is said */
+  /** @param missing returned for a file object that is not registered. Default: undefined */
   get(fileobj: FileObject): SelectorKey<D, F> | undefined;
   get<M>(fileobj: FileObject, missing: M): SelectorKey<D, F> | M;
   get(fileobj: FileObject, missing?: unknown): unknown {
-    return this.#registrations.get(this.#find(fileobj))?.key ?? missing;
+    return this.#registrations.get(this.#registrations.fdOf(fileobj))?.key ?? missing;
   }
 
   has(fileobj: FileObject): boolean {
-    return this.#registrations.has(this.#find(fileobj));
+    return this.#registrations.has(this.#registrations.fdOf(fileobj));
   }
 
   keys(): MapIterator<number> {
