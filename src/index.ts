@@ -11,7 +11,7 @@ export { DefaultSelector, createSelector } from './selectors/default.js';
 export type { WaitOptions } from './wait/async-wait.js';
 export { wakeup } from './wait/wake-channel.js';
 export type { SocketAddress, SocketAddressInput, SocketFamily } from './syscalls/address.js';
-export type { SocketOptionName } from './net/options.js';
+export type { SocketOptionName } from './net/sockopt.js';
 export type {
   AdoptOptions,
   ConnectOptions,
@@ -31,4 +31,5 @@ export { BaseProactor } from './proactors/base.js';
 export { type Operation, type OperationKind } from './proactors/operation.js';
 export { EmulatedProactor, type EmulatedProactorOptions } from './proactors/emulated.js';
 export { DefaultProactor, createProactor } from './proactors/default.js';
-export { Socket, type SocketOptions, type SocketType } from './net/socket.js';
+export { Socket } from './net/socket.js';
+export type { SocketOptions, SocketType } from './net/socket-options.js';

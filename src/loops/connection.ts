@@ -15,7 +15,7 @@
  * piece with what came before). What the kernel does not take is kept in `rest` until it does.
  */
 import { closedError, invalidType, invalidValue, namedError, systemError } from '../errors.js';
-import { getOption, optionSetter, type SocketOptionName } from '../net/options.js';
+import { getOption, optionSetter, type SocketOptionName } from '../net/sockopt.js';
 import { type StreamOptions, localAddressOf, unpackAddress } from '../net/stream.js';
 import type { SocketAddress } from '../syscalls/address.js';
 import { COPY_LIMIT, MAX_IOV, type SendBatch, WOULD_BLOCK } from '../syscalls/turn.js';

@@ -1,6 +1,6 @@
 /** What every loop offers. One handler object serves all connections, and the same object runs on every loop. */
 import type { SocketAddress, SocketAddressInput } from '../syscalls/address.js';
-import type { SocketOptionName } from '../net/options.js';
+import type { SocketOptionName } from '../net/sockopt.js';
 import type { Socket } from '../net/socket.js';
 import type { Mechanism } from '../syscalls/probe.js';
 import type { Timer } from '../wait/timers.js';

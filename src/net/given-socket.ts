@@ -2,9 +2,11 @@
 import { check, closedError, inUse, invalidType, invalidValue, namedError } from '../errors.js';
 import { native } from '../native.js';
 import { guarded } from '../validate.js';
-import { Socket, hasOperations } from './socket.js';
+import { hasOperations } from './close-hooks.js';
+import { Socket } from './socket.js';
+import { getIntOption } from './sockopt.js';
 
-const { SOCK_STREAM = 1, SOL_SOCKET = 1, SO_TYPE = 3, SO_ACCEPTCONN } = native.constants;
+const { SOCK_STREAM = 1, SO_TYPE = 3, SO_ACCEPTCONN } = native.constants;
 
 /** The largest sockaddr (sockaddr_storage). */
 const SOCKADDR_SIZE = 128;
@@ -19,7 +21,7 @@ export function givenStream(socket: unknown): Socket {
   const fd = guarded('socket', () => given.fd);
   if (fd < 0) throw closedError('socket');
   if (hasOperations(given)) throw inUse('socket');
-  if (option(fd, SO_TYPE) !== SOCK_STREAM) throw invalidValue('a loop serves stream sockets only');
+  if (getIntOption(fd, SO_TYPE) !== SOCK_STREAM) throw invalidValue('a loop serves stream sockets only');
   return given;
 }
 
@@ -40,8 +42,8 @@ export function packedPeer({ fd }: Socket): string {
  *   peer, and of any other socket the first accept fails
  */
 export function assertListens({ fd }: Socket): void {
-  const listens = SO_ACCEPTCONN === undefined ? undefined : option(fd, SO_ACCEPTCONN);
-  if (listens === 0 || (listens === undefined && native.getpeername(fd, Buffer.alloc(SOCKADDR_SIZE)) >= 0))
+  const listens = SO_ACCEPTCONN === undefined ? -1 : getIntOption(fd, SO_ACCEPTCONN);
+  if (listens === 0 || (listens < 0 && native.getpeername(fd, Buffer.alloc(SOCKADDR_SIZE)) >= 0))
     throw namedError('EINVAL', 'accept');
 }
 
@@ -60,11 +62,4 @@ export function takeSocket(socket: Socket, begin: () => void): number {
     throw error;
   }
   return socket.detach();
-}
-
-/** An int of SOL_SOCKET's. undefined: the system does not tell it. */
-function option(fd: number, name: number): number | undefined {
-  const value = new Int32Array(1);
-  const got = native.getsockopt(fd, SOL_SOCKET, name, new Uint8Array(value.buffer));
-  return got < 0 ? undefined : value[0];
 }

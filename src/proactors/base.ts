@@ -26,7 +26,8 @@ import {
   encodeAddresses,
   familyNumber,
 } from '../syscalls/address.js';
-import { Socket, beforeClose } from '../net/socket.js';
+import { beforeClose } from '../net/close-hooks.js';
+import { Socket } from '../net/socket.js';
 import { type FileObject, fileno } from '../syscalls/file-object.js';
 import type { Mechanism } from '../syscalls/probe.js';
 import { sliceOf } from '../syscalls/slices.js';

@@ -9,8 +9,10 @@ import { fstatSync, readSync, writeSync } from 'node:fs';
 import { systemErrorName } from '../errors.js';
 import { native } from '../native.js';
 import { isTransientAcceptError } from '../net/accept-errors.js';
+import { receiveBuffer, receivedPart } from '../net/receive-buffer.js';
 import { Socket } from '../net/socket.js';
-import { BLOCKS_IN_KERNEL } from '../net/until-ready.js';
+import { getIntOption } from '../net/sockopt.js';
+import { BLOCKS_IN_KERNEL } from '../net/blocking.js';
 import type { FileObject } from '../syscalls/file-object.js';
 import type { Completion, Request } from './operation.js';
 
@@ -27,19 +29,16 @@ export type Outcome = Omit<Completion, 'id'> | undefined;
 type Of<K extends Request['kind']> = Extract<Request, { readonly kind: K }>;
 type Receiving = Of<'recv' | 'recvFrom'>;
 
-const { MSG_DONTWAIT = 0, SOL_SOCKET = 1, SO_ERROR = 4, SO_ACCEPTCONN } = native.constants;
+const { MSG_DONTWAIT = 0, SO_ERROR = 4, SO_ACCEPTCONN } = native.constants;
 const IS_WINDOWS = process.platform === 'win32';
 /** The largest sockaddr (sockaddr_storage). */
 const SOCKADDR_SIZE = 128;
-const SCRATCH_SIZE = 65_536;
 /** Connections that one accept discards because their clients are gone; then the descriptor's readiness is asked again. */
 const MAX_DISCARDED = 64;
 
 /** EOPNOTSUPP, under the names that Node has for its number. */
 const CANNOT_ACCEPT: readonly string[] = ['EOPNOTSUPP', 'ENOTSUP'];
 
-/** What is received lands here first, so that a small message does not keep a large buffer alive. */
-let scratch: Buffer | undefined;
 /** Who was accepted. */
 const peer = new Uint8Array(SOCKADDR_SIZE);
 const peerLength = new Int32Array(1);
@@ -58,7 +57,7 @@ function outcomeOf({ request, file }: Call, hasBegun: boolean): Outcome {
     case 'accept':
       return accept(request, file);
     case 'connect':
-      return hasBegun ? numberOf(socketOption(request.fd, SO_ERROR)) : connect(request, file);
+      return hasBegun ? numberOf(socketError(request.fd)) : connect(request, file);
     case 'recv':
       return receive(request, file);
     case 'recvFrom':
@@ -104,11 +103,10 @@ function numberOf(result: number): Outcome {
   return result === native.wouldBlock ? undefined : { result };
 }
 
-/** What an int option says, negative as the addon's errors are: so that SO_ERROR is one. */
-function socketOption(fd: number, option: number): number {
-  const value = new Int32Array(1);
-  const got = native.getsockopt(fd, SOL_SOCKET, option, new Uint8Array(value.buffer));
-  return got < 0 ? got : 0 - (value[0] ?? 0);
+/** SO_ERROR, negative as the addon's errors are. 0: none. */
+function socketError(fd: number): number {
+  const number = getIntOption(fd, SO_ERROR);
+  return number > 0 ? -number : number;
 }
 
 // ----------------------------------------------------------------------------------------------------------------- sockets
@@ -116,9 +114,8 @@ function socketOption(fd: number, option: number): number {
 /** SO_ACCEPTCONN. undefined: the system does not know the option (macOS, ENOPROTOOPT), or the descriptor is no socket. */
 export function listens(fd: number): boolean | undefined {
   if (SO_ACCEPTCONN === undefined) return undefined;
-  const value = new Int32Array(1);
-  const got = native.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, new Uint8Array(value.buffer));
-  return got < 0 ? undefined : value[0] !== 0;
+  const value = getIntOption(fd, SO_ACCEPTCONN);
+  return value < 0 ? undefined : value !== 0;
 }
 
 function accept({ fd, nonBlocking }: Of<'accept'>, file: FileObject | undefined): Outcome {
@@ -145,13 +142,13 @@ function connect({ fd, sockaddr }: Of<'connect'>, file: FileObject | undefined):
 }
 
 function receive({ fd, size }: Receiving, file: FileObject | undefined): Outcome {
-  const buffer = roomFor(size);
+  const buffer = receiveBuffer(size);
   const result = receiving(fd, file, () => native.recv(fd, buffer, 0, size, MSG_DONTWAIT));
   return received(result, buffer, size);
 }
 
 function receiveFrom({ fd, size }: Receiving, file: FileObject | undefined): Outcome {
-  const buffer = roomFor(size).subarray(0, size);
+  const buffer = receiveBuffer(size).subarray(0, size);
   const sockaddr = new Uint8Array(SOCKADDR_SIZE);
   const length = new Int32Array(1);
   const result = receiving(fd, file, () => native.recvfrom(fd, buffer, MSG_DONTWAIT, sockaddr, length));
@@ -164,7 +161,7 @@ function received(result: number, buffer: Buffer, size: number): Outcome {
   // Winsock tells a datagram that was too long as an error, with the buffer full.
   const wasCut = IS_WINDOWS && result < 0 && systemErrorName(result) === 'EMSGSIZE';
   const count = wasCut ? size : result;
-  return count < 0 ? { result } : { result: count, data: partOf(buffer, count) };
+  return count < 0 ? { result } : { result: count, data: receivedPart(buffer, count) };
 }
 
 function send({ fd, bytes }: Of<'send'>, file: FileObject | undefined): Outcome {
@@ -173,17 +170,6 @@ function send({ fd, bytes }: Of<'send'>, file: FileObject | undefined): Outcome 
 
 function sendTo({ fd, bytes, sockaddr }: Of<'sendTo'>, file: FileObject | undefined): Outcome {
   return numberOf(sending(fd, file, () => native.sendto(fd, bytes, MSG_DONTWAIT, sockaddr)));
-}
-
-function roomFor(size: number): Buffer {
-  if (size > SCRATCH_SIZE) return Buffer.allocUnsafeSlow(size);
-  return (scratch ??= Buffer.allocUnsafeSlow(SCRATCH_SIZE));
-}
-
-/** What came, as the caller's own: a copy, unless most of a buffer of its own is full. */
-function partOf(buffer: Buffer, count: number): Buffer {
-  const part = buffer.subarray(0, count);
-  return buffer.buffer === scratch?.buffer || 2 * count < buffer.length ? Buffer.from(part) : part;
 }
 
 // ------------------------------------------------------------------------------------------------------------------- files
@@ -199,9 +185,11 @@ export function isWatchable(fd: number): boolean {
 }
 
 function read({ fd, size, position }: Of<'read'>, file: FileObject | undefined): Outcome {
-  const buffer = roomFor(size);
+  const buffer = receiveBuffer(size);
   const outcome = transfer(fd, file, position, (at) => readSync(fd, buffer, 0, size, at));
-  return outcome === undefined || outcome.result < 0 ? outcome : { ...outcome, data: partOf(buffer, outcome.result) };
+  return outcome === undefined || outcome.result < 0
+    ? outcome
+    : { ...outcome, data: receivedPart(buffer, outcome.result) };
 }
 
 function write({ fd, bytes, position }: Of<'write'>, file: FileObject | undefined): Outcome {

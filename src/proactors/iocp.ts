@@ -10,6 +10,7 @@ import { constants } from 'node:os';
 import { check, checkLetGo, systemErrorName } from '../errors.js';
 import type { NativeIocp } from '../addon.js';
 import { iocpCalls, native } from '../native.js';
+import { getIntOption } from '../net/sockopt.js';
 import { mechanismUnavailable, probe } from '../syscalls/probe.js';
 import { fieldsOf, wholeNumber } from '../validate.js';
 import type { Interest } from '../wait/async-wait.js';
@@ -31,7 +32,7 @@ const SOCKADDR_SIZE = 128;
 const LONGEST_LETTING_GO = 1000;
 /** How many clients that have come and gone one accept() passes over at a stretch. */
 const MOST_VANISHED = 1000;
-const { SOCK_STREAM = 1, SOL_SOCKET = 0xffff, SO_TYPE = 0x1008, SO_ACCEPTCONN = 2 } = native.constants;
+const { SOCK_STREAM = 1, SO_TYPE = 0x1008, SO_ACCEPTCONN = 2 } = native.constants;
 const { WSAEINVAL, WSAEOPNOTSUPP } = constants.errno;
 const NO_PAIRS = new Int32Array(0);
 
@@ -224,15 +225,13 @@ function whatItMeans(error: number, kind: Request['kind'], received = 0): Omit<C
 /** What accept(2) would say to it. Winsock's own answer comes late, or never: Wine 8 waits for a client of what does not listen. */
 function refusalOf(fd: number): number {
   if (!isStream(fd)) return -WSAEOPNOTSUPP;
-  const listens = new Int32Array(1);
-  const asked = native.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, new Uint8Array(listens.buffer));
-  if (asked < 0) return asked;
-  return listens[0] === 0 ? -WSAEINVAL : 0;
+  const listens = getIntOption(fd, SO_ACCEPTCONN);
+  if (listens < 0) return listens;
+  return listens === 0 ? -WSAEINVAL : 0;
 }
 
 /** true also for what is no socket: the call itself says so. */
 function isStream(fd: number): boolean {
-  const type = new Int32Array(1);
-  const asked = native.getsockopt(fd, SOL_SOCKET, SO_TYPE, new Uint8Array(type.buffer));
-  return asked < 0 || type[0] === SOCK_STREAM;
+  const type = getIntOption(fd, SO_TYPE);
+  return type < 0 || type === SOCK_STREAM;
 }

@@ -4,7 +4,7 @@ import { check, invalidType, invalidValue, namedError } from '../errors.js';
 import { native } from '../native.js';
 import { uint8Array, wholeNumber } from '../validate.js';
 
-/** The operating systems' own names; one that this OS lacks throws ENOPROTOOPT. */
+/** Socket options that have an int, by their names in the man pages. One that this OS lacks throws ENOPROTOOPT. */
 export type SocketOptionName =
   | 'SO_REUSEADDR'
   | 'SO_REUSEPORT'
@@ -34,20 +34,23 @@ const levels: Readonly<Record<SocketOptionName, 'SOL_SOCKET' | 'IPPROTO_TCP' | '
   IPV6_V6ONLY: 'IPPROTO_IPV6',
 };
 
-/** macOS has TCP_KEEPIDLE under the name of TCP_KEEPALIVE. */
+/** macOS calls TCP_KEEPIDLE TCP_KEEPALIVE. */
 const otherNames: Partial<Record<SocketOptionName, string>> = { TCP_KEEPIDLE: 'TCP_KEEPALIVE' };
 
+const { SOL_SOCKET = 1 } = native.constants;
 const INT_MIN = -0x8000_0000;
 const INT_MAX = 0x7fff_ffff;
-/** struct linger counts Windows' seconds in an unsigned short. */
-const MOST_LINGER = 0xffff;
+/** struct linger has Windows' seconds in an unsigned short. */
+const MAX_LINGER = 0xffff;
+/** Bytes of the longest option that getOption() reads. */
+const MAX_OPTION_SIZE = 0xffff;
 
-interface Numbers {
+interface OptionNumbers {
   readonly level: number;
   readonly option: number;
 }
 
-function numbersOf(name: unknown, syscall: string): Numbers {
+function optionNumbers(name: unknown, syscall: string): OptionNumbers {
   if (typeof name !== 'string') throw invalidType('name', "a socket option's name", name);
   if (!Object.hasOwn(levels, name))
     throw invalidValue(`there is no socket option '${name}' by name; give its level and number`);
@@ -58,36 +61,45 @@ function numbersOf(name: unknown, syscall: string): Numbers {
   return { level, option };
 }
 
-/** An int as C has it in memory. */
+/** An int of SOL_SOCKET, for options whose values are not negative. @returns a negative error where getsockopt(2) fails */
+export function getIntOption(fd: number, option: number): number {
+  const value = new Int32Array(1);
+  const got = native.getsockopt(fd, SOL_SOCKET, option, new Uint8Array(value.buffer));
+  return got < 0 ? got : (value[0] as number);
+}
+
+/** A C int, as memory has it. */
 function intBytes(value: number): Uint8Array {
   return new Uint8Array(Int32Array.of(value).buffer);
 }
 
 /**
- * What setOption() was given, checked: by name and value, or by level, option and value.
- * @returns makes the call. @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE, ENOPROTOOPT
+ * Checks the arguments of setOption(): a name and a value, or level, option and value.
+ * @returns a function that makes the call
+ * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE, ENOPROTOOPT
  */
 export function optionSetter(args: readonly unknown[]): (fd: number) => void {
   return typeof args[0] === 'number' ? rawSetter(args[0], args[1], args[2]) : namedSetter(args[0], args[1]);
 }
 
-/** Is it IPV6_V6ONLY, by name or by number? */
+/** Do the arguments of setOption() name IPV6_V6ONLY, by name or by number? */
 export function isV6Only([first, second]: readonly unknown[]): boolean {
   const { IPPROTO_IPV6, IPV6_V6ONLY } = native.constants;
   return first === 'IPV6_V6ONLY' || (first === IPPROTO_IPV6 && second === IPV6_V6ONLY);
 }
 
+/** getsockopt(2) for the arguments of getOption(): a name, or level, option and length. @throws as optionSetter() */
 export function getOption(fd: number, args: readonly unknown[]): number | Buffer {
   return typeof args[0] === 'number' ? getRawOption(fd, args[0], args[1], args[2]) : getNamedOption(fd, args[0]);
 }
 
 function namedSetter(name: unknown, value: unknown): (fd: number) => void {
-  const { level, option } = numbersOf(name, 'setsockopt');
+  const { level, option } = optionNumbers(name, 'setsockopt');
   if (typeof value !== 'number' && typeof value !== 'boolean')
     throw invalidType('value', 'a number or a boolean', value);
   if (name === 'SO_LINGER') {
-    // false: off. true: on, with no time to linger: close() then resets the connection.
-    const seconds = value === false ? -1 : value === true ? 0 : wholeNumber('value', value, -1, MOST_LINGER);
+    // false: off. true: on, for 0 s: close() then resets the connection.
+    const seconds = value === false ? -1 : value === true ? 0 : wholeNumber('value', value, -1, MAX_LINGER);
     return (fd) => void check(native.setLinger(fd, seconds), 'setsockopt');
   }
   const number = typeof value === 'boolean' ? Number(value) : wholeNumber('value', value, INT_MIN, INT_MAX);
@@ -95,7 +107,7 @@ function namedSetter(name: unknown, value: unknown): (fd: number) => void {
 }
 
 function getNamedOption(fd: number, name: unknown): number {
-  const { level, option } = numbersOf(name, 'getsockopt');
+  const { level, option } = optionNumbers(name, 'getsockopt');
   const out = new Int32Array(1);
   if (name === 'SO_LINGER') {
     check(native.getLinger(fd, out), 'getsockopt');
@@ -103,7 +115,7 @@ function getNamedOption(fd: number, name: unknown): number {
   }
   const bytes = new Uint8Array(out.buffer);
   const length = check(native.getsockopt(fd, level, option, bytes), 'getsockopt');
-  // Windows answers some booleans with a single byte.
+  // Windows returns some booleans as a single byte.
   return length === 1 ? (bytes[endianness() === 'LE' ? 0 : 3] ?? 0) : (out[0] ?? 0);
 }
 
@@ -124,6 +136,6 @@ function getRawOption(fd: number, level: unknown, option: unknown, length: unkno
     wholeNumber('level', level, INT_MIN, INT_MAX),
     wholeNumber('option', option, INT_MIN, INT_MAX),
   ] as const;
-  const out = Buffer.alloc(wholeNumber('length', length, 0, MOST_LINGER));
+  const out = Buffer.alloc(wholeNumber('length', length, 0, MAX_OPTION_SIZE));
   return out.subarray(0, check(native.getsockopt(fd, ...numbers, out), 'getsockopt'));
 }
