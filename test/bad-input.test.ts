@@ -105,7 +105,7 @@ describe('each argument, each wrong value', () => {
     ];
     const inner = {
       BaseProactor: [
-        ...['letGo', 'pollFd', 'fileOf', 'completeSoon', 'startTimer', 'interestChanged', 'assertOpen'],
+        ...['flushCancels', 'pollFd', 'fileOf', 'completeSoon', 'startTimer', 'interestChanged', 'assertOpen'],
         ...['begin', 'turn', 'whenDone', 'takeCallbacks', 'nextDue', 'attach', 'streams', 'openStreams', 'collectTurn'],
         ...['admit', 'dropStale'],
       ],

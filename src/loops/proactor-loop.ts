@@ -79,7 +79,7 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
   }
 
   protected override hasWork(): boolean {
-    return super.hasWork() || this.#streams.hasNews;
+    return super.hasWork() || this.#streams.hasEvents;
   }
 
   protected override nextDue(): number {
@@ -118,7 +118,7 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
 
   /** What the wait has found. */
   readonly #events: StreamEvents<StreamConnection, StreamListener> = {
-    borrows: (connection) => connection.borrows,
+    borrowsChunks: (connection) => connection.borrows,
     received: (connection, chunk) => connection.received(chunk),
     ended: (connection) => connection.peerEnded(),
     receiveFailed: (connection, error) => connection.callFailed(errorOf(error, 'recv')),

@@ -118,8 +118,8 @@ export class RingStreams<C, L> implements Streams<C, L> {
     throw error;
   }
 
-  get hasNews(): boolean {
-    return this.#count > 0 || this.#hasMore || this.#proactor.hasNews;
+  get hasEvents(): boolean {
+    return this.#count > 0 || this.#hasMore || this.#proactor.hasCompletions;
   }
 
   wait(timeout: number): boolean {
@@ -306,7 +306,7 @@ export class RingStreams<C, L> implements Streams<C, L> {
     else if (isLast && stream.floods && result > 0 && result < MIN_FLOODING) stream.floods = false;
     if (result > 0) {
       const connection = stream.owner as C;
-      events.received(connection, this.#chunk(result, place, events.borrows(connection)));
+      events.received(connection, this.#chunk(result, place, events.borrowsChunks(connection)));
     } else if (result === 0) {
       stream.wanted = false;
       events.ended(stream.owner as C);

@@ -82,7 +82,7 @@ export class IoUringProactor extends BaseProactor {
     this.#enter();
   }
 
-  override letGo(): void {
+  override flushCancels(): void {
     this.#ring.enter(0, PATIENCE); // however long the kernel wants for memory
   }
 

@@ -133,7 +133,7 @@ export class IocpProactor extends BaseProactor {
   }
 
   /** @internal While the socket is open Winsock still says what became of its operations, and a connection just accepted can be had. */
-  override letGo(): void {
+  override flushCancels(): void {
     this.#port.fetchCancelled(LONGEST_LETTING_GO);
   }
 

@@ -12,8 +12,8 @@ import type { StreamEvents, Streams } from './streams.js';
 interface StreamProactor {
   begin(request: Request, done: (completion: Completion) => void): Operation;
   turn(timeout: number): boolean;
-  letGo(): void;
-  readonly hasNews: boolean;
+  flushCancels(): void;
+  readonly hasCompletions: boolean;
 }
 
 /** Memory that each receive under way has, also of a connection that is silent. */
@@ -51,12 +51,12 @@ export class OperationStreams<C, L> implements Streams<C, L> {
     this.#sender = sender;
   }
 
-  get hasNews(): boolean {
-    return this.#news.length > 0 || this.#proactor.hasNews;
+  get hasEvents(): boolean {
+    return this.#news.length > 0 || this.#proactor.hasCompletions;
   }
 
   wait(timeout: number): boolean {
-    return this.#proactor.turn(this.hasNews ? 0 : timeout);
+    return this.#proactor.turn(this.hasEvents ? 0 : timeout);
   }
 
   dispatch(events: StreamEvents<C, L>): number {
@@ -124,7 +124,7 @@ export class OperationStreams<C, L> implements Streams<C, L> {
     stream.receive?.cancel();
     stream.accept?.cancel();
     stream.write?.cancel();
-    this.#proactor.letGo();
+    this.#proactor.flushCancels();
   }
 
   close(): void {

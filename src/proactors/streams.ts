@@ -12,7 +12,7 @@ export type Outcome = number | Error;
 /** What a loop is told. C and L are its connections and listeners. */
 export interface StreamEvents<C, L> {
   /** Is a chunk done with when received() returns? */
-  borrows(connection: C): boolean;
+  borrowsChunks(connection: C): boolean;
   received(connection: C, chunk: Buffer): void;
   /** The peer has finished sending. */
   ended(connection: C): void;
@@ -34,7 +34,7 @@ export interface Streams<C, L> {
   /** Tells what the wait has found. @returns how many events that were */
   dispatch(events: StreamEvents<C, L>): number;
   /** Is there something to tell without a wait? */
-  readonly hasNews: boolean;
+  readonly hasEvents: boolean;
 
   startReceiving(fd: number, connection: C): void;
   /** What comes before the kernel has heard of it is still told. */
