@@ -183,7 +183,7 @@ export class StreamListener implements Listener {
       this.connections--;
       host.onRoom();
     };
-    this.settings = { host, ...known, ...options.connections, holdsBack: true, onClosed };
+    this.settings = { host, ...known, ...options.connections, hasBackPressure: true, onClosed };
   }
 
   /** @internal -1 once closed. */
@@ -287,7 +287,7 @@ export class StreamListener implements Listener {
   }
 
   /** @internal Its descriptor was closed by other code, and the number is another file's, which stays open. */
-  lost(): void {
+  descriptorLost(): void {
     if (this.fd < 0) return;
     this.#backOff?.cancel();
     this.#watched = false;

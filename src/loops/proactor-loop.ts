@@ -118,14 +118,14 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
 
   /** What the wait has found. */
   readonly #events: StreamEvents<StreamConnection, StreamListener> = {
-    borrowsChunks: (connection) => connection.borrows,
+    borrowsChunks: (connection) => connection.borrowsChunks,
     received: (connection, chunk) => connection.received(chunk),
     ended: (connection) => connection.peerEnded(),
     receiveFailed: (connection, error) => connection.callFailed(errorOf(error, 'recv')),
     sent: (connection, sent) => {
       if (typeof sent === 'number' && isTransientTransfer(sent)) return this.#sendAgain(connection);
       connection.watched &= ~SENDING;
-      if (typeof sent === 'number' && sent >= 0) connection.sentLater(sent);
+      if (typeof sent === 'number' && sent >= 0) connection.operationSent(sent);
       else connection.callFailed(errorOf(sent, 'send'));
     },
     connected: (connection, result) => {
@@ -171,7 +171,7 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
       connection.watched ^= RECEIVING;
     }
     if (!connection.wantsToSend || connection.isConnecting || (connection.watched & SENDING) !== 0) return;
-    const rest = connection.rest();
+    const rest = connection.unsentPieces();
     if (rest === null) return;
     connection.watched |= SENDING;
     this.#streams.send(fd, connection, rest);
@@ -204,7 +204,7 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
   #sendAgain(connection: StreamConnection): void {
     this.callLater(SEND_PAUSE, () => {
       connection.watched &= ~SENDING;
-      connection.sentLater(0);
+      connection.operationSent(0);
     });
   }
 

@@ -153,7 +153,7 @@ export class Reactor extends StreamLoop implements EventLoop {
     if (connection.isConnecting) return this.#onConnected(connection);
     const batch = this.#received;
     const received = batch.received(record);
-    if (received > 0) connection.received(batch.chunk(record, connection.borrows));
+    if (received > 0) connection.received(batch.chunk(record, connection.borrowsChunks));
     else if (received === 0) connection.peerEnded();
     else if (received === NOT_RECEIVED) this.#receiveAlone(connection, batch.events(record));
     else if (received !== WOULD_BLOCK) connection.callFailed(systemError(received, 'recv'));

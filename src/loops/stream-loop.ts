@@ -66,8 +66,8 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
   readonly #attempts = new WeakMap<StreamConnection, Attempts>();
   /** Those that have no descriptor yet: Node's resolver looks up their name. */
   readonly #resolving = new Map<StreamConnection, HostName>();
-  #toFlush: StreamConnection[] = [];
-  #toWatch: StreamConnection[] = [];
+  #flushQueue: StreamConnection[] = [];
+  #watchQueue: StreamConnection[] = [];
   #closedConnections: { readonly connection: StreamConnection; readonly error: Error | null }[] = [];
 
   // -------------------------------------------------------------------------------------------------- what a loop answers
@@ -118,8 +118,8 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     const parsed = parseConnectionOptions(options);
     this.assertGoingOn();
     const settings = {
-      ...{ host: this.#host, ...known, ...parsed, holdsBack: false, onClosed: () => this.#onRoom() },
-      ...(name === null ? {} : { asked: name }),
+      ...{ host: this.#host, ...known, ...parsed, hasBackPressure: false, onClosed: () => this.#onRoom() },
+      ...(name === null ? {} : { requestedAddress: name }),
     };
     const connection = new StreamConnection<D>(settings, -1, '', 'connecting');
     const own = connection as StreamConnection;
@@ -155,7 +155,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
   #begin(connection: StreamConnection, fd: number, packed: string, attempts: Attempts, family: SocketFamily): void {
     this.claim(fd);
     this.#descriptors.add(fd);
-    connection.attempting(fd, packed);
+    connection.useSocket(fd, packed);
     this.#add(connection);
     try {
       if (family !== 'unix') setStreamOptions(fd, attempts.stream);
@@ -174,7 +174,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     this.#remove(connection, fd);
     this.forgetConnection(connection, fd);
     this.#descriptors.close(fd);
-    connection.attempting(-1, connection.peer);
+    connection.useSocket(-1, connection.peer);
   }
 
   #resolved(connection: StreamConnection, error: Error | null, addresses: ResolvedAddress[]): void {
@@ -213,7 +213,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     const { fd } = given;
     this.#assertNotOurs(given);
     const peer = peerOf(given);
-    const settings = { host: this.#host, ...known, ...parsed, holdsBack: true, onClosed: () => this.#onRoom() };
+    const settings = { host: this.#host, ...known, ...parsed, hasBackPressure: true, onClosed: () => this.#onRoom() };
     const connection = new StreamConnection<D>(settings, fd, peer, 'adopted');
     const own = connection as StreamConnection;
     try {
@@ -263,47 +263,47 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
    * without removeReader(), or by number. It is dropped, or it would take the new file's place (asyncio loses that client).
    */
   protected claim(fd: number): void {
-    this.#connections.get(fd)?.lost();
+    this.#connections.get(fd)?.descriptorLost();
     const listener = this.#listenerOf(fd);
-    listener?.lost();
+    listener?.descriptorLost();
     if (this.dropStale(fd) || listener !== undefined) this.warn(staleKey(fd));
   }
 
   // --------------------------------------------------------------------------------------------------------------- a turn
 
   protected override hasWork(): boolean {
-    return this.#toFlush.length > 0 || this.#closedConnections.length > 0;
+    return this.#flushQueue.length > 0 || this.#closedConnections.length > 0;
   }
 
   protected override settle(): void {
-    this.#tellClosed();
-    if (this.#toFlush.length > 0) {
+    this.#callCloseHandlers();
+    if (this.#flushQueue.length > 0) {
       this.#flush();
-      this.#tellClosed();
+      this.#callCloseHandlers();
     }
     this.watchChanged();
   }
 
   protected override closeAll(): void {
     for (const listener of this.#listeners) this.guarded(() => listener.close());
-    if (this.#toFlush.length > 0) this.#flush();
+    if (this.#flushQueue.length > 0) this.#flush();
     this.watchChanged(); // what is sent by operations is begun
     for (const connection of this.#connections.values()) connection.fail(null);
     for (const connection of this.#resolving.keys()) connection.fail(null);
-    while (this.#closedConnections.length > 0) this.#tellClosed();
-    this.#toFlush = [];
-    this.#toWatch = [];
+    while (this.#closedConnections.length > 0) this.#callCloseHandlers();
+    this.#flushQueue = [];
+    this.#watchQueue = [];
     this.guarded(() => this.closeMechanism());
     this.#descriptors.closeAll();
   }
 
   /** Tells the mechanism what is different since it was told last. */
   protected watchChanged(): void {
-    if (this.#toWatch.length === 0) return;
-    const changed = this.#toWatch;
-    this.#toWatch = [];
+    if (this.#watchQueue.length === 0) return;
+    const changed = this.#watchQueue;
+    this.#watchQueue = [];
     for (const connection of changed) {
-      connection.watchedAgain();
+      connection.watchDequeued();
       if (connection.fd < 0) continue; // closed, or its name is being resolved
       try {
         this.watchConnection(connection);
@@ -315,9 +315,9 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
 
   #flush(): void {
     const sends = this.#sends;
-    const flushed = this.#toFlush;
-    this.#toFlush = [];
-    for (const connection of flushed) connection.collect(sends);
+    const flushed = this.#flushQueue;
+    this.#flushQueue = [];
+    for (const connection of flushed) connection.addTo(sends);
     this.send(sends);
     // First all that the slab is needed for, then the handlers, which write to it again.
     let attention = 0;
@@ -327,11 +327,11 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
   }
 
   /** The `close` handlers. What they close themselves is told in the next turn, or a reconnecting one would never end this one. */
-  #tellClosed(): void {
+  #callCloseHandlers(): void {
     const closed = this.#closedConnections;
     if (closed.length === 0) return;
     this.#closedConnections = [];
-    for (const { connection, error } of closed) connection.tellClosed(error);
+    for (const { connection, error } of closed) connection.callClose(error);
   }
 
   // ------------------------------------------------------------------------------------------- for the loops' own use
@@ -392,12 +392,12 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     loop: this,
     sends: this.#sends,
     isBorrowed: (bytes) => this.isBorrowed(bytes),
-    toFlush: (connection) => {
-      this.#toFlush.push(connection);
+    queueFlush: (connection) => {
+      this.#flushQueue.push(connection);
       this.kick();
     },
-    toWatch: (connection) => {
-      this.#toWatch.push(connection);
+    queueWatch: (connection) => {
+      this.#watchQueue.push(connection);
       this.kick();
     },
     finishSending: (connection) => {
@@ -405,7 +405,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
       if (result < 0) connection.callFailed(systemError(result, 'shutdown'));
     },
     optionSet: (connection, set) => void this.#attempts.get(connection)?.options.push(set),
-    closed: (connection, fd, error, isLost) => {
+    connectionClosed: (connection, fd, error, isLost) => {
       this.#resolving.delete(connection);
       if (fd >= 0) {
         this.#remove(connection, fd);
