@@ -1,9 +1,13 @@
-// epoll(7): the set of descriptors lives in the kernel, which keeps a list of the ready ones. epoll_wait takes from
-// that list, so its cost grows with what is ready, not with what is watched.
+// epoll(7), Linux: the kernel keeps the interest list and a ready list. epoll_wait(2) takes events from the ready list,
+// so its cost grows with the number of ready descriptors, not with the number of registered ones.
 //
-// A registration belongs to the open file, not to the number: it stays when the number is closed while a duplicate
-// lives, and can then be named by nobody. Each event therefore carries two numbers of the caller's (epoll_data): by
-// convention the descriptor, and a generation that tells its former owner from its present one.
+// JavaScript has two ways in: the system calls by their names (src/syscalls/epoll.ts), and EpollMultiplexer, the wait
+// of EpollSelector and of the loops. Both wait in WaitForEvents, the only place that calls epoll_wait(2).
+//
+// Limit: a registration belongs to the open file description, not to the descriptor number. After close(2) it stays
+// while a duplicate is open, and no call can remove it any more (epoll(7), questions and answers). Each event therefore
+// carries two numbers of the caller in epoll_data: by convention the descriptor and a generation, which distinguishes
+// a stale event of a former owner from an event of the present one.
 #include <sys/epoll.h>
 
 #include <algorithm>
@@ -18,15 +22,14 @@
 namespace selectors {
 namespace {
 
-// Events a call; what is left over comes first next time, for the kernel turns its list (epoll_wait(2)). On the stack:
-// 12 KiB.
-constexpr size_t kMostEvents = 1024;
+// Events per call, in 12 KiB of the stack. If more are ready, the next calls report the others first: epoll_wait(2)
+// goes round robin through the ready list.
+constexpr size_t kMaxEvents = 1024;
 
 #define NAME(constant) \
   { constant, #constant }
 constexpr print::Name kOperations[] = {NAME(EPOLL_CTL_ADD), NAME(EPOLL_CTL_DEL), NAME(EPOLL_CTL_MOD)};
 constexpr print::Name kCreateFlags[] = {NAME(EPOLL_CLOEXEC)};
-// In the order of their bits.
 constexpr print::Name kEvents[] = {NAME(EPOLLIN),     NAME(EPOLLPRI),     NAME(EPOLLOUT),    NAME(EPOLLERR),
                                    NAME(EPOLLHUP),    NAME(EPOLLRDNORM),  NAME(EPOLLRDBAND), NAME(EPOLLWRNORM),
                                    NAME(EPOLLWRBAND), NAME(EPOLLMSG),     NAME(EPOLLRDHUP),  NAME(EPOLLEXCLUSIVE),
@@ -45,7 +48,7 @@ void PrintCreateFlags(std::string& out, const CallInfo& call, size_t index) {
 void PrintOperation(std::string& out, const CallInfo& call, size_t index) {
   print::AppendName(out, kOperations, call.As<int>(index), "EPOLL_CTL_???");
 }
-// EPOLL_CTL_DEL does not look at it.
+// EPOLL_CTL_DEL ignores the event.
 void PrintEvent(std::string& out, const CallInfo& call, size_t index) {
   if (call.As<int>(1) == EPOLL_CTL_DEL) {
     print::Pointer(out, call, index);
@@ -74,12 +77,13 @@ inline constexpr int kLengthArgument<::epoll_wait> = 2;
 
 namespace {
 
-// epoll_create1(): the descriptor, or a negative error.
+// epoll_create1(): returns the descriptor, close-on-exec, or a negative error.
 napi_value EpollCreate1(napi_env env, napi_callback_info) {
   return NewFdToJavaScript(env, Call<::epoll_create1>(EPOLL_CLOEXEC));
 }
 
-// epoll_ctl(epfd, operation, fd, events, low, high): 0 or a negative error. low and high are the halves of epoll_data.
+// epoll_ctl(epfd, operation, fd, events, low, high): returns 0 or a negative error. low and high are the halves of
+// epoll_data.
 napi_value EpollCtl(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const Fd epfd = args.FdAt(0);
@@ -93,24 +97,25 @@ napi_value EpollCtl(napi_env env, napi_callback_info info) {
   return ToJavaScript(env, Call<::epoll_ctl>(epfd, operation, fd, &event));
 }
 
+// The only call of epoll_wait(2). timeout: milliseconds; negative: forever.
 Result WaitForEvents(Fd epfd, std::span<epoll_event> events, double timeout) {
   return Wait(timeout, [&](double remaining) {
     return Call<::epoll_wait>(epfd, events.data(), static_cast<int>(events.size()), CeilMilliseconds(remaining));
   });
 }
 
-// epoll_wait(epfd, out, maxEvents, timeout): how many triples [events, low, high] it put into `out`, or a negative
-// error.
+// epoll_wait(epfd, out, maxEvents, timeout): writes triples [events, low, high] into `out`. Returns their number, or a
+// negative error.
 napi_value EpollWait(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const Fd epfd = args.FdAt(0);
   const std::span<int32_t> out = args.IntsAt(1);
-  const size_t most = std::min(args.SizeAt(2, out.size() / 3), kMostEvents);
+  const size_t max_events = std::min(args.SizeAt(2, out.size() / 3), kMaxEvents);
   const double timeout = args.TimeoutAt(3);
   if (!args.ok()) return nullptr;
 
-  epoll_event events[kMostEvents];
-  const Result result = WaitForEvents(epfd, std::span(events).first(most), timeout);
+  epoll_event events[kMaxEvents];
+  const Result result = WaitForEvents(epfd, std::span(events).first(max_events), timeout);
   for (int64_t i = 0; i < result.value(); ++i) {
     int32_t* triple = &out[static_cast<size_t>(3 * i)];
     triple[0] = static_cast<int32_t>(events[i].events);
@@ -122,26 +127,27 @@ napi_value EpollWait(napi_env env, napi_callback_info info) {
 
 class EpollMultiplexer final : public Multiplexer {
  public:
-  Result Watch(Fd set, std::span<const int32_t>) override {
-    set_ = set;
+  Result Watch(Fd epfd, std::span<const int32_t>) override {
+    epfd_ = epfd;
     return Result::Ok(0);
   }
 
   Result Wait(double timeout, std::span<ReadyEvent> out) override {
-    epoll_event events[kMostEvents];
-    const Result result = WaitForEvents(set_, std::span(events).first(std::min(out.size(), kMostEvents)), timeout);
+    epoll_event events[kMaxEvents];
+    const Result result = WaitForEvents(epfd_, std::span(events).first(std::min(out.size(), kMaxEvents)), timeout);
     for (size_t i = 0; static_cast<int64_t>(i) < result.value(); ++i) {
-      const uint32_t happened = events[i].events;
+      // EPOLLHUP and EPOLLERR are reported as readable and writable.
+      const uint32_t reported = events[i].events;
       out[i].fd = static_cast<int32_t>(events[i].data.u64 & UINT32_MAX);
       out[i].generation = static_cast<int32_t>(events[i].data.u64 >> 32);
-      out[i].events = ((happened & ~uint32_t{EPOLLOUT}) != 0 ? kReadable : 0) |
-                      ((happened & ~uint32_t{EPOLLIN}) != 0 ? kWritable : 0);
+      out[i].events = ((reported & ~uint32_t{EPOLLOUT}) != 0 ? kReadable : 0) |
+                      ((reported & ~uint32_t{EPOLLIN}) != 0 ? kWritable : 0);
     }
     return result;
   }
 
  private:
-  Fd set_ = kNoFd;
+  Fd epfd_ = kNoFd;
 };
 
 }  // namespace

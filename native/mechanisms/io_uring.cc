@@ -1,9 +1,12 @@
-// io_uring(7): two rings shared with the kernel. Entries of the one say what is to be done, with which memory;
-// io_uring_enter submits them and waits; entries of the other say what has been done. The kernel itself receives and
-// sends: this is Linux's proactor.
+// io_uring(7), Linux's proactor interface: two rings in memory shared with the kernel. The program writes entries into
+// the submission queue: an operation and its memory. io_uring_enter(2) submits them and waits; the kernel does the I/O
+// and writes the results into the completion queue.
 //
-// Here is what all operations have in common, from their slot to their end; io_uring_operations.cc prepares each of
-// them, io_uring_streams.cc those of a loop. Completions come in the order in which the kernel finishes.
+// Here: opening a ring, submitting, completions, closing, and the slots of the operations. io_uring.h lists the other
+// files.
+//
+// Limits: Linux 5.11 or later, and seccomp or the sysctl kernel.io_uring_disabled may forbid it. Completions arrive in
+// the order in which the kernel finishes the operations, not in the order of submission.
 #include "mechanisms/io_uring.h"
 
 #include <cstring>
@@ -16,12 +19,12 @@
 namespace selectors::uring {
 namespace {
 
-// How long the garbage collector, or the end of a thread, waits for the kernel. Milliseconds.
-constexpr double kPatienceAtEnd = 1000;
-// How long an entry of a full queue waits until the kernel, short of memory, takes those before it. Milliseconds.
-constexpr double kPatienceForEntry = 1000;
+// Milliseconds that the finalizer and the end of a thread wait for cancelled operations.
+constexpr double kCloseTimeout = 1000;
+// Milliseconds that a full queue retries while the kernel is out of memory (EAGAIN).
+constexpr double kSubmitTimeout = 1000;
 
-// What the kernel has not let go of stays for good. Of all threads.
+// Never frees the operation: the kernel may still write to its memory. Any thread may call it.
 void Abandon(std::unique_ptr<Operation> operation) {
   static std::mutex mutex;
   static auto* const abandoned = new std::vector<std::unique_ptr<Operation>>;
@@ -31,11 +34,12 @@ void Abandon(std::unique_ptr<Operation> operation) {
 
 }  // namespace
 
-IoUring::~IoUring() { Shut(kPatienceAtEnd); }
+IoUring::~IoUring() { CancelAndClose(kCloseTimeout); }
 
 // ------------------------------------------------------------------------------------------------------- opening
 
-// open(entries, cqEntries): 0 or a negative error. Once. cqEntries 0: twice the submission queue.
+// open(entries, cqEntries): returns 0 or a negative error; EINVAL if it was opened before. cqEntries 0: twice the
+// entries of the submission queue.
 Napi::Value IoUring::Open(const Napi::CallbackInfo& info) {
   Args args(info);
   const auto entries = static_cast<uint32_t>(args.SizeAt(0, UINT32_MAX));
@@ -45,7 +49,7 @@ Napi::Value IoUring::Open(const Napi::CallbackInfo& info) {
   return {info.Env(), ToJavaScript(info.Env(), opened.ok() ? Result::Ok(0) : opened)};
 }
 
-// about(out): [fd, features, sqEntries, cqEntries] into an Int32Array of four.
+// about(out): writes [fd, features, sqEntries, cqEntries] into an Int32Array of four.
 Napi::Value IoUring::About(const Napi::CallbackInfo& info) {
   Args args(info);
   const std::span<int32_t> out = args.IntsAt(0);
@@ -58,7 +62,7 @@ Napi::Value IoUring::About(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// supports(opcode): 1, 0, or a negative error.
+// supports(opcode): returns 1, 0, or a negative error.
 Napi::Value IoUring::Supports(const Napi::CallbackInfo& info) {
   Args args(info);
   const size_t opcode = args.SizeAt(0, 255);
@@ -69,8 +73,8 @@ Napi::Value IoUring::Supports(const Napi::CallbackInfo& info) {
   return {info.Env(), ToJavaScript(info.Env(), result)};
 }
 
-// registerEventFd(fd): it becomes readable when there may be completions. The ring's own descriptor does not: with
-// IORING_SETUP_DEFER_TASKRUN nothing is completed before somebody enters.
+// registerEventFd(fd): the eventfd becomes readable when there may be completions. The ring's own descriptor does not:
+// with IORING_SETUP_DEFER_TASKRUN, operations complete only inside io_uring_enter(2).
 Napi::Value IoUring::RegisterEventFd(const Napi::CallbackInfo& info) {
   Args args(info);
   Fd fd = args.FdAt(0);
@@ -80,24 +84,25 @@ Napi::Value IoUring::RegisterEventFd(const Napi::CallbackInfo& info) {
 
 // ----------------------------------------------------------------------------------------------------- preparing
 
-io_uring_sqe* IoUring::FreeSqe(Result* result) {
+io_uring_sqe* IoUring::GetSqe(Result* result) {
   if (!ring_.is_open()) {
     *result = Result::Error(kBadDescriptor);
     return nullptr;
   }
-  io_uring_sqe* sqe = ring_.NextSqe();
-  // The queue is full: what is in it goes to the kernel (io_uring_get_sqe(3)).
-  if (sqe == nullptr && (*result = Drain(kPatienceForEntry)).ok()) sqe = ring_.NextSqe();
+  io_uring_sqe* sqe = ring_.GetSqe();
+  // The queue is full: submit it (io_uring_get_sqe(3)).
+  if (sqe == nullptr && (*result = SubmitAll(kSubmitTimeout)).ok()) sqe = ring_.GetSqe();
   if (sqe == nullptr && result->ok()) *result = Result::Error(EBUSY);
   return sqe;
 }
 
-Result IoUring::Drain(double patience) {
+Result IoUring::SubmitAll(double timeout) {
   for (int tries = 0;; ++tries) {
-    const Result entered = ring_.Enter(0, patience);
-    // EBUSY: completions that found no room must be taken first. Once; EAGAIN is for want of memory.
+    const Result entered = ring_.Enter(0, timeout);
+    // EBUSY: the completion queue has overflowed, and its completions must be taken first. One retry; EAGAIN means out
+    // of memory.
     if (entered.ok() || entered.error() != EBUSY || tries > 0) return entered;
-    for (io_uring_cqe cqe; ring_.Pop(&cqe);) backlog_.push_back(cqe);
+    for (io_uring_cqe cqe; ring_.Pop(&cqe);) taken_cqes_.push_back(cqe);
   }
 }
 
@@ -111,15 +116,15 @@ IoUring::Prepared IoUring::PrepareOperation(uint8_t opcode, Fd fd, size_t memory
     prepared.result = Result::Error(kNoMemory);
     return prepared;
   }
-  prepared.sqe = FreeSqe(&prepared.result);
+  prepared.sqe = GetSqe(&prepared.result);
   if (prepared.sqe == nullptr) return prepared;
-  if (free_.empty()) {
-    free_.push_back(static_cast<uint32_t>(operations_.size()));
+  if (free_slots_.empty()) {
+    free_slots_.push_back(static_cast<uint32_t>(operations_.size()));
     operations_.emplace_back();
     generations_.push_back(0);
   }
-  prepared.slot = free_.back();
-  free_.pop_back();
+  prepared.slot = free_slots_.back();
+  free_slots_.pop_back();
   prepared.operation = operation.get();
   operations_[prepared.slot] = std::move(operation);
   prepared.sqe->opcode = opcode;
@@ -139,7 +144,7 @@ IoUring::Prepared IoUring::Prepare(uint8_t opcode, Fd fd, double user_data, size
 
 Result IoUring::PrepareTagged(uint8_t opcode, Fd fd, uint64_t user_data, io_uring_sqe** sqe) {
   Result result = Result::Ok(0);
-  *sqe = FreeSqe(&result);
+  *sqe = GetSqe(&result);
   if (*sqe == nullptr) return result;
   (*sqe)->opcode = opcode;
   (*sqe)->fd = fd;
@@ -150,47 +155,48 @@ Result IoUring::PrepareTagged(uint8_t opcode, Fd fd, uint64_t user_data, io_urin
 
 // -------------------------------------------------------------------------------------- submitting and collecting
 
-// enter(minComplete, timeout): how many entries were submitted, or a negative error. Without a minimum, the timeout is
-// for how long the kernel may want for memory.
+// enter(minComplete, timeout): submits the queue and waits for `minComplete` completions. Returns the number of
+// submitted entries, or a negative error. minComplete 0: the timeout bounds the retries while the kernel is out of
+// memory.
 Napi::Value IoUring::Enter(const Napi::CallbackInfo& info) {
   Args args(info);
-  const auto least = static_cast<uint32_t>(args.SizeAt(0, UINT32_MAX));
+  const auto min_complete = static_cast<uint32_t>(args.SizeAt(0, UINT32_MAX));
   const double timeout = args.TimeoutAt(1);
   if (!args.ok()) return info.Env().Undefined();
   if (!ring_.is_open()) return Napi::Number::New(info.Env(), -kBadDescriptor);
-  const size_t taken = backlog_.size() + done_.size();
-  const uint32_t missing = taken >= least ? 0 : least - static_cast<uint32_t>(taken);
+  const size_t taken = taken_cqes_.size() + finished_.size();
+  const uint32_t missing = taken >= min_complete ? 0 : min_complete - static_cast<uint32_t>(taken);
   return {info.Env(), ToJavaScript(info.Env(), ring_.Enter(missing, timeout))};
 }
 
-// woken(): has the descriptor of watchWake() become readable since this was asked last?
+// woken(): true if the descriptor of watchWake() has become readable since the last call.
 Napi::Value IoUring::Woken(const Napi::CallbackInfo& info) {
   const bool woken = woken_;
   woken_ = false;
   return Napi::Boolean::New(info.Env(), woken);
 }
 
-// ready(): how many completions there are to be taken.
+// ready(): the number of completions that are ready.
 Napi::Value IoUring::Ready(const Napi::CallbackInfo& info) {
   const size_t in_ring = ring_.is_open() ? ring_.completions() : 0;
-  return Napi::Number::New(info.Env(), static_cast<double>(backlog_.size() + done_.size() + in_ring));
+  return Napi::Number::New(info.Env(), static_cast<double>(taken_cqes_.size() + finished_.size() + in_ring));
 }
 
 bool IoUring::NextCompletion(io_uring_cqe* cqe) {
-  if (backlog_.empty()) return ring_.Pop(cqe);
-  *cqe = backlog_.front();
-  backlog_.pop_front();
+  if (taken_cqes_.empty()) return ring_.Pop(cqe);
+  *cqe = taken_cqes_.front();
+  taken_cqes_.pop_front();
   return true;
 }
 
-std::unique_ptr<Operation> IoUring::Remove(uint64_t user_data) {
+std::unique_ptr<Operation> IoUring::RemoveOperation(uint64_t user_data) {
   const uint32_t slot = LowOf(user_data);
   if (slot >= operations_.size() || operations_[slot] == nullptr || generations_[slot] != GenerationOf(user_data))
     return nullptr;
   std::unique_ptr<Operation> operation = std::move(operations_[slot]);
   generations_[slot] = (generations_[slot] + 1) & kGenerationMask;
-  free_.push_back(slot);
-  if (operation->purpose != Purpose::kCallers) {
+  free_slots_.push_back(slot);
+  if (operation->purpose != Purpose::kCaller) {
     by_stream_.erase(StreamKey(operation->stream, operation->stream_generation));
     return operation;
   }
@@ -203,72 +209,73 @@ std::unique_ptr<Operation> IoUring::Remove(uint64_t user_data) {
   return operation;
 }
 
-// Is it about a stream of a loop's?
+// True for a completion of a loop's stream.
 bool IoUring::IsForTurn(const io_uring_cqe& cqe) const {
   const Tag tag = TagOf(cqe.user_data);
   if (tag != Tag::kOperation) return tag == Tag::kReceive || tag == Tag::kAccept;
   const uint32_t slot = LowOf(cqe.user_data);
-  return slot < operations_.size() && operations_[slot] != nullptr && operations_[slot]->purpose != Purpose::kCallers;
+  return slot < operations_.size() && operations_[slot] != nullptr && operations_[slot]->purpose != Purpose::kCaller;
 }
 
-// A completion that belongs to an operation. Those of this file complete once.
-void IoUring::Take(const io_uring_cqe& cqe) {
+void IoUring::HandleCompletion(const io_uring_cqe& cqe) {
   if ((cqe.flags & IORING_CQE_F_MORE) == 0) --outstanding_;
   if (TagOf(cqe.user_data) == Tag::kWake) {
     woken_ = true;
-    if ((cqe.flags & IORING_CQE_F_MORE) == 0) wake_is_lost_ = !WatchWakeAgain().ok();
+    if ((cqe.flags & IORING_CQE_F_MORE) == 0) needs_wake_poll_ = !StartWakePoll().ok();
   }
   if (TagOf(cqe.user_data) != Tag::kOperation) return;
-  std::unique_ptr<Operation> operation = Remove(cqe.user_data);
+  std::unique_ptr<Operation> operation = RemoveOperation(cqe.user_data);
   if (operation == nullptr) return;
-  done_.push_back({std::move(operation), cqe.res, cqe.flags});
+  finished_.push_back({std::move(operation), cqe.res, cqe.flags});
 }
 
-// completions(max): [userData, res, flags, bytes, sockaddr], the last two where there are any.
+// completions(max): returns an array of [userData, res, flags, bytes, sockaddr], at most `max`. bytes: only if received
+// into a new Buffer; sockaddr: only of recvmsg.
 Napi::Value IoUring::Completions(const Napi::CallbackInfo& info) {
   Args args(info);
-  const size_t most = args.SizeAt(0, UINT32_MAX);
+  const size_t max = args.SizeAt(0, UINT32_MAX);
   if (!args.ok()) return info.Env().Undefined();
   if (ring_.is_open()) {
-    RestoreWake();
-    for (io_uring_cqe cqe; done_.size() < most && NextCompletion(&cqe);) {
+    RestartWakePoll();
+    for (io_uring_cqe cqe; finished_.size() < max && NextCompletion(&cqe);) {
       if (IsForTurn(cqe)) {
-        for_turn_.push_back(cqe);
+        turn_cqes_.push_back(cqe);
       } else {
-        Take(cqe);
+        HandleCompletion(cqe);
       }
     }
   }
   const Napi::Array list = Napi::Array::New(info.Env());
-  for (uint32_t i = 0; i < most && !done_.empty(); ++i) {
-    Done done = std::move(done_.front());
-    done_.pop_front();  // first: an accessor of somebody's on Array.prototype may close the ring
-    list.Set(i, ToDone(info.Env(), std::move(done)));
+  for (uint32_t i = 0; i < max && !finished_.empty(); ++i) {
+    FinishedOperation finished = std::move(finished_.front());
+    finished_.pop_front();  // before list.Set: a setter on Array.prototype may close the ring
+    list.Set(i, ToJavaScriptCompletion(info.Env(), std::move(finished)));
   }
   return list;
 }
 
-Napi::Value IoUring::ToDone(Napi::Env env, Done done) {
-  const Operation& operation = *done.operation;
+Napi::Value IoUring::ToJavaScriptCompletion(Napi::Env env, FinishedOperation finished) {
+  const Operation& operation = *finished.operation;
   const Napi::Array entry = Napi::Array::New(env);
   entry.Set(0U, Napi::Number::New(env, operation.user_data));
-  entry.Set(1U, Napi::Number::New(env, done.res));
-  entry.Set(2U, Napi::Number::New(env, done.flags));
-  if (operation.opcode == IORING_OP_ACCEPT && done.res >= 0) UnclaimedFds::Add(env, done.res);
+  entry.Set(1U, Napi::Number::New(env, finished.res));
+  entry.Set(2U, Napi::Number::New(env, finished.flags));
+  if (operation.opcode == IORING_OP_ACCEPT && finished.res >= 0) UnclaimedFds::Add(env, finished.res);
   const bool receives =
       operation.opcode == IORING_OP_RECV || operation.opcode == IORING_OP_RECVMSG || operation.opcode == IORING_OP_READ;
-  if (!receives || done.res < 0) return entry;
-  const size_t received = std::min(static_cast<size_t>(done.res), operation.size);
+  if (!receives || finished.res < 0) return entry;
+  const size_t received = std::min(static_cast<size_t>(finished.res), operation.size);
   const uint8_t* const bytes = operation.memory.get();
   if (operation.target.IsEmpty()) {
     entry.Set(3U, Napi::Buffer<uint8_t>::Copy(env, bytes, received));
   } else {
-    // As large as it is now: it may have lost its memory.
+    // The present length: the array may have been detached or resized.
     const auto target = operation.target.Value().As<Napi::Uint8Array>();
     void* data = nullptr;
     size_t length = 0;
-    const bool is_there = napi_get_typedarray_info(env, target, nullptr, &length, &data, nullptr, nullptr) == napi_ok;
-    if (is_there && data != nullptr && received > 0) std::memcpy(data, bytes, std::min(length, received));
+    const bool is_attached =
+        napi_get_typedarray_info(env, target, nullptr, &length, &data, nullptr, nullptr) == napi_ok;
+    if (is_attached && data != nullptr && received > 0) std::memcpy(data, bytes, std::min(length, received));
   }
   if (operation.opcode == IORING_OP_RECVMSG) {
     const size_t length = std::min<size_t>(operation.message.msg_namelen, sizeof operation.address);
@@ -278,21 +285,21 @@ Napi::Value IoUring::ToDone(Napi::Env env, Done done) {
   return entry;
 }
 
-// ------------------------------------------------------------------------------------------------------- the end
+// -------------------------------------------------------------------------------------------------------- closing
 
-// Takes what the kernel has let go of. An accepted connection is closed: it is too late for anybody to know of it.
-void IoUring::TakeAtEnd() {
+// Takes all completions and drops them. Accepted connections are closed: JavaScript never sees them.
+void IoUring::DropCompletions() {
   for (io_uring_cqe cqe; NextForTurn(&cqe);) {
     if ((cqe.flags & IORING_CQE_F_MORE) == 0) --outstanding_;
     const Tag tag = TagOf(cqe.user_data);
-    const std::unique_ptr<Operation> operation = tag == Tag::kOperation ? Remove(cqe.user_data) : nullptr;
+    const std::unique_ptr<Operation> operation = tag == Tag::kOperation ? RemoveOperation(cqe.user_data) : nullptr;
     const bool is_accept = tag == Tag::kAccept || (operation != nullptr && operation->opcode == IORING_OP_ACCEPT);
-    if (is_accept && cqe.res >= 0) CloseFd(cqe.res).Ignore("the connection is given up");
+    if (is_accept && cqe.res >= 0) CloseFd(cqe.res).Ignore("the connection is dropped");
   }
 }
 
 void IoUring::CancelAll() {
-  io_uring_sqe* const sqe = ring_.NextSqe();
+  io_uring_sqe* const sqe = ring_.GetSqe();
   if (sqe == nullptr) return;
   sqe->opcode = IORING_OP_ASYNC_CANCEL;
   sqe->fd = -1;
@@ -301,29 +308,30 @@ void IoUring::CancelAll() {
   ++outstanding_;
 }
 
-uint32_t IoUring::Shut(double patience) {
+uint32_t IoUring::CancelAndClose(double timeout) {
   if (!ring_.is_open()) return 0;
-  for (const io_uring_cqe& cqe : deferred_) {
+  for (const io_uring_cqe& cqe : deferred_receives_) {
     if ((cqe.flags & IORING_CQE_F_MORE) == 0) --outstanding_;
   }
-  deferred_.clear();
-  // What a loop has prepared are cancels: each by its name, where "any" makes the kernel look through all for each.
-  // As long as something comes: the completion queue may be too small for all at once.
+  deferred_receives_.clear();
+  // The unsubmitted entries of a loop are cancels, each of one operation. They are cheaper than CancelAll below, with
+  // which the kernel scans all operations for each one that it cancels. Repeated while completions arrive: the
+  // completion queue may be too small for all of them at once.
   for (uint32_t before = 0; buffers_ != nullptr && before != outstanding_;) {
     before = outstanding_;
-    Drain().Ignore("what is left is cancelled below");
-    TakeAtEnd();
+    SubmitAll().Ignore("CancelAll cancels the rest");
+    DropCompletions();
   }
-  // What else was never submitted is forgotten.
+  // Other unsubmitted entries are dropped.
   const uint32_t unsubmitted = ring_.unsubmitted();
-  ring_.TakeBack(unsubmitted);
+  ring_.RemoveLast(unsubmitted);
   outstanding_ -= std::min(outstanding_, unsubmitted);
   if (outstanding_ > 0) CancelAll();
-  const double deadline = MonotonicMilliseconds() + patience;
+  const double deadline = MonotonicMilliseconds() + timeout;
   while (outstanding_ > 0) {
     const double left = deadline - MonotonicMilliseconds();
     const Result entered = ring_.Enter(left > 0 ? 1 : 0, std::min(std::max(left, 0.0), 100.0));
-    TakeAtEnd();
+    DropCompletions();
     if (left <= 0 || (!entered.ok() && entered.error() != EBUSY)) break;
   }
   outstanding_ -= std::min(outstanding_, ring_.unsubmitted());
@@ -335,27 +343,27 @@ uint32_t IoUring::Shut(double patience) {
     }
     if (buffers_ != nullptr) buffers_->Abandon();
   }
-  for (const Done& done : done_) {
-    if (done.operation->opcode == IORING_OP_ACCEPT && done.res >= 0)
-      CloseFd(done.res).Ignore("nobody has asked for the connection");
+  for (const FinishedOperation& finished : finished_) {
+    if (finished.operation->opcode == IORING_OP_ACCEPT && finished.res >= 0)
+      CloseFd(finished.res).Ignore("JavaScript has not taken the connection");
   }
   operations_.clear();
   by_user_data_.clear();
   by_stream_.clear();
-  done_.clear();
+  finished_.clear();
   ring_.Close();
-  // Behind the ring, which has them registered.
+  // After the ring, where they are registered.
   if (buffers_ != nullptr && outstanding_ == 0) buffers_->Close();
   return outstanding_;
 }
 
-// close(patience): cancels everything, and waits so many milliseconds until the kernel has let go. How much it has not
-// let go of: that memory is never freed.
+// close(timeout): cancels all operations, waits at most `timeout` milliseconds for them, and closes the ring. Returns
+// the number of entries that have not completed; their memory is never freed.
 Napi::Value IoUring::Close(const Napi::CallbackInfo& info) {
   Args args(info);
-  const double patience = args.TimeoutAt(0);
+  const double timeout = args.TimeoutAt(0);
   if (!args.ok()) return info.Env().Undefined();
-  return Napi::Number::New(info.Env(), Shut(patience));
+  return Napi::Number::New(info.Env(), CancelAndClose(timeout));
 }
 
 Napi::Function IoUring::Define(Napi::Env env) {

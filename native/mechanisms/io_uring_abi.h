@@ -1,5 +1,5 @@
-// io_uring's interface with the kernel (linux/io_uring.h), as far as it is used. Repeated here so that the addon builds
-// with the headers of older systems than it runs on; the layout is the kernel's promise. The names are the kernel's.
+// The kernel's interface of io_uring (linux/io_uring.h), as far as it is used, with the kernel's names. Repeated here
+// so that the addon builds with the headers of an older system than it runs on. The layout is a stable kernel ABI.
 #pragma once
 
 #include <cstdint>

@@ -1,9 +1,10 @@
-// Fault plans and a ring. The kernel completes an entry whenever it likes, so a plan looks at entries as they are
-// submitted, at each once:
+// Fault plans (core/faults.h) on a ring. A plan is applied to each entry once, when it is submitted: its completion may
+// arrive at any time.
 //
-//   an error   the entry does nothing (IORING_OP_NOP), and its completion gets the error as its result. The kernel has
-//              received, sent, accepted or connected nothing: no byte and no connection is lost.
-//   short      the entry is given less memory. A multishot receive, which takes whole buffers, becomes a single one.
+//   error   the entry becomes IORING_OP_NOP, and its completion gets the error as its result. The kernel does no I/O,
+//   so
+//           no byte and no connection is lost.
+//   short   the entry gets less memory. A multishot receive, which uses whole buffers, becomes a single one.
 #include <algorithm>
 
 #include "core/faults.h"
@@ -13,7 +14,7 @@
 namespace selectors::uring {
 namespace {
 
-// Null: no plan can name it.
+// The name of an operation in a fault plan. Null: it has none.
 const char* NameOfCompletion(uint8_t opcode) {
   switch (opcode) {
     case IORING_OP_RECV:
@@ -35,34 +36,34 @@ const char* NameOfCompletion(uint8_t opcode) {
   }
 }
 
-void ShortenMessage(msghdr* message, uint64_t most) {
+void ShortenMessage(msghdr* message, uint64_t max_bytes) {
   iovec* const end = message->msg_iov + message->msg_iovlen;
   iovec* const found = std::find_if(message->msg_iov, end, [](const iovec& one) { return one.iov_len > 0; });
   if (found == end) return;
-  found->iov_len = static_cast<size_t>(std::min<uint64_t>(found->iov_len, most));
+  found->iov_len = static_cast<size_t>(std::min<uint64_t>(found->iov_len, max_bytes));
   message->msg_iov = found;
   message->msg_iovlen = 1;
 }
 
-void ShortenEntry(io_uring_sqe* sqe, uint64_t most) {
+void ShortenEntry(io_uring_sqe* sqe, uint64_t max_bytes) {
   if (sqe->opcode == IORING_OP_RECVMSG || sqe->opcode == IORING_OP_SENDMSG) {
     // NOLINTNEXTLINE(performance-no-int-to-ptr): it was a pointer before
-    return ShortenMessage(reinterpret_cast<msghdr*>(sqe->addr), most);
+    return ShortenMessage(reinterpret_cast<msghdr*>(sqe->addr), max_bytes);
   }
-  const auto limit = static_cast<uint32_t>(std::min<uint64_t>(most, INT32_MAX));
-  const bool takes_whole_buffer = (sqe->flags & IOSQE_BUFFER_SELECT) != 0 && sqe->len == 0;
-  sqe->len = takes_whole_buffer ? limit : std::min(sqe->len, limit);
+  const auto limit = static_cast<uint32_t>(std::min<uint64_t>(max_bytes, INT32_MAX));
+  const bool uses_whole_buffer = (sqe->flags & IOSQE_BUFFER_SELECT) != 0 && sqe->len == 0;
+  sqe->len = uses_whole_buffer ? limit : std::min(sqe->len, limit);
   if (sqe->opcode == IORING_OP_RECV) sqe->ioprio &= static_cast<uint16_t>(~IORING_RECV_MULTISHOT);
 }
 
 }  // namespace
 
 void Ring::ApplyFaults() {
-  if (sq_tail_ - looked_at_ > unsubmitted()) looked_at_ = SqHead();  // submitted while there was no plan
-  for (; looked_at_ != sq_tail_; ++looked_at_) {
-    io_uring_sqe& sqe = *EntryAt(looked_at_);
+  if (sq_tail_ - fault_index_ > unsubmitted()) fault_index_ = SqHead();  // the others were submitted without a plan
+  for (; fault_index_ != sq_tail_; ++fault_index_) {
+    io_uring_sqe& sqe = *EntryAt(fault_index_);
     const char* const name = NameOfCompletion(sqe.opcode);
-    if (name == nullptr || sqe.fd < 0) continue;  // without a descriptor: a question of ours
+    if (name == nullptr || sqe.fd < 0) continue;  // without a descriptor: a probe of openStreams()
     const Fault fault = TakeFault(name);
     if (fault.kind == Fault::Kind::kShort) ShortenEntry(&sqe, static_cast<uint64_t>(fault.value));
     if (fault.kind != Fault::Kind::kError) continue;
@@ -76,17 +77,17 @@ void Ring::ApplyFaults() {
   }
 }
 
-// Entries that are taken back never complete, and their numbers may be used again.
-void Ring::ForgetFaults(uint32_t count) {
-  if (looked_at_ - SqHead() > unsubmitted() - count) looked_at_ = sq_tail_ - count;
+// For entries that are removed unsubmitted: they never complete, and their user_data may be reused.
+void Ring::RemoveFaults(uint32_t count) {
+  if (fault_index_ - SqHead() > unsubmitted() - count) fault_index_ = sq_tail_ - count;
   for (uint32_t i = 0; i < count && !injected_.empty(); ++i) {
-    if (FromEnd(i)->opcode != IORING_OP_NOP) continue;
-    io_uring_cqe cqe{FromEnd(i)->user_data, 0, 0};
-    TakeInjected(&cqe);
+    if (EntryFromEnd(i)->opcode != IORING_OP_NOP) continue;
+    io_uring_cqe cqe{EntryFromEnd(i)->user_data, 0, 0};
+    ApplyInjectedResult(&cqe);
   }
 }
 
-void Ring::TakeInjected(io_uring_cqe* cqe) {
+void Ring::ApplyInjectedResult(io_uring_cqe* cqe) {
   const auto found = std::find_if(injected_.begin(), injected_.end(),
                                   [cqe](const Injected& one) { return one.user_data == cqe->user_data; });
   if (found == injected_.end()) return;

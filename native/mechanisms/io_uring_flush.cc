@@ -1,4 +1,8 @@
-// What a loop sends on a ring, in one call.
+// flush() of a proactor loop: sends what the loop has queued, in as few calls of io_uring_enter(2) as possible.
+//
+// The bytes are sent from where they are, the loop's slab or a buffer of JavaScript's, with MSG_DONTWAIT: such a send
+// has completed when io_uring_enter returns, so the kernel no longer uses the memory. What does not fit into the
+// socket's send buffer is sent by sendStream() (io_uring_streams.cc): a copy of the bytes, and the kernel waits.
 #include <algorithm>
 
 #include "core/outgoing.h"
@@ -7,8 +11,9 @@
 
 namespace selectors::uring {
 
-// flush(outgoing, count, slab, buffers): sends each group of pieces, and puts into its first piece how many bytes were
-// sent, or a negative error. Submits everything else that was prepared, too.
+// flush(outgoing, count, slab, buffers): sends the first `count` pieces of `outgoing` (core/outgoing.h). The result,
+// number of bytes sent or a negative error, overwrites `length` of the first piece of each descriptor. Also submits all
+// other prepared entries. Returns false if io_uring_enter failed for now: the caller must try again.
 Napi::Value IoUring::Flush(const Napi::CallbackInfo& info) {
   Args args(info);
   const OutgoingPieces pieces(args);
@@ -21,29 +26,29 @@ Napi::Value IoUring::Flush(const Napi::CallbackInfo& info) {
   messages_.resize(all.size());
   vectors_.resize(all.size());
   for (size_t first = 0; first < all.size();) {
-    // As many as there is room for; each batch is over when its io_uring_enter returns.
+    // A batch: as many groups as the queue has room for. Its sends have completed when io_uring_enter returns.
     const size_t begin = first;
     uint32_t batch = 0;
     Result result = Result::Ok(0);
     while (first < all.size()) {
-      io_uring_sqe* const sqe = batch == 0 ? FreeSqe(&result) : ring_.NextSqe();
+      io_uring_sqe* const sqe = batch == 0 ? GetSqe(&result) : ring_.GetSqe();
       if (sqe == nullptr) break;
-      PrepareFlush(sqe, pieces, first);
+      PrepareSend(sqe, pieces, first);
       first = pieces.EndOfGroup(first);
       ++batch;
     }
     if (batch == 0) {
-      for (OutgoingPiece& piece : all.subspan(first)) piece.length = -kWouldBlock;  // the kernel takes nothing now
+      for (OutgoingPiece& piece : all.subspan(first)) piece.length = -kWouldBlock;  // the kernel accepts no entries now
       break;
     }
-    Await(all.subspan(begin, first - begin), begin, batch);
+    SubmitSends(all.subspan(begin, first - begin), begin, batch);
   }
-  if (ring_.unsubmitted() > 0) Drain().Ignore("the caller sees that it was refused");
+  if (ring_.unsubmitted() > 0) SubmitAll().Ignore("was_refused() reports it to the caller");
   if (ring_.was_refused()) return Napi::Boolean::New(info.Env(), false);
   return info.Env().Undefined();
 }
 
-void IoUring::PrepareFlush(io_uring_sqe* sqe, const OutgoingPieces& pieces, size_t first) {
+void IoUring::PrepareSend(io_uring_sqe* sqe, const OutgoingPieces& pieces, size_t first) {
   const size_t count = std::min(pieces.EndOfGroup(first) - first, kMaxIov);
   for (size_t i = first; i < first + count; ++i) {
     const std::span<const uint8_t> memory = pieces.BytesOf(i);
@@ -69,43 +74,44 @@ void IoUring::PrepareFlush(io_uring_sqe* sqe, const OutgoingPieces& pieces, size
 
 namespace {
 
-// A send that was interrupted has sent nothing, and is sent again like one for which there was no room.
-int32_t FlushResult(int32_t result) {
+// EINTR is reported as EAGAIN: nothing was sent, and the caller sends again.
+int32_t SendResult(int32_t result) {
   if (result >= 0) return result;
   return -result == kInterrupted ? -kWouldBlock : -SendError(-result);
 }
 
 }  // namespace
 
-// Submits `batch` sends and takes their completions. When it returns, the kernel knows nothing of the caller's memory.
-void IoUring::Await(std::span<OutgoingPiece> outgoing, size_t begin, uint32_t batch) {
-  constexpr int32_t kNoAnswer = INT32_MIN;
-  for (OutgoingPiece& piece : outgoing) piece.length = kNoAnswer;
+// Submits `batch` sends and takes their completions. When it returns, the kernel no longer uses the caller's memory.
+void IoUring::SubmitSends(std::span<OutgoingPiece> outgoing, size_t begin, uint32_t batch) {
+  constexpr int32_t kNoResult = INT32_MIN;
+  for (OutgoingPiece& piece : outgoing) piece.length = kNoResult;
   uint32_t left = batch;
-  // Again as long as something comes: after EBUSY there is room now.
-  for (bool goes_on = true; left > 0 && goes_on;) {
-    goes_on = false;
-    ring_.Enter(0, 0).Ignore("what it did not take is taken back below");
-    for (io_uring_cqe cqe; left > 0 && ring_.Pop(&cqe); goes_on = true) {
+  // Repeated while completions arrive: taking them makes room after EBUSY.
+  for (bool progress = true; left > 0 && progress;) {
+    progress = false;
+    ring_.Enter(0, 0).Ignore("entries that were not submitted are removed below");
+    for (io_uring_cqe cqe; left > 0 && ring_.Pop(&cqe); progress = true) {
       if (TagOf(cqe.user_data) != Tag::kFlush) {
-        backlog_.push_back(cqe);
+        taken_cqes_.push_back(cqe);
         continue;
       }
       const size_t piece = LowOf(cqe.user_data) - begin;
-      if (piece < outgoing.size()) outgoing[piece].length = FlushResult(cqe.res);
+      if (piece < outgoing.size()) outgoing[piece].length = SendResult(cqe.res);
       --left;
     }
   }
-  // The sends are the last entries: those that the kernel does not take are taken back, and can be sent again.
+  // The sends are the last entries of the queue. Those that the kernel has not accepted are removed; the caller sends
+  // again.
   const uint32_t refused = std::min(ring_.unsubmitted(), left);
   for (uint32_t i = 0; i < refused; ++i) {
-    const size_t piece = LowOf(ring_.FromEnd(i)->user_data) - begin;
+    const size_t piece = LowOf(ring_.EntryFromEnd(i)->user_data) - begin;
     if (piece < outgoing.size()) outgoing[piece].length = -kWouldBlock;
   }
-  ring_.TakeBack(refused);
-  // An answer that was lost (io_uring_enter(2), EBADR): nobody knows what of it was sent, so nothing is sent again.
+  ring_.RemoveLast(refused);
+  // A lost completion (io_uring_enter(2), EBADR): how much was sent is unknown, so it must not be sent again.
   for (OutgoingPiece& piece : outgoing) {
-    if (piece.length == kNoAnswer) piece.length = -EBADR;
+    if (piece.length == kNoResult) piece.length = -EBADR;
   }
 }
 

@@ -1,4 +1,4 @@
-// The operations of a ring, one function an opcode, named after it, as liburing's are.
+// The operations of a ring: one method per opcode, named after it as in liburing.
 #include <bit>
 #include <cstring>
 
@@ -8,8 +8,8 @@
 
 namespace selectors::uring {
 
-// All of them: 0, or a negative error where there is no memory left or the full queue cannot be submitted. The last
-// argument is the caller's number, which comes back with the completion.
+// Each method prepares an entry and returns 0, or a negative error: ENOMEM, or the full queue cannot be submitted. The
+// last argument, userData, is any number; completions() returns it with the result.
 
 // nop(userData)
 Napi::Value IoUring::Nop(const Napi::CallbackInfo& info) {
@@ -19,7 +19,7 @@ Napi::Value IoUring::Nop(const Napi::CallbackInfo& info) {
   return {info.Env(), ToJavaScript(info.Env(), Prepare(IORING_OP_NOP, -1, user_data, 0).result)};
 }
 
-// accept(fd, flags, userData): the connection is close-on-exec.
+// accept(fd, flags, userData): the accepted descriptor is close-on-exec.
 Napi::Value IoUring::Accept(const Napi::CallbackInfo& info) {
   Args args(info);
   const Fd fd = args.FdAt(0);
@@ -50,19 +50,18 @@ Napi::Value IoUring::Connect(const Napi::CallbackInfo& info) {
 
 namespace {
 
-// What is received goes into a Uint8Array of the caller's; or a number says how much, and it becomes a Buffer.
-size_t RoomAt(Args& args, const Napi::CallbackInfo& info, size_t index) {
-  constexpr double kMost = INT32_MAX;
-  return info[index].IsNumber() ? args.SizeAt(index, static_cast<size_t>(kMost))
-                                : std::min(args.BytesAt(index).size(), static_cast<size_t>(kMost));
+// Received bytes go into the caller's Uint8Array; if the argument is a number of bytes instead, into a new Buffer.
+size_t ReceiveSizeAt(Args& args, const Napi::CallbackInfo& info, size_t index) {
+  constexpr size_t kMaxSize = INT32_MAX;
+  return info[index].IsNumber() ? args.SizeAt(index, kMaxSize) : std::min(args.BytesAt(index).size(), kMaxSize);
 }
 
-void Aim(Operation* operation, const Napi::CallbackInfo& info, size_t index) {
+void SetTarget(Operation* operation, const Napi::CallbackInfo& info, size_t index) {
   if (operation != nullptr && !info[index].IsNumber())
     operation->target = Napi::Persistent(info[index].As<Napi::Object>());
 }
 
-// See ClearIfDiscarded: what the kernel does not write must not be what the heap had before.
+// Bytes that the kernel counts but does not write must not show old heap memory (see ClearIfDiscarded).
 void ClearMemory(const Operation& operation, int flags) {
   if (operation.size < kZeroedMemory) ClearIfDiscarded({operation.memory.get(), operation.size}, flags);
 }
@@ -75,22 +74,22 @@ uint64_t AddressOf(const void* memory) { return reinterpret_cast<uintptr_t>(memo
 Napi::Value IoUring::Recv(const Napi::CallbackInfo& info) {
   Args args(info);
   const Fd fd = args.FdAt(0);
-  const size_t room = RoomAt(args, info, 1);
+  const size_t size = ReceiveSizeAt(args, info, 1);
   const int flags = args.IntAt(2);
   const double user_data = args.NumberAt(3);
   if (!args.ok()) return info.Env().Undefined();
-  const Prepared prepared = Prepare(IORING_OP_RECV, fd, user_data, room);
-  Aim(prepared.operation, info, 1);
+  const Prepared prepared = Prepare(IORING_OP_RECV, fd, user_data, size);
+  SetTarget(prepared.operation, info, 1);
   if (prepared.sqe != nullptr) {
     prepared.sqe->addr = AddressOf(prepared.operation->memory.get());
-    prepared.sqe->len = static_cast<uint32_t>(room);
+    prepared.sqe->len = static_cast<uint32_t>(size);
     prepared.sqe->op_flags = static_cast<uint32_t>(flags);
     ClearMemory(*prepared.operation, flags);
   }
   return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
 }
 
-Result IoUring::SendFrom(Prepared prepared, std::span<const uint8_t> bytes) {
+Result IoUring::SetSentBytes(Prepared prepared, std::span<const uint8_t> bytes) {
   if (prepared.sqe == nullptr) return prepared.result;
   if (!bytes.empty()) std::memcpy(prepared.operation->memory.get(), bytes.data(), bytes.size());
   prepared.sqe->addr = AddressOf(prepared.operation->memory.get());
@@ -98,7 +97,7 @@ Result IoUring::SendFrom(Prepared prepared, std::span<const uint8_t> bytes) {
   return prepared.result;
 }
 
-// send(fd, bytes, flags, userData). Never raises SIGPIPE.
+// send(fd, bytes, flags, userData): never raises SIGPIPE.
 Napi::Value IoUring::Send(const Napi::CallbackInfo& info) {
   Args args(info);
   const Fd fd = args.FdAt(0);
@@ -109,12 +108,12 @@ Napi::Value IoUring::Send(const Napi::CallbackInfo& info) {
   if (!args.ok()) return info.Env().Undefined();
   const Prepared prepared = Prepare(IORING_OP_SEND, fd, user_data, bytes.size());
   if (prepared.sqe != nullptr) prepared.sqe->op_flags = static_cast<uint32_t>(flags | MSG_NOSIGNAL);
-  return {info.Env(), ToJavaScript(info.Env(), SendFrom(prepared, bytes))};
+  return {info.Env(), ToJavaScript(info.Env(), SetSentBytes(prepared, bytes))};
 }
 
 namespace {
 
-// A message of one piece, in the operation's memory, to or from its address.
+// A msghdr of one iovec: the operation's memory, to or from its address.
 void MakeMessage(Operation& operation, io_uring_sqe& sqe, size_t address_length) {
   operation.vector = {operation.memory.get(), operation.size};
   operation.message.msg_iov = &operation.vector;
@@ -127,16 +126,16 @@ void MakeMessage(Operation& operation, io_uring_sqe& sqe, size_t address_length)
 
 }  // namespace
 
-// recvmsg(fd, buffer or size, flags, userData): one datagram and its sender.
+// recvmsg(fd, buffer or size, flags, userData): receives one datagram and the address of its sender.
 Napi::Value IoUring::RecvMsg(const Napi::CallbackInfo& info) {
   Args args(info);
   const Fd fd = args.FdAt(0);
-  const size_t room = RoomAt(args, info, 1);
+  const size_t size = ReceiveSizeAt(args, info, 1);
   const int flags = args.IntAt(2);
   const double user_data = args.NumberAt(3);
   if (!args.ok()) return info.Env().Undefined();
-  const Prepared prepared = Prepare(IORING_OP_RECVMSG, fd, user_data, room);
-  Aim(prepared.operation, info, 1);
+  const Prepared prepared = Prepare(IORING_OP_RECVMSG, fd, user_data, size);
+  SetTarget(prepared.operation, info, 1);
   if (prepared.sqe != nullptr) {
     MakeMessage(*prepared.operation, *prepared.sqe, sizeof(sockaddr_storage));
     ClearMemory(*prepared.operation, flags);
@@ -145,7 +144,7 @@ Napi::Value IoUring::RecvMsg(const Napi::CallbackInfo& info) {
   return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
 }
 
-// sendmsg(fd, bytes, sockaddr, flags, userData): one datagram to an address, or, where that is empty, to the peer.
+// sendmsg(fd, bytes, sockaddr, flags, userData): sends one datagram to an address; if that is empty, to the peer.
 Napi::Value IoUring::SendMsg(const Napi::CallbackInfo& info) {
   Args args(info);
   const Fd fd = args.FdAt(0);
@@ -168,11 +167,11 @@ Napi::Value IoUring::SendMsg(const Napi::CallbackInfo& info) {
 
 namespace {
 
-// Bytes from the start of a file; -1: where the file is (which is all that a pipe has).
+// An offset in a file; -1: the current position of the file, which is the only one that a pipe has.
 uint64_t PositionAt(Args& args, size_t index) {
   const double position = args.NumberAt(index);
-  constexpr double kHighest = 9007199254740991;
-  if (args.ok() && !(position >= -1 && position <= kHighest)) args.Fail(index, "a position");
+  constexpr double kMaxPosition = 9007199254740991;
+  if (args.ok() && !(position >= -1 && position <= kMaxPosition)) args.Fail(index, "a position");
   return args.ok() ? static_cast<uint64_t>(static_cast<int64_t>(position)) : 0;
 }
 
@@ -182,15 +181,15 @@ uint64_t PositionAt(Args& args, size_t index) {
 Napi::Value IoUring::Read(const Napi::CallbackInfo& info) {
   Args args(info);
   const Fd fd = args.FdAt(0);
-  const size_t room = RoomAt(args, info, 1);
+  const size_t size = ReceiveSizeAt(args, info, 1);
   const uint64_t position = PositionAt(args, 2);
   const double user_data = args.NumberAt(3);
   if (!args.ok()) return info.Env().Undefined();
-  const Prepared prepared = Prepare(IORING_OP_READ, fd, user_data, room);
-  Aim(prepared.operation, info, 1);
+  const Prepared prepared = Prepare(IORING_OP_READ, fd, user_data, size);
+  SetTarget(prepared.operation, info, 1);
   if (prepared.sqe != nullptr) {
     prepared.sqe->addr = AddressOf(prepared.operation->memory.get());
-    prepared.sqe->len = static_cast<uint32_t>(room);
+    prepared.sqe->len = static_cast<uint32_t>(size);
     prepared.sqe->off = position;
   }
   return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
@@ -207,12 +206,12 @@ Napi::Value IoUring::Write(const Napi::CallbackInfo& info) {
   if (!args.ok()) return info.Env().Undefined();
   const Prepared prepared = Prepare(IORING_OP_WRITE, fd, user_data, bytes.size());
   if (prepared.sqe != nullptr) prepared.sqe->off = position;
-  return {info.Env(), ToJavaScript(info.Env(), SendFrom(prepared, bytes))};
+  return {info.Env(), ToJavaScript(info.Env(), SetSentBytes(prepared, bytes))};
 }
 
 namespace {
 
-// The kernel reads poll32_events as two halves, the lower one first.
+// The kernel reads poll32_events as two halves, the lower one first (__io_uring_prep_poll_mask of liburing).
 uint32_t PollEvents(int events) {
   const auto bits = static_cast<uint32_t>(events);
   if constexpr (std::endian::native == std::endian::big) return bits << 16 | bits >> 16;
@@ -221,7 +220,7 @@ uint32_t PollEvents(int events) {
 
 }  // namespace
 
-// pollAdd(fd, events, userData): POLLIN … once.
+// pollAdd(fd, events, userData): completes once, with the poll(2) events that are ready.
 Napi::Value IoUring::PollAdd(const Napi::CallbackInfo& info) {
   Args args(info);
   const Fd fd = args.FdAt(0);
@@ -233,7 +232,7 @@ Napi::Value IoUring::PollAdd(const Napi::CallbackInfo& info) {
   return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
 }
 
-// timeout(ms, userData): completes with ETIME.
+// timeout(ms, userData): completes with ETIME after that time.
 Napi::Value IoUring::Timeout(const Napi::CallbackInfo& info) {
   Args args(info);
   const double milliseconds = args.TimeoutAt(0);
@@ -249,19 +248,19 @@ Napi::Value IoUring::Timeout(const Napi::CallbackInfo& info) {
   return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
 }
 
-// cancel(target, userData): asks for the operation with that number to be given up. It completes with 0, with ENOENT
-// where there is none (any more), or with EALREADY where it is too late; the target completes all the same.
+// cancel(target, userData): cancels the operation whose userData is `target`. Completes with 0, with ENOENT if there is
+// no such operation, or with EALREADY if it can no longer be cancelled. The target always completes, too.
 Napi::Value IoUring::Cancel(const Napi::CallbackInfo& info) {
   Args args(info);
   const double target = args.NumberAt(0);
   const double user_data = args.NumberAt(1);
   if (!args.ok()) return info.Env().Undefined();
   const auto found = by_user_data_.find(target);
-  // None: the kernel is asked for one that no entry has.
-  uint64_t wanted = UserData(Tag::kIgnored, kGenerationMask, UINT32_MAX);
-  if (found != by_user_data_.end()) wanted = UserData(Tag::kOperation, generations_[found->second], found->second);
+  // If there is none: a user_data that no entry has, so that the kernel reports ENOENT.
+  uint64_t target_data = UserData(Tag::kIgnored, kGenerationMask, UINT32_MAX);
+  if (found != by_user_data_.end()) target_data = UserData(Tag::kOperation, generations_[found->second], found->second);
   const Prepared prepared = Prepare(IORING_OP_ASYNC_CANCEL, -1, user_data, 0);
-  if (prepared.sqe != nullptr) prepared.sqe->addr = wanted;
+  if (prepared.sqe != nullptr) prepared.sqe->addr = target_data;
   return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
 }
 

@@ -1,5 +1,4 @@
-// The records that IoUring::Turn writes for JavaScript, and the kinds of them. JavaScript has the numbers as
-// exports.streamNumbers.
+// The records that IoUring::Turn writes into an Int32Array. JavaScript has the flags as exports.streamNumbers.
 #pragma once
 
 #include <cstddef>
@@ -10,23 +9,23 @@ namespace selectors::uring {
 struct Record {
   int32_t fd;
   int32_t generation;
-  int32_t what;
-  int32_t result;  // bytes, a descriptor, 0, or a negative error
-  int32_t place;   // offset in the pool, or -1 - the buffer
+  int32_t flags;
+  int32_t result;    // number of bytes, accepted descriptor, 0, or a negative error
+  int32_t location;  // of received bytes: offset in the pool, or -1 - index of the buffer
 };
 
-// What a record is about.
+// Flags of a record. The first four also select the operations that cancelStream() cancels.
 enum : int32_t {
   kReceived = 1,
   kAccepted = 2,
   kSent = 4,
   kConnected = 8,
   kWoken = 16,
-  kCallers = 32,   // completions() has something
-  kLast = 64,      // the multishot is over
-  kMore = 128,     // the next turn has something without a wait: receives beyond their stream's share
-  kRefused = 256,  // io_uring_enter was refused for now (EAGAIN, EBUSY, EINTR, ENOMEM): it must be tried again
-  kSurplus = 512,  // more was received for this stream than its share: it comes in the next turns
+  kCallers = 32,   // completions() has operations of the caller's to report
+  kLast = 64,      // the multishot has ended: this is its last completion
+  kMore = 128,     // the next turn returns without a wait: receives beyond their stream's share are deferred
+  kRefused = 256,  // io_uring_enter failed for now (EAGAIN, EBUSY, EINTR, ENOMEM): the caller must try again
+  kSurplus = 512,  // this stream received more than its share: the next turns deliver it
 };
 
 inline constexpr size_t kRecordNumbers = sizeof(Record) / sizeof(int32_t);

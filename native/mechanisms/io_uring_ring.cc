@@ -1,3 +1,4 @@
+// See io_uring_ring.h.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -16,10 +17,10 @@ int Setup(uint32_t entries, io_uring_params* params) {
   return static_cast<int>(::syscall(kSetupCall, static_cast<long>(entries), params));
 }
 
-int EnterRing(Fd fd, uint32_t submit, uint32_t least, uint32_t flags, const io_uring_getevents_arg* argument,
+int EnterRing(Fd fd, uint32_t to_submit, uint32_t min_complete, uint32_t flags, const io_uring_getevents_arg* argument,
               size_t size) {
-  return static_cast<int>(::syscall(kEnterCall, static_cast<long>(fd), static_cast<long>(submit),
-                                    static_cast<long>(least), static_cast<long>(flags), argument, size));
+  return static_cast<int>(::syscall(kEnterCall, static_cast<long>(fd), static_cast<long>(to_submit),
+                                    static_cast<long>(min_complete), static_cast<long>(flags), argument, size));
 }
 
 int RegisterWith(Fd fd, uint32_t opcode, void* argument, uint32_t count) {
@@ -35,7 +36,7 @@ constexpr print::Name kSetupFlags[] = {NAME(IORING_SETUP_CQSIZE), NAME(IORING_SE
 constexpr print::Name kEnterFlags[] = {NAME(IORING_ENTER_GETEVENTS), NAME(IORING_ENTER_EXT_ARG)};
 #undef NAME
 
-// The kernel fills in the rest of them.
+// Without the offsets of the rings.
 void PrintParams(std::string& out, const CallInfo& call, size_t index) {
   const auto& params = *call.As<const io_uring_params*>(index);
   out += "{flags=";
@@ -90,7 +91,8 @@ Mapping::~Mapping() { Close(); }
 
 void Mapping::Close() {
   if (data_ == nullptr) return;
-  Call<::munmap>(static_cast<void*>(data_), size_).Ignore("EINVAL alone, for what mmap never gave");
+  Call<::munmap>(static_cast<void*>(data_), size_)
+      .Ignore("munmap fails only with EINVAL, for what mmap has not returned");
   data_ = nullptr;
   size_ = 0;
 }
@@ -108,11 +110,12 @@ Result Mapping::Open(size_t size, Fd fd, uint64_t offset) {
 
 void Mapping::Discard() {
   if (data_ == nullptr) return;
-  Call<::madvise>(static_cast<void*>(data_), size_, MADV_DONTNEED).Ignore("the memory is only kept longer");
+  Call<::madvise>(static_cast<void*>(data_), size_, MADV_DONTNEED)
+      .Ignore("the memory is freed later, with the mapping");
 }
 
 void Mapping::Abandon() {
-  // Kept reachable: this is no leak by mistake. Of all threads.
+  // Reachable from here, so that leak detectors do not report it. Shared by all threads.
   static std::mutex mutex;
   static auto* const abandoned = new std::vector<uint8_t*>;
   const std::lock_guard lock(mutex);
@@ -121,18 +124,19 @@ void Mapping::Abandon() {
   size_ = 0;
 }
 
-// The newest way of completing that the kernel has: all work in io_uring_enter of the one thread (6.1), no interrupts
-// (5.19), the first one (5.1). EINVAL is also the answer to a number of entries that no ring has.
+// Tries the setup flags from the newest kernel to the oldest: completion work only inside io_uring_enter of one thread
+// (Linux 6.1), without inter-processor interrupts (5.19), no flags (5.1). The kernel fails with EINVAL for flags that
+// it does not know, and also for an invalid number of entries.
 Result Ring::Setup(uint32_t entries, uint32_t cq_entries, io_uring_params* params) {
-  constexpr uint32_t kWays[] = {
+  constexpr uint32_t kFlagSets[] = {
       IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
       IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN,
       0,
   };
   Result result = Result::Error(kInvalidArgument);
-  for (const uint32_t way : kWays) {
+  for (const uint32_t flags : kFlagSets) {
     *params = {};
-    params->flags = way;
+    params->flags = flags;
     if (cq_entries != 0) {
       params->flags |= IORING_SETUP_CQSIZE;
       params->cq_entries = cq_entries;
@@ -148,7 +152,7 @@ Result Ring::Open(uint32_t entries, uint32_t cq_entries) {
   const Result result = Setup(entries, cq_entries, &params);
   if (!result.ok()) return result;
   UniqueFd fd(static_cast<Fd>(result.value()));
-  // 5.11; without them a wait has no time limit, and completions could be lost.
+  // Linux 5.11. Without EXT_ARG a wait has no timeout, and without NODROP completions may be lost.
   constexpr uint32_t kNeeded = IORING_FEAT_SINGLE_MMAP | IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG;
   if ((params.features & kNeeded) != kNeeded) return Result::Error(ENOSYS);
   const size_t sq_size = params.sq_off.array + params.sq_entries * sizeof(uint32_t);
@@ -180,7 +184,7 @@ void Ring::Close() {
 
 uint32_t Ring::SqHead() const { return Acquire(sq_head_); }
 
-io_uring_sqe* Ring::NextSqe() {
+io_uring_sqe* Ring::GetSqe() {
   if (unsubmitted() == sq_entries_) return nullptr;
   io_uring_sqe* const sqe = EntryAt(sq_tail_);
   *sqe = {};
@@ -188,12 +192,12 @@ io_uring_sqe* Ring::NextSqe() {
   return sqe;
 }
 
-const io_uring_sqe* Ring::FromEnd(uint32_t i) const { return EntryAt(sq_tail_ - 1 - i); }
+const io_uring_sqe* Ring::EntryFromEnd(uint32_t i) const { return EntryAt(sq_tail_ - 1 - i); }
 
-void Ring::TakeBack(uint32_t count) {
+void Ring::RemoveLast(uint32_t count) {
   count = std::min(count, unsubmitted());
-  if (has_injected_ || looked_at_ != 0) [[unlikely]]
-    ForgetFaults(count);
+  if (has_injected_ || fault_index_ != 0) [[unlikely]]
+    RemoveFaults(count);
   sq_tail_ -= count;
 }
 
@@ -205,66 +209,66 @@ bool Ring::Pop(io_uring_cqe* cqe) {
   *cqe = cqes_[head & (cq_entries_ - 1)];
   Release(cq_head_, head + 1);
   if (has_injected_) [[unlikely]]
-    TakeInjected(cqe);
+    ApplyInjectedResult(cqe);
   return true;
 }
 
 namespace {
 
-// How often a call that does not wait is made again after a signal (EINTR), before the call reports it.
+// Retries of a call that does not wait after a signal (EINTR). Then EINTR is reported.
 constexpr int kMaxInterruptions = 8;
 
-// The kernel has no memory for an entry now (io_uring_enter(2), EAGAIN), or for what it keeps of a thread that submits
-// for the first time (ENOMEM): a moment, for it to find some.
-void Nap() {
+// Between two calls while the kernel is out of memory: for an entry (io_uring_enter(2), EAGAIN), or for the data of a
+// thread that submits for the first time (ENOMEM).
+void SleepOneMillisecond() {
   const timespec millisecond{0, 1'000'000};
-  Call<::nanosleep>(&millisecond, static_cast<timespec*>(nullptr)).Ignore("EINTR: a shorter moment does as well");
+  Call<::nanosleep>(&millisecond, static_cast<timespec*>(nullptr)).Ignore("EINTR: a shorter sleep is enough");
 }
 
 }  // namespace
 
-Result Ring::Enter(uint32_t least, double timeout) {
-  const Result result = TryToEnter(least, timeout);
+Result Ring::Enter(uint32_t min_complete, double timeout) {
+  const Result result = SubmitAndWait(min_complete, timeout);
   was_refused_ = !result.ok();
   return result;
 }
 
-Result Ring::TryToEnter(uint32_t least, double timeout) {
+Result Ring::SubmitAndWait(uint32_t min_complete, double timeout) {
   if (IsInstrumented()) [[unlikely]]
     ApplyFaults();
-  // The kernel looks at the queue in io_uring_enter alone: there is no SQPOLL.
+  // The kernel reads the tail only inside io_uring_enter: SQPOLL is not used.
   Release(sq_tail_shared_, sq_tail_);
-  least = std::min(least, cq_entries_);  // more are never there at once
+  min_complete = std::min(min_complete, cq_entries_);  // the completion queue holds no more
   const double deadline = timeout > 0 ? MonotonicMilliseconds() + timeout : 0;
   int64_t submitted = 0;
   int interruptions = 0;
   for (double remaining = timeout;;) {
-    const uint32_t wanted = timeout == 0 || completions() >= least ? 0 : least;
+    const uint32_t to_await = timeout == 0 || completions() >= min_complete ? 0 : min_complete;
     kernel_timespec time{};
     if (remaining > 0) {
       const SecondsAndNanoseconds split = SplitTimeout(remaining, 1);
       time = {split.seconds, split.nanoseconds};
     }
-    // _NSIG / 8: the size of the kernel's sigset_t, which must be said without one too.
+    // 8 is _NSIG / 8, the size of the kernel's sigset_t. It must be set although there is no signal mask.
     const io_uring_getevents_arg argument{0, 8, 0, remaining > 0 ? reinterpret_cast<uintptr_t>(&time) : 0};
-    const Result result = Call<EnterRing>(fd_.get(), unsubmitted(), wanted,
+    const Result result = Call<EnterRing>(fd_.get(), unsubmitted(), to_await,
                                           IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &argument, sizeof argument);
     if (result.ok()) submitted += result.value();
     const bool is_interrupted = !result.ok() && result.error() == kInterrupted;
-    const bool is_over = !result.ok() && result.error() == ETIME;
+    const bool timed_out = !result.ok() && result.error() == ETIME;
     const bool lacks_memory = !result.ok() && (result.error() == EAGAIN || result.error() == ENOMEM);
-    const bool is_short = lacks_memory && timeout != 0;
-    if (!result.ok() && !is_interrupted && !is_over && !is_short) return result;
-    // A call that does not wait has done nothing then: completions that it should have run are still to come.
+    const bool retries = lacks_memory && timeout != 0;
+    if (!result.ok() && !is_interrupted && !timed_out && !retries) return result;
+    // An interrupted call that does not wait has done nothing: it has not run pending completions.
     if (is_interrupted && timeout == 0) {
       if (++interruptions < kMaxInterruptions) continue;
       return result;
     }
-    if (is_short) {
-      if (completions() > 0) return Result::Ok(submitted);  // what is taken makes room
-      Nap();
+    if (retries) {
+      if (completions() > 0) return Result::Ok(submitted);  // taking completions frees memory
+      SleepOneMillisecond();
     }
-    if (unsubmitted() == 0 && (timeout == 0 || completions() >= least)) return Result::Ok(submitted);
+    if (unsubmitted() == 0 && (timeout == 0 || completions() >= min_complete)) return Result::Ok(submitted);
     if (result.ok() && unsubmitted() > 0 && result.value() == 0) return Result::Error(EBUSY);
     if (timeout > 0) {
       remaining = deadline - MonotonicMilliseconds();
@@ -288,14 +292,14 @@ Result ProvidedBuffers::Open(const Ring& ring, uint32_t count, uint32_t size) {
   if (!result.ok()) return result;
   count_ = count;
   size_ = size;
-  is_given_.assign(count, false);
-  for (uint32_t buffer = 0; buffer < count; ++buffer) GiveBack(buffer);
+  is_provided_.assign(count, false);
+  for (uint32_t buffer = 0; buffer < count; ++buffer) Provide(buffer);
   return result;
 }
 
-void ProvidedBuffers::GiveBack(uint32_t buffer) {
-  if (buffer >= count_ || is_given_[buffer]) return;
-  is_given_[buffer] = true;
+void ProvidedBuffers::Provide(uint32_t buffer) {
+  if (buffer >= count_ || is_provided_[buffer]) return;
+  is_provided_[buffer] = true;
   auto* const entries = reinterpret_cast<io_uring_buf*>(ring_.data());
   io_uring_buf& entry = entries[tail_ & (count_ - 1)];
   entry.addr = reinterpret_cast<uintptr_t>(At(buffer).data());

@@ -1,4 +1,5 @@
-// The rings themselves: what liburing does, as far as it is needed here. Of one thread.
+// The ring itself: the submission queue, the completion queue, and the system calls io_uring_setup, io_uring_enter and
+// io_uring_register; the part of liburing that is needed here. For use by one thread.
 #pragma once
 
 #include <sys/socket.h>
@@ -14,7 +15,7 @@
 
 namespace selectors::uring {
 
-// An mmap of the kernel's or of nobody's, undone at the end.
+// A mapping (mmap(2)) of the ring's memory or of anonymous memory. The destructor unmaps it.
 class Mapping {
  public:
   Mapping() = default;
@@ -23,11 +24,11 @@ class Mapping {
   ~Mapping();
   // fd kNoFd: anonymous memory.
   Result Open(size_t size, Fd fd, uint64_t offset);
-  // What the kernel may still write to stays for good.
+  // Never unmaps it: the kernel may still write to it.
   void Abandon();
-  // Undoes it now.
+  // Unmaps it.
   void Close();
-  // Gives its memory back to the system, and keeps the addresses: who reads there reads zeros (madvise(2)).
+  // Frees the memory and keeps the addresses mapped; they read as zeros (madvise(2), MADV_DONTNEED).
   void Discard();
   uint8_t* data() const { return data_; }
   size_t size() const { return size_; }
@@ -41,12 +42,12 @@ struct FreeMemory {
   void operator()(uint8_t* memory) const { std::free(memory); }
 };
 
-// Memory that an operation works in. Not zeroed; null where there is none left.
+// Memory of an operation; null if there is none left.
 using Memory = std::unique_ptr<uint8_t[], FreeMemory>;
-// From here on, an allocator maps pages (mmap(2)): zeroed, and none is touched before it is used.
+// From this size, an allocator takes pages from mmap(2): they are zeroed, and untouched until they are used.
 constexpr size_t kZeroedMemory = size_t{1} << 20;
 
-// Zeroed if it has kZeroedMemory bytes or more.
+// Zeroed if `size` is kZeroedMemory or more.
 inline Memory AllocateMemory(size_t size) {
   void* const memory = size >= kZeroedMemory ? std::calloc(1, size) : std::malloc(size == 0 ? 1 : size);
   return Memory(static_cast<uint8_t*>(memory));
@@ -54,7 +55,7 @@ inline Memory AllocateMemory(size_t size) {
 
 class Ring {
  public:
-  // Once. cq_entries 0: twice the submission queue.
+  // Can be called once. cq_entries 0: twice the submission queue.
   Result Open(uint32_t entries, uint32_t cq_entries);
   bool is_open() const { return fd_.get() != kNoFd; }
   bool was_opened() const { return was_opened_; }
@@ -62,25 +63,26 @@ class Ring {
   uint32_t features() const { return features_; }
   uint32_t sq_entries() const { return sq_entries_; }
   uint32_t cq_entries() const { return cq_entries_; }
-  // Unmaps the rings, too: what counts on them asks is_open() first.
+  // Also unmaps the rings: check is_open() before anything that reads them.
   void Close();
 
-  // A cleared entry, submitted by the next Enter; null where the queue is full.
-  io_uring_sqe* NextSqe();
+  // A zeroed entry, which the next Enter submits; null if the queue is full.
+  io_uring_sqe* GetSqe();
   uint32_t unsubmitted() const { return sq_tail_ - SqHead(); }
-  // The i-th entry from the end, 0 the last.
-  const io_uring_sqe* FromEnd(uint32_t i) const;
-  // Takes the last `count` entries back, which were not submitted yet.
-  void TakeBack(uint32_t count);
+  // The i-th entry from the end of the queue; 0: the last.
+  const io_uring_sqe* EntryFromEnd(uint32_t i) const;
+  // Removes the last `count` entries, which are not submitted yet.
+  void RemoveLast(uint32_t count);
 
-  // Submits everything, and waits until `least` completions are there or the time is over. How many were submitted.
-  // EBUSY: not everything is; completions must be taken first. EAGAIN or ENOMEM, where there is no time at all: memory
-  // is short; else that is waited for, as long as there is nothing to be taken.
-  Result Enter(uint32_t least, double timeout);
-  // Was the last Enter refused (EAGAIN, EBUSY, EINTR, ENOMEM)? Then entries may not be submitted, and completions not
-  // run.
+  // io_uring_enter(2), in one place. Submits all entries, and waits until `min_complete` completions are ready or
+  // `timeout` milliseconds have passed; negative: forever. Returns the number of submitted entries. Fails with EBUSY if
+  // some are not submitted: completions must be taken first. Out of memory: fails with EAGAIN or ENOMEM if timeout is
+  // 0; else retries, as long as there are no completions to take.
+  Result Enter(uint32_t min_complete, double timeout);
+  // True if the last Enter failed for now (EAGAIN, EBUSY, EINTR, ENOMEM): entries may be unsubmitted and completions
+  // pending.
   bool was_refused() const { return was_refused_; }
-  // The next completion; false: there is none.
+  // Takes the next completion. False: there is none.
   bool Pop(io_uring_cqe* cqe);
   uint32_t completions() const;
 
@@ -93,9 +95,9 @@ class Ring {
   }
   // io_uring_faults.cc
   void ApplyFaults();
-  void ForgetFaults(uint32_t count);
-  void TakeInjected(io_uring_cqe* cqe);
-  Result TryToEnter(uint32_t least, double timeout);
+  void RemoveFaults(uint32_t count);
+  void ApplyInjectedResult(io_uring_cqe* cqe);
+  Result SubmitAndWait(uint32_t min_complete, double timeout);
   Result Setup(uint32_t entries, uint32_t cq_entries, io_uring_params* params);
 
   UniqueFd fd_;
@@ -112,18 +114,20 @@ class Ring {
   uint32_t* cq_head_ = nullptr;
   uint32_t* cq_tail_ = nullptr;
   io_uring_cqe* cqes_ = nullptr;
-  // What a fault plan has for completions that are still to come; and the first entry that no plan has looked at.
+  // Results that a fault plan has set for completions that have not arrived yet.
   struct Injected {
     uint64_t user_data;
     int32_t result;
   };
   std::vector<Injected> injected_;
   bool has_injected_ = false;
-  uint32_t looked_at_ = 0;
+  // The first entry that no fault plan was applied to.
+  uint32_t fault_index_ = 0;
 };
 
-// Memory that the kernel receives into, and the ring by which it is given: `count` buffers of `size` bytes. JavaScript
-// sees it too, as one ArrayBuffer; so it stays until neither uses it.
+// Provided buffers (IORING_REGISTER_PBUF_RING): `count` buffers of `size` bytes that the kernel receives into, and the
+// ring through which they are provided. JavaScript sees the memory as one ArrayBuffer, so it is freed when neither uses
+// it.
 class ProvidedBuffers {
  public:
   Result Open(const Ring& ring, uint32_t count, uint32_t size);
@@ -132,13 +136,13 @@ class ProvidedBuffers {
     memory_.Abandon();
     count_ = 0;
   }
-  // The kernel has filled it; it is ours until it is given back.
-  void Taken(uint32_t buffer) {
-    if (buffer < count_) is_given_[buffer] = false;
+  // The kernel has put bytes into this buffer. It does not use it again before Provide.
+  void MarkUsed(uint32_t buffer) {
+    if (buffer < count_) is_provided_[buffer] = false;
   }
-  void GiveBack(uint32_t buffer);
-  // When the kernel uses them no longer. JavaScript may still see the addresses, which stay until it has forgotten
-  // them.
+  void Provide(uint32_t buffer);
+  // To be called when the kernel no longer uses the buffers. JavaScript may still have the ArrayBuffer: the addresses
+  // stay mapped until it is collected.
   void Close() {
     ring_.Close();
     memory_.Discard();
@@ -157,7 +161,7 @@ class ProvidedBuffers {
   uint32_t count_ = 0;
   uint32_t size_ = 0;
   uint16_t tail_ = 0;
-  std::vector<bool> is_given_;
+  std::vector<bool> is_provided_;
 };
 
 }  // namespace selectors::uring

@@ -1,16 +1,11 @@
-// The streams of a loop on a ring: one accept goes on accepting, one receive goes on receiving (io_uring_multishot(7)),
-// into buffers that the kernel takes from a ring of them. A turn of the loop is two calls: turn() waits and tells what
-// has been done, flush() sends what was written. All numbers cross in an Int32Array.
+// The operations of a proactor loop's streams: a multishot accept completes once per connection, a multishot receive
+// once per chunk (io_uring_multishot(7)), into buffers that the kernel selects from a ring of provided buffers
+// (io_uring_register(2), IORING_REGISTER_PBUF_RING). turn() in io_uring_turn.cc reports the completions.
 //
-// A stream is named by its descriptor and a generation: the descriptor is closed, and its number used again, before the
-// last completion of its receive has come, which then still owns a buffer (axboe/liburing#346).
+// A stream is identified by its descriptor and a generation. The descriptor may be closed, and its number reused,
+// before the last completion of its receive arrives, and that completion still owns a buffer (axboe/liburing#346).
 //
-// What is received. A small message is packed behind the last one into the caller's pool, and its buffer given back at
-// once; a large one stays in its buffer, which JavaScript sees until the next turn.
-//
-// What is sent goes from where it is, the loop's slab or a buffer of JavaScript's, with MSG_DONTWAIT: such a send is
-// over when io_uring_enter returns, and with it the kernel's use of that memory. What the socket has no room for is
-// sent by an operation that waits for it (sendStream), with a copy of the bytes.
+// Limits: Linux 6.0 or later for the multishot receive. A receive fails with ENOBUFS if all buffers are in use.
 #include <algorithm>
 #include <cstring>
 #include <memory>
@@ -26,13 +21,13 @@
 namespace selectors::uring {
 namespace {
 
-constexpr uint32_t kMostBuffers = 32768;
+constexpr uint32_t kMaxBuffers = 32768;
 constexpr uint16_t kBufferGroup = 0;
-// How long a kernel that has no memory is asked what it can do. Milliseconds.
-constexpr double kPatience = 5000;
-// What one waiting send copies at the most; the rest follows when that is sent.
-constexpr size_t kMostWaiting = 1 << 20;
-constexpr size_t kMostWaitingPieces = 1024;
+// Milliseconds that the probe of a multishot receive waits while the kernel is out of memory.
+constexpr double kProbeTimeout = 5000;
+// Limits of one sendStream(). The caller sends the rest after its completion.
+constexpr size_t kMaxCopiedBytes = 1 << 20;
+constexpr size_t kMaxCopiedBuffers = 1024;
 
 }  // namespace
 
@@ -40,7 +35,7 @@ constexpr size_t kMostWaitingPieces = 1024;
 
 namespace {
 
-// The provided buffers as JavaScript sees them. Neither the ring nor JavaScript frees them under the other.
+// The provided buffers as JavaScript sees them. They are freed when neither the ring nor JavaScript uses them.
 class ShownBuffers : public ExternalMemory {
  public:
   explicit ShownBuffers(std::shared_ptr<ProvidedBuffers> buffers) : buffers_(std::move(buffers)) {}
@@ -53,11 +48,12 @@ class ShownBuffers : public ExternalMemory {
 
 }  // namespace
 
-// openStreams(count, size): an ArrayBuffer that shows all provided buffers; null where this program allows none; or a
-// negative error: the kernel has no ring of buffers, or no multishot receive (EINVAL).
+// openStreams(count, size): registers `count` buffers of `size` bytes; count is a power of two, at most 32768. Returns
+// an ArrayBuffer over all of them, null if this program allows no ArrayBuffer over external memory, or a negative
+// error: EINVAL if the kernel supports no provided buffers or no multishot receive.
 Napi::Value IoUring::OpenStreams(const Napi::CallbackInfo& info) {
   Args args(info);
-  const auto count = static_cast<uint32_t>(args.SizeAt(0, kMostBuffers));
+  const auto count = static_cast<uint32_t>(args.SizeAt(0, kMaxBuffers));
   const auto size = static_cast<uint32_t>(args.SizeAt(1, 1 << 24));
   if (args.ok() && (count == 0 || (count & (count - 1)) != 0)) args.Fail(0, "a power of two");
   if (!args.ok()) return info.Env().Undefined();
@@ -68,23 +64,23 @@ Napi::Value IoUring::OpenStreams(const Napi::CallbackInfo& info) {
   if (!result.ok()) return {info.Env(), ToJavaScript(info.Env(), result)};
   buffers_ = std::move(buffers);
 
-  // An entry for no descriptor: EBADF from a kernel that knows the flag, EINVAL from one that does not.
+  // Probe: a receive of descriptor -1 fails with EBADF if the kernel knows the flag, with EINVAL if not.
   io_uring_sqe* sqe = nullptr;
   const uint64_t probe = UserData(Tag::kIgnored, 1, 0);
   result = PrepareTagged(IORING_OP_RECV, -1, probe, &sqe);
   if (!result.ok()) return {info.Env(), ToJavaScript(info.Env(), result)};
   sqe->flags = IOSQE_BUFFER_SELECT;
   sqe->ioprio = IORING_RECV_MULTISHOT;
-  const double deadline = MonotonicMilliseconds() + kPatience;
+  const double deadline = MonotonicMilliseconds() + kProbeTimeout;
   for (bool is_answered = false; !is_answered;) {
-    Result entered = ring_.Enter(1, kPatience);
-    // EBUSY: completions that found no room must be taken first, which is done below.
+    Result entered = ring_.Enter(1, kProbeTimeout);
+    // EBUSY: the completion queue has overflowed; its completions are taken below.
     if (!entered.ok() && entered.error() == EBUSY) entered = Result::Ok(0);
     if (entered.ok() && MonotonicMilliseconds() > deadline) entered = Result::Error(kWouldBlock);
     if (!entered.ok()) return {info.Env(), ToJavaScript(info.Env(), entered)};
     for (io_uring_cqe cqe; ring_.Pop(&cqe);) {
       if (cqe.user_data != probe) {
-        backlog_.push_back(cqe);
+        taken_cqes_.push_back(cqe);
         continue;
       }
       --outstanding_;
@@ -102,9 +98,9 @@ Napi::Value IoUring::OpenStreams(const Napi::CallbackInfo& info) {
 
 // ------------------------------------------------------------------------------------------------------- streams
 
-// All of them: 0 or a negative error.
+// Each method returns 0 or a negative error, unless its comment describes another value.
 
-// acceptStream(fd, generation, multishot, nonBlocking)
+// acceptStream(fd, generation, multishot, nonBlocking): the connections are close-on-exec.
 Napi::Value IoUring::AcceptStream(const Napi::CallbackInfo& info) {
   Args args(info);
   const Fd fd = args.FdAt(0);
@@ -122,8 +118,8 @@ Napi::Value IoUring::AcceptStream(const Napi::CallbackInfo& info) {
   return {info.Env(), ToJavaScript(info.Env(), result)};
 }
 
-// receiveStream(fd, generation, multishot): until the end, an error, a lack of buffers (ENOBUFS), or cancelStream; else
-// once.
+// receiveStream(fd, generation, multishot): receives until the end of the stream, an error, ENOBUFS (no buffer is free)
+// or cancelStream(). Not multishot: receives once.
 Napi::Value IoUring::ReceiveStream(const Napi::CallbackInfo& info) {
   Args args(info);
   const Fd fd = args.FdAt(0);
@@ -170,16 +166,17 @@ Napi::Value IoUring::ConnectStream(const Napi::CallbackInfo& info) {
   return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
 }
 
-// sendStream(fd, generation, buffers): the kernel waits until the socket has room. How many bytes it was given.
+// sendStream(fd, generation, buffers): sends a copy of the bytes when the socket has room. Returns the number of bytes
+// copied, which may be less than all, or a negative error.
 Napi::Value IoUring::SendStream(const Napi::CallbackInfo& info) {
   Args args(info);
-  const std::vector<napi_value> buffers = ElementsOf(args, 2, kMostWaitingPieces);
+  const std::vector<napi_value> buffers = ElementsOf(args, 2, kMaxCopiedBuffers);
   const Fd fd = args.FdAt(0);
   const auto generation = static_cast<uint32_t>(args.SizeAt(1, kGenerationMask));
   if (!args.ok()) return info.Env().Undefined();
   size_t size = 0;
   for (napi_value buffer : buffers) size += MemoryOf(info.Env(), buffer).size();
-  size = std::min(size, kMostWaiting);
+  size = std::min(size, kMaxCopiedBytes);
   const Prepared prepared = PrepareForStream(IORING_OP_SEND, Purpose::kStreamSend, fd, generation, size);
   if (prepared.sqe == nullptr) return {info.Env(), ToJavaScript(info.Env(), prepared.result)};
   Operation& operation = *prepared.operation;
@@ -196,18 +193,19 @@ Napi::Value IoUring::SendStream(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(used));
 }
 
-// cancelStream(what, fd, generation): of what was started for it, the receive, the accept, or the connect and send.
+// cancelStream(flags, fd, generation): cancels the stream's operations that `flags` selects: RECEIVED, ACCEPTED, SENT
+// or CONNECTED (the last two mean either).
 Napi::Value IoUring::CancelStream(const Napi::CallbackInfo& info) {
   Args args(info);
-  const int what = args.IntAt(0);
+  const int flags = args.IntAt(0);
   const Fd fd = args.FdAt(1);
   const auto generation = static_cast<uint32_t>(args.SizeAt(2, kGenerationMask));
   if (!args.ok()) return info.Env().Undefined();
   const auto low = static_cast<uint32_t>(fd);
   std::vector<uint64_t> targets;
-  if ((what & kReceived) != 0) targets.push_back(UserData(Tag::kReceive, generation, low));
-  if ((what & kAccepted) != 0) targets.push_back(UserData(Tag::kAccept, generation, low));
-  if ((what & (kSent | kConnected)) != 0) {
+  if ((flags & kReceived) != 0) targets.push_back(UserData(Tag::kReceive, generation, low));
+  if ((flags & kAccepted) != 0) targets.push_back(UserData(Tag::kAccept, generation, low));
+  if ((flags & (kSent | kConnected)) != 0) {
     const auto found = by_stream_.find(StreamKey(fd, generation));
     if (found != by_stream_.end())
       targets.push_back(UserData(Tag::kOperation, generations_[found->second], found->second));
@@ -222,8 +220,8 @@ Napi::Value IoUring::CancelStream(const Napi::CallbackInfo& info) {
   return {info.Env(), ToJavaScript(info.Env(), result)};
 }
 
-// peerOf(fd, out): how long its sockaddr is, or a negative error. Unlike getpeername(2) alone also of one that has been
-// reset meanwhile, which a multishot accept cannot tell.
+// peerOf(fd, out): writes the sockaddr of the peer. Returns its length, or a negative error. Unlike getpeername(2), it
+// works for a connection that was reset meanwhile; a multishot accept does not report the peer.
 Napi::Value IoUring::PeerOf(const Napi::CallbackInfo& info) {
   Args args(info);
   const Fd fd = args.FdAt(0);
@@ -232,7 +230,7 @@ Napi::Value IoUring::PeerOf(const Napi::CallbackInfo& info) {
   if (!args.ok()) return info.Env().Undefined();
   socklen_t length = sizeof(sockaddr_storage);
   Result result = Call<::getpeername>(fd, reinterpret_cast<sockaddr*>(out.data()), &length);
-  // SO_PEERNAME refuses to be asked for more than there is, and cuts off what is longer: the longest first.
+  // SO_PEERNAME fails if the length is more than the address has, and truncates if it is less: the longest first.
   for (const size_t size : {sizeof(sockaddr_in6), sizeof(sockaddr_in)}) {
     if (result.ok()) break;
     length = static_cast<socklen_t>(size);
@@ -242,10 +240,11 @@ Napi::Value IoUring::PeerOf(const Napi::CallbackInfo& info) {
   return {info.Env(), ToJavaScript(info.Env(), result)};
 }
 
-// copyOfBuffer(buffer, length): for a program that cannot, or can no longer, see the provided buffers.
+// copyOfBuffer(buffer, length): returns a Buffer with a copy of the first bytes of a provided buffer, for a program
+// that has no ArrayBuffer over them.
 Napi::Value IoUring::CopyOfBuffer(const Napi::CallbackInfo& info) {
   Args args(info);
-  const auto buffer = static_cast<uint32_t>(args.SizeAt(0, kMostBuffers));
+  const auto buffer = static_cast<uint32_t>(args.SizeAt(0, kMaxBuffers));
   const std::span<const uint8_t> bytes = buffers_ == nullptr ? std::span<uint8_t>() : buffers_->At(buffer);
   const size_t length = args.SizeAt(1, bytes.size());
   if (!args.ok()) return info.Env().Undefined();

@@ -1,4 +1,11 @@
-// A turn of a loop on a ring: turn() submits, waits, and writes a record for each completion.
+// turn() of a proactor loop: submits the queue, waits in io_uring_enter(2), and writes a record (io_uring_records.h)
+// for each completion of a stream.
+//
+// Received bytes. A small message is copied behind the previous one into the caller's pool, and its buffer is provided
+// to the kernel again at once. A large message stays in its buffer, which JavaScript may read until the next turn.
+//
+// Fairness. One turn delivers at most a share of bytes and chunks per stream; further receives of that stream are
+// deferred to the next turns, in order, so that a fast sender does not starve the others.
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -10,26 +17,27 @@
 namespace selectors::uring {
 namespace {
 
-// To copy 4 KiB costs 2 % of receiving them.
-constexpr size_t kMaxPacked = 4096;
-// Chunks of one stream that one turn tells, however small they are.
+// Larger messages stay in their buffers. Copying 4 KiB costs 2 % of receiving them.
+constexpr size_t kMaxPackedBytes = 4096;
+// Chunks of one stream that one turn delivers, however small they are.
 constexpr uint32_t kMaxChunks = 8;
-constexpr uint32_t kOfSeveral = 1U << 31;
+// Added to LastReceive::index: it is an index in shares_.
+constexpr uint32_t kHasShare = 1U << 31;
 
 }  // namespace
 
-// watchWake(fd): a turn ends when this descriptor becomes readable, and says so.
+// watchWake(fd): a turn ends when this descriptor becomes readable, and reports WOKEN.
 Napi::Value IoUring::WatchWake(const Napi::CallbackInfo& info) {
   Args args(info);
   const Fd fd = args.FdAt(0);
   if (!args.ok()) return info.Env().Undefined();
-  wake_ = fd;
-  return {info.Env(), ToJavaScript(info.Env(), WatchWakeAgain())};
+  wake_fd_ = fd;
+  return {info.Env(), ToJavaScript(info.Env(), StartWakePoll())};
 }
 
-Result IoUring::WatchWakeAgain() {
+Result IoUring::StartWakePoll() {
   io_uring_sqe* sqe = nullptr;
-  const Result result = PrepareTagged(IORING_OP_POLL_ADD, wake_, UserData(Tag::kWake, 0, 0), &sqe);
+  const Result result = PrepareTagged(IORING_OP_POLL_ADD, wake_fd_, UserData(Tag::kWake, 0, 0), &sqe);
   if (result.ok()) {
     sqe->op_flags = POLLIN;
     sqe->len = IORING_POLL_ADD_MULTI;
@@ -37,35 +45,35 @@ Result IoUring::WatchWakeAgain() {
   return result;
 }
 
-// Before a wait: a wake-up that is not watched for would never come.
-void IoUring::RestoreWake() {
-  if (wake_is_lost_) wake_is_lost_ = !WatchWakeAgain().ok();
+// Called before each wait: without the poll, a wake-up would not end it.
+void IoUring::RestartWakePoll() {
+  if (needs_wake_poll_) needs_wake_poll_ = !StartWakePoll().ok();
 }
 
-// In the order of the kernel: what waited for a turn came first.
+// In the order of arrival: turn_cqes_ came first.
 bool IoUring::NextForTurn(io_uring_cqe* cqe) {
-  if (for_turn_.empty()) return NextCompletion(cqe);
-  *cqe = for_turn_.front();
-  for_turn_.pop_front();
+  if (turn_cqes_.empty()) return NextCompletion(cqe);
+  *cqe = turn_cqes_.front();
+  turn_cqes_.pop_front();
   return true;
 }
 
-// May this receive be told in this turn, as record `count`? The first of its stream always.
-inline bool IoUring::HasShare(const io_uring_cqe& cqe, std::span<Record> out, size_t count) {
+// True if this turn may deliver this receive, as record `count`. Always true for the first one of its stream.
+inline bool IoUring::MayDeliver(const io_uring_cqe& cqe, std::span<Record> out, size_t count) {
   const size_t fd = LowOf(cqe.user_data);
-  if (fd >= told_.size()) {
-    // A number that is no descriptor's receives nothing (EBADF), and may be as large as JavaScript likes.
+  if (fd >= last_receives_.size()) {
+    // A failed receive does not grow the array: with EBADF, the number may be any that JavaScript has passed.
     if (cqe.res <= 0) return true;
-    told_.resize(fd + 1);
+    last_receives_.resize(fd + 1);
   }
-  Told& told = told_[fd];
-  if (told.turn == turn_) return HasShareLeft(cqe, out, count, &told);
-  told = {turn_, static_cast<uint32_t>(count)};
+  LastReceive& last = last_receives_[fd];
+  if (last.turn == turn_) return MayDeliverMore(cqe, out, count, &last);
+  last = {turn_, static_cast<uint32_t>(count)};
   return true;
 }
 
-// turn(timeout, out, most, pool, poolOffset): submits, waits, and puts what has been done into `out`. How many records,
-// `most` at the most, or a negative error.
+// turn(timeout, out, maxRecords, pool, poolOffset, maxShare): submits the queue, waits, and writes at most `maxRecords`
+// records into `out`. Returns their number, or a negative error. maxShare: bytes per stream and turn.
 Napi::Value IoUring::Turn(const Napi::CallbackInfo& info) {
   Args args(info);
   const double timeout = args.TimeoutAt(0);
@@ -77,143 +85,148 @@ Napi::Value IoUring::Turn(const Napi::CallbackInfo& info) {
   if (!args.ok()) return info.Env().Undefined();
   if (!ring_.is_open() || buffers_ == nullptr) return Napi::Number::New(info.Env(), -kBadDescriptor);
 
-  for (const uint32_t buffer : shown_) buffers_->GiveBack(buffer);
-  shown_.clear();
-  std::span<uint8_t> room = pool.subspan(pool_used);
+  for (const uint32_t buffer : borrowed_buffers_) buffers_->Provide(buffer);
+  borrowed_buffers_.clear();
+  std::span<uint8_t> pool_rest = pool.subspan(pool_used);
   size_t count = 0;
   ++turn_;
   shares_.clear();
-  RestoreWake();
-  if (!deferred_.empty()) TellDeferred(out, &count, pool, &room);
+  RestartWakePoll();
+  if (!deferred_receives_.empty()) DeliverDeferred(out, &count, pool, &pool_rest);
   const double deadline = timeout > 0 ? MonotonicMilliseconds() + timeout : 0;
   for (double remaining = timeout; !out.empty();) {
-    // What flush() has met on its way is enough for a turn: no call, where there is nothing to submit either. But
-    // inside Node's loop, which does not wait: the notice of what has come since was taken away before this turn.
-    const bool has_some = count > 0 || !deferred_.empty() || !for_turn_.empty() || !backlog_.empty() ||
-                          !done_.empty() || woken_ || ring_.completions() > 0;
-    if (!has_some || timeout == 0 || ring_.unsubmitted() > 0) {
-      const Result entered = ring_.Enter(has_some ? 0 : 1, has_some ? 0 : remaining);
-      // EBUSY, EAGAIN, ENOMEM: the completions are taken now, and the rest is submitted by the next turn.
+    // Completions that flush() has taken are enough for a turn: without entries to submit, there is no system call. The
+    // exception is a turn inside Node's loop (timeout 0): it must look for what has arrived since, because the event
+    // that announced it was consumed before this turn.
+    const bool has_completions = count > 0 || !deferred_receives_.empty() || !turn_cqes_.empty() ||
+                                 !taken_cqes_.empty() || !finished_.empty() || woken_ || ring_.completions() > 0;
+    if (!has_completions || timeout == 0 || ring_.unsubmitted() > 0) {
+      const Result entered = ring_.Enter(has_completions ? 0 : 1, has_completions ? 0 : remaining);
+      // EBUSY, EAGAIN, ENOMEM: this turn takes the completions, the next one submits the rest.
       if (!entered.ok() && entered.error() != EBUSY && entered.error() != kWouldBlock && entered.error() != kNoMemory &&
           entered.error() != kInterrupted)
         return {info.Env(), ToJavaScript(info.Env(), entered)};
     }
     io_uring_cqe cqe{};
     while (count < out.size() && NextForTurn(&cqe)) {
-      if (TagOf(cqe.user_data) == Tag::kReceive && !HasShare(cqe, out, count)) {
-        deferred_.push_back(cqe);
-      } else if (Tell(cqe, &out[count], pool, &room)) {
+      if (TagOf(cqe.user_data) == Tag::kReceive && !MayDeliver(cqe, out, count)) {
+        deferred_receives_.push_back(cqe);
+      } else if (Deliver(cqe, &out[count], pool, &pool_rest)) {
         ++count;
       }
     }
-    // A cancel's own completion is nothing to tell.
-    if (count > 0 || !done_.empty() || woken_ || timeout == 0 || ring_.was_refused()) break;
+    // Goes on waiting if no completion made a record, for example that of a cancel.
+    if (count > 0 || !finished_.empty() || woken_ || timeout == 0 || ring_.was_refused()) break;
     if (timeout > 0) {
       remaining = deadline - MonotonicMilliseconds();
       if (remaining <= 0) break;
     }
   }
-  // What else there is to be asked for.
-  const int32_t more = (done_.empty() ? 0 : kCallers) | (woken_ ? kWoken : 0) | (deferred_.empty() ? 0 : kMore) |
-                       (ring_.was_refused() ? kRefused : 0);
-  if (more != 0 && count < out.size()) out[count++] = {-1, 0, more, 0, 0};
+  // One more record, with descriptor -1, for what is not about a stream.
+  const int32_t other = (finished_.empty() ? 0 : kCallers) | (woken_ ? kWoken : 0) |
+                        (deferred_receives_.empty() ? 0 : kMore) | (ring_.was_refused() ? kRefused : 0);
+  if (other != 0 && count < out.size()) out[count++] = {-1, 0, other, 0, 0};
   return Napi::Number::New(info.Env(), static_cast<double>(count));
 }
 
-// A further one of the same turn: up to the stream's share. What follows one that may not be told, may not either.
-bool IoUring::HasShareLeft(const io_uring_cqe& cqe, std::span<Record> out, size_t count, Told* told) {
+// For a further receive of the same stream in the same turn: true up to the stream's share. After the first one that is
+// deferred, all later ones of the turn are, too.
+bool IoUring::MayDeliverMore(const io_uring_cqe& cqe, std::span<Record> out, size_t count, LastReceive* last) {
   const auto bytes_of = [](int32_t result) { return static_cast<uint32_t>(std::max(result, 0)); };
-  const bool is_of_several = (told->at & kOfSeveral) != 0;
-  const size_t at = told->at & ~kOfSeveral;
-  size_t last = is_of_several ? out.size() : at;
-  if (is_of_several && at < shares_.size()) last = shares_[at].record;
-  // Of another connection that has had this number; or of the turn before the numbers of turns began again.
-  if (last >= out.size() || out[last].generation != static_cast<int32_t>(GenerationOf(cqe.user_data))) {
-    *told = {turn_, static_cast<uint32_t>(count)};
+  const bool has_share = (last->index & kHasShare) != 0;
+  const size_t index = last->index & ~kHasShare;
+  size_t last_record = has_share ? out.size() : index;
+  if (has_share && index < shares_.size()) last_record = shares_[index].last_record;
+  // The record of a former owner of the descriptor number, or an entry that is as old as an overflow of turn_.
+  if (last_record >= out.size() || out[last_record].generation != static_cast<int32_t>(GenerationOf(cqe.user_data))) {
+    *last = {turn_, static_cast<uint32_t>(count)};
     return true;
   }
-  if (!is_of_several) {
-    told->at = kOfSeveral | static_cast<uint32_t>(shares_.size());
-    shares_.push_back({bytes_of(out[last].result), 1, last});
+  if (!has_share) {
+    last->index = kHasShare | static_cast<uint32_t>(shares_.size());
+    shares_.push_back({bytes_of(out[last_record].result), 1, last_record});
   }
-  Share& share = shares_[told->at & ~kOfSeveral];
+  Share& share = shares_[last->index & ~kHasShare];
   const uint32_t bytes = bytes_of(cqe.res);
   if (share.chunks < kMaxChunks && bytes <= max_share_ && share.bytes <= max_share_ - bytes) {
     share = {share.bytes + bytes, share.chunks + 1, count};
     return true;
   }
   share.chunks = kMaxChunks;
-  out[share.record].what |= kSurplus;
+  out[share.last_record].flags |= kSurplus;
   return false;
 }
 
-// What was deferred, before anything newer.
-void IoUring::TellDeferred(std::span<Record> out, size_t* count, std::span<uint8_t> pool, std::span<uint8_t>* room) {
-  std::deque<io_uring_cqe> rest;
-  for (const io_uring_cqe& cqe : deferred_) {
-    if (*count < out.size() && HasShare(cqe, out, *count)) {
-      if (Tell(cqe, &out[*count], pool, room)) ++*count;
+// Delivers the deferred receives, before newer ones.
+void IoUring::DeliverDeferred(std::span<Record> out, size_t* count, std::span<uint8_t> pool,
+                              std::span<uint8_t>* pool_rest) {
+  std::deque<io_uring_cqe> still_deferred;
+  for (const io_uring_cqe& cqe : deferred_receives_) {
+    if (*count < out.size() && MayDeliver(cqe, out, *count)) {
+      if (Deliver(cqe, &out[*count], pool, pool_rest)) ++*count;
     } else {
-      rest.push_back(cqe);
+      still_deferred.push_back(cqe);
     }
   }
-  deferred_ = std::move(rest);
+  deferred_receives_ = std::move(still_deferred);
 }
 
-// One completion as a record; false: it is nothing for the loop.
-bool IoUring::Tell(const io_uring_cqe& cqe, Record* record, std::span<uint8_t> pool, std::span<uint8_t>* room) {
+// Writes a completion as a record. False: the loop needs no record of it.
+bool IoUring::Deliver(const io_uring_cqe& cqe, Record* record, std::span<uint8_t> pool, std::span<uint8_t>* pool_rest) {
   const int32_t last = (cqe.flags & IORING_CQE_F_MORE) == 0 ? kLast : 0;
   *record = {static_cast<int32_t>(LowOf(cqe.user_data)), static_cast<int32_t>(GenerationOf(cqe.user_data)), last,
              cqe.res, 0};
   switch (TagOf(cqe.user_data)) {
     case Tag::kReceive:
       if (last != 0) --outstanding_;
-      record->what |= kReceived;
-      TakeBuffer(cqe, record, pool, room);
+      record->flags |= kReceived;
+      DeliverBytes(cqe, record, pool, pool_rest);
       return true;
     case Tag::kAccept:
       if (last != 0) --outstanding_;
-      record->what |= kAccepted;
+      record->flags |= kAccepted;
       if (cqe.res >= 0) UnclaimedFds::Add(Env(), cqe.res);
       return true;
     case Tag::kOperation:
-      Take(cqe);
-      return TellOfStream(record);
+      HandleCompletion(cqe);
+      return DeliverFinished(record);
     case Tag::kWake:
     case Tag::kIgnored:
     case Tag::kFlush:
-      Take(cqe);
+      HandleCompletion(cqe);
       return false;
   }
   return false;
 }
 
-// An operation that is over: is it a stream's?
-bool IoUring::TellOfStream(Record* record) {
-  if (done_.empty() || done_.back().operation->purpose == Purpose::kCallers) return false;
-  const Done done = std::move(done_.back());
-  done_.pop_back();
-  record->fd = done.operation->stream;
-  record->generation = static_cast<int32_t>(done.operation->stream_generation);
-  record->what |= done.operation->purpose == Purpose::kStreamSend ? kSent : kConnected;
+// Writes the record of the operation that has just finished, if it is a stream's.
+bool IoUring::DeliverFinished(Record* record) {
+  if (finished_.empty() || finished_.back().operation->purpose == Purpose::kCaller) return false;
+  const FinishedOperation finished = std::move(finished_.back());
+  finished_.pop_back();
+  record->fd = finished.operation->stream;
+  record->generation = static_cast<int32_t>(finished.operation->stream_generation);
+  record->flags |= finished.operation->purpose == Purpose::kStreamSend ? kSent : kConnected;
   return true;
 }
 
-void IoUring::TakeBuffer(const io_uring_cqe& cqe, Record* record, std::span<uint8_t> pool, std::span<uint8_t>* room) {
+// Copies a small message into the pool, or lends the buffer of a large one to JavaScript.
+void IoUring::DeliverBytes(const io_uring_cqe& cqe, Record* record, std::span<uint8_t> pool,
+                           std::span<uint8_t>* pool_rest) {
   if ((cqe.flags & IORING_CQE_F_BUFFER) == 0) return;
   const uint32_t buffer = cqe.flags >> IORING_CQE_BUFFER_SHIFT;
-  buffers_->Taken(buffer);
+  buffers_->MarkUsed(buffer);
   const std::span<const uint8_t> bytes = buffers_->At(buffer);
   const size_t length = std::min(static_cast<size_t>(std::max(cqe.res, 0)), bytes.size());
-  if (length > kMaxPacked || length > room->size()) {
-    record->place = -1 - static_cast<int32_t>(buffer);
-    shown_.push_back(buffer);
+  if (length > kMaxPackedBytes || length > pool_rest->size()) {
+    record->location = -1 - static_cast<int32_t>(buffer);
+    borrowed_buffers_.push_back(buffer);
     return;
   }
-  record->place = static_cast<int32_t>(room->data() - pool.data());
-  if (length > 0) std::memcpy(room->data(), bytes.data(), length);
-  *room = room->subspan(length);
-  buffers_->GiveBack(buffer);
+  record->location = static_cast<int32_t>(pool_rest->data() - pool.data());
+  if (length > 0) std::memcpy(pool_rest->data(), bytes.data(), length);
+  *pool_rest = pool_rest->subspan(length);
+  buffers_->Provide(buffer);
 }
 
 void ExportStreamNumbers(Napi::Env env, Napi::Object exports) {

@@ -1,5 +1,10 @@
-// The class Iocp: a completion port as JavaScript has it. iocp.cc has the port's life and its packets, iocp_sockets.cc
-// and iocp_files.cc start the operations; iocp_port.h has the rule by which an operation lives.
+// The class Iocp: a completion port as JavaScript sees it. Its methods stand in three files:
+//
+//   iocp.cc          opening, packets, cancelling, closing
+//   iocp_sockets.cc  one method per operation on a socket: AcceptEx, WSARecv, …
+//   iocp_files.cc    the operations on files
+//
+// iocp_port.h has the port itself, and the rule for the lifetime of an operation.
 #pragma once
 
 #include <array>
@@ -14,26 +19,27 @@
 
 namespace selectors {
 
-// A row of getQueuedCompletionStatusEx: [key, value, id, error, flags]. value: how many bytes, or the descriptor of the
-// connection that was accepted. error: 0 or negative.
+// A row of getQueuedCompletionStatusEx: [key, value, id, error, flags]. value: number of bytes, or the descriptor of
+// the accepted connection. error: 0 or negative.
 constexpr size_t kRowLength = 5;
-constexpr double kLongestClose = 5000;  // milliseconds
+constexpr double kMaxCloseTimeout = 5000;  // milliseconds
 
 inline HANDLE HandleOf(Fd fd) { return reinterpret_cast<HANDLE>(fd); }
 
-// Who was accepted, also where that client has gone since: AcceptEx has kept it.
-void FindPeer(Operation& operation);
+// Sets the operation's address to that of the accepted peer. AcceptEx has stored it, so it works after a disconnect,
+// too.
+void StoreAcceptedPeer(Operation& operation);
 
 class Iocp : public Napi::ObjectWrap<Iocp> {
  public:
   static Napi::Function Define(Napi::Env env);
   explicit Iocp(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Iocp>(info) {}
-  ~Iocp() override { End(kLongestClose); }
+  ~Iocp() override { CloseAll(kMaxCloseTimeout); }
 
  private:
   using Kind = Operation::Kind;
 
-  Napi::Value Answer(Result result) { return {Env(), ToJavaScript(Env(), result)}; }
+  Napi::Value ToValue(Result result) { return {Env(), ToJavaScript(Env(), result)}; }
 
   // iocp.cc
   Napi::Value Open(const Napi::CallbackInfo& info);
@@ -48,11 +54,13 @@ class Iocp : public Napi::ObjectWrap<Iocp> {
   Napi::Value Sender(const Napi::CallbackInfo& info);
   Napi::Value FetchCancelled(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
-  size_t End(double timeout);
-  static void EndWithEnvironment(void* self);
-  static void Write(std::span<double> out, size_t row, const std::array<double, kRowLength>& numbers);
-  void Tell(Packet& packet, std::span<double> out, size_t row);
-  const Operation* TakenAt(Args& args, size_t index) const;
+  // Closes the port and the files. Returns the number of operations that have not completed.
+  size_t CloseAll(double timeout);
+  static void OnEnvironmentExit(void* self);
+  static void WriteRow(std::span<double> out, size_t row, const std::array<double, kRowLength>& numbers);
+  void WritePacket(Packet& packet, std::span<double> out, size_t row);
+  // The operation of a row of the last wait; null if it has none. Valid until the next wait.
+  const Operation* OperationOfRow(Args& args, size_t index) const;
 
   // iocp_sockets.cc
   Napi::Value AcceptEx(const Napi::CallbackInfo& info);
@@ -70,24 +78,24 @@ class Iocp : public Napi::ObjectWrap<Iocp> {
   Napi::Value WriteToFile(const Napi::CallbackInfo& info);
   Napi::Value ReadDescriptor(const Napi::CallbackInfo& info);
   Napi::Value WriteDescriptor(const Napi::CallbackInfo& info);
-  Result OpenFor(Operation& operation, size_t fd);
+  Result OpenForOperation(Operation& operation, size_t fd);
 
-  // Of both.
-  // Whole, and such that JavaScript's numbers say it exactly.
+  // For both.
+  // A whole number from 0 to 2^53 - 1.
   static int64_t IdAt(Args& args, size_t index);
-  static std::unique_ptr<Operation> OperationOf(Kind kind, Args& args);
-  // The operation's own memory: empty, or with a copy of what is sent.
-  static Result Furnish(Operation& operation, size_t size);
-  static Result Furnish(Operation& operation, std::span<const uint8_t> bytes);
+  static std::unique_ptr<Operation> NewOperation(Kind kind, Args& args);
+  // The operation's own memory: uninitialized, or with a copy of the bytes to send.
+  static Result Allocate(Operation& operation, size_t size);
+  static Result CopyBytes(Operation& operation, std::span<const uint8_t> bytes);
   template <typename StartCall>
-  Napi::Value Start(std::unique_ptr<Operation> operation, Result furnished, StartCall start) {
-    return Answer(furnished.ok() ? port_->Start(std::move(operation), start) : furnished);
+  Napi::Value Start(std::unique_ptr<Operation> operation, Result prepared, StartCall start) {
+    return ToValue(prepared.ok() ? port_->Start(std::move(operation), start) : prepared);
   }
 
   const std::shared_ptr<Port> port_ = std::make_shared<Port>();
-  uint32_t handle_ = 0;
-  bool ended_ = false;
-  std::vector<std::unique_ptr<Operation>> taken_;
+  uint32_t wake_handle_ = 0;
+  bool was_closed_ = false;
+  std::vector<std::unique_ptr<Operation>> row_operations_;  // of the last wait
   std::unordered_map<HANDLE, UniqueHandle> files_;
 };
 

@@ -1,22 +1,24 @@
+// See iocp_calls.h.
 #include "mechanisms/iocp_calls.h"
 
 namespace selectors {
 
-BOOL AcceptExBy(SOCKET listener, SOCKET accepting, void* output, DWORD received, DWORD local, DWORD remote,
-                DWORD* bytes, OVERLAPPED* overlapped, LPFN_ACCEPTEX function) {
+BOOL InvokeAcceptEx(SOCKET listener, SOCKET accepting, void* output, DWORD received, DWORD local, DWORD remote,
+                    DWORD* bytes, OVERLAPPED* overlapped, LPFN_ACCEPTEX function) {
   return function(listener, accepting, output, received, local, remote, bytes, overlapped);
 }
 
-BOOL ConnectExBy(SOCKET socket, const sockaddr* address, int length, void* send, DWORD size, DWORD* sent,
-                 OVERLAPPED* overlapped, LPFN_CONNECTEX function) {
+BOOL InvokeConnectEx(SOCKET socket, const sockaddr* address, int length, void* send, DWORD size, DWORD* sent,
+                     OVERLAPPED* overlapped, LPFN_CONNECTEX function) {
   return function(socket, address, length, send, size, sent, overlapped);
 }
 
-LONG QueryObjectBy(HANDLE handle, int what, void* out, ULONG size, ULONG* needed, QueryObject function) {
+LONG InvokeNtQueryObject(HANDLE handle, int what, void* out, ULONG size, ULONG* needed,
+                         NtQueryObjectFunction function) {
   return function(handle, what, out, size, needed);
 }
 
-// Its number is what the next argument but one points to, and not to be believed when the time is over (Wine 8).
+// The argument after the next points to the number of entries. After a timeout that number is wrong (Wine 8: 1).
 void print::CompletionEntries(std::string& out, const CallInfo& call, size_t index) {
   if (!call.ok) return Pointer(out, call, index);
   const auto* const entries = call.As<const OVERLAPPED_ENTRY*>(index);

@@ -1,5 +1,5 @@
-// The rows of the system calls of a completion port (core/trace.h). An overlapped operation is shown as it is started:
-// -1 and ERROR_IO_PENDING where the kernel carries it out; how it ended is told by GetQueuedCompletionStatusEx.
+// How a trace shows the system calls of a completion port (core/trace.h). An overlapped operation is shown when it
+// starts: -1 and ERROR_IO_PENDING if it is pending. Its result is in a later GetQueuedCompletionStatusEx.
 #pragma once
 
 #include "core/syscall.h"
@@ -15,15 +15,15 @@ void CompletionEntries(std::string& out, const CallInfo& call, size_t index);
 
 }  // namespace print
 
-// These are found at run time: each socket says where its provider has AcceptEx and ConnectEx, and NtQueryObject is in
-// no library to link with. Here with the function behind its arguments.
-BOOL AcceptExBy(SOCKET listener, SOCKET accepting, void* output, DWORD received, DWORD local, DWORD remote,
-                DWORD* bytes, OVERLAPPED* overlapped, LPFN_ACCEPTEX function);
-BOOL ConnectExBy(SOCKET socket, const sockaddr* address, int length, void* send, DWORD size, DWORD* sent,
-                 OVERLAPPED* overlapped, LPFN_CONNECTEX function);
-using QueryObject = LONG(WINAPI*)(HANDLE handle, int what, void* out, ULONG size, ULONG* needed);
-// Its status: negative where it failed.
-LONG QueryObjectBy(HANDLE handle, int what, void* out, ULONG size, ULONG* needed, QueryObject function);
+// Functions whose addresses are found at run time: those of AcceptEx and ConnectEx depend on the socket's provider, and
+// no import library has NtQueryObject. The address is the last argument.
+BOOL InvokeAcceptEx(SOCKET listener, SOCKET accepting, void* output, DWORD received, DWORD local, DWORD remote,
+                    DWORD* bytes, OVERLAPPED* overlapped, LPFN_ACCEPTEX function);
+BOOL InvokeConnectEx(SOCKET socket, const sockaddr* address, int length, void* send, DWORD size, DWORD* sent,
+                     OVERLAPPED* overlapped, LPFN_CONNECTEX function);
+using NtQueryObjectFunction = LONG(WINAPI*)(HANDLE handle, int what, void* out, ULONG size, ULONG* needed);
+// Returns an NTSTATUS: negative on failure.
+LONG InvokeNtQueryObject(HANDLE handle, int what, void* out, ULONG size, ULONG* needed, NtQueryObjectFunction function);
 
 template <>
 inline constexpr SystemCall kSystemCall<::CreateIoCompletionPort>{
@@ -60,21 +60,21 @@ inline constexpr SystemCall kSystemCall<::WSAGetOverlappedResult>{
     nullptr,
     Failure::kZero};
 template <>
-inline constexpr SystemCall kSystemCall<AcceptExBy>{
+inline constexpr SystemCall kSystemCall<InvokeAcceptEx>{
     "AcceptEx",
     {In(print::Descriptor), In(print::Descriptor), In(print::Pointer), In(print::Unsigned), In(print::Unsigned),
      In(print::Unsigned), In(print::Pointer), In(print::Pointer)},
     nullptr,
     Failure::kZero};
 template <>
-inline constexpr SystemCall kSystemCall<ConnectExBy>{
+inline constexpr SystemCall kSystemCall<InvokeConnectEx>{
     "ConnectEx",
     {In(print::Descriptor), In(print::SocketAddress), In(print::Decimal), In(print::Pointer), In(print::Unsigned),
      In(print::Pointer), In(print::Pointer)},
     nullptr,
     Failure::kZero};
 template <>
-inline constexpr SystemCall kSystemCall<QueryObjectBy>{
+inline constexpr SystemCall kSystemCall<InvokeNtQueryObject>{
     "NtQueryObject",
     {In(print::Descriptor), In(print::Decimal), In(print::Pointer), In(print::Unsigned), In(print::Pointer)}};
 template <>

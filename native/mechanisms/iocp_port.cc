@@ -1,3 +1,4 @@
+// See iocp_port.h.
 #include "mechanisms/iocp_port.h"
 
 #include <algorithm>
@@ -12,15 +13,14 @@
 namespace selectors {
 namespace {
 
-// Packets a call. On the stack: 4 KiB.
+// Packets per call, in 4 KiB of the stack.
 constexpr ULONG kMaxEntries = 128;
 
-// By its address the packets are known that make a leader look up: never another object's, since this one is never
-// gone.
-OVERLAPPED look_up{};
+// Its address identifies the packets that wake the leader. No operation has the same address: this object is never
+// freed.
+OVERLAPPED wake_packet{};
 
-// What it was that failed, from its status alone: for a socket whose number is no socket any more, of which Winsock
-// says nothing.
+// The error of an operation from its NTSTATUS alone, for a socket that is closed: Winsock no longer reports it.
 int ErrorOfStatus(const OVERLAPPED& overlapped) {
   using Translate = ULONG(WINAPI*)(LONG status);
   static const auto translate = reinterpret_cast<Translate>(
@@ -29,14 +29,14 @@ int ErrorOfStatus(const OVERLAPPED& overlapped) {
                               : static_cast<int>(translate(static_cast<LONG>(overlapped.Internal)));
 }
 
-// Of a completed operation. The port itself says ERROR_NETNAME_DELETED (64) where a socket was reset; Winsock, asked
-// afterwards, says WSAECONNRESET.
+// The error of a completed operation. For a reset connection the port reports ERROR_NETNAME_DELETED (64);
+// WSAGetOverlappedResult returns WSAECONNRESET.
 int ErrorOf(Operation& operation) {
   if (operation.injected != 0) return operation.injected;
   constexpr ULONG_PTR kSuccess = 0;  // STATUS_SUCCESS
   if (operation.overlapped.Internal == kSuccess) return 0;
   DWORD bytes = 0;
-  if (!operation.IsOfSocket()) {
+  if (!operation.IsSocketOperation()) {
     return Call<::GetOverlappedResult>(operation.handle, &operation.overlapped, &bytes, FALSE).error();
   }
   DWORD flags = 0;
@@ -45,7 +45,7 @@ int ErrorOf(Operation& operation) {
   return error == WSAENOTSOCK ? ErrorOfStatus(operation.overlapped) : error;
 }
 
-// Until this is said, a socket that AcceptEx or ConnectEx has connected knows neither its peer nor how to shut down.
+// Before this, getpeername and shutdown fail on a socket that AcceptEx or ConnectEx has connected.
 int UpdateContext(const Operation& operation) {
   const auto socket = reinterpret_cast<Fd>(operation.handle);
   if (operation.kind == Operation::Kind::kConnect) {
@@ -57,7 +57,8 @@ int UpdateContext(const Operation& operation) {
       .error();
 }
 
-int Conclude(Operation& operation) {
+// Returns the error of a completed operation, or 0.
+int Finish(Operation& operation) {
   const int error = ErrorOf(operation);
   const bool connects = operation.kind == Operation::Kind::kAccept || operation.kind == Operation::Kind::kConnect;
   return error == 0 && connects ? UpdateContext(operation) : error;
@@ -67,7 +68,7 @@ int Conclude(Operation& operation) {
 
 UniqueHandle& UniqueHandle::operator=(UniqueHandle&& other) noexcept {
   if (this != &other) {
-    Close().Ignore("the old handle is gone");
+    Close().Ignore("the old handle is closed or was invalid");
     handle_ = other.handle_;
     other.handle_ = nullptr;
   }
@@ -83,13 +84,13 @@ Result UniqueHandle::Close() {
 }
 
 bool Operation::Allocate(size_t length) {
-  // Not zeroed: JavaScript sees only what was received.
+  // Not zeroed: JavaScript sees only received bytes.
   bytes.reset(new (std::nothrow) uint8_t[std::max<size_t>(length, 1)]);
   size = length;
   return bytes != nullptr;
 }
 
-// ---------------------------------------------------------------------------------------------------- the port's life
+// ------------------------------------------------------------------------------------------------ opening and closing
 
 Port::~Port() { Close(0); }
 
@@ -110,37 +111,37 @@ size_t Port::Close(double timeout) {
     const Lock lock(mutex_);
     if (port_ == nullptr) return 0;
     closing_ = true;
-    LookUp();
+    WakeLeader();
     changed_.notify_all();
   }
   CancelAll();
   const double deadline = MonotonicMilliseconds() + timeout;
   for (double remaining = timeout; remaining >= 0 && DropFetched() > 0; remaining = deadline - MonotonicMilliseconds())
-    Fetch(remaining).Ignore("what has not come back is lost");
+    Fetch(remaining).Ignore("operations whose packets do not arrive are abandoned");
   DropFetched();
   Lock lock(mutex_);
   const size_t left = pending_.size();
-  Lose();
-  changed_.wait(lock, [this] { return beside_ == 0; });
+  AbandonPending();
+  changed_.wait(lock, [this] { return beside_waits_ == 0; });
   if (reusable_ && left == 0) {
-    Drain();
+    DrainWakePackets();
     RetirePort(port_, concurrency_);
   } else {
-    ClosePort(port_).Ignore("it is gone");
+    ClosePort(port_).Ignore("the port is no longer used");
   }
   port_ = nullptr;
   return left;
 }
 
-// Of what makes the leader look up, and of nothing else: who takes the port over finds it empty.
-void Port::Drain() {
+// Only wake packets are left. The next user of the port must find it empty.
+void Port::DrainWakePackets() {
   OVERLAPPED_ENTRY entries[kMaxEntries];
   ULONG count = 0;
   while (Call<::GetQueuedCompletionStatusEx>(port_, entries, kMaxEntries, &count, DWORD{0}, FALSE).ok()) {
   }
 }
 
-// How many are still pending.
+// Returns the number of operations that are still pending.
 size_t Port::DropFetched() {
   const Lock lock(mutex_);
   fetched_.clear();
@@ -148,14 +149,14 @@ size_t Port::DropFetched() {
   return pending_.size();
 }
 
-// The kernel may still write into them, whenever that is: they are kept for the rest of the process.
-void Port::Lose() {
-  static auto* const lost = new std::vector<std::unique_ptr<Operation>>;
+// Keeps the pending operations for the rest of the process: the kernel may still write to their memory.
+void Port::AbandonPending() {
+  static auto* const abandoned = new std::vector<std::unique_ptr<Operation>>;
   static auto* const mutex = new std::mutex;
   const std::lock_guard lock(*mutex);
   for (auto& [overlapped, operation] : pending_) {
     operation->accepted = UniqueFd();
-    lost->push_back(std::move(operation));
+    abandoned->push_back(std::move(operation));
   }
   pending_.clear();
   by_id_.clear();
@@ -182,11 +183,11 @@ Result Port::Post(ULONG_PTR key, DWORD bytes) {
   return StatusOf(Call<::PostQueuedCompletionStatus>(port_, bytes, key, static_cast<OVERLAPPED*>(nullptr)));
 }
 
-// A call that fails leaves no packet behind, one that is pending or succeeds at once does. A datagram that was cut off
-// is a success to the kernel (STATUS_BUFFER_OVERFLOW is a warning), and an error to Winsock only.
+// True if the call is pending or has succeeded at once. A truncated datagram is an error of Winsock only: for the
+// kernel it is a success (STATUS_BUFFER_OVERFLOW is a warning), so a packet follows.
 bool Port::PacketFollows(const Operation& operation, int error) {
-  const bool is_cut = error == WSAEMSGSIZE || error == ERROR_MORE_DATA;
-  return error == 0 || error == ERROR_IO_PENDING || (is_cut && operation.Receives());
+  const bool is_truncated = error == WSAEMSGSIZE || error == ERROR_MORE_DATA;
+  return error == 0 || error == ERROR_IO_PENDING || (is_truncated && operation.Receives());
 }
 
 namespace {
@@ -221,7 +222,7 @@ bool Port::ApplyFault(Operation& operation) {
   const Lock lock(mutex_);
   const auto key = keys_.find(operation.handle);
   operation.injected = fault.error();
-  // Behind it the operation may have been taken already: it is not looked at.
+  // Once the packet is queued, another thread may take the operation: Start no longer accesses it.
   const Result posted =
       Call<::PostQueuedCompletionStatus>(port_, DWORD{0}, key == keys_.end() ? 0 : key->second, &operation.overlapped);
   if (!posted.ok()) operation.injected = 0;
@@ -254,7 +255,7 @@ Result Port::Cancel(int64_t id) {
   const Lock lock(mutex_);
   const auto found = by_id_.find(id);
   if (found == by_id_.end()) return Result::Error(ERROR_NOT_FOUND);
-  CancelInKernel(*found->second).Ignore("it is completed already, and its packet under way");
+  CancelInKernel(*found->second).Ignore("it has completed already, and its packet is queued");
   return Result::Ok(0);
 }
 
@@ -265,7 +266,7 @@ Result Port::CancelAllOf(HANDLE handle) {
 void Port::CancelAll() {
   const Lock lock(mutex_);
   for (const auto& [id, operation] : by_id_) {
-    CancelInKernel(*operation).Ignore("it is completed already, or its handle closed: its packet is under way");
+    CancelInKernel(*operation).Ignore("it has completed, or its handle is closed: its packet is queued");
   }
 }
 
@@ -279,61 +280,62 @@ bool Port::TakePacket(Packet* packet) {
   return true;
 }
 
-// Under the lock.
-void Port::LookUp() {
+// The caller holds the lock.
+void Port::WakeLeader() {
   if (port_ == nullptr) return;
-  Call<::PostQueuedCompletionStatus>(port_, DWORD{0}, ULONG_PTR{0}, &look_up)
-      .Ignore("no memory for a packet: the leader looks up when the next one comes");
+  Call<::PostQueuedCompletionStatus>(port_, DWORD{0}, ULONG_PTR{0}, &wake_packet)
+      .Ignore("no memory for a packet: the leader checks the state after the next one");
 }
 
 Result Port::Signal() {
   const Lock lock(mutex_);
   if (port_ == nullptr || woken_.exchange(true)) return Result::Ok(0);
-  LookUp();
+  WakeLeader();
   changed_.notify_all();
   return Result::Ok(0);
 }
 
-void Port::Lead(Lock& lock) {
-  owner_wants_ = true;
-  if (leading_) LookUp();
-  changed_.wait(lock, [this] { return !leading_; });
-  owner_wants_ = false;
-  leading_ = true;
+void Port::BecomeLeader(Lock& lock) {
+  owner_wants_to_lead_ = true;
+  if (has_leader_) WakeLeader();
+  changed_.wait(lock, [this] { return !has_leader_; });
+  owner_wants_to_lead_ = false;
+  has_leader_ = true;
 }
 
-void Port::StepDown() {
-  leading_ = false;
+void Port::Resign() {
+  has_leader_ = false;
   changed_.notify_all();
 }
 
 Result Port::Fetch(double timeout) {
   Lock lock(mutex_);
   if (port_ == nullptr) return Result::Error(ERROR_INVALID_HANDLE);
-  Lead(lock);
-  // At least once, also where there is something already: what is completed by now is told by now.
-  const Result result = Wait(HasSomething() ? 0 : timeout, [&](double remaining) { return Dequeue(lock, remaining); });
-  StepDown();
+  BecomeLeader(lock);
+  // At least one call, even if a packet is stored already: what has completed by now must be reported now.
+  const Result result =
+      Wait(HasPacketOrWakeup() ? 0 : timeout, [&](double remaining) { return Dequeue(lock, remaining); });
+  Resign();
   return result;
 }
 
-// How many packets there are to take. The lock is open while the kernel waits.
+// Returns 1 if there is a packet or a wake-up, else 0. Unlocks while it waits.
 Result Port::Dequeue(Lock& lock, double timeout) {
   OVERLAPPED_ENTRY entries[kMaxEntries];
   ULONG count = 0;
   const HANDLE port = port_;
   const DWORD milliseconds = timeout < 0 ? INFINITE : static_cast<DWORD>(CeilMilliseconds(timeout));
   lock.unlock();
-  const Result some = Call<::GetQueuedCompletionStatusEx>(port, entries, kMaxEntries, &count, milliseconds, FALSE);
+  const Result dequeued = Call<::GetQueuedCompletionStatusEx>(port, entries, kMaxEntries, &count, milliseconds, FALSE);
   lock.lock();
-  // When the time is over, the count is not to be believed (Wine 8: 1).
-  for (ULONG i = 0; some.ok() && i < count; ++i) Keep(entries[i]);
-  if (!some.ok() && some.error() != WAIT_TIMEOUT) return some;
-  return Result::Ok(HasSomething() ? 1 : 0);
+  // After a timeout the count is wrong (Wine 8: 1).
+  for (ULONG i = 0; dequeued.ok() && i < count; ++i) StorePacket(entries[i]);
+  if (!dequeued.ok() && dequeued.error() != WAIT_TIMEOUT) return dequeued;
+  return Result::Ok(HasPacketOrWakeup() ? 1 : 0);
 }
 
-void Port::Keep(const OVERLAPPED_ENTRY& entry) {
-  if (entry.lpOverlapped == &look_up) return;
+void Port::StorePacket(const OVERLAPPED_ENTRY& entry) {
+  if (entry.lpOverlapped == &wake_packet) return;
   Packet packet{entry.lpCompletionKey, entry.dwNumberOfBytesTransferred, 0, nullptr, false};
   if (entry.lpOverlapped != nullptr) {
     const auto found = pending_.find(entry.lpOverlapped);
@@ -343,7 +345,7 @@ void Port::Keep(const OVERLAPPED_ENTRY& entry) {
       pending_.erase(found);
       by_id_.erase(packet.operation->id);
       if (packet.operation->cancelled) --cancelled_;
-      packet.error = Conclude(*packet.operation);
+      packet.error = Finish(*packet.operation);
     }
   }
   fetched_.push_back(std::move(packet));
@@ -355,39 +357,39 @@ void Port::FetchCancelled(double timeout) {
   while (cancelled_ > 0 && port_ != nullptr) {
     const double remaining = deadline - MonotonicMilliseconds();
     if (remaining <= 0) return;
-    Lead(lock);
-    Dequeue(lock, remaining).Ignore("the next wait says so");
-    StepDown();
+    BecomeLeader(lock);
+    Dequeue(lock, remaining).Ignore("the next wait fails with the same error");
+    Resign();
   }
 }
 
 Result Port::WaitInThread(double timeout, const std::atomic<bool>& ended) {
-  constexpr double kLongestSlice = 60'000;  // milliseconds: what a condition variable can count
+  constexpr double kMaxSlice = 60'000;  // milliseconds; a much longer time overflows in wait_for
   Lock lock(mutex_);
-  ++beside_;
-  const auto is_over = [&] { return closing_ || port_ == nullptr || ended || HasSomething(); };
-  const auto may_lead = [&] { return !leading_ && !owner_wants_; };
+  ++beside_waits_;
+  const auto is_over = [&] { return closing_ || port_ == nullptr || ended || HasPacketOrWakeup(); };
+  const auto may_lead = [&] { return !has_leader_ && !owner_wants_to_lead_; };
   const Result result = Wait(timeout, [&](double remaining) {
     if (is_over()) return Result::Ok(1);
     if (!may_lead()) {
-      const double slice = remaining < 0 ? kLongestSlice : std::min(remaining, kLongestSlice);
+      const double slice = remaining < 0 ? kMaxSlice : std::min(remaining, kMaxSlice);
       changed_.wait_for(lock, std::chrono::duration<double, std::milli>(slice),
                         [&] { return is_over() || may_lead(); });
       return Result::Ok(is_over() ? 1 : 0);
     }
-    leading_ = true;
+    has_leader_ = true;
     const Result dequeued = Dequeue(lock, remaining);
-    StepDown();
+    Resign();
     return dequeued.ok() ? Result::Ok(is_over() ? 1 : 0) : dequeued;
   });
-  --beside_;
+  --beside_waits_;
   changed_.notify_all();
   return result.ok() ? Result::Ok(0) : result;
 }
 
 void Port::EndWaitInThread() {
   const Lock lock(mutex_);
-  LookUp();
+  WakeLeader();
   changed_.notify_all();
 }
 

@@ -1,23 +1,23 @@
-// A completion port, and the operations that the kernel carries out for it.
+// A completion port and its pending operations.
 //
-// THE RULE: from the moment it is started until its packet is dequeued, an operation is the kernel's, with its
-// OVERLAPPED and with the memory that is read or written. Cancelling it, closing its socket, closing the port, dropping
-// the JavaScript object, ending the thread: none of these ends that. So an operation is an object of its own on the
-// heap, with memory of its own, owned by its port:
+// Lifetime: from the start of an operation until its packet is dequeued, the kernel may access its OVERLAPPED and the
+// memory that is read or written. Cancelling it, closing its socket, closing the port, collecting the JavaScript object
+// or ending the thread do not change that. An operation is therefore a heap object with its own memory, owned by its
+// port:
 //
-//   Start --(refused at once: no packet follows)--> gone
+//   Start --failed at once: no packet follows--> freed
 //     |
-//   pending_ --packet dequeued--> fetched_ --TakePacket--> JavaScript's for one turn, then gone
+//   pending_ --packet dequeued--> fetched_ --TakePacket--> JavaScript's until the next wait, then freed
 //     |
-//     +--the port is closed, and it does not come back in time--> lost: never freed
+//     +--the port is closed and the packet does not arrive in time--> abandoned: never freed
 //
-// Who dequeues: the owner's thread (Fetch), or one beside Node's loop (WaitInThread). One at a time leads, that is,
-// sits in GetQueuedCompletionStatusEx; the others follow on a condition variable. Packets are put into fetched_ in the
-// order in which the port gave them, so that none is lost or told twice, whoever took it. The owner has precedence: a
-// leader steps down when it is asked to.
+// Threads (leader/followers): the owner's thread (Fetch) and threads of a wait beside Node's loop (WaitInThread)
+// dequeue. One of them at a time, the leader, blocks in GetQueuedCompletionStatusEx; the others wait on a condition
+// variable. The leader appends the packets to fetched_ in the order of the port, so that none is lost or reported
+// twice. The owner has precedence: another leader resigns when the owner asks.
 //
-// Everything that is not a completion (wake-ups, the end of a wait, stepping down) is state in this object, plus a
-// packet of its own that makes the leader look up. It is told from others by its OVERLAPPED.
+// Wake-ups, the end of a wait and the resignation of the leader are state in this object. A packet with an OVERLAPPED
+// of its own (wake_packet) makes the leader check that state.
 #pragma once
 
 #include <atomic>
@@ -35,7 +35,7 @@
 
 namespace selectors {
 
-// A handle of Windows' that CloseHandle closes; sockets are UniqueFd's.
+// Owns a handle that CloseHandle closes. For sockets: UniqueFd.
 class UniqueHandle {
  public:
   UniqueHandle() = default;
@@ -44,7 +44,7 @@ class UniqueHandle {
   UniqueHandle& operator=(UniqueHandle&& other) noexcept;
   UniqueHandle(const UniqueHandle&) = delete;
   UniqueHandle& operator=(const UniqueHandle&) = delete;
-  ~UniqueHandle() { Close().Ignore("the handle is gone"); }
+  ~UniqueHandle() { Close().Ignore("the handle is closed or was invalid"); }
 
   HANDLE get() const { return handle_; }
   Result Close();
@@ -59,21 +59,21 @@ struct Operation {
   OVERLAPPED overlapped{};
   Kind kind{};
   int64_t id = 0;
-  HANDLE handle = nullptr;  // what it is about
+  HANDLE handle = nullptr;  // socket or file
   std::unique_ptr<uint8_t[]> bytes;
   size_t size = 0;
   sockaddr_storage address{};
   int address_length = sizeof(sockaddr_storage);
   DWORD flags = 0;       // of WSARecv and WSARecvFrom
   Fd accepting = kNoFd;  // the socket that becomes the connection
-  UniqueFd accepted;     // the same, where the operation owns it
-  UniqueHandle file;     // opened for this operation alone
+  UniqueFd accepted;     // the same socket, if the operation owns it
+  UniqueHandle file;     // reopened for this operation alone
   bool cancelled = false;
-  int injected = 0;  // not 0: a fault plan has ended it with this error, and the kernel never had it
+  int injected = 0;  // not 0: a fault plan ends it with this error, and it was never started
 
-  bool IsOfSocket() const { return kind != Kind::kRead && kind != Kind::kWrite; }
+  bool IsSocketOperation() const { return kind != Kind::kRead && kind != Kind::kWrite; }
   bool Receives() const { return kind == Kind::kReceive || kind == Kind::kReceiveFrom || kind == Kind::kRead; }
-  // False: there is no memory for it.
+  // Allocates `bytes`. False: out of memory.
   bool Allocate(size_t length);
 };
 
@@ -81,7 +81,7 @@ struct Packet {
   ULONG_PTR key = 0;
   DWORD bytes = 0;
   int error = 0;
-  // Null: posted, or of an operation that is none of this port's.
+  // Null for a posted packet, and for an operation that this port has not started.
   std::unique_ptr<Operation> operation;
   bool is_unexpected = false;
 };
@@ -90,19 +90,19 @@ class Port final : public Wakeable {
  public:
   ~Port() override;
 
-  // reusable: it may take over a port that was retired, with the handles that it has, and is retired itself when it is
-  // closed. The keys of such ports are all 0.
+  // concurrency: threads that the kernel lets run at once; 0: the number of processors. reusable: takes over a retired
+  // port with its associated handles, if there is one, and Close() retires the port. The keys of such ports are all 0.
   Result Open(DWORD concurrency, bool reusable);
   bool IsOpen() const { return port_ != nullptr; }
 
-  // The packets of its operations come here from now on, with this key, for as long as it is open.
+  // The packets of the handle's operations go to this port, with this key, until the handle is closed.
   Result Associate(HANDLE handle, ULONG_PTR key);
   bool Has(HANDLE handle) const;
   Result Post(ULONG_PTR key, DWORD bytes);
 
-  // `start` makes the system call, and answers its error, 0 where there is none. A Result that is an error: no packet
-  // comes. An operation on a handle that this port does not have is refused (its packet would never come), and one
-  // whose id is under way.
+  // `start` makes the system call and returns its error or 0. If the result is an error, no packet follows. Fails if
+  // the handle is not associated with this port (its packet would not arrive), and if an operation with this id is
+  // pending.
   template <typename StartCall>
   Result Start(std::unique_ptr<Operation> operation, StartCall start) {
     Operation* const started = operation.get();
@@ -114,21 +114,23 @@ class Port final : public Wakeable {
     return Result::Error(error);
   }
 
-  // CancelIoEx. Ok also where it is completed already, and its packet under way; ERROR_NOT_FOUND: there is none of this
-  // id. The packet comes in any case.
+  // CancelIoEx. The packet follows in any case. Succeeds even if the operation has completed and its packet is queued.
+  // Fails with ERROR_NOT_FOUND if no pending operation has this id.
   Result Cancel(int64_t id);
-  // Of one handle, all of this process's. ERROR_NOT_FOUND: there is none.
+  // CancelIoEx of all operations of this process on a handle. Fails with ERROR_NOT_FOUND if there is none.
   Result CancelAllOf(HANDLE handle);
 
-  // The owner's: waits until there is something to take (nothing: the time is over), and fetches what there is.
+  // For the owner's thread: waits until there is a packet or a wake-up, or until the timeout, and dequeues all packets
+  // that are queued by then, up to kMaxEntries.
   Result Fetch(double timeout);
-  // The owner's: fetches until every operation that was cancelled has come back, or the time is over.
+  // For the owner's thread: dequeues until the packets of all cancelled operations have arrived, or until the timeout.
   void FetchCancelled(double timeout);
   bool TakePacket(Packet* packet);
-  // Has Signal been called since the last time?
+  // True if Signal was called since the last TakeWoken.
   bool TakeWoken() { return woken_.exchange(false); }
 
-  // Cancels everything and waits for it. How many operations have not come back: they are lost.
+  // Cancels all operations and waits for their packets. Returns the number of operations whose packets have not
+  // arrived: they are abandoned.
   size_t Close(double timeout);
 
   Result Signal() override;
@@ -139,22 +141,22 @@ class Port final : public Wakeable {
   using Lock = std::unique_lock<std::mutex>;
 
   static bool PacketFollows(const Operation& operation, int error);
-  // What a fault plan has for it. True: its packet is queued, and it must not be started.
+  // Applies a fault plan. True: the packet with the error is queued, and the operation must not be started.
   bool ApplyFault(Operation& operation);
   Result Add(std::unique_ptr<Operation> operation);
   void Remove(const Operation& operation);
 
-  bool HasSomething() const { return !fetched_.empty() || woken_; }
-  void Lead(Lock& lock);
-  void StepDown();
+  bool HasPacketOrWakeup() const { return !fetched_.empty() || woken_; }
+  void BecomeLeader(Lock& lock);
+  void Resign();
   Result Dequeue(Lock& lock, double timeout);
-  void Keep(const OVERLAPPED_ENTRY& entry);
-  void LookUp();
+  void StorePacket(const OVERLAPPED_ENTRY& entry);
+  void WakeLeader();
   Result CancelInKernel(Operation& operation);
   void CancelAll();
   size_t DropFetched();
-  void Lose();
-  void Drain();
+  void AbandonPending();
+  void DrainWakePackets();
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
@@ -162,15 +164,15 @@ class Port final : public Wakeable {
   DWORD concurrency_ = 0;
   bool reusable_ = false;
   std::unordered_map<const OVERLAPPED*, std::unique_ptr<Operation>> pending_;
-  std::unordered_map<int64_t, Operation*> by_id_;  // of those pending
-  size_t cancelled_ = 0;                           // how many of those pending
-  std::unordered_map<HANDLE, ULONG_PTR> keys_;     // of handles that have another key than 0
+  std::unordered_map<int64_t, Operation*> by_id_;  // the pending operations
+  size_t cancelled_ = 0;                           // number of pending operations that are cancelled
+  std::unordered_map<HANDLE, ULONG_PTR> keys_;     // only keys other than 0
   std::deque<Packet> fetched_;
   std::atomic<bool> woken_ = false;
-  bool leading_ = false;      // somebody sits in the port
-  bool owner_wants_ = false;  // to lead
+  bool has_leader_ = false;  // a thread blocks in GetQueuedCompletionStatusEx
+  bool owner_wants_to_lead_ = false;
   bool closing_ = false;
-  int beside_ = 0;  // how many wait beside Node's loop
+  int beside_waits_ = 0;  // number of threads in WaitInThread
 };
 
 }  // namespace selectors

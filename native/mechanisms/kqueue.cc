@@ -1,8 +1,12 @@
-// kqueue(2) and kevent(2) of macOS and the BSDs; on Linux, where libkqueue is installed, its emulation over epoll.
+// kqueue(2) and kevent(2): macOS and the BSDs; on Linux the emulation of libkqueue over epoll, if it is installed.
 //
-// A kqueue holds filters ("knotes"), each named by an identifier and a kind: one for reading a descriptor, another for
-// writing it, and others for timers, signals, files, processes. One call changes filters and takes events. Closing a
-// descriptor drops its filters.
+// A kqueue holds registrations ("knotes"), each identified by an ident and a filter: EVFILT_READ and EVFILT_WRITE for a
+// descriptor, and others for timers, signals, files, processes. One call of kevent(2) applies changes and returns
+// events. JavaScript uses the calls by their names (src/syscalls/kqueue.ts); KqueueMultiplexer is the wait of
+// KqueueSelector and of the loops. Both wait in WaitForEvents, the only place that calls kevent(2).
+//
+// Limits: a descriptor that is readable and writable has two events. Closing a descriptor removes its registrations
+// without an event.
 #include <sys/types.h>
 // After sys/types.h.
 #include <sys/event.h>
@@ -23,7 +27,7 @@
 namespace selectors {
 namespace {
 
-// ident, filter, flags, fflags, data, udata of each, as they are: strace knows no kqueue.
+// Numbers, without the names of filters and flags: strace has no format for kqueue to follow.
 void AppendEvents(std::string& out, const struct kevent* events, int64_t count) {
   print::AppendArray(out, std::span(events, static_cast<size_t>(count)), [&out](const struct kevent& event) {
     out.append("{ident=").append(std::to_string(event.ident)).append(", filter=");
@@ -43,27 +47,27 @@ void PrintEvents(std::string& out, const CallInfo& call, size_t index) {
 
 template <>
 inline constexpr SystemCall kSystemCall<::kqueue>{"kqueue", {}};
-// The function: there is a struct of its name as well.
+// The function kevent; there is also a struct kevent.
 template <>
 inline constexpr SystemCall kSystemCall<::kevent>{"kevent",
                                                   {In(print::Descriptor), In(PrintChanges), In(print::Decimal),
                                                    Out(PrintEvents), In(print::Decimal), In(print::Pointer)}};
 template <>
 inline constexpr int kLengthArgument<::kevent> = 4;
-// The changes are made also where a signal ends the wait (kevent(2), EINTR).
+// The kernel applies the changes even if a signal interrupts the wait (kevent(2), EINTR).
 template <>
 struct InjectedError<::kevent> {
   static bool MakesCall(int error, Fd&, const struct kevent*&, int& changes, struct kevent*&, int& events,
                         const timespec*&) {
-    events = 0;  // without room for events the call does not wait
+    events = 0;  // without room for events, kevent(2) does not wait
     return error == kInterrupted && changes > 0;
   }
 };
 
 namespace {
 
-// A kevent crosses as six numbers: ident, filter, flags, fflags, data, udata. Whole numbers to 2^53.
-constexpr size_t kNumbers = 6;
+// A kevent is passed as six whole numbers up to 2^53: ident, filter, flags, fflags, data, udata.
+constexpr size_t kKeventNumbers = 6;
 
 struct kevent FromNumbers(const double* numbers) {
   struct kevent event {};
@@ -82,29 +86,30 @@ void ToNumbers(const struct kevent& event, double* numbers) {
   numbers[5] = static_cast<double>(reinterpret_cast<uintptr_t>(event.udata));
 }
 
-// A double outside of its integer's range may not be cast. TypeScript gives whole numbers; nothing else gets past here.
-bool AreWhole(std::span<double> numbers) {
-  constexpr double kMost = 9007199254740991;
+// Casting a double outside the range of the integer is undefined behaviour. TypeScript has checked the numbers already.
+bool AreInRange(std::span<double> numbers) {
+  constexpr double kMaxSafeInteger = 9007199254740991;
   for (size_t i = 0; i < numbers.size(); ++i) {
     const double value = numbers[i];
-    const size_t field = i % kNumbers;
-    const double least = field == 1 ? INT16_MIN : field == 4 ? -kMost : 0;
-    const double most = field == 1 ? INT16_MAX : field == 2 ? UINT16_MAX : field == 3 ? UINT32_MAX : kMost;
-    if (!(value >= least && value <= most) || value != static_cast<double>(static_cast<int64_t>(value))) return false;
+    const size_t field = i % kKeventNumbers;
+    const double min = field == 1 ? INT16_MIN : field == 4 ? -kMaxSafeInteger : 0;
+    const double max = field == 1 ? INT16_MAX : field == 2 ? UINT16_MAX : field == 3 ? UINT32_MAX : kMaxSafeInteger;
+    if (!(value >= min && value <= max) || value != static_cast<double>(static_cast<int64_t>(value))) return false;
   }
   return true;
 }
 
-// kqueue(): the descriptor, close-on-exec, or a negative error.
+// kqueue(): returns the descriptor, close-on-exec, or a negative error.
 napi_value KqueueCreate(napi_env env, napi_callback_info) {
   const Result kq = Call<::kqueue>();
   if (kq.ok()) {
     SetInheritable(static_cast<Fd>(kq.value()), false)
-        .Ignore("a kqueue is not inherited by fork, and exec of us is not a case");
+        .Ignore("fork does not inherit a kqueue; exec of this process is not supported");
   }
   return NewFdToJavaScript(env, kq);
 }
 
+// The only call of kevent(2). timeout: milliseconds; negative: forever.
 Result WaitForEvents(Fd kq, std::span<const struct kevent> changes, std::span<struct kevent> events, double timeout) {
   const auto call = [&](double remaining) {
     timespec time{};
@@ -117,50 +122,51 @@ Result WaitForEvents(Fd kq, std::span<const struct kevent> changes, std::span<st
     const Result result =
         Call<::kevent>(kq, changes.data(), static_cast<int>(changes.size()), events.data(),
                        static_cast<int>(events.size()), static_cast<const timespec*>(remaining < 0 ? nullptr : &time));
-    // The changes are made even where a signal ends the wait (kevent(2), EINTR): once is enough.
+    // Applied even if a signal interrupted the wait (kevent(2), EINTR): not passed again.
     changes = {};
-    // libkqueue says -1 with no error for a filter that is there already; BSD takes it as a change.
+    // For a filter that is registered already, libkqueue returns -1 with errno 0; BSD modifies it.
     return !result.ok() || result.value() >= 0 ? result : Result::Ok(0);
   };
-  // No room for events: the call makes its changes and returns at once.
+  // Without room for events, the call applies the changes and returns at once.
   return events.empty() ? call(0) : Wait(timeout, call);
 }
 
-// kevent(kq, changes, changeCount, out, maxEvents, timeout): how many events it put into `out`, or a negative error.
+// kevent(kq, changes, changeCount, out, maxEvents, timeout): writes events into `out`. Returns their number, or a
+// negative error.
 napi_value Kevent(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const Fd kq = args.FdAt(0);
   std::span<double> changes = args.DoublesAt(1);
-  changes = changes.first(args.SizeAt(2, changes.size() / kNumbers) * kNumbers);
+  changes = changes.first(args.SizeAt(2, changes.size() / kKeventNumbers) * kKeventNumbers);
   const std::span<double> out = args.DoublesAt(3);
-  const size_t most = args.SizeAt(4, out.size() / kNumbers);
+  const size_t max_events = args.SizeAt(4, out.size() / kKeventNumbers);
   const double timeout = args.TimeoutAt(5);
-  if (args.ok() && !AreWhole(changes)) args.Fail(1, "kevents of whole numbers in range");
+  if (args.ok() && !AreInRange(changes)) args.Fail(1, "kevents of whole numbers in range");
   if (!args.ok()) return nullptr;
 
-  const size_t change_count = changes.size() / kNumbers;
-  const std::unique_ptr<struct kevent[]> wanted(new struct kevent[change_count]);
-  for (size_t i = 0; i < change_count; ++i) wanted[i] = FromNumbers(&changes[i * kNumbers]);
-  const std::unique_ptr<struct kevent[]> events(new struct kevent[most]);
+  const size_t change_count = changes.size() / kKeventNumbers;
+  const std::unique_ptr<struct kevent[]> change_list(new struct kevent[change_count]);
+  for (size_t i = 0; i < change_count; ++i) change_list[i] = FromNumbers(&changes[i * kKeventNumbers]);
+  const std::unique_ptr<struct kevent[]> events(new struct kevent[max_events]);
   const Result result =
-      WaitForEvents(kq, std::span(wanted.get(), change_count), std::span(events.get(), most), timeout);
+      WaitForEvents(kq, std::span(change_list.get(), change_count), std::span(events.get(), max_events), timeout);
   for (int64_t i = 0; i < result.value(); ++i)
-    ToNumbers(events[static_cast<size_t>(i)], &out[static_cast<size_t>(i) * kNumbers]);
+    ToNumbers(events[static_cast<size_t>(i)], &out[static_cast<size_t>(i) * kKeventNumbers]);
   return ToJavaScript(env, result);
 }
 
 class KqueueMultiplexer final : public Multiplexer {
  public:
-  Result Watch(Fd set, std::span<const int32_t>) override {
-    set_ = set;
+  Result Watch(Fd kq, std::span<const int32_t>) override {
+    kq_ = kq;
     return Result::Ok(0);
   }
 
-  // A descriptor that can be read and written has two events, one of each filter: they make one record.
+  // Merges the two events of a descriptor that is readable and writable, one of each filter, into one record.
   Result Wait(double timeout, std::span<ReadyEvent> out) override {
     if (events_.size() < out.size()) events_.resize(out.size());
     const std::span<struct kevent> events = std::span(events_).first(out.size());
-    const Result result = WaitForEvents(set_, {}, events, timeout);
+    const Result result = WaitForEvents(kq_, {}, events, timeout);
     if (!result.ok()) return result;
     const std::span<struct kevent> found = events.first(static_cast<size_t>(result.value()));
     std::sort(found.begin(), found.end(), [](const struct kevent& one, const struct kevent& other) {
@@ -168,22 +174,22 @@ class KqueueMultiplexer final : public Multiplexer {
     });
     size_t ready = 0;
     for (size_t i = 0; i < found.size(); ++i) {
-      const int happened = found[i].filter == EVFILT_READ ? kReadable : kWritable;
+      const int ready_for = found[i].filter == EVFILT_READ ? kReadable : kWritable;
       const bool is_same = i > 0 && found[i].ident == found[i - 1].ident && found[i].udata == found[i - 1].udata;
       if (is_same) {
-        out[ready - 1].events |= happened;
+        out[ready - 1].events |= ready_for;
         continue;
       }
       ReadyEvent& record = out[ready++];
       record.fd = static_cast<int32_t>(found[i].ident);
       record.generation = static_cast<int32_t>(reinterpret_cast<uintptr_t>(found[i].udata));
-      record.events = happened;
+      record.events = ready_for;
     }
     return Result::Ok(static_cast<int64_t>(ready));
   }
 
  private:
-  Fd set_ = kNoFd;
+  Fd kq_ = kNoFd;
   std::vector<struct kevent> events_;
 };
 

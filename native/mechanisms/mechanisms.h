@@ -1,5 +1,5 @@
-// Each mechanism is one file that exports its system calls to JavaScript and knows no other. A file that is not
-// compiled on this system is not called for (addon.cc).
+// The mechanisms, as addon.cc calls them. Each one exports its system calls to JavaScript and depends on no other.
+// Which files are compiled on which system: native/sources.gypi.
 #pragma once
 
 #include <napi.h>

@@ -1,9 +1,10 @@
-// select(2), and Winsock's select: three sets of descriptors go in, the ready ones come out of the same sets.
+// select(2), also on Windows: the caller passes three sets of descriptors (read, write, except), and the kernel leaves
+// the ready ones in the same sets. SelectFds (platform/) makes the system call.
 //
-// An fd_set on POSIX is a bitmap of FD_SETSIZE (1024) bits: FD_SET with a higher number writes outside of it (the
-// overflow of quickjs-ng/quickjs#1097). On Windows it is an array of FD_SETSIZE sockets (512 as compiled here, 64 by
-// default) of any number. The kernel looks at every descriptor below the highest each time: the cost grows with the
-// set, not with what is ready.
+// Limits. On POSIX an fd_set is a bitmap of FD_SETSIZE (1024) bits: FD_SET with a higher descriptor number writes
+// outside of it (the overflow of quickjs-ng/quickjs#1097). On Windows it is an array of FD_SETSIZE sockets of any
+// number (64 by default, 514 as compiled here). The kernel scans all descriptors up to the highest in each call, so the
+// cost grows with the set, not with the number of ready descriptors.
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -24,12 +25,12 @@ struct Interest {
   int32_t bit;
   fd_set set;
 
-  // Looked at again: shared memory may hold another number by now than the one that Fill found good.
-  bool Has(Fd fd) { return FitsFdSet(fd, 0) && FD_ISSET(fd, &set); }
+  // Checks the range again: in shared memory another thread may have changed the number since FillSet.
+  bool IsReady(Fd fd) { return FitsFdSet(fd, 0) && FD_ISSET(fd, &set); }
 };
 
-// Fills the set. false: a descriptor does not fit.
-bool Fill(Interest& interest, Fd& highest) {
+// Returns false if a descriptor does not fit into an fd_set.
+bool FillSet(Interest& interest, Fd& highest) {
   FD_ZERO(&interest.set);
   size_t count = 0;
   for (const int32_t number : interest.descriptors) {
@@ -41,27 +42,28 @@ bool Fill(Interest& interest, Fd& highest) {
   return true;
 }
 
-// select(read, readCount, write, writeCount, except, exceptCount, out, timeout): how many pairs [descriptor, 1 | 2 | 4]
-// it put into `out`, which needs room for all that were given, or a negative error.
+// select(read, readCount, write, writeCount, except, exceptCount, out, timeout): writes pairs [descriptor, 1 read
+// | 2 write | 4 except] into `out`, which must have room for a pair per descriptor given. Returns their number, or a
+// negative error.
 napi_value Select(napi_env env, napi_callback_info info) {
   Args args(env, info);
   Interest interests[] = {{args.IntsAt(0), kRead, {}}, {args.IntsAt(2), kWrite, {}}, {args.IntsAt(4), kExcept, {}}};
-  size_t given = 0;
+  size_t total = 0;
   for (size_t i = 0; i < 3; ++i) {
     Interest& interest = interests[i];
     interest.descriptors = interest.descriptors.first(args.SizeAt(2 * i + 1, interest.descriptors.size()));
-    given += interest.descriptors.size();
+    total += interest.descriptors.size();
   }
   const std::span<int32_t> out = args.IntsAt(6);
   const double timeout = args.TimeoutAt(7);
-  if (args.ok() && out.size() < 2 * given) args.Fail(6, "large enough for all descriptors");
+  if (args.ok() && out.size() < 2 * total) args.Fail(6, "large enough for all descriptors");
   if (!args.ok()) return nullptr;
 
   bool fits = true;
   const Result result = Wait(timeout, [&](double remaining) {
     Fd highest = kNoFd;
-    // Anew each time: an interrupted select leaves its sets undefined.
-    for (Interest& interest : interests) fits = fits && Fill(interest, highest);
+    // The sets are filled before each call: an interrupted select(2) leaves them undefined.
+    for (Interest& interest : interests) fits = fits && FillSet(interest, highest);
     if (!fits) return Result::Error(kInvalidArgument);
     return SelectFds(highest, &interests[0].set, &interests[1].set, &interests[2].set, remaining);
   });
@@ -75,7 +77,7 @@ napi_value Select(napi_env env, napi_callback_info info) {
   if (result.value() > 0) {
     for (Interest& interest : interests) {
       for (const int32_t number : interest.descriptors) {
-        if (!interest.Has(static_cast<Fd>(number))) continue;
+        if (!interest.IsReady(static_cast<Fd>(number))) continue;
         out[2 * pairs] = number;
         out[2 * pairs + 1] = interest.bit;
         ++pairs;
@@ -87,14 +89,14 @@ napi_value Select(napi_env env, napi_callback_info info) {
 
 class SelectMultiplexer final : public Multiplexer {
  public:
-  // EINVAL: one of them does not fit.
+  // Fails with EINVAL if a descriptor does not fit into an fd_set.
   Result Watch(Fd, std::span<const int32_t> interest) override {
     fd_set read;
     fd_set write;
     FD_ZERO(&read);
     FD_ZERO(&write);
     Fd highest = kNoFd;
-    bool writes = false;
+    bool has_writers = false;
     std::vector<Fd> fds;
     fds.reserve(interest.size() / 2);
     for (size_t i = 0; i + 1 < interest.size(); i += 2) {
@@ -104,14 +106,14 @@ class SelectMultiplexer final : public Multiplexer {
       if ((events & ~POLLOUT) != 0) FD_SET(fd, &read);
       if ((events & POLLOUT) != 0) {
         FD_SET(fd, &write);
-        writes = true;
+        has_writers = true;
       }
       if (highest == kNoFd || fd > highest) highest = fd;
       fds.push_back(fd);
     }
     read_ = read;
     write_ = write;
-    writes_ = writes;
+    has_writers_ = has_writers;
     highest_ = highest;
     fds_ = std::move(fds);
     return Result::Ok(0);
@@ -122,28 +124,28 @@ class SelectMultiplexer final : public Multiplexer {
     fd_set write;
     fd_set except;
     const Result result = selectors::Wait(timeout, [&](double remaining) {
-      // Anew each time: an interrupted select leaves its sets undefined.
+      // The sets are copied before each call: an interrupted select(2) leaves them undefined.
       read = read_;
-      if (!writes_) return SelectFds(highest_, &read, nullptr, nullptr, remaining);
+      if (!has_writers_) return SelectFds(highest_, &read, nullptr, nullptr, remaining);
       write = except = write_;
       return SelectFds(highest_, &read, &write, kFailedConnectInExcept ? &except : nullptr, remaining);
     });
-    // Nothing is ready: the sets are as they were given where a signal ended the last call.
+    // After a signal and the end of the time, the sets still hold what was passed in.
     if (!result.ok() || result.value() == 0) return result;
-    if (!writes_) FD_ZERO(&write);
-    if (!kFailedConnectInExcept || !writes_) FD_ZERO(&except);
+    if (!has_writers_) FD_ZERO(&write);
+    if (!kFailedConnectInExcept || !has_writers_) FD_ZERO(&except);
     const size_t found = kFdSetIsBitmap ? CollectBits(read, write, out) : CollectMembers(read, write, except, out);
     return Result::Ok(static_cast<int64_t>(found));
   }
 
  private:
-  static void Tell(ReadyEvent& record, Fd fd, bool is_readable, bool is_writable) {
+  static void WriteRecord(ReadyEvent& record, Fd fd, bool is_readable, bool is_writable) {
     record.fd = static_cast<int32_t>(fd);
     record.generation = 0;
     record.events = (is_readable ? kReadable : 0) | (is_writable ? kWritable : 0);
   }
 
-  // 64 descriptors at a time, for most of them are not ready.
+  // For a bitmap: skips 64 descriptors at a time while none of them is ready.
   static size_t CollectBits(const fd_set& read, const fd_set& write, std::span<ReadyEvent> out) {
     using Words = std::array<uint64_t, sizeof(fd_set) / sizeof(uint64_t)>;
     const auto readable = std::bit_cast<Words>(read);
@@ -154,26 +156,27 @@ class SelectMultiplexer final : public Multiplexer {
         const auto bit = static_cast<size_t>(std::countr_zero(left));
         const bool is_readable = (readable[word] >> bit & 1) != 0;
         const bool is_writable = (writable[word] >> bit & 1) != 0;
-        Tell(out[ready++], static_cast<Fd>(word * 64 + bit), is_readable, is_writable);
+        WriteRecord(out[ready++], static_cast<Fd>(word * 64 + bit), is_readable, is_writable);
       }
     }
     return ready;
   }
 
+  // For an array of sockets (Windows). A failed connect is in the except set there.
   size_t CollectMembers(const fd_set& read, const fd_set& write, const fd_set& except,
                         std::span<ReadyEvent> out) const {
     size_t ready = 0;
     for (size_t i = 0; i < fds_.size() && ready < out.size(); ++i) {
       const bool is_readable = FD_ISSET(fds_[i], &read) != 0;
       const bool is_writable = FD_ISSET(fds_[i], &write) != 0 || FD_ISSET(fds_[i], &except) != 0;
-      if (is_readable || is_writable) Tell(out[ready++], fds_[i], is_readable, is_writable);
+      if (is_readable || is_writable) WriteRecord(out[ready++], fds_[i], is_readable, is_writable);
     }
     return ready;
   }
 
   fd_set read_{};
   fd_set write_{};
-  bool writes_ = false;
+  bool has_writers_ = false;
   Fd highest_ = kNoFd;
   std::vector<Fd> fds_;
 };

@@ -1,18 +1,18 @@
-// One turn of an event loop in two calls. wait() waits in a mechanism, then receives once from each connection that is
-// ready; JavaScript handles what came; flush() sends what it wrote. The system calls are those that a plain loop makes,
-// in its order: the wait, a recv a connection, a send a connection. What is saved are the crossings between JavaScript
-// and C++, each of which costs up to a twentieth of a 64-byte message.
+// One turn of a reactor loop in two calls from JavaScript. wait() waits in a multiplexer, then receives once from each
+// ready connection; JavaScript handles the bytes; flush() sends what JavaScript has queued. The system calls are those
+// of a plain loop, in the same order: the wait, one recv per connection, one send per connection. What is saved are the
+// calls between JavaScript and C++, each of which costs up to a twentieth of handling a 64-byte message.
 //
-// Numbers cross in the memory of the multiplexer. Bytes come in one of two ways:
+// The records are in the memory of the multiplexer (core/multiplexer.h). Received bytes are in one of two places:
 //
-//   a small message, which is the everyday case, is received into a slot, which stays warm in the cache, and is packed
-//   behind the last one in the pool;
-//   a large one stays in its slot, and the next recv takes the next slot. Either JavaScript gives the slot away with
-//   the message and puts another buffer in its place, or it is done with it before the next wait.
+//   a small message, the common case, is received into a slot, whose memory stays in the processor's cache, and copied
+//   behind the previous message in the pool;
+//   a large message stays in its slot, and the next recv uses the next slot. JavaScript either hands the slot's buffer
+//   out with the message and sets another buffer, or finishes with it before the next wait.
 //
-// There is no state but the slots. Whose turn it is to be received from is told by the array `receiving`: at the index
-// of a descriptor stands the generation of the connection that has it, or 0. An event of another generation is a
-// former owner's, and not one byte is read for it.
+// The slots are the only state. The array `receiving` selects the connections: at the index of a descriptor it has the
+// generation of the connection that receives, or 0. An event of another generation is stale (it belongs to a former
+// owner of the descriptor number), and nothing is received for it.
 #include "turn/turn.h"
 
 #include <algorithm>
@@ -28,10 +28,10 @@
 namespace selectors {
 namespace {
 
-// "How many bytes" of an event for which nothing was received.
+// Value of ReadyEvent::received for an event without a recv.
 constexpr int32_t kNotReceived = INT32_MIN;
-// Larger messages stay in their slots: to copy 4 KiB costs 2 % of receiving them.
-constexpr size_t kMaxPacked = 4096;
+// Larger messages stay in their slots. Copying 4 KiB costs 2 % of receiving them.
+constexpr size_t kMaxPackedBytes = 4096;
 constexpr size_t kMaxSlots = 64;
 constexpr size_t kOutgoingFields = sizeof(OutgoingPiece) / sizeof(int32_t);
 
@@ -41,14 +41,14 @@ class Turn : public Napi::ObjectWrap<Turn> {
     return DefineClass(env, "Turn", {InstanceMethod<&Turn::SetSlot>("setSlot"), InstanceMethod<&Turn::Wait>("wait")});
   }
 
-  // new Turn(wait): in this multiplexer, whose memory is that of its records.
+  // new Turn(wait): wait is the wait function of a multiplexer, whose memory holds the records.
   explicit Turn(const Napi::CallbackInfo& info)
       : Napi::ObjectWrap<Turn>(info), multiplexer_(MultiplexerOf(info.Env(), info[0])) {
-    if (multiplexer_ == nullptr) Args(info).Fail(0, "the wait of a multiplexer");
+    if (multiplexer_ == nullptr) Args(info).Fail(0, "the wait function of a multiplexer");
   }
 
  private:
-  // setSlot(index, buffer): where a large message goes. The buffer is kept alive until another takes its place.
+  // setSlot(index, buffer): the buffer of a slot. It is kept alive until another buffer replaces it.
   void SetSlot(const Napi::CallbackInfo& info) {
     Args args(info);
     const size_t index = args.SizeAt(0, std::min(slots_.size(), kMaxSlots - 1));
@@ -58,22 +58,23 @@ class Turn : public Napi::ObjectWrap<Turn> {
     slots_[index] = Napi::Persistent(info[1].As<Napi::Object>());
   }
 
-  // wait(timeout, receiving, most, pool, poolOffset): how many records (core/multiplexer.h) there are, `most` at the
-  // most, or a negative error of the wait. The place of bytes is their offset in the pool, or -1 - the slot.
+  // wait(timeout, receiving, maxRecords, pool, poolOffset): writes at most `maxRecords` records. Returns their number,
+  // or a negative error of the wait. ReadyEvent::received: number of bytes, 0 at the end of the stream, a negative
+  // error, or NOT_RECEIVED. ReadyEvent::location: offset of the bytes in the pool, or -1 - index of the slot.
   Napi::Value Wait(const Napi::CallbackInfo& info) {
     Args args(info);
     const double timeout = args.TimeoutAt(0);
     const std::span<const int32_t> receiving = args.IntsAt(1);
-    const size_t most = args.SizeAt(2, UINT32_MAX);
+    const size_t max_records = args.SizeAt(2, UINT32_MAX);
     const std::span<uint8_t> pool = args.BytesAt(3);
     size_t pool_used = args.SizeAt(4, pool.size());
-    if (multiplexer_ == nullptr) args.Fail(0, "that of a turn with a multiplexer");
+    if (multiplexer_ == nullptr) args.Fail(0, "a timeout of a Turn that has a multiplexer");
     if (!args.ok()) return info.Env().Undefined();
 
     const std::span<ReadyEvent> room = multiplexer_->records();
-    const Result result = multiplexer_->multiplexer().Wait(timeout, room.first(std::min(most, room.size())));
+    const Result result = multiplexer_->multiplexer().Wait(timeout, room.first(std::min(max_records, room.size())));
     size_t slot = 0;
-    // Nothing of JavaScript's runs before this call returns: memory that is there stays.
+    // JavaScript does not run until this call returns, so the memory of slots and pool stays valid.
     std::span<uint8_t> memory = SlotAt(info.Env(), slot);
     for (ReadyEvent& ready : room.first(static_cast<size_t>(std::max<int64_t>(result.value(), 0)))) {
       ready.received = kNotReceived;
@@ -81,14 +82,14 @@ class Turn : public Napi::ObjectWrap<Turn> {
       if ((ready.events & kReadable) == 0 || fd >= receiving.size()) continue;
       const int32_t generation = receiving[fd];
       if (generation == 0 || (ready.generation != 0 && ready.generation != generation)) continue;
-      if (memory.empty()) continue;  // no slot is left: JavaScript receives by itself
+      if (memory.empty()) continue;  // no slot is left: JavaScript calls recv
       ready.generation = generation;
       const Result received = ReceiveBytes(static_cast<Fd>(fd), memory, 0);
       ready.received = static_cast<int32_t>(received.ok() ? received.value() : -received.error());
-      // Not read back from `ready`: in shared memory another thread may have written to it.
+      // Taken from `received`: `ready` is in shared memory, which another thread may have overwritten.
       const size_t size = static_cast<size_t>(std::max<int64_t>(received.value(), 0));
       if (size == 0) continue;
-      if (size <= kMaxPacked && size <= pool.size() - pool_used) {
+      if (size <= kMaxPackedBytes && size <= pool.size() - pool_used) {
         std::memmove(&pool[pool_used], memory.data(), size);
         ready.location = static_cast<int32_t>(pool_used);
         pool_used += size;
@@ -100,7 +101,7 @@ class Turn : public Napi::ObjectWrap<Turn> {
     return {info.Env(), ToJavaScript(info.Env(), result)};
   }
 
-  // The memory of a slot as it is now: empty where there is none, or where it was detached.
+  // The present memory of a slot; empty if there is no such slot or its buffer was detached.
   std::span<uint8_t> SlotAt(napi_env env, size_t index) const {
     return index < slots_.size() ? MemoryOf(env, slots_[index].Value()) : std::span<uint8_t>();
   }
@@ -109,6 +110,7 @@ class Turn : public Napi::ObjectWrap<Turn> {
   std::vector<Napi::ObjectReference> slots_;
 };
 
+// Sends the consecutive pieces of one descriptor, at most kMaxIov, in one system call.
 Result SendGroup(const OutgoingPieces& outgoing, size_t first) {
   const auto fd = static_cast<Fd>(static_cast<uint32_t>(outgoing.all()[first].fd));
   const size_t count = std::min(outgoing.EndOfGroup(first) - first, kMaxIov);
@@ -121,8 +123,8 @@ Result SendGroup(const OutgoingPieces& outgoing, size_t first) {
   return SendVectored(fd, pieces, count);
 }
 
-// flush(outgoing, count, slab, buffers): sends `count` pieces. A descriptor's answer stands where the length of its
-// first piece stood.
+// flush(outgoing, count, slab, buffers): sends the first `count` pieces of `outgoing` (core/outgoing.h). The result,
+// number of bytes sent or a negative error, overwrites `length` of the first piece of each descriptor.
 napi_value Flush(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const OutgoingPieces pieces(args);

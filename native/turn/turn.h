@@ -1,11 +1,11 @@
-// The hot path of the loops: see turn.cc.
+// The hot path of the reactor loop: see turn.cc.
 #pragma once
 
 #include <napi.h>
 
 namespace selectors {
 
-// exports.Turn, exports.flush
+// Sets exports.Turn, exports.flush and their constants.
 void RegisterTurn(Napi::Env env, Napi::Object exports);
 
 }  // namespace selectors
