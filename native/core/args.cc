@@ -5,19 +5,19 @@
 
 namespace selectors {
 
-Args::Args(napi_env env, napi_callback_info info, size_t most) : env_(env), count_(most) {
+Args::Args(napi_env env, napi_callback_info info, size_t max_count) : env_(env), count_(max_count) {
   ok_ = napi_get_cb_info(env, info, &count_, values_.data(), nullptr, &data_) == napi_ok;
-  count_ = std::min(count_, most);
+  count_ = std::min(count_, max_count);
 }
 
 Args::Args(const Napi::CallbackInfo& info) : env_(info.Env()), count_(std::min(info.Length(), kMaxArguments)) {
   for (size_t i = 0; i < count_; ++i) values_[i] = info[i];
 }
 
-void Args::Fail(size_t index, const char* what) {
+void Args::Fail(size_t index, const char* expected) {
   if (!ok_) return;
   ok_ = false;
-  const std::string message = "native argument " + std::to_string(index) + " must be " + what;
+  const std::string message = "native argument " + std::to_string(index) + " must be " + expected;
   napi_throw_type_error(env_, "ERR_INVALID_ARG_TYPE", message.c_str());
 }
 
@@ -30,10 +30,10 @@ double Args::NumberAt(size_t index) {
   return value;
 }
 
-double Args::WholeAt(size_t index, double least, double most) {
+double Args::IntegerAt(size_t index, double min, double max) {
   const double value = NumberAt(index);
-  // Written so that NaN fails. No limit is beyond what an int64_t holds, and a cast costs less than floor().
-  if (!(value >= least && value <= most) || value != static_cast<double>(static_cast<int64_t>(value))) {
+  // The condition is negated so that NaN fails. Every limit fits an int64_t; the cast is cheaper than floor().
+  if (!(value >= min && value <= max) || value != static_cast<double>(static_cast<int64_t>(value))) {
     Fail(index, "a whole number in range");
     return 0;
   }
@@ -41,7 +41,7 @@ double Args::WholeAt(size_t index, double least, double most) {
 }
 
 Fd Args::FdAt(size_t index) {
-  return static_cast<Fd>(WholeAt(index, static_cast<double>(kMinFd), static_cast<double>(kMaxFd)));
+  return static_cast<Fd>(IntegerAt(index, static_cast<double>(kMinFd), static_cast<double>(kMaxFd)));
 }
 
 double Args::TimeoutAt(size_t index) {
@@ -66,21 +66,20 @@ std::string Args::StringAt(size_t index) {
     return {};
   }
   std::string text(length, '\0');
-  // The call writes a closing NUL, for which std::string has room.
+  // The call also writes the terminating NUL, for which std::string has room.
   napi_get_value_string_utf8(env_, values_[index], text.data(), length + 1, &length);
   return text;
 }
 
 template <typename T>
-std::span<T> Args::TypedArrayAt(size_t index, napi_typedarray_type type, const char* what) {
+std::span<T> Args::TypedArrayAt(size_t index, napi_typedarray_type type, const char* expected) {
   napi_typedarray_type actual{};
   size_t length = 0;
   void* data = nullptr;
-  // Which refuses what is none.
   if (!ok_ || index >= count_ ||
       napi_get_typedarray_info(env_, values_[index], &actual, &length, &data, nullptr, nullptr) != napi_ok ||
       actual != type) {
-    Fail(index, what);
+    Fail(index, expected);
     return {};
   }
   if (data == nullptr) return {};
@@ -93,7 +92,7 @@ std::span<uint8_t> Args::BytesAt(size_t index) {
 
 bool Args::IsShared(size_t index) const {
   napi_value buffer = nullptr;
-  bool is_own = true;  // an ArrayBuffer: what Node-API calls one is never shared
+  bool is_own = true;  // napi_is_arraybuffer is false for a SharedArrayBuffer
   return napi_get_typedarray_info(env_, values_[index], nullptr, nullptr, nullptr, &buffer, nullptr) == napi_ok &&
          napi_is_arraybuffer(env_, buffer, &is_own) == napi_ok && !is_own;
 }
@@ -134,7 +133,7 @@ uint32_t Args::ArrayLengthAt(size_t index) {
 napi_value Args::ElementAt(size_t index, uint32_t element) {
   napi_value value = nullptr;
   if (ok_ && napi_get_element(env_, values_[index], element, &value) != napi_ok) {
-    // What it threw is pending, and goes on to the caller.
+    // The accessor's exception is pending and reaches the caller.
     ok_ = false;
     return nullptr;
   }

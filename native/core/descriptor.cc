@@ -9,8 +9,8 @@
 namespace selectors {
 namespace {
 
-// Not an ObjectWrap: that is deleted by its finalizer alone, and finalizers wait for a turn of Node's loop, which does
-// not come in a thread that blocks for ever. Here what is native goes with the descriptor, and the wrap with it.
+// Not a Napi::ObjectWrap, which only its finalizer deletes: finalizers run on Node's loop, and a thread that blocks
+// forever never gets there. close() and release() delete the native object at once.
 class Descriptor {
  public:
   static napi_value Define(napi_env env) {
@@ -40,9 +40,9 @@ class Descriptor {
     auto held = std::make_unique<UniqueFd>();
     const auto finalize = [](napi_env, void* data, void*) { delete static_cast<UniqueFd*>(data); };
     const napi_status wrapped = napi_wrap(env, object, held.get(), finalize, nullptr, nullptr);
-    UniqueFd* const owner = held.release();  // the finalizer's
-    // Not wrapped: the environment is ending. Whether there is a finalizer that will come depends on where wrapping
-    // stopped: what it would delete is left for it, and the descriptor is not in it.
+    UniqueFd* const owner = held.release();  // the finalizer deletes it
+    // Wrapping fails only while the environment ends. Depending on where it failed, the finalizer may still run: so the
+    // object is not deleted here, and it does not own the descriptor, which stays in UnclaimedFds.
     if (wrapped != napi_ok) return nullptr;
     *owner = UniqueFd(fd);
     UnclaimedFds::Remove(env, fd);
@@ -60,7 +60,7 @@ class Descriptor {
     return number;
   }
 
-  // Null: it has been taken. V8 calls these methods on objects of this class alone.
+  // Null: closed or released already. V8 calls these methods on objects of this class only.
   static std::unique_ptr<UniqueFd> Take(napi_env env, napi_callback_info info) {
     void* held = nullptr;
     if (napi_remove_wrap(env, This(env, info), &held) != napi_ok) return nullptr;
@@ -73,8 +73,7 @@ class Descriptor {
   }
 };
 
-// Many descriptors with one owner. A wrapped object for each connection of a loop would cost more memory than the
-// connection itself.
+// One owner of many descriptors: a Descriptor per connection of a loop would take more memory than the connection.
 class Descriptors : public Napi::ObjectWrap<Descriptors> {
  public:
   static Napi::Function Define(Napi::Env env) {
@@ -88,7 +87,7 @@ class Descriptors : public Napi::ObjectWrap<Descriptors> {
   ~Descriptors() override { CloseEach(); }
 
  private:
-  // add(fd): this object closes it from now on.
+  // add(fd): takes ownership.
   void Add(const Napi::CallbackInfo& info) {
     Args args(info);
     const Fd fd = args.FdAt(0);
@@ -96,7 +95,7 @@ class Descriptors : public Napi::ObjectWrap<Descriptors> {
     fds_.insert(fd);
     UnclaimedFds::Remove(Env(), fd);
   }
-  // close(fd): 0 or a negative error. One that was never added stays open: EBADF.
+  // close(fd): 0 or a negative error. EBADF: it was not added; it stays open.
   Napi::Value Close(const Napi::CallbackInfo& info) {
     Args args(info);
     const Fd fd = args.FdAt(0);
@@ -104,7 +103,7 @@ class Descriptors : public Napi::ObjectWrap<Descriptors> {
     const Result closed = fds_.erase(fd) == 0 ? Result::Error(kBadDescriptor) : CloseFd(fd);
     return {info.Env(), ToJavaScript(info.Env(), closed)};
   }
-  // remove(fd): it is closed already, and its number may be another file's.
+  // remove(fd): ends ownership without closing: it is closed already, and the number may belong to another file.
   void Remove(const Napi::CallbackInfo& info) {
     Args args(info);
     const Fd fd = args.FdAt(0);
@@ -112,7 +111,7 @@ class Descriptors : public Napi::ObjectWrap<Descriptors> {
   }
   void CloseAll(const Napi::CallbackInfo&) { CloseEach(); }
   void CloseEach() {
-    for (const Fd fd : fds_) CloseFd(fd).Ignore("the descriptor is gone whatever close(2) says");
+    for (const Fd fd : fds_) CloseFd(fd).Ignore("the descriptor is closed whatever close(2) returns");
     fds_.clear();
   }
 
@@ -122,7 +121,7 @@ class Descriptors : public Napi::ObjectWrap<Descriptors> {
 }  // namespace
 
 UnclaimedFds::~UnclaimedFds() {
-  for (const Fd fd : fds_) CloseFd(fd).Ignore("the descriptor is gone whatever close(2) says");
+  for (const Fd fd : fds_) CloseFd(fd).Ignore("the descriptor is closed whatever close(2) returns");
 }
 
 void UnclaimedFds::Add(napi_env env, Fd fd) { Environment::Of(env).unclaimed_fds().fds_.insert(fd); }

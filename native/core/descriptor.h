@@ -1,5 +1,5 @@
-// Who closes a descriptor. UniqueFd owns one in C++; the JavaScript class Descriptor owns one for a TypeScript object,
-// Descriptors owns many for a loop, and both close them when that is collected, and when its environment (a worker
+// The owners of descriptors. UniqueFd owns one in C++. For TypeScript, the class Descriptor owns one and Descriptors
+// owns all those of a loop; both close them when they are garbage-collected, and when their environment (a worker
 // thread, the process) ends.
 #pragma once
 
@@ -18,14 +18,14 @@ class UniqueFd {
   UniqueFd(UniqueFd&& other) noexcept : fd_(other.Release()) {}
   UniqueFd& operator=(UniqueFd&& other) noexcept {
     if (this != &other) {
-      Close().Ignore("the old descriptor is gone whatever close(2) says");
+      Close().Ignore("the old descriptor is closed whatever close(2) returns");
       fd_ = other.Release();
     }
     return *this;
   }
   UniqueFd(const UniqueFd&) = delete;
   UniqueFd& operator=(const UniqueFd&) = delete;
-  ~UniqueFd() { Close().Ignore("the descriptor is gone whatever close(2) says"); }
+  ~UniqueFd() { Close().Ignore("the descriptor is closed whatever close(2) returns"); }
 
   Fd get() const { return fd_; }
   Fd Release() {
@@ -33,7 +33,7 @@ class UniqueFd {
     fd_ = kNoFd;
     return fd;
   }
-  // Once only; later calls do nothing. Not repeated after EINTR: Linux has let go of the number by then (close(2)).
+  // Closes once; later calls do nothing. Not retried after EINTR: Linux has released the number by then (close(2)).
   Result Close() {
     if (fd_ == kNoFd) return Result::Ok(0);
     return CloseFd(Release());
@@ -43,8 +43,8 @@ class UniqueFd {
   Fd fd_ = kNoFd;
 };
 
-// What an environment has opened and no Descriptor has taken over yet. Between the two, a worker may be terminated:
-// what is still here then is closed with its environment.
+// The descriptors of an environment that are open and have no owner in JavaScript yet. A worker may be terminated
+// between opening a descriptor and constructing its owner; then its environment closes the descriptor.
 class UnclaimedFds {
  public:
   static void Add(napi_env env, Fd fd);
@@ -59,11 +59,11 @@ class UnclaimedFds {
   std::unordered_set<Fd> fds_;
 };
 
-// The number of a descriptor that was opened just now, unclaimed, or the error negated.
+// A number: the descriptor that was just opened, now in UnclaimedFds; or the negated error.
 napi_value NewFdToJavaScript(napi_env env, Result opened);
 
-// exports.Descriptor: new Descriptor(fd); close() -> 0 or a negative error; release() gives the number up unclosed.
-// exports.Descriptors: new Descriptors(); add(fd); close(fd) -> 0 or a negative error; closeAll().
+// exports.Descriptor: new Descriptor(fd); close() -> 0 or a negative error; release() -> the number, which stays open.
+// exports.Descriptors: new Descriptors(); add(fd); close(fd) -> 0 or a negative error; remove(fd); closeAll().
 void RegisterDescriptor(Napi::Env env, Napi::Object exports);
 
 }  // namespace selectors

@@ -3,7 +3,7 @@
 namespace selectors {
 namespace {
 
-// The addon may be loaded twice in one thread.
+// A thread in which the addon is loaded twice has one recorder.
 std::shared_ptr<Recorder> RecorderOfThread() {
   std::shared_ptr<Recorder> recorder = Recorder::OfCurrentThread();
   return recorder == nullptr ? std::make_shared<Recorder>() : recorder;
@@ -11,7 +11,7 @@ std::shared_ptr<Recorder> RecorderOfThread() {
 
 }  // namespace
 
-Environment::Environment() : recorder_(RecorderOfThread()), recorded_(recorder_) {}
+Environment::Environment() : recorder_(RecorderOfThread()), recorder_scope_(recorder_) {}
 
 bool Environment::Attach(napi_env env) {
   auto* const environment = new Environment;

@@ -1,5 +1,5 @@
-// What an environment (the main thread, a worker) has for as long as it lives. Node finalizes it there last: it was the
-// first to be made.
+// The native state of one environment (the main thread, or a worker): Node-API's instance data. It is created before
+// anything else in the environment, so Node finalizes it last.
 #pragma once
 
 #include <node_api.h>
@@ -13,7 +13,7 @@ namespace selectors {
 
 class Environment {
  public:
-  // Before anything else is made there. False: Node refuses.
+  // Creates the state of `env`. False: Node-API failed.
   static bool Attach(napi_env env);
   static Environment& Of(napi_env env);
 
@@ -24,7 +24,7 @@ class Environment {
   Environment();
 
   std::shared_ptr<Recorder> recorder_;
-  RecorderScope recorded_;  // until all that is unclaimed is closed
+  RecorderScope recorder_scope_;  // destroyed after unclaimed_fds_: closing those is recorded
   UnclaimedFds unclaimed_fds_;
 };
 

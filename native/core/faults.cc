@@ -8,7 +8,7 @@
 namespace selectors {
 namespace {
 
-// Of all plans: a thread that is only recorded takes no lock for them.
+// The number of plans in this process: while it is 0, a traced call takes no lock here.
 std::atomic<int> fault_plans{0};
 
 // splitmix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, OOPSLA 2014).
@@ -21,14 +21,14 @@ uint64_t Mix(uint64_t value) {
 
 }  // namespace
 
-// By the seed, the rule and the number of the call alone: how threads take turns does not change what is chosen.
-bool FaultPlan::IsChosen(size_t rule, uint64_t count) const {
-  const FaultRule& it = rules_[rule];
+// Depends on the seed, the rule and the call's number only: the scheduling of threads does not change the choice.
+bool FaultPlan::IsChosen(size_t index, uint64_t count) const {
+  const FaultRule& rule = rules_[index];
   const auto number = static_cast<double>(count);
-  if (number < it.first || number > it.last || std::fmod(number, it.every) != 0) return false;
-  if (it.probability >= 1) return true;
-  const uint64_t bits = Mix(Mix(Mix(seed_) ^ rule) ^ count);
-  return static_cast<double>(bits >> 11) * 0x1p-53 < it.probability;
+  if (number < rule.first || number > rule.last || std::fmod(number, rule.every) != 0) return false;
+  if (rule.probability >= 1) return true;
+  const uint64_t bits = Mix(Mix(Mix(seed_) ^ index) ^ count);
+  return static_cast<double>(bits >> 11) * 0x1p-53 < rule.probability;
 }
 
 void FaultPlan::Apply(std::string_view name, Fault* fault) {
@@ -67,14 +67,14 @@ void FaultPlans::Remove(const std::shared_ptr<FaultPlan>& plan) {
 
 void FaultPlans::Apply(std::string_view name, Fault* fault) {
   const std::lock_guard lock(mutex_);
-  // Stopped by the thread that has started them: what follows costs no more than it did before.
+  // Plans that another thread has stopped: removed here, so that later calls no longer pay for them.
   RemoveIf([](const std::shared_ptr<FaultPlan>& one) { return one->IsStopped(); });
   for (const std::shared_ptr<FaultPlan>& plan : plans_) plan->Apply(name, fault);
 }
 
 template <typename Predicate>
-void FaultPlans::RemoveIf(Predicate is_over) {
-  const auto removed = static_cast<int>(std::erase_if(plans_, is_over));
+void FaultPlans::RemoveIf(Predicate is_removed) {
+  const auto removed = static_cast<int>(std::erase_if(plans_, is_removed));
   fault_plans -= removed;
   instrument_count -= removed;
 }

@@ -1,10 +1,11 @@
-// Fault plans: rules by which system calls fail, are short, or are slow on purpose. core/syscall.h asks the plans
-// before each call, in the branch that the trace has too: while there is neither, a call costs what it costs without
-// them.
+// Fault plans: rules that make system calls fail, transfer less, or take longer, for tests.
 //
-// A plan applies to an environment (the main thread, a worker) with the threads that it has started, or to all threads
-// of the process. Its counters stand in memory that JavaScript gives and reads: workers that join a plan of the thread
-// that has started them count in the same memory, and see there that it has stopped.
+// core/syscall.h consults the plans before each call, in the branch that tracing also uses: while there is neither a
+// plan nor a trace, a call costs nothing extra.
+//
+// A plan applies to an environment (the main thread, a worker) and the threads that it has started, or to all threads
+// of the process. Its counters are in memory that JavaScript allocates and reads. A worker that joins the plan of its
+// parent counts in the same memory, and sees there when the plan has stopped.
 #pragma once
 
 #include <algorithm>
@@ -34,24 +35,24 @@ struct Fault {
   int error() const { return kind == Kind::kError ? static_cast<int>(value) : 0; }
 };
 
-// What a rule says of the calls with one of its names, which it counts from 1.
+// A rule counts the calls with one of its names, from 1, and injects its fault into some of them.
 struct FaultRule {
   std::vector<std::string> names;
   Fault fault;
-  double first = 1;  // those from this one
-  double last = 1;   // to this one; infinity: without an end
-  double every = 1;  // of them those whose number this divides
-  double probability = 1;
+  double first = 1;        // the first call that may fail
+  double last = 1;         // the last one, inclusive; infinity: no last one
+  double every = 1;        // only calls whose number is a multiple of this
+  double probability = 1;  // of each remaining call, above 0 and up to 1
 };
 
-// As JavaScript reads it (src/trace/faults.ts).
+// A plan's counters, in memory that JavaScript reads too (src/trace/faults.ts).
 struct FaultCounters {
   struct RuleCounters {
     std::atomic<uint64_t> calls;
     std::atomic<uint64_t> injected;
   };
 
-  std::atomic<uint32_t> stopped;  // not 0: the plan has no effect any more
+  std::atomic<uint32_t> stopped;  // not 0: the plan no longer has any effect
   uint32_t unused;
   RuleCounters rules[1];  // as many as the plan has
 
@@ -62,24 +63,24 @@ static_assert(std::atomic<uint64_t>::is_always_lock_free);
 
 class FaultPlan {
  public:
-  // Zeros at first. The memory stays where it is until the plan is removed.
+  // The counters start as zeros. Their memory must stay valid until the plan is removed.
   FaultPlan(std::vector<FaultRule> rules, uint64_t seed, FaultCounters* counters)
       : rules_(std::move(rules)), seed_(seed), counters_(counters) {}
 
   bool IsStopped() const { return counters_->stopped.load(std::memory_order_relaxed) != 0; }
-  // Counts the call in each rule that names it. `fault` becomes that of the first rule that applies, where it is none
-  // yet.
+  // Counts the call in each rule that names it. If `fault` is kNone, it becomes the fault of the first rule that
+  // applies.
   void Apply(std::string_view name, Fault* fault);
 
  private:
-  bool IsChosen(size_t rule, uint64_t count) const;
+  bool IsChosen(size_t index, uint64_t count) const;
 
   const std::vector<FaultRule> rules_;
   const uint64_t seed_;
   FaultCounters* const counters_;
 };
 
-// The plans of an environment, or of the process, in the order in which they were started. Any thread may call it.
+// The plans of an environment, or of the process, in the order in which they were started. Thread-safe.
 class FaultPlans {
  public:
   static FaultPlans& OfProcess();
@@ -90,49 +91,49 @@ class FaultPlans {
   ~FaultPlans();
 
   void Add(const std::shared_ptr<FaultPlan>& plan);
-  // The plan's memory is not written to from here on.
+  // When this returns, the plan's memory is no longer written to.
   void Remove(const std::shared_ptr<FaultPlan>& plan);
   void Apply(std::string_view name, Fault* fault);
 
  private:
   template <typename Predicate>
-  void RemoveIf(Predicate is_over);
+  void RemoveIf(Predicate is_removed);
 
   std::mutex mutex_;
   std::vector<std::shared_ptr<FaultPlan>> plans_;
 };
 
-// What the plans have for this call of this thread: those of its environment first, then those of the process.
+// The fault for this call of this thread, which the plans count: those of its environment first, then the process's.
 Fault TakeFault(std::string_view name);
 
 // ----------------------------------------------------------------------------------------- what differs between calls
 
-// Which argument of a function is the length that a fault makes smaller. -1: none.
+// The index of the function's length argument, which kShort reduces. -1: none.
 template <auto Function>
 inline constexpr int kLengthArgument = -1;
 
-// Makes the length among the arguments smaller. Calls whose length stands in a structure have a specialisation beside
-// their row, which may keep what the arguments point to meanwhile.
+// Reduces the length argument to at most max_length. A function whose length is in a structure has a specialisation
+// beside its kSystemCall; the object then owns the modified structure until the call has returned.
 template <auto Function>
 struct ShortenedCall {
   template <typename... Arguments>
-  void Shorten(uint64_t most, Arguments&... arguments) {
+  void Shorten(uint64_t max_length, Arguments&... arguments) {
     size_t index = 0;
-    (ShortenAt(most, index++, arguments), ...);
+    (ShortenAt(max_length, index++, arguments), ...);
   }
 
  private:
   template <typename Argument>
-  static void ShortenAt(uint64_t most, size_t index, Argument& argument) {
+  static void ShortenAt(uint64_t max_length, size_t index, Argument& argument) {
     if constexpr (std::is_integral_v<Argument>) {
       if (static_cast<int>(index) != kLengthArgument<Function>) return;
       const auto limit = static_cast<uint64_t>(std::numeric_limits<Argument>::max());
-      argument = std::min(argument, static_cast<Argument>(std::min(most, limit)));
+      argument = std::min(argument, static_cast<Argument>(std::min(max_length, limit)));
     }
   }
 };
 
-// Is a call made although it fails by a plan? The system does the work of some before it reports an error.
+// Is the system call made although a plan injects an error into it? Some calls take effect even when they report one.
 template <auto Function>
 struct InjectedError {
   template <typename... Arguments>
@@ -140,7 +141,7 @@ struct InjectedError {
     return false;
   }
 };
-// A descriptor is closed, and memory unmapped, whatever the call answers (close(2), "Dealing with error returns").
+// close(2) and munmap(2) release their resource even when they fail (close(2), "Dealing with error returns").
 struct AlwaysMakesCall {
   template <typename... Arguments>
   static bool MakesCall(int, Arguments&...) {

@@ -1,5 +1,5 @@
-// What JavaScript has of a multiplexer is one function, its wait(timeout), which carries what is native as its data: a
-// call costs a third of a wrapped object's. As long as the function lives, the rest does.
+// JavaScript's face of a multiplexer is one function, wait(timeout), whose data pointer is the native object: calling
+// it costs a third of calling a wrapped object's method. The function owns the native object.
 #include "core/multiplexer.h"
 
 #include "core/outgoing.h"
@@ -7,14 +7,14 @@
 namespace selectors {
 namespace {
 
-// Of the functions that are waits, whatever other objects JavaScript has.
+// Marks the functions that are a multiplexer's wait().
 constexpr napi_type_tag kWaitTag{0x7c1f6a2e90d34b58, 0x8e05d2b7413fa96c};
 
 constexpr size_t kReadyFields = sizeof(ReadyEvent) / sizeof(int32_t);
 
 using Owner = std::shared_ptr<MultiplexerHandle>;
 
-// multiplexers.epoll(): a wait.
+// multiplexers.epoll() and its like: a new wait().
 napi_value Make(napi_env env, napi_callback_info info) {
   const Args args(env, info, 0);
   if (!args.ok()) return nullptr;
@@ -24,14 +24,14 @@ napi_value Make(napi_env env, napi_callback_info info) {
   if (napi_create_function(env, "wait", NAPI_AUTO_LENGTH, row.wait, owner->get(), &wait) != napi_ok) return nullptr;
   const auto finalize = [](napi_env, void* data, void*) { delete static_cast<Owner*>(data); };
   const napi_status wrapped = napi_wrap(env, wait, owner.get(), finalize, nullptr, nullptr);
-  // The finalizer's: also where that failed, for the function has the address by now.
+  // The finalizer deletes it. Also after a failure, when the function has the address already.
   static_cast<void>(owner.release());
   if (wrapped != napi_ok || napi_type_tag_object(env, wait, &kWaitTag) != napi_ok) return nullptr;
   return wait;
 }
 
-// prepareWait(wait, set, interest, count, memory): 0 or a negative error. What it waits for from now on, `count` pairs
-// of `interest` (Multiplexer::Watch), and the Int32Array over a SharedArrayBuffer in which its records are.
+// prepareWait(wait, set, interest, count, memory): 0 or a negative error. Sets what `wait` watches, `count` pairs of
+// `interest` (Multiplexer::Watch), and where it writes its records: `memory`, an Int32Array over a SharedArrayBuffer.
 napi_value PrepareWait(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const Owner multiplexer = args.ok() ? MultiplexerOf(env, args.ValueAt(0)) : nullptr;

@@ -1,8 +1,7 @@
-// What a system call answered: a value, or the operating system's own error number (errno, or WSAGetLastError).
+// Result: what a system call returned, a value or the operating system's error number (errno, or WSAGetLastError).
 //
-// Nothing here throws. An error crosses into JavaScript as a negative number and becomes an Error there
-// (src/errors.ts), because a throw and catch costs as much as a whole 64-byte message and "would block" is an everyday
-// answer.
+// Nothing here throws. An error crosses to JavaScript as a negative number and becomes an Error there (src/errors.ts):
+// "would block" is a common result, and throw and catch cost as much as handling a 64-byte message.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +17,7 @@ class [[nodiscard]] Result {
   constexpr int64_t value() const { return value_; }
   constexpr int error() const { return error_; }
 
-  // An error that is expected here. The reason says why it changes nothing.
+  // Discards an expected error. `reason`: why it has no consequence.
   void Ignore([[maybe_unused]] const char* reason) const {}
 
  private:

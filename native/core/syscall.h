@@ -1,5 +1,8 @@
-// The one place where a system call is made. Each one of this addon goes through Call or CallRetry: Call<::recv>(fd,
-// …). Its row (platform/system_calls.h, or beside its mechanism) says what a failure looks like, and how it is traced.
+// Where every system call of this addon is made, and recorded: Call<::recv>(fd, …), or CallRetry, which retries on
+// EINTR.
+//
+// kSystemCall<::recv> describes the function: how it reports failure, and how its arguments are printed. It stands in
+// platform/system_calls.h, or beside the only mechanism that uses it. core/trace.h records, core/faults.h injects.
 #pragma once
 
 #include "core/faults.h"
@@ -10,30 +13,30 @@
 
 namespace selectors {
 
-// What a function has answered, as a Result with the error that it left behind.
-template <auto Function, typename Answer>
-Result ResultOf(Answer answer) {
+// A function's return value as a Result; after a failure with errno or WSAGetLastError.
+template <auto Function, typename Returned>
+Result ResultOf(Returned returned) {
   constexpr Failure kFailure = kSystemCall<Function>.failure;
   bool failed = false;
   if constexpr (kFailure == Failure::kErrorNumber) {
-    return answer == 0 ? Result::Ok(0) : Result::Error(answer);
+    return returned == 0 ? Result::Ok(0) : Result::Error(returned);
   } else if constexpr (kFailure == Failure::kZero) {
-    failed = !answer;
-  } else if constexpr (std::is_pointer_v<Answer>) {
-    failed = reinterpret_cast<intptr_t>(answer) == -1;
+    failed = !returned;
+  } else if constexpr (std::is_pointer_v<Returned>) {
+    failed = reinterpret_cast<intptr_t>(returned) == -1;
   } else {
-    failed = answer == static_cast<Answer>(-1);
+    failed = returned == static_cast<Returned>(-1);
   }
   if (failed) return Result::Error(LastError());
-  if constexpr (std::is_pointer_v<Answer>) {
-    return Result::Ok(reinterpret_cast<intptr_t>(answer));
+  if constexpr (std::is_pointer_v<Returned>) {
+    return Result::Ok(reinterpret_cast<intptr_t>(returned));
   } else {
-    return Result::Ok(static_cast<int64_t>(answer));
+    return Result::Ok(static_cast<int64_t>(returned));
   }
 }
 
-// A call as a fault plan wants it. An error that is injected is the answer instead of the call; where the call has to
-// be made all the same (MakesCall), instead of its success.
+// Makes the call with an injected fault. An injected error replaces the call; for a function with MakesCall the call is
+// made, and the error replaces its success.
 template <auto Function, typename... Arguments>
 Result CallWithFault(const Fault& fault, Arguments... arguments) {
   if (fault.kind == Fault::Kind::kError) {
@@ -47,7 +50,7 @@ Result CallWithFault(const Fault& fault, Arguments... arguments) {
   return ResultOf<Function>(Function(arguments...));
 }
 
-// Out of the way of those that are neither recorded nor disturbed.
+// The slow path of Call, out of line: with tracing and fault injection.
 template <auto Function, typename... Arguments>
 [[gnu::cold, gnu::noinline]] Result CallInstrumented(Arguments... arguments) {
   TracedCall traced(kSystemCall<Function>, {AsArgument(arguments)...});
@@ -57,13 +60,14 @@ template <auto Function, typename... Arguments>
   return result;
 }
 
-// Within a signal's handler: the trace and fault plans allocate memory and take locks (signal-safety(7)).
+// Neither traced nor disturbed by a fault plan. For signal handlers: tracing and fault plans allocate memory and take
+// locks (signal-safety(7)).
 template <auto Function, typename... Arguments>
 Result CallUntraced(Arguments... arguments) {
   return ResultOf<Function>(Function(arguments...));
 }
 
-// Calls the operating system once.
+// Makes one system call.
 template <auto Function, typename... Arguments>
 Result Call(Arguments... arguments) {
   if (IsInstrumented()) [[unlikely]]
@@ -71,8 +75,7 @@ Result Call(Arguments... arguments) {
   return CallUntraced<Function>(arguments...);
 }
 
-// The same, taken up again when a signal interrupts it (PEP 475). For calls without a timeout; waits are in
-// core/wait.h.
+// The same, retried when a signal interrupts it (PEP 475). For calls without a timeout; waits are in core/wait.h.
 template <auto Function, typename... Arguments>
 Result CallRetry(Arguments... arguments) {
   for (;;) {
@@ -81,7 +84,7 @@ Result CallRetry(Arguments... arguments) {
   }
 }
 
-// Of a call whose value, TRUE or an address, is no news to whoever made it.
+// The result with 0 as its value on success: for calls that return TRUE or an address.
 inline Result StatusOf(Result result) { return result.ok() ? Result::Ok(0) : result; }
 
 }  // namespace selectors

@@ -59,7 +59,7 @@ void AppendBytes(std::string& out, const void* bytes, size_t size) {
     } else if (byte >= ' ' && byte <= '~') {
       out += static_cast<char>(byte);
     } else {
-      // As few digits as there may be: all three where the next byte is a digit.
+      // As few digits as possible, as strace does: all three only if the next byte is a digit.
       const bool before_digit = i + 1 < shown && data[i + 1] >= '0' && data[i + 1] <= '9';
       char text[5];
       static_cast<void>(std::snprintf(text, sizeof text, before_digit ? "\\%03o" : "\\%o", byte));
@@ -74,9 +74,9 @@ void Sent(std::string& out, const CallInfo& call, size_t index) {
 }
 void Received(std::string& out, const CallInfo& call, size_t index) {
   if (call.ok) {
-    // With MSG_TRUNC the kernel answers the length of the whole message, which may be more than there is memory for.
-    const auto room = call.As<size_t>(index + 1);
-    AppendBytes(out, call.As<const void*>(index), std::min(static_cast<size_t>(call.result), room));
+    // With MSG_TRUNC the kernel returns the length of the whole message, which may exceed the buffer.
+    const auto size = call.As<size_t>(index + 1);
+    AppendBytes(out, call.As<const void*>(index), std::min(static_cast<size_t>(call.result), size));
   } else {
     Pointer(out, call, index);
   }
@@ -124,20 +124,19 @@ void AppendFlags(std::string& out, std::span<const Name> names, uint64_t value, 
 
 }  // namespace print
 
-// ------------------------------------------------------------------------------------------------------------
-// recording
+// ----------------------------------------------------------------------------------------------------------- recording
 
 std::atomic<int> instrument_count{0};
 
 namespace {
 
-thread_local Recorder* recorder_of_thread = nullptr;
+thread_local Recorder* current_recorder = nullptr;
 
 TraceHeader* HeaderOf(uint8_t* memory) { return reinterpret_cast<TraceHeader*>(memory); }
 
-// What does not fit is cut.
-size_t Put(char* text, size_t used, std::string_view part, size_t most) {
-  const size_t size = std::min({part.size(), TraceRecord::kMaxText - used, most});
+// Appends at most max_size bytes of `part`, as many as fit, and returns how many.
+size_t Append(char* text, size_t used, std::string_view part, size_t max_size) {
+  const size_t size = std::min({part.size(), TraceRecord::kMaxText - used, max_size});
   std::memcpy(text + used, part.data(), size);
   return size;
 }
@@ -145,35 +144,36 @@ size_t Put(char* text, size_t used, std::string_view part, size_t most) {
 }  // namespace
 
 std::shared_ptr<Recorder> Recorder::OfCurrentThread() {
-  return recorder_of_thread == nullptr ? nullptr : recorder_of_thread->shared_from_this();
+  return current_recorder == nullptr ? nullptr : current_recorder->shared_from_this();
 }
 
 RecorderScope::RecorderScope(std::shared_ptr<Recorder> recorder) : recorder_(std::move(recorder)) {
-  if (recorder_of_thread == nullptr) recorder_of_thread = recorder_.get();
+  if (current_recorder == nullptr) current_recorder = recorder_.get();
 }
 RecorderScope::~RecorderScope() {
-  if (recorder_of_thread == recorder_.get()) recorder_of_thread = nullptr;
+  if (current_recorder == recorder_.get()) current_recorder = nullptr;
 }
 
-// A place for one record. False: there is none.
-bool Recorder::Claim(const Memory& memory, Place* place) {
-  TraceHeader& header = *HeaderOf(memory.data);
+// Claims a slot. False: none is free.
+bool Recorder::Claim(const Ring& ring, Slot* slot) {
+  TraceHeader& header = *HeaderOf(ring.data);
   uint32_t sequence = header.tail.load();
   do {
-    if (sequence - header.head.load() >= memory.capacity) {
+    if (sequence - header.head.load() >= ring.capacity) {
       header.dropped.fetch_add(1);
       return false;
     }
   } while (!header.tail.compare_exchange_weak(sequence, sequence + 1));
-  auto* const records = reinterpret_cast<TraceRecord*>(memory.data + sizeof(TraceHeader));
-  TraceRecord* const record = records + (sequence & (memory.capacity - 1));
-  *place = {record, sequence, record->ready.load()};
-  // Somebody may be about to write there still. The reader sees that, too, and counts this one.
-  return place->ready != TraceRecord::kAbandoned;
+  auto* const records = reinterpret_cast<TraceRecord*>(ring.data + sizeof(TraceHeader));
+  TraceRecord* const record = records + (sequence & (ring.capacity - 1));
+  *slot = {record, sequence, record->ready.load()};
+  // In an abandoned slot the former writer may still store. The reader sees that too, and counts this record as
+  // dropped.
+  return slot->ready != TraceRecord::kAbandoned;
 }
 
 Recorder::~Recorder() {
-  RemoveIf([](const Memory&) { return true; });
+  RemoveIf([](const Ring&) { return true; });
 }
 
 uint64_t Recorder::Add(std::span<uint8_t> memory) {
@@ -184,66 +184,66 @@ uint64_t Recorder::Add(std::span<uint8_t> memory) {
   if (header.magic != TraceHeader::kMagic || !std::has_single_bit(capacity)) return 0;
   if ((memory.size() - sizeof(TraceHeader)) / sizeof(TraceRecord) < capacity) return 0;
   const std::lock_guard lock(mutex_);
-  memories_.push_back({++last_id_, memory.data(), capacity});
+  rings_.push_back({++last_id_, memory.data(), capacity});
   ++instrument_count;
   return last_id_;
 }
 
 bool Recorder::Has(const uint8_t* memory) {
   const std::lock_guard lock(mutex_);
-  return std::any_of(memories_.begin(), memories_.end(), [memory](const Memory& one) { return one.data == memory; });
+  return std::any_of(rings_.begin(), rings_.end(), [memory](const Ring& one) { return one.data == memory; });
 }
 
 void Recorder::Remove(uint64_t id) {
   const std::lock_guard lock(mutex_);
-  RemoveIf([id](const Memory& memory) { return memory.id == id; });
+  RemoveIf([id](const Ring& ring) { return ring.id == id; });
 }
 
 template <typename Predicate>
-void Recorder::RemoveIf(Predicate is_over) {
-  instrument_count -= static_cast<int>(std::erase_if(memories_, is_over));
+void Recorder::RemoveIf(Predicate is_removed) {
+  instrument_count -= static_cast<int>(std::erase_if(rings_, is_removed));
 }
 
 bool Recorder::IsRecording() {
   const std::lock_guard lock(mutex_);
-  return !memories_.empty();
+  return !rings_.empty();
 }
 
-void Recorder::Record(const SystemCall& call, const CallInfo& made, int error, Fault::Kind fault, double start,
+void Recorder::Record(const SystemCall& call, const CallInfo& info, int error, Fault::Kind fault, double start,
                       double end, const std::string& arguments) {
   std::string returned;
-  if (made.ok && call.returned != nullptr) call.returned(returned, made, 0);
+  if (info.ok && call.returned != nullptr) call.returned(returned, info, 0);
   const std::lock_guard lock(mutex_);
-  // Whoever began them has ended them: what follows costs no more than it did before.
-  RemoveIf([](const Memory& memory) { return HeaderOf(memory.data)->stopped.load() != 0; });
-  for (const Memory& memory : memories_) {
-    Place place{};
-    if (!Claim(memory, &place)) continue;
-    TraceRecord* const record = place.record;
+  // Rings that their reader has stopped: removed here, so that later calls no longer pay for them.
+  RemoveIf([](const Ring& ring) { return HeaderOf(ring.data)->stopped.load() != 0; });
+  for (const Ring& ring : rings_) {
+    Slot slot{};
+    if (!Claim(ring, &slot)) continue;
+    TraceRecord* const record = slot.record;
     record->process = ProcessId();
     record->thread = ThreadId();
     record->error = error;
     record->fault = static_cast<uint32_t>(fault);
-    record->start = start - HeaderOf(memory.data)->start;
+    record->start = start - HeaderOf(ring.data)->start;
     record->duration = end - start;
-    record->result = static_cast<double>(made.result);
-    // Nothing is read back: others may write there. What stands behind the result is short, and says most: it has room
-    // in any case.
+    record->result = static_cast<double>(info.result);
+    // Nothing is read back from the record: other processes can write to it. `returned` is short and tells the most, so
+    // its space is reserved before the arguments are cut.
     const size_t reserved = std::min<size_t>(returned.size(), UINT8_MAX);
-    const size_t name_end = Put(record->text, 0, call.name, UINT8_MAX);
+    const size_t name_end = Append(record->text, 0, call.name, UINT8_MAX);
     const size_t arguments_end =
-        name_end + Put(record->text, name_end, arguments, TraceRecord::kMaxText - name_end - reserved);
-    const size_t end_of_text = arguments_end + Put(record->text, arguments_end, returned, reserved);
+        name_end + Append(record->text, name_end, arguments, TraceRecord::kMaxText - name_end - reserved);
+    const size_t end_of_text = arguments_end + Append(record->text, arguments_end, returned, reserved);
     record->name_length = static_cast<uint8_t>(name_end);
     record->arguments_length = static_cast<uint16_t>(arguments_end - name_end);
     record->returned_length = static_cast<uint8_t>(end_of_text - arguments_end);
-    if (!record->ready.compare_exchange_strong(place.ready, TraceRecord::ReadyOf(place.sequence)))
-      record->ready.store(TraceRecord::kFree);  // too late: it was given up
+    if (!record->ready.compare_exchange_strong(slot.ready, TraceRecord::ReadyOf(slot.sequence)))
+      record->ready.store(TraceRecord::kFree);  // too late: the reader has abandoned it
   }
 }
 
 TracedCall::TracedCall(const SystemCall& call, std::initializer_list<uint64_t> arguments)
-    : call_(call), recorder_(recorder_of_thread) {
+    : call_(call), recorder_(current_recorder) {
   if (recorder_ == nullptr || !recorder_->IsRecording()) {
     recorder_ = nullptr;
     return;
@@ -267,7 +267,7 @@ void TracedCall::Returned(const Result& result, Fault::Kind fault) {
     const Argument& argument = call_.arguments[i];
     if (argument.print == nullptr) break;
     if (argument.after) argument.print(printed_[i], info_, i);
-    if (printed_[i].empty()) continue;  // fcntl has a third one for some commands
+    if (printed_[i].empty()) continue;  // fcntl has a third argument for some commands only
     if (!all.empty()) all += ", ";
     all += printed_[i];
   }

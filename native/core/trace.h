@@ -1,23 +1,21 @@
-// The trace: every system call that is made through core/syscall.h, recorded where it is made.
+// Tracing: how each system call that core/syscall.h makes is printed and recorded.
 //
-// A row names the system call and says how each of its arguments is printed, as strace prints it. What the kernel reads
-// is printed before the call, what it writes when it has returned.
+// A SystemCall names the call and has a printer for each argument; the output is strace's. What the kernel reads is
+// printed before the call, what it writes after it.
 //
-// Who records is an environment (the main thread, a worker) with the threads that it has started (platform.h, Thread).
-// It records into memories that were given to it, of which there may be several, each shared with other threads and
-// processes: the caller of startTrace() reads it, whatever those who write to it do meanwhile.
+// An environment (the main thread, a worker) has a Recorder, which the threads that it starts share (Thread in
+// platform.h). A recorder writes to one or more rings in memory, each shared with other threads and processes. The
+// caller of startTrace() reads the ring while they write.
 //
-//   memory   a header, then `capacity` places for records, a power of two
+//   ring   a header, then `capacity` slots of one record each; capacity is a power of two
 //
-//   place    free --the tail is moved--> claimed --written--> ready (its number stands in it) --the head is moved-->
-//   free
-//                                           |
-//                                           +--given up by the reader--> free again when its writer has written, or
-//                                           never
+//   slot   free --writer advances tail--> claimed --writer stores--> ready --reader advances head--> free
+//                                            |
+//                                            +--reader abandons it--> free once its writer has stored, if ever
 //
-// Nobody waits for anybody: where no place is free, the record is dropped, and counted. A process may be killed between
-// claiming and writing: after a while the reader goes on with the next place, and counts that record as dropped. The
-// writer may only have been stopped (SIGSTOP), so nobody else is given the place before it has written.
+// Tracing is lossy and never blocks: if no slot is free, the record is dropped and counted. A process may be killed
+// while it has a claimed slot: after a while the reader abandons the slot, counts the record as dropped and continues.
+// The writer may only be stopped (SIGSTOP), so an abandoned slot is not claimed again before its writer has stored.
 #pragma once
 
 #include <array>
@@ -36,7 +34,7 @@
 
 namespace selectors {
 
-// One call: its arguments as the kernel gets them and, once it has returned, its answer.
+// One call, as its printers see it: the arguments as passed to the kernel and, once it has returned, the result.
 struct CallInfo {
   static constexpr size_t kMaxArguments = 10;
   std::array<uint64_t, kMaxArguments> arguments{};
@@ -55,7 +53,7 @@ struct CallInfo {
   }
 };
 
-// Prints the argument of this index; others may say how long it is.
+// Appends the argument at `index` to `out`. Other arguments may have its length.
 using Printer = void (*)(std::string& out, const CallInfo& call, size_t index);
 
 struct Argument {
@@ -65,21 +63,23 @@ struct Argument {
 };
 constexpr Argument In(Printer print) { return {print, true, false}; }
 constexpr Argument Out(Printer print) { return {print, false, true}; }
-// Printed twice, the second time behind what was printed before.
+// Printed before and after; the second text is appended to the first.
 constexpr Argument InOut(Printer print) { return {print, true, true}; }
 
-// What a call answers when it has failed.
+// How a function reports failure: by -1, by 0, or by returning the error number itself.
 enum class Failure { kMinusOne, kZero, kErrorNumber };
 
+// How one system call is printed, and how it fails.
 struct SystemCall {
   const char* name;
   std::array<Argument, CallInfo::kMaxArguments> arguments;
-  // What strace prints behind the result, in parentheses.
+  // Prints what strace shows after the result, in parentheses.
   Printer returned = nullptr;
   Failure failure = Failure::kMinusOne;
 };
 
-// The row of a function. A call of one that has none does not compile.
+// The SystemCall of a function, by specialisation (platform/system_calls.h). Call<> of a function without one does not
+// compile.
 struct UnlistedFunction {};
 template <auto Function>
 inline constexpr UnlistedFunction kSystemCall{};
@@ -92,21 +92,21 @@ void Decimal(std::string& out, const CallInfo& call, size_t index);
 void Unsigned(std::string& out, const CallInfo& call, size_t index);
 void Hexadecimal(std::string& out, const CallInfo& call, size_t index);
 void Octal(std::string& out, const CallInfo& call, size_t index);
-// An address, or NULL.
+// An address, or "NULL".
 void Pointer(std::string& out, const CallInfo& call, size_t index);
-// Of no argument: what the system call has where the function has none.
+// Constants, for arguments that the system call has and the C function does not.
 void Null(std::string& out, const CallInfo& call, size_t index);
 void Zero(std::string& out, const CallInfo& call, size_t index);
-// Bytes whose number is the next argument; those whose number is the result.
+// Bytes: the length is the next argument (Sent), or the result (Received).
 void Sent(std::string& out, const CallInfo& call, size_t index);
 void Received(std::string& out, const CallInfo& call, size_t index);
-// A string that ends with a NUL.
+// A NUL-terminated string.
 void Path(std::string& out, const CallInfo& call, size_t index);
 
-// At most this many bytes of a string, and elements of an array: then "...".
+// The maximum number of bytes of a string, or elements of an array, that are printed; then "..." follows.
 inline constexpr size_t kMaxShown = 32;
 
-// [one, two, ...]: append(element) for each that is shown.
+// "[one, two, ...]"; append(element) appends one element.
 template <typename T, typename Append>
 void AppendArray(std::string& out, std::span<T> elements, Append append, const char* separator = ", ") {
   out += '[';
@@ -125,39 +125,39 @@ void AppendAddress(std::string& out, const void* address);
 void AppendDecimal(std::string& out, int64_t value);
 void AppendUnsigned(std::string& out, uint64_t value);
 void AppendHexadecimal(std::string& out, uint64_t value);
-// "hello\n"
+// A quoted string with C escapes: "hello\n".
 void AppendBytes(std::string& out, const void* bytes, size_t size);
 
 struct Name {
   int64_t value;
   const char* name;
 };
-// The value's name, or the value as hexadecimal behind `unknown`, where there is one: 0x7 /* AF_??? */
+// The value's name; without one, hexadecimal, and `unknown` in a comment if given: 0x7 /* AF_??? */
 void AppendName(std::string& out, std::span<const Name> names, int64_t value, const char* unknown = nullptr);
-// EPOLLIN|EPOLLOUT|0x100; 0 where there is none.
+// EPOLLIN|EPOLLOUT|0x100; "0" if no flag is set.
 void AppendFlags(std::string& out, std::span<const Name> names, uint64_t value, const char* unknown = nullptr);
 
 }  // namespace print
 
-// ------------------------------------------------------------------------------------------------------------
-// recording
+// ----------------------------------------------------------------------------------------------------------- recording
 
-// As JavaScript reads it (src/trace/trace-memory.ts).
+// The header of a ring. src/trace/trace-memory.ts creates and reads it.
 struct TraceHeader {
-  // Any other file is left alone, whatever path somebody gives: "sntr".
+  // "sntr". A file without it is not a ring, and is not written to.
   static constexpr uint32_t kMagic = 0x72746e73;
 
-  std::atomic<uint32_t> tail;     // how many places were claimed
+  std::atomic<uint32_t> tail;     // how many slots were claimed
   std::atomic<uint32_t> head;     // how many were read
-  std::atomic<uint32_t> dropped;  // for how many there was no place
-  std::atomic<uint32_t> stopped;  // not 0: nobody shall write to it any more
+  std::atomic<uint32_t> dropped;  // how many records found no free slot
+  std::atomic<uint32_t> stopped;  // not 0: nothing is written any more
   uint32_t capacity;
   uint32_t magic;
-  double start;  // milliseconds on the monotonic clock, which all processes of a system share
+  double start;  // milliseconds of the monotonic clock, which all processes of a system share
 };
+// A slot of a ring.
 struct TraceRecord {
   static constexpr size_t kMaxText = 456;
-  // `ready` is one of these, or of its record: then it is odd.
+  // The values of `ready`: one of these, or ReadyOf(the record's number), which is odd.
   static constexpr uint32_t kFree = 0;
   static constexpr uint32_t kAbandoned = 2;
   static constexpr uint32_t ReadyOf(uint32_t sequence) { return sequence << 1 | 1; }
@@ -166,61 +166,60 @@ struct TraceRecord {
   int32_t process;
   uint32_t thread;
   int32_t error;
-  double start;     // milliseconds since the header's
+  double start;     // milliseconds since TraceHeader::start
   double duration;  // milliseconds
   double result;
   uint8_t name_length;
   uint8_t returned_length;
   uint16_t arguments_length;
-  uint32_t fault;       // what a plan has done to the call: a Fault::Kind
-  char text[kMaxText];  // the name, the arguments, and what stands behind the result
+  uint32_t fault;       // a Fault::Kind: the fault that was injected
+  char text[kMaxText];  // the name, the arguments, and SystemCall::returned's output
 };
 static_assert(sizeof(TraceHeader) == 32 && sizeof(TraceRecord) == 504 && alignof(TraceRecord) == 8);
 
-// Of an environment, and of the threads that it has started.
+// Writes the calls of one environment, and of the threads that it has started, to its rings. Also has their fault
+// plans. Thread-safe.
 class Recorder : public std::enable_shared_from_this<Recorder> {
  public:
-  // Of the thread that asks; null where it has none.
+  // Null: the calling thread is not recorded.
   static std::shared_ptr<Recorder> OfCurrentThread();
 
   ~Recorder();
-  // What Remove() takes. 0: that is no memory for a trace. The memory stays where it is until Remove().
+  // Adds a ring and returns its id, for Remove(). 0: that memory is not a ring. It must stay valid until Remove().
   uint64_t Add(std::span<uint8_t> memory);
   bool Has(const uint8_t* memory);
-  // Nothing is written to it from here on.
+  // When this returns, the ring is no longer written to.
   void Remove(uint64_t id);
   bool IsRecording();
-  void Record(const SystemCall& call, const CallInfo& made, int error, Fault::Kind fault, double start, double end,
+  void Record(const SystemCall& call, const CallInfo& info, int error, Fault::Kind fault, double start, double end,
               const std::string& arguments);
   // The fault plans of the same threads.
   FaultPlans& faults() { return faults_; }
 
  private:
-  // The capacity is the one that was checked: others may write to the memory.
-  struct Memory {
+  struct Ring {
     uint64_t id;
     uint8_t* data;
-    uint32_t capacity;
+    uint32_t capacity;  // a copy of the checked value: other processes can write to the header
   };
-  struct Place {
+  struct Slot {
     TraceRecord* record;
     uint32_t sequence;
-    uint32_t ready;  // what stood there
+    uint32_t ready;  // record->ready when it was claimed
   };
 
-  static bool Claim(const Memory& memory, Place* place);
+  static bool Claim(const Ring& ring, Slot* slot);
   template <typename Predicate>
-  void RemoveIf(Predicate is_over);
+  void RemoveIf(Predicate is_removed);
 
   std::mutex mutex_;
   uint64_t last_id_ = 0;
-  std::vector<Memory> memories_;
+  std::vector<Ring> rings_;
   FaultPlans faults_;
 };
 
-// As long as it lives, the calls of the thread that has made it are this recorder's. That is no thread's own
-// destructor's affair: the addon is unloaded with the last environment that has it, and its threads go on (under Wine
-// they hang then).
+// While it lives, the thread that created it is recorded by this recorder. (Not a thread_local destructor: the addon is
+// unloaded with the last environment that uses it while its threads go on; under Wine they then hang.)
 class RecorderScope {
  public:
   explicit RecorderScope(std::shared_ptr<Recorder> recorder);
@@ -232,12 +231,11 @@ class RecorderScope {
   std::shared_ptr<Recorder> recorder_;
 };
 
-// The recorders and the fault plans of this process. While there are none, one load of it is all that a call costs
-// more.
+// The number of rings and fault plans in this process. While it is 0, a call costs one load more.
 extern std::atomic<int> instrument_count;
 inline bool IsInstrumented() { return instrument_count.load(std::memory_order_relaxed) != 0; }
 
-// One call, from before it is made until it has returned.
+// Records one call: construct it before the call, then call Returned().
 class TracedCall {
  public:
   TracedCall(const SystemCall& call, std::initializer_list<uint64_t> arguments);
@@ -247,7 +245,7 @@ class TracedCall {
   const SystemCall& call_;
   CallInfo info_;
   std::array<std::string, CallInfo::kMaxArguments> printed_;
-  Recorder* recorder_;  // null: nobody records
+  Recorder* recorder_;  // null: not recorded
   double start_ = 0;
 };
 

@@ -1,7 +1,8 @@
-// How long a wait lasts. Times are milliseconds with fractions; a negative one means for ever.
+// Timeouts of waits: conversion to the units of each system call, and retrying until the deadline. Times are
+// milliseconds with fractions; negative means no timeout.
 //
-// Rounding goes up everywhere: a wait that ends early makes its caller ask again at once, and a loop with a timer then
-// spins through the last fraction of its time (bpo-20311: 918 wake-ups instead of 20). A whole number stays as it is.
+// Timeouts are rounded up: after a wait that ends early its caller waits again at once, and a loop with a timer spins
+// through the last fraction of a millisecond (bpo-20311: 918 wake-ups instead of 20).
 #pragma once
 
 #include <climits>
@@ -14,30 +15,31 @@ namespace selectors {
 
 inline constexpr double kForever = -1;
 
-// For epoll_wait(2), poll(2) and WSAPoll. More than an int holds (24 days) becomes the longest there is; Wait goes on
-// from there.
+// For epoll_wait(2), poll(2) and WSAPoll. More than an int holds (24 days) is clamped to INT_MAX; Wait then waits
+// again.
 inline int CeilMilliseconds(double timeout) {
   if (timeout < 0) return -1;
   return timeout >= INT_MAX ? INT_MAX : static_cast<int>(std::ceil(timeout));
 }
 
-// For select(2) and kevent(2). A hundred million seconds is the most that macOS takes (select(2), EINVAL beyond).
+// For select(2) and kevent(2), clamped to 1e8 seconds: macOS fails with EINVAL beyond (select(2)).
 struct SecondsAndNanoseconds {
   long seconds;
   long nanoseconds;
 };
-inline SecondsAndNanoseconds SplitTimeout(double timeout, double nanosecond_steps) {
-  constexpr double kLongest = 1e8;
-  if (timeout >= kLongest * 1e3) return {static_cast<long>(kLongest), 0};
-  const double steps = std::ceil(timeout * (1e6 / nanosecond_steps));
-  const double per_second = 1e9 / nanosecond_steps;
+// resolution: of the result, in nanoseconds.
+inline SecondsAndNanoseconds SplitTimeout(double timeout, double resolution) {
+  constexpr double kMaxSeconds = 1e8;
+  if (timeout >= kMaxSeconds * 1e3) return {static_cast<long>(kMaxSeconds), 0};
+  const double steps = std::ceil(timeout * (1e6 / resolution));
+  const double per_second = 1e9 / resolution;
   const double seconds = std::floor(steps / per_second);
-  return {static_cast<long>(seconds), static_cast<long>((steps - seconds * per_second) * nanosecond_steps)};
+  return {static_cast<long>(seconds), static_cast<long>((steps - seconds * per_second) * resolution)};
 }
 
-// Runs call(remaining milliseconds), a Result of how many are ready, until something is or the time is over. A call
-// that a signal interrupted, or that the system ended early, is made again with what is left, counted on the monotonic
-// clock.
+// Calls call(remaining milliseconds), which returns how many descriptors are ready, until there is one or the deadline
+// has passed. A call that a signal interrupted, or that returned early, is repeated with the remaining time of the
+// monotonic clock.
 template <typename WaitCall>
 Result Wait(double timeout, WaitCall call) {
   const double deadline = timeout > 0 ? MonotonicMilliseconds() + timeout : 0;

@@ -6,8 +6,7 @@
 namespace selectors {
 namespace {
 
-// Threads share nothing else: each has an environment and objects of its own, so this is the one table that cannot be
-// an environment's.
+// One table for the process: environments share no JavaScript objects, but any thread must be able to wake any other.
 struct Registry {
   std::mutex mutex;
   uint32_t last = 0;
@@ -31,18 +30,18 @@ uint32_t RegisterWakeable(std::shared_ptr<Wakeable> wakeable) {
 
 void UnregisterWakeable(uint32_t handle) {
   Registry& registry = Registry::OfProcess();
-  std::shared_ptr<Wakeable> last_one;  // may be destroyed by this: not under the lock
+  std::shared_ptr<Wakeable> removed;  // declared before the lock: destroyed after it is released
   const std::lock_guard lock(registry.mutex);
   const auto found = registry.wakeables.find(handle);
   if (found == registry.wakeables.end()) return;
-  last_one = std::move(found->second);
+  removed = std::move(found->second);
   registry.wakeables.erase(found);
 }
 
-std::shared_ptr<Wakeable> FindWakeable(uint32_t handle, bool* known) {
+std::shared_ptr<Wakeable> FindWakeable(uint32_t handle, bool* was_registered) {
   Registry& registry = Registry::OfProcess();
   const std::lock_guard lock(registry.mutex);
-  *known = handle > 0 && handle <= registry.last;
+  *was_registered = handle > 0 && handle <= registry.last;
   const auto found = registry.wakeables.find(handle);
   return found == registry.wakeables.end() ? nullptr : found->second;
 }

@@ -1,6 +1,6 @@
-// What any thread may wake, by a number: a wake channel among the descriptors of a wait, a completion port. One table
-// for the whole process gives the numbers out, and never one of them twice: a number that comes too late wakes nobody
-// else.
+// Wakeable: a wait that any thread can end, by its handle, a number. It is a wake channel among the descriptors of a
+// wait (wait/wait.h), or a completion port. The process has one table of handles and never reuses one: a handle that
+// arrives after its owner has closed wakes nothing else.
 #pragma once
 
 #include <atomic>
@@ -19,27 +19,26 @@ class Wakeable {
   Wakeable& operator=(const Wakeable&) = delete;
   virtual ~Wakeable() = default;
 
-  // From any thread: ends the wait under way, or the next one. Many before one wait count as one.
+  // Ends the current wait, or the next one. Several signals before a wait count as one. Thread-safe.
   virtual Result Signal() = 0;
 
-  // The same within a signal's handler: whatever that has interrupted.
+  // The same, from a signal handler (signal-safety(7)).
   virtual Result SignalFromHandler() { return Signal(); }
 
-  // A wait beside Node's loop, in a thread of its own, for what no descriptor tells: until the owner would find
-  // something to take (nothing is taken by this, and nothing lost), until `ended` is true, or until the time is over.
-  // Several threads may wait at a time.
-  virtual Result WaitInThread([[maybe_unused]] double timeout, [[maybe_unused]] const std::atomic<bool>& ended) {
+  // Blocks a background thread (wait/waiter.cc) in what has no descriptor to poll: until there is something for the
+  // owner to dequeue, which is left in place, until `is_ended` is true, or until `timeout` milliseconds have passed.
+  // Several threads may wait at a time. Default: EINVAL, for what poll(2) can watch.
+  virtual Result WaitInThread([[maybe_unused]] double timeout, [[maybe_unused]] const std::atomic<bool>& is_ended) {
     return Result::Error(kInvalidArgument);
   }
-  // The `ended` of such a wait has become true: it looks.
+  // Makes such waits check their `is_ended`.
   virtual void EndWaitInThread() {}
 };
 
-// Any thread may be sent the number that this gives.
+// The handle, which is never 0. All three are thread-safe.
 uint32_t RegisterWakeable(std::shared_ptr<Wakeable> wakeable);
 void UnregisterWakeable(uint32_t handle);
-// Null where its owner has closed it, or there never was one. Whoever holds it keeps it alive. known: the number was
-// given out once.
-std::shared_ptr<Wakeable> FindWakeable(uint32_t handle, bool* known);
+// Null: unregistered, or never registered. was_registered: whether the handle was ever registered.
+std::shared_ptr<Wakeable> FindWakeable(uint32_t handle, bool* was_registered);
 
 }  // namespace selectors

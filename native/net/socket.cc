@@ -135,7 +135,7 @@ napi_value RecvFrom(napi_env env, napi_callback_info info) {
   if (!args.ok()) return nullptr;
   SocketLength length = LengthOf(address);
   ClearIfDiscarded(buffer, flags);
-  const Result result = CallRetry<::recvfrom>(fd, Raw(buffer.data()), Size(buffer.size()), flags,
+  const Result result = CallRetry<::recvfrom>(fd, AsRawBytes(buffer.data()), ClampSize(buffer.size()), flags,
                                               reinterpret_cast<sockaddr*>(address.data()), &length);
   // The kernel answers the whole length also where it had to cut the address.
   length_out[0] = result.ok() ? static_cast<int32_t>(length < LengthOf(address) ? length : LengthOf(address)) : 0;
@@ -151,8 +151,8 @@ napi_value SendTo(napi_env env, napi_callback_info info) {
   const std::span<uint8_t> address = args.BytesAt(3);
   if (!args.ok()) return nullptr;
   return ToJavaScript(env,
-                      MapSendToError(CallRetry<::sendto>(fd, Raw(buffer.data()), Size(buffer.size()), flags | kNoSignal,
-                                                         AddressOf(address), LengthOf(address))));
+                      MapSendToError(CallRetry<::sendto>(fd, AsRawBytes(buffer.data()), ClampSize(buffer.size()),
+                                                         flags | kNoSignal, AddressOf(address), LengthOf(address))));
 }
 
 // shutdown(fd, how): 0 read, 1 write, 2 both, on all systems.
@@ -184,7 +184,7 @@ napi_value SetSockOpt(napi_env env, napi_callback_info info) {
   const std::span<const uint8_t> value = args.BytesAt(3);
   if (!args.ok()) return nullptr;
   return ToJavaScript(
-      env, Call<::setsockopt>(fd, level, option, Raw(value.data()), static_cast<SocketLength>(value.size())));
+      env, Call<::setsockopt>(fd, level, option, AsRawBytes(value.data()), static_cast<SocketLength>(value.size())));
 }
 
 // getsockopt(fd, level, option, out): how many bytes of the value are in `out`.
@@ -196,7 +196,7 @@ napi_value GetSockOpt(napi_env env, napi_callback_info info) {
   const std::span<uint8_t> out = args.BytesAt(3);
   if (!args.ok()) return nullptr;
   SocketLength length = LengthOf(out);
-  const Result result = Call<::getsockopt>(fd, level, option, Raw(out.data()), &length);
+  const Result result = Call<::getsockopt>(fd, level, option, AsRawBytes(out.data()), &length);
   // An option may have a longer value, or answer how many entries there are instead of bytes (SO_GET_FILTER).
   return ToJavaScript(env, result.ok() ? ClampLength(out.size(), Result::Ok(static_cast<int64_t>(length))) : result);
 }
@@ -210,8 +210,9 @@ napi_value SetLinger(napi_env env, napi_callback_info info) {
   linger value{};
   value.l_onoff = seconds >= 0 ? 1 : 0;
   value.l_linger = static_cast<decltype(value.l_linger)>(seconds >= 0 ? seconds : 0);
-  return ToJavaScript(env, Call<::setsockopt>(fd, SOL_SOCKET, kLingerOption, Raw(static_cast<const void*>(&value)),
-                                              static_cast<SocketLength>(sizeof value)));
+  return ToJavaScript(env,
+                      Call<::setsockopt>(fd, SOL_SOCKET, kLingerOption, AsRawBytes(static_cast<const void*>(&value)),
+                                         static_cast<SocketLength>(sizeof value)));
 }
 
 // getLinger(fd): {seconds} into the Int32Array, -1 where it is off.
@@ -223,7 +224,8 @@ napi_value GetLinger(napi_env env, napi_callback_info info) {
   if (!args.ok()) return nullptr;
   linger value{};
   SocketLength length = sizeof value;
-  const Result result = Call<::getsockopt>(fd, SOL_SOCKET, kLingerOption, Raw(static_cast<void*>(&value)), &length);
+  const Result result =
+      Call<::getsockopt>(fd, SOL_SOCKET, kLingerOption, AsRawBytes(static_cast<void*>(&value)), &length);
   if (result.ok()) out[0] = value.l_onoff != 0 ? static_cast<int32_t>(value.l_linger) : -1;
   return ToJavaScript(env, result);
 }
