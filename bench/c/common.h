@@ -1,4 +1,4 @@
-// What the programs in C have in common: failing, clocks, and listening on the loopback.
+// Shared by the C programs of the benchmark: error exits, clocks, and listening on the loopback interface.
 #pragma once
 
 #include <arpa/inet.h>
@@ -54,8 +54,8 @@ static inline int listen_on_loopback(int flags) {
   return listener;
 }
 
-// The line that every server of the benchmark begins with.
-static inline void say_listening(int listener) {
+// Prints the first line of output of every server of the benchmark.
+static inline void print_listening(int listener) {
   struct sockaddr_in address;
   socklen_t length = sizeof address;
   check(getsockname(listener, (struct sockaddr*)&address, &length), "getsockname");

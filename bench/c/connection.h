@@ -1,5 +1,5 @@
-// One non-blocking connection of a server in C: what it has received goes to the application, what the kernel does not
-// take at once waits in `out`. No loop is known here: epoll.c and libevent.c bring their own.
+// A non-blocking connection of a server in C. Received bytes go to the application; bytes that the kernel does not take
+// at once are queued in `out`. The event loop is the caller's: epoll.c, libevent.c.
 #pragma once
 
 #include "common.h"
@@ -11,17 +11,17 @@ typedef void (*application)(struct connection* connection, char* bytes, size_t l
 
 struct connection {
   int fd;
-  bool closed;       // nothing more is done with it; its loop frees it
-  bool wants_write;  // `out` has something: nothing is received until it is sent
+  bool closed;       // no longer used; the loop frees it
+  bool wants_write;  // `out` is not empty: nothing is received until it is sent
   char* out;
   size_t out_length, out_sent;
-  char* line;  // chat: the beginning of a line that has not ended yet
+  char* line;  // chat: the beginning of an incomplete line
   size_t line_length;
-  struct connection *next, *previous;  // chat: all of them
-  void* loop;                          // libevent: its event
+  struct connection *next, *previous;  // epoll.c: the list of all connections
+  void* loop;                          // libevent.c: the connection's event
 };
 
-static inline void send_rest(struct connection* connection) {
+static inline void send_queued(struct connection* connection) {
   while (connection->out_sent < connection->out_length) {
     const ssize_t sent = send(connection->fd, connection->out + connection->out_sent,
                               connection->out_length - connection->out_sent, MSG_NOSIGNAL);
@@ -49,14 +49,14 @@ static inline void write_bytes(struct connection* connection, const char* bytes,
     if (result > 0) sent = (size_t)result;
     if (sent == length) return;
   }
-  const size_t more = length - sent;
-  connection->out = checked_alloc(realloc(connection->out, connection->out_length + more));
-  memcpy(connection->out + connection->out_length, bytes + sent, more);
-  connection->out_length += more;
+  const size_t unsent = length - sent;
+  connection->out = checked_alloc(realloc(connection->out, connection->out_length + unsent));
+  memcpy(connection->out + connection->out_length, bytes + sent, unsent);
+  connection->out_length += unsent;
   connection->wants_write = true;
 }
 
-// One recv a readiness, as in the textbooks.
+// One recv per readiness event, as in textbooks.
 static inline void receive(struct connection* connection, application application) {
   static char bytes[RECEIVE_SIZE];
   const ssize_t length = recv(connection->fd, bytes, sizeof bytes, 0);

@@ -1,17 +1,17 @@
-// The limit on epoll(7): what a server costs that has no runtime, no library and no abstraction. epoll ECHO|CHAT
+// The lower limit on epoll(7): the cost of a server without runtime, library or abstraction. Usage: epoll echo|chat
 //
-// The loop is the textbook's: epoll_wait, then a recv and the sends for each connection that is ready. chat does what
-// src/servers/applications/chat.ts does: {"user": "ann", "text": "hello"} and a newline come in, [ann] hello goes out
-// to everybody.
+// A textbook loop: epoll_wait, then one recv and the sends for each ready connection. chat does the same as
+// src/servers/applications/chat.ts: it receives lines of {"user": "ann", "text": "hello"} and sends [ann] hello to
+// every connection.
 #include <sys/epoll.h>
 
 #include "connection.h"
 
-enum { MOST_EVENTS = 1024, LONGEST_LINE = 65536 };
+enum { MAX_EVENTS = 1024, MAX_LINE = 65536 };
 
-static struct connection* everybody;
+static struct connection* connections;  // a list
 
-// The value of "name":"value" in a line of JSON, without its quotes; escapes stay as they are. NULL: there is none.
+// The value of "name":"value" in a line of JSON, without the quotes; escapes are not decoded. NULL: there is none.
 static const char* string_field(const char* line, const char* name, size_t* length) {
   char pattern[32];
   snprintf(pattern, sizeof pattern, "\"%s\":", name);
@@ -26,18 +26,18 @@ static const char* string_field(const char* line, const char* name, size_t* leng
   return start;
 }
 
-static void say_to_everybody(const char* line) {
+static void broadcast(const char* line) {
   size_t user_length, text_length;
   const char* user = string_field(line, "user", &user_length);
   const char* text = string_field(line, "text", &text_length);
   if (user == NULL || text == NULL) return;
-  static char message[LONGEST_LINE + 8];
+  static char message[MAX_LINE + 8];
   const int length = snprintf(message, sizeof message, "[%.*s] %.*s\n", (int)user_length, user, (int)text_length, text);
-  for (struct connection* one = everybody; one != NULL; one = one->next) write_bytes(one, message, (size_t)length);
+  for (struct connection* one = connections; one != NULL; one = one->next) write_bytes(one, message, (size_t)length);
 }
 
 static void chat(struct connection* connection, char* bytes, size_t length) {
-  if (connection->line_length + length > LONGEST_LINE) {
+  if (connection->line_length + length > MAX_LINE) {
     connection->closed = true;
     return;
   }
@@ -48,7 +48,7 @@ static void chat(struct connection* connection, char* bytes, size_t length) {
   char* start = connection->line;
   for (char* end = strchr(start, '\n'); end != NULL; end = strchr(start, '\n')) {
     *end = '\0';
-    say_to_everybody(start);
+    broadcast(start);
     start = end + 1;
   }
   connection->line_length = strlen(start);
@@ -58,9 +58,9 @@ static void chat(struct connection* connection, char* bytes, size_t length) {
 static void accept_all(int epoll, int listener) {
   for (int fd; (fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) {
     struct connection* connection = open_connection(fd);
-    connection->next = everybody;
-    if (everybody != NULL) everybody->previous = connection;
-    everybody = connection;
+    connection->next = connections;
+    if (connections != NULL) connections->previous = connection;
+    connections = connection;
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
     check(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
   }
@@ -71,18 +71,18 @@ static void watch(int epoll, struct connection* connection) {
   check(epoll_ctl(epoll, EPOLL_CTL_MOD, connection->fd, &event), "epoll_ctl");
 }
 
-// An event of this turn may still name it: freed when the turn is over.
+// Called after all events of a wait: an event of the same wait may still refer to the connection.
 static void close_connection(struct connection* connection) {
   if (connection->previous != NULL) connection->previous->next = connection->next;
   if (connection->next != NULL) connection->next->previous = connection->previous;
-  if (everybody == connection) everybody = connection->next;
+  if (connections == connection) connections = connection->next;
   free_connection(connection);
 }
 
 static void serve(int epoll, int listener, application application) {
-  static struct epoll_event events[MOST_EVENTS];
+  static struct epoll_event events[MAX_EVENTS];
   for (;;) {
-    const int ready = epoll_wait(epoll, events, MOST_EVENTS, -1);
+    const int ready = epoll_wait(epoll, events, MAX_EVENTS, -1);
     if (ready < 0 && errno != EINTR) die("epoll_wait");
     bool any_closed = false;
     for (int i = 0; i < ready; ++i) {
@@ -93,7 +93,7 @@ static void serve(int epoll, int listener, application application) {
       }
       const bool wanted_write = connection->wants_write;
       if (wanted_write) {
-        send_rest(connection);
+        send_queued(connection);
       } else {
         receive(connection, application);
       }
@@ -103,9 +103,9 @@ static void serve(int epoll, int listener, application application) {
         watch(epoll, connection);
       }
     }
-    // Whom a message of somebody else's has left with a rest (or found gone) was perhaps not among the ready ones.
+    // A broadcast may have left queued bytes, or a failed send, on connections that had no event.
     if (application != chat && !any_closed) continue;
-    for (struct connection *one = everybody, *next; one != NULL; one = next) {
+    for (struct connection *one = connections, *next; one != NULL; one = next) {
       next = one->next;
       if (one->closed) {
         close_connection(one);
@@ -126,6 +126,6 @@ int main(int count, char** arguments) {
   const int epoll = check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
   struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
   check(epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event), "epoll_ctl");
-  say_listening(listener);
+  print_listening(listener);
   serve(epoll, listener, is_chat ? chat : echo);
 }

@@ -1,12 +1,13 @@
-// The limit on io_uring(7), with liburing: one multishot accept, one multishot receive a connection into buffers that
-// the kernel takes from a ring of them, and sends, all submitted by the call that waits. io_uring echo
+// The lower limit on io_uring(7), with liburing: one multishot accept, one multishot receive per connection into
+// provided buffers (a buffer ring), and sends; all are submitted by the call that waits. Usage: io_uring echo
 //
-// A connection has one send at a time, so that bytes stay in order; what is received meanwhile waits in its buffers.
+// A connection has at most one send in flight, so that bytes stay in order; data received meanwhile stays in its
+// buffers.
 #include <liburing.h>
 
 #include "common.h"
 
-enum { ENTRIES = 4096, COMPLETIONS = 16384, BUFFERS = 256, BUFFER_SIZE = 65536, MOST_DESCRIPTORS = 65536 };
+enum { ENTRIES = 4096, COMPLETIONS = 16384, BUFFERS = 256, BUFFER_SIZE = 65536, MAX_DESCRIPTORS = 65536 };
 enum operation { ACCEPT, RECEIVE, SEND };
 
 struct received {
@@ -23,10 +24,11 @@ struct connection {
 static struct io_uring ring;
 static struct io_uring_buf_ring* buffer_ring;
 static char* buffers;
-static struct connection* connections[MOST_DESCRIPTORS];
+static struct connection* connections[MAX_DESCRIPTORS];
 static struct received* spare;
-// Who found no buffer, and has none to give back: asked for again when a turn is over.
-static int starved[MOST_DESCRIPTORS];
+// Connections whose receive found no free buffer and that hold none: their receive restarts after the completions of a
+// wait.
+static int starved[MAX_DESCRIPTORS];
 static int starved_count;
 
 static struct io_uring_sqe* new_entry(void) {
@@ -38,15 +40,15 @@ static struct io_uring_sqe* new_entry(void) {
   return entry;
 }
 
-// After io_uring_prep_*, which clears it.
-static void name_entry(struct io_uring_sqe* entry, enum operation operation, int fd) {
+// Call it after io_uring_prep_*, which clears user_data.
+static void set_user_data(struct io_uring_sqe* entry, enum operation operation, int fd) {
   entry->user_data = (uint64_t)operation << 32 | (uint32_t)fd;
 }
 
 static void start_accepting(int listener) {
   struct io_uring_sqe* entry = new_entry();
   io_uring_prep_multishot_accept(entry, listener, NULL, NULL, SOCK_CLOEXEC);
-  name_entry(entry, ACCEPT, listener);
+  set_user_data(entry, ACCEPT, listener);
 }
 
 static void start_receiving(int fd) {
@@ -55,11 +57,11 @@ static void start_receiving(int fd) {
   entry->flags |= IOSQE_BUFFER_SELECT;
   entry->ioprio |= IORING_RECV_MULTISHOT;
   entry->buf_group = 0;
-  name_entry(entry, RECEIVE, fd);
+  set_user_data(entry, RECEIVE, fd);
   connections[fd]->receiving = true;
 }
 
-static void give_back(unsigned short buffer) {
+static void recycle_buffer(unsigned short buffer) {
   io_uring_buf_ring_add(buffer_ring, buffers + (size_t)buffer * BUFFER_SIZE, BUFFER_SIZE, buffer,
                         io_uring_buf_ring_mask(BUFFERS), 0);
   io_uring_buf_ring_advance(buffer_ring, 1);
@@ -70,12 +72,12 @@ static void send_first(int fd) {
   struct io_uring_sqe* entry = new_entry();
   io_uring_prep_send(entry, fd, buffers + (size_t)first->buffer * BUFFER_SIZE + first->sent,
                      first->length - first->sent, MSG_NOSIGNAL);
-  name_entry(entry, SEND, fd);
+  set_user_data(entry, SEND, fd);
 }
 
 static void drop_first(struct connection* connection) {
   struct received* first = connection->first;
-  give_back(first->buffer);
+  recycle_buffer(first->buffer);
   connection->first = first->next;
   first->next = spare;
   spare = first;
@@ -89,20 +91,20 @@ static void close_if_done(int fd) {
   close(fd);
 }
 
-static void on_accept(int listener, int result, bool goes_on) {
-  if (result >= MOST_DESCRIPTORS) {
+static void on_accept(int listener, int result, bool has_more) {
+  if (result >= MAX_DESCRIPTORS) {
     close(result);
   } else if (result >= 0) {
     connections[result] = checked_alloc(calloc(1, sizeof(struct connection)));
     set_no_delay(result);
     start_receiving(result);
   }
-  if (!goes_on) start_accepting(listener);
+  if (!has_more) start_accepting(listener);
 }
 
-static void on_received(int fd, int result, bool has_buffer, unsigned short buffer, bool goes_on) {
+static void on_received(int fd, int result, bool has_buffer, unsigned short buffer, bool has_more) {
   struct connection* connection = connections[fd];
-  connection->receiving = goes_on;
+  connection->receiving = has_more;
   if (result > 0) {
     struct received* received = spare != NULL ? spare : checked_alloc(malloc(sizeof *received));
     if (received == spare) spare = spare->next;
@@ -116,16 +118,16 @@ static void on_received(int fd, int result, bool has_buffer, unsigned short buff
     connection->last = received;
     if (is_idle) send_first(fd);
   } else if (has_buffer) {
-    give_back(buffer);
+    recycle_buffer(buffer);
   }
   if (result == 0 || (result < 0 && result != -ENOBUFS)) connection->ended = true;
-  // Without buffers (ENOBUFS) it goes on when one of its own is free, or when the turn is over where it has none.
-  if (!goes_on && !connection->ended && result > 0) start_receiving(fd);
-  if (!goes_on && !connection->ended && result < 0 && connection->first == NULL) starved[starved_count++] = fd;
+  // After ENOBUFS the receive restarts when the connection's next send completes; without one, in restart_starved().
+  if (!has_more && !connection->ended && result > 0) start_receiving(fd);
+  if (!has_more && !connection->ended && result < 0 && connection->first == NULL) starved[starved_count++] = fd;
   close_if_done(fd);
 }
 
-static void feed_starved(void) {
+static void restart_starved(void) {
   const int count = starved_count;
   starved_count = 0;
   for (int i = 0; i < count; ++i) {
@@ -152,14 +154,14 @@ static void on_sent(int fd, int result) {
 
 static void complete(const struct io_uring_cqe* completion) {
   const int fd = (int)(uint32_t)completion->user_data;
-  const bool goes_on = (completion->flags & IORING_CQE_F_MORE) != 0;
+  const bool has_more = (completion->flags & IORING_CQE_F_MORE) != 0;
   switch ((enum operation)(completion->user_data >> 32)) {
     case ACCEPT:
-      on_accept(fd, completion->res, goes_on);
+      on_accept(fd, completion->res, has_more);
       break;
     case RECEIVE:
       on_received(fd, completion->res, (completion->flags & IORING_CQE_F_BUFFER) != 0,
-                  (unsigned short)(completion->flags >> IORING_CQE_BUFFER_SHIFT), goes_on);
+                  (unsigned short)(completion->flags >> IORING_CQE_BUFFER_SHIFT), has_more);
       break;
     case SEND:
       on_sent(fd, completion->res);
@@ -180,7 +182,7 @@ static void open_ring(void) {
   errno = -io_uring_register_buf_ring(&ring, &registration, 0);
   if (errno != 0) die("io_uring_register");
   io_uring_buf_ring_init(buffer_ring);
-  for (unsigned short buffer = 0; buffer < BUFFERS; ++buffer) give_back(buffer);
+  for (unsigned short buffer = 0; buffer < BUFFERS; ++buffer) recycle_buffer(buffer);
 }
 
 int main(int count, char** arguments) {
@@ -191,7 +193,7 @@ int main(int count, char** arguments) {
   const int listener = listen_on_loopback(0);
   open_ring();
   start_accepting(listener);
-  say_listening(listener);
+  print_listening(listener);
   for (;;) {
     const int submitted = io_uring_submit_and_wait(&ring, 1);
     if (submitted < 0 && submitted != -EINTR && submitted != -EAGAIN && submitted != -EBUSY) {
@@ -205,6 +207,6 @@ int main(int count, char** arguments) {
       ++completed;
     }
     io_uring_cq_advance(&ring, completed);
-    feed_starved();
+    restart_starved();
   }
 }

@@ -1,4 +1,4 @@
-// An echo server on libevent's raw events: the library's loop, with the same recv and send as epoll.c.
+// An echo server on libevent's raw events: libevent's loop, and the same recv and send as epoll.c.
 #include <event2/event.h>
 #include <event2/listener.h>
 
@@ -12,7 +12,7 @@ static void on_ready(evutil_socket_t fd, short ready, void* argument) {
   struct event* event = connection->loop;
   const bool wanted_write = connection->wants_write;
   if ((ready & EV_WRITE) != 0) {
-    send_rest(connection);
+    send_queued(connection);
   } else {
     receive(connection, echo);
   }
@@ -47,6 +47,6 @@ int main(int count, char** arguments) {
   struct event_base* base = checked_alloc(event_base_new());
   const int listener = listen_on_loopback(SOCK_NONBLOCK);
   checked_alloc(evconnlistener_new(base, on_accept, base, LEV_OPT_CLOSE_ON_FREE, 0, listener));
-  say_listening(listener);
+  print_listening(listener);
   return event_base_dispatch(base);
 }

@@ -1,19 +1,19 @@
-// The clients of the benchmark: one thread, one epoll, every byte that comes back is checked.
+// The clients of the benchmark: one thread, one epoll. Every received byte is checked.
 //
-//   load WORKLOAD PORT [-c connections] [-s bytes] [-p pipelined] [-t seconds] [-w seconds to warm up] [-k pid of the
-//   server]
+//   load WORKLOAD PORT [-c CONNECTIONS] [-s BYTES] [-p PIPELINED] [-t SECONDS] [-w WARM-UP SECONDS] [-k SERVER PID]
 //
-//   echo     each connection has `pipelined` messages of `bytes` on the way; the stream is a pattern in which no place
-//   is like another rpc      the same with numbered requests and their numbered answers
-//   (src/servers/applications/rpc.ts) chat     the first connection says something, and all must hear it before it says
-//   the next (applications/chat.ts) connect  each connection is opened, echoes one message, is closed from both sides,
-//   and opened again idle     each connection echoes one message, and is then held while the server's memory is looked
-//   at
+//   echo     each connection has PIPELINED messages of BYTES in flight; the stream is a repeated pattern of 65,521
+//            bytes, so that misplaced bytes are detected
+//   rpc      the same with numbered requests and numbered responses (src/servers/applications/rpc.ts)
+//   chat     the first connection sends a message; it sends the next one when all connections have received it
+//            (src/servers/applications/chat.ts)
+//   connect  each connection is opened, echoes one message, is closed by both sides, and is opened again
+//   idle     each connection echoes one message and stays open while the server's memory is read
 //
-// Prints one line of JSON: messages (chat: deliveries; connect: connections) and seconds, round trips in microseconds
-// (chat: until a reader has it; connect: from connect(2) to the end of the stream), CPU nanoseconds of the server and
-// of the clients meanwhile, and the server's resident memory. Exit code 1, with the reason on stderr, where a byte is
-// wrong or missing.
+// Prints one line of JSON: messages (chat: deliveries; connect: connections), bytes and seconds; CPU time of the server
+// and of the clients in nanoseconds; round-trip times in microseconds (chat: until a receiver has the message; connect:
+// from connect(2) to the end of the stream); the server's resident memory in bytes. Exit code 1, with the reason on
+// stderr: a byte was wrong or missing.
 #include <fcntl.h>
 #include <getopt.h>
 #include <netinet/in.h>
@@ -23,12 +23,12 @@
 #include "common.h"
 
 enum {
-  MOST_EVENTS = 1024,
+  MAX_EVENTS = 1024,
   RECEIVE_SIZE = 262144,
-  PATTERN = 65521,  // a prime: no size of message is in step with it
-  LONGEST_SILENCE_MS = 5000,
-  LARGEST_MESSAGE = 1 << 20,
-  ADDRESSES_EACH = 20000,  // connections from one address, which has 28,000 ports (ip_local_port_range)
+  PATTERN = 65521,  // a prime, so that messages and pattern are not aligned
+  MAX_SILENCE_MS = 5000,
+  MAX_MESSAGE = 1 << 20,
+  CONNECTIONS_PER_ADDRESS = 20000,  // an address has 28,000 ports (ip_local_port_range)
 };
 
 static struct {
@@ -42,15 +42,15 @@ static struct {
 struct connection {
   int fd;
   bool watches_write;
-  uint64_t sent, received;  // positions in the streams
-  uint64_t to_send;         // up to this position
-  uint64_t answered;        // messages
-  uint64_t* begun;          // when, of those that are on the way, by number modulo `pipelined`
+  uint64_t sent, received;  // positions in the streams, in bytes
+  uint64_t to_send;         // the position up to which to send
+  uint64_t answered;        // complete responses
+  uint64_t* begun;          // start times of the messages in flight, by number modulo `pipelined`
 };
 
 static struct connection* connections;
 static int epoll;
-static uint64_t messages, bytes;  // since the measurement began
+static uint64_t messages, bytes;  // since the start of the measurement
 
 static _Noreturn void fail(const char* format, long value) {
   fprintf(stderr, format, value);
@@ -60,7 +60,7 @@ static _Noreturn void fail(const char* format, long value) {
 
 // ------------------------------------------------------------------------------------------------------------- times
 
-// Round trips in sixteen steps a power of two.
+// A histogram of round-trip times in nanoseconds, with sixteen steps per power of two.
 enum { STEPS = 32, POWERS = 64 };
 static uint64_t histogram[POWERS * STEPS];
 
@@ -103,13 +103,12 @@ static long memory_of_server(void) {
   return resident * sysconf(_SC_PAGESIZE);
 }
 
-// --------------------------------------------------------------------------------------------------- what is said and
-// heard
+// ----------------------------------------------------------------------------------------------------------- messages
 
-static uint8_t pattern[PATTERN + LARGEST_MESSAGE];
+static uint8_t pattern[PATTERN + MAX_MESSAGE];
 static int request_size, answer_size;
 
-// rpc and chat: messages with a number of 16 digits.
+// rpc and chat: messages that contain a number of 16 digits.
 static char request_start[128], request_end[64], answer_start[64], answer_end[64];
 static char* filler;
 
@@ -132,13 +131,13 @@ static void write_numbered(uint8_t* out, int size, const char* start, const char
 static bool is_echo(void) { return strcmp(options.workload, "rpc") != 0 && strcmp(options.workload, "chat") != 0; }
 static bool is_rpc(void) { return strcmp(options.workload, "rpc") == 0; }
 
-// The bytes at a position of a stream, and how many of them there are in one piece.
+// The expected bytes at a position of a stream; *length: how many of them are contiguous.
 static const uint8_t* stream_at(uint64_t position, bool is_answer, size_t* length) {
   if (is_echo()) {
-    *length = LARGEST_MESSAGE;
+    *length = MAX_MESSAGE;
     return pattern + position % PATTERN;
   }
-  static uint8_t message[2][LARGEST_MESSAGE];
+  static uint8_t message[2][MAX_MESSAGE];
   static uint64_t number[2] = {UINT64_MAX, UINT64_MAX};
   const int size = is_answer ? answer_size : request_size;
   const uint64_t wanted = position / (uint64_t)size;
@@ -154,8 +153,8 @@ static const uint8_t* stream_at(uint64_t position, bool is_answer, size_t* lengt
 
 static void prepare_messages(void) {
   for (uint32_t i = 0; i < sizeof pattern; ++i) pattern[i] = (uint8_t)((i % PATTERN) * 2654435761u >> 24);
-  filler = checked_alloc(malloc(LARGEST_MESSAGE));
-  memset(filler, 'x', LARGEST_MESSAGE);
+  filler = checked_alloc(malloc(MAX_MESSAGE));
+  memset(filler, 'x', MAX_MESSAGE);
   request_size = answer_size = options.size;
   if (is_rpc()) {
     strcpy(request_start, "{\"in\":\"ping\",\"params\":\"");
@@ -171,20 +170,21 @@ static void prepare_messages(void) {
     answer_size = options.size - (int)strlen(request_start) - (int)strlen(request_end) + (int)strlen(answer_start) +
                   (int)strlen(answer_end);
   }
-  if (!is_echo() && options.size < 64) fail("a message of this workload has 64 bytes at least, not %ld", options.size);
+  if (!is_echo() && options.size < 64)
+    fail("a message of this workload needs at least 64 bytes, not %ld", options.size);
 }
 
 // -------------------------------------------------------------------------------------------------------- connections
 
-// From another address of 127.0.0.0/8 each time the ports of one are used up.
-static int connect_one(bool waits) {
+// Changes the source address within 127.0.0.0/8 before its ports are used up.
+static int connect_one(bool is_blocking) {
   static uint64_t opened;
   struct sockaddr_in from = {.sin_family = AF_INET}, to = loopback(options.port);
-  const uint32_t host = (uint32_t)(opened++ / ADDRESSES_EACH % 250 + 2);
+  const uint32_t host = (uint32_t)(opened++ / CONNECTIONS_PER_ADDRESS % 250 + 2);
   from.sin_addr.s_addr = htonl(127u << 24 | (uint32_t)(getpid() % 250 + 1) << 8 | host);
-  const int fd = check(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | (waits ? 0 : SOCK_NONBLOCK), 0), "socket");
+  const int fd = check(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | (is_blocking ? 0 : SOCK_NONBLOCK), 0), "socket");
   const int on = 1;
-  // A port is chosen when it is known where to: then each of them serves once for each destination.
+  // The port is chosen at connect(2): then the same port can be used once per destination.
   check(setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on), "setsockopt");
   check(bind(fd, (struct sockaddr*)&from, sizeof from), "bind");
   if (connect(fd, (struct sockaddr*)&to, sizeof to) < 0 && errno != EINPROGRESS) die("connect");
@@ -231,7 +231,7 @@ static void begin_message(struct connection* connection, uint64_t now) {
   connection->to_send += (uint64_t)request_size;
 }
 
-// How many bytes came; -1: none are there. Ends the program where they are not those that should.
+// The number of bytes received; -1: none available. Exits if they are not the expected ones.
 static ssize_t receive_checked(struct connection* connection) {
   static uint8_t received[RECEIVE_SIZE];
   const ssize_t length = recv(connection->fd, received, sizeof received, 0);
@@ -242,7 +242,7 @@ static ssize_t receive_checked(struct connection* connection) {
     const uint8_t* expected = stream_at(connection->received, true, &piece);
     if (piece > (size_t)(length - done)) piece = (size_t)(length - done);
     if (memcmp(received + done, expected, piece) != 0)
-      fail("what came back is not what was sent, at or behind byte %ld", (long)connection->received);
+      fail("wrong data received, at or after byte %ld", (long)connection->received);
     done += (ssize_t)piece;
     connection->received += piece;
   }
@@ -252,10 +252,10 @@ static ssize_t receive_checked(struct connection* connection) {
 
 // --------------------------------------------------------------------------------------------------------- workloads
 
-// A message that is complete is followed by the next one.
+// echo, rpc: each complete response is followed by the next message.
 static void on_answer(struct connection* connection) {
   const ssize_t length = receive_checked(connection);
-  if (length == 0) fail("the server has closed a connection, after %ld messages", (long)connection->answered);
+  if (length == 0) fail("the server closed a connection, after %ld messages", (long)connection->answered);
   if (length < 0) return;
   const uint64_t now = clock_ns(CLOCK_MONOTONIC);
   while (connection->received >= (connection->answered + 1) * (uint64_t)answer_size) {
@@ -267,27 +267,27 @@ static void on_answer(struct connection* connection) {
   send_pending(connection);
 }
 
-// Chat: the first one speaks when all have heard what it said before.
-static int still_to_hear;
+// chat: how many connections have not received the current message. At 0 the first connection sends the next one.
+static int still_to_receive;
 
-static void speak(uint64_t now) {
-  still_to_hear = options.connections;
+static void send_chat(uint64_t now) {
+  still_to_receive = options.connections;
   begin_message(&connections[0], now);
   send_pending(&connections[0]);
 }
 
-static void on_heard(struct connection* connection) {
+static void on_chat(struct connection* connection) {
   const ssize_t length = receive_checked(connection);
-  if (length == 0) fail("the server has closed a connection, after %ld messages", (long)connection->answered);
+  if (length == 0) fail("the server closed a connection, after %ld messages", (long)connection->answered);
   if (length < 0 || connection->received < (connection->answered + 1) * (uint64_t)answer_size) return;
   const uint64_t now = clock_ns(CLOCK_MONOTONIC);
   count_time(now - connections[0].begun[0]);
   ++connection->answered;
   ++messages;
-  if (--still_to_hear == 0) speak(now);
+  if (--still_to_receive == 0) send_chat(now);
 }
 
-// Connect: connecting, then one message there and back, then the end of both streams.
+// connect: connects, sends one message and receives its echo, then both sides end their stream.
 static void begin_connecting(struct connection* connection) {
   uint64_t* begun = connection->begun;
   *connection = (struct connection){.fd = connect_one(false), .begun = begun, .watches_write = true};
@@ -312,7 +312,7 @@ static void on_short_connection(struct connection* connection) {
     return;
   }
   if (connection->received != (uint64_t)answer_size)
-    fail("the server has closed a connection after %ld bytes", (long)connection->received);
+    fail("the server closed a connection after %ld bytes", (long)connection->received);
   ++messages;
   count_time(clock_ns(CLOCK_MONOTONIC) - connection->begun[0]);
   close(connection->fd);
@@ -322,8 +322,8 @@ static void on_short_connection(struct connection* connection) {
 static void begin(void) {
   const uint64_t now = clock_ns(CLOCK_MONOTONIC);
   if (strcmp(options.workload, "chat") == 0) {
-    usleep(300000);  // until the server has accepted them all: who is accepted later does not hear it
-    return speak(now);
+    usleep(300000);  // until the server has accepted all: one that is accepted later misses the message
+    return send_chat(now);
   }
   for (int i = 0; i < options.connections; ++i) {
     for (int k = 0; k < options.pipelined; ++k) begin_message(&connections[i], now);
@@ -333,12 +333,12 @@ static void begin(void) {
 
 // ------------------------------------------------------------------------------------------------------------ running
 
-static void turn_until(uint64_t end, void (*on_readable)(struct connection*)) {
-  static struct epoll_event events[MOST_EVENTS];
+static void run_until(uint64_t end, void (*on_readable)(struct connection*)) {
+  static struct epoll_event events[MAX_EVENTS];
   while (clock_ns(CLOCK_MONOTONIC) < end) {
-    const int ready = epoll_wait(epoll, events, MOST_EVENTS, LONGEST_SILENCE_MS);
+    const int ready = epoll_wait(epoll, events, MAX_EVENTS, MAX_SILENCE_MS);
     if (ready < 0 && errno != EINTR) die("epoll_wait");
-    if (ready == 0) fail("the server was silent for %ld milliseconds", LONGEST_SILENCE_MS);
+    if (ready == 0) fail("the server was silent for %ld milliseconds", MAX_SILENCE_MS);
     for (int i = 0; i < ready; ++i) {
       struct connection* connection = events[i].data.ptr;
       if ((events[i].events & EPOLLOUT) != 0 && connection->to_send > connection->sent) send_pending(connection);
@@ -349,12 +349,12 @@ static void turn_until(uint64_t end, void (*on_readable)(struct connection*)) {
 
 static void measure(void (*on_readable)(struct connection*)) {
   const uint64_t start = clock_ns(CLOCK_MONOTONIC);
-  turn_until(start + (uint64_t)(options.warm_up * 1e9), on_readable);
+  run_until(start + (uint64_t)(options.warm_up * 1e9), on_readable);
   memset(histogram, 0, sizeof histogram);
   messages = bytes = 0;
   const uint64_t begun = clock_ns(CLOCK_MONOTONIC);
   const uint64_t server = cpu_of_server(), own = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-  turn_until(begun + (uint64_t)(options.seconds * 1e9), on_readable);
+  run_until(begun + (uint64_t)(options.seconds * 1e9), on_readable);
   const uint64_t server_cpu = cpu_of_server() - server, own_cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - own;
   printf(
       "{\"messages\": %llu, \"bytes\": %llu, \"seconds\": %.6f, \"serverCpu\": %llu, \"clientCpu\": %llu, "
@@ -363,15 +363,15 @@ static void measure(void (*on_readable)(struct connection*)) {
       (unsigned long long)server_cpu, (unsigned long long)own_cpu, quantile(0.5), quantile(0.99), memory_of_server());
 }
 
-// One message each; then all are open, and the server has nothing to do.
-static void hold_idle(void) {
+// idle: one message per connection; then all are open, and the server has nothing to do.
+static void measure_idle(void) {
   const long before = memory_of_server();
   open_all();
   for (int i = 0; i < options.connections; ++i) {
     begin_message(&connections[i], 0);
     send_pending(&connections[i]);
   }
-  const uint64_t deadline = clock_ns(CLOCK_MONOTONIC) + LONGEST_SILENCE_MS * 6 * 1000000ull;
+  const uint64_t deadline = clock_ns(CLOCK_MONOTONIC) + MAX_SILENCE_MS * 6 * 1000000ull;
   for (int i = 0; i < options.connections;) {
     if (connections[i].received == (uint64_t)answer_size) {
       ++i;
@@ -383,11 +383,11 @@ static void hold_idle(void) {
   printf("{\"before\": %ld, \"memory\": %ld, \"connections\": %d}\n", before, memory_of_server(), options.connections);
 }
 
-static long number_of(const char* text, long least, long most) {
+static long parse_number(const char* text, long min, long max) {
   char* end;
   const long value = strtol(text, &end, 10);
-  if (*text == '\0' || *end != '\0' || value < least || value > most) {
-    fprintf(stderr, "load: '%s' is not a whole number from %ld to %ld\n", text, least, most);
+  if (*text == '\0' || *end != '\0' || value < min || value > max) {
+    fprintf(stderr, "load: '%s' is not an integer from %ld to %ld\n", text, min, max);
     exit(2);
   }
   return value;
@@ -395,12 +395,12 @@ static long number_of(const char* text, long least, long most) {
 
 static void parse(int count, char** arguments) {
   for (int option; (option = getopt(count, arguments, "c:s:p:t:w:k:")) != -1;) {
-    if (option == 'c') options.connections = (int)number_of(optarg, 1, 1000000);
-    if (option == 's') options.size = (int)number_of(optarg, 1, LARGEST_MESSAGE - PATTERN);
-    if (option == 'p') options.pipelined = (int)number_of(optarg, 1, 1024);
+    if (option == 'c') options.connections = (int)parse_number(optarg, 1, 1000000);
+    if (option == 's') options.size = (int)parse_number(optarg, 1, MAX_MESSAGE - PATTERN);
+    if (option == 'p') options.pipelined = (int)parse_number(optarg, 1, 1024);
     if (option == 't') options.seconds = atof(optarg);
     if (option == 'w') options.warm_up = atof(optarg);
-    if (option == 'k') options.server = (pid_t)number_of(optarg, 1, INT32_MAX);
+    if (option == 'k') options.server = (pid_t)parse_number(optarg, 1, INT32_MAX);
     if (option == '?') exit(2);
   }
   if (optind != count - 2) {
@@ -408,7 +408,7 @@ static void parse(int count, char** arguments) {
     exit(2);
   }
   options.workload = arguments[optind];
-  options.port = (uint16_t)number_of(arguments[optind + 1], 1, 65535);
+  options.port = (uint16_t)parse_number(arguments[optind + 1], 1, 65535);
 }
 
 int main(int count, char** arguments) {
@@ -419,7 +419,7 @@ int main(int count, char** arguments) {
   check(setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
   prepare_messages();
   if (strcmp(options.workload, "idle") == 0) {
-    hold_idle();
+    measure_idle();
   } else if (strcmp(options.workload, "connect") == 0) {
     epoll = check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
     connections = checked_alloc(calloc((size_t)options.connections, sizeof *connections));
@@ -432,13 +432,13 @@ int main(int count, char** arguments) {
     options.pipelined = 1;
     open_all();
     begin();
-    measure(on_heard);
+    measure(on_chat);
   } else if (strcmp(options.workload, "echo") == 0 || is_rpc()) {
     open_all();
     begin();
     measure(on_answer);
   } else {
-    fprintf(stderr, "load: there is no workload '%s'\n", options.workload);
+    fprintf(stderr, "load: unknown workload '%s'\n", options.workload);
     return 2;
   }
 }

@@ -1,12 +1,12 @@
-// What one turn of a multiplexer costs: turns MECHANISM COUNT SECONDS FIRST [second-thread]
+// Measures the cost of one poll of a multiplexer. Usage: turns MECHANISM COUNT SECONDS FIRST [second-thread]
 //
-// The descriptors FIRST … FIRST + COUNT - 1 are inherited (with-eventfds.c). They are registered, and asked for again
-// and again without waiting; what is ready is looked at, as a program would. Prints {"turns": …, "ns": CPU time a turn,
-// "ready": … a turn}.
+// The descriptors FIRST … FIRST + COUNT - 1 are inherited (with-eventfds.c). They are registered once and then polled
+// repeatedly with timeout 0; each ready descriptor is read from the result, as a program would. Prints
+// {"turns": …, "ns": CPU time per turn, "ready": … per turn}.
 //
-// second-thread: the kernel looks up a descriptor without counting a reference while a process has one thread (fdget in
-// fs/file.c). Node always has several, and so poll(2) and select(2), which look up all of them, are held against a C
-// program that has two.
+// second-thread: while a process has one thread, the kernel looks up a descriptor without counting a reference (fdget
+// in fs/file.c). Node always has several threads, so for poll(2) and select(2), which look up every descriptor, the C
+// program that Node is compared with has two.
 #include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
@@ -14,13 +14,13 @@
 
 #include "common.h"
 
-enum { MOST_EVENTS = 1024, TURNS_A_LOOK = 8 };
+enum { MAX_EVENTS = 1024, TURNS_PER_CLOCK_READ = 8 };
 
-static long sum;  // of the ready descriptors: what is looked at is not optimised away
+static long sum;  // of the ready descriptors, so that reading them is not optimised away
 
 static int turn_epoll(int first, int count) {
   static int epoll = -1;
-  static struct epoll_event events[MOST_EVENTS];
+  static struct epoll_event events[MAX_EVENTS];
   if (epoll < 0) {
     epoll = check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
     for (int fd = first; fd < first + count; ++fd) {
@@ -28,7 +28,7 @@ static int turn_epoll(int first, int count) {
       check(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
     }
   }
-  const int ready = check(epoll_wait(epoll, events, MOST_EVENTS, 0), "epoll_wait");
+  const int ready = check(epoll_wait(epoll, events, MAX_EVENTS, 0), "epoll_wait");
   for (int i = 0; i < ready; ++i) sum += events[i].data.fd;
   return ready;
 }
@@ -66,7 +66,7 @@ static int turn_select(int first, int count) {
   return ready;
 }
 
-static void* sleep_for_ever(void* nothing) {
+static void* sleep_forever(void* nothing) {
   for (;;) pause();
   return nothing;
 }
@@ -81,8 +81,8 @@ static struct measured measure(int (*turn)(int first, int count), int first, int
   const uint64_t end = clock_ns(CLOCK_MONOTONIC) + (uint64_t)(seconds * 1e9);
   const uint64_t cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
   do {
-    for (int i = 0; i < TURNS_A_LOOK; ++i) measured.ready += turn(first, count);
-    measured.turns += TURNS_A_LOOK;
+    for (int i = 0; i < TURNS_PER_CLOCK_READ; ++i) measured.ready += turn(first, count);
+    measured.turns += TURNS_PER_CLOCK_READ;
   } while (clock_ns(CLOCK_MONOTONIC) < end);
   measured.cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
   return measured;
@@ -104,7 +104,7 @@ int main(int count, char** arguments) {
     return 2;
   }
   pthread_t thread;
-  if (count > 5) check(-pthread_create(&thread, NULL, sleep_for_ever, NULL), "pthread_create");
+  if (count > 5) check(-pthread_create(&thread, NULL, sleep_forever, NULL), "pthread_create");
   measure(turn, first, descriptors, 0.1);
   const struct measured measured = measure(turn, first, descriptors, atof(arguments[3]));
   printf("{\"turns\": %ld, \"ns\": %.1f, \"ready\": %.2f}\n", measured.turns,

@@ -1,23 +1,22 @@
-// Runs a program that inherits eventfds: with-eventfds COUNT ACTIVE FIRST COMMAND ...
+// Runs a command that inherits eventfds. Usage: with-eventfds COUNT ACTIVE FIRST COMMAND ...
 //
-// The descriptors FIRST … FIRST + COUNT - 1 are eventfd(2)s, of which ACTIVE, spread evenly, can be read, and stay so,
-// since nobody reads them. So programs in any language wait for the very same things. Exit code 3: there are not as
-// many descriptors.
+// The descriptors FIRST … FIRST + COUNT - 1 are eventfd(2)s. ACTIVE of them, spread evenly, are readable, and stay so
+// because no program reads them. So programs in any language wait for the same descriptors. Exit code 3: RLIMIT_NOFILE
+// is too low.
 #include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 
 #include "common.h"
 
-// Of the program itself, above ours.
-enum { OTHERS = 64 };
+// Descriptors that the command itself needs.
+enum { OWN_DESCRIPTORS = 64 };
 
 static void raise_limit(long needed) {
   struct rlimit limit;
   check(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
   if (limit.rlim_max < (rlim_t)needed) {
-    fprintf(stderr, "RLIMIT_NOFILE is %llu, and %ld descriptors are needed\n", (unsigned long long)limit.rlim_max,
-            needed);
+    fprintf(stderr, "RLIMIT_NOFILE is %llu; %ld descriptors are needed\n", (unsigned long long)limit.rlim_max, needed);
     exit(3);
   }
   limit.rlim_cur = limit.rlim_max;
@@ -30,9 +29,9 @@ int main(int count, char** arguments) {
     return 2;
   }
   const long descriptors = atol(arguments[1]), active = atol(arguments[2]), first = atol(arguments[3]);
-  raise_limit(first + descriptors + OTHERS);
+  raise_limit(first + descriptors + OWN_DESCRIPTORS);
   for (long i = 0; i < descriptors; ++i) {
-    // Ready where the line from 0 to `active` passes a whole number.
+    // Spreads the readable ones evenly: i * active / descriptors grows by one at each of them.
     const bool is_active = (i + 1) * active / descriptors > i * active / descriptors;
     const int fd = check(eventfd(is_active, EFD_NONBLOCK), "eventfd");
     if (fd == (int)(first + i)) continue;
