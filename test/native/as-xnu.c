@@ -1,17 +1,16 @@
-// macOS' kernel (XNU) where it differs from Linux' for this addon's system calls: a library to preload, by which Linux
-// runs the suites.
+// A preloaded library that makes Linux behave like macOS's kernel (XNU) in the system calls of this addon:
 //
 //   gcc -shared -fPIC -O1 -o as-xnu.so as-xnu.c && LD_PRELOAD=./as-xnu.so node …
 //
-// Calls of the addon alone are changed (by their return address); Node's own are passed on. What is shown, with its
-// source in xnu-7195 (bsd/kern):
+// Only the addon's calls change (recognised by their return address); Node's own calls pass through. The differences,
+// with their source in xnu-7195 (bsd/kern):
 //
-//   getsockopt   no SO_ACCEPTCONN: ENOPROTOOPT (uipc_socket.c, sogetoptlock)
-//   send…        MSG_DONTWAIT is ignored: O_NONBLOCK alone counts (uipc_socket.c, sosendcheck)
-//   recvmsg      every descriptor of a message is installed, the control message is cut at msg_controllen, cmsg_len
-//   stays as it was
-//                sent (uipc_syscalls.c, copyout_control; uipc_usrreq.c, unp_externalize); there is no MSG_CMSG_CLOEXEC
-//   io_uring     there is none
+//   getsockopt   SO_ACCEPTCONN fails with ENOPROTOOPT (uipc_socket.c, sogetoptlock)
+//   send…        MSG_DONTWAIT is ignored: only O_NONBLOCK counts (uipc_socket.c, sosendcheck)
+//   recvmsg      every descriptor of a message is opened; the control message is truncated at msg_controllen, and
+//                cmsg_len keeps the sent length (uipc_syscalls.c, copyout_control; uipc_usrreq.c, unp_externalize);
+//                there is no MSG_CMSG_CLOEXEC
+//   io_uring     fails with ENOSYS
 //
 // AS_XNU_SEND=NAME:N[:TIMES] makes every N-th send fail with ENOBUFS or EPROTOTYPE, at most TIMES times.
 #define _GNU_SOURCE
@@ -25,7 +24,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-// The function of this name that this one stands before.
+// The C library's function, which the one of this name here replaces.
 #define REAL(name) ((__typeof__(name)*)real(#name))
 #define IS_OF_ADDON is_of_addon(__builtin_return_address(0))
 
@@ -36,7 +35,7 @@ static int is_of_addon(const void* caller) {
   return dladdr(caller, &info) != 0 && info.dli_fname != NULL && strstr(info.dli_fname, "selectors_native") != NULL;
 }
 
-static int fails_now(void) {
+static int inject_failure(void) {
   static atomic_long sends, failures;
   const char* wanted = getenv("AS_XNU_SEND");
   if (wanted == NULL) return 0;
@@ -58,21 +57,21 @@ int getsockopt(int fd, int level, int name, void* value, socklen_t* size) {
 }
 
 ssize_t send(int fd, const void* bytes, size_t size, int flags) {
-  const int ours = IS_OF_ADDON;
-  if (ours && fails_now()) return -1;
-  return REAL(send)(fd, bytes, size, ours ? flags & ~MSG_DONTWAIT : flags);
+  const int is_ours = IS_OF_ADDON;
+  if (is_ours && inject_failure()) return -1;
+  return REAL(send)(fd, bytes, size, is_ours ? flags & ~MSG_DONTWAIT : flags);
 }
 
 ssize_t sendto(int fd, const void* bytes, size_t size, int flags, const struct sockaddr* to, socklen_t length) {
-  const int ours = IS_OF_ADDON;
-  if (ours && fails_now()) return -1;
-  return REAL(sendto)(fd, bytes, size, ours ? flags & ~MSG_DONTWAIT : flags, to, length);
+  const int is_ours = IS_OF_ADDON;
+  if (is_ours && inject_failure()) return -1;
+  return REAL(sendto)(fd, bytes, size, is_ours ? flags & ~MSG_DONTWAIT : flags, to, length);
 }
 
 ssize_t sendmsg(int fd, const struct msghdr* message, int flags) {
-  const int ours = IS_OF_ADDON;
-  if (ours && message->msg_control == NULL && fails_now()) return -1;
-  return REAL(sendmsg)(fd, message, ours ? flags & ~MSG_DONTWAIT : flags);
+  const int is_ours = IS_OF_ADDON;
+  if (is_ours && message->msg_control == NULL && inject_failure()) return -1;
+  return REAL(sendmsg)(fd, message, is_ours ? flags & ~MSG_DONTWAIT : flags);
 }
 
 ssize_t recvmsg(int fd, struct msghdr* message, int flags) {
@@ -83,10 +82,10 @@ ssize_t recvmsg(int fd, struct msghdr* message, int flags) {
   whole.msg_controllen = sizeof control;
   const ssize_t size = REAL(recvmsg)(fd, &whole, flags & ~MSG_CMSG_CLOEXEC);
   if (size < 0) return size;
-  const size_t room = message->msg_controllen;
-  const size_t copied = whole.msg_controllen < room ? whole.msg_controllen : room;
+  const size_t capacity = message->msg_controllen;
+  const size_t copied = whole.msg_controllen < capacity ? whole.msg_controllen : capacity;
   memcpy(message->msg_control, control, copied);
-  message->msg_flags = whole.msg_flags | (whole.msg_controllen > room ? MSG_CTRUNC : 0);
+  message->msg_flags = whole.msg_flags | (whole.msg_controllen > capacity ? MSG_CTRUNC : 0);
   message->msg_controllen = copied;
   message->msg_namelen = whole.msg_namelen;
   return size;

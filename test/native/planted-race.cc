@@ -1,5 +1,5 @@
-// A data race on purpose, by which `npm run test:tsan` sees that ThreadSanitizer is at work: two threads write one
-// number, and nothing orders them. Loading this addon makes the race.
+// An addon with a deliberate data race: two threads write one number without synchronisation as soon as it is loaded.
+// `npm run test:tsan` checks with it that ThreadSanitizer detects races.
 #include <node_api.h>
 
 #include <array>

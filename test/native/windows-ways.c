@@ -1,10 +1,8 @@
-// Ways of Windows that Wine does not show, for the tests: an addon of its own, compiled beside the other one
-// (CMakeLists.txt).
+// An addon for the tests (CMakeLists.txt) that simulates behaviour of Windows which Wine does not have:
 //
-//   hideFailedConnects()  WSAPoll as it was before Windows 10, version 2004: no event for a connect that fails
-//   closeConsole()        the console's window is closed: CTRL_CLOSE_EVENT, and the process ends (exit code 99) when
-//   the
-//                         handlers have returned, or after five seconds. false: this system has no CtrlRoutine
+//   hideFailedConnects()  WSAPoll as before Windows 10, version 2004: no event for a failed connect
+//   closeConsole()        the console window is closed: CTRL_CLOSE_EVENT is sent; the process ends (exit code 99) when
+//                         the handlers have returned, or after five seconds. false: this system has no CtrlRoutine
 #include <winsock2.h>
 
 #include <node_api.h>
@@ -32,18 +30,18 @@ static int WSAAPI old_poll(WSAPOLLFD* fds, ULONG count, int timeout) {
   }
 }
 
-// Puts `ours` in the place of `theirs` among the imports of a module. Was it there?
-static int replace_import(HMODULE module, void* theirs, void* ours) {
+// Replaces the function `old` by `replacement` in a module's import table. True if it was imported.
+static int replace_import(HMODULE module, void* old, void* replacement) {
   BYTE* const base = (BYTE*)module;
   const IMAGE_NT_HEADERS* const headers = (const IMAGE_NT_HEADERS*)(base + ((const IMAGE_DOS_HEADER*)base)->e_lfanew);
   const IMAGE_DATA_DIRECTORY* const imports = &headers->OptionalHeader.DataDirectory[IMAGE_DIRECTORY_ENTRY_IMPORT];
   const IMAGE_IMPORT_DESCRIPTOR* library = (const IMAGE_IMPORT_DESCRIPTOR*)(base + imports->VirtualAddress);
   for (; library->Name != 0; ++library) {
-    for (void** place = (void**)(base + library->FirstThunk); *place != NULL; ++place) {
-      DWORD before;
-      if (*place != theirs || !VirtualProtect(place, sizeof *place, PAGE_READWRITE, &before)) continue;
-      *place = ours;
-      VirtualProtect(place, sizeof *place, before, &before);
+    for (void** entry = (void**)(base + library->FirstThunk); *entry != NULL; ++entry) {
+      DWORD old_protection;
+      if (*entry != old || !VirtualProtect(entry, sizeof *entry, PAGE_READWRITE, &old_protection)) continue;
+      *entry = replacement;
+      VirtualProtect(entry, sizeof *entry, old_protection, &old_protection);
       return 1;
     }
   }
