@@ -34,7 +34,7 @@ double Args::IntegerAt(size_t index, double min, double max) {
   const double value = NumberAt(index);
   // The condition is negated so that NaN fails. Every limit fits an int64_t; the cast is cheaper than floor().
   if (!(value >= min && value <= max) || value != static_cast<double>(static_cast<int64_t>(value))) {
-    Fail(index, "a whole number in range");
+    Fail(index, "an integer in range");
     return 0;
   }
   return value;
@@ -47,7 +47,7 @@ Fd Args::FdAt(size_t index) {
 double Args::TimeoutAt(size_t index) {
   const double value = NumberAt(index);
   if (std::isnan(value)) {
-    Fail(index, "a time in milliseconds");
+    Fail(index, "a number of milliseconds");
     return 0;
   }
   return value;

@@ -36,9 +36,11 @@ inline Result ReceiveBytes(Fd fd, std::span<uint8_t> bytes, int flags) {
   return ClampLength(bytes.size(), CallRetry<::recv>(fd, AsRawBytes(bytes.data()), ClampSize(bytes.size()), flags));
 }
 
-// Replaces errors that only BSD systems have by their portable equivalents (SendError in platform.h).
-inline Result MapSendError(Result sent) { return sent.ok() ? sent : Result::Error(SendError(sent.error())); }
-inline Result MapSendToError(Result sent) { return sent.ok() ? sent : Result::Error(SendToError(sent.error())); }
+// Replaces errors that only BSD systems have by their portable equivalents (PortableSendError in platform.h).
+inline Result MapSendError(Result sent) { return sent.ok() ? sent : Result::Error(PortableSendError(sent.error())); }
+inline Result MapSendToError(Result sent) {
+  return sent.ok() ? sent : Result::Error(PortableSendToError(sent.error()));
+}
 
 // The number of bytes that the kernel took. Never raises SIGPIPE.
 inline Result SendBytes(Fd fd, std::span<const uint8_t> bytes, int flags) {

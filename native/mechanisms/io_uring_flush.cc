@@ -77,7 +77,7 @@ namespace {
 // EINTR is reported as EAGAIN: nothing was sent, and the caller sends again.
 int32_t SendResult(int32_t result) {
   if (result >= 0) return result;
-  return -result == kInterrupted ? -kWouldBlock : -SendError(-result);
+  return -result == kInterrupted ? -kWouldBlock : -PortableSendError(-result);
 }
 
 }  // namespace

@@ -1,8 +1,9 @@
-// The headers whose numbers `constants` has: AF_*, SOCK_*, IPPROTO_*, MSG_*, SOL_*, SO_*, TCP_*, IP_*, IPV6_*.
+// The system headers that define the numbers in `constants` (net/constants.cc): AF_*, SOCK_*, IPPROTO_*, MSG_*, SOL_*,
+// SO_*, TCP_*, IP_*, IPV6_*.
 #pragma once
 
 #ifdef _WIN32
-// In this order.
+// Each depends on those before it.
 // clang-format off
 #include <winsock2.h>
 #include <ws2tcpip.h>
@@ -28,7 +29,7 @@
 #include <linux/can/raw.h>
 #endif
 #if __has_include(<linux/can/j1939.h>)
-// Linux 5.4. Its options are enumerators: as macros of themselves they can be asked for by #ifdef, as all others.
+// Linux 5.4. Its options are enumerators; the macros let constants.inc check them by #ifdef, like all others.
 #include <linux/can/j1939.h>
 #define SO_J1939_FILTER SO_J1939_FILTER
 #define SO_J1939_PROMISC SO_J1939_PROMISC
@@ -36,7 +37,7 @@
 #define SO_J1939_ERRQUEUE SO_J1939_ERRQUEUE
 #endif
 #if __has_include(<linux/errqueue.h>)
-// It wants what the first two have.
+// It depends on the first two.
 // clang-format off
 #include <linux/types.h>
 #include <time.h>

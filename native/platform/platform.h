@@ -1,5 +1,5 @@
-// What differs between operating systems, behind one header. posix.cc (Linux, macOS) and win.cc answer it; no file
-// outside of this folder asks which system it is on.
+// Everything that differs between operating systems: constants, and functions that posix.cc (Linux, macOS) and win.cc
+// implement. No file outside of this folder checks which system it is compiled for; they use `if constexpr (kHas…)`.
 #pragma once
 
 #include <cstddef>
@@ -50,14 +50,14 @@ inline constexpr int kWouldBlock = WSAEWOULDBLOCK;
 inline constexpr int kInProgress = WSAEWOULDBLOCK;
 inline constexpr int kNoMemory = WSAENOBUFS;
 inline constexpr int kNoSignal = 0;
-inline constexpr int kDiscardFlag = 0;  // Winsock reports MSG_TRUNC, and accepts it in no call
+inline constexpr int kDiscardFlag = 0;  // Winsock reports MSG_TRUNC, and no call accepts it
 inline constexpr int kLingerOption = SO_LINGER;
-// What send, recv and the socket options take: char and int here, void and size_t on POSIX.
+// The buffer and length types of send, recv and the socket options: char and int here, void and size_t on POSIX.
 using RawBytes = char;
 using RawSize = int;
-// Winsock's select tells a failed connect in the third set; elsewhere that set is for out-of-band data.
+// Does select report a failed connect in the except set? (Elsewhere in the write set.)
 inline constexpr bool kFailedConnectInExcept = true;
-// Is an fd_set one bit for each descriptor, the first in the lowest? Winsock's has the descriptors themselves.
+// Is an fd_set a bitmap with one bit per descriptor, the lowest bit first? Winsock's is an array of descriptors.
 inline constexpr bool kFdSetIsBitmap = false;
 inline constexpr bool kHasEpoll = false;
 inline constexpr bool kHasIocp = true;
@@ -66,14 +66,14 @@ inline constexpr bool kHasPassFds = false;
 inline constexpr bool kHasShareSocket = true;
 inline constexpr bool kHasAbstractNames = false;
 inline constexpr bool kUnixPathMayLackNul = false;
-// libuv on Windows polls sockets alone, and a multiplexer is none.
+// Can uv_poll_start watch any descriptor, also a multiplexer? On Windows libuv polls only sockets.
 inline constexpr bool kUvPollsAnyDescriptor = false;
 inline constexpr const char* kWakeSyscall = "socket";
-// A HANDLE. Not an Fd: those are sockets here, and closed by another call.
+// A HANDLE. Not an Fd: an Fd is a socket here, which another function closes.
 using FileHandle = intptr_t;
 inline constexpr const char* kGrowSyscall = "ftruncate";
 
-// afunix.h, which older SDKs lack.
+// As in afunix.h, which older SDKs lack.
 struct UnixAddress {
   uint16_t sun_family;
   char sun_path[108];
@@ -97,17 +97,17 @@ inline constexpr int kNameTooLong = ENAMETOOLONG;
 inline constexpr int kWouldBlock = EAGAIN;
 inline constexpr int kInProgress = EINPROGRESS;
 inline constexpr int kNoMemory = ENOMEM;
-// Of those that a receive takes: it may discard bytes instead of writing them.
+// The flag by which a receive discards bytes instead of storing them.
 inline constexpr int kDiscardFlag = MSG_TRUNC;
 #ifdef MSG_NOSIGNAL
 inline constexpr int kNoSignal = MSG_NOSIGNAL;
 #else
-inline constexpr int kNoSignal = 0;            // macOS: SO_NOSIGPIPE is set on each socket instead
+inline constexpr int kNoSignal = 0;            // macOS: each socket has SO_NOSIGPIPE instead
 #endif
 #ifdef MSG_CMSG_CLOEXEC
 inline constexpr int kReceiveCloseOnExec = MSG_CMSG_CLOEXEC;
 #else
-inline constexpr int kReceiveCloseOnExec = 0;  // macOS: FD_CLOEXEC is set on each received descriptor instead
+inline constexpr int kReceiveCloseOnExec = 0;  // macOS: each received descriptor gets FD_CLOEXEC instead
 #endif
 #ifdef SCM_PIDFD
 inline constexpr int kScmPidfd = SCM_PIDFD;
@@ -139,7 +139,7 @@ inline constexpr bool kHasPassFds = true;
 inline constexpr bool kHasShareSocket = false;
 #ifdef __linux__
 inline constexpr bool kHasAbstractNames = true;
-// A path of 108 bytes without a NUL is one of those that Linux takes (unix(7), "BUGS").
+// Linux accepts a path that fills sun_path and has no NUL (unix(7), "BUGS").
 inline constexpr bool kUnixPathMayLackNul = true;
 #else
 inline constexpr bool kHasAbstractNames = false;
@@ -149,7 +149,7 @@ inline constexpr bool kUvPollsAnyDescriptor = true;
 using UnixAddress = sockaddr_un;
 #endif
 
-// 0 where poll has no such flag: asking for it then asks for nothing.
+// 0 if poll has no such flag: requesting it then has no effect.
 #ifdef POLLRDHUP
 inline constexpr int kPollReadHangUp = POLLRDHUP;
 #else
@@ -165,21 +165,21 @@ inline constexpr bool kHasKqueue = false;
 // errno, or WSAGetLastError().
 int LastError();
 
-// Once a process or environment, before any other call of this header. Windows: WSAStartup.
+// Once per process or environment, before any other function of this header. Windows: WSAStartup.
 Result StartNetwork();
 
-// As the system's own tools name them.
+// As the system's own tools show them.
 int ProcessId();
 uint32_t ThreadId();
 
-// Milliseconds on a clock that no one sets.
+// Milliseconds of the monotonic clock. Safe in a signal handler.
 double MonotonicMilliseconds();
 
-// The calling thread sleeps so long. Neither recorded nor disturbed by a fault plan.
+// Blocks the calling thread. Neither traced nor disturbed by a fault plan.
 void SleepMilliseconds(double milliseconds);
 
-// A thread, to which no signals are given. Not std::thread: that has no other way to say that the system has no thread
-// left than to end the process.
+// A thread with all signals blocked. Not std::thread: without exceptions, that ends the process if the system cannot
+// create a thread.
 class Thread {
  public:
   Thread() = default;
@@ -187,9 +187,9 @@ class Thread {
   Thread& operator=(const Thread&) = delete;
   ~Thread() { Join(); }
 
-  // EAGAIN: there are too many.
+  // EAGAIN: too many threads.
   Result Start(void (*body)(void*), void* argument);
-  // Waits for its end, once.
+  // Waits until the thread has ended; later calls do nothing.
   void Join();
 
  private:
@@ -200,110 +200,110 @@ class Thread {
 Result CloseFd(Fd fd);
 // A duplicate, close-on-exec.
 Result DuplicateFd(Fd fd);
-// Ok, or EBADF (WSAENOTSOCK): is the number open at all?
+// Ok if the descriptor is open, else EBADF (WSAENOTSOCK).
 Result IsOpenFd(Fd fd);
 Result SetNonBlocking(Fd fd, bool on);
-// 0 or 1. Windows cannot tell: EINVAL.
+// 0 or 1. Windows has no such query: EINVAL.
 Result IsNonBlocking(Fd fd);
 Result SetInheritable(Fd fd, bool on);
 Result IsInheritable(Fd fd);
 
-// Sockets are close-on-exec from the first (not inheritable, on Windows), and never raise SIGPIPE.
+// Created close-on-exec (Windows: not inheritable). No send on it raises SIGPIPE.
 Result OpenSocket(int family, int type, int protocol);
 // socketpair(2). Windows has none: WSAEOPNOTSUPP.
 Result OpenSocketPair(int family, int type, int protocol, Fd pair[2]);
-// The connection's descriptor, non-blocking or not as asked, whatever the listener is; and the peer's address, whose
-// length may come out larger than the room that was given.
+// The connection's descriptor; `non_blocking` does not depend on the listener's mode. *length is the full length of the
+// peer's address, which may exceed the given one.
 Result AcceptConnection(Fd listener, bool non_blocking, sockaddr* address, SocketLength* length);
 
-// What a failed send means. BSD systems have two errors of their own for it, as libuv knows (src/unix/stream.c):
-//   ENOBUFS is EAGAIN: there is no buffer just now, on macOS also where the receiver's queue is full (a datagram to a
-//   Unix socket). Linux has it for the same: its memory is short (sock_alloc_send_pskb()).
-//   EPROTOTYPE is ECONNRESET: macOS 10.10 to 10.15 report it of a connection whose peer is closing at that moment. It
-//   is not tried again: behind some VPNs it stays. With an address it means what it says, a socket of another type.
+// A send's error as a portable one. BSD systems have two of their own, which libuv handles too (src/unix/stream.c):
+//   ENOBUFS becomes EAGAIN: no buffer is free at the moment; on macOS also if the receiver's queue is full (a datagram
+//   to a Unix socket). On Linux it means the same, a lack of memory (sock_alloc_send_pskb()).
+//   EPROTOTYPE becomes ECONNRESET: macOS 10.10 to 10.15 report it while the peer is closing the connection. The send is
+//   not retried: behind some VPNs the error persists. With an address it keeps its meaning, a socket of another type.
 #ifdef _WIN32
-constexpr int SendToError(int error) { return error; }
-constexpr int SendError(int error) { return error; }
+constexpr int PortableSendToError(int error) { return error; }
+constexpr int PortableSendError(int error) { return error; }
 #else
-constexpr int SendToError(int error) { return error == ENOBUFS ? EAGAIN : error; }
-constexpr int SendError(int error) { return error == EPROTOTYPE ? ECONNRESET : SendToError(error); }
+constexpr int PortableSendToError(int error) { return error == ENOBUFS ? EAGAIN : error; }
+constexpr int PortableSendError(int error) { return error == EPROTOTYPE ? ECONNRESET : PortableSendToError(error); }
 #endif
 
-// Sends several pieces as one: sendmsg(2), WSASend. How many bytes the kernel took. At most kMaxIov.
+// Sends the first kMaxIov of several buffers in one call: sendmsg(2), WSASend. The number of bytes that the kernel
+// took.
 struct IoBuffer {
   const uint8_t* data;
   size_t size;
 };
 inline constexpr size_t kMaxIov = 64;
-Result SendVectored(Fd fd, const IoBuffer* pieces, size_t count);
+Result SendVectored(Fd fd, const IoBuffer* buffers, size_t count);
 
 #ifndef _WIN32
-// The bytes behind a control message's header, as far as they are there. XNU cuts a control message at msg_controllen
-// and leaves cmsg_len as it was sent (bsd/kern/uipc_syscalls.c, copyout_control): what is behind the end is somebody
-// else's.
+// The data of a control message, as far as it was received. XNU cuts a control message at msg_controllen and leaves
+// cmsg_len as it was sent (bsd/kern/uipc_syscalls.c, copyout_control): memory beyond msg_controllen must not be read.
 std::span<const uint8_t> ControlData(const msghdr& message, const cmsghdr& header);
 #endif
 
-// One poll(2) or WSAPoll with `timeout` milliseconds (negative: for ever). On Windows an empty list sleeps, and a
-// closed socket is an event (POLLNVAL) as on POSIX, also where WSAPoll fails instead (Wine 8). So is a failed connect
-// (POLLERR), of which WSAPoll says nothing before Windows 10, version 2004: while POLLOUT is asked and not found, the
-// wait wakes ten times a second and asks select.
+// One poll(2) or WSAPoll; `timeout` in milliseconds, negative: none. On Windows as on POSIX, an empty list sleeps, a
+// closed socket is reported (POLLNVAL; Wine 8's WSAPoll fails instead), and so is a failed connect (POLLERR). Windows
+// before 10, version 2004, never reports that to WSAPoll: while POLLOUT is requested and not ready, the wait wakes ten
+// times a second and asks select.
 Result PollFds(PollFd* fds, size_t count, int timeout);
-// One select(2) that waits `timeout` milliseconds with fractions. A set may be null. `highest` is the highest
-// descriptor in the sets, and may be kNoFd where they are all empty: Windows' select refuses that, so there it sleeps.
+// One select(2); `timeout` in milliseconds with fractions, negative: none. A set may be null. `highest` is the highest
+// descriptor in the sets, kNoFd if all are empty: Windows' select rejects empty sets, so there the thread sleeps.
 Result SelectFds(Fd highest, fd_set* read, fd_set* write, fd_set* except, double timeout);
-// Can one more descriptor, this one, be put into a set that holds `count`? POSIX counts the number, Windows the
-// members.
+// Can `fd` be added to a set of `count` descriptors? POSIX limits the descriptor's number, Windows how many there are.
 bool FitsFdSet(Fd fd, size_t count);
 
-// A channel that ends a wait: eventfd(2), a pipe, or on Windows a UDP socket connected to itself (select takes only
-// sockets). `read` becomes readable after SignalWakeChannel and until DrainWakeChannel; on Linux and Windows both ends
-// are one.
+// A wake channel: an eventfd(2) (Linux), a pipe (macOS), or a UDP socket connected to itself (Windows, whose select
+// accepts only sockets). `read` is readable from SignalWakeChannel until DrainWakeChannel. On Linux and Windows `read`
+// and `write` are the same descriptor.
 Result OpenWakeChannel(Fd* read, Fd* write);
 Result SignalWakeChannel(Fd write);
 Result SignalWakeChannelFromHandler(Fd write);
 void DrainWakeChannel(Fd read);
 
-// Has `handler` called for a signal of the process, in whichever thread and at any moment: it may do what
-// signal-safety(7) allows. Windows: Ctrl-C as SIGINT, Ctrl-Break as SIGBREAK, the console's closing as SIGHUP, each in
-// a thread of the system's; after the last of them the process has some five seconds, then Windows ends it. A handler
-// that was there before and is not Node's last one (which ends the process) is called afterwards. Asking again puts
-// back what somebody else has taken away meanwhile: the value is then 1, else 0.
+// Installs `handler` for a signal of the process. It runs in any thread at any moment, so it may only do what
+// signal-safety(7) allows. The handler that was installed before is called after it, unless that is Node's own, which
+// ends the process. Calling this again reinstalls a handler that other code has replaced: then the value is 1, else 0.
+// Windows: Ctrl-C is SIGINT, Ctrl-Break SIGBREAK, closing the console SIGHUP; each handler runs in a thread that
+// Windows creates; about five seconds after SIGHUP Windows ends the process.
 Result CatchSignal(int signal, void (*handler)(int));
-// What was there before is there again.
+// Reinstalls the former handler.
 void RestoreSignal(int signal);
-// Ends the process by the default action of the signal. May be called by a handler.
+// Ends the process by the signal's default action. Safe in a signal handler.
 void EndProcessBySignal(int signal);
 
-// A file that is shared as memory, and locked. INVALID_HANDLE_VALUE is -1, too.
+// A file that is mapped as shared memory, and locked. INVALID_HANDLE_VALUE is -1 as well.
 inline constexpr FileHandle kNoFile = -1;
-// open(2) for reading and writing, CreateFileW: the FileHandle. Made where there is none, empty, for its owner alone
-// (Windows: as its folder hands down); close-on-exec. `path` is UTF-8, without a NUL.
+// open(2) or CreateFileW for reading and writing, close-on-exec; the value is the FileHandle. Creates an empty file if
+// there is none, for its owner only (Windows: with the folder's permissions). `path` is UTF-8, without a NUL.
 Result OpenFile(const std::string& path);
 Result CloseFile(FileHandle file);
-// At least `size` bytes long from here on, and never shorter than before (but on macOS, where two that want different
-// sizes do it at the same time). EINVAL: it is no regular file.
+// Makes the file at least `size` bytes long, and never shorter (except on macOS, if two processes grow it to different
+// sizes at the same time). EINVAL: not a regular file.
 Result GrowFile(FileHandle file, size_t size);
-// Which file it is, as long as it is open or mapped.
+// Identifies a file while it is open or mapped.
 struct FileIdentity {
   uint64_t device = 0;
   uint64_t number = 0;
 };
 Result IdentifyFile(FileHandle file, FileIdentity* identity);
-// mmap(2) MAP_SHARED, MapViewOfFile: the first `size` bytes, which the file must have. Stays when the file is closed.
+// mmap(2) with MAP_SHARED, MapViewOfFile: maps the first `size` bytes, which the file must have. The mapping stays
+// valid when the file is closed.
 Result MapFile(FileHandle file, size_t size, void** memory);
 void UnmapFile(void* memory, size_t size);
-// flock(2), LockFileEx: 1, or without waiting 0 where somebody else has the lock. Not to be asked for twice: Windows
-// would wait for itself.
+// flock(2), LockFileEx: 1; or 0, if `wait` is false and another holder has the lock. Never acquire it twice: on Windows
+// the thread would wait for itself.
 Result AcquireFileLock(FileHandle file, bool wait);
 Result ReleaseFileLock(FileHandle file);
 
-// getaddrinfo(3)'s errors by the names that Node has for them: EAI_NONAME and EAI_NODATA are ENOTFOUND. Null: unknown.
+// The name that Node uses for an error of getaddrinfo(3): EAI_NONAME and EAI_NODATA are ENOTFOUND. Null: unknown.
 const char* ResolverErrorName(int error);
-// The error of the system call that failed within getaddrinfo(3), just now (EAI_SYSTEM); 0 for every other error.
+// For EAI_SYSTEM, the error of the system call that has just failed within getaddrinfo(3); else 0.
 int ResolverSystemError(int error);
 
-// A function of the program that loaded the addon, by name; null where it has none of that name.
+// A function of the program that loaded the addon, by name; null: there is none.
 void* FindProgramFunction(const char* name);
 
 }  // namespace selectors

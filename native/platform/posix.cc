@@ -1,4 +1,4 @@
-// Linux and macOS.
+// platform.h on Linux and macOS.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -50,7 +50,7 @@ double MonotonicMilliseconds() {
 void SleepMilliseconds(double milliseconds) {
   const SecondsAndNanoseconds split = SplitTimeout(milliseconds, 1);
   timespec left{split.seconds, split.nanoseconds};
-  // A signal: the rest follows.
+  // Interrupted by a signal: sleep for the rest.
   while (!CallUntraced<::nanosleep>(&left, &left).ok()) {
   }
 }
@@ -60,7 +60,7 @@ namespace {
 struct ThreadStart {
   void (*body)(void*);
   void* argument;
-  std::shared_ptr<Recorder> recorder;  // what a thread does is its environment's
+  std::shared_ptr<Recorder> recorder;  // of the environment that starts the thread
 };
 
 void* RunThread(void* data) {
@@ -74,18 +74,18 @@ void* RunThread(void* data) {
 
 Result Thread::Start(void (*body)(void*), void* argument) {
   auto start = std::make_unique<ThreadStart>(ThreadStart{body, argument, Recorder::OfCurrentThread()});
-  // The new thread inherits the mask: signals go to the threads that run JavaScript.
+  // The new thread inherits the mask, so signals are only delivered to the threads that run JavaScript.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
   const auto set_mask = [](const sigset_t* mask, sigset_t* old) {
-    Call<::pthread_sigmask>(SIG_SETMASK, mask, old).Ignore("EINVAL alone, for another first argument");
+    Call<::pthread_sigmask>(SIG_SETMASK, mask, old).Ignore("it fails only for another first argument (EINVAL)");
   };
   set_mask(&all, &before);
   const int error = pthread_create(&handle_, nullptr, RunThread, start.get());
   set_mask(&before, nullptr);
   if (error != 0) return Result::Error(error);
-  static_cast<void>(start.release());  // RunThread's
+  static_cast<void>(start.release());  // RunThread deletes it
   started_ = true;
   return Result::Ok(0);
 }
@@ -97,13 +97,13 @@ void Thread::Join() {
 
 namespace {
 
-// After EINTR the descriptor is closed all the same (close(2), Linux; macOS and the BSDs do it as well): to close it
-// again could close another file, and to report it is of no use to anybody (PEP 475, libuv).
-Result Closed(Result closed) { return !closed.ok() && closed.error() == EINTR ? Result::Ok(0) : closed; }
+// After EINTR the descriptor is closed nevertheless (close(2) on Linux; macOS and the BSDs likewise): closing it again
+// could close another file, and the caller could not do anything about the error (PEP 475, libuv).
+Result IgnoreInterrupt(Result closed) { return !closed.ok() && closed.error() == EINTR ? Result::Ok(0) : closed; }
 
 }  // namespace
 
-Result CloseFd(Fd fd) { return Closed(Call<::close>(fd)); }
+Result CloseFd(Fd fd) { return IgnoreInterrupt(Call<::close>(fd)); }
 
 Result DuplicateFd(Fd fd) { return Call<::fcntl>(fd, F_DUPFD_CLOEXEC, 0); }
 
@@ -154,7 +154,7 @@ Result OpenWakeChannel(Fd* read, Fd* write) {
 
 namespace {
 
-constexpr uint64_t kWakeUp = 1;  // what an eventfd adds
+constexpr uint64_t kWakeUp = 1;  // added to the eventfd's counter
 
 }  // namespace
 
@@ -162,24 +162,24 @@ constexpr uint64_t kWakeUp = 1;  // what an eventfd adds
 
 namespace {
 
-// macOS makes descriptors without flags; what lies between the two calls can only be lost to a fork in another thread.
-Result Prepared(Result opened) {
+// macOS has no flags for it at creation. A fork in another thread between the two calls inherits the descriptor.
+Result WithCloseOnExec(Result opened) {
   if (!opened.ok()) return opened;
   const int fd = static_cast<int>(opened.value());
   const Result inheritable = SetInheritable(fd, false);
   if (inheritable.ok()) return opened;
-  CloseFd(fd).Ignore("the descriptor is given up");
+  CloseFd(fd).Ignore("the descriptor is discarded");
   return inheritable;
 }
 
-Result PreparedSocket(Result opened) {
-  const Result prepared = Prepared(opened);
+Result WithSocketDefaults(Result opened) {
+  const Result prepared = WithCloseOnExec(opened);
 #ifdef SO_NOSIGPIPE
   if (prepared.ok()) {
     const int on = 1;
     Call<::setsockopt>(static_cast<int>(prepared.value()), SOL_SOCKET, SO_NOSIGPIPE, static_cast<const void*>(&on),
                        static_cast<socklen_t>(sizeof on))
-        .Ignore("EINVAL where the peer of an accepted connection has gone already");
+        .Ignore("EINVAL: the peer of an accepted connection has closed it already");
   }
 #endif
   return prepared;
@@ -187,27 +187,29 @@ Result PreparedSocket(Result opened) {
 
 }  // namespace
 
-Result OpenSocket(int family, int type, int protocol) { return PreparedSocket(Call<::socket>(family, type, protocol)); }
+Result OpenSocket(int family, int type, int protocol) {
+  return WithSocketDefaults(Call<::socket>(family, type, protocol));
+}
 
 Result OpenSocketPair(int family, int type, int protocol, Fd pair[2]) {
   const Result made = Call<::socketpair>(family, type, protocol, pair);
   if (!made.ok()) return made;
   for (int i = 0; i < 2; ++i) {
-    const Result prepared = PreparedSocket(Result::Ok(pair[i]));
+    const Result prepared = WithSocketDefaults(Result::Ok(pair[i]));
     if (prepared.ok()) continue;
-    CloseFd(pair[1 - i]).Ignore("the pair is given up");
+    CloseFd(pair[1 - i]).Ignore("the pair is discarded");
     return prepared;
   }
   return made;
 }
 
 Result AcceptConnection(Fd listener, bool non_blocking, sockaddr* address, SocketLength* length) {
-  const Result accepted = PreparedSocket(CallRetry<::accept>(listener, address, length));
+  const Result accepted = WithSocketDefaults(CallRetry<::accept>(listener, address, length));
   if (!accepted.ok()) return accepted;
-  // BSD's connections inherit O_NONBLOCK from their listener.
+  // On BSD systems an accepted connection inherits O_NONBLOCK from its listener.
   const Result set = SetNonBlocking(static_cast<Fd>(accepted.value()), non_blocking);
   if (set.ok()) return accepted;
-  CloseFd(static_cast<Fd>(accepted.value())).Ignore("the connection is given up");
+  CloseFd(static_cast<Fd>(accepted.value())).Ignore("the connection is discarded");
   return set;
 }
 
@@ -219,7 +221,7 @@ Result OpenWakeChannel(Fd* read, Fd* write) {
     Result prepared = SetInheritable(ends[i], false);
     if (prepared.ok()) prepared = SetNonBlocking(ends[i], true);
     if (prepared.ok()) continue;
-    for (const int end : ends) CloseFd(end).Ignore("the pipe is given up");
+    for (const int end : ends) CloseFd(end).Ignore("the pipe is discarded");
     return prepared;
   }
   *read = ends[0];
@@ -237,34 +239,34 @@ constexpr uint8_t kWakeUp = '!';
 
 namespace {
 
-// EAGAIN: the counter is at its end, or the pipe full, so the channel is readable already.
-Result Signalled(Result written) { return !written.ok() && written.error() == EAGAIN ? Result::Ok(0) : written; }
+// EAGAIN: the counter is at its maximum, or the pipe is full, so the channel is readable already.
+Result IgnoreFull(Result written) { return !written.ok() && written.error() == EAGAIN ? Result::Ok(0) : written; }
 
 }  // namespace
 
 Result SignalWakeChannel(Fd write) {
-  return Signalled(CallRetry<::write>(write, static_cast<const void*>(&kWakeUp), sizeof kWakeUp));
+  return IgnoreFull(CallRetry<::write>(write, static_cast<const void*>(&kWakeUp), sizeof kWakeUp));
 }
 
 Result SignalWakeChannelFromHandler(Fd write) {
   for (;;) {
     const Result written = CallUntraced<::write>(write, static_cast<const void*>(&kWakeUp), sizeof kWakeUp);
-    if (written.ok() || written.error() != EINTR) return Signalled(written);
+    if (written.ok() || written.error() != EINTR) return IgnoreFull(written);
   }
 }
 
 void DrainWakeChannel(Fd read) {
   char bytes[64];
-  // An eventfd gives its counter in one read of 8 bytes; a pipe may hold more than one buffer of wake-ups.
+  // An eventfd returns its counter, 8 bytes, in one read; a pipe may hold more wake-ups than fit the buffer.
   while (CallRetry<::read>(read, static_cast<void*>(bytes), sizeof bytes).value() ==
          static_cast<int64_t>(sizeof bytes)) {
   }
 }
 
-Result SendVectored(Fd fd, const IoBuffer* pieces, size_t count) {
+Result SendVectored(Fd fd, const IoBuffer* buffers, size_t count) {
   iovec vector[kMaxIov];
   const size_t used = std::min(count, kMaxIov);
-  for (size_t i = 0; i < used; ++i) vector[i] = {const_cast<uint8_t*>(pieces[i].data), pieces[i].size};
+  for (size_t i = 0; i < used; ++i) vector[i] = {const_cast<uint8_t*>(buffers[i].data), buffers[i].size};
   msghdr message{};
   message.msg_iov = vector;
   message.msg_iovlen = static_cast<decltype(message.msg_iovlen)>(used);
@@ -295,34 +297,34 @@ Result SelectFds(Fd highest, fd_set* read, fd_set* write, fd_set* except, double
 
 namespace {
 
-// A caught signal, read by its handler: in any thread, between any two instructions.
-struct Caught {
+// The handlers of each signal. OnSignal reads them in any thread, between any two instructions.
+struct SignalHandlers {
   std::atomic<void (*)(int)> handler;
-  std::atomic<bool> has_before;
-  struct sigaction before;
+  std::atomic<bool> calls_former;  // OnSignal also calls `former`
+  struct sigaction former;
 };
-Caught caught[NSIG];
+SignalHandlers signal_handlers[NSIG];
 
 void OnSignal(int signal, siginfo_t* info, void* context) {
   const int error = errno;
-  const Caught& entry = caught[signal];
+  const SignalHandlers& entry = signal_handlers[signal];
   if (void (*const handler)(int) = entry.handler) handler(signal);
-  if (entry.has_before) {
-    if ((entry.before.sa_flags & SA_SIGINFO) != 0) {
-      entry.before.sa_sigaction(signal, info, context);
+  if (entry.calls_former) {
+    if ((entry.former.sa_flags & SA_SIGINFO) != 0) {
+      entry.former.sa_sigaction(signal, info, context);
     } else {
-      entry.before.sa_handler(signal);
+      entry.former.sa_handler(signal);
     }
   }
   errno = error;
 }
 
-bool IsOurs(const struct sigaction& action) {
+bool IsOnSignal(const struct sigaction& action) {
   return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == OnSignal;
 }
 
-// SA_RESETHAND: Node's own handler of SIGINT and SIGTERM, which ends the process in place of the system.
-bool IsToBeCalled(const struct sigaction& action) {
+// SA_RESETHAND marks Node's own handler of SIGINT and SIGTERM, which ends the process like the default action.
+bool IsChained(const struct sigaction& action) {
   if ((action.sa_flags & SA_RESETHAND) != 0) return false;
   return (action.sa_flags & SA_SIGINFO) != 0 || (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN);
 }
@@ -331,32 +333,32 @@ bool IsToBeCalled(const struct sigaction& action) {
 
 Result CatchSignal(int signal, void (*handler)(int)) {
   if (signal <= 0 || signal >= NSIG) return Result::Error(EINVAL);
-  struct sigaction present {};
-  const Result asked = Call<::sigaction>(signal, static_cast<const struct sigaction*>(nullptr), &present);
+  struct sigaction current {};
+  const Result asked = Call<::sigaction>(signal, static_cast<const struct sigaction*>(nullptr), &current);
   if (!asked.ok()) return asked;
-  Caught& entry = caught[signal];
+  SignalHandlers& entry = signal_handlers[signal];
   entry.handler = handler;
-  if (IsOurs(present)) return Result::Ok(0);
-  entry.has_before = false;
-  entry.before = present;
-  entry.has_before = IsToBeCalled(present);
-  struct sigaction ours {};
-  ours.sa_sigaction = OnSignal;
-  ours.sa_flags = SA_SIGINFO | SA_RESTART;
-  sigfillset(&ours.sa_mask);
+  if (IsOnSignal(current)) return Result::Ok(0);
+  entry.calls_former = false;
+  entry.former = current;
+  entry.calls_former = IsChained(current);
+  struct sigaction action {};
+  action.sa_sigaction = OnSignal;
+  action.sa_flags = SA_SIGINFO | SA_RESTART;
+  sigfillset(&action.sa_mask);
   const Result set =
-      Call<::sigaction>(signal, static_cast<const struct sigaction*>(&ours), static_cast<struct sigaction*>(nullptr));
+      Call<::sigaction>(signal, static_cast<const struct sigaction*>(&action), static_cast<struct sigaction*>(nullptr));
   return set.ok() ? Result::Ok(1) : set;
 }
 
 void RestoreSignal(int signal) {
-  struct sigaction present {};
-  const Result asked = Call<::sigaction>(signal, static_cast<const struct sigaction*>(nullptr), &present);
-  if (!asked.ok() || !IsOurs(present)) return;  // somebody has put another handler in its place since
-  Call<::sigaction>(signal, static_cast<const struct sigaction*>(&caught[signal].before),
+  struct sigaction current {};
+  const Result asked = Call<::sigaction>(signal, static_cast<const struct sigaction*>(nullptr), &current);
+  if (!asked.ok() || !IsOnSignal(current)) return;  // other code has replaced the handler since
+  Call<::sigaction>(signal, static_cast<const struct sigaction*>(&signal_handlers[signal].former),
                     static_cast<struct sigaction*>(nullptr))
-      .Ignore("it was there before");
-  caught[signal].handler = nullptr;
+      .Ignore("it was installed before");
+  signal_handlers[signal].handler = nullptr;
 }
 
 void EndProcessBySignal(int signal) {
@@ -369,7 +371,7 @@ void EndProcessBySignal(int signal) {
                             static_cast<struct sigaction*>(nullptr))
       .Ignore("what follows ends the process in any case");
   static_cast<void>(::raise(signal));  // what follows ends the process in any case
-  // Pending until it is unblocked: a handler runs with all signals blocked.
+  // raise() leaves it pending: a handler runs with all signals blocked.
   ::pthread_sigmask(SIG_UNBLOCK, &own, nullptr);
   ::_exit(128 + signal);
 }
@@ -378,7 +380,7 @@ Result OpenFile(const std::string& path) {
   return CallRetry<::open>(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, mode_t{S_IRUSR | S_IWUSR});
 }
 
-Result CloseFile(FileHandle file) { return Closed(Call<::close>(file)); }
+Result CloseFile(FileHandle file) { return IgnoreInterrupt(Call<::close>(file)); }
 
 Result GrowFile(FileHandle file, size_t size) {
   struct stat status {};
@@ -387,8 +389,8 @@ Result GrowFile(FileHandle file, size_t size) {
   if (!S_ISREG(status.st_mode)) return Result::Error(EINVAL);
   if (static_cast<uint64_t>(status.st_size) >= size) return Result::Ok(0);
 #ifdef __linux__
-  // Not ftruncate(2), which cuts what another process has made longer since fstat. And the blocks are there: a full
-  // disk is ENOSPC here, and not SIGBUS at the first touch.
+  // Not ftruncate(2), which would shorten a file that another process has grown since fstat. fallocate(2) also reserves
+  // the blocks: a full disk is ENOSPC here, not SIGBUS at the first access.
   const Result grown = CallRetry<::fallocate>(file, 0, off_t{0}, static_cast<off_t>(size));
   if (grown.ok() || (grown.error() != EOPNOTSUPP && grown.error() != ENOSYS)) return grown;
 #endif
@@ -413,7 +415,7 @@ Result MapFile(FileHandle file, size_t size, void** memory) {
 }
 
 void UnmapFile(void* memory, size_t size) {
-  Call<::munmap>(memory, size).Ignore("EINVAL alone, for what MapFile never gave");
+  Call<::munmap>(memory, size).Ignore("it fails only for memory that MapFile did not map (EINVAL)");
 }
 
 Result AcquireFileLock(FileHandle file, bool wait) {
@@ -425,7 +427,7 @@ Result AcquireFileLock(FileHandle file, bool wait) {
 Result ReleaseFileLock(FileHandle file) { return CallRetry<::flock>(file, LOCK_UN); }
 
 const char* ResolverErrorName(int error) {
-  // One by one: some systems have one number for two of them.
+  // Not a switch: on some systems two of them are the same number.
   if (error == EAI_NONAME) return "ENOTFOUND";
 #ifdef EAI_NODATA
   if (error == EAI_NODATA) return "ENOTFOUND";

@@ -1,4 +1,4 @@
-// How the arguments of the calls in system_calls.h are printed that Linux and macOS have.
+// The printers of system_calls.h that only POSIX systems use.
 #include <sys/ioctl.h>
 #include <sys/uio.h>
 
@@ -23,7 +23,7 @@ constexpr Name kOpenFlags[] = {NAME(O_CREAT),
                                NAME(O_APPEND),
                                NAME(O_NONBLOCK),
 #ifdef __linux__
-                               // As the kernel has it: on 64-bit systems the C library says 0.
+                               // The kernel's value: the C library defines 0 on 64-bit systems.
                                {0100000, "O_LARGEFILE"},
 #endif
                                NAME(O_DIRECTORY),
@@ -36,7 +36,7 @@ constexpr Name kMapFlags[] = {
     NAME(MAP_SHARED),
     NAME(MAP_PRIVATE),
     NAME(MAP_FIXED),
-    // strace's name of MAP_ANON.
+    // strace's name for MAP_ANON.
     {MAP_ANON, "MAP_ANONYMOUS"},
 #ifdef MAP_POPULATE
     NAME(MAP_POPULATE),
@@ -133,7 +133,7 @@ void FileCommandArgument(std::string& out, const CallInfo& call, size_t index) {
     case F_DUPFD_CLOEXEC:
       return AppendDecimal(out, IntOf(call, index));
     default:
-      return;  // it has none
+      return;  // this command has no argument
   }
 }
 
@@ -203,7 +203,7 @@ void MaskHow(std::string& out, const CallInfo& call, size_t index) { AppendName(
 void KernelMaskSize(std::string& out, const CallInfo&, size_t) { out += std::to_string(_NSIG / 8); }
 
 void CloseOnExecFlags(std::string& out, const CallInfo& call, size_t index) {
-  // eventfd and accept4 say the same by other names.
+  // The second argument is eventfd's, the fourth accept4's: the same bits by other names.
   constexpr Name kAcceptFlags[] = {{SOCK_CLOEXEC, "SOCK_CLOEXEC"}, {SOCK_NONBLOCK, "SOCK_NONBLOCK"}};
   constexpr Name kEventFlags[] = {{EFD_CLOEXEC, "EFD_CLOEXEC"}, {EFD_NONBLOCK, "EFD_NONBLOCK"}};
   const bool is_event = index == 1;

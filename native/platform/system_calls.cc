@@ -1,4 +1,4 @@
-// How the arguments of the calls in system_calls.h are printed that all systems have.
+// The printers of system_calls.h that all systems use.
 #include "platform/system_calls.h"
 
 #include <algorithm>
@@ -47,7 +47,7 @@ constexpr Name kMessageFlags[] = {
 };
 #ifdef _WIN32
 constexpr Name kHows[] = {NAME(SD_RECEIVE), NAME(SD_SEND), NAME(SD_BOTH)};
-// Winsock's own names of the levels.
+// Winsock's names of the levels.
 constexpr Name kLevels[] = {
     NAME(SOL_SOCKET), {0, "IPPROTO_IP"}, NAME(IPPROTO_IPV6), NAME(IPPROTO_TCP), NAME(IPPROTO_UDP)};
 #else
@@ -94,7 +94,7 @@ constexpr Name kSocketOptions[] = {
 };
 constexpr Name kTcpOptions[] = {
     NAME(TCP_NODELAY),
-// Of Windows', older headers lack them.
+// Older Windows headers lack these.
 #ifdef TCP_MAXSEG
     NAME(TCP_MAXSEG),
 #endif
@@ -107,7 +107,7 @@ constexpr Name kTcpOptions[] = {
 #endif
 };
 constexpr Name kIpv6Options[] = {NAME(IPV6_V6ONLY), NAME(IPV6_UNICAST_HOPS)};
-// Before those that are several of them on Windows (POLLIN is POLLRDNORM|POLLRDBAND there).
+// In this order: on Windows POLLIN is POLLRDNORM|POLLRDBAND, and the first match wins.
 constexpr Name kPollEvents[] = {
     NAME(POLLIN),     NAME(POLLPRI),    NAME(POLLOUT),
 #ifdef POLLRDNORM
@@ -142,7 +142,7 @@ void AppendInet6(std::string& out, const sockaddr_in6& address) {
 void AppendUnix(std::string& out, const char* path, size_t size) {
   out += "{sa_family=AF_UNIX";
   if (size > 0) {
-    // Linux' abstract names begin with a NUL, which is printed as @.
+    // A name in Linux's abstract namespace begins with a NUL, which is printed as @.
     const bool is_abstract = path[0] == '\0';
     out += is_abstract ? ", sun_path=@\"" : ", sun_path=\"";
     out.append(is_abstract ? path + 1 : path, is_abstract ? size - 1 : strnlen(path, size)).append("\"");
@@ -152,7 +152,7 @@ void AppendUnix(std::string& out, const char* path, size_t size) {
 
 }  // namespace
 
-// The kernel may tell of a longer address than there was room for.
+// `length` may exceed the buffer: the kernel reports the full length of an address that it has truncated.
 void AppendSocketAddress(std::string& out, const void* pointer, size_t length) {
   if (pointer == nullptr) return void(out += "NULL");
   sockaddr_storage address{};
@@ -174,7 +174,7 @@ void AppendMessageFlags(std::string& out, uint64_t flags) { AppendFlags(out, kMe
 
 void AppendOptionLevel(std::string& out, int level) { AppendName(out, kLevels, level, "SOL_???"); }
 
-// Handles of Windows' are printed as numbers, too: they use 32 bits.
+// Windows' handles are printed as numbers too: they use 32 bits.
 void Descriptor(std::string& out, const CallInfo& call, size_t index) { AppendDecimal(out, IntOf(call, index)); }
 
 void Family(std::string& out, const CallInfo& call, size_t index) {
@@ -253,14 +253,14 @@ void AppendOption(std::string& out, const CallInfo& call, size_t index, const vo
   const bool is_socket = IntOf(call, index - 2) == SOL_SOCKET;
   const int option = IntOf(call, index - 1);
   if (is_socket && option == SO_LINGER && size == sizeof(linger)) {
-    linger it{};
-    std::memcpy(&it, value, sizeof it);
-    out.append("{l_onoff=").append(std::to_string(it.l_onoff)).append(", l_linger=");
-    out.append(std::to_string(it.l_linger)).append("}");
+    linger time{};
+    std::memcpy(&time, value, sizeof time);
+    out.append("{l_onoff=").append(std::to_string(time.l_onoff)).append(", l_linger=");
+    out.append(std::to_string(time.l_linger)).append("}");
   } else if (size == sizeof(int)) {
-    int it = 0;
-    std::memcpy(&it, value, sizeof it);
-    out.append("[").append(std::to_string(it)).append("]");
+    int number = 0;
+    std::memcpy(&number, value, sizeof number);
+    out.append("[").append(std::to_string(number)).append("]");
   } else {
     AppendBytes(out, value, size);
   }
@@ -284,11 +284,11 @@ std::span<const PollFd> PollFdsOf(const CallInfo& call) { return {call.As<const 
 }  // namespace
 
 void PollRequest(std::string& out, const CallInfo& call, size_t) {
-  AppendArray(out, PollFdsOf(call), [&out](const PollFd& asked) {
-    out.append("{fd=").append(std::to_string(asked.fd));
-    if (static_cast<int64_t>(asked.fd) >= 0) {
+  AppendArray(out, PollFdsOf(call), [&out](const PollFd& fd) {
+    out.append("{fd=").append(std::to_string(fd.fd));
+    if (static_cast<int64_t>(fd.fd) >= 0) {
       out += ", events=";
-      AppendFlags(out, kPollEvents, static_cast<uint16_t>(asked.events));
+      AppendFlags(out, kPollEvents, static_cast<uint16_t>(fd.events));
     }
     out += '}';
   });
@@ -309,28 +309,27 @@ void PollResult(std::string& out, const CallInfo& call, size_t) {
 namespace {
 
 #ifdef _WIN32
-constexpr bool kSelectCounts = false;
+constexpr bool kSelectUsesCount = false;
 #else
-constexpr bool kSelectCounts = true;
+constexpr bool kSelectUsesCount = true;
 #endif
 
-std::vector<Fd> MembersOf(const fd_set& set, [[maybe_unused]] int most) {
+std::vector<Fd> MembersOf(const fd_set& set, [[maybe_unused]] int count) {
   std::vector<Fd> members;
 #ifdef _WIN32
   members.assign(set.fd_array, set.fd_array + set.fd_count);
 #else
-  for (int fd = 0; fd < std::min<int>(most, FD_SETSIZE); ++fd) {
+  for (int fd = 0; fd < std::min<int>(count, FD_SETSIZE); ++fd) {
     if (FD_ISSET(fd, &set)) members.push_back(fd);
   }
 #endif
   return members;
 }
 
-// Up to `most`, the first argument of select.
-void AppendSet(std::string& out, const fd_set* set, int most) {
-  // None is looked at: on Windows the first argument says nothing.
-  if (set == nullptr || (most == 0 && kSelectCounts)) return AppendAddress(out, set);
-  const std::vector<Fd> members = MembersOf(*set, most);
+// count: select's first argument, the number of descriptors to check. Windows ignores it.
+void AppendSet(std::string& out, const fd_set* set, int count) {
+  if (set == nullptr || (count == 0 && kSelectUsesCount)) return AppendAddress(out, set);
+  const std::vector<Fd> members = MembersOf(*set, count);
   AppendArray(
       out, std::span(members), [&out](Fd fd) { out += std::to_string(fd); }, " ");
 }
@@ -355,7 +354,7 @@ void DescriptorSetsResult(std::string& out, const CallInfo& call, size_t) {
   }
 }
 
-// On Linux as the timespec that the C library makes of it.
+// On Linux the C library converts it to a timespec.
 void Timeval(std::string& out, const CallInfo& call, size_t index) {
   const auto* const time = call.As<const timeval*>(index);
   if (time == nullptr) return void(out += "NULL");

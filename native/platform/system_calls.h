@@ -1,8 +1,8 @@
-// The rows of the system calls that more than one room makes: their names as this system has them, and how their
-// arguments are printed. Those of one mechanism alone stand in its room.
+// kSystemCall<::function> for each system call that core/syscall.h makes: its name on this system, how its arguments
+// are printed, and what a fault plan does to it. The system calls of a single mechanism are described beside it.
 //
-// A function of the C library is named after the system call that it makes, as strace and dtruss show it: on Linux
-// recv() is recvfrom(2).
+// A C function is recorded under the system call that it makes, as strace and dtruss show it: on Linux recv() is
+// recvfrom(2).
 #pragma once
 
 #include <algorithm>
@@ -34,37 +34,37 @@ void AppendOptionLevel(std::string& out, int level);
 
 void Descriptor(std::string& out, const CallInfo& call, size_t index);
 void Family(std::string& out, const CallInfo& call, size_t index);
-// With its flags.
+// SOCK_STREAM|SOCK_CLOEXEC.
 void SocketType(std::string& out, const CallInfo& call, size_t index);
-// Of the family that the first argument is.
+// IPPROTO_*, if the first argument is an Internet family.
 void Protocol(std::string& out, const CallInfo& call, size_t index);
-// A sockaddr whose length is the next argument. The second one is written by the kernel, and the next argument points
-// to its length.
+// A sockaddr: its length is the next argument; for SocketAddressOut, which the kernel writes, that points to the
+// length.
 void SocketAddress(std::string& out, const CallInfo& call, size_t index);
 void SocketAddressOut(std::string& out, const CallInfo& call, size_t index);
-// A number that the kernel reads and writes: [16], [128 => 16].
+// A length that the kernel reads and writes: [16], [128 => 16].
 void SocketLengthInOut(std::string& out, const CallInfo& call, size_t index);
 void MessageFlags(std::string& out, const CallInfo& call, size_t index);
 void ShutdownHow(std::string& out, const CallInfo& call, size_t index);
-// The level of a socket's option, the option, and its value: three arguments, of which each needs those before it.
+// A socket option's level, name and value: three consecutive arguments. Each printer also reads the preceding ones.
 void OptionLevel(std::string& out, const CallInfo& call, size_t index);
 void OptionName(std::string& out, const CallInfo& call, size_t index);
 void OptionValue(std::string& out, const CallInfo& call, size_t index);
 void OptionValueOut(std::string& out, const CallInfo& call, size_t index);
-// What poll is asked, and behind the result what it found.
+// poll's array: the requested events; after the result, the returned events.
 void PollRequest(std::string& out, const CallInfo& call, size_t index);
 void PollResult(std::string& out, const CallInfo& call, size_t index);
-// The sets of select as they are asked for. What is found stands in them afterwards.
+// select's sets: one requested set; after the result, all sets as the call has left them.
 void DescriptorSet(std::string& out, const CallInfo& call, size_t index);
 void DescriptorSetsResult(std::string& out, const CallInfo& call, size_t index);
 void Timeval(std::string& out, const CallInfo& call, size_t index);
 
 #ifdef _WIN32
-// Buffers whose number is the next argument. What is received is not there yet where an operation is pending.
+// WSABUFs: their number is the next argument. BufferSizes, for receives, prints no data: a pending operation has none.
 void SentBuffers(std::string& out, const CallInfo& call, size_t index);
 void BufferSizes(std::string& out, const CallInfo& call, size_t index);
 void WidePath(std::string& out, const CallInfo& call, size_t index);
-// INFINITE, or so many.
+// A number, or INFINITE.
 void Milliseconds(std::string& out, const CallInfo& call, size_t index);
 #else
 void FileCommand(std::string& out, const CallInfo& call, size_t index);
@@ -82,7 +82,7 @@ void MapFlags(std::string& out, const CallInfo& call, size_t index);
 void SignalName(std::string& out, const CallInfo& call, size_t index);
 void SleepTime(std::string& out, const CallInfo& call, size_t index);
 void OpenedPath(std::string& out, const CallInfo& call, size_t index);
-// The size of the kernel's signal set, which the C library adds.
+// The size of the kernel's signal set, an argument that the C library adds.
 void KernelMaskSize(std::string& out, const CallInfo& call, size_t index);
 void MaskHow(std::string& out, const CallInfo& call, size_t index);
 #endif
@@ -137,7 +137,7 @@ inline constexpr int kLengthArgument<::recvfrom> = 2;
 template <>
 inline constexpr int kLengthArgument<::sendto> = 2;
 
-// The system goes on connecting (connect(2), EINTR and EINPROGRESS).
+// After EINTR and EINPROGRESS the system continues to connect (connect(2)).
 template <>
 struct InjectedError<::connect> {
   static bool MakesCall(int error, Fd&, const sockaddr*&, SocketLength&) {
@@ -147,7 +147,7 @@ struct InjectedError<::connect> {
 
 #ifdef _WIN32
 
-// recv, send, select and accept are calls of Winsock's own.
+// Winsock has its own recv, send, select and accept.
 template <>
 inline constexpr SystemCall kSystemCall<::recv>{
     "recv", {In(print::Descriptor), Out(print::Received), In(print::Decimal), In(print::MessageFlags)}};
@@ -190,14 +190,14 @@ struct InjectedError<::CloseHandle> : AlwaysMakesCall {};
 template <>
 struct InjectedError<::UnmapViewOfFile> : AlwaysMakesCall {};
 
-// The first buffer that has any bytes, and of it at most so many.
+// Reduces the buffers to the first one that is not empty, and that to at most max_length bytes.
 struct ShortenedBuffers {
   template <typename... Others>
-  void Shorten(uint64_t most, SOCKET&, WSABUF*& buffers, DWORD& count, Others&...) {
+  void Shorten(uint64_t max_length, SOCKET&, WSABUF*& buffers, DWORD& count, Others&...) {
     const auto* const end = buffers + count;
     const auto* const found = std::find_if(buffers, buffers + count, [](const WSABUF& one) { return one.len > 0; });
     if (found == end) return;
-    buffer = {static_cast<ULONG>(std::min<uint64_t>(found->len, most)), found->buf};
+    buffer = {static_cast<ULONG>(std::min<uint64_t>(found->len, max_length)), found->buf};
     buffers = &buffer;
     count = 1;
   }
@@ -266,7 +266,7 @@ inline constexpr SystemCall kSystemCall<::SetConsoleCtrlHandler>{
 template <>
 inline constexpr SystemCall kSystemCall<::WaitForSingleObject>{"WaitForSingleObject",
                                                                {In(print::Descriptor), In(print::Milliseconds)}};
-// Sleep, which answers nothing. Here it says 0.
+// Sleep, which returns nothing; this returns 0.
 int SleepFor(DWORD milliseconds);
 template <>
 inline constexpr SystemCall kSystemCall<SleepFor>{"Sleep", {In(print::Milliseconds)}};
@@ -310,26 +310,27 @@ struct InjectedError<::close> : AlwaysMakesCall {};
 template <>
 struct InjectedError<::munmap> : AlwaysMakesCall {};
 
-// The first piece of a message that has any bytes, and of it at most so many.
-inline iovec ShortPiece(const msghdr& message, uint64_t most) {
+// The first iovec of a message that is not empty, reduced to at most max_length bytes.
+inline iovec ShortenedIovec(const msghdr& message, uint64_t max_length) {
   const iovec* const end = message.msg_iov + message.msg_iovlen;
   const iovec* const found = std::find_if(message.msg_iov, message.msg_iov + message.msg_iovlen,
                                           [](const iovec& one) { return one.iov_len > 0; });
-  return found == end ? iovec{} : iovec{found->iov_base, static_cast<size_t>(std::min<uint64_t>(found->iov_len, most))};
+  return found == end ? iovec{}
+                      : iovec{found->iov_base, static_cast<size_t>(std::min<uint64_t>(found->iov_len, max_length))};
 }
 template <>
 struct ShortenedCall<::sendmsg> {
-  void Shorten(uint64_t most, Fd&, const msghdr*& whole, int&) {
-    piece = ShortPiece(*whole, most);
+  void Shorten(uint64_t max_length, Fd&, const msghdr*& whole, int&) {
+    part = ShortenedIovec(*whole, max_length);
     message = *whole;
-    message.msg_iov = &piece;
+    message.msg_iov = &part;
     message.msg_iovlen = 1;
     whole = &message;
   }
-  iovec piece{};
+  iovec part{};
   msghdr message{};
 };
-// The kernel writes to this one: it is the caller's own, and as it was when this object ends.
+// The kernel writes to the caller's msghdr, so that is modified in place and restored by the destructor.
 template <>
 struct ShortenedCall<::recvmsg> {
   ShortenedCall() = default;
@@ -340,15 +341,15 @@ struct ShortenedCall<::recvmsg> {
     message->msg_iov = vector;
     message->msg_iovlen = count;
   }
-  void Shorten(uint64_t most, Fd&, msghdr*& whole, int&) {
+  void Shorten(uint64_t max_length, Fd&, msghdr*& whole, int&) {
     message = whole;
     vector = whole->msg_iov;
     count = whole->msg_iovlen;
-    piece = ShortPiece(*whole, most);
-    whole->msg_iov = &piece;
+    part = ShortenedIovec(*whole, max_length);
+    whole->msg_iov = &part;
     whole->msg_iovlen = 1;
   }
-  iovec piece{};
+  iovec part{};
   msghdr* message = nullptr;
   iovec* vector = nullptr;
   decltype(msghdr::msg_iovlen) count = 0;
@@ -391,13 +392,13 @@ inline constexpr SystemCall kSystemCall<::pthread_sigmask>{
     nullptr,
     Failure::kErrorNumber};
 
-// Processors that came after epoll_pwait(2) have that alone.
+// Architectures newer than epoll_pwait(2) have only that.
 #ifdef SYS_epoll_wait
 inline constexpr const char* kEpollWaitName = "epoll_wait";
 #else
 inline constexpr const char* kEpollWaitName = "epoll_pwait";
 #endif
-// What the C library makes of these depends on it and on the processor.
+// Which system calls these functions make depends on the C library and the architecture.
 #ifdef SYS_poll
 template <>
 inline constexpr SystemCall kSystemCall<::poll>{

@@ -1,4 +1,4 @@
-// Windows: Winsock 2.
+// platform.h on Windows: Winsock 2.
 #include <process.h>
 
 #include <signal.h>
@@ -18,13 +18,13 @@
 namespace selectors {
 namespace {
 
-// A socket that is not inherited and, from here on, is the caller's.
-Result Uninherited(Result opened) {
+// Makes a new socket non-inheritable, or closes it.
+Result WithoutInheritance(Result opened) {
   if (!opened.ok()) return opened;
   const Fd fd = static_cast<Fd>(opened.value());
   const Result set = SetInheritable(fd, false);
   if (set.ok()) return opened;
-  CloseFd(fd).Ignore("the socket is given up");
+  CloseFd(fd).Ignore("the socket is discarded");
   return set;
 }
 
@@ -33,7 +33,7 @@ Result Uninherited(Result opened) {
 int LastError() { return WSAGetLastError(); }
 
 Result StartNetwork() {
-  // Winsock counts these; Node has made one of its own, and the process's end undoes them all.
+  // Winsock counts these calls. Node has made one too, and the end of the process undoes them all.
   WSADATA data;
   const int error = WSAStartup(MAKEWORD(2, 2), &data);
   return error == 0 ? Result::Ok(0) : Result::Error(error);
@@ -51,7 +51,7 @@ double MonotonicMilliseconds() {
 }
 
 void SleepMilliseconds(double milliseconds) {
-  CallUntraced<SleepFor>(static_cast<DWORD>(CeilMilliseconds(milliseconds))).Ignore("it answers nothing");
+  CallUntraced<SleepFor>(static_cast<DWORD>(CeilMilliseconds(milliseconds))).Ignore("Sleep cannot fail");
 }
 
 namespace {
@@ -59,7 +59,7 @@ namespace {
 struct ThreadStart {
   void (*body)(void*);
   void* argument;
-  std::shared_ptr<Recorder> recorder;  // what a thread does is its environment's
+  std::shared_ptr<Recorder> recorder;  // of the environment that starts the thread
 };
 
 unsigned __stdcall RunThread(void* data) {
@@ -75,7 +75,7 @@ Result Thread::Start(void (*body)(void*), void* argument) {
   auto start = std::make_unique<ThreadStart>(ThreadStart{body, argument, Recorder::OfCurrentThread()});
   const uintptr_t handle = _beginthreadex(nullptr, 0, RunThread, start.get(), 0, nullptr);
   if (handle == 0) return Result::Error(kNoMemory);
-  static_cast<void>(start.release());  // RunThread's
+  static_cast<void>(start.release());  // RunThread deletes it
   handle_ = reinterpret_cast<HANDLE>(handle);
   started_ = true;
   return Result::Ok(0);
@@ -136,30 +136,30 @@ Result OpenSocket(int family, int type, int protocol) {
 Result OpenSocketPair(int, int, int, Fd[2]) { return Result::Error(WSAEOPNOTSUPP); }
 
 Result AcceptConnection(Fd listener, bool non_blocking, sockaddr* address, SocketLength* length) {
-  // Winsock refuses room that is too small (WSAEFAULT) where others cut the address.
+  // Winsock fails with WSAEFAULT if the buffer is too small; other systems truncate the address.
   sockaddr_storage peer{};
   int size = sizeof peer;
-  const Result accepted = Uninherited(Call<::accept>(listener, reinterpret_cast<sockaddr*>(&peer), &size));
+  const Result accepted = WithoutInheritance(Call<::accept>(listener, reinterpret_cast<sockaddr*>(&peer), &size));
   if (!accepted.ok()) return accepted;
   std::memcpy(address, &peer, static_cast<size_t>(std::min(*length, size)));
   *length = size;
-  // Winsock's connections inherit FIONBIO from their listener.
+  // On Windows an accepted connection inherits FIONBIO from its listener.
   const Result set = SetNonBlocking(static_cast<Fd>(accepted.value()), non_blocking);
   if (set.ok()) return accepted;
-  CloseFd(static_cast<Fd>(accepted.value())).Ignore("the connection is given up");
+  CloseFd(static_cast<Fd>(accepted.value())).Ignore("the connection is discarded");
   return set;
 }
 
-Result SendVectored(Fd fd, const IoBuffer* pieces, size_t count) {
-  WSABUF buffers[kMaxIov];
+Result SendVectored(Fd fd, const IoBuffer* buffers, size_t count) {
+  WSABUF vector[kMaxIov];
   const size_t used = std::min(count, kMaxIov);
   for (size_t i = 0; i < used; ++i) {
-    buffers[i].buf = reinterpret_cast<char*>(const_cast<uint8_t*>(pieces[i].data));
-    buffers[i].len = static_cast<ULONG>(std::min<size_t>(pieces[i].size, ULONG_MAX));
+    vector[i].buf = reinterpret_cast<char*>(const_cast<uint8_t*>(buffers[i].data));
+    vector[i].len = static_cast<ULONG>(std::min<size_t>(buffers[i].size, ULONG_MAX));
   }
   DWORD sent = 0;
   const Result result =
-      Call<::WSASend>(fd, static_cast<WSABUF*>(buffers), static_cast<DWORD>(used), &sent, DWORD{0},
+      Call<::WSASend>(fd, static_cast<WSABUF*>(vector), static_cast<DWORD>(used), &sent, DWORD{0},
                       static_cast<WSAOVERLAPPED*>(nullptr), LPWSAOVERLAPPED_COMPLETION_ROUTINE{nullptr});
   return result.ok() ? Result::Ok(sent) : result;
 }
@@ -167,7 +167,7 @@ Result SendVectored(Fd fd, const IoBuffer* pieces, size_t count) {
 namespace {
 
 Result PollOnce(PollFd* fds, size_t count, int timeout) {
-  // Not all that it finds wrong is written (Wine 8), and the array may be the last call's.
+  // The array may have the results of the last call, and Wine 8 does not write every entry when it fails.
   for (size_t i = 0; i < count; ++i) fds[i].revents = 0;
   const Result result = Call<::WSAPoll>(fds, static_cast<ULONG>(count), timeout);
   if (result.ok() || result.error() != WSAENOTSOCK) return result;
@@ -176,20 +176,20 @@ Result PollOnce(PollFd* fds, size_t count, int timeout) {
   return ready > 0 ? Result::Ok(ready) : result;
 }
 
-// Windows before 10, version 2004, never reports a failed connect to WSAPoll (its documentation says so). select does,
-// in its third set: it is asked this often while WSAPoll finds nothing writable, in milliseconds.
-constexpr int kAskForFailedConnects = 100;
+// Windows before 10, version 2004, never reports a failed connect to WSAPoll (WSAPoll's documentation). select does, in
+// its except set. The interval in milliseconds at which select is called while WSAPoll reports nothing writable.
+constexpr int kFailedConnectInterval = 100;
 
 bool MayBeConnecting(const PollFd& fd) { return (fd.events & POLLOUT) != 0 && fd.revents == 0; }
 
-// The third set holds sockets with out-of-band data besides: those have a peer.
+// The except set also reports sockets with out-of-band data; those have a peer.
 bool HasPeer(Fd fd) {
   sockaddr_storage peer{};
   int size = sizeof peer;
   return Call<::getpeername>(fd, reinterpret_cast<sockaddr*>(&peer), &size).ok();
 }
 
-// Adds the failed connects for which WSAPoll found nothing, as newer versions of Windows report them. How many.
+// Adds the failed connects that WSAPoll did not report, with the events of newer Windows versions. Returns how many.
 int64_t AddFailedConnects(PollFd* fds, size_t count) {
   int64_t added = 0;
   for (size_t first = 0; first < count;) {
@@ -200,7 +200,7 @@ int64_t AddFailedConnects(PollFd* fds, size_t count) {
       if (MayBeConnecting(fds[end])) except.fd_array[except.fd_count++] = fds[end].fd;
     }
     timeval now{};
-    // A socket that is closed meanwhile fails the whole set: WSAPoll reports it.
+    // If a socket was closed meanwhile, select fails for the whole set. The next WSAPoll reports that socket.
     const bool found =
         except.fd_count > 0 &&
         Call<::select>(0, static_cast<fd_set*>(nullptr), static_cast<fd_set*>(nullptr), &except, &now).value() > 0;
@@ -225,8 +225,8 @@ Result PollFds(PollFd* fds, size_t count, int timeout) {
   }
   const double deadline = MonotonicMilliseconds() + timeout;
   for (int remaining = timeout;;) {
-    const bool is_last = remaining >= 0 && remaining <= kAskForFailedConnects;
-    const Result result = PollOnce(fds, count, is_last ? remaining : kAskForFailedConnects);
+    const bool is_last = remaining >= 0 && remaining <= kFailedConnectInterval;
+    const Result result = PollOnce(fds, count, is_last ? remaining : kFailedConnectInterval);
     if (!result.ok()) return result;
     const int64_t found = result.value() + AddFailedConnects(fds, count);
     if (found > 0 || is_last) return Result::Ok(found);
@@ -250,7 +250,7 @@ Result SelectFds(Fd, fd_set* read, fd_set* write, fd_set* except, double timeout
 
 namespace {
 
-// The console's events that Node gives the names of signals. SIGHUP has no number in Windows' own headers.
+// The console events that Node reports as signals. Windows' headers do not define SIGHUP.
 constexpr int kHangUp = 1;
 struct ConsoleEvent {
   DWORD event;
@@ -260,17 +260,17 @@ struct ConsoleEvent {
 ConsoleEvent console_events[] = {
     {CTRL_C_EVENT, SIGINT, nullptr}, {CTRL_BREAK_EVENT, SIGBREAK, nullptr}, {CTRL_CLOSE_EVENT, kHangUp, nullptr}};
 
-// The console's window is being closed.
-std::atomic<bool> console_closes = false;
+// The console window is being closed.
+std::atomic<bool> console_is_closing = false;
 
 BOOL WINAPI OnConsoleEvent(DWORD event) {
   for (const ConsoleEvent& entry : console_events) {
     void (*const handler)(int) = entry.handler;
     if (entry.event != event || handler == nullptr) continue;
-    if (event == CTRL_CLOSE_EVENT) console_closes = true;
+    if (event == CTRL_CLOSE_EVENT) console_is_closing = true;
     handler(entry.signal);
-    // Windows ends the process as soon as the handlers of this event have returned, and in any case after five seconds.
-    // So this thread sleeps until then, and the loop has that time (libuv, src/win/signal.c).
+    // Windows ends the process as soon as the handlers of this event have returned, and after five seconds at the
+    // latest. This thread sleeps until then, so that the loop has that time (libuv, src/win/signal.c).
     if (event == CTRL_CLOSE_EVENT) CallUntraced<SleepFor>(DWORD{INFINITE}).Ignore("it does not return");
     return TRUE;
   }
@@ -283,9 +283,9 @@ Result CatchSignal(int signal, void (*handler)(int)) {
   for (ConsoleEvent& entry : console_events) {
     if (entry.signal != signal) continue;
     entry.handler = handler;
-    // The list is locked while its handlers run, and the one that sleeps keeps it so.
-    if (console_closes) return Result::Ok(0);
-    // Moved to the front of the list: the last one that was set is asked first.
+    // Windows locks its list of handlers while they run, and OnConsoleEvent sleeps in one: the call below would block.
+    if (console_is_closing) return Result::Ok(0);
+    // Removed and added again, it is the first in the list: Windows calls the handler that was added last first.
     Call<::SetConsoleCtrlHandler>(OnConsoleEvent, FALSE).Ignore("it was not in the list");
     return StatusOf(Call<::SetConsoleCtrlHandler>(OnConsoleEvent, TRUE));
   }
@@ -299,7 +299,7 @@ void RestoreSignal(int signal) {
 }
 
 void EndProcessBySignal(int) {
-  // What the system's own handler ends it with.
+  // The exit code that Windows' default handler uses (STATUS_CONTROL_C_EXIT).
   constexpr UINT kControlCExit = 0xC000'013A;
   ::TerminateProcess(::GetCurrentProcess(), kControlCExit);
 }
@@ -315,11 +315,11 @@ std::wstring WidePath(const std::string& path) {
 
 HANDLE HandleOf(FileHandle file) { return reinterpret_cast<HANDLE>(file); }
 
-// The byte that is locked. Windows' locks are mandatory, and no file that is mapped here reaches as far.
+// The byte that is locked. Windows' locks are mandatory, so it is beyond the end of any file that is mapped here.
 OVERLAPPED LockedByte() {
-  OVERLAPPED place{};
-  place.OffsetHigh = 0x4000'0000;
-  return place;
+  OVERLAPPED position{};
+  position.OffsetHigh = 0x4000'0000;
+  return position;
 }
 
 }  // namespace
@@ -331,7 +331,7 @@ Result OpenFile(const std::string& path) {
                                             DWORD{OPEN_ALWAYS}, DWORD{FILE_ATTRIBUTE_NORMAL}, nullptr);
   if (opened.ok()) return opened;
   const Result attributes = Call<::GetFileAttributesW>(wide.c_str());
-  // As libuv says of a directory: ERROR_INVALID_FUNCTION is EISDIR.
+  // libuv's error for a directory: ERROR_INVALID_FUNCTION is EISDIR.
   const bool is_directory = attributes.ok() && (attributes.value() & FILE_ATTRIBUTE_DIRECTORY) != 0;
   return is_directory ? Result::Error(ERROR_INVALID_FUNCTION) : opened;
 }
@@ -340,7 +340,7 @@ Result CloseFile(FileHandle file) { return StatusOf(Call<::CloseHandle>(HandleOf
 
 namespace {
 
-// The file is as long as its section from here on, and never becomes shorter.
+// Creating a section grows the file to the section's size; it never becomes shorter.
 Result CreateSection(FileHandle file, size_t size, HANDLE* section) {
   if (Call<::GetFileType>(HandleOf(file)).value() != FILE_TYPE_DISK) return Result::Error(WSAEINVAL);
   const auto wide = static_cast<uint64_t>(size);
@@ -376,30 +376,30 @@ Result MapFile(FileHandle file, size_t size, void** memory) {
   const Result made = CreateSection(file, size, &section);
   if (!made.ok()) return made;
   const Result mapped = Call<::MapViewOfFile>(section, DWORD{FILE_MAP_ALL_ACCESS}, DWORD{0}, DWORD{0}, size);
-  CloseSection(section);  // the view keeps what it needs of it
+  CloseSection(section);  // the view keeps a reference to it
   if (mapped.ok()) *memory = reinterpret_cast<void*>(static_cast<intptr_t>(mapped.value()));
   return StatusOf(mapped);
 }
 
 void UnmapFile(void* memory, size_t) {
-  Call<::UnmapViewOfFile>(static_cast<const void*>(memory)).Ignore("it fails for what MapFile never gave");
+  Call<::UnmapViewOfFile>(static_cast<const void*>(memory)).Ignore("it fails only for memory that MapFile did not map");
 }
 
 Result AcquireFileLock(FileHandle file, bool wait) {
-  OVERLAPPED place = LockedByte();
+  OVERLAPPED position = LockedByte();
   const DWORD flags = LOCKFILE_EXCLUSIVE_LOCK | (wait ? 0 : LOCKFILE_FAIL_IMMEDIATELY);
-  const Result taken = Call<::LockFileEx>(HandleOf(file), flags, DWORD{0}, DWORD{1}, DWORD{0}, &place);
+  const Result taken = Call<::LockFileEx>(HandleOf(file), flags, DWORD{0}, DWORD{1}, DWORD{0}, &position);
   if (taken.ok()) return Result::Ok(1);
   return taken.error() == ERROR_LOCK_VIOLATION || taken.error() == ERROR_IO_PENDING ? Result::Ok(0) : taken;
 }
 
 Result ReleaseFileLock(FileHandle file) {
-  OVERLAPPED place = LockedByte();
-  return StatusOf(Call<::UnlockFileEx>(HandleOf(file), DWORD{0}, DWORD{1}, DWORD{0}, &place));
+  OVERLAPPED position = LockedByte();
+  return StatusOf(Call<::UnlockFileEx>(HandleOf(file), DWORD{0}, DWORD{1}, DWORD{0}, &position));
 }
 
 const char* ResolverErrorName(int error) {
-  // Winsock's getaddrinfo fails with errors of WSAGetLastError.
+  // Winsock's getaddrinfo returns the error numbers of WSAGetLastError.
   if (error == WSAHOST_NOT_FOUND || error == WSANO_DATA) return "ENOTFOUND";
   if (error == WSATRY_AGAIN) return "EAI_AGAIN";
   if (error == WSAEINVAL) return "EAI_BADFLAGS";
@@ -428,13 +428,13 @@ Result OpenWakeChannel(Fd* read, Fd* write) {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   auto* name = reinterpret_cast<sockaddr*>(&address);
   int length = sizeof address;
-  // Connected to itself, it takes datagrams from nobody else.
+  // Connected to itself, it accepts datagrams from no other socket.
   Result result = Call<::bind>(fd, static_cast<const sockaddr*>(name), length);
   if (result.ok()) result = Call<::getsockname>(fd, name, &length);
   if (result.ok()) result = Call<::connect>(fd, static_cast<const sockaddr*>(name), length);
   if (result.ok()) result = SetNonBlocking(fd, true);
   if (!result.ok()) {
-    CloseFd(fd).Ignore("the channel is given up");
+    CloseFd(fd).Ignore("the channel is discarded");
     return result;
   }
   *read = *write = fd;
@@ -447,7 +447,7 @@ Result SignalWakeChannel(Fd write) {
   return !result.ok() && result.error() == WSAEWOULDBLOCK ? Result::Ok(0) : result;
 }
 
-// Windows calls handlers in threads of their own.
+// Windows calls a console handler in a thread of its own, so any call is safe there.
 Result SignalWakeChannelFromHandler(Fd write) { return SignalWakeChannel(write); }
 
 void DrainWakeChannel(Fd read) {

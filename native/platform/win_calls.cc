@@ -1,4 +1,4 @@
-// How the arguments of the calls in system_calls.h are printed that Windows alone has.
+// The printers of system_calls.h that only Windows uses.
 #include <algorithm>
 #include <cwchar>
 

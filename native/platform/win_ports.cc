@@ -18,11 +18,11 @@ struct Retired {
 struct PortTable {
   std::mutex mutex;
   std::unordered_map<HANDLE, HANDLE> port_of;
-  std::unordered_map<HANDLE, size_t> handles_of;  // how many a port has
+  std::unordered_map<HANDLE, size_t> handles_of;  // how many handles a port has
   std::vector<Retired> retired;
 
   static PortTable& OfProcess() {
-    // Never destroyed: a worker may end after the main thread has begun to.
+    // Never destroyed: a worker may still run while the main thread exits.
     static auto* const table = new PortTable;
     return *table;
   }
@@ -35,10 +35,10 @@ struct PortTable {
     if (--handles_of[port] > 0) return;
     handles_of.erase(port);
     const auto old =
-        std::find_if(retired.begin(), retired.end(), [port](const Retired& it) { return it.port == port; });
+        std::find_if(retired.begin(), retired.end(), [port](const Retired& one) { return one.port == port; });
     if (old == retired.end()) return;
     retired.erase(old);
-    Call<::CloseHandle>(port).Ignore("nobody has it any more");
+    Call<::CloseHandle>(port).Ignore("it was open, and nothing refers to it");
   }
 };
 
@@ -79,7 +79,7 @@ void RetirePort(HANDLE port, DWORD concurrency) {
   if (table.handles_of.contains(port)) {
     table.retired.push_back({port, concurrency});
   } else {
-    Call<::CloseHandle>(port).Ignore("nobody has it any more");
+    Call<::CloseHandle>(port).Ignore("it was open, and nothing refers to it");
   }
 }
 
@@ -87,7 +87,7 @@ HANDLE TakeRetiredPort(DWORD concurrency) {
   PortTable& table = PortTable::OfProcess();
   const std::lock_guard lock(table.mutex);
   const auto found = std::find_if(table.retired.rbegin(), table.retired.rend(),
-                                  [concurrency](const Retired& it) { return it.concurrency == concurrency; });
+                                  [concurrency](const Retired& one) { return one.concurrency == concurrency; });
   if (found == table.retired.rend()) return nullptr;
   const HANDLE port = found->port;
   table.retired.erase(std::next(found).base());

@@ -1,10 +1,11 @@
-// Windows: which completion port has a handle. A handle belongs to one port for as long as it is open, and Windows
-// tells nobody to which: CreateIoCompletionPort only refuses the second time, whichever port it was the first time. So
-// it is written down here, for the process, since numbers are used again: what is closed is forgotten, and a duplicate
-// is its original's file, and so its port's.
+// Windows: the completion port of each handle.
 //
-// That outlasts the port: a socket whose port is closed can never have another. So a port that is not needed any more,
-// and whose handles are still open, may be retired: the next one that is wanted is that one, with its handles.
+// A handle stays associated with one port until it is closed, and Windows has no query for it: a second
+// CreateIoCompletionPort fails, whichever port it names. So this table of the process records it. A closed handle is
+// removed, because its number can be reused; a duplicated handle is the same file and has the same port.
+//
+// The association outlives the port: a socket whose port was closed can never get another one. So a port that is no
+// longer needed while its handles are open can be retired: the next port that is requested is that one.
 #pragma once
 
 #include "platform/platform.h"
@@ -12,17 +13,16 @@
 namespace selectors {
 
 void RememberPort(HANDLE handle, HANDLE port);
-// Null: none of this process's ports.
+// Null: no port of this process.
 HANDLE PortOf(HANDLE handle);
-// Before it is closed: afterwards the number may be somebody else's already.
+// Call it before closing the handle: after that the number may already be reused.
 void ForgetPortOf(HANDLE handle);
-// The port is closed.
+// Closes the port and forgets its handles.
 Result ClosePort(HANDLE port);
 
-// Nobody waits in the port, no operation is under way for it, and nothing is in it. It is closed with the last of its
-// handles.
+// Retires a port that no thread waits in, with no pending operation and no packet. It is closed with its last handle.
 void RetirePort(HANDLE port, DWORD concurrency);
-// One that was made with this concurrency, the last one first. Null: there is none.
+// The retired port of this concurrency, the latest first. Null: there is none.
 HANDLE TakeRetiredPort(DWORD concurrency);
 
 }  // namespace selectors
