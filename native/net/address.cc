@@ -1,4 +1,4 @@
-// Between sockaddr and what people write.
+// Converts between sockaddr and text: host and port, or the path of a Unix socket. Resolves names.
 #include <algorithm>
 #include <cstring>
 #include <memory>
@@ -15,8 +15,8 @@ napi_value Bytes(napi_env env, const void* data, size_t length) {
   return buffer;
 }
 
-// What getaddrinfo(3) failed with: its name ('EAI_AGAIN'; EAI_NONAME is Node's 'ENOTFOUND') as a string, or the
-// negative error of the system call that failed within it (EAI_SYSTEM), as a number.
+// The error of getaddrinfo(3): its name as a string ('EAI_AGAIN'; EAI_NONAME is Node's 'ENOTFOUND'), or for EAI_SYSTEM
+// a number, the negative error of the system call that failed.
 napi_value ResolverError(napi_env env, int error) {
   const int system_error = ResolverSystemError(error);
   if (system_error != 0) return ToJavaScript(env, Result::Error(system_error));
@@ -24,8 +24,8 @@ napi_value ResolverError(napi_env env, int error) {
   return Napi::String::New(env, name == nullptr ? "UNKNOWN" : name);
 }
 
-// resolve(host, port, family): the sockaddrs of an IP address or of a host's name, in getaddrinfo(3)'s order, at least
-// one; for a name this asks the system's resolver, and BLOCKS until it answers. A failure is a string or a number: see
+// resolve(host, port, family): the sockaddrs of an IP address or a host name, at least one, in getaddrinfo(3)'s order.
+// For a name it calls the system's resolver and BLOCKS until that returns. On failure a string or a number: see
 // ResolverError.
 napi_value Resolve(napi_env env, napi_callback_info info) {
   Args args(env, info);
@@ -33,7 +33,7 @@ napi_value Resolve(napi_env env, napi_callback_info info) {
   const size_t port = args.SizeAt(1, 65535);
   addrinfo hints{};
   hints.ai_family = args.IntAt(2);
-  hints.ai_socktype = SOCK_STREAM;  // one answer an address, not one for each type
+  hints.ai_socktype = SOCK_STREAM;  // one result per address, not one per socket type
   if (!args.ok()) return nullptr;
 
   addrinfo* found = nullptr;
@@ -56,33 +56,34 @@ napi_value Resolve(napi_env env, napi_callback_info info) {
 }
 
 // encodeUnix(path): the sockaddr_un of a path's bytes, or -ENAMETOOLONG. A path that begins with NUL is a name in
-// Linux's abstract namespace: its length ends it. A path that fills sun_path has no NUL behind it (unix(7)).
+// Linux's abstract namespace, which the address's length ends. A path that fills sun_path has no NUL after it
+// (unix(7)).
 napi_value EncodeUnix(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const std::span<const uint8_t> path = args.BytesAt(0);
   if (!args.ok()) return nullptr;
   UnixAddress address{};
-  constexpr size_t kRoom = sizeof address.sun_path;
-  if (path.size() > kRoom) return ToJavaScript(env, Result::Error(kNameTooLong));
-  const bool has_end = !path.empty() && path[0] != 0;
-  const size_t used = path.size() + (has_end ? 1 : 0);
-  if (used > kRoom && !kUnixPathMayLackNul) return ToJavaScript(env, Result::Error(kNameTooLong));
+  constexpr size_t kMaxPath = sizeof address.sun_path;
+  if (path.size() > kMaxPath) return ToJavaScript(env, Result::Error(kNameTooLong));
+  const bool has_nul = !path.empty() && path[0] != 0;
+  const size_t used = path.size() + (has_nul ? 1 : 0);
+  if (used > kMaxPath && !kUnixPathMayLackNul) return ToJavaScript(env, Result::Error(kNameTooLong));
   address.sun_family = AF_UNIX;
   std::copy(path.begin(), path.end(), reinterpret_cast<uint8_t*>(address.sun_path));
-  return Bytes(env, &address, offsetof(UnixAddress, sun_path) + std::min(used, kRoom));
+  return Bytes(env, &address, offsetof(UnixAddress, sun_path) + std::min(used, kMaxPath));
 }
 
 // The bytes of the path in a sockaddr_un of `size` bytes. Empty: the socket has no name.
 std::span<const char> PathOf(const UnixAddress& address, size_t size) {
   constexpr size_t kOffset = offsetof(UnixAddress, sun_path);
-  const std::span<const char> room(address.sun_path);
-  const std::span<const char> path = room.first(size > kOffset ? std::min(size - kOffset, room.size()) : 0);
-  // An abstract name ends with the address: each NUL is a part of it, also at its end (unix(7)).
+  const std::span<const char> field(address.sun_path);
+  const std::span<const char> path = field.first(size > kOffset ? std::min(size - kOffset, field.size()) : 0);
+  // The address's length ends an abstract name: each NUL is part of it, also the last one (unix(7)).
   if (kHasAbstractNames && !path.empty() && path[0] == '\0') return path;
   return path.first(static_cast<size_t>(std::find(path.begin(), path.end(), '\0') - path.begin()));
 }
 
-// decode(sockaddr): [host, port], the bytes of a Unix path, or null for a family that has neither.
+// decode(sockaddr): [host, port]; or the bytes of a Unix path; null for any other family.
 napi_value Decode(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const std::span<uint8_t> bytes = args.BytesAt(0);
@@ -90,14 +91,14 @@ napi_value Decode(napi_env env, napi_callback_info info) {
   sockaddr_storage address{};
   napi_value result = nullptr;
   if (bytes.size() < sizeof address.ss_family) {
-    // An address that nobody has set: an unbound Unix peer answers with no bytes at all on some systems.
+    // No address: on some systems that of an unbound Unix peer has no bytes at all.
     napi_get_null(env, &result);
     return result;
   }
   std::memcpy(&address, bytes.data(), std::min(bytes.size(), sizeof address));
   Napi::Env napi(env);
   if (address.ss_family == AF_INET || address.ss_family == AF_INET6) {
-    // With the scope of a link-local address: fe80::1%eth0.
+    // getnameinfo(3) also prints the scope of a link-local address: fe80::1%eth0.
     char host[NI_MAXHOST];
     const auto length =
         static_cast<SocketLength>(address.ss_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));

@@ -1,4 +1,5 @@
-// The numbers of this system's headers, by their names.
+// exports.constants: the numbers of this system's headers (AF_*, SO_*, …), by name. platform/constants.inc is generated
+// (scripts/list-constants.mjs).
 #include "net/net.h"
 #include "platform/constants_headers.h"
 #include "platform/platform.h"

@@ -1,7 +1,7 @@
-// Sockets and their addresses, one function a system call, named after it.
+// Sockets and addresses: one function per system call, named after it.
 //
-// All addresses cross as bytes, a sockaddr as this system lays it out: what the kernel takes is what JavaScript can
-// hold, keep and compare. net/address.cc translates them from and to host, port and path.
+// An address crosses to JavaScript as the bytes of this system's sockaddr, exactly as the kernel uses it. address.cc
+// converts it from and to host, port and path.
 #pragma once
 
 #include <napi.h>

@@ -1,11 +1,12 @@
-// Descriptors through a Unix socket: SCM_RIGHTS (unix(7)), sendmsg(2) and recvmsg(2).
+// Passes descriptors through a Unix socket: SCM_RIGHTS (unix(7)), by sendmsg(2) and recvmsg(2).
 //
-// The kernel's side of a receive. Each descriptor that the kernel installs is a new number of this process, whether the
-// caller asked for it or not, and only the control messages say which. Other control messages may come before it and
-// take room: SCM_CREDENTIALS (SO_PASSCRED), SCM_SECURITY (SO_PASSSEC), SCM_TIMESTAMP*. And Linux adds a descriptor of
-// its own, SCM_PIDFD (SO_PASSPIDFD). Linux installs as many as fit. XNU installs all, and then cuts what says so at
-// msg_controllen (uipc_usrreq.c, unp_externalize), so those that were cut could never be closed. Hence there is always
-// room for as many as a message can have, and what the caller did not ask for is closed here.
+// How not to leak descriptors when receiving: the kernel opens each received descriptor in this process, wanted or not,
+// and only the control messages name them. Other control messages may precede them and take up space: SCM_CREDENTIALS
+// (SO_PASSCRED), SCM_SECURITY (SO_PASSSEC), SCM_TIMESTAMP*. Linux adds a descriptor of its own, SCM_PIDFD
+// (SO_PASSPIDFD). Linux opens only as many as fit into the control buffer. XNU opens all of them and then truncates the
+// control message at msg_controllen (uipc_usrreq.c, unp_externalize): those that were cut off could never be closed.
+// So the buffer always has space for as many as a message can carry, and descriptors beyond the caller's are closed
+// here.
 #include <cstring>
 #include <memory>
 
@@ -18,7 +19,7 @@
 namespace selectors {
 namespace {
 
-// Room for `size` bytes of control messages, zero, aligned as cmsghdr requires.
+// A zeroed buffer for `size` bytes of control messages, aligned as cmsghdr requires.
 class ControlBuffer {
  public:
   explicit ControlBuffer(size_t size) : words_(new size_t[size / sizeof(size_t) + 1]()) {}
@@ -28,31 +29,32 @@ class ControlBuffer {
   std::unique_ptr<size_t[]> words_;
 };
 
-// Linux sends at most 253 descriptors (SCM_MAX_FD), XNU as many as fit into 2048 bytes of control messages (MCLBYTES,
-// uipc_syscalls.c, sockargs). The rest is for everything else, of which a security label is the longest.
-constexpr size_t kControlRoom = 8192;
+// A message carries at most 253 descriptors on Linux (SCM_MAX_FD), and on XNU as many as fit into 2048 bytes of control
+// messages (MCLBYTES, uipc_syscalls.c, sockargs). The rest is for other control messages; a security label is the
+// longest.
+constexpr size_t kControlSize = 8192;
 
-// Takes over the descriptors of a control message: into `wanted` from `count` on; those that find no room there are
-// closed, and make it answer false.
+// Appends the descriptors of a control message to `wanted`, at index *count. Those that do not fit are closed; then the
+// result is false.
 bool TakeDescriptors(std::span<const uint8_t> data, std::span<int32_t> wanted, size_t* count) {
-  bool has_room = true;
+  bool all_fit = true;
   for (size_t at = 0; at + sizeof(int) <= data.size(); at += sizeof(int)) {
     int received = kNoFd;
     std::memcpy(&received, data.data() + at, sizeof received);
-    if (received < 0) continue;  // SCM_PIDFD where the kernel had no descriptor for it: an error number
+    if (received < 0) continue;  // SCM_PIDFD: an error number, if the kernel could not open a descriptor for it
     UniqueFd owned(received);
     if (*count == wanted.size()) {
-      has_room = false;  // closed here
-      continue;
+      all_fit = false;
+      continue;  // `owned` closes it
     }
     SetInheritable(received, false).Ignore("the kernel has just installed this descriptor, so it is open");
     wanted[(*count)++] = owned.Release();
   }
-  return has_room;
+  return all_fit;
 }
 
-// sendFds(fd, data, descriptors, count): how many bytes of `data` were sent (at least one, or no descriptor goes with
-// it).
+// sendFds(fd, data, descriptors, count): the number of bytes of `data` that were sent. Without at least one byte, no
+// descriptor is sent.
 napi_value SendFds(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const Fd fd = args.FdAt(0);
@@ -79,9 +81,9 @@ napi_value SendFds(napi_env env, napi_callback_info info) {
   return ToJavaScript(env, CallRetry<::sendmsg>(fd, static_cast<const msghdr*>(&message), kNoSignal));
 }
 
-// recvFds(fd, buffer, descriptorsOut, out): how many bytes; out[0] is how many descriptors were put into
-// `descriptorsOut`, all of them close-on-exec, and out[1] the message's flags. MSG_CTRUNC: more descriptors were sent
-// than there was room for (the others are closed), or the kernel itself had no room, or no number, for something.
+// recvFds(fd, buffer, descriptorsOut, out): the number of bytes received. out[0] is the number of descriptors written
+// to `descriptorsOut`, all close-on-exec; out[1] has the message's flags. MSG_CTRUNC: more descriptors were sent than
+// fit there (the others are closed), or the kernel had to drop a control message, or could not open a descriptor.
 napi_value RecvFds(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const Fd fd = args.FdAt(0);
@@ -91,27 +93,27 @@ napi_value RecvFds(napi_env env, napi_callback_info info) {
   if (args.ok() && out.size() < 2) args.Fail(3, "an Int32Array of two");
   if (!args.ok()) return nullptr;
 
-  ControlBuffer control(kControlRoom);
+  ControlBuffer control(kControlSize);
   iovec part{buffer.data(), buffer.size()};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   message.msg_control = control.data();
-  message.msg_controllen = kControlRoom;
+  message.msg_controllen = kControlSize;
   const Result result = CallRetry<::recvmsg>(fd, &message, kReceiveCloseOnExec);
   size_t count = 0;
   if (result.ok()) {
     for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
-      if (header->cmsg_len < CMSG_LEN(0)) break;  // no header: the macros of some systems would never get past it
+      if (header->cmsg_len < CMSG_LEN(0)) break;  // not a header: some systems' CMSG_NXTHDR would loop on it forever
       if (header->cmsg_level != SOL_SOCKET) continue;
       const std::span<const uint8_t> data = ControlData(message, *header);
       if (header->cmsg_type == SCM_RIGHTS) {
         if (!TakeDescriptors(data, descriptors, &count)) message.msg_flags |= MSG_CTRUNC;
       } else if (header->cmsg_type == kScmPidfd) {
-        // The sender's process. Closed, whatever comes of it: sendFds cannot have sent it, and the caller cannot tell
-        // it from what was sent.
-        size_t none = 0;
-        TakeDescriptors(data, {}, &none);
+        // A descriptor of the sender's process. Always closed: sendFds did not send it, and the caller could not
+        // distinguish it from the others.
+        size_t no_descriptors = 0;
+        TakeDescriptors(data, {}, &no_descriptors);
       }
     }
   }

@@ -1,5 +1,5 @@
-// Windows' way to hand a socket to another process: WSADuplicateSocket describes it in a WSAPROTOCOL_INFO that is good
-// for one process, and once; WSASocket makes the socket there. The first process must keep its own open until then.
+// Passes a socket to another process on Windows: WSADuplicateSocket describes it in a WSAPROTOCOL_INFO, which one
+// process can use once; there WSASocket creates the socket. The first process must keep its own socket open until then.
 #include <cstring>
 
 #include "core/args.h"
@@ -10,7 +10,7 @@
 namespace selectors {
 namespace {
 
-// WSADuplicateSocket(fd, pid, out): 0, and the WSAPROTOCOL_INFO in `out`, which has WSAPROTOCOL_INFO_SIZE bytes.
+// WSADuplicateSocket(fd, pid, out): 0; `out`, of WSAPROTOCOL_INFO_SIZE bytes, receives the WSAPROTOCOL_INFO.
 napi_value DuplicateSocket(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const Fd fd = args.FdAt(0);

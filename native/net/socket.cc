@@ -1,5 +1,5 @@
-// socket(2) and what is done with one. One function a system call, named after it; each returns a number, negative
-// where the call failed (the system's error, negated).
+// socket(2) and the calls on a socket: one function per system call, named after it. Each returns a number; a negative
+// one is the system's error, negated.
 #include "core/args.h"
 #include "core/descriptor.h"
 #include "core/transfer.h"
@@ -11,8 +11,8 @@ namespace {
 const sockaddr* AddressOf(std::span<uint8_t> bytes) { return reinterpret_cast<const sockaddr*>(bytes.data()); }
 SocketLength LengthOf(std::span<uint8_t> bytes) { return static_cast<SocketLength>(bytes.size()); }
 
-// buffer, offset, length as three arguments: a part of the buffer, never more than it has. Without the latter two, all
-// of it: each number that is read takes as long as a tenth of what JavaScript and C++ do for a recv.
+// The arguments buffer, offset and length: that part of the buffer, checked. Without offset and length the whole
+// buffer: reading one number costs a tenth of what JavaScript and C++ together spend on a recv.
 std::span<uint8_t> PartAt(Args& args, size_t index) {
   const std::span<uint8_t> bytes = args.BytesAt(index);
   if (!args.HasAt(index + 1)) return bytes;
@@ -31,7 +31,7 @@ napi_value Socket(napi_env env, napi_callback_info info) {
   return NewFdToJavaScript(env, OpenSocket(family, type, protocol));
 }
 
-// socketpair(family, type, protocol, out): both descriptors into the Int32Array.
+// socketpair(family, type, protocol, out): writes both descriptors to the Int32Array.
 napi_value SocketPair(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const int family = args.IntAt(0);
@@ -69,8 +69,8 @@ napi_value Listen(napi_env env, napi_callback_info info) {
   return ToJavaScript(env, Call<::listen>(fd, backlog));
 }
 
-// accept(fd, nonBlocking, sockaddr, lengthOut): the connection's descriptor; the peer's address goes into the
-// Uint8Array, its length into the Int32Array.
+// accept(fd, nonBlocking, sockaddr, lengthOut): the connection's descriptor. Writes the peer's address to the
+// Uint8Array, and its length to the Int32Array.
 napi_value Accept(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const Fd fd = args.FdAt(0);
@@ -85,7 +85,7 @@ napi_value Accept(napi_env env, napi_callback_info info) {
   return NewFdToJavaScript(env, accepted);
 }
 
-// connect(fd, sockaddr). Interrupted, it goes on by itself (connect(2)): EINTR then means "in progress".
+// connect(fd, sockaddr). An interrupted connect continues in the background (connect(2)), so EINTR becomes EINPROGRESS.
 napi_value Connect(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const Fd fd = args.FdAt(0);
@@ -95,14 +95,14 @@ napi_value Connect(napi_env env, napi_callback_info info) {
   return ToJavaScript(env, !result.ok() && result.error() == kInterrupted ? Result::Error(kInProgress) : result);
 }
 
-// recv and send: fd, buffer, offset, length, flags.
+// Of recv and send: fd, buffer, offset, length, flags.
 constexpr size_t kTransferArguments = 5;
 
-// None where nothing is said.
+// Default: 0.
 int FlagsAt(Args& args) { return args.HasAt(4) ? args.IntAt(4) : 0; }
 
-// recv(fd, buffer[, offset, length[, flags]]): how many bytes were put there, never more than there is room for; 0 when
-// the peer has finished sending.
+// recv(fd, buffer[, offset, length[, flags]]): the number of bytes received, at most the buffer's length; 0: the peer
+// has finished sending.
 napi_value Recv(napi_env env, napi_callback_info info) {
   Args args(env, info, kTransferArguments);
   const Fd fd = args.FdAt(0);
@@ -112,7 +112,7 @@ napi_value Recv(napi_env env, napi_callback_info info) {
   return ToJavaScript(env, ReceiveBytes(fd, part, flags));
 }
 
-// send(fd, buffer[, offset, length[, flags]]): how many bytes the kernel took.
+// send(fd, buffer[, offset, length[, flags]]): the number of bytes that the kernel took.
 napi_value Send(napi_env env, napi_callback_info info) {
   Args args(env, info, kTransferArguments);
   const Fd fd = args.FdAt(0);
@@ -122,8 +122,8 @@ napi_value Send(napi_env env, napi_callback_info info) {
   return ToJavaScript(env, SendBytes(fd, part, flags));
 }
 
-// recvfrom(fd, buffer, flags, sockaddr, lengthOut): how many bytes were put there; the sender's address goes into the
-// Uint8Array, its length into the Int32Array.
+// recvfrom(fd, buffer, flags, sockaddr, lengthOut): the number of bytes received. Writes the sender's address to the
+// Uint8Array, and its length to the Int32Array.
 napi_value RecvFrom(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const Fd fd = args.FdAt(0);
@@ -137,12 +137,12 @@ napi_value RecvFrom(napi_env env, napi_callback_info info) {
   ClearIfDiscarded(buffer, flags);
   const Result result = CallRetry<::recvfrom>(fd, AsRawBytes(buffer.data()), ClampSize(buffer.size()), flags,
                                               reinterpret_cast<sockaddr*>(address.data()), &length);
-  // The kernel answers the whole length also where it had to cut the address.
+  // The kernel returns the full length even if it has truncated the address.
   length_out[0] = result.ok() ? static_cast<int32_t>(length < LengthOf(address) ? length : LengthOf(address)) : 0;
   return ToJavaScript(env, ClampLength(buffer.size(), result));
 }
 
-// sendto(fd, buffer, flags, sockaddr)
+// sendto(fd, buffer, flags, sockaddr): the number of bytes that the kernel took.
 napi_value SendTo(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const Fd fd = args.FdAt(0);
@@ -155,7 +155,7 @@ napi_value SendTo(napi_env env, napi_callback_info info) {
                                                          flags | kNoSignal, AddressOf(address), LengthOf(address))));
 }
 
-// shutdown(fd, how): 0 read, 1 write, 2 both, on all systems.
+// shutdown(fd, how): 0 read, 1 write, 2 both; the same on all systems.
 napi_value Shutdown(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const Fd fd = args.FdAt(0);
@@ -164,6 +164,7 @@ napi_value Shutdown(napi_env env, napi_callback_info info) {
   return ToJavaScript(env, Call<::shutdown>(fd, how));
 }
 
+// getsockname(fd, out), getpeername(fd, out): the number of bytes of the address in `out`.
 template <auto Function>
 napi_value NameOf(napi_env env, napi_callback_info info) {
   Args args(env, info);
@@ -187,7 +188,7 @@ napi_value SetSockOpt(napi_env env, napi_callback_info info) {
       env, Call<::setsockopt>(fd, level, option, AsRawBytes(value.data()), static_cast<SocketLength>(value.size())));
 }
 
-// getsockopt(fd, level, option, out): how many bytes of the value are in `out`.
+// getsockopt(fd, level, option, out): the number of bytes of the value in `out`.
 napi_value GetSockOpt(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const Fd fd = args.FdAt(0);
@@ -197,11 +198,11 @@ napi_value GetSockOpt(napi_env env, napi_callback_info info) {
   if (!args.ok()) return nullptr;
   SocketLength length = LengthOf(out);
   const Result result = Call<::getsockopt>(fd, level, option, AsRawBytes(out.data()), &length);
-  // An option may have a longer value, or answer how many entries there are instead of bytes (SO_GET_FILTER).
+  // The value may be longer than `out`, or its length may count entries and not bytes (SO_GET_FILTER).
   return ToJavaScript(env, result.ok() ? ClampLength(out.size(), Result::Ok(static_cast<int64_t>(length))) : result);
 }
 
-// setLinger(fd, seconds): negative turns it off. struct linger has other field types on each system.
+// setLinger(fd, seconds): negative disables it. In C++ because the field types of struct linger differ between systems.
 napi_value SetLinger(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const Fd fd = args.FdAt(0);
@@ -215,7 +216,7 @@ napi_value SetLinger(napi_env env, napi_callback_info info) {
                                          static_cast<SocketLength>(sizeof value)));
 }
 
-// getLinger(fd): {seconds} into the Int32Array, -1 where it is off.
+// getLinger(fd, out): writes the seconds to the Int32Array; -1: disabled.
 napi_value GetLinger(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const Fd fd = args.FdAt(0);
@@ -230,6 +231,7 @@ napi_value GetLinger(napi_env env, napi_callback_info info) {
   return ToJavaScript(env, result);
 }
 
+// A function of one descriptor.
 template <Result (*Function)(Fd)>
 napi_value OfFd(napi_env env, napi_callback_info info) {
   Args args(env, info);
@@ -238,7 +240,7 @@ napi_value OfFd(napi_env env, napi_callback_info info) {
   return ToJavaScript(env, Function(fd));
 }
 
-// duplicate(fd): a second descriptor for the same open file.
+// duplicate(fd): a second descriptor of the same open file.
 napi_value Duplicate(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const Fd fd = args.FdAt(0);
@@ -246,6 +248,7 @@ napi_value Duplicate(napi_env env, napi_callback_info info) {
   return NewFdToJavaScript(env, DuplicateFd(fd));
 }
 
+// A function of one descriptor and a boolean.
 template <Result (*Function)(Fd, bool)>
 napi_value OfFdAndFlag(napi_env env, napi_callback_info info) {
   Args args(env, info);
@@ -281,7 +284,7 @@ void RegisterSocket(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "setNonBlocking", OfFdAndFlag<SetNonBlocking>);
   Export(env, exports, "isInheritable", OfFd<IsInheritable>);
   Export(env, exports, "setInheritable", OfFdAndFlag<SetInheritable>);
-  // Errors that are answers, as recv, accept and connect return them.
+  // Negative errors that callers expect, as recv, accept, connect and others return them.
   exports.Set("wouldBlock", Napi::Number::New(env, -kWouldBlock));
   exports.Set("inProgress", Napi::Number::New(env, -kInProgress));
   exports.Set("badDescriptor", Napi::Number::New(env, -kBadDescriptor));
