@@ -1,14 +1,14 @@
-// A descriptor that Node's own loop watches among its others: the way of an event loop of ours into Node's, without a
-// thread between them. An epoll or kqueue set is such a descriptor, readable when one of its own is ready (epoll(7)).
+// LoopWatch: Node's own loop watches one descriptor, such as an epoll or kqueue, which is readable while one of its own
+// descriptors is ready (epoll(7)). So an event loop of ours runs inside Node's, without a thread between them.
 //
-// Node-API has no call for it; libuv, which is Node's loop, has uv_poll_start(). Its functions are looked for by name
-// in the running program, so that the addon loads in others as well, which then have no LoopWatch (open() says so) and
-// wait in a thread (waiter.cc). What is used of libuv is the same in all its versions 1.x.
+// Node-API has no function for it; libuv, Node's loop, has uv_poll_start(). libuv's functions are looked up by name in
+// the running program: the addon also loads in programs without libuv, where open() returns 1 and our loops wait in a
+// thread (waiter.cc). The functions used here are the same in all versions 1.x of libuv.
 //
-//   closed --open()--> stopped <--stop()/start()--> started --close(), or the environment ends--> closing --> gone
+//   closed --open()--> stopped <--stop()/start()--> started --close(), or the environment ends--> closing --> deleted
 //
-// libuv owns the handle until its close callback: so the handle, and a duplicate of the descriptor of its own, live in
-// an object apart, which outlives the JavaScript object.
+// libuv uses the handle until its close callback: so the handle, with its own duplicate of the descriptor, is in a
+// separate object (Watch), which outlives the JavaScript object.
 #include <memory>
 
 #include "core/args.h"
@@ -43,7 +43,7 @@ struct Libuv {
 
 class LoopWatch;
 
-// What libuv holds.
+// The part that lives until libuv's close callback.
 struct Watch {
   Libuv uv;
   std::unique_ptr<void*[]> handle;  // a uv_poll_t
@@ -52,7 +52,7 @@ struct Watch {
   napi_async_cleanup_hook_handle hook = nullptr;
   bool closing = false;
 
-  // The first field of a handle is its user's.
+  // The first field of a libuv handle, `data`, is free for its user.
   static Watch* Of(void* handle) { return static_cast<Watch*>(*static_cast<void**>(handle)); }
 
   void Close() {
@@ -76,12 +76,12 @@ class LoopWatch : public Napi::ObjectWrap<LoopWatch> {
   }
 
   explicit LoopWatch(const Napi::CallbackInfo& info) : Napi::ObjectWrap<LoopWatch>(info) {}
-  ~LoopWatch() override { Forget(); }
+  ~LoopWatch() override { Detach(); }
 
   void OnReady() {
     const Napi::Env env = Env();
     const Napi::HandleScope scope(env);
-    // The callback may drop the last reference to this object: it is not collected meanwhile.
+    // Keeps this object alive during the callback, which may drop the last reference to it.
     [[maybe_unused]] const Napi::Object self = Value();
     const Napi::Function callback = callback_.Value();
     callback.MakeCallback(env.Global(), {});
@@ -92,11 +92,10 @@ class LoopWatch : public Napi::ObjectWrap<LoopWatch> {
       napi_fatal_exception(env, thrown);
     }
   }
-  // libuv has closed it, for the environment ends.
-  void OnGone() { watch_ = nullptr; }
+  void OnEnvironmentEnd() { watch_ = nullptr; }
 
  private:
-  // open(fd, callback): 0, a negative error, or 1: this program's loop cannot be asked.
+  // open(fd, callback): 0; a negative error; or 1: this program has no libuv loop that can watch the descriptor.
   Napi::Value Open(const Napi::CallbackInfo& info) {
     Args args(info);
     const Fd fd = args.FdAt(0);
@@ -124,18 +123,18 @@ class LoopWatch : public Napi::ObjectWrap<LoopWatch> {
     watch_ = watch.release();
     const auto end = [](napi_async_cleanup_hook_handle, void* data) {
       auto* const ending = static_cast<Watch*>(data);
-      if (ending->owner != nullptr) ending->owner->OnGone();
+      if (ending->owner != nullptr) ending->owner->OnEnvironmentEnd();
       ending->Close();
     };
     if (napi_add_async_cleanup_hook(Env(), end, watch_, &watch_->hook) != napi_ok) {
-      Forget();
+      Detach();
       return Result::Ok(1);
     }
     return Result::Ok(0);
   }
 
-  // start(): 0 or a negative error. From now on the callback is called in each turn of Node's loop that finds the
-  // descriptor readable, and Node stays alive.
+  // start(): 0 or a negative error. Until stop(), each iteration of Node's loop that finds the descriptor readable
+  // calls the callback, and Node's loop stays alive.
   Napi::Value Start(const Napi::CallbackInfo& info) {
     const auto ready = [](void* handle, int, int) {
       if (LoopWatch* const owner = Watch::Of(handle)->owner) owner->OnReady();
@@ -148,13 +147,13 @@ class LoopWatch : public Napi::ObjectWrap<LoopWatch> {
     if (watch_ != nullptr) watch_->uv.poll_stop(watch_->handle.get());
   }
 
-  // Lets go of the callback too: it leads to whoever has this object.
+  // Also releases the callback, which may refer to the owner of this object.
   void Close(const Napi::CallbackInfo&) {
-    Forget();
+    Detach();
     callback_.Reset();
   }
 
-  void Forget() {
+  void Detach() {
     if (watch_ == nullptr) return;
     watch_->Close();
     watch_ = nullptr;

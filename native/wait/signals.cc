@@ -1,13 +1,13 @@
-// Signals that end a wait. Node's own handlers run on Node's loop, which stands still while a thread blocks in a wait
-// of ours; these signal what that wait is woken by: a wake channel, a completion port.
+// SignalWatch: a signal that ends a wait. Node's own handlers run on Node's loop, which is blocked while a thread waits
+// in a call of ours; our handler signals the Wakeable of that wait: a wake channel, or a completion port.
 //
-//   the system --> handler (any thread, any moment) --> pending = true, it is signalled
-//   the waiting thread returns, JavaScript asks take(): was it this signal?
+//   the system --> handler (any thread, any moment) --> pending = true, Wakeable::SignalFromHandler()
+//   the wait returns, and JavaScript calls take(): was it this signal?
 //
-// Signals that come before one is taken count as one, as the system counts them.
+// Several signals before one take() count as one, as in the system.
 //
-// JavaScript may not come to take() for long: it runs, or sleeps in a call that no signal ends. What it asks for with
-// endOnRepeat() is done by the handler itself: a signal that comes again ends the process.
+// JavaScript may not call take() for a long time: it computes, or sleeps in a call that no signal ends. With
+// endOnRepeat() a repeated signal ends the process within the handler.
 #include <array>
 #include <atomic>
 #include <mutex>
@@ -19,31 +19,32 @@
 namespace selectors {
 namespace {
 
-// What the handler reads. It may not lock or allocate (signal-safety(7)): a fixed table of the process.
+// One watched signal, in a fixed table of the process: the handler that reads it must not lock or allocate
+// (signal-safety(7)).
 struct Entry {
   std::atomic<int> signal;  // 0: free
-  std::atomic<Wakeable*> wakes;
+  std::atomic<Wakeable*> wakeable;
   std::atomic<bool> pending;
 };
 constexpr size_t kMaxEntries = 256;
 std::array<Entry, kMaxEntries> entries;
-// Handlers that are reading the table just now: nothing of it is closed under them.
-std::atomic<int> reading;
-// Of those who write it.
+// How many handlers are reading the table at the moment. Close() waits until there is none.
+std::atomic<int> running_handlers;
+// For the writers of the table.
 std::mutex& TableMutex() {
   static auto* const mutex = new std::mutex;
   return *mutex;
 }
 
-// Of endOnRepeat().
-std::atomic<int> repeat_after = -1;  // milliseconds; -1: a signal that comes again is as the first
-struct First {
-  std::atomic<int> signal;  // 0: none has come yet
+// The state of endOnRepeat().
+std::atomic<int> repeat_after = -1;  // milliseconds; -1: disabled
+struct FirstSignal {
+  std::atomic<int> signal;  // 0: none yet
   std::atomic<double> at;   // MonotonicMilliseconds(), which is safe in a handler: clock_gettime(2)
 };
-First first;
+FirstSignal first;
 
-// Has one of the signals that are watched come before? Ends the process then.
+// Ends the process if this is a repeated signal, as endOnRepeat() defines it.
 void EndIfRepeated(int signal) {
   const int after = repeat_after;
   if (after < 0) return;
@@ -57,19 +58,20 @@ void EndIfRepeated(int signal) {
 
 void OnSignal(int signal) {
   EndIfRepeated(signal);
-  ++reading;
+  ++running_handlers;
   for (Entry& entry : entries) {
     if (entry.signal != signal) continue;
     entry.pending = true;
-    if (Wakeable* const wakes = entry.wakes) {
-      wakes->SignalFromHandler().Ignore("it is open, and full of signals at the most, which counts as signalled");
+    if (Wakeable* const wakeable = entry.wakeable) {
+      wakeable->SignalFromHandler().Ignore("it is open; a full channel is signalled already");
     }
   }
-  --reading;
+  --running_handlers;
 }
 
-// new SignalWatch(): open(signal, wakeupHandle) -> 0 or a negative error; take() -> has it come since?; refresh() takes
-// the signal again where another handler was put in place, and says 1 then; close().
+// new SignalWatch(): open(signal, wakeupHandle) -> 0 or a negative error; take() -> was it raised since the last
+// take()?; refresh() -> 1 if other code has replaced the handler, which is then reinstalled, else 0 or a negative
+// error; close().
 class SignalWatch : public Napi::ObjectWrap<SignalWatch> {
  public:
   static Napi::Function Define(Napi::Env env) {
@@ -80,7 +82,7 @@ class SignalWatch : public Napi::ObjectWrap<SignalWatch> {
   }
 
   explicit SignalWatch(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SignalWatch>(info) {}
-  ~SignalWatch() override { Forget(); }
+  ~SignalWatch() override { Unwatch(); }
 
  private:
   Napi::Value Open(const Napi::CallbackInfo& info) {
@@ -94,22 +96,22 @@ class SignalWatch : public Napi::ObjectWrap<SignalWatch> {
 
   Result Watch(int signal, uint32_t handle) {
     const std::lock_guard lock(TableMutex());
-    bool known = false;
-    std::shared_ptr<Wakeable> wakes = FindWakeable(handle, &known);
-    if (wakes == nullptr || signal <= 0) return Result::Error(kInvalidArgument);
+    bool was_registered = false;
+    std::shared_ptr<Wakeable> wakeable = FindWakeable(handle, &was_registered);
+    if (wakeable == nullptr || signal <= 0) return Result::Error(kInvalidArgument);
     for (Entry& entry : entries) {
       if (entry.signal != 0) continue;
       entry.pending = false;
-      entry.wakes = wakes.get();
+      entry.wakeable = wakeable.get();
       entry.signal = signal;
       const Result caught = CatchSignal(signal, OnSignal);
       if (!caught.ok()) {
         entry.signal = 0;
-        entry.wakes = nullptr;
+        entry.wakeable = nullptr;
         return caught;
       }
       entry_ = &entry;
-      wakes_ = std::move(wakes);
+      wakeable_ = std::move(wakeable);
       return Result::Ok(0);
     }
     return Result::Error(kNoMemory);
@@ -125,30 +127,29 @@ class SignalWatch : public Napi::ObjectWrap<SignalWatch> {
     return {info.Env(), ToJavaScript(info.Env(), caught)};
   }
 
-  void Close(const Napi::CallbackInfo&) { Forget(); }
+  void Close(const Napi::CallbackInfo&) { Unwatch(); }
 
-  void Forget() {
+  void Unwatch() {
     if (entry_ == nullptr) return;
     const std::lock_guard lock(TableMutex());
     const int signal = entry_->signal;
     entry_->signal = 0;
-    entry_->wakes = nullptr;
+    entry_->wakeable = nullptr;
     entry_ = nullptr;
     bool is_last = true;
     for (const Entry& entry : entries) is_last = is_last && entry.signal != signal;
     if (is_last) RestoreSignal(signal);
-    // A handler in another thread that has seen the entry still may use what it wakes. One in this thread has run to
-    // its end.
-    while (reading > 0) std::this_thread::yield();
-    wakes_.reset();
+    // A handler in another thread may still use the Wakeable of this entry. One in this thread has returned already.
+    while (running_handlers > 0) std::this_thread::yield();
+    wakeable_.reset();
   }
 
   Entry* entry_ = nullptr;
-  std::shared_ptr<Wakeable> wakes_;
+  std::shared_ptr<Wakeable> wakeable_;
 };
 
-// endOnRepeat(milliseconds): of the signals that are watched, the first one is handled; another one, or the same after
-// so many milliseconds, ends the process by the system's own action. -1: no longer.
+// endOnRepeat(milliseconds): from now on the first watched signal is handled; a different one, or the same one more
+// than that many milliseconds later, ends the process by its default action. -1: disables it.
 void EndOnRepeat(const Napi::CallbackInfo& info) {
   Args args(info);
   const int after = args.IntAt(0);

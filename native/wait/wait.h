@@ -1,4 +1,4 @@
-// Waiting that others can end, and waiting that does not hold up Node's loop.
+// Waits that another thread can end, and waits that do not block Node's loop.
 #pragma once
 
 #include <napi.h>
@@ -8,8 +8,8 @@
 
 namespace selectors {
 
-// A descriptor that becomes readable when somebody signals, and stays so until it is drained: many signals count as one
-// and none is lost. Signal may be called from any thread, as long as the channel lives.
+// A descriptor that becomes readable on Signal() and stays so until Drain(): several signals count as one, and none is
+// lost. Signal() is thread-safe while the channel exists.
 class WakeChannel final : public Wakeable {
  public:
   Result Open() {
@@ -21,8 +21,8 @@ class WakeChannel final : public Wakeable {
     if (write != read) write_ = UniqueFd(write);
     return opened;
   }
-  Result Signal() override { return SignalWakeChannel(End()); }
-  Result SignalFromHandler() override { return SignalWakeChannelFromHandler(End()); }
+  Result Signal() override { return SignalWakeChannel(WriteEnd()); }
+  Result SignalFromHandler() override { return SignalWakeChannelFromHandler(WriteEnd()); }
   void Drain() const { DrainWakeChannel(read_.get()); }
   void Close() {
     read_ = UniqueFd();
@@ -31,10 +31,10 @@ class WakeChannel final : public Wakeable {
   Fd fd() const { return read_.get(); }
 
  private:
-  Fd End() const { return write_.get() == kNoFd ? read_.get() : write_.get(); }
+  Fd WriteEnd() const { return write_.get() == kNoFd ? read_.get() : write_.get(); }
 
   UniqueFd read_;
-  UniqueFd write_;  // none where one descriptor is both ends
+  UniqueFd write_;  // none if read_ is both ends
 };
 
 // exports.Wakeup and exports.wakeup: see wakeup.cc.

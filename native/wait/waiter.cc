@@ -1,15 +1,15 @@
-// A wait beside Node's loop: a thread of its own sits in poll(2) or select(2), and Node's loop is told when it returns.
+// Waiter: waits in a background thread, in poll(2) or select(2), while Node's loop runs, and calls back on Node's loop.
 //
-// The thread only finds out that something is ready; it takes no event. JavaScript then asks its mechanism without
-// waiting, so what it hears is true at that moment, and edge-triggered events stay where they are. An epoll or kqueue
-// set is watched as one descriptor, readable when one of its own is ready (epoll(7)). What is no descriptor (a
-// completion port) is waited for by its wake handle (Wakeable::WaitInThread).
+// The thread only detects that something is ready; it dequeues no event. JavaScript then polls its mechanism without
+// waiting: the result is current, and edge-triggered events are not lost. An epoll or kqueue is watched as one
+// descriptor, which is readable while one of its own is ready (epoll(7)). A completion port has no descriptor; its
+// handle is waited for by Wakeable::WaitInThread.
 //
-//   idle --start--> waiting --(ready | time over | interrupt | failed)--> returning --callback on Node's loop--> idle
+//   idle --start--> waiting --(ready | timeout | interrupt | error)--> returning --callback on Node's loop--> idle
 //
-// The thread begins with open(), sleeps in between, and ends with close(), with the object, or with its
-// environment. A wait under way keeps its callback, and with it all that the callback uses, alive, and Node's loop
-// running; an idle Waiter neither.
+// The thread starts with open(), sleeps between waits, and ends with close(), with the object, or with its environment.
+// A pending wait keeps its callback (and whatever that refers to) alive and Node's loop running; an idle Waiter does
+// neither.
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -24,13 +24,13 @@
 namespace selectors {
 namespace {
 
-// What a wait waits for. The descriptors are copied: JavaScript may change its own list meanwhile.
+// One watched descriptor. A copy: JavaScript may change its list during the wait.
 struct Interest {
   Fd fd;
   int events;  // POLLIN, POLLOUT
 };
 
-// With the channel that ends the wait among them.
+// Both also watch the channel that ends the wait.
 Result WaitInPoll(const std::vector<Interest>& interests, Fd interrupt, double timeout) {
   std::vector<PollFd> fds;
   fds.reserve(interests.size() + 1);
@@ -71,36 +71,36 @@ class Waiter : public Napi::ObjectWrap<Waiter> {
   }
 
   explicit Waiter(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Waiter>(info) {}
-  // Collected, or its environment ends after EndWithEnvironment has run: the thread has nothing to wait for by now.
-  ~Waiter() override { End(); }
+  // Collected, or the environment ends (after OnEnvironmentEnd): no wait is pending by now.
+  ~Waiter() override { Stop(); }
 
  private:
   enum class State { kIdle, kWaiting, kReturning, kEnded };
 
-  // open(): 0, or a negative error where there is no descriptor left for the channel, or no thread.
+  // open(): 0, or a negative error if the channel or the thread cannot be created.
   Napi::Value Open(const Napi::CallbackInfo& info) {
     if (opened_ || ended_) return Napi::Number::New(info.Env(), 0);
     const Result opened = interrupt_.Open();
     if (!opened.ok()) return {info.Env(), ToJavaScript(info.Env(), opened)};
-    // No function and no reference to this object: an idle Waiter may be collected.
+    // No JavaScript function, and no reference to this object: an idle Waiter can be collected.
     if (napi_create_threadsafe_function(Env(), nullptr, nullptr, Napi::String::New(Env(), "selectors-native wait"), 0,
-                                        1, nullptr, nullptr, this, Returned, &return_) != napi_ok) {
+                                        1, nullptr, nullptr, this, OnReturned, &on_returned_) != napi_ok) {
       return Napi::Number::New(info.Env(), -kNoMemory);
     }
-    napi_unref_threadsafe_function(Env(), return_);
+    napi_unref_threadsafe_function(Env(), on_returned_);
     const Result started = thread_.Start([](void* self) { static_cast<Waiter*>(self)->Run(); }, this);
     if (!started.ok()) {
-      napi_release_threadsafe_function(return_, napi_tsfn_abort);
+      napi_release_threadsafe_function(on_returned_, napi_tsfn_abort);
       return {info.Env(), ToJavaScript(info.Env(), started)};
     }
-    napi_add_env_cleanup_hook(Env(), EndWithEnvironment, this);
+    napi_add_env_cleanup_hook(Env(), OnEnvironmentEnd, this);
     opened_ = true;
     return Napi::Number::New(info.Env(), 0);
   }
 
-  // start(useSelect, interest, count, timeout, handle, callback): true, or false while the last wait has not returned.
-  // A handle other than 0 is waited for instead of the interest. The callback is called once, on Node's loop, with a
-  // negative error or something else.
+  // start(useSelect, interest, count, timeout, handle, callback): true; false while a wait is pending. Watches `count`
+  // pairs [descriptor, POLLIN | POLLOUT] of `interest`; or `handle`, if it is not 0. Calls callback(error) once, on
+  // Node's loop; a negative error, or 0.
   Napi::Value Start(const Napi::CallbackInfo& info) {
     Args args(info);
     const bool use_select = args.BooleanAt(0);
@@ -113,15 +113,15 @@ class Waiter : public Napi::ObjectWrap<Waiter> {
     if (!opened_ || ended_ || !callback_.IsEmpty()) return Napi::Boolean::New(info.Env(), false);
 
     callback_ = Napi::Persistent(info[5].As<Napi::Function>());
-    napi_ref_threadsafe_function(Env(), return_);
+    napi_ref_threadsafe_function(Env(), on_returned_);
     {
       const std::lock_guard lock(mutex_);
       interests_.clear();
       for (size_t i = 0; i < count; ++i) interests_.push_back({static_cast<Fd>(interest[2 * i]), interest[2 * i + 1]});
       use_select_ = use_select;
-      is_beside_ = handle != 0;
-      bool known = false;
-      beside_ = is_beside_ ? FindWakeable(handle, &known) : nullptr;
+      has_handle_ = handle != 0;
+      bool was_registered = false;
+      wakeable_ = has_handle_ ? FindWakeable(handle, &was_registered) : nullptr;
       interrupted_ = false;
       timeout_ = timeout;
       state_ = State::kWaiting;
@@ -130,21 +130,21 @@ class Waiter : public Napi::ObjectWrap<Waiter> {
     return Napi::Boolean::New(info.Env(), true);
   }
 
-  // interrupt(): ends the wait under way, if there is one; its callback still comes.
+  // interrupt(): ends the pending wait, if any; its callback is still called.
   void Interrupt(const Napi::CallbackInfo&) {
     const std::lock_guard lock(mutex_);
     if (state_ == State::kWaiting) Signal();
   }
 
-  void Close(const Napi::CallbackInfo&) { End(); }
+  void Close(const Napi::CallbackInfo&) { Stop(); }
 
   void Signal() {
     interrupted_ = true;
-    if (beside_ != nullptr) beside_->EndWaitInThread();
-    interrupt_.Signal().Ignore("the channel is open and full at the most, which counts as signalled");
+    if (wakeable_ != nullptr) wakeable_->EndWaitInThread();
+    interrupt_.Signal().Ignore("the channel is open; a full one is signalled already");
   }
 
-  // The thread.
+  // The background thread.
   void Run() {
     std::unique_lock lock(mutex_);
     for (;;) {
@@ -154,31 +154,30 @@ class Waiter : public Napi::ObjectWrap<Waiter> {
       interests_.clear();
       const bool use_select = use_select_;
       const double timeout = timeout_;
-      const bool is_beside = is_beside_;
-      const std::shared_ptr<Wakeable> beside = beside_;
+      const bool has_handle = has_handle_;
+      const std::shared_ptr<Wakeable> wakeable = wakeable_;
       lock.unlock();
-      // poll(2) where fd_set cannot hold the channel that was opened last: what is taken afterwards is select's in any
-      // case.
+      // poll(2) if the channel's descriptor does not fit an fd_set. JavaScript polls its mechanism afterwards anyway.
       const bool in_select = use_select && FitsFdSet(interrupt_.fd(), 0);
-      const Result result = is_beside ? WaitInThread(beside.get(), timeout)
-                                      : (in_select ? WaitInSelect : WaitInPoll)(interests, interrupt_.fd(), timeout);
+      const Result result = has_handle ? WaitInThread(wakeable.get(), timeout)
+                                       : (in_select ? WaitInSelect : WaitInPoll)(interests, interrupt_.fd(), timeout);
       lock.lock();
-      beside_.reset();
+      wakeable_.reset();
       if (state_ == State::kEnded) return;
       state_ = State::kReturning;
-      interrupt_.Drain();  // under the lock: no interrupt meant for this wait is left for the next
+      interrupt_.Drain();  // under the lock: an interrupt of this wait does not end the next one
       error_ = result.error();
-      if (napi_call_threadsafe_function(return_, nullptr, napi_tsfn_nonblocking) != napi_ok) return;
+      if (napi_call_threadsafe_function(on_returned_, nullptr, napi_tsfn_nonblocking) != napi_ok) return;
     }
   }
 
-  // Closed by its owner before the wait began: that is for the owner to say.
+  // Null: its owner has closed it already. The owner reports that itself.
   Result WaitInThread(Wakeable* wakeable, double timeout) const {
     return wakeable == nullptr ? Result::Ok(0) : wakeable->WaitInThread(timeout, interrupted_);
   }
 
-  // On Node's loop. env is null where that is ending.
-  static void Returned(napi_env env, napi_value, void* context, void*) {
+  // On Node's loop. env is null while that is ending.
+  static void OnReturned(napi_env env, napi_value, void* context, void*) {
     if (env == nullptr) return;
     auto* self = static_cast<Waiter*>(context);
     int error = 0;
@@ -188,15 +187,15 @@ class Waiter : public Napi::ObjectWrap<Waiter> {
       self->state_ = State::kIdle;
       error = self->error_;
     }
-    napi_unref_threadsafe_function(env, self->return_);
+    napi_unref_threadsafe_function(env, self->on_returned_);
     const Napi::FunctionReference callback = std::move(self->callback_);
     self->callback_ = Napi::FunctionReference();
     Napi::HandleScope scope(env);
     callback.Call({Napi::Number::New(env, -error)});
   }
 
-  // Ends the thread and waits for it, which it does not keep waiting: the signal reaches it in its wait.
-  void End() {
+  // Ends the thread and joins it. The signal ends its wait, so this does not block for long.
+  void Stop() {
     if (ended_) return;
     ended_ = true;
     {
@@ -209,31 +208,31 @@ class Waiter : public Napi::ObjectWrap<Waiter> {
     interrupt_.Close();
     callback_.Reset();
     if (!opened_) return;
-    napi_remove_env_cleanup_hook(Env(), EndWithEnvironment, this);
-    napi_release_threadsafe_function(return_, napi_tsfn_abort);
+    napi_remove_env_cleanup_hook(Env(), OnEnvironmentEnd, this);
+    napi_release_threadsafe_function(on_returned_, napi_tsfn_abort);
   }
 
-  // Runs before Node takes the thread-safe function down: hooks run in the opposite order of their making.
-  static void EndWithEnvironment(void* self) { static_cast<Waiter*>(self)->End(); }
+  // Runs before Node destroys the thread-safe function: cleanup hooks run in reverse order of their registration.
+  static void OnEnvironmentEnd(void* self) { static_cast<Waiter*>(self)->Stop(); }
 
-  // Of the thread that runs JavaScript.
+  // Used by the thread that runs JavaScript.
   bool opened_ = false;
   bool ended_ = false;
-  napi_threadsafe_function return_ = nullptr;
+  napi_threadsafe_function on_returned_ = nullptr;
   Napi::FunctionReference callback_;
   Thread thread_;
 
   WakeChannel interrupt_;
   std::atomic<bool> interrupted_ = false;
 
-  // Of both, under the mutex.
+  // Used by both threads, under the mutex.
   std::mutex mutex_;
   std::condition_variable changed_;
   State state_ = State::kIdle;
   std::vector<Interest> interests_;
   bool use_select_ = false;
-  bool is_beside_ = false;
-  std::shared_ptr<Wakeable> beside_;
+  bool has_handle_ = false;
+  std::shared_ptr<Wakeable> wakeable_;
   double timeout_ = kForever;
   int error_ = 0;
 };

@@ -1,7 +1,7 @@
-// Wake-ups: one thread ends the wait of another.
+// Wakeup: lets one thread end the wait of another.
 //
-// new Wakeup() opens a channel that its owner watches among its descriptors, and gives it a handle (core/wakeable.h), a
-// number that any thread of the process may be sent. wakeup(handle) signals it.
+// A Wakeup is a wake channel that its owner watches among its descriptors. Its handle (core/wakeable.h) is a number
+// that can be sent to any thread of the process; wakeup(handle) there signals the channel.
 #include <memory>
 
 #include "core/args.h"
@@ -11,7 +11,7 @@
 namespace selectors {
 namespace {
 
-// new Wakeup(): open() -> 0 or a negative error, then fd() and handle(); signal(), drain(), close().
+// new Wakeup(): open() -> 0 or a negative error, then fd() and handle(); drain(), close().
 class Wakeup : public Napi::ObjectWrap<Wakeup> {
  public:
   static Napi::Function Define(Napi::Env env) {
@@ -22,7 +22,7 @@ class Wakeup : public Napi::ObjectWrap<Wakeup> {
   }
 
   explicit Wakeup(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Wakeup>(info) {}
-  ~Wakeup() override { Forget(); }
+  ~Wakeup() override { Release(); }
 
  private:
   Napi::Value Open(const Napi::CallbackInfo& info) {
@@ -42,9 +42,9 @@ class Wakeup : public Napi::ObjectWrap<Wakeup> {
   void Drain(const Napi::CallbackInfo&) {
     if (channel_ != nullptr) channel_->Drain();
   }
-  void Close(const Napi::CallbackInfo&) { Forget(); }
+  void Close(const Napi::CallbackInfo&) { Release(); }
 
-  void Forget() {
+  void Release() {
     if (channel_ == nullptr) return;
     UnregisterWakeable(handle_);
     channel_.reset();
@@ -54,18 +54,17 @@ class Wakeup : public Napi::ObjectWrap<Wakeup> {
   uint32_t handle_ = 0;
 };
 
-// wakeup(handle): true, or false for a number that was never given out. One whose owner has closed is no error: that
-// may happen while the number is on its way.
+// wakeup(handle): true; false for a number that was never a handle. Closed by its owner is no error: that can happen
+// while the handle is being sent to another thread.
 napi_value WakeUp(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const size_t handle = args.SizeAt(0, UINT32_MAX);
   if (!args.ok()) return nullptr;
-  bool known = false;
-  const auto wakeable = FindWakeable(static_cast<uint32_t>(handle), &known);
-  if (wakeable != nullptr)
-    wakeable->Signal().Ignore("it is open, and full of signals at the most, which counts as signalled");
+  bool was_registered = false;
+  const auto wakeable = FindWakeable(static_cast<uint32_t>(handle), &was_registered);
+  if (wakeable != nullptr) wakeable->Signal().Ignore("it is open; a full channel is signalled already");
   napi_value result = nullptr;
-  napi_get_boolean(env, known, &result);
+  napi_get_boolean(env, was_registered, &result);
   return result;
 }
 
