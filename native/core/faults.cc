@@ -44,7 +44,7 @@ void FaultPlan::Apply(std::string_view name, Fault* fault) {
 }
 
 FaultPlans& FaultPlans::OfProcess() {
-  // Never destroyed: a worker may end after the main thread has begun to.
+  // Never destroyed: a worker may still run while the main thread exits.
   static auto* const plans = new FaultPlans;
   return *plans;
 }

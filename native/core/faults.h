@@ -54,7 +54,7 @@ struct FaultCounters {
 
   std::atomic<uint32_t> stopped;  // not 0: the plan no longer has any effect
   uint32_t unused;
-  RuleCounters rules[1];  // as many as the plan has
+  RuleCounters rules[1];  // one per rule of the plan
 
   static constexpr size_t SizeFor(size_t rules) { return 8 + rules * sizeof(RuleCounters); }
 };

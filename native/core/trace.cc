@@ -227,7 +227,7 @@ void Recorder::Record(const SystemCall& call, const CallInfo& info, int error, F
     record->start = start - HeaderOf(ring.data)->start;
     record->duration = end - start;
     record->result = static_cast<double>(info.result);
-    // Nothing is read back from the record: other processes can write to it. `returned` is short and tells the most, so
+    // Nothing is read back from the record: other processes can write to it. `returned` is short and informative, so
     // its space is reserved before the arguments are cut.
     const size_t reserved = std::min<size_t>(returned.size(), UINT8_MAX);
     const size_t name_end = Append(record->text, 0, call.name, UINT8_MAX);

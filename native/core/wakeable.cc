@@ -13,7 +13,7 @@ struct Registry {
   std::unordered_map<uint32_t, std::shared_ptr<Wakeable>> wakeables;
 
   static Registry& OfProcess() {
-    // Never destroyed: a worker may end after the main thread has begun to.
+    // Never destroyed: a worker may still run while the main thread exits.
     static auto* const registry = new Registry;
     return *registry;
   }

@@ -1,9 +1,10 @@
-// A file that processes map as shared memory (mmap(2)), with a lock (flock(2), LockFileEx) that ends with its holder.
+// SharedFile: a file that processes map as shared memory (mmap(2)), with a lock (flock(2), LockFileEx) that the system
+// releases when its holder exits.
 //
-// Two lifetimes: the file is open, and locked, until close(); what is mapped of it stays as long as JavaScript has the
-// ArrayBuffer (core/external_memory.h). What another thread has when this environment ends is never unmapped: it is
-// retired, and from then on everybody who opens its file is shown it, which keeps a process whose threads come and go
-// from mapping ever more.
+// There are two lifetimes. The file is open, and may be locked, until close(). The mapping lives as long as JavaScript
+// has the ArrayBuffer (core/external_memory.h). If another thread may still use it when this environment ends, it is
+// never unmapped but retired: any later map() of the same file reuses it, so that a process whose threads come and go
+// does not accumulate mappings.
 #include "shared/shared_file.h"
 
 #include <memory>
@@ -20,7 +21,7 @@
 namespace selectors {
 namespace {
 
-// More would not fit into every ArrayBuffer.
+// More does not fit into an ArrayBuffer on every system.
 constexpr size_t kMaxBytes = size_t{1} << 30;
 
 class UniqueFile {
@@ -34,11 +35,11 @@ class UniqueFile {
   }
   UniqueFile(const UniqueFile&) = delete;
   UniqueFile& operator=(const UniqueFile&) = delete;
-  ~UniqueFile() { Close().Ignore("the file is gone whatever close(2) says"); }
+  ~UniqueFile() { Close().Ignore("the file is closed whatever close(2) returns"); }
 
   FileHandle get() const { return file_; }
   bool is_open() const { return file_ != kNoFile; }
-  // Once only; later calls do nothing.
+  // Closes once; later calls do nothing.
   Result Close() { return is_open() ? CloseFile(std::exchange(file_, kNoFile)) : Result::Ok(0); }
 
  private:
@@ -54,7 +55,7 @@ struct Mapping {
 class RetiredMappings {
  public:
   static RetiredMappings& OfProcess() {
-    // Never destroyed: a worker may end after the main thread has begun to.
+    // Never destroyed: a worker may still run while the main thread exits.
     static auto* const mappings = new RetiredMappings;
     return *mappings;
   }
@@ -62,7 +63,8 @@ class RetiredMappings {
     const std::lock_guard lock(mutex_);
     mappings_.push_back(std::move(mapping));
   }
-  // As many bytes of that file: null where there are none. What is mapped keeps its file, whose number no other has.
+  // The mapping of `size` bytes of that file; null: there is none. A mapping keeps its file, so the file's number is
+  // not reused.
   const Mapping* Find(const FileIdentity& file, size_t size) {
     const std::lock_guard lock(mutex_);
     for (const auto& one : mappings_)
@@ -75,8 +77,8 @@ class RetiredMappings {
   std::vector<std::unique_ptr<const Mapping>> mappings_;
 };
 
-// What an ArrayBuffer shows.
-class ShownMapping : public ExternalMemory {
+// The mapping behind an ArrayBuffer.
+class MappedMemory : public ExternalMemory {
  public:
   Result Map(FileHandle file, size_t size) {
     FileIdentity identity;
@@ -104,7 +106,7 @@ class ShownMapping : public ExternalMemory {
   }
 
  private:
-  std::unique_ptr<Mapping> own_;  // null: it is a retired one
+  std::unique_ptr<Mapping> own_;  // null: a retired mapping
   void* memory_ = nullptr;
 };
 
@@ -119,7 +121,7 @@ class SharedFile : public Napi::ObjectWrap<SharedFile> {
   }
 
   explicit SharedFile(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SharedFile>(info) {}
-  ~SharedFile() override { LetGo().Ignore("the file is gone whatever close(2) says"); }
+  ~SharedFile() override { CloseAndUnlock().Ignore("the file is closed whatever close(2) returns"); }
 
  private:
   // open(path): 0 or a negative error. EINVAL: it is open already.
@@ -128,33 +130,33 @@ class SharedFile : public Napi::ObjectWrap<SharedFile> {
     const std::string path = args.StringAt(0);
     if (args.ok() && path.find('\0') != std::string::npos) args.Fail(0, "a path, without a NUL");
     if (!args.ok()) return info.Env().Undefined();
-    if (file_.is_open()) return Answer(info, Result::Error(kInvalidArgument));
+    if (file_.is_open()) return ToValue(info, Result::Error(kInvalidArgument));
     const Result opened = OpenFile(path);
-    if (!opened.ok()) return Answer(info, opened);
+    if (!opened.ok()) return ToValue(info, opened);
     file_ = UniqueFile(static_cast<FileHandle>(opened.value()));
-    return Answer(info, Result::Ok(0));
+    return ToValue(info, Result::Ok(0));
   }
 
-  // grow(size): 0 or a negative error. The file has at least `size` bytes.
+  // grow(size): 0 or a negative error. Makes the file at least `size` bytes long.
   Napi::Value Grow(const Napi::CallbackInfo& info) {
     Args args(info);
     const size_t size = args.SizeAt(0, kMaxBytes);
     if (args.ok() && size == 0) args.Fail(0, "more than 0");
     if (!args.ok()) return info.Env().Undefined();
-    if (!file_.is_open()) return Answer(info, Result::Error(kBadDescriptor));
+    if (!file_.is_open()) return ToValue(info, Result::Error(kBadDescriptor));
     const Result grown = GrowFile(file_.get(), size);
     if (grown.ok()) size_ = size;
-    return Answer(info, grown);
+    return ToValue(info, grown);
   }
 
-  // map(): an ArrayBuffer that shows the bytes to which it was grown last; null where this program allows none over
-  // foreign memory; or a negative error.
+  // map(): an ArrayBuffer over as many bytes as the last grow() requested; null: this program (Electron) allows no
+  // ArrayBuffer over external memory; or a negative error.
   Napi::Value Map(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
-    if (!file_.is_open() || size_ == 0) return Answer(info, Result::Error(kBadDescriptor));
-    auto mapping = std::make_unique<ShownMapping>();
+    if (!file_.is_open() || size_ == 0) return ToValue(info, Result::Error(kBadDescriptor));
+    auto mapping = std::make_unique<MappedMemory>();
     const Result mapped = mapping->Map(file_.get(), size_);
-    if (!mapped.ok()) return Answer(info, mapped);
+    if (!mapped.ok()) return ToValue(info, mapped);
     const std::span<uint8_t> bytes(mapping->memory(), size_);
     napi_value buffer = nullptr;
     const napi_status made = CreateExternalArrayBuffer(env, bytes, std::move(mapping), &buffer);
@@ -162,41 +164,41 @@ class SharedFile : public Napi::ObjectWrap<SharedFile> {
     return made == napi_no_external_buffers_allowed ? env.Null() : env.Undefined();
   }
 
-  // lock(wait): 1, or 0 where somebody else holds it; or a negative error. EINVAL: this object holds it.
+  // lock(wait): 1; 0: another holder has it, and `wait` is false; or a negative error. EINVAL: this object holds it.
   Napi::Value Lock(const Napi::CallbackInfo& info) {
     Args args(info);
     const bool wait = args.BooleanAt(0);
     if (!args.ok()) return info.Env().Undefined();
-    if (!file_.is_open()) return Answer(info, Result::Error(kBadDescriptor));
-    if (is_locked_) return Answer(info, Result::Error(kInvalidArgument));
+    if (!file_.is_open()) return ToValue(info, Result::Error(kBadDescriptor));
+    if (is_locked_) return ToValue(info, Result::Error(kInvalidArgument));
     const Result taken = AcquireFileLock(file_.get(), wait);
     is_locked_ = taken.ok() && taken.value() == 1;
-    return Answer(info, taken);
+    return ToValue(info, taken);
   }
 
   // unlock(): 0 or a negative error. EINVAL: this object does not hold it.
-  Napi::Value Unlock(const Napi::CallbackInfo& info) { return Answer(info, Drop()); }
+  Napi::Value Unlock(const Napi::CallbackInfo& info) { return ToValue(info, ReleaseLock()); }
 
   // close(): 0 or a negative error.
-  Napi::Value Close(const Napi::CallbackInfo& info) { return Answer(info, LetGo()); }
+  Napi::Value Close(const Napi::CallbackInfo& info) { return ToValue(info, CloseAndUnlock()); }
 
-  Result LetGo() {
-    // close(2) alone does not: what is mapped keeps the open file, whose lock it is, and so does a process that another
-    // thread is making, between fork(2) and exec(2).
-    if (is_locked_) Drop().Ignore("there is nothing else to be done");
+  Result CloseAndUnlock() {
+    // close(2) alone does not unlock: the lock belongs to the open file, which a mapping keeps open, and so does a
+    // child process of another thread between fork(2) and exec(2).
+    if (is_locked_) ReleaseLock().Ignore("closing is all that remains to be done");
     is_locked_ = false;
     size_ = 0;
     return file_.Close();
   }
 
-  Result Drop() {
+  Result ReleaseLock() {
     if (!is_locked_) return Result::Error(kInvalidArgument);
-    const Result dropped = ReleaseFileLock(file_.get());
-    if (dropped.ok()) is_locked_ = false;
-    return dropped;
+    const Result released = ReleaseFileLock(file_.get());
+    if (released.ok()) is_locked_ = false;
+    return released;
   }
 
-  static Napi::Value Answer(const Napi::CallbackInfo& info, Result result) {
+  static Napi::Value ToValue(const Napi::CallbackInfo& info, Result result) {
     return {info.Env(), ToJavaScript(info.Env(), result)};
   }
 

@@ -1,4 +1,4 @@
-// Memory that several processes share, and a lock around what they do with it.
+// SharedFile: memory that several processes share, with a lock.
 #pragma once
 
 #include <napi.h>

@@ -1,5 +1,5 @@
-// FaultPlan: a fault plan (core/faults.h) as JavaScript has it. src/faults/ parses and checks what people write; here
-// are names and numbers alone, checked again for the memory's sake.
+// FaultPlan: a fault plan (core/faults.h) of JavaScript's. src/faults/ parses and validates the user's text; only names
+// and numbers arrive here, and are checked again, for memory safety.
 #include "trace/fault_plan.h"
 
 #include <cmath>
@@ -16,11 +16,11 @@
 namespace selectors {
 namespace {
 
-// The numbers of a rule: its fault (Fault::Kind), the value of that, and the fields of FaultRule in their order.
-constexpr size_t kNumbers = 6;
+// The numbers of a rule: its Fault::Kind, the fault's value, then first, last, every and probability (FaultRule).
+constexpr size_t kNumbersPerRule = 6;
 constexpr size_t kMaxRules = 1000;
-constexpr size_t kMaxNames = 65536;  // characters
-constexpr double kHighest = 9007199254740991;
+constexpr size_t kMaxNamesLength = 65536;        // bytes
+constexpr double kMaxNumber = 9007199254740991;  // Number.MAX_SAFE_INTEGER
 
 std::vector<std::string> Split(const std::string& text, char separator) {
   std::vector<std::string> parts;
@@ -31,16 +31,16 @@ std::vector<std::string> Split(const std::string& text, char separator) {
   return parts;
 }
 
-bool IsWhole(double value, double least, double most) {
-  return value >= least && value <= most && value == std::floor(value);
+bool IsInteger(double value, double min, double max) {
+  return value >= min && value <= max && value == std::floor(value);
 }
 
 bool IsValid(const Fault& fault) {
   switch (fault.kind) {
     case Fault::Kind::kError:
-      return IsWhole(fault.value, 1, INT32_MAX);
+      return IsInteger(fault.value, 1, INT32_MAX);
     case Fault::Kind::kShort:
-      return IsWhole(fault.value, 1, kHighest);
+      return IsInteger(fault.value, 1, kMaxNumber);
     case Fault::Kind::kSlow:
       return fault.value > 0 && fault.value <= INT32_MAX;
     case Fault::Kind::kNone:
@@ -49,9 +49,9 @@ bool IsValid(const Fault& fault) {
   return false;
 }
 
-// Null: not one that a plan may have.
+// Null: the numbers are invalid.
 std::optional<FaultRule> RuleOf(const std::string& names, const double* numbers) {
-  if (!IsWhole(numbers[0], 1, static_cast<double>(Fault::Kind::kSlow))) return std::nullopt;
+  if (!IsInteger(numbers[0], 1, static_cast<double>(Fault::Kind::kSlow))) return std::nullopt;
   FaultRule rule;
   rule.names = Split(names, ',');
   rule.fault = {static_cast<Fault::Kind>(static_cast<int>(numbers[0])), numbers[1]};
@@ -60,31 +60,32 @@ std::optional<FaultRule> RuleOf(const std::string& names, const double* numbers)
   rule.every = numbers[4];
   rule.probability = numbers[5];
   const bool is_range =
-      IsWhole(rule.first, 1, kHighest) && (rule.last == INFINITY || IsWhole(rule.last, rule.first, kHighest));
-  const bool is_share = IsWhole(rule.every, 1, kHighest) && rule.probability > 0 && rule.probability <= 1;
+      IsInteger(rule.first, 1, kMaxNumber) && (rule.last == INFINITY || IsInteger(rule.last, rule.first, kMaxNumber));
+  const bool is_share = IsInteger(rule.every, 1, kMaxNumber) && rule.probability > 0 && rule.probability <= 1;
   return IsValid(rule.fault) && is_range && is_share ? std::optional(rule) : std::nullopt;
 }
 
-// Of the arguments names, numbers and seed, which begin here. Empty, and args.ok() is false: they are no plan.
+// Reads the arguments names, numbers and seed, of which `index` is the first. After an error the result is empty, and
+// args.ok() is false.
 std::vector<FaultRule> RulesAt(Args& args, size_t index, uint64_t* seed) {
   const std::string names = args.StringAt(index);
   const std::span<const double> numbers = args.DoublesAt(index + 1);
   *seed = args.SizeAt(index + 2, UINT32_MAX);
   if (!args.ok()) return {};
-  const size_t count = numbers.size() / kNumbers;
-  const std::vector<std::string> names_of_rules = Split(names.substr(0, kMaxNames), '\n');
-  if (names.size() > kMaxNames || count > kMaxRules || numbers.size() != count * kNumbers ||
+  const size_t count = numbers.size() / kNumbersPerRule;
+  const std::vector<std::string> names_of_rules = Split(names.substr(0, kMaxNamesLength), '\n');
+  if (names.size() > kMaxNamesLength || count > kMaxRules || numbers.size() != count * kNumbersPerRule ||
       names_of_rules.size() != count) {
-    args.Fail(index, "the names of as many rules as there are numbers for");
+    args.Fail(index, "one line of names per rule, and six numbers per rule");
     return {};
   }
-  // Copied first: other threads may write to a Float64Array.
+  // Copied before they are checked: another thread may write to the Float64Array.
   const std::vector<double> copied(numbers.begin(), numbers.end());
   std::vector<FaultRule> rules;
   for (size_t i = 0; i < count; ++i) {
-    std::optional<FaultRule> rule = RuleOf(names_of_rules[i], &copied[i * kNumbers]);
+    std::optional<FaultRule> rule = RuleOf(names_of_rules[i], &copied[i * kNumbersPerRule]);
     if (!rule.has_value()) {
-      args.Fail(index + 1, "six numbers of a rule, in range");
+      args.Fail(index + 1, "six numbers per rule, in range");
       return {};
     }
     rules.push_back(std::move(*rule));
@@ -106,8 +107,8 @@ class FaultPlanObject : public Napi::ObjectWrap<FaultPlanObject> {
 
  private:
   // start(names, numbers, seed, counters, ofProcess, isJoined): 0 or a negative error. EINVAL: it was started already.
-  // counters: of a SharedArrayBuffer, FaultCounters of as many rules. isJoined: of the plan of another thread, which
-  // does not stop with this object.
+  // counters: FaultCounters for that many rules, in a SharedArrayBuffer. isJoined: another thread has started the plan;
+  // stopping this object does not stop it there.
   Napi::Value Start(const Napi::CallbackInfo& info) {
     Args args(info);
     uint64_t seed = 0;
@@ -117,7 +118,7 @@ class FaultPlanObject : public Napi::ObjectWrap<FaultPlanObject> {
     const bool is_joined = args.BooleanAt(5);
     if (args.ok() && (memory.size() != FaultCounters::SizeFor(rules.size()) || rules.empty() ||
                       reinterpret_cast<uintptr_t>(memory.data()) % alignof(FaultCounters) != 0))
-      args.Fail(3, "the counters of as many rules");
+      args.Fail(3, "the counters of that many rules");
     if (!args.ok()) return info.Env().Undefined();
     if (plan_ != nullptr) return {info.Env(), ToJavaScript(info.Env(), Result::Error(kInvalidArgument))};
     is_joined_ = is_joined;
@@ -140,53 +141,53 @@ class FaultPlanObject : public Napi::ObjectWrap<FaultPlanObject> {
   }
 
   std::shared_ptr<Recorder> recorder_;
-  std::shared_ptr<FaultPlan> plan_;  // null: it was never started
-  FaultPlans* plans_ = nullptr;      // those that it is one of
+  std::shared_ptr<FaultPlan> plan_;  // null: never started
+  FaultPlans* plans_ = nullptr;      // the list that plan_ is in; null: stopped
   FaultCounters* counters_ = nullptr;
-  Napi::ObjectReference memory_;  // as long as somebody counts there
+  Napi::ObjectReference memory_;  // of counters_, while plan_ counts there
   bool is_joined_ = false;
 };
 
-// The plan that this process was started with.
-struct PlanOfProcess {
+// The plan that applies until the process ends (SELECTORS_NATIVE_FAULTS).
+struct ProcessFaultPlan {
   std::mutex mutex;
-  std::vector<uint64_t> memory;  // empty: there is none
+  std::vector<uint64_t> memory;  // of the counters; empty: there is no plan
   FaultCounters* counters() { return reinterpret_cast<FaultCounters*>(memory.data()); }
 
-  static PlanOfProcess& Get() {
-    // Never destroyed: a worker may end after the main thread has begun to.
-    static auto* const plan = new PlanOfProcess;
+  static ProcessFaultPlan& Get() {
+    // Never destroyed: a worker may still run while the main thread exits.
+    static auto* const plan = new ProcessFaultPlan;
     return *plan;
   }
 };
 
-// startProcessFaults(names, numbers, seed): until the process ends. 0, or 1: that has happened before, by whichever
-// thread.
-napi_value StartFaultsOfProcess(napi_env env, napi_callback_info info) {
+// startProcessFaults(names, numbers, seed): starts a plan that applies until the process ends. 0; 1: some thread has
+// started one already.
+napi_value StartProcessFaults(napi_env env, napi_callback_info info) {
   Args args(env, info);
   uint64_t seed = 0;
   std::vector<FaultRule> rules = RulesAt(args, 0, &seed);
   if (!args.ok()) return nullptr;
-  PlanOfProcess& own = PlanOfProcess::Get();
-  const std::lock_guard lock(own.mutex);
-  if (!own.memory.empty()) return ToJavaScript(env, Result::Ok(1));
-  own.memory.assign(FaultCounters::SizeFor(rules.size()) / sizeof(uint64_t), 0);
-  FaultPlans::OfProcess().Add(std::make_shared<FaultPlan>(std::move(rules), seed, own.counters()));
+  ProcessFaultPlan& plan = ProcessFaultPlan::Get();
+  const std::lock_guard lock(plan.mutex);
+  if (!plan.memory.empty()) return ToJavaScript(env, Result::Ok(1));
+  plan.memory.assign(FaultCounters::SizeFor(rules.size()) / sizeof(uint64_t), 0);
+  FaultPlans::OfProcess().Add(std::make_shared<FaultPlan>(std::move(rules), seed, plan.counters()));
   return ToJavaScript(env, Result::Ok(0));
 }
 
-// processFaultCounts(out): calls and injected faults of each of its rules, as many as fit into the Float64Array. How
-// many numbers that were.
-napi_value FaultCountsOfProcess(napi_env env, napi_callback_info info) {
+// processFaultCounts(out): writes the calls and the injected faults of each rule of that plan to the Float64Array, as
+// many as fit, and returns how many numbers it wrote.
+napi_value ProcessFaultCounts(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const std::span<double> out = args.DoublesAt(0);
   if (!args.ok()) return nullptr;
-  PlanOfProcess& own = PlanOfProcess::Get();
-  const std::lock_guard lock(own.mutex);
+  ProcessFaultPlan& plan = ProcessFaultPlan::Get();
+  const std::lock_guard lock(plan.mutex);
   size_t count = 0;
-  const size_t rules = own.memory.empty() ? 0 : (own.memory.size() - 1) / 2;
+  const size_t rules = plan.memory.empty() ? 0 : (plan.memory.size() - 1) / 2;
   for (size_t i = 0; i < rules && count + 2 <= out.size(); ++i) {
-    const FaultCounters::RuleCounters& counters = own.counters()->rules[i];
+    const FaultCounters::RuleCounters& counters = plan.counters()->rules[i];
     out[count++] = static_cast<double>(counters.calls.load());
     out[count++] = static_cast<double>(counters.injected.load());
   }
@@ -197,8 +198,8 @@ napi_value FaultCountsOfProcess(napi_env env, napi_callback_info info) {
 
 void RegisterFaultPlan(Napi::Env env, Napi::Object exports) {
   exports.Set("FaultPlan", FaultPlanObject::Define(env));
-  Export(env, exports, "startProcessFaults", StartFaultsOfProcess);
-  Export(env, exports, "processFaultCounts", FaultCountsOfProcess);
+  Export(env, exports, "startProcessFaults", StartProcessFaults);
+  Export(env, exports, "processFaultCounts", ProcessFaultCounts);
 }
 
 }  // namespace selectors

@@ -1,4 +1,4 @@
-// What JavaScript sees of fault plans (core/faults.h).
+// Exports fault plans (core/faults.h) to JavaScript.
 #pragma once
 
 #include <napi.h>

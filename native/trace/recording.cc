@@ -1,13 +1,12 @@
-// new Recording(): all system calls of this environment, and of the threads that it has started, are recorded into a
-// memory from start() on, until stop(), or until the object is collected, or its environment ends. recordInFile():
-// into a file, until the thread ends. TypeScript lays the memory out and reads it (src/trace/trace-memory.ts);
-// core/trace.h says what is written when.
+// Recording: records the system calls of this environment, and of the threads that it has started, in a ring in memory,
+// from start() until stop(), or until the object is collected or its environment ends. recordInFile() records in a ring
+// in a file, until the thread ends. TypeScript creates and reads the ring (src/trace/trace-memory.ts); core/trace.h
+// describes it.
 //
-// The address is written to by any of the threads, at any time: so the memory is one that nobody can take away. Of what
-// JavaScript has, that is a SharedArrayBuffer's alone: an ArrayBuffer's is moved by a transfer, given back by a resize.
-// A file is mapped here, once for all threads, JavaScript never sees that, and it stays until the process ends: what is
-// recorded while a thread ends has a place to go. (Whoever can write the file could make it shorter: it is its owner's
-// alone, as that of a SharedFile is.)
+// Any of these threads may write to the ring at any time, so its memory must not go away. In JavaScript only a
+// SharedArrayBuffer guarantees that: an ArrayBuffer can be transferred or resized. A file is mapped once for all
+// threads, is not visible to JavaScript, and stays mapped until the process ends, so calls made while a thread ends can
+// still be recorded. (Truncating the file would break this; like that of a SharedFile, only its owner may write it.)
 #include "trace/recording.h"
 
 #include <memory>
@@ -23,24 +22,24 @@
 namespace selectors {
 namespace {
 
-// More would not fit into every ArrayBuffer, in which it is read.
+// Larger files would not fit into an ArrayBuffer on every system; JavaScript reads the file into one.
 constexpr size_t kMaxBytes = size_t{1} << 30;
 
 class MappedFiles {
  public:
   static MappedFiles& OfProcess() {
-    // Never destroyed: a worker may end after the main thread has begun to.
+    // Never destroyed: a worker may still run while the main thread exits.
     static auto* const files = new MappedFiles;
     return *files;
   }
 
-  // So many bytes of it. The same memory each time.
+  // Maps the first `size` bytes of the file; the same memory for each call.
   Result Map(const std::string& path, size_t size, std::span<uint8_t>* bytes) {
     const Result opened = OpenFile(path);
     if (!opened.ok()) return opened;
     const auto file = static_cast<FileHandle>(opened.value());
     const Result mapped = MapOnce(file, size, bytes);
-    CloseFile(file).Ignore("what is mapped stays");
+    CloseFile(file).Ignore("the mapping stays valid");
     return mapped;
   }
 
@@ -83,41 +82,41 @@ class Recording : public Napi::ObjectWrap<Recording> {
 
   explicit Recording(const Napi::CallbackInfo& info)
       : Napi::ObjectWrap<Recording>(info), recorder_(Environment::Of(info.Env()).recorder()) {}
-  ~Recording() override { End(); }
+  ~Recording() override { StopRecording(); }
 
  private:
-  // start(memory): 0 or a negative error. EINVAL: it records already, or that is no memory for a trace.
+  // start(memory): 0 or a negative error. EINVAL: it is recording already, or `memory` is not a ring.
   Napi::Value Start(const Napi::CallbackInfo& info) {
     Args args(info);
     const std::span<uint8_t> bytes = args.SharedBytesAt(0);
     if (!args.ok()) return info.Env().Undefined();
-    if (id_ != 0) return Answer(info, Result::Error(kInvalidArgument));
+    if (id_ != 0) return ToValue(info, Result::Error(kInvalidArgument));
     memory_ = Napi::Persistent(info[0].As<Napi::Object>());
     id_ = recorder_->Add(bytes);
     if (id_ == 0) memory_.Reset();
-    return Answer(info, id_ == 0 ? Result::Error(kInvalidArgument) : Result::Ok(0));
+    return ToValue(info, id_ == 0 ? Result::Error(kInvalidArgument) : Result::Ok(0));
   }
 
-  void Stop(const Napi::CallbackInfo&) { End(); }
+  void Stop(const Napi::CallbackInfo&) { StopRecording(); }
 
-  void End() {
+  void StopRecording() {
     if (id_ == 0) return;
     recorder_->Remove(id_);
     id_ = 0;
     memory_.Reset();
   }
 
-  static Napi::Value Answer(const Napi::CallbackInfo& info, Result result) {
+  static Napi::Value ToValue(const Napi::CallbackInfo& info, Result result) {
     return {info.Env(), ToJavaScript(info.Env(), result)};
   }
 
   std::shared_ptr<Recorder> recorder_;
-  uint64_t id_ = 0;               // 0: it does not record
-  Napi::ObjectReference memory_;  // as long as somebody writes to it
+  uint64_t id_ = 0;               // of Recorder::Add; 0: not recording
+  Napi::ObjectReference memory_;  // while the recorder writes to it
 };
 
-// recordInFile(path, size): 0 or a negative error. EINVAL: its first so many bytes are no memory for a trace. The
-// second time nothing happens.
+// recordInFile(path, size): 0 or a negative error. EINVAL: the first `size` bytes of the file are not a ring. A second
+// call for the same file has no effect.
 napi_value RecordInFile(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const std::string path = args.StringAt(0);
@@ -133,7 +132,7 @@ napi_value RecordInFile(napi_env env, napi_callback_info info) {
   return ToJavaScript(env, is_recorded ? Result::Ok(0) : Result::Error(kInvalidArgument));
 }
 
-// monotonicMilliseconds(): the clock of the records, which all processes of a system have in common.
+// monotonicMilliseconds(): the clock of the records, which all processes of a system share.
 napi_value Now(napi_env env, napi_callback_info) {
   napi_value result = nullptr;
   napi_create_double(env, MonotonicMilliseconds(), &result);

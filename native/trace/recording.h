@@ -1,4 +1,4 @@
-// What JavaScript sees of the trace (core/trace.h).
+// Exports tracing (core/trace.h) to JavaScript.
 #pragma once
 
 #include <napi.h>
