@@ -1,8 +1,8 @@
 {
-  # npm install builds with this; CMakeLists.txt builds the same list of sources (native/sources.gypi) for the rest.
+  # Used by npm install (node-gyp). CMakeLists.txt builds the same sources (native/sources.gypi) for cross, sanitizer and lint builds.
   "includes": ["native/sources.gypi"],
   "variables": {
-    # Empty where libkqueue is not installed: kqueue(2) is then compiled on macOS alone.
+    # Empty if libkqueue is not installed: kqueue(2) is then compiled only on macOS.
     "libkqueue_cflags": ["<!@(node scripts/libkqueue.cjs --cflags)"],
     "libkqueue_libs": ["<!@(node scripts/libkqueue.cjs --libs)"]
   },

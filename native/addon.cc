@@ -1,5 +1,15 @@
-// The addon: one table of what it exports, made anew for each environment (the main thread, every worker). What
-// has a lifetime is an object of its environment, or owned by one.
+// The addon's entry: registers everything that it exports, once for each environment (the main thread, every worker).
+// It has no global state that belongs to one environment: what has a lifetime is a JavaScript object, or owned by one.
+//
+// Where to find what, in native/:
+//   core/        core/syscall.h makes every system call, core/trace.h records it, core/faults.h injects faults
+//   platform/    everything that differs between systems (platform.h), and how each system call is printed
+//   mechanisms/  select, poll, epoll, kqueue, io_uring, IOCP
+//   net/         sockets and addresses
+//   wait/        waits that other threads end, waits in the background of Node's loop, signals
+//   turn/        the hot path of a loop: waits and receives in one call, sends in another
+//   trace/       traces and fault plans as JavaScript uses them
+//   shared/      files as shared memory
 #include <napi.h>
 
 #include <vector>
@@ -18,7 +28,7 @@
 namespace selectors {
 namespace {
 
-// Those that are compiled here; JavaScript finds them by name.
+// Those that are compiled in. JavaScript finds them by name.
 const std::vector<MultiplexerRow>& MultiplexersOfThisSystem() {
   static const auto* const all = [] {
     auto* const list = new std::vector<MultiplexerRow>{kSelect, kPoll};
@@ -31,11 +41,11 @@ const std::vector<MultiplexerRow>& MultiplexersOfThisSystem() {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   if (!Environment::Attach(env)) {
-    Napi::Error::New(env, "Node.js has no place for what this environment has").ThrowAsJavaScriptException();
+    Napi::Error::New(env, "napi_set_instance_data failed").ThrowAsJavaScriptException();
     return exports;
   }
   if (!StartNetwork().ok()) {
-    Napi::Error::New(env, "Winsock could not be started").ThrowAsJavaScriptException();
+    Napi::Error::New(env, "WSAStartup failed").ThrowAsJavaScriptException();
     return exports;
   }
   RegisterRecording(env, exports);
