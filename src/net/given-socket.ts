@@ -1,4 +1,4 @@
-/** Sockets of the caller's that a loop is given: looked at before anything changes, then taken over as a whole or not at all. */
+/** Sockets that a caller gives to a loop: checked before anything changes, then taken over completely or not at all. */
 import { check, closedError, inUse, invalidType, invalidValue, namedError } from '../errors.js';
 import { native } from '../native.js';
 import { guarded } from '../validate.js';
@@ -12,8 +12,8 @@ const { SOCK_STREAM = 1, SO_TYPE = 3, SO_ACCEPTCONN } = native.constants;
 const SOCKADDR_SIZE = 128;
 
 /**
- * A stream socket that is open, and nobody waits on.
- * @throws ERR_INVALID_ARG_TYPE, ERR_CLOSED; ERR_BUSY: operations of a proactor's are under way on it; ERR_INVALID_ARG_VALUE: no stream
+ * Checks that it is an open stream socket without operations under way.
+ * @throws ERR_INVALID_ARG_TYPE, ERR_CLOSED; ERR_BUSY: operations of a proactor are under way on it; ERR_INVALID_ARG_VALUE: no stream socket
  */
 export function givenStream(socket: unknown): Socket {
   if (!guarded('socket', () => socket instanceof Socket)) throw invalidType('socket', 'a Socket', socket);
@@ -25,21 +25,21 @@ export function givenStream(socket: unknown): Socket {
   return given;
 }
 
-/** getpeername(2), packed (see stream.ts). @throws ENOTCONN: it is not connected, or is not any more */
+/** getpeername(2), packed (see stream.ts). @throws ENOTCONN: it is not connected, or no longer */
 export function peerOf({ fd }: Socket): string {
   const sockaddr = Buffer.alloc(SOCKADDR_SIZE);
   return sockaddr.toString('latin1', 0, check(native.getpeername(fd, sockaddr), 'getpeername'));
 }
 
-/** The same; '' where it has none. */
+/** getpeername(2), packed; '' where it has no peer. */
 export function packedPeer({ fd }: Socket): string {
   const sockaddr = Buffer.alloc(SOCKADDR_SIZE);
   return sockaddr.toString('latin1', 0, Math.max(0, native.getpeername(fd, sockaddr)));
 }
 
 /**
- * @throws EINVAL, as accept(2) says it, where it does not listen. macOS has no SO_ACCEPTCONN: there a connected socket is found by its
- *   peer, and of any other socket the first accept fails
+ * @throws EINVAL, as accept(2), where it does not listen. macOS has no SO_ACCEPTCONN: there a connected socket is recognized by its peer, and
+ *   any other socket fails in its first accept
  */
 export function assertListens({ fd }: Socket): void {
   const listens = SO_ACCEPTCONN === undefined ? -1 : getIntOption(fd, SO_ACCEPTCONN);
@@ -48,9 +48,9 @@ export function assertListens({ fd }: Socket): void {
 }
 
 /**
- * Makes it non-blocking and calls `begin`, which has the mechanism take the descriptor. Then the socket's object is detached, and whoever
- * called is the descriptor's owner.
- * @throws what `begin` throws; the socket is as it was
+ * Makes the socket non-blocking, calls `begin`, which registers the descriptor with the mechanism, and detaches the Socket object.
+ * @returns the descriptor, which the caller owns from now on
+ * @throws what `begin` throws; the socket is unchanged then
  */
 export function takeSocket(socket: Socket, begin: () => void): number {
   const { timeout } = socket;

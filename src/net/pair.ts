@@ -2,7 +2,7 @@
 import { namedError } from '../errors.js';
 import type { SocketAddress } from '../syscalls/address.js';
 
-/** What it needs of a socket. */
+/** The methods of Socket that loopbackPair() uses. */
 interface StreamSocket<S> extends Disposable {
   bind(address: { readonly host: string; readonly port: number }): this;
   listen(backlog: number): this;
@@ -14,11 +14,11 @@ interface StreamSocket<S> extends Disposable {
 }
 
 /**
- * Anybody on this machine can connect to the listener while it is open. So the connection that it accepts is compared with the one
- * that was made here, and a stranger's is closed (python/cpython's socketpair, gh-122133).
+ * Connects two sockets over a listener on the loopback. Any program of this machine can connect to that listener while it is open, so the
+ * accepted connection is compared with the one made here, and another program's is closed (python/cpython's socketpair, gh-122133).
  *
  * @param open makes an unconnected stream socket
- * @throws ECONNABORTED when a stranger came first
+ * @throws ECONNABORTED: another program connected first
  */
 export function loopbackPair<S extends StreamSocket<S>>(open: () => S): [S, S] {
   using listener = open();

@@ -1,12 +1,12 @@
-/** The file that bind(2) makes for a Unix socket, and that nothing removes by itself (unix(7)). */
+/** The file that bind(2) makes for a Unix socket. The system does not remove it (unix(7)). */
 import { lstatSync, realpathSync, unlinkSync } from 'node:fs';
 import { resolve } from 'node:path';
 
 /**
- * Which file it is: its device and inode, and its path from the root. By the time it is to be removed, the process may have another
- * working directory, and the path may lead to another file: a newer server's socket, or the same name in a newer folder behind a symbolic link.
+ * A socket's file: its device and inode, and its path from the root. When it is removed, the process may have another working directory, and
+ * the path may lead to another file: a newer server's socket, or the same name in another folder behind a symbolic link.
  *
- * The system uses an inode again once nothing refers to it, and an open socket refers to its file. So remove() while the socket is open.
+ * Call remove() while the socket is open: an open socket refers to its file, and the system reuses an inode once nothing refers to it.
  */
 export class SocketFile {
   readonly #path: Buffer;
@@ -19,20 +19,20 @@ export class SocketFile {
     this.#inode = inode;
   }
 
-  /** @param path as bind(2) was given it, just now. @returns null: it has no file, or none any more */
+  /** @param path what bind(2) was given just now. @returns null: there is no such file */
   static of(path: Uint8Array): SocketFile | null {
-    // A socket without a name, or with one in Linux's abstract namespace.
+    // A socket without a name, or with a name in Linux's abstract namespace.
     if (path.length === 0 || path[0] === 0) return null;
     try {
       const absolute = absolutePath(path);
       const { dev, ino } = lstatSync(absolute, { bigint: true });
       return new SocketFile(absolute, dev, ino);
     } catch {
-      return null; // removed since, or the working directory was: there is nothing that could be removed by its path
+      return null; // the file or the working directory was removed meanwhile: nothing is left to remove
     }
   }
 
-  /** Removes it, if it is still there. @returns the system's error where that is not allowed */
+  /** Removes the file, if it is still there. @returns the system's error where that is not allowed */
   remove(): Error | undefined {
     try {
       const stats = lstatSync(this.#path, { bigint: true, throwIfNoEntry: false });
@@ -45,7 +45,7 @@ export class SocketFile {
   }
 }
 
-/** By bytes: a path need not be UTF-8. Of the folder that its symbolic links lead to now, for they may lead to another one later. */
+/** In bytes: a path need not be UTF-8. Symbolic links of its folder are resolved now, for they may lead elsewhere later. */
 function absolutePath(path: Uint8Array): Buffer {
   if (process.platform === 'win32') return Buffer.from(resolve(Buffer.from(path).toString()));
   const bytes = Buffer.from(path);
