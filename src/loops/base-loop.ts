@@ -1,7 +1,7 @@
 /**
- * What all loops are alike in: the order of a turn, callbacks and timers, signals, what becomes of errors, and the ways to run.
+ * The base of all loops: the order of a turn, callbacks and timers, signals, the reporting of errors, and the ways to run.
  *
- *   idle --run() | runOnce() | start()--> running --stop() | an error that nobody takes--> idle
+ *   idle --run() | runOnce() | start()--> running --stop() | an error without onError--> idle
  *   any --close()--> closed (in a callback: at the end of the turn)
  */
 import { writeSync } from 'node:fs';
@@ -27,13 +27,14 @@ import type {
 import { Signals } from './signals.js';
 import { whenRejected } from './when-rejected.js';
 
-/** A wait is never longer (asyncio's number): kernels and clocks have their limits. */
-const LONGEST_WAIT = 86_400_000;
-/** Nor is a timer of Node's. */
-const LONGEST_NODE_TIMER = 0x7fff_ffff;
+/** Milliseconds of one wait at most (asyncio's number): kernels and clocks have their limits. */
+const MAX_WAIT = 86_400_000;
+/** Milliseconds of a Node timer at most: setTimeout() has 32 bits. */
+const MAX_NODE_TIMER = 0x7fff_ffff;
 
 type Callback = () => unknown;
 
+/** @throws ERR_INVALID_ARG_TYPE */
 export function callbackOf(name: string, value: unknown): Callback {
   if (typeof value !== 'function') throw invalidType(name, 'a function', value);
   return value as Callback;
@@ -41,33 +42,36 @@ export function callbackOf(name: string, value: unknown): Callback {
 
 const HANDLERS = ['open', 'data', 'drain', 'end', 'close'] as const;
 
-export interface KnownHandler<D> {
-  /** Itself: its methods are looked up when they are called. */
+/** A ConnectionHandler, checked. */
+export interface ParsedHandler<D> {
+  /** The caller's object: its methods are looked up when they are called. */
   readonly handler: ConnectionHandler<D>;
   readonly borrowsChunks: boolean;
 }
 
-export function handlerOf<D>(handler: unknown): KnownHandler<D> {
+/** @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE */
+export function handlerOf<D>(handler: unknown): ParsedHandler<D> {
   const fields = fieldsOf('handler', handler, [...HANDLERS, 'borrowsChunks']);
   for (const name of HANDLERS) if (fields[name] !== undefined) callbackOf(`handler.${name}`, fields[name]);
   const { borrowsChunks = false } = fields;
   return { handler: handler as ConnectionHandler<D>, borrowsChunks: boolean('handler.borrowsChunks', borrowsChunks) };
 }
 
+/** The `onError` of a loop's options. @throws ERR_INVALID_ARG_TYPE */
 export function onErrorOf(value: unknown): ((error: unknown) => void) | undefined {
   return value === undefined ? undefined : callbackOf('onError', value);
 }
 
-/** On the standard error, also while Node's loop stands still. */
-function tellNow(line: string): void {
+/** Writes to the standard error synchronously: Node's own warnings need its loop, which stands still in run(). */
+function writeWarning(line: string): void {
   try {
     writeSync(2, `(selectors-native) ${line}\n`);
   } catch {
-    // Nobody listens, or nobody can now.
+    // The standard error is closed, or full: there is no other place to report that.
   }
 }
 
-/** A loop inside Node's. */
+/** A loop that runs inside Node's. */
 interface Started {
   readonly attachment: Attachment;
   resolve(this: void): void;
@@ -79,6 +83,7 @@ interface Started {
 }
 
 export abstract class BaseLoop implements EventLoop {
+  /** The mechanism that waits. */
   abstract readonly mechanism: Mechanism;
   readonly #onError: ((error: unknown) => void) | undefined;
   readonly #timers = new Timers();
@@ -86,8 +91,8 @@ export abstract class BaseLoop implements EventLoop {
   readonly #backoff = new Backoff();
   #soon: Callback[] = [];
   #errors: unknown[] = [];
-  /** What onError itself has rejected with: it goes out of run() or start(). */
-  #untaken: unknown[] = [];
+  /** Rejections of onError itself: run() or start() fails with them. */
+  #unhandled: unknown[] = [];
   #running = false;
   #started: Started | undefined;
   #inTurn = false;
@@ -100,39 +105,44 @@ export abstract class BaseLoop implements EventLoop {
     this.#onError = onError;
   }
 
-  // -------------------------------------------------------------------------------------------------- what a loop answers
+  // ------------------------------------------------------------------------------------------------ what a loop provides
 
+  /** See EventLoop. */
   abstract listen<D>(options: ListenOptions, handler: ConnectionHandler<D>): Listener;
+  /** See EventLoop. */
   abstract connect<D>(
     address: SocketAddressInput,
     handler: ConnectionHandler<D>,
     options?: ConnectOptions,
   ): Connection<D>;
+  /** See EventLoop. */
   abstract adopt<D>(socket: Socket, handler: ConnectionHandler<D>, options?: AdoptOptions): Connection<D>;
-  /** For wakeup() of other threads, and for signals. */
+  /** For wakeup() in other threads, and for signals. */
   protected abstract get wakeupHandle(): number;
+  /** Ends the wait under way, or the next one. */
   protected abstract wake(): void;
-  /** Is there something to do that no wait would tell of? */
+  /** Is there work for which the next wait must not block? */
   protected abstract hasWork(): boolean;
-  /** Waits up to so many milliseconds (-1: for ever). @returns did somebody wake it? */
+  /** Waits up to `timeout` milliseconds (-1: forever). @returns was it woken? */
   protected abstract wait(timeout: number): boolean;
-  /** When something is due that the wait does not end for, on now()'s clock; Infinity: nothing. */
+  /** When the next timer is due, on now()'s clock; Infinity: there is none. */
   protected nextDue(): number {
     return this.#timers.size > 0 ? this.#timers.nextDue() : Infinity;
   }
-  /** Node's loop stands still from now on: what was left to it is done now. */
+  /** Before Node's loop stands still: finishes what was left to it. */
   protected abstract beforeBlocking(): void;
-  /** Calls the handlers of what the wait has found. @returns how many events that were */
+  /** Calls the handlers of the events that the wait has found. @returns how many events there were */
   protected abstract dispatch(): number;
-  /** The turn's end: sends, and tells what follows. */
+  /** The end of a turn: sends what was written, and calls the handlers that follow from it. */
   protected abstract settle(): void;
-  /** Calls back in each turn of Node's loop in which a wait would find something. */
+  /** Calls back in each turn of Node's loop in which a wait would find an event. */
   protected abstract attach(onReady: () => void): Attachment;
-  /** Tells all connections, and lets go of everything. */
+  /** Closes all listeners and connections, with their `close` handlers, and the multiplexer. */
   protected abstract closeAll(): void;
 
   // ----------------------------------------------------------------------------------------------------- the public API
 
+  /** Is the loop closed? */
   get closed(): boolean {
     return this.#closed;
   }
@@ -181,7 +191,7 @@ export abstract class BaseLoop implements EventLoop {
       this.beforeBlocking();
       for (let remaining = limit; ;) {
         const handled = this.#turn(remaining);
-        // In a worker, a wait is made in slices.
+        // In a worker a wait consists of slices.
         if (handled > 0 || limit === 0 || SLICE === Infinity || this.#woken || this.#stopping) return handled;
         if (limit > 0) {
           remaining = deadline - this.now();
@@ -199,7 +209,7 @@ export abstract class BaseLoop implements EventLoop {
       try {
         const attachment = this.attach(this.#onReady);
         this.#started = { attachment, resolve, reject, immediate: undefined, timer: undefined, timerDue: Infinity };
-        this.#arrange(true);
+        this.#scheduleTurn(true);
       } catch (error) {
         this.#leave();
         throw error;
@@ -219,45 +229,48 @@ export abstract class BaseLoop implements EventLoop {
     this.#closing = this.#stopping = true;
     if (this.#inTurn) return;
     this.#close();
-    if (this.#started === undefined) return this.#tellErrors();
+    if (this.#started === undefined) return this.#reportErrors();
     try {
-      this.#tellErrors();
+      this.#reportErrors();
       this.#end(undefined);
     } catch (error) {
       this.#end({ error });
     }
   }
 
+  /** The same as close(). */
   [Symbol.dispose](): void {
     this.close();
   }
 
-  // ------------------------------------------------------------------------------------------------ for the loops' own use
+  // ------------------------------------------------------------------------------------------------------- for the loops
 
-  /** Does it live inside Node's loop (start()), which nothing may block? */
+  /** Does it run inside Node's loop (start()), which must not be blocked? */
   protected get isInsideNode(): boolean {
     return this.#started !== undefined;
   }
 
+  /** Is a turn under way? */
   protected get isInTurn(): boolean {
     return this.#inTurn;
   }
 
+  /** @throws ERR_CLOSED */
   protected assertOpen(): void {
     if (this.#closed) throw closedError('loop');
   }
 
-  /** Not while it closes, either. */
+  /** @throws ERR_CLOSED, also while the loop closes */
   protected assertGoingOn(): void {
     if (this.#closed || this.#closing) throw closedError('loop');
   }
 
   readonly #onRejected = (error: unknown): void => this.report(error);
 
-  /** What a handler or a callback threw, or rejected with: reported when the turn is over; of a closed loop, at once. */
+  /** Reports what a handler or callback threw, or rejected with: at the end of the turn; at once where the loop is closed. */
   protected report(error: unknown): void {
     if (this.#closed) {
-      // Without onError: an unhandled rejection, for no run() is left that could throw it.
+      // Without onError it becomes an unhandled rejection: no run() is left that could throw it.
       if (this.#onError === undefined) throw error;
       return this.#onError(error);
     }
@@ -265,13 +278,14 @@ export abstract class BaseLoop implements EventLoop {
     if (!this.#inTurn) this.kick();
   }
 
-  /** Something to know of that no handler has done. */
+  /** Reports an error that no handler has caused. */
   protected warn(error: Error): void {
     if (this.#onError !== undefined) this.report(error);
     else if (this.#started !== undefined) process.emitWarning(error);
-    else tellNow(`Warning: ${error.message}`); // Node's own warnings wait for its loop
+    else writeWarning(`Warning: ${error.message}`);
   }
 
+  /** Calls back; what it throws or rejects with is reported. */
   protected guarded(callback: () => void): void {
     try {
       const result: unknown = callback();
@@ -281,9 +295,9 @@ export abstract class BaseLoop implements EventLoop {
     }
   }
 
-  /** Something was added from outside of a turn: inside Node's loop, the next one comes by itself only if it is asked for. */
+  /** After something was added outside of a turn: inside Node's loop the next turn has to be scheduled. */
   protected kick(): void {
-    if (this.#started !== undefined && !this.#inTurn) this.#arrange(true);
+    if (this.#started !== undefined && !this.#inTurn) this.#scheduleTurn(true);
   }
 
   // --------------------------------------------------------------------------------------------------------------------
@@ -299,14 +313,14 @@ export abstract class BaseLoop implements EventLoop {
     this.#stopping = this.#closing;
   }
 
-  /** @param limit milliseconds; -1: for ever. @returns how many events were handled */
+  /** @param limit milliseconds; -1: forever. @returns how many events were handled */
   #turn(limit: number): number {
     let handled = 0;
     this.#inTurn = true;
     try {
       if (this.#signals.size > 0) this.#signals.refreshIfDisturbed();
       const timeout = this.#timeout(limit);
-      this.#woken = this.#waitPatiently(sliceOf(timeout));
+      this.#woken = this.#waitOrBackOff(sliceOf(timeout));
       const soon = this.#soon;
       if (soon.length > 0) {
         this.#soon = [];
@@ -320,12 +334,12 @@ export abstract class BaseLoop implements EventLoop {
       this.#inTurn = false;
       if (this.#closing) this.#close();
     }
-    this.#tellErrors();
+    this.#reportErrors();
     return handled;
   }
 
-  /** A wait that fails for want of memory is no end of the loop: it is reported once, and made again in the next turn, after a pause. */
-  #waitPatiently(timeout: number): boolean {
+  /** A wait that fails for lack of memory does not end the loop: it is reported once, and the next turn waits again, after a pause. */
+  #waitOrBackOff(timeout: number): boolean {
     try {
       const woken = this.wait(timeout);
       if (this.#backoff.isUnderWay) this.#backoff.reset();
@@ -334,7 +348,7 @@ export abstract class BaseLoop implements EventLoop {
       if (!isTransientOfWait(error)) throw error;
       if (!this.#backoff.isUnderWay) this.warn(error as Error);
       this.#backoff.sleep();
-      return true; // signals that have come are not missed
+      return true; // as if woken: pending signals are taken
     }
   }
 
@@ -342,7 +356,7 @@ export abstract class BaseLoop implements EventLoop {
     if (limit === 0 || this.#soon.length > 0 || this.#stopping || this.#hasErrors || this.hasWork()) return 0;
     const due = this.nextDue();
     if (due === Infinity) return limit;
-    const untilDue = Math.min(Math.max(0, due - this.now()), LONGEST_WAIT);
+    const untilDue = Math.min(Math.max(0, due - this.now()), MAX_WAIT);
     return limit < 0 ? untilDue : Math.min(limit, untilDue);
   }
 
@@ -351,34 +365,34 @@ export abstract class BaseLoop implements EventLoop {
     return callbacks.length;
   }
 
-  /** After the batch, to onError or to the caller of run(). */
-  #tellErrors(): void {
+  /** At the end of a turn: errors go to onError, or to the caller of run(). */
+  #reportErrors(): void {
     if (!this.#hasErrors) return;
     const errors = this.#errors;
-    const untaken = this.#untaken;
+    const unhandled = this.#unhandled;
     this.#errors = [];
-    this.#untaken = [];
+    this.#unhandled = [];
     for (const error of errors) {
-      if (this.#onError === undefined) untaken.push(error);
-      else untaken.push(...this.#give(error));
+      if (this.#onError === undefined) unhandled.push(error);
+      else unhandled.push(...this.#callOnError(error));
     }
-    if (untaken.length > 1) throw new AggregateError(untaken, `${untaken.length} handlers threw in one turn`);
-    if (untaken.length === 1) throw untaken[0];
+    if (unhandled.length > 1) throw new AggregateError(unhandled, `${unhandled.length} handlers threw in one turn`);
+    if (unhandled.length === 1) throw unhandled[0];
   }
 
   get #hasErrors(): boolean {
-    return this.#errors.length > 0 || this.#untaken.length > 0;
+    return this.#errors.length > 0 || this.#unhandled.length > 0;
   }
 
-  /** An async onError is not given its own error. */
+  /** onError is not called with its own rejection. */
   readonly #onErrorRejected = (error: unknown): void => {
     if (this.#closed) throw error; // an unhandled rejection
-    this.#untaken.push(error);
+    this.#unhandled.push(error);
     this.kick();
   };
 
-  /** To onError. @returns what that threw itself */
-  #give(error: unknown): unknown[] {
+  /** @returns what onError threw itself */
+  #callOnError(error: unknown): unknown[] {
     try {
       whenRejected(this.#onError?.(error), this.#onErrorRejected);
       return [];
@@ -388,7 +402,7 @@ export abstract class BaseLoop implements EventLoop {
   }
 
   #close(): void {
-    this.#inTurn = true; // what the last handlers add is dropped, and not asked for
+    this.#inTurn = true; // what the last handlers add is dropped, and schedules no turn
     try {
       this.closeAll();
     } finally {
@@ -413,11 +427,11 @@ export abstract class BaseLoop implements EventLoop {
       return this.#end({ error });
     }
     if (this.#stopping) this.#end(undefined);
-    else this.#arrange(false);
+    else this.#scheduleTurn(false);
   };
 
-  /** Sees to it that the next turn comes when it must. @param now there is something new */
-  #arrange(now: boolean): void {
+  /** Schedules the next turn by Node's immediates and timers. @param now there is work already */
+  #scheduleTurn(now: boolean): void {
     const started = this.#started;
     if (started === undefined) return;
     if (now || this.#timeout(-1) === 0) started.immediate ??= setImmediate(this.#onReady);
@@ -427,7 +441,7 @@ export abstract class BaseLoop implements EventLoop {
     started.timer = undefined;
     started.timerDue = due;
     if (due === Infinity) return;
-    const delay = Math.min(Math.ceil(Math.max(0, due - this.now())), LONGEST_NODE_TIMER);
+    const delay = Math.min(Math.ceil(Math.max(0, due - this.now())), MAX_NODE_TIMER);
     started.timer = setTimeout(() => {
       started.timerDue = Infinity;
       this.#onReady();

@@ -4,8 +4,8 @@
  *   listening --maxConnections are open--> full --one is closed--> listening
  *   listening --no descriptor is left (EMFILE …)--> backing off --a while, or one is closed--> listening
  *
- * full and backing off are not watched: the listener stays readable as long as somebody waits in the backlog, and would be ready in
- * every turn.
+ * While it is full or backing off, it has no interest registered: it stays readable as long as a client waits in the backlog, and would be
+ * ready in every turn.
  */
 import { invalidType, invalidValue, systemError, systemErrorName } from '../errors.js';
 import { isTransientAcceptError } from '../net/accept-errors.js';
@@ -18,21 +18,22 @@ import { WOULD_BLOCK } from '../syscalls/turn.js';
 import { boolean, fieldsOf, wholeNumber } from '../validate.js';
 import type { Timer } from '../wait/timers.js';
 import { type ConnectionHost, type ConnectionSettings, DEFAULT_HIGH_WATER_MARK } from './connection.js';
-import type { KnownHandler } from './base-loop.js';
+import type { ParsedHandler } from './base-loop.js';
 import type { Listener } from './event-loop.js';
 
-/** Accepts a turn at the most: another listener, and the connections, have their turn too (bpo-27906). */
-const MOST_ACCEPTS = 64;
-/** How long nobody is accepted when no descriptor is left. */
+/** Accepts per turn at most, so that one listener does not starve the others and the connections (bpo-27906). */
+const MAX_ACCEPTS = 64;
+/** Milliseconds without accepting when no descriptor is left. */
 const BACK_OFF = 100;
 
 const INT_MAX = 0x7fff_ffff;
 
-/** What is settled when a socket listens. */
-const OF_NEW_ONES = ['host', 'port', 'path', 'backlog', 'reusePort'] as const;
+/** Options that a socket which listens already has. */
+const NEW_SOCKET_OPTIONS = ['host', 'port', 'path', 'backlog', 'reusePort'] as const;
 
+/** ListenOptions, checked. */
 export interface ParsedListenOptions {
-  /** One that listens already. */
+  /** A socket that listens already. */
   readonly socket: Socket | undefined;
   readonly address: SocketAddressInput;
   readonly backlog: number | undefined;
@@ -44,14 +45,16 @@ export interface ParsedListenOptions {
 /** TCP_KEEPIDLE is at most 32767 s (MAX_TCP_KEEPIDLE, linux/include/net/tcp.h). */
 const MAX_KEEP_ALIVE = 32_767_000;
 
-/** What listen(), connect() and adopt() are told of their connections. */
+/** The names of ConnectionOptions. */
 export const CONNECTION_OPTIONS = ['noDelay', 'keepAlive', 'highWaterMark'] as const;
 
+/** ConnectionOptions, checked. */
 export interface ParsedConnectionOptions {
   readonly stream: StreamOptions;
   readonly highWaterMark: number;
 }
 
+/** @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE */
 export function connectionOptionsOf(
   fields: Record<(typeof CONNECTION_OPTIONS)[number], unknown> | undefined,
 ): ParsedConnectionOptions {
@@ -66,6 +69,7 @@ export function connectionOptionsOf(
   };
 }
 
+/** @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE; for `socket` as givenStream() */
 export function parseListenOptions(options: unknown): ParsedListenOptions {
   const fields = fieldsOf('options', options, [
     'host',
@@ -84,8 +88,8 @@ export function parseListenOptions(options: unknown): ParsedListenOptions {
   const pathname = path === undefined ? undefined : pathBytes('path', path);
   if (typeof host !== 'string') throw invalidType('host', 'a string', host);
   const { socket } = fields;
-  if (socket !== undefined && OF_NEW_ONES.some((name) => fields[name] !== undefined))
-    throw invalidValue(`a socket that listens already has its ${OF_NEW_ONES.join(', ')}`);
+  if (socket !== undefined && NEW_SOCKET_OPTIONS.some((name) => fields[name] !== undefined))
+    throw invalidValue(`a socket that listens already has its ${NEW_SOCKET_OPTIONS.join(', ')}`);
   const { maxConnections = Infinity } = fields;
   return {
     socket: socket === undefined ? undefined : givenStream(socket),
@@ -103,7 +107,7 @@ interface OpenedListener {
   readonly file: SocketFile | null;
 }
 
-/** No dual-stack socket here: the kernel, or this network namespace, has no IPv6. */
+/** Errors where the kernel, or this network namespace, has no IPv6. */
 const NO_IPV6 = new Set(['EAFNOSUPPORT', 'EPROTONOSUPPORT', 'EADDRNOTAVAIL', 'ENETUNREACH', 'ENOPROTOOPT']);
 
 /** @throws the system's errors; nothing is open then, and no file is left */
@@ -125,7 +129,7 @@ function openAt(
   const socket = new Socket({ family, blocking: false });
   let file: SocketFile | null = null;
   try {
-    // A server that was stopped can start again at once. (Windows needs no such leave, and means something else by it.)
+    // A stopped server can start again at once. Windows needs no option for that, and has another meaning for it.
     if (family !== 'unix' && process.platform !== 'win32') socket.setOption('SO_REUSEADDR', true);
     if (reusePort) socket.setOption('SO_REUSEPORT', true);
     socket.bind(address);
@@ -140,15 +144,16 @@ function openAt(
 
 /** What a listener asks of its loop. */
 export interface ListenerHost extends ConnectionHost {
-  /** @throws the mechanism's refusal of a descriptor that somebody else has opened */
+  /** @throws the mechanism's refusal of a descriptor that other code has opened */
   admit(fd: number): void;
+  /** Begins to accept. @throws the mechanism's refusal */
   watch(listener: StreamListener): void;
-  /** @param isClosing its descriptor is about to be closed */
+  /** Stops accepting. @param isClosing its descriptor is about to be closed */
   unwatch(listener: StreamListener, isClosing: boolean): void;
   callLater(ms: number, callback: () => void): Timer;
-  /** No descriptor is left. */
+  /** Reports that no descriptor is left. */
   exhausted(error: Error): void;
-  /** A connection is closed: there is room for another. */
+  /** A connection is closed: listeners may accept again. */
   onRoom(): void;
   listenerClosed(listener: StreamListener): void;
 }
@@ -156,20 +161,21 @@ export interface ListenerHost extends ConnectionHost {
 export class StreamListener implements Listener {
   readonly address: SocketAddress;
   connections = 0;
-  /** @internal */
+  /** @internal Of the connections that it accepts. */
   readonly settings: ConnectionSettings;
   readonly #host: ListenerHost;
   #socket: Socket;
   readonly #isGiven: boolean;
-  /** What its own bind has made. The file of a socket that was given is its maker's. */
+  /** The file that its own bind(2) has made; null for a socket that the caller has given. */
   readonly #file: SocketFile | null;
   readonly #maxConnections: number;
   #backOff: Timer | undefined;
-  #toldOfTrouble = false;
+  /** The error that it backs off from was reported. */
+  #isReported = false;
   #watched = false;
 
-  /** @throws the system's errors; nothing is open then, and a socket that was given is as it was */
-  constructor(host: ListenerHost, options: ParsedListenOptions, known: KnownHandler<unknown>) {
+  /** @throws the system's errors; nothing is open then, and a socket that was given is unchanged */
+  constructor(host: ListenerHost, options: ParsedListenOptions, handler: ParsedHandler<unknown>) {
     const { socket } = options;
     if (socket !== undefined) assertListens(socket);
     this.#host = host;
@@ -183,7 +189,7 @@ export class StreamListener implements Listener {
       this.connections--;
       host.onRoom();
     };
-    this.settings = { host, ...known, ...options.connections, hasBackPressure: true, onClosed };
+    this.settings = { host, ...handler, ...options.connections, hasBackPressure: true, onClosed };
   }
 
   /** @internal -1 once closed. */
@@ -192,8 +198,8 @@ export class StreamListener implements Listener {
   }
 
   /**
-   * @internal Begins to accept for the first time. The socket that was given is its own from now on.
-   * @throws where the multiplexer refuses the descriptor: its socket is closed, or the caller's as before
+   * @internal Begins to accept for the first time. It owns a socket that was given from now on.
+   * @throws where the multiplexer refuses the descriptor: its own socket is closed then, a given one is unchanged
    */
   begin(): void {
     try {
@@ -220,57 +226,57 @@ export class StreamListener implements Listener {
   }
 
   /**
-   * @internal Somebody waits to be accepted. Or did: whoever shares the socket may have been faster.
-   * @param accept accept(2) and all that follows: 0, or a negative error; would-block also after backOff()
+   * @internal Accepts the clients that wait. There may be none left: another process that shares the socket has accepted them.
+   * @param accept accept(2) and what follows: returns 0, or a negative error; would-block also after backOff()
    * @returns how many were accepted, or failed
    */
   onReadable(accept: (listener: this) => number): number {
     let done = 0;
-    for (; done < MOST_ACCEPTS && this.#watched; done++) {
+    for (; done < MAX_ACCEPTS && this.#watched; done++) {
       if (this.connections >= this.#maxConnections) {
         this.#unwatch();
         return done;
       }
       const result = accept(this);
       if (result === WOULD_BLOCK) return this.#backOff === undefined ? done : done + 1;
-      if (result >= 0) this.#toldOfTrouble = false;
+      if (result >= 0) this.#isReported = false;
       else if (!isTransientAcceptError(systemErrorName(result))) this.backOff(systemError(result, 'accept'));
     }
     return done;
   }
 
-  /** @internal In a loop that accepts by itself, somebody was accepted, or it failed. */
+  /** @internal In a proactor loop: an accept has completed. @param result 0 or more, or the error, negative */
   onAccepted(result: number): void {
-    if (result >= 0) this.#toldOfTrouble = false;
+    if (result >= 0) this.#isReported = false;
     else if (!isTransientAcceptError(systemErrorName(result))) return this.backOff(systemError(result, 'accept'));
     if (!this.#watched) return;
     if (this.connections >= this.#maxConnections) return this.#unwatch();
     this.#host.watch(this);
   }
 
-  /** @internal May it be full? */
+  /** @internal Has it a limit of connections? */
   get isLimited(): boolean {
     return this.#maxConnections !== Infinity;
   }
 
-  /** @internal */
+  /** @internal Of its address. */
   get family(): SocketFamily {
     return this.#socket.family;
   }
 
-  /** @internal */
+  /** @internal Stops accepting for BACK_OFF, and reports the error. */
   backOff(error: Error): void {
     if (this.#backOff !== undefined || this.fd < 0) return;
     this.#unwatch();
-    this.#backOff = this.#host.callLater(BACK_OFF, () => this.#tryAgain());
-    // Once, and not ten times a second.
-    if (!this.#toldOfTrouble) this.#host.exhausted(error);
-    this.#toldOfTrouble = true;
+    this.#backOff = this.#host.callLater(BACK_OFF, () => this.#listenAgain());
+    // Once, not ten times a second.
+    if (!this.#isReported) this.#host.exhausted(error);
+    this.#isReported = true;
   }
 
-  /** @internal A connection of the loop is closed: there is room for another. */
+  /** @internal A connection of the loop is closed: it may accept again. */
   onRoom(): void {
-    if (!this.#watched) this.#tryAgain();
+    if (!this.#watched) this.#listenAgain();
   }
 
   close(): void {
@@ -281,12 +287,12 @@ export class StreamListener implements Listener {
     const removed = this.#file?.remove();
     this.#socket.close();
     this.#host.listenerClosed(this);
-    // Windows may refuse to remove what is open.
+    // Windows may refuse to remove the file of an open socket.
     const error = removed instanceof Error ? this.#file?.remove() : removed;
     if (error instanceof Error) throw error;
   }
 
-  /** @internal Its descriptor was closed by other code, and the number is another file's, which stays open. */
+  /** @internal Other code has closed its descriptor, and the number is another file's, which stays open. */
   descriptorLost(): void {
     if (this.fd < 0) return;
     this.#backOff?.cancel();
@@ -300,7 +306,7 @@ export class StreamListener implements Listener {
     this.close();
   }
 
-  #tryAgain(): void {
+  #listenAgain(): void {
     this.#backOff?.cancel();
     this.#backOff = undefined;
     try {

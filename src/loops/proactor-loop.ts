@@ -1,16 +1,16 @@
 /**
- * The proactor's loop: "do it, and tell me when it is done" (post 002). The very handlers of the reactor, over any proactor.
+ * The proactor's loop: "do it, and call me when it is done" (post 002). It calls the same handlers as the reactor, over any proactor.
  *
- * Each connection is received from all the time, without being asked whether there is anything; what was written in a turn is sent at its
- * end, and what the kernel does not take then is sent by an operation that waits for room.
+ * A receive is under way for each connection all the time, without a wait for readiness. What was written in a turn is sent at its end; after
+ * a short write an operation sends the rest.
  */
 import { invalidType, isTransientTransfer, systemError } from '../errors.js';
 import { packAddress } from '../net/stream.js';
 import { familyNumber } from '../syscalls/address.js';
 import { BaseProactor } from '../proactors/base.js';
 import { type Operation } from '../proactors/operation.js';
-import { DefaultProactor, emulationInstead } from '../proactors/default.js';
-import type { Outcome, StreamEvents, Streams } from '../proactors/streams.js';
+import { DefaultProactor, fallbackFor } from '../proactors/default.js';
+import type { Outcome, StreamHandler, Streams } from '../proactors/streams.js';
 import type { Mechanism } from '../syscalls/probe.js';
 import type { SendBatch } from '../syscalls/turn.js';
 import { fieldsOf, guarded } from '../validate.js';
@@ -21,22 +21,28 @@ import type { EventLoop } from './event-loop.js';
 import type { StreamListener } from './listener.js';
 import { StreamLoop } from './stream-loop.js';
 
+/** Options of a ProactorLoop. */
 export interface ProactorLoopOptions {
-  /** A DefaultProactor where nothing is said. It is the loop's from now on: close() closes it. */
+  /** The proactor that carries out the operations. The loop owns it from now on, and close() closes it. Default: a DefaultProactor. */
   readonly proactor?: BaseProactor;
-  /** Told of what handlers and callbacks throw, and of listeners that pause for want of descriptors. */
+  /**
+   * Called with what handlers and callbacks throw, and with the errors of listeners that pause because no descriptor is left. Default:
+   * run(), runOnce() or start() fails with the error; a paused listener is a warning.
+   */
   readonly onError?: (error: unknown) => void;
 }
 
-/** In `watched` of a connection. */
+/** Bits of a connection's `watched`: the operations under way. */
 const RECEIVING = 1;
 const SENDING = 2;
 
+/** An event loop over a proactor (POSA: Proactor). */
 export class ProactorLoop extends StreamLoop implements EventLoop {
-  /** Operations that are started on it complete in the loop's turns: see whenDone(). */
+  /** The proactor. Operations that a program starts on it complete in the loop's turns: see whenDone(). */
   readonly proactor: BaseProactor;
   readonly #streams: Streams<StreamConnection, StreamListener>;
 
+  /** @throws ERR_INVALID_ARG_TYPE; ERR_BUSY: the proactor belongs to a loop already; ERR_CLOSED; EMFILE, ENOMEM */
   constructor(options: ProactorLoopOptions = {}) {
     const { proactor, onError } = fieldsOf('options', options, ['proactor', 'onError']);
     if (proactor !== undefined && !guarded('proactor', () => proactor instanceof BaseProactor))
@@ -48,20 +54,22 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
     } catch (error) {
       if (proactor !== undefined) throw error;
       used.close();
-      used = emulationInstead(error); // no room for the buffers beside the ring
+      used = fallbackFor(error); // RLIMIT_MEMLOCK has room for the ring, and not for its buffers
       this.#streams = used.streams();
     }
     this.proactor = used;
   }
 
+  /** The proactor's mechanism. */
   get mechanism(): Mechanism {
     return this.proactor.mechanism;
   }
 
   /**
-   * Calls back in the turn in which an operation of `proactor` is completed; once. Others are for `proactor.wait()` and `waitAsync()`, as
-   * without a loop. Asked for again, the new callback takes the place of the old one.
-   * @throws ERR_INVALID_ARG_TYPE for what is no operation; ERR_INVALID_ARG_VALUE for one that is completed already, or is another proactor's
+   * Calls back once, in the turn in which an operation of `proactor` completes. `proactor.wait()` and `waitAsync()` return the operations
+   * without a callback. A second call replaces the callback.
+   * @throws ERR_INVALID_ARG_TYPE for what is no operation; ERR_INVALID_ARG_VALUE for one that is completed already, or is another
+   *   proactor's; ERR_CLOSED
    */
   whenDone(operation: Operation, callback: () => void): void {
     this.assertGoingOn();
@@ -92,7 +100,7 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
   }
 
   protected override dispatch(): number {
-    const handled = this.#streams.dispatch(this.#events);
+    const handled = this.#streams.dispatch(this.#handler);
     const callbacks = this.proactor.takeCallbacks();
     for (const callback of callbacks) this.guarded(callback);
     return handled + callbacks.length;
@@ -108,7 +116,7 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
   }
 
   protected override closeMechanism(): void {
-    // Afterwards: an accept may complete while the proactor closes.
+    // The streams last: an accept may complete while the proactor closes.
     try {
       this.proactor.close();
     } finally {
@@ -117,23 +125,23 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
   }
 
   /** What the wait has found. */
-  readonly #events: StreamEvents<StreamConnection, StreamListener> = {
+  readonly #handler: StreamHandler<StreamConnection, StreamListener> = {
     borrowsChunks: (connection) => connection.borrowsChunks,
-    received: (connection, chunk) => connection.received(chunk),
-    ended: (connection) => connection.peerEnded(),
-    receiveFailed: (connection, error) => connection.callFailed(errorOf(error, 'recv')),
-    sent: (connection, sent) => {
+    onReceived: (connection, chunk) => connection.received(chunk),
+    onEnd: (connection) => connection.peerEnded(),
+    onReceiveError: (connection, error) => connection.callFailed(errorOf(error, 'recv')),
+    onSent: (connection, sent) => {
       if (typeof sent === 'number' && isTransientTransfer(sent)) return this.#sendAgain(connection);
       connection.watched &= ~SENDING;
       if (typeof sent === 'number' && sent >= 0) connection.operationSent(sent);
       else connection.callFailed(errorOf(sent, 'send'));
     },
-    connected: (connection, result) => {
+    onConnected: (connection, result) => {
       if (result === 0) connection.opened();
       else if (typeof result === 'number') this.notConnected(connection, result);
       else connection.fail(result);
     },
-    accepted: (listener, result, peer) => this.guarded(() => this.#accepted(listener, result, peer)),
+    onAccepted: (listener, result, peer) => this.guarded(() => this.#accepted(listener, result, peer)),
   };
 
   // ------------------------------------------------------------------------------------------- connections and listeners
@@ -156,7 +164,7 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
   }
 
   protected override isStale(): boolean {
-    return false; // nothing can tell
+    return false; // completions do not show it
   }
 
   protected override dropStale(fd: number): boolean {
@@ -178,7 +186,7 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
   }
 
   protected override forgetConnection(_connection: StreamConnection, fd: number): void {
-    // Between two turns there is no turn's end that would see to it.
+    // Between two turns no settle() follows that would submit it.
     this.#streams.forget(fd, !this.isInTurn);
   }
 
@@ -194,13 +202,13 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
   }
 
   protected override forgetListener(listener: StreamListener, isClosing: boolean): void {
-    // At once: an accept under way keeps the port taken after close(2).
+    // At once: an accept under way keeps the port in use after close(2).
     if (isClosing) this.#streams.forget(listener.fd, true);
     else this.#streams.stopAccepting(listener.fd);
     this.kick();
   }
 
-  /** Nothing of it was sent. It counts as being sent until the pause is over, so that nothing else is sent before it. */
+  /** Nothing of it was sent: tries again after a pause. It counts as SENDING until then, so that no later bytes overtake it. */
   #sendAgain(connection: StreamConnection): void {
     this.callLater(SEND_PAUSE, () => {
       connection.watched &= ~SENDING;
@@ -211,19 +219,20 @@ export class ProactorLoop extends StreamLoop implements EventLoop {
   #accepted(listener: StreamListener, result: Outcome, peer: string): void {
     if (typeof result !== 'number') return listener.backOff(result);
     if (result >= 0 && listener.fd < 0) return this.discard(result);
-    if (result >= 0) this.welcome(listener, result, peer === '' ? this.#unknown(listener) : peer);
+    if (result >= 0) this.welcome(listener, result, peer === '' ? this.#unknownPeer(listener) : peer);
     listener.onAccepted(result);
   }
 
-  /** A client that nobody can name any more. */
-  #unknown({ family }: StreamListener): string {
+  /** The packed address of a client that has disconnected before its address was read. */
+  #unknownPeer({ family }: StreamListener): string {
     if (family === 'unix') return '';
     return packAddress({ host: family === 'ipv6' ? '::' : '0.0.0.0', port: 0 });
   }
 }
 
-/** Milliseconds until a send is tried again for which the system had no buffer, say. */
+/** Milliseconds until a send is tried again after a transient error: the system had no buffer for it, for example. */
 const SEND_PAUSE = 1;
+
 function errorOf(outcome: Outcome, syscall: string): Error {
   return typeof outcome === 'number' ? systemError(outcome, syscall) : outcome;
 }

@@ -1,8 +1,8 @@
 /**
- * The reactor: "tell me when it is ready, I do it myself" (post 002). An event loop over any selector.
+ * The reactor: "call me when it is ready, I do the I/O myself" (post 002). An event loop over any selector.
  *
- * A turn receives from all connections that are ready in one call of the addon, and sends all that was written in another
- * (syscalls/turn.ts). Write interest is registered only for what the kernel did not take (post 004).
+ * A turn receives from all ready connections in one call of the addon, and sends everything that was written in another (syscalls/turn.ts).
+ * Write interest is registered only after a short write (post 004).
  */
 import { invalidType, keyExists, outOfRange, staleKey, systemError } from '../errors.js';
 import { native } from '../native.js';
@@ -23,10 +23,14 @@ import type { EventLoop } from './event-loop.js';
 import { StreamListener } from './listener.js';
 import { StreamLoop } from './stream-loop.js';
 
+/** Options of a Reactor. */
 export interface ReactorOptions {
-  /** A DefaultSelector where nothing is said. It is the loop's from now on: close() closes it. */
+  /** The selector that waits. The loop owns it from now on, and close() closes it. Default: a DefaultSelector. */
   readonly selector?: BaseSelector;
-  /** Told of what handlers and callbacks throw, and of listeners that pause for want of descriptors. */
+  /**
+   * Called with what handlers and callbacks throw, and with the errors of listeners that pause because no descriptor is left. Default:
+   * run(), runOnce() or start() fails with the error; a paused listener is a warning.
+   */
   readonly onError?: (error: unknown) => void;
 }
 
@@ -36,7 +40,7 @@ interface Handle {
   cancelled: boolean;
 }
 
-/** What is kept for a descriptor of addReader and addWriter. A record: what the wait has found is called as it was then. */
+/** The callbacks of a descriptor. Immutable: events are dispatched to the callbacks that were registered when the wait found them. */
 class Watch {
   constructor(
     readonly reader: Handle | undefined,
@@ -50,19 +54,22 @@ class Watch {
 
 const NOT_WATCHED = new Watch(undefined, undefined);
 
-/** What the wait has found for a callback that is no more is not called. */
+/** Events already dequeued for a removed callback are dropped. */
 function cancelReplaced(old: Watch, watch: Watch): void {
   if (old.reader !== undefined && old.reader !== watch.reader) old.reader.cancelled = true;
   if (old.writer !== undefined && old.writer !== watch.writer) old.writer.cancelled = true;
 }
 
+/** An event loop over a selector (POSA: Reactor). */
 export class Reactor extends StreamLoop implements EventLoop {
+  /** The selector that waits. Use addReader() and addWriter() in place of its register(). */
   readonly selector: BaseSelector;
   readonly #watchSet: WatchSet<unknown, FileObject>;
   readonly #loopWait: LoopWait<unknown, FileObject>;
   readonly #received: ReceiveBatch<unknown>;
   readonly #found: TurnResult<unknown> = { owners: [], count: 0, woken: false };
 
+  /** @throws ERR_INVALID_ARG_TYPE; EMFILE, where it makes the selector */
   constructor(options: ReactorOptions = {}) {
     const { selector, onError } = fieldsOf('options', options, ['selector', 'onError']);
     if (selector !== undefined && !guarded('selector', () => selector instanceof BaseSelector))
@@ -74,31 +81,32 @@ export class Reactor extends StreamLoop implements EventLoop {
     this.#received = this.#loopWait.receiveBatch();
   }
 
+  /** The selector's mechanism. */
   get mechanism(): Mechanism {
     return this.selector.mechanism;
   }
 
   /**
-   * Calls back whenever the descriptor can be read, until removeReader(). Plain readiness: the callback reads by itself.
-   * Asked for again, the new callback takes the place of the old one, which is not called any more.
+   * Calls back in each turn in which the descriptor is readable, until removeReader(): the callback does the I/O. A second call replaces the
+   * callback.
    * @throws ERR_KEY_EXISTS for a connection or listener of this loop; ERR_INVALID_ARG_VALUE for what has no descriptor; the kernel's
-   *   refusals, as selector.register()
+   *   refusals, as selector.register(); ERR_INVALID_ARG_TYPE, ERR_CLOSED
    */
   addReader(fileobj: FileObject, callback: () => void): void {
     this.#watch(fileobj, callback, ({ writer }, handle) => new Watch(handle, writer));
   }
 
-  /** @returns false: it had none */
+  /** Removes the callback of addReader(). @returns false: there was none. @throws ERR_CLOSED */
   removeReader(fileobj: FileObject): boolean {
     return this.#unwatch(fileobj, ({ writer }) => new Watch(undefined, writer));
   }
 
-  /** The same for writing. A descriptor can be written to nearly always: remove the callback when there is nothing to write. */
+  /** addReader() for writing. A descriptor is writable nearly always: remove the callback when there is nothing to write. */
   addWriter(fileobj: FileObject, callback: () => void): void {
     this.#watch(fileobj, callback, ({ reader }, handle) => new Watch(reader, handle));
   }
 
-  /** @returns false: it had none */
+  /** Removes the callback of addWriter(). @returns false: there was none. @throws ERR_CLOSED */
   removeWriter(fileobj: FileObject): boolean {
     return this.#unwatch(fileobj, ({ reader }) => new Watch(reader, undefined));
   }
@@ -115,7 +123,7 @@ export class Reactor extends StreamLoop implements EventLoop {
 
   protected override wait(timeout: number): boolean {
     this.watchChanged();
-    // A connection that the multiplexer would not watch is closed by now.
+    // watchChanged() has closed connections that the multiplexer refused, and their handlers are due.
     this.#loopWait.turn(this.#received, this.hasWork() ? 0 : timeout, this.#found);
     return this.#found.woken;
   }
@@ -148,7 +156,7 @@ export class Reactor extends StreamLoop implements EventLoop {
   // ---------------------------------------------------------------------------------------------------------- connections
 
   #onConnection(connection: StreamConnection, record: number): void {
-    // Closed since the wait: what was received belongs to nobody.
+    // Closed since the wait: the event is stale.
     if (connection.isClosed) return;
     if (connection.isConnecting) return this.#onConnected(connection);
     const batch = this.#received;
@@ -160,7 +168,7 @@ export class Reactor extends StreamLoop implements EventLoop {
     if ((batch.events(record) & EVENT_WRITE) !== 0) connection.writable();
   }
 
-  /** One for which the batch had no room, or whose number is too high for it. */
+  /** Receives from a connection for which the batch had no room, or whose number is too high for it. */
   #receiveAlone(connection: StreamConnection, events: number): void {
     if ((events & EVENT_READ) === 0 || !connection.wantsToReceive) return;
     const received = this.#received.receive(connection.fd);
@@ -194,7 +202,7 @@ export class Reactor extends StreamLoop implements EventLoop {
   }
 
   protected override admit(fd: number): void {
-    // What is watched is registered at once, or refused.
+    // watchConnection() registers it at once, or throws the refusal.
     if (this.isStale(fd)) this.#dropStaleKey(fd);
   }
 
@@ -232,7 +240,7 @@ export class Reactor extends StreamLoop implements EventLoop {
     if (connection.watched !== 0) this.#forget(fd);
   }
 
-  /** Also where somebody has closed the selector by now, or unregistered from it: what is closed must be closed all the same. */
+  /** Also where other code has closed the selector, or has unregistered from it: the connection is closed all the same. */
   #forget(fd: number): void {
     if (this.#watchSet.generationOf(fd) !== 0) this.selector.unregister(fd);
   }
@@ -247,7 +255,7 @@ export class Reactor extends StreamLoop implements EventLoop {
     this.#forget(listener.fd);
   }
 
-  /** @returns was there anybody? Another process that shares the socket may have been faster */
+  /** @returns false: no client was left, for another process that shares the socket has accepted it */
   #onListener(listener: StreamListener): boolean {
     let done = 1;
     this.guarded(() => (done = listener.onReadable(this.#accept)));
@@ -303,7 +311,7 @@ export class Reactor extends StreamLoop implements EventLoop {
     return true;
   }
 
-  /** Of a file object that is registered, also where it was closed since. */
+  /** The key of a file object, also where that was closed since; undefined: it is not registered. */
   #keyOf(fileobj: FileObject): SelectorKey | undefined {
     try {
       return this.selector.getKey(fileobj);

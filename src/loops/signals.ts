@@ -1,17 +1,17 @@
-/** Signals as events of a loop: the handler signals the multiplexer's wake channel (native/wait/signals.cc). */
+/** Signals as events of a loop: the signal handler wakes the multiplexer through its wake channel (native/wait/signals.cc). */
 import { constants } from 'node:os';
 import { check, invalidType, invalidValue } from '../errors.js';
 import type { NativeSignalWatch } from '../addon.js';
 import { native } from '../native.js';
 
-/** A handler of these would return to the very instruction that failed. */
-const FAULTS: readonly string[] = ['SIGSEGV', 'SIGBUS', 'SIGFPE', 'SIGILL'];
+/** A handler of these would return to the instruction that failed. */
+const FAULT_SIGNALS: readonly string[] = ['SIGSEGV', 'SIGBUS', 'SIGFPE', 'SIGILL'];
 
-/** Those that watch a signal; a loop that is forgotten is not kept by this. */
+/** The objects that handle a signal. Weak, so that a loop which nothing refers to is collected. */
 const watching = new Set<WeakRef<Signals>>();
-/** What a process tells of its handlers. */
-const LISTENING = ['newListener', 'removeListener'] as const;
-const onListener = (signal: unknown): void => {
+/** Events of `process` when one of Node's own signal handlers is added or removed. */
+const HANDLER_EVENTS = ['newListener', 'removeListener'] as const;
+const onHandlerChange = (signal: unknown): void => {
   if (typeof signal !== 'string') return;
   for (const one of watching) {
     const signals = one.deref();
@@ -21,40 +21,44 @@ const onListener = (signal: unknown): void => {
 };
 
 function listen(one: WeakRef<Signals>): void {
-  if (watching.size === 0) for (const event of LISTENING) process.on(event, onListener);
+  if (watching.size === 0) for (const event of HANDLER_EVENTS) process.on(event, onHandlerChange);
   watching.add(one);
 }
 
 function unlisten(one: WeakRef<Signals>): void {
   if (!watching.delete(one) || watching.size > 0) return;
-  for (const event of LISTENING) process.off(event, onListener);
+  for (const event of HANDLER_EVENTS) process.off(event, onHandlerChange);
 }
 
+/** One signal. */
 interface Watched {
   readonly watch: NativeSignalWatch;
-  mayHaveCome: boolean;
+  /** It may have arrived while another handler was in place: the callbacks are called to be safe. */
+  mayBePending: boolean;
   readonly wake: () => void;
   readonly callbacks: Set<{ readonly callback: () => void }>;
 }
 
+/** The signals of one loop. */
 export class Signals {
   readonly #watched = new Map<string, Watched>();
-  /** Somebody has added or removed a handler of Node's since, which puts another one in place of ours, or none. */
-  #disturbed = false;
+  /** A handler of Node's was added or removed, which replaces ours (sigaction(2)) or removes it. */
+  #isDisturbed = false;
   readonly #self = new WeakRef(this);
 
+  /** How many signals have callbacks. */
   get size(): number {
     return this.#watched.size;
   }
 
-  /** @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE */
+  /** @returns its disposal removes the callback. @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE */
   add(signal: unknown, wakeupHandle: number, callback: () => void): Disposable {
     if (typeof signal !== 'string') throw invalidType('signal', "a signal's name, like 'SIGINT'", signal);
     let watched = this.#watched.get(signal);
     if (watched === undefined) {
       watched = {
         watch: openWatch(signal, wakeupHandle),
-        mayHaveCome: false,
+        mayBePending: false,
         wake: () => native.wakeup(wakeupHandle),
         callbacks: new Set(),
       };
@@ -75,31 +79,31 @@ export class Signals {
     };
   }
 
-  /** What is to be called: the callbacks of all signals that have come. */
+  /** The callbacks of all signals that have arrived. */
   take(): (() => void)[] {
     const calls: (() => void)[] = [];
     for (const watched of this.#watched.values()) {
       const { watch, callbacks } = watched;
-      if (!watch.take() && !watched.mayHaveCome) continue;
-      watched.mayHaveCome = false;
+      if (!watch.take() && !watched.mayBePending) continue;
+      watched.mayBePending = false;
       for (const entry of callbacks) calls.push(() => callbacks.has(entry) && entry.callback());
     }
     return calls;
   }
 
-  /** Before a wait. SIGCHLD is taken by libuv with each child that is started, and nobody is told. */
+  /** Before a wait. libuv installs its own SIGCHLD handler with each child that it starts, and no event reports that. */
   refreshIfDisturbed(): void {
-    if (this.#disturbed || this.#watched.has('SIGCHLD')) this.refresh();
+    if (this.#isDisturbed || this.#watched.has('SIGCHLD')) this.refresh();
   }
 
-  /** Puts our handlers back in place. */
+  /** Installs our handlers again. */
   refresh(): void {
-    this.#disturbed = false;
+    this.#isDisturbed = false;
     for (const [signal, watched] of this.#watched) {
       const wasTaken = check(watched.watch.refresh(), 'sigaction') === 1;
-      // Children may have ended meanwhile. Whoever is told looks which, and may find none: it is so with SIGCHLD in any case.
+      // Children may have exited meanwhile. A SIGCHLD callback looks which ones have, and must expect none in any case.
       if (!wasTaken || signal !== 'SIGCHLD') continue;
-      watched.mayHaveCome = true;
+      watched.mayBePending = true;
       watched.wake();
     }
   }
@@ -113,10 +117,10 @@ export class Signals {
     this.#unhook();
   }
 
-  /** A handler of Node's for this signal is about to come or has gone. */
+  /** A handler of Node's for this signal is about to be added, or was removed. */
   disturb(signal: string): void {
     if (!this.#watched.has(signal)) return;
-    this.#disturbed = true;
+    this.#isDisturbed = true;
     process.nextTick(() => this.refresh());
   }
 
@@ -128,7 +132,7 @@ export class Signals {
 function openWatch(signal: string, wakeupHandle: number): NativeSignalWatch {
   const number = Object.hasOwn(constants.signals, signal) ? constants.signals[signal as NodeJS.Signals] : undefined;
   if (number === undefined) throw invalidValue(`this system has no signal '${signal}'`);
-  if (FAULTS.includes(signal)) throw invalidValue(`${signal} ends the process: nobody can go on after it`);
+  if (FAULT_SIGNALS.includes(signal)) throw invalidValue(`${signal} ends the process: a program cannot go on after it`);
   const watch = new native.SignalWatch();
   const opened = watch.open(number, wakeupHandle);
   if (opened < 0) {

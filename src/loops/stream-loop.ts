@@ -1,9 +1,9 @@
 /**
- * What loops are alike in that have listeners and connections, whether they are told what can be done or what has been done.
+ * The base of loops with listeners and connections, over a selector or a proactor.
  *
- * Two lists are worked off at the end of a turn and not at once, for things often change there and back within one: who has something to
- * send, and who wants to be told of something else now. So all that was written in a turn is sent in one call, and a connection that is
- * paused and resumed costs no system call.
+ * Two queues are processed at the end of a turn and not at once: connections with something to send, and connections whose interest may have
+ * changed. So everything that was written in a turn is sent by one call, and a connection that is paused and resumed within a turn costs no
+ * system call.
  */
 import { keyExists, staleKey, systemError } from '../errors.js';
 import { givenStream, packedPeer, peerOf, takeSocket } from '../net/given-socket.js';
@@ -42,7 +42,7 @@ import {
 } from './listener.js';
 
 /**
- * What is left of a connect() by name. Its connection is connecting all the while.
+ * The attempts of a connect() by name. Its connection is in the state connecting until they end.
  *
  *   resolving --found--> attempting --connected--> open
  *                        attempting --failed--> attempting the next address, with a socket of its own
@@ -52,7 +52,7 @@ interface Attempts {
   readonly stream: ParsedConnectionOptions['stream'];
   /** Not tried yet. */
   addresses: ResolvedAddress[];
-  /** What setOption() was given so far: each socket gets it. */
+  /** The options of setOption() so far: each socket gets them. */
   readonly options: ((fd: number) => void)[];
 }
 
@@ -60,42 +60,44 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
   readonly #sends = new SendBatch();
   readonly #descriptors = ownDescriptors();
   readonly #listeners = new Set<StreamListener>();
-  /** All that are open, by descriptor. Not each is watched: one that is paused, with nothing to send, is not. */
+  /** The open ones, by descriptor. One that is paused and has nothing to send has no interest registered. */
   readonly #connections = new Map<number, StreamConnection>();
-  /** Of those whose connect() may need another attempt. */
+  /** Of connections whose connect() may need another attempt. */
   readonly #attempts = new WeakMap<StreamConnection, Attempts>();
-  /** Those that have no descriptor yet: Node's resolver looks up their name. */
+  /** Connections without a descriptor: Node's resolver looks up their name. */
   readonly #resolving = new Map<StreamConnection, HostName>();
   #flushQueue: StreamConnection[] = [];
   #watchQueue: StreamConnection[] = [];
   #closedConnections: { readonly connection: StreamConnection; readonly error: Error | null }[] = [];
 
-  // -------------------------------------------------------------------------------------------------- what a loop answers
+  // ------------------------------------------------------------------------------------------------ what a loop provides
 
-  /** connect(2), and in time opened() or notConnected(). */
+  /** connect(2); later opened() or notConnected(). */
   protected abstract startConnecting(connection: StreamConnection, packed: string): void;
-  /** Sends what it can of the batch now. */
+  /** Sends what it can of the batch at once. */
   protected abstract send(batch: SendBatch): void;
-  /** Is this memory that the next turn receives into? */
+  /** Does the next turn receive into this memory? */
   protected abstract isBorrowed(bytes: Uint8Array): boolean;
-  /** A descriptor is to be given to it that it has not opened. @throws where the mechanism says already now that it refuses it */
+  /** Before it serves a descriptor that other code has opened. @throws where the mechanism already knows that it refuses it */
   protected abstract admit(fd: number): void;
-  /** What the connection wants to be told of may be different now. @throws where the mechanism refuses it */
+  /** Registers the connection's interest with the mechanism. @throws the mechanism's refusal */
   protected abstract watchConnection(connection: StreamConnection): void;
-  /** Its descriptor is about to be closed. */
+  /** Removes the connection from the mechanism: its descriptor is about to be closed. */
   protected abstract forgetConnection(connection: StreamConnection, fd: number): void;
-  /** @throws where the mechanism refuses it */
+  /** Begins to accept. @throws the mechanism's refusal */
   protected abstract watchListener(listener: StreamListener): void;
-  /** @param isClosing its descriptor is about to be closed */
+  /** Stops accepting. @param isClosing its descriptor is about to be closed */
   protected abstract forgetListener(listener: StreamListener, isClosing: boolean): void;
+  /** Closes the selector or proactor. */
   protected abstract closeMechanism(): void;
-  /** The number is another file's now: drops what the mechanism has registered under it. @returns was there anything? */
+  /** The number belongs to another file now: drops the stale registration under it. @returns was there one? */
   protected abstract dropStale(fd: number): boolean;
-  /** Is it certain that the number was registered for a file that is closed? */
+  /** Is it certain that the number was registered for a file that is closed now? */
   protected abstract isStale(fd: number): boolean;
 
   // ----------------------------------------------------------------------------------------------------- the public API
 
+  /** See EventLoop. */
   listen<D>(options: ListenOptions, handler: ConnectionHandler<D>): Listener {
     this.assertGoingOn();
     const parsed = parseListenOptions(options);
@@ -109,6 +111,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     return listener;
   }
 
+  /** See EventLoop. */
   connect<D>(address: SocketAddressInput, handler: ConnectionHandler<D>, options?: ConnectOptions): Connection<D> {
     this.assertGoingOn();
     const given = fieldsOf('address', address, ['host', 'port', 'path', 'raw']);
@@ -137,14 +140,14 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     return connection;
   }
 
-  /** Begins to connect to the next address for which there is a socket. @returns the error of socket(2): there was none */
+  /** Starts to connect to the next address whose socket can be opened. @returns the last error of socket(2): none could; null: started */
   #attempt(connection: StreamConnection, attempts: Attempts): Error | null {
     let failed: Error | null = null;
     for (let next = attempts.addresses.shift(); next !== undefined; next = attempts.addresses.shift()) {
       const { family, packed } = next;
       const fd = openStream(family);
       if (fd >= 0) {
-        this.#begin(connection, fd, packed, attempts, family);
+        this.#startAttempt(connection, fd, packed, attempts, family);
         return null;
       }
       failed = systemError(fd, 'socket'); // EAFNOSUPPORT: this system has no IPv6
@@ -152,7 +155,13 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     return failed;
   }
 
-  #begin(connection: StreamConnection, fd: number, packed: string, attempts: Attempts, family: SocketFamily): void {
+  #startAttempt(
+    connection: StreamConnection,
+    fd: number,
+    packed: string,
+    attempts: Attempts,
+    family: SocketFamily,
+  ): void {
     this.claim(fd);
     this.#descriptors.add(fd);
     connection.useSocket(fd, packed);
@@ -167,7 +176,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     }
   }
 
-  /** Its attempt is over, and the descriptor closed. */
+  /** Ends its attempt, and closes the descriptor. */
   #abandon(connection: StreamConnection): void {
     const { fd } = connection;
     if (fd < 0) return;
@@ -186,7 +195,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
       const failed = this.#attempt(connection, attempts);
       if (failed !== null) connection.fail(failed);
     } catch (thrown) {
-      connection.fail(thrown as Error); // the mechanism refuses the descriptor, or an option is none of this family's
+      connection.fail(thrown as Error); // the mechanism refuses the descriptor, or this family lacks an option
     }
     this.kick();
   }
@@ -204,6 +213,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     }
   }
 
+  /** See EventLoop. */
   adopt<D>(socket: Socket, handler: ConnectionHandler<D>, options?: AdoptOptions): Connection<D> {
     this.assertGoingOn();
     const known = handlerOf<unknown>(handler);
@@ -228,7 +238,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     this.#descriptors.add(fd);
     this.#add(own);
     if (given.family !== 'unix') setStreamOptions(fd, parsed.stream);
-    // Not at once: whoever adopts it has not even its name yet. And in the next turn before what that turn receives.
+    // Not at once: the caller does not have the connection yet. In the next turn it is called before that turn's handlers.
     this.callSoon(() => own.isClosed || own.opened());
     return connection;
   }
@@ -237,12 +247,12 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     this.#connections.set(connection.fd, connection);
   }
 
-  /** Another one may have the number by now. */
+  /** Another connection may have the number by now. */
   #remove(connection: StreamConnection, fd: number): void {
     if (this.#connections.get(fd) === connection) this.#connections.delete(fd);
   }
 
-  /** @throws ERR_KEY_EXISTS: a descriptor has one owner, and this is a second object for it */
+  /** @throws ERR_KEY_EXISTS: the loop has the descriptor already, by another object */
   #assertNotOurs(given: Socket): void {
     const { fd } = given;
     const connection = this.#connections.get(fd);
@@ -259,8 +269,8 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
   }
 
   /**
-   * The system has just given out this number, so whatever is registered under it belongs to a file that was closed without the loop:
-   * without removeReader(), or by number. It is dropped, or it would take the new file's place (asyncio loses that client).
+   * The system has just given out this number, so a registration under it is stale: its file was closed without removeReader(), or by its
+   * number. It is dropped; otherwise it would stand in the way of the new file's registration (asyncio loses that client).
    */
   protected claim(fd: number): void {
     this.#connections.get(fd)?.descriptorLost();
@@ -287,7 +297,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
   protected override closeAll(): void {
     for (const listener of this.#listeners) this.guarded(() => listener.close());
     if (this.#flushQueue.length > 0) this.#flush();
-    this.watchChanged(); // what is sent by operations is begun
+    this.watchChanged(); // starts the operations that send the rest
     for (const connection of this.#connections.values()) connection.fail(null);
     for (const connection of this.#resolving.keys()) connection.fail(null);
     while (this.#closedConnections.length > 0) this.#callCloseHandlers();
@@ -297,7 +307,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     this.#descriptors.closeAll();
   }
 
-  /** Tells the mechanism what is different since it was told last. */
+  /** Registers the interest of the connections where it may have changed. */
   protected watchChanged(): void {
     if (this.#watchQueue.length === 0) return;
     const changed = this.#watchQueue;
@@ -319,14 +329,14 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     this.#flushQueue = [];
     for (const connection of flushed) connection.addTo(sends);
     this.send(sends);
-    // First all that the slab is needed for, then the handlers, which write to it again.
-    let attention = 0;
-    for (const connection of flushed) if (connection.flushed(sends)) flushed[attention++] = connection;
+    // First everything that needs the slab, then the handlers, which write to it again.
+    let followUps = 0;
+    for (const connection of flushed) if (connection.flushed(sends)) flushed[followUps++] = connection;
     sends.clear();
-    for (let i = 0; i < attention; i++) (flushed[i] as StreamConnection).afterFlush();
+    for (let i = 0; i < followUps; i++) (flushed[i] as StreamConnection).afterFlush();
   }
 
-  /** The `close` handlers. What they close themselves is told in the next turn, or a reconnecting one would never end this one. */
+  /** Calls the `close` handlers. What these close themselves is for the next turn: a handler that reconnects could prolong this one forever. */
   #callCloseHandlers(): void {
     const closed = this.#closedConnections;
     if (closed.length === 0) return;
@@ -334,16 +344,19 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     for (const { connection, error } of closed) connection.callClose(error);
   }
 
-  // ------------------------------------------------------------------------------------------- for the loops' own use
+  // ------------------------------------------------------------------------------------------------------ for the loops
 
+  /** Is it a connection, of any loop? */
   protected isConnection(owner: unknown): owner is StreamConnection {
     return owner instanceof StreamConnection;
   }
 
+  /** Does a connection of this loop have the descriptor? */
   protected hasConnection(fd: number): boolean {
     return this.#connections.has(fd);
   }
 
+  /** A connect has failed: tries the next address, or closes the connection. @param error negative */
   protected notConnected(connection: StreamConnection, error: number): void {
     const attempts = this.#attempts.get(connection);
     if (attempts !== undefined && attempts.addresses.length > 0) {
@@ -360,7 +373,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     connection.fail(systemError(error, 'connect', context));
   }
 
-  /** A connection was accepted. @returns false: the mechanism has no room for it, and it is closed */
+  /** Serves an accepted connection. @returns false: the mechanism has no room for it, and it is closed */
   protected welcome(listener: StreamListener, fd: number, peer: string): boolean {
     this.claim(fd);
     this.#descriptors.add(fd);
@@ -381,13 +394,13 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     return true;
   }
 
-  /** An accepted descriptor that nobody wants. */
+  /** Closes an accepted descriptor whose listener is closed. */
   protected discard(fd: number): void {
     this.#descriptors.add(fd);
     this.#descriptors.close(fd);
   }
 
-  /** What listeners and connections ask of the loop. */
+  /** The loop, as its listeners and connections see it. */
   readonly #host: ListenerHost = {
     loop: this,
     sends: this.#sends,
@@ -411,7 +424,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
         this.#remove(connection, fd);
         this.forgetConnection(connection, fd);
         if (isLost) this.#descriptors.remove(fd);
-        // Ignored: what close(2) reports of a connection that is given up (ECONNRESET) is not news.
+        // Ignored: errors of close(2) (ECONNRESET), because the connection ends anyway.
         else this.#descriptors.close(fd);
       }
       this.#closedConnections.push({ connection, error });
@@ -437,7 +450,7 @@ function parseConnectionOptions(options: unknown): ParsedConnectionOptions {
   return connectionOptionsOf(options === undefined ? undefined : fieldsOf('options', options, CONNECTION_OPTIONS));
 }
 
-/** Has the socket the listener's address? A second object for its descriptor has. */
+/** Has the socket the listener's address, as a second object for its descriptor has? */
 function sameAddress(listener: StreamListener | undefined, { localAddress }: Socket): boolean {
   return listener !== undefined && packAddress(listener.address) === packAddress(localAddress);
 }

@@ -1,11 +1,11 @@
 /**
- * Handlers and callbacks that are async. TypeScript lets an async function stand for one that returns nothing; a rejection of it must not
- * end the process as an unhandled one.
+ * Async handlers and callbacks: TypeScript accepts an async function where one without a result is expected, and its rejection must not end
+ * the process as an unhandled one.
  */
 
 /**
- * Calls back when the promise that a handler has returned is rejected, whichever realm or library made it (anything with a `then`).
- * @param result what the handler has returned; nothing happens for other values
+ * Calls back when the promise that a handler has returned rejects; any object with a `then` counts, of any realm or library.
+ * @param result what the handler has returned; other values are ignored
  */
 export function whenRejected(result: unknown, onRejected: (error: unknown) => void): void {
   if (result === null || (typeof result !== 'object' && typeof result !== 'function')) return;

@@ -1,8 +1,8 @@
 /**
- * The system call of each operation, made by this thread without waiting: for proactors whose kernel does not make them.
+ * The system call of each operation, made by this thread without waiting: for proactors whose kernel does not make it.
  *
- * A caller's descriptor may be a blocking one. recv heeds MSG_DONTWAIT on every system that has it. Every other call looks at O_NONBLOCK,
- * and so does send on macOS, whose kernel ignores MSG_DONTWAIT there (XNU, sosendcheck(): SS_NBIO alone): for such a call the descriptor is
+ * A caller's descriptor may be a blocking one. recv obeys MSG_DONTWAIT on every system that has it. Every other call obeys O_NONBLOCK alone,
+ * also send on macOS, whose kernel ignores MSG_DONTWAIT there (XNU, sosendcheck(): SS_NBIO alone): for such a call the descriptor is
  * non-blocking while the call runs. O_NONBLOCK belongs to the open file, so its duplicates do not block at that moment either.
  */
 import { fstatSync, readSync, writeSync } from 'node:fs';
@@ -16,14 +16,14 @@ import { BLOCKS_IN_KERNEL } from '../net/blocking.js';
 import type { FileObject } from '../syscalls/file-object.js';
 import type { Completion, Request } from './operation.js';
 
-/** An operation whose call is to be made. */
+/** An operation that is carried out by a call. */
 export interface Call {
   readonly request: Exclude<Request, { readonly kind: 'timeout' }>;
-  /** What the caller gave; undefined for a loop's, whose descriptors never block. */
+  /** The caller's file object; undefined for a loop's operation, whose descriptor never blocks. */
   readonly file: FileObject | undefined;
 }
 
-/** What came of a call. undefined: it would have had to wait. */
+/** The result of a call. undefined: it would block. */
 export type Outcome = Omit<Completion, 'id'> | undefined;
 
 type Of<K extends Request['kind']> = Extract<Request, { readonly kind: K }>;
@@ -33,31 +33,31 @@ const { MSG_DONTWAIT = 0, SO_ERROR = 4, SO_ACCEPTCONN } = native.constants;
 const IS_WINDOWS = process.platform === 'win32';
 /** The largest sockaddr (sockaddr_storage). */
 const SOCKADDR_SIZE = 128;
-/** Connections that one accept discards because their clients are gone; then the descriptor's readiness is asked again. */
+/** Connections that one accept discards because their clients have disconnected; then the descriptor is polled again. */
 const MAX_DISCARDED = 64;
 
-/** EOPNOTSUPP, under the names that Node has for its number. */
+/** EOPNOTSUPP, and Node's other name for its number. */
 const CANNOT_ACCEPT: readonly string[] = ['EOPNOTSUPP', 'ENOTSUP'];
 
-/** Who was accepted. */
+/** accept(2) writes the peer's address here. */
 const peer = new Uint8Array(SOCKADDR_SIZE);
 const peerLength = new Int32Array(1);
 
-/** Makes the call, also of a connect that has begun: that one is asked for its end. */
+/** Makes the call. @param hasBegun a connect is in progress: reads its result */
 export function attempt(call: Call, hasBegun: boolean): Outcome {
   try {
-    return outcomeOf(call, hasBegun);
+    return makeCall(call, hasBegun);
   } catch (error) {
-    return { result: -1, error: error as Error }; // no memory for so many bytes
+    return { result: -1, error: error as Error }; // no memory for a buffer of this size
   }
 }
 
-function outcomeOf({ request, file }: Call, hasBegun: boolean): Outcome {
+function makeCall({ request, file }: Call, hasBegun: boolean): Outcome {
   switch (request.kind) {
     case 'accept':
       return accept(request, file);
     case 'connect':
-      return hasBegun ? numberOf(socketError(request.fd)) : connect(request, file);
+      return hasBegun ? outcomeOf(socketError(request.fd)) : connect(request, file);
     case 'recv':
       return receive(request, file);
     case 'recvFrom':
@@ -75,7 +75,7 @@ function outcomeOf({ request, file }: Call, hasBegun: boolean): Outcome {
 
 // ------------------------------------------------------------------------------------------------------- without waiting
 
-/** Windows does not tell whether a socket blocks: there it counts what its Socket knows. */
+/** Does a call on this descriptor block? Windows does not report it: there the Socket object has the answer. */
 function blocks(fd: number, file: FileObject | undefined): boolean {
   const nonBlocking = native.isNonBlocking(fd);
   if (nonBlocking >= 0) return nonBlocking === 0;
@@ -92,14 +92,14 @@ function withoutBlocking<T>(fd: number, file: FileObject | undefined, call: () =
   }
 }
 
-/** For recv and recvfrom, with MSG_DONTWAIT. */
+/** For recv and recvfrom, which are given MSG_DONTWAIT. */
 const receiving: typeof withoutBlocking = MSG_DONTWAIT === 0 ? withoutBlocking : (_fd, _file, call) => call();
 
 /** For send and sendto. A loop's descriptor (no file) is non-blocking already. */
 const sending: typeof withoutBlocking = (fd, file, call) =>
   file === undefined ? call() : withoutBlocking(fd, file, call);
 
-function numberOf(result: number): Outcome {
+function outcomeOf(result: number): Outcome {
   return result === native.wouldBlock ? undefined : { result };
 }
 
@@ -111,7 +111,7 @@ function socketError(fd: number): number {
 
 // ----------------------------------------------------------------------------------------------------------------- sockets
 
-/** SO_ACCEPTCONN. undefined: the system does not know the option (macOS, ENOPROTOOPT), or the descriptor is no socket. */
+/** SO_ACCEPTCONN. undefined: the system lacks the option (macOS, ENOPROTOOPT), or the descriptor is no socket. */
 export function listens(fd: number): boolean | undefined {
   if (SO_ACCEPTCONN === undefined) return undefined;
   const value = getIntOption(fd, SO_ACCEPTCONN);
@@ -126,8 +126,8 @@ function accept({ fd, nonBlocking }: Of<'accept'>, file: FileObject | undefined)
       if (result >= 0) return { result, sockaddr: peer.slice(0, peerLength[0]) };
       const code = systemErrorName(result);
       if (!isTransientAcceptError(code)) return { result };
-      // EOPNOTSUPP: Linux may report a client's error by it (accept(2)). Elsewhere, and of any socket that does not listen, it means
-      // that this socket cannot accept (XNU, accept_nocancel(): no other error of one client comes from such a socket).
+      // EOPNOTSUPP: on Linux possibly the error of one client (accept(2)). Elsewhere, and on any socket that does not listen, it means that
+      // this socket cannot accept (XNU, accept_nocancel(): no other error of one client comes from such a socket).
       const listening = listens(fd);
       if (listening === false || (listening === undefined && CANNOT_ACCEPT.includes(code))) return { result };
     }
@@ -137,7 +137,7 @@ function accept({ fd, nonBlocking }: Of<'accept'>, file: FileObject | undefined)
 
 function connect({ fd, sockaddr }: Of<'connect'>, file: FileObject | undefined): Outcome {
   const result = withoutBlocking(fd, file, () => native.connect(fd, sockaddr));
-  // EAGAIN is no "in progress", but a Unix listener whose backlog is full (connect(2)); Winsock has the one number for both.
+  // EAGAIN is not "in progress": the backlog of a Unix listener is full (connect(2)). Winsock has one number for both.
   return result === native.inProgress ? undefined : { result };
 }
 
@@ -158,24 +158,24 @@ function receiveFrom({ fd, size }: Receiving, file: FileObject | undefined): Out
 
 function received(result: number, buffer: Buffer, size: number): Outcome {
   if (result === native.wouldBlock) return undefined;
-  // Winsock tells a datagram that was too long as an error, with the buffer full.
+  // Winsock reports a datagram that was too long as an error, with the buffer full.
   const wasCut = IS_WINDOWS && result < 0 && systemErrorName(result) === 'EMSGSIZE';
   const count = wasCut ? size : result;
   return count < 0 ? { result } : { result: count, data: receivedPart(buffer, count) };
 }
 
 function send({ fd, bytes }: Of<'send'>, file: FileObject | undefined): Outcome {
-  return numberOf(sending(fd, file, () => native.send(fd, bytes, 0, bytes.length, MSG_DONTWAIT)));
+  return outcomeOf(sending(fd, file, () => native.send(fd, bytes, 0, bytes.length, MSG_DONTWAIT)));
 }
 
 function sendTo({ fd, bytes, sockaddr }: Of<'sendTo'>, file: FileObject | undefined): Outcome {
-  return numberOf(sending(fd, file, () => native.sendto(fd, bytes, MSG_DONTWAIT, sockaddr)));
+  return outcomeOf(sending(fd, file, () => native.sendto(fd, bytes, MSG_DONTWAIT, sockaddr)));
 }
 
 // ------------------------------------------------------------------------------------------------------------------- files
 
 /**
- * Can a selector watch it, and would it be of use? Regular files and block devices are always ready (epoll refuses them, a kqueue counts
+ * Can a selector watch the descriptor to some purpose? Regular files and block devices are always ready (epoll refuses them, a kqueue counts
  * the bytes up to the end of the file), and Windows' selectors take sockets only.
  * @throws EBADF
  */
@@ -219,6 +219,7 @@ function atPosition(position: number, move: (at: number | null) => number): numb
   }
 }
 
+/** The `code` of an error; undefined: it has none. */
 export function codeOf(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException).code;
 }

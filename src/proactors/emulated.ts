@@ -1,23 +1,23 @@
 /**
- * A proactor where the kernel has none: an honest imitation over a selector, as asyncio does it on Unix. Readiness, then a call of our
- * own, in the thread that collects.
+ * A proactor over a selector, for systems without completion ports: it waits for readiness, and then makes the call itself, in the thread
+ * that waits (as asyncio does on Unix).
  *
  *   submitted --its descriptor is ready, and it is the first in its queue: the call is made--> completed
- *             --the call would have to wait after all--> submitted
+ *             --the call would block after all--> submitted
  *
- * Each descriptor has two queues, of what reads (accept, recv, recvFrom, read) and of what writes (connect, send, sendTo, write), each
- * carried out in the order of submission. The selector watches the descriptor for what its queues want, and not at all when they are
- * empty: nothing of it is left there when the descriptor is closed.
+ * Each descriptor has two queues, one of operations that read (accept, recv, recvFrom, read), one of those that write (connect, send, sendTo,
+ * write); each runs in the order of submission. The selector's interest is what the queues need. With empty queues the descriptor is not
+ * registered, so no registration is left when it is closed.
  *
- * Readiness is asked before the first try, although most sends would succeed at once: so nothing is received, accepted or sent until
- * somebody collects, and what is cancelled or forgotten before has taken nothing away. A connect is the exception, for it is what
- * makes a socket ready: it begins when it is the first in its queue. Pipes, ttys, an accept on what is not known to listen
- * (SO_ACCEPTCONN), and everything on Windows are tried once when somebody collects and they are the first in their queue: a descriptor
- * that cannot be read, written or accepted on is never ready, and its error would never be reported.
+ * Readiness comes before the first try, although most sends would succeed at once: nothing is received, accepted or sent before a wait, and
+ * a cancelled operation has had no effect. Exceptions: a connect starts as soon as it is the first in its queue, for it is what makes the
+ * socket ready. Pipes, ttys, an accept on a socket that is not known to listen (SO_ACCEPTCONN), and everything on Windows are tried once by
+ * the first wait that finds them first in their queue: a descriptor that cannot be read, written or accepted on never becomes ready, and its
+ * error would not be reported.
  *
- * Limits. No kernel moves bytes meanwhile: they are moved when somebody waits. Regular files are always ready, which epoll does not
- * even look at: they are carried out when somebody collects, and BLOCK until the disk has answered; on Windows all files. A descriptor
- * that is closed by its number, and not by its Socket, is told by select and poll (EBADF), and forgotten by epoll and kqueue.
+ * Limits. Bytes are moved during waits only. Regular files are always ready, and epoll refuses them: the next wait reads or writes them, and
+ * BLOCKS until the disk has answered; on Windows this holds for all files. A descriptor that is closed by its number, and not by its Socket,
+ * is reported by select and poll (EBADF), and not by epoll and kqueue.
  */
 import { closedError, invalidType, namedError } from '../errors.js';
 import { native } from '../native.js';
@@ -36,16 +36,17 @@ import { OperationStreams } from './operation-streams.js';
 import type { Streams } from './streams.js';
 import { type Call, type Outcome, attempt, codeOf, isWatchable, listens } from './calls.js';
 
+/** Options of an EmulatedProactor. */
 export interface EmulatedProactorOptions {
-  /** The proactor's from now on: it closes it. DefaultSelector where nothing is said. */
+  /** Waits for readiness. The proactor owns it from now on, and closes it. Default: a DefaultSelector. */
   readonly selector?: BaseSelector;
 }
 
-/** An operation that has not been carried out. */
-class Waiting implements Call {
-  /** A connect: the kernel is at it. */
+/** An operation that waits in a queue. */
+class QueuedOperation implements Call {
+  /** It was tried; a connect is in progress. */
   hasBegun = false;
-  /** To be tried once whether its descriptor is ready or not. */
+  /** The next wait tries it once, whether its descriptor is ready or not. */
   isUntried = false;
 
   constructor(
@@ -68,49 +69,55 @@ const READING: ReadonlySet<Request['kind']> = new Set(['accept', 'recv', 'recvFr
 
 /** The two queues of a descriptor; the `data` of its key. */
 class Channel {
-  readonly reading: Waiting[] = [];
-  readonly writing: Waiting[] = [];
+  readonly reading: QueuedOperation[] = [];
+  readonly writing: QueuedOperation[] = [];
 
   constructor(readonly fd: number) {}
 
-  queueOf(operation: Waiting): Waiting[] {
+  queueOf(operation: QueuedOperation): QueuedOperation[] {
     return operation.reads ? this.reading : this.writing;
   }
 
-  get all(): Waiting[] {
+  get all(): QueuedOperation[] {
     return [...this.reading, ...this.writing];
   }
 
+  /** The interest to register. */
   get wanted(): EventMask {
     return (this.reading.length > 0 ? EVENT_READ : 0) | (this.writing.length > 0 ? EVENT_WRITE : 0);
   }
 }
 
-/** Imitates completion over readiness; works everywhere. */
+/** Emulates completion on a readiness API: a selector and non-blocking calls. Works everywhere, slower than a native proactor. */
 export class EmulatedProactor extends BaseProactor {
+  /** Always true. */
   static override get isAvailable(): boolean {
     return true;
   }
 
+  /** This thread copies the bytes. */
   override readonly isNative = false;
+  /** 'emulated:' and the selector's mechanism. */
   override readonly mechanism: EmulatedMechanism;
+  /** A number that another thread passes to the function `wakeup` to end a wait. */
   override readonly wakeupHandle: number;
   readonly #selector: BaseSelector;
   readonly #watchSet: WatchSet<unknown, FileObject>;
   readonly #channels = new Map<number, Channel>();
-  readonly #waiting = new Map<number, Waiting>();
-  /** Of files that no selector watches: carried out by the next collect. */
-  readonly #unwatched = new Set<Waiting>();
-  /** Watched, the first in their queue, and tried by the next collect all the same. */
-  readonly #untried = new Set<Waiting>();
-  /** Sockets that were asked and listen: a socket does not stop doing so without becoming ready. */
+  readonly #waiting = new Map<number, QueuedOperation>();
+  /** Of files that no selector watches: performed by the next wait. */
+  readonly #unwatched = new Set<QueuedOperation>();
+  /** The first in their queue, and tried by the next wait whether ready or not. */
+  readonly #untried = new Set<QueuedOperation>();
+  /** Sockets known to listen: a socket that stops listening becomes ready. */
   readonly #listening = new WeakSet<Socket>();
-  /** The selector's own descriptor when last somebody was told of it. */
+  /** The selector's own descriptor that waits beside Node's loop know. */
   #knownFd: number | undefined;
 
   /**
-   * @throws ERR_CLOSED: the selector is. What else is registered with it stays so, and is not told here: an operation on the same
-   *   descriptor fails with ERR_KEY_EXISTS, and as long as it is ready every wait looks again and again.
+   * @param options.selector other registrations stay in it and are ignored here: an operation on the same descriptor fails with
+   *   ERR_KEY_EXISTS, and while one is ready every wait spins
+   * @throws ERR_CLOSED: the selector is closed; ERR_INVALID_ARG_TYPE
    */
   constructor(options: EmulatedProactorOptions = {}) {
     super();
@@ -125,12 +132,12 @@ export class EmulatedProactor extends BaseProactor {
     this.#knownFd = this.#selector.fd;
   }
 
-  // ----------------------------------------------------------------------------------------------------- what it answers
+  // ------------------------------------------------------------------------------------------ what a mechanism provides
 
   protected override submit(id: number, request: Request): void {
     if (request.kind === 'timeout') return this.startTimer(id, request.ms);
     const file = this.fileOf(id);
-    const operation = new Waiting(id, ownRequest(request, file), file);
+    const operation = new QueuedOperation(id, ownRequest(request, file), file);
     this.#waiting.set(id, operation);
     try {
       this.#add(operation);
@@ -139,28 +146,28 @@ export class EmulatedProactor extends BaseProactor {
     }
   }
 
-  /** What a connection can be given at once it is given at once, as a reactor does it: one call for all of a turn. */
+  /** Writes of a loop are sent without a wait for readiness, as a reactor does: one call per turn. */
   protected override openStreams<C, L>(): Streams<C, L> {
     return new OperationStreams<C, L>(this, native);
   }
 
   protected override requestCancel(id: number): void {
     const operation = this.#waiting.get(id);
-    if (operation === undefined) return; // its completion is on its way
+    if (operation === undefined) return; // completed already
     this.#complete(operation, { result: CANCELED });
     const channel = this.#channels.get(operation.request.fd);
-    if (channel !== undefined) this.#goOn(channel);
+    if (channel !== undefined) this.#updateQueues(channel);
   }
 
   protected override collect(timeout: number, done: Completion[]): boolean {
-    // close() after the caller has closed the selector: all is cancelled, and there is nothing to wait for.
+    // close(), after the caller has closed the selector: everything is cancelled, and there is nothing to wait for.
     if (this.closed && this.#selector.closed) return false;
     const ready = this.#watchSet.poll(this.#unwatched.size + this.#untried.size > 0 ? 0 : timeout);
     const { isWoken } = this.#watchSet;
-    this.#tellOfNewFd();
-    for (const [{ data }, events] of ready) if (data instanceof Channel) this.#carryOutReady(data, events, done);
+    this.#followSelectorFd();
+    for (const [{ data }, events] of ready) if (data instanceof Channel) this.#performReady(data, events, done);
     for (const operation of [...this.#untried]) this.#tryOnce(operation, done);
-    for (const operation of [...this.#unwatched]) this.#carryOut(operation, done);
+    for (const operation of [...this.#unwatched]) this.#perform(operation, done);
     return isWoken;
   }
 
@@ -180,6 +187,7 @@ export class EmulatedProactor extends BaseProactor {
     this.#selector.close();
   }
 
+  /** @internal */
   override dropStale(fd: number): boolean {
     const operations = this.#channels.get(fd)?.all ?? [];
     for (const operation of this.#unwatched) if (operation.request.fd === fd) operations.push(operation);
@@ -191,6 +199,7 @@ export class EmulatedProactor extends BaseProactor {
     return true;
   }
 
+  /** @internal */
   override admit(fd: number): void {
     if (this.#watchSet.isStale(fd)) this.dropStale(fd);
     this.#selector.register(fd, EVENT_READ);
@@ -199,10 +208,10 @@ export class EmulatedProactor extends BaseProactor {
 
   // ---------------------------------------------------------------------------------------------------------- the queues
 
-  #add(operation: Waiting): void {
+  #add(operation: QueuedOperation): void {
     const { fd } = operation.request;
     if (operation.isOfFile && !isWatchable(fd)) return void this.#unwatched.add(operation);
-    this.#endStale(operation);
+    this.#dropStaleChannel(operation);
     let channel = this.#channels.get(fd);
     if (channel === undefined) this.#channels.set(fd, (channel = new Channel(fd)));
     channel.queueOf(operation).push(operation);
@@ -212,25 +221,25 @@ export class EmulatedProactor extends BaseProactor {
     } catch (error) {
       this.#dequeue(operation);
       this.#watch(channel); // as it was
-      // A device that is always ready (/dev/null): epoll refuses those as it does regular files.
+      // A device that is always ready (/dev/null): epoll refuses it as it does regular files.
       if (codeOf(error) !== 'EPERM' || !operation.isOfFile) throw error;
       return void this.#unwatched.add(operation);
     }
-    if (!this.#waiting.has(operation.id)) return; // a connect that is over
+    if (!this.#waiting.has(operation.id)) return; // a connect that has completed
     operation.isUntried = operation.isOfFile || IS_WINDOWS || this.#mayNotListen(operation);
     if (operation.isUntried) this.#untried.add(operation);
   }
 
-  /** An accept on what does not listen, or on a system that cannot say whether it does. */
-  #mayNotListen({ request, file }: Waiting): boolean {
+  /** Is it an accept on a socket that does not listen, or on a system that does not report whether it does? */
+  #mayNotListen({ request, file }: QueuedOperation): boolean {
     if (request.kind !== 'accept' || (file instanceof Socket && this.#listening.has(file))) return false;
     if (listens(request.fd) !== true) return true;
     if (file instanceof Socket) this.#listening.add(file);
     return false;
   }
 
-  /** The number was closed behind its Socket's back, and is another Socket's now: what waits there waits for nothing. */
-  #endStale({ request, file }: Waiting): void {
+  /** Ends the operations of a Socket whose descriptor other code has closed, where the number is another Socket's now. */
+  #dropStaleChannel({ request, file }: QueuedOperation): void {
     const channel = this.#channels.get(request.fd);
     const owner = channel?.all.find((one) => one.file instanceof Socket)?.file as Socket | undefined;
     if (channel === undefined || owner === undefined || owner === file || owner.fd !== request.fd) return;
@@ -239,7 +248,7 @@ export class EmulatedProactor extends BaseProactor {
     this.#watch(channel);
   }
 
-  /** Begins the connects that are the first in their queue. */
+  /** Starts the connects that are the first in their queue. */
   #begin(channel: Channel): void {
     for (;;) {
       const [first] = channel.writing;
@@ -251,64 +260,65 @@ export class EmulatedProactor extends BaseProactor {
     }
   }
 
-  #carryOutReady(channel: Channel, events: EventMask, done: Completion[]): void {
-    if ((events & EVENT_READ) !== 0) this.#carryOutAll(channel.reading, done);
-    if ((events & EVENT_WRITE) !== 0) this.#carryOutAll(channel.writing, done);
-    this.#goOn(channel);
+  #performReady(channel: Channel, events: EventMask, done: Completion[]): void {
+    if ((events & EVENT_READ) !== 0) this.#performAll(channel.reading, done);
+    if ((events & EVENT_WRITE) !== 0) this.#performAll(channel.writing, done);
+    this.#updateQueues(channel);
   }
 
-  #tryOnce(operation: Waiting, done: Completion[]): void {
+  #tryOnce(operation: QueuedOperation, done: Completion[]): void {
     this.#untried.delete(operation);
     const channel = this.#channels.get(operation.request.fd);
     if (channel?.queueOf(operation)[0] !== operation || operation.hasBegun) return;
     operation.isUntried = false;
-    this.#carryOut(operation, done);
-    this.#goOn(channel);
+    this.#perform(operation, done);
+    this.#updateQueues(channel);
   }
 
-  /** In their order, up to the first that would have to wait. */
-  #carryOutAll(queue: readonly Waiting[], done: Completion[]): void {
-    for (let first = queue[0]; first !== undefined; first = queue[0]) if (!this.#carryOut(first, done)) return;
+  /** In their order, up to the first that would block. */
+  #performAll(queue: readonly QueuedOperation[], done: Completion[]): void {
+    for (let first = queue[0]; first !== undefined; first = queue[0]) if (!this.#perform(first, done)) return;
   }
 
-  #carryOut(operation: Waiting, done: Completion[]): boolean {
+  /** Makes the call. @returns false: it would block */
+  #perform(operation: QueuedOperation, done: Completion[]): boolean {
     const outcome = attempt(operation, operation.hasBegun);
     operation.hasBegun = true;
     if (outcome === undefined) return false;
     this.#forget(operation);
     done.push({ id: operation.id, ...outcome });
-    // Now, and not when the connection is used: what waits under its number would take the first bytes of it.
+    // Before the connection is used: a stale operation under its number would take its first bytes.
     if (operation.request.kind === 'accept' && outcome.result >= 0) this.dropStale(outcome.result);
     return true;
   }
 
-  /** Some are gone from its queues. */
-  #goOn(channel: Channel): void {
+  /** Operations were removed from its queues: the next ones start, and the interest may change. */
+  #updateQueues(channel: Channel): void {
     this.#begin(channel);
     for (const first of [channel.reading[0], channel.writing[0]])
       if (first?.isUntried === true) this.#untried.add(first);
     try {
       this.#watch(channel);
     } catch (error) {
-      // Those that are left would never be looked at again.
+      // Without a registration the rest would never be ready.
       for (const operation of channel.all) this.#complete(operation, refusal(operation, error as Error));
       this.#watch(channel);
     }
   }
 
-  #complete(operation: Waiting, outcome: NonNullable<Outcome>): void {
+  #complete(operation: QueuedOperation, outcome: NonNullable<Outcome>): void {
     this.#forget(operation);
     this.completeSoon({ id: operation.id, ...outcome });
   }
 
-  #forget(operation: Waiting): void {
+  #forget(operation: QueuedOperation): void {
     this.#waiting.delete(operation.id);
     this.#unwatched.delete(operation);
     this.#untried.delete(operation);
     this.#dequeue(operation);
   }
 
-  #dequeue(operation: Waiting): void {
+  #dequeue(operation: QueuedOperation): void {
     const queue = this.#channels.get(operation.request.fd)?.queueOf(operation);
     const at = queue?.indexOf(operation) ?? -1;
     if (at >= 0) queue?.splice(at, 1);
@@ -316,7 +326,7 @@ export class EmulatedProactor extends BaseProactor {
 
   // -------------------------------------------------------------------------------------------------------- the selector
 
-  /** Has the selector watch what the queues want. @throws where it refuses; what was watched before still is */
+  /** Registers the interest of the queues. @throws the selector's refusal; the registration is unchanged then */
   #watch(channel: Channel): void {
     const { fd, wanted } = channel;
     if (wanted === 0) this.#channels.delete(fd);
@@ -331,8 +341,8 @@ export class EmulatedProactor extends BaseProactor {
     this.interestChanged();
   }
 
-  /** epoll's set is built anew now and then: whoever watches it must watch the new one. */
-  #tellOfNewFd(): void {
+  /** epoll's set may be replaced by a new one: waits beside Node's loop must watch that. */
+  #followSelectorFd(): void {
     const { fd } = this.#selector;
     if (fd === this.#knownFd) return;
     this.interestChanged();
@@ -340,28 +350,28 @@ export class EmulatedProactor extends BaseProactor {
   }
 }
 
-/** With bytes that nobody else has. On Windows a Socket is no file that fs could read and write. */
+/** The request with its own copy of the bytes. On Windows fs cannot read and write sockets: there it becomes a recv or send. */
 function ownRequest(request: Call['request'], file: FileObject | undefined): Call['request'] {
-  const isWinsocks = IS_WINDOWS && file instanceof Socket;
+  const isWindowsSocket = IS_WINDOWS && file instanceof Socket;
   switch (request.kind) {
     case 'write':
     case 'send':
       return {
         ...request,
-        kind: isWinsocks ? 'send' : request.kind,
+        kind: isWindowsSocket ? 'send' : request.kind,
         bytes: Buffer.from(request.bytes),
       } as Call['request'];
     case 'sendTo':
       return { ...request, bytes: Buffer.from(request.bytes) };
     case 'read':
-      return isWinsocks ? { kind: 'recv', fd: request.fd, size: request.size } : request;
+      return isWindowsSocket ? { kind: 'recv', fd: request.fd, size: request.size } : request;
     default:
       return request;
   }
 }
 
-/** The descriptor was refused: it is closed, or the error says why. */
-function refusal({ request, isOfFile }: Waiting, error: Error): NonNullable<Outcome> {
+/** The outcome where the selector has refused the descriptor: it is closed, or the selector's error. */
+function refusal({ request, isOfFile }: QueuedOperation, error: Error): NonNullable<Outcome> {
   const open = isOfFile ? 0 : native.isOpen(request.fd);
   if (open < 0) return { result: open };
   return { result: -1, error: codeOf(error) === 'EBADF' ? namedError('EBADF', request.kind) : error };

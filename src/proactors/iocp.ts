@@ -1,10 +1,10 @@
 /**
  * The proactor over an I/O completion port, Windows.
  *
- * The kernel carries the operations out; this class knows what their packets mean. A handle is associated with the port at its first
- * operation, and stays so until it is closed: no other port can have it. When the proactor is closed, its port is kept while such handles are
- * open, and the next proactor takes it over: so their sockets can go on with that one. An operation is given up by CancelIoEx, and comes back all the
- * same. Files of Node's fs are not open for overlapped I/O, and are opened once more for each operation (ReOpenFile).
+ * The kernel carries out the operations; this class interprets their completion packets. A handle is associated with the port at its first
+ * operation, and with no other port until it is closed. So when the proactor is closed, its port is kept while such handles are open, and the
+ * next proactor takes it over: their sockets work with that one. CancelIoEx cancels an operation, which completes all the same. Files of
+ * Node's fs are not open for overlapped I/O, and are opened once more for each operation (ReOpenFile).
  */
 import { constants } from 'node:os';
 import { check, checkLetGo, systemErrorName } from '../errors.js';
@@ -17,46 +17,52 @@ import type { Interest } from '../wait/async-wait.js';
 import { BaseProactor } from './base.js';
 import { CANCELED, type Completion, type Request } from './operation.js';
 
+/** Options of an IocpProactor. */
 export interface IocpProactorOptions {
-  /** How many threads may handle packets at a time; 0, and nothing said: as many as there are processors. */
+  /** How many threads may handle packets at a time, 0 to 2^31 - 1. Default: 0, as many as there are processors. */
   readonly concurrency?: number;
 }
 
 type AcceptRequest = Extract<Request, { readonly kind: 'accept' }>;
 
-/** Packets a call. */
-const ROOM = 64;
+/** Packets per call. */
+const MAX_PACKETS = 64;
 /** The largest sockaddr (sockaddr_storage). */
 const SOCKADDR_SIZE = 128;
-/** How long the closing of a socket waits for its operations to be given up, in milliseconds. They are, at once. */
-const LONGEST_LETTING_GO = 1000;
-/** How many clients that have come and gone one accept() passes over at a stretch. */
-const MOST_VANISHED = 1000;
+/** Milliseconds that closing a socket waits for the end of its cancelled operations, which comes at once. */
+const CANCEL_TIMEOUT = 1000;
+/** Clients that one accept() skips because they have disconnected, one after the other. */
+const MAX_DISCARDED = 1000;
 const { SOCK_STREAM = 1, SO_TYPE = 0x1008, SO_ACCEPTCONN = 2 } = native.constants;
 const { WSAEINVAL, WSAEOPNOTSUPP } = constants.errno;
 const NO_PAIRS = new Int32Array(0);
 
-/** What an accept is told of a client that has gone before it was accepted. It costs that client, and nobody else (python/cpython#93821). */
-const VANISHED = new Set(['ECONNRESET', 'ECONNABORTED', 'ENOTCONN', 'ETIMEDOUT', 'ENETUNREACH', 'EHOSTUNREACH']);
-/** What a cancelled operation, or one whose socket was closed, may be told; Windows' versions differ, and Wine. */
-const GIVEN_UP = new Set(['ECANCELED', 'ECONNABORTED', 'EBADF', 'ENOTSOCK', 'EINTR', 'UNKNOWN']);
+/** Errors of an accept whose client has disconnected before it was accepted: the next client is accepted (python/cpython#93821). */
+const CLIENT_ERRORS = new Set(['ECONNRESET', 'ECONNABORTED', 'ENOTCONN', 'ETIMEDOUT', 'ENETUNREACH', 'EHOSTUNREACH']);
+/** Errors of an operation that was cancelled, or whose socket was closed; versions of Windows differ, and Wine. */
+const CANCEL_ERRORS = new Set(['ECANCELED', 'ECONNABORTED', 'EBADF', 'ENOTSOCK', 'EINTR', 'UNKNOWN']);
 
+/** The proactor over an I/O completion port, Windows. */
 export class IocpProactor extends BaseProactor {
+  /** Always 'iocp'. */
   readonly mechanism = 'iocp';
+  /** The kernel moves the bytes. */
   readonly isNative = true;
+  /** A number that another thread passes to the function `wakeup` to end a wait. */
   readonly wakeupHandle: number;
 
   readonly #port: NativeIocp;
   readonly #interest: Interest;
-  /** Accepts under way: they may have to begin again. */
+  /** Accepts under way: they are started again where their client disconnects. */
   readonly #accepts = new Map<number, AcceptRequest>();
   readonly #rows: Float64Array;
 
+  /** true on Windows. */
   static override get isAvailable(): boolean {
     return probe('iocp').available;
   }
 
-  /** @throws ERR_UNAVAILABLE elsewhere than on Windows */
+  /** @throws ERR_UNAVAILABLE elsewhere than on Windows; ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE */
   constructor(options?: IocpProactorOptions) {
     super();
     if (iocpCalls === undefined) throw mechanismUnavailable('iocp');
@@ -66,7 +72,7 @@ export class IocpProactor extends BaseProactor {
     check(this.#port.open(concurrency, true), 'CreateIoCompletionPort');
     this.wakeupHandle = this.#port.wakeHandle();
     this.#interest = { useSelect: false, pairs: NO_PAIRS, handle: this.wakeupHandle };
-    this.#rows = new Float64Array(ROOM * iocpCalls.IOCP_ROW);
+    this.#rows = new Float64Array(MAX_PACKETS * iocpCalls.IOCP_ROW);
   }
 
   // --------------------------------------------------------------------------------------------------------- starting
@@ -76,7 +82,7 @@ export class IocpProactor extends BaseProactor {
     if (request.kind === 'accept') return this.#accept(id, request);
     if (request.kind === 'connect' && !isStream(request.fd)) return this.#connectDatagram(id, request);
     const result = this.#start(id, request);
-    if (result < 0) this.completeSoon({ id, ...whatItMeans(result, request.kind) });
+    if (result < 0) this.completeSoon({ id, ...outcomeOf(result, request.kind) });
   }
 
   #start(id: number, request: Exclude<Request, { readonly kind: 'timeout' | 'accept' }>): number {
@@ -99,22 +105,28 @@ export class IocpProactor extends BaseProactor {
     }
   }
 
+  /** @internal */
   override dropStale(): boolean {
     return false; // an operation holds the file itself, not its number
   }
 
+  /** @internal */
   override admit(fd: number): void {
     check(this.#associate(fd), 'CreateIoCompletionPort');
   }
 
-  /** EINVAL where another port has it. */
+  /** @returns 0, or a negative error; EINVAL: another port has it */
   #associate(fd: number): number {
     return this.#port.isAssociated(fd) ? 0 : this.#port.associate(fd, 0);
   }
 
   #accept(id: number, request: AcceptRequest): void {
     let result = refusalOf(request.fd) || this.#associate(request.fd);
-    for (let tries = 0; result === 0 || (VANISHED.has(systemErrorName(result)) && tries < MOST_VANISHED); tries++) {
+    for (
+      let tries = 0;
+      result === 0 || (CLIENT_ERRORS.has(systemErrorName(result)) && tries < MAX_DISCARDED);
+      tries++
+    ) {
       const accepting = native.socket(request.family, SOCK_STREAM, 0);
       result = accepting < 0 ? accepting : this.#port.acceptEx(id, request.fd, accepting, true);
       if (result === 0) return void this.#accepts.set(id, request);
@@ -122,31 +134,31 @@ export class IocpProactor extends BaseProactor {
     this.completeSoon({ id, result });
   }
 
-  /** Of a datagram socket it only sets the peer, and ConnectEx is not for it. */
+  /** A datagram socket only gets a peer; ConnectEx is for streams. */
   #connectDatagram(id: number, { fd, sockaddr }: Extract<Request, { readonly kind: 'connect' }>): void {
     this.completeSoon({ id, result: native.connect(fd, sockaddr) });
   }
 
   protected override requestCancel(id: number): void {
-    // What is not under way any more completes without that: its packet is there.
+    // An operation that is over already completes by its own packet.
     this.#port.cancel(id);
   }
 
-  /** @internal While the socket is open Winsock still says what became of its operations, and a connection just accepted can be had. */
+  /** @internal While the socket is open, Winsock still reports the results of its operations, and an accepted connection can be taken. */
   override flushCancels(): void {
-    this.#port.fetchCancelled(LONGEST_LETTING_GO);
+    this.#port.fetchCancelled(CANCEL_TIMEOUT);
   }
 
   // ------------------------------------------------------------------------------------------------------- collecting
 
   protected override collect(timeout: number, done: Completion[]): boolean {
     const { IOCP_ROW, IOCP_WOKEN } = calls();
-    const count = this.#port.getQueuedCompletionStatusEx(this.#rows, ROOM, timeout);
+    const count = this.#port.getQueuedCompletionStatusEx(this.#rows, MAX_PACKETS, timeout);
     let woken = false;
     for (let row = 0; row < check(count, 'GetQueuedCompletionStatusEx'); row++) {
       const [, value = 0, id = 0, error = 0, flags = 0] = this.#rows.subarray(row * IOCP_ROW, (row + 1) * IOCP_ROW);
       if (id === IOCP_WOKEN) woken = true;
-      // Others that are no ids are packets that nobody has asked for.
+      // Other values are packets of other origin.
       else if (id > 0) this.#complete(row, { id, value, error, flags }, done);
     }
     return woken;
@@ -161,9 +173,9 @@ export class IocpProactor extends BaseProactor {
     if (request !== undefined) {
       this.#accepts.delete(id);
       if (packet.error === 0) native.setNonBlocking(value, request.nonBlocking);
-      else if (!wasCancelled && VANISHED.has(name)) return this.#accept(id, request);
+      else if (!wasCancelled && CLIENT_ERRORS.has(name)) return this.#accept(id, request);
     }
-    if (wasCancelled && GIVEN_UP.has(name)) done.push({ id, result: CANCELED });
+    if (wasCancelled && CANCEL_ERRORS.has(name)) done.push({ id, result: CANCELED });
     else if (request !== undefined && packet.error === 0)
       done.push({ id, result: value, sockaddr: this.#senderOf(row) });
     else done.push({ id, ...this.#outcome(row, packet) });
@@ -172,7 +184,7 @@ export class IocpProactor extends BaseProactor {
   #outcome(row: number, { value, error, flags }: Packet): Omit<Completion, 'id'> {
     const { IOCP_RECEIVED, IOCP_HAS_SENDER } = calls();
     if ((flags & IOCP_RECEIVED) === 0) return { result: error === 0 ? value : error };
-    const meaning = error === 0 ? { result: value } : whatItMeans(error, 'recv', value);
+    const meaning = error === 0 ? { result: value } : outcomeOf(error, 'recv', value);
     if (meaning.result < 0) return meaning;
     const memory = Buffer.allocUnsafe(meaning.result);
     const data = memory.subarray(0, this.#port.received(row, memory));
@@ -196,12 +208,12 @@ export class IocpProactor extends BaseProactor {
   }
 
   protected override closeMechanism(left: number): void {
-    // Whoever has waited in vain does not wait again.
-    checkLetGo(this.#port.close(left > 0 ? 0 : LONGEST_LETTING_GO));
+    // close() has waited for operations that are left: do not wait again.
+    checkLetGo(this.#port.close(left > 0 ? 0 : CANCEL_TIMEOUT));
   }
 }
 
-/** A row of the port's, but for its key. */
+/** A row of the port, without its key. */
 interface Packet {
   readonly id: number;
   readonly value: number;
@@ -214,15 +226,15 @@ function calls() {
   return iocpCalls;
 }
 
-/** Winsock's and Windows' errors that are none: a datagram that was cut off, the end of a file, a pipe whose writer has gone. */
-function whatItMeans(error: number, kind: Request['kind'], received = 0): Omit<Completion, 'id'> {
+/** An error of a packet. Some are results: a datagram that was cut, the end of a file, a pipe whose writer is closed. */
+function outcomeOf(error: number, kind: Request['kind'], received = 0): Omit<Completion, 'id'> {
   if (kind !== 'recv' && kind !== 'recvFrom' && kind !== 'read') return { result: error };
   const name = systemErrorName(error);
   if (name === 'EMSGSIZE') return { result: received };
   return name === 'EOF' || name === 'EPIPE' ? { result: 0, data: Buffer.alloc(0) } : { result: error };
 }
 
-/** What accept(2) would say to it. Winsock's own answer comes late, or never: Wine 8 waits for a client of what does not listen. */
+/** The error of accept(2) for a socket that cannot accept; 0: it can. Winsock reports it late, or never: Wine 8 waits for a client. */
 function refusalOf(fd: number): number {
   if (!isStream(fd)) return -WSAEOPNOTSUPP;
   const listens = getIntOption(fd, SO_ACCEPTCONN);
@@ -230,7 +242,7 @@ function refusalOf(fd: number): number {
   return listens === 0 ? -WSAEINVAL : 0;
 }
 
-/** true also for what is no socket: the call itself says so. */
+/** true also for what is no socket: the call itself fails then. */
 function isStream(fd: number): boolean {
   const type = getIntOption(fd, SO_TYPE);
   return type < 0 || type === SOCK_STREAM;

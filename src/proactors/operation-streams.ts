@@ -1,14 +1,11 @@
-/**
- * The streams of a loop (streams.ts) made of single operations, one after the other: a receive is started, and started again after each
- * completion. io_uring has better (io-uring-streams.ts).
- */
+/** A loop's streams (streams.ts) over single operations: a receive or accept is started again after each completion. */
 import { isInterrupted } from '../errors.js';
 import { native } from '../native.js';
 import type { SendBatch, Sender } from '../syscalls/turn.js';
 import { CANCELED, type Completion, type Operation, type Request } from './operation.js';
-import type { StreamEvents, Streams } from './streams.js';
+import type { StreamHandler, Streams } from './streams.js';
 
-/** What they need of a proactor. */
+/** The methods of BaseProactor that it uses. */
 interface StreamProactor {
   begin(request: Request, done: (completion: Completion) => void): Operation;
   turn(timeout: number): boolean;
@@ -16,14 +13,14 @@ interface StreamProactor {
   readonly hasCompletions: boolean;
 }
 
-/** Memory that each receive under way has, also of a connection that is silent. */
+/** Bytes that each receive under way holds, also for an idle connection. */
 const RECEIVE_SIZE = 32_768;
 
-/** What is under way for a descriptor. */
+/** The operations under way for a descriptor. */
 class Stream<C, L> {
   wantsToReceive = false;
   receive: Operation | undefined;
-  /** Whoever is accepted, another follows. */
+  /** The next accept is started after each completion. */
   acceptsMany = false;
   family = 0;
   accept: Operation | undefined;
@@ -38,36 +35,38 @@ export class OperationStreams<C, L> implements Streams<C, L> {
   readonly #proactor: StreamProactor;
   readonly #sender: Sender | undefined;
   readonly #streams = new Map<number, Stream<C, L>>();
-  #news: {
+  /** Completions that were not dispatched yet. */
+  #events: {
     readonly kind: Kind;
     readonly fd: number;
     readonly stream: Stream<C, L>;
     readonly completion: Completion;
   }[] = [];
 
-  /** @param sender makes the calls of flush(), where the kernel does not; else everything is sent by operations */
+  /** @param sender makes the system calls of flush(). undefined: everything is sent by operations */
   constructor(proactor: StreamProactor, sender?: Sender) {
     this.#proactor = proactor;
     this.#sender = sender;
   }
 
   get hasEvents(): boolean {
-    return this.#news.length > 0 || this.#proactor.hasCompletions;
+    return this.#events.length > 0 || this.#proactor.hasCompletions;
   }
 
   wait(timeout: number): boolean {
     return this.#proactor.turn(this.hasEvents ? 0 : timeout);
   }
 
-  dispatch(events: StreamEvents<C, L>): number {
-    const news = this.#news;
-    this.#news = [];
-    for (const { kind, fd, stream, completion } of news) {
-      // Of a descriptor that is closed by now, or another's: only an accepted connection is left of it, which nobody wants.
-      if (this.#streams.get(fd) === stream) this.#tell(events, kind, fd, stream, completion);
-      else if (kind === 'accept' && completion.result >= 0) events.accepted(stream.owner as L, completion.result, '');
+  dispatch(handler: StreamHandler<C, L>): number {
+    const events = this.#events;
+    this.#events = [];
+    for (const { kind, fd, stream, completion } of events) {
+      // A stale event: its descriptor was closed. An accepted connection still has to be closed.
+      if (this.#streams.get(fd) === stream) this.#dispatch(handler, kind, fd, stream, completion);
+      else if (kind === 'accept' && completion.result >= 0)
+        handler.onAccepted(stream.owner as L, completion.result, '');
     }
-    return news.length;
+    return events.length;
   }
 
   startReceiving(fd: number, connection: C): void {
@@ -128,9 +127,9 @@ export class OperationStreams<C, L> implements Streams<C, L> {
   }
 
   close(): void {
-    const news = this.#news;
-    this.#news = [];
-    for (const { kind, completion } of news)
+    const events = this.#events;
+    this.#events = [];
+    for (const { kind, completion } of events)
       if (kind === 'accept' && completion.result >= 0) new native.Descriptor(completion.result).close();
   }
 
@@ -148,9 +147,9 @@ export class OperationStreams<C, L> implements Streams<C, L> {
 
   #begin(kind: Kind, fd: number, stream: Stream<C, L>, request: Request): Operation {
     return this.#proactor.begin(request, (completion) => {
-      // What is known by the number of a new connection was closed by other code: nothing is told of it any more.
+      // A stream that has the number of a new connection is stale: other code has closed its descriptor.
       if (kind === 'accept' && completion.result >= 0) this.forget(completion.result);
-      this.#news.push({ kind, fd, stream, completion });
+      this.#events.push({ kind, fd, stream, completion });
     });
   }
 
@@ -165,32 +164,32 @@ export class OperationStreams<C, L> implements Streams<C, L> {
     stream.receive = this.#begin('receive', fd, stream, { kind: 'recv', fd, size: RECEIVE_SIZE });
   }
 
-  #tell(events: StreamEvents<C, L>, kind: Kind, fd: number, stream: Stream<C, L>, completion: Completion): void {
+  #dispatch(handler: StreamHandler<C, L>, kind: Kind, fd: number, stream: Stream<C, L>, completion: Completion): void {
     const outcome = completion.error ?? completion.result;
     switch (kind) {
       case 'receive':
         stream.receive = undefined;
-        return this.#tellReceived(events, fd, stream, completion);
+        return this.#onReceived(handler, fd, stream, completion);
       case 'accept':
         stream.accept = undefined;
-        // Cancelled, and wanted again since: it goes on.
+        // A cancelled accept may be wanted again since.
         if (outcome !== CANCELED) {
           if (completion.result < 0) stream.acceptsMany = false;
-          events.accepted(stream.owner as L, outcome, packed(completion.sockaddr));
+          handler.onAccepted(stream.owner as L, outcome, packed(completion.sockaddr));
         }
         if (stream.acceptsMany && this.#streams.get(fd) === stream) this.#accept(fd, stream);
         return;
       case 'send':
         stream.write = undefined;
-        return events.sent(stream.owner as C, outcome);
+        return handler.onSent(stream.owner as C, outcome);
       case 'connect':
         stream.write = undefined;
-        return events.connected(stream.owner as C, outcome);
+        return handler.onConnected(stream.owner as C, outcome);
     }
   }
 
-  #tellReceived(
-    events: StreamEvents<C, L>,
+  #onReceived(
+    handler: StreamHandler<C, L>,
     fd: number,
     stream: Stream<C, L>,
     { result, data, error }: Completion,
@@ -198,9 +197,9 @@ export class OperationStreams<C, L> implements Streams<C, L> {
     const connection = stream.owner as C;
     if (result === CANCELED || isInterrupted(result)) return this.#receive(fd, stream);
     if (result <= 0) stream.wantsToReceive = false;
-    if (result < 0) events.receiveFailed(connection, error ?? result);
-    else if (data === undefined || data.length === 0) events.ended(connection);
-    else events.received(connection, data);
+    if (result < 0) handler.onReceiveError(connection, error ?? result);
+    else if (data === undefined || data.length === 0) handler.onEnd(connection);
+    else handler.onReceived(connection, data);
     if (this.#streams.get(fd) === stream) this.#receive(fd, stream);
   }
 }
