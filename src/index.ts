@@ -1,4 +1,8 @@
-/** The entry `selectors-native`: file objects, selectors, sockets. */
+/**
+ * The entry `selectors-native`: file objects, selectors, sockets.
+ *
+ * @module selectors-native
+ */
 export { type FileObject, fileno } from './syscalls/file-object.js';
 export { type Availability, type Mechanism, availableMechanisms } from './syscalls/probe.js';
 export { BaseSelector } from './selectors/base.js';

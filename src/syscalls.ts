@@ -1,4 +1,8 @@
-/** The entry `selectors-native/syscalls`: the operating systems' own calls, one to one, under their own names. */
+/**
+ * The entry `selectors-native/syscalls`: the operating systems' own calls, one to one, under their own names.
+ *
+ * @module selectors-native/syscalls
+ */
 import { native } from './native.js';
 
 export { FD_SETSIZE, select } from './syscalls/select.js';
