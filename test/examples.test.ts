@@ -1,6 +1,6 @@
 /**
- * The programs of examples/, which README.md and docs/ show (scripts/write-tables.mjs), each run as a reader runs it, with real clients; and
- * the commands that the documents show.
+ * Runs the programs of examples/, which scripts/write-tables.mjs copies into README.md and docs/, as a reader runs them, with real clients.
+ * Parses the commands that the documents show.
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
@@ -24,8 +24,8 @@ import { Program, root } from './support/program.js';
 const read = (path: string): string => readFileSync(join(root, path), 'utf8').replaceAll('\r\n', '\n');
 
 /**
- * A port of the loopback on which no server listens, below those that systems give to clients: a client that tries one of those again and
- * again connects to itself in the end (RFC 9293, simultaneous open).
+ * A port of the loopback on which no server listens, below the ephemeral ports: a client that repeatedly tries one of those eventually
+ * connects to itself (RFC 9293, simultaneous open).
  */
 function freePort(): number {
   for (;;) {
@@ -35,13 +35,13 @@ function freePort(): number {
       socket.bind({ host: '127.0.0.1', port });
       return port;
     } catch (error) {
-      // EACCES: Windows keeps some ranges of ports for itself.
+      // EACCES: Windows reserves some ranges of ports.
       if (!['EADDRINUSE', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
     }
   }
 }
 
-/** A program of examples/ that runs, and clients of the port that it has in its environment. */
+/** A running program of examples/, and clients of the port in its environment. */
 class Example {
   readonly program: Program;
   readonly #bench: Bench;
@@ -64,7 +64,7 @@ class Example {
     return new Example(bench, ['--input-type=module', '--eval', outputText]);
   }
 
-  /** A connected client. Tries again until the program listens. */
+  /** A connected client; tries again until the program listens. */
   async open(): Promise<NetSocket> {
     for (;;) {
       const { exitCode, signalCode } = this.program.process;
@@ -79,7 +79,7 @@ class Example {
     }
   }
 
-  /** What a client receives until the end of the stream, after it has sent this. */
+  /** Sends this from a new client. @returns what the client receives until the end of the stream */
   async received(sent: string): Promise<string> {
     const client = await this.open();
     let got = '';
@@ -88,7 +88,7 @@ class Example {
     return got;
   }
 
-  /** What a client receives that sends byte by byte, each when the one before it has come back, and then finishes. */
+  /** The same, byte by byte: each byte is sent when the one before it has come back. */
   async receivedInPieces(text: string): Promise<string> {
     const client = (await this.open()).setNoDelay(true);
     let got = '';
@@ -104,7 +104,7 @@ class Example {
     return got;
   }
 
-  /** Its standard output, once it has ended by itself with exit code 0 and without a word on the standard error. */
+  /** Waits for exit code 0 and an empty standard error. @returns the standard output */
   async output(): Promise<string> {
     const { stdout, stderr, code } = await this.program.ended;
     expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
@@ -136,7 +136,7 @@ const LINUX = process.platform === 'linux' ? '' : ' — not here: epoll is of Li
 const ECHO = 'serves others beside clients that reset, never read, or send byte by byte';
 const echo = (file: string) => (bench: Bench) => servesOthersBesideHostileClients(Example.of(bench, file));
 
-/** What each does, why it is not run here (''), and the run. */
+/** What each does; why it is not run here ('' if it is); the run. */
 const EXAMPLES: Record<string, readonly [does: string, why: string, run: (bench: Bench) => Promise<void>]> = {
   'echo.mjs': [ECHO, EVERYWHERE, echo('echo.mjs')],
   'reactor.ts': [
@@ -153,7 +153,7 @@ const EXAMPLES: Record<string, readonly [does: string, why: string, run: (bench:
   'textbook-server.mjs': [ECHO, EVERYWHERE, echo('textbook-server.mjs')],
 
   'completions.mjs': [
-    'prints a client, a file and the end of the time',
+    'prints a client, a file and the timeout',
     EVERYWHERE,
     async (bench) => {
       const example = Example.of(bench, 'completions.mjs');
@@ -164,7 +164,7 @@ const EXAMPLES: Record<string, readonly [does: string, why: string, run: (bench:
   ],
 
   'inside-node.mjs': [
-    'receives what a timer of Node sends, and ends',
+    'receives what a timer of Node sends, and exits',
     EVERYWHERE,
     async (bench) => {
       expect(await Example.of(bench, 'inside-node.mjs').output()).toBe('received: hello\n');
@@ -172,7 +172,7 @@ const EXAMPLES: Record<string, readonly [does: string, why: string, run: (bench:
   ],
 
   'servers.mjs': [
-    'prints what the server has counted, and ends',
+    'prints the counts of the server, and exits',
     EVERYWHERE,
     async (bench) => {
       expect(await Example.of(bench, 'servers.mjs').output()).toMatch(/^\{\n {2}accepted: 0,\n[^]*emptyWakeups: 0,/);
@@ -180,7 +180,7 @@ const EXAMPLES: Record<string, readonly [does: string, why: string, run: (bench:
   ],
 
   'prefork.mjs': [
-    'prints its address and what its processes have counted, and ends',
+    'prints its address and the counts of its processes, and exits',
     EVERYWHERE,
     async (bench) => {
       const output = await Example.of(bench, 'prefork.mjs').output();
@@ -236,7 +236,7 @@ const EXAMPLES: Record<string, readonly [does: string, why: string, run: (bench:
   ],
 
   'shared-file.mjs': [
-    'counts on where the processes before it stopped, several at a time',
+    'continues the count of earlier processes, several at a time',
     EVERYWHERE,
     async (bench) => {
       const folder = bench.folder();
@@ -248,7 +248,7 @@ const EXAMPLES: Record<string, readonly [does: string, why: string, run: (bench:
   ],
 
   'typed.mts': [
-    'compiles without a cast, greets one client, and ends',
+    'compiles without a cast, greets one client, and exits',
     EVERYWHERE,
     async (bench) => {
       const folder = bench.folder();
@@ -291,7 +291,7 @@ describe('examples', () => {
   it.skipIf(noCtrlC)(`Ctrl-C ends examples/event-loop.mjs with exit code 0${noCtrlC}`, async () => {
     using bench = new Bench();
     const example = Example.of(bench, 'event-loop.mjs');
-    expect(await example.received('served')).toBe('served'); // it runs: the signal is heeded from here on
+    expect(await example.received('served')).toBe('served'); // it runs, and handles the signal
     example.program.process.kill('SIGINT');
     expect(await example.output()).toBe('');
   });
@@ -306,7 +306,7 @@ const DOCUMENTS = [
     .map((name) => `docs/${name}`),
 ];
 
-/** `selectors-native …` of the shell programs, and what stands in the running text as a command of it. */
+/** The arguments of `selectors-native …` in shell programs, and of its commands in the text. */
 function commandsOf(document: string): string[][] {
   const text = read(document);
   const shell = text.matchAll(/(?:npx |\| )selectors-native ([^`\n|]+)/g);
@@ -317,7 +317,7 @@ function commandsOf(document: string): string[][] {
     .map((line) => Array.from(line.matchAll(/'([^']*)'|\S+/g), ([word, quoted]) => quoted ?? word));
 }
 
-/** Throws where the command line would refuse this. Nothing is run. */
+/** Throws if the command line would refuse these arguments. Runs nothing. */
 function parse(args: readonly string[]): void {
   const program = newProgram();
   const actions: Record<string, (...given: never[]) => void> = {
