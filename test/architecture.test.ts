@@ -191,6 +191,11 @@ describe('README.md and docs/', () => {
     for (const { name } of [...SERVER_MODELS, ...ACCEPT_STRATEGIES]) expect(text).toContain(name);
   });
 
+  it('CONTRIBUTING.md draws every room of src/', () => {
+    const picture = /## Layers[^]*?```\n([^]*?)```/.exec(read('CONTRIBUTING.md'))?.[1] ?? '';
+    for (const room of Object.keys(ROOMS)) expect(picture).toContain(room);
+  });
+
   const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...files('docs', /^[^/]+\.md$/)];
 
   /** The anchors of a document's headings, as GitHub makes them. */
