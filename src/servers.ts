@@ -1,5 +1,9 @@
-/** The entry `selectors-native/servers`: every server model of the posts, as a server, and as data. */
-export { EchoServer, type ModelServer, type ServerStats, createServer } from './servers/model-server.js';
+/**
+ * The entry `selectors-native/servers`: the server models of the posts, each as a server that runs and as a row of data.
+ * @module
+ */
+export { type ModelServer, type ServerStats, createServer } from './servers/model-server.js';
+export { EchoServer } from './servers/echo-server.js';
 export type { ServerOptions } from './servers/server-options.js';
 export { SERVER_MODELS, type ServerModelRow } from './servers/catalogue.js';
 export { type AcceptStrategyRow, acceptStrategies as ACCEPT_STRATEGIES } from './servers/models/accept-strategies.js';

@@ -1,11 +1,11 @@
 /** The applications without any socket: bytes in, bytes out. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Application, Peer } from '../src/servers/applications/application.js';
-import { LONGEST_LINE, MOST_WAITING, chat } from '../src/servers/applications/chat.js';
+import { MAX_LINE, MAX_UNSENT, chat } from '../src/servers/applications/chat.js';
 import { echo } from '../src/servers/applications/echo.js';
 import { MAX_MESSAGES, frame } from '../src/servers/applications/framing.js';
-import { MAX_NAME, jsonForTerminal, textOfLines } from '../src/servers/applications/plain-text.js';
-import { LONGEST_FRAME, rpc } from '../src/servers/applications/rpc.js';
+import { MAX_NAME, jsonForTerminal, printableLines } from '../src/servers/applications/plain-text.js';
+import { MAX_FRAME, rpc } from '../src/servers/applications/rpc.js';
 
 /** The other end, without a wire in between. What it is sent is copied at once, as a kernel does. */
 class TestPeer implements Peer {
@@ -184,7 +184,7 @@ describe('rpc', () => {
     const application = rpc();
     const [bad, good] = [new TestPeer(application), new TestPeer(application)];
     const tooLong = Buffer.alloc(4);
-    tooLong.writeUInt32LE(LONGEST_FRAME + 1);
+    tooLong.writeUInt32LE(MAX_FRAME + 1);
     bad.sends(Buffer.concat([request('ping', 1), tooLong, Buffer.from('{"in"')]));
     expect(bad.replies).toEqual([{ out: 'pong', result: 1 }]);
     expect(bad.ended).toBe(true);
@@ -200,9 +200,9 @@ describe('rpc', () => {
 
   it('accepts the longest frame, also in small pieces, in linear time', () => {
     const peer = new TestPeer(rpc());
-    const body = JSON.stringify({ in: 'ping', params: 'x'.repeat(LONGEST_FRAME - 25) });
+    const body = JSON.stringify({ in: 'ping', params: 'x'.repeat(MAX_FRAME - 25) });
     const bytes = frame(body);
-    expect(bytes.length).toBe(LONGEST_FRAME + 4);
+    expect(bytes.length).toBe(MAX_FRAME + 4);
     for (let i = 0; i < bytes.length; i += 64) peer.sends(bytes.subarray(i, i + 64));
     expect(peer.replies).toHaveLength(1);
   });
@@ -278,7 +278,7 @@ describe('chat', () => {
   it('a line that is too long closes its sender’s connection alone', () => {
     const room = chat();
     const [ann, bob] = [new TestPeer(room), new TestPeer(room)];
-    ann.sends('x'.repeat(LONGEST_LINE)).sends('y');
+    ann.sends('x'.repeat(MAX_LINE)).sends('y');
     expect(ann.ended).toBe(true);
     bob.sends(line('bob', 'hello'));
     expect(bob.text).toBe('[bob] hello\n');
@@ -327,8 +327,8 @@ describe('chat', () => {
   });
 
   it('the client prints lines without control characters, and JSON with the same meaning', () => {
-    expect(textOfLines('a\tb\u001b[1mc\r\nd\n')).toBe('a b\ufffd[1mc \nd\n');
-    expect(textOfLines('a\tb\rc', '\t')).toBe('a\tb c');
+    expect(printableLines('a\tb\u001b[1mc\r\nd\n')).toBe('a b\ufffd[1mc \nd\n');
+    expect(printableLines('a\tb\rc', '\t')).toBe('a\tb c');
     const value = { text: '\u001b\u009b\u007f\u202e\u2028\u{e0041}' };
     const shown = jsonForTerminal(JSON.stringify(value));
     expect(shown).toMatch(/^[ -~]+$/);
@@ -338,7 +338,7 @@ describe('chat', () => {
   it('a member that reads too slowly is closed before its output grows too large', () => {
     const room = chat();
     const [ann, slow] = [new TestPeer(room), new TestPeer(room)];
-    slow.waiting = MOST_WAITING + 1;
+    slow.waiting = MAX_UNSENT + 1;
     ann.sends(line('ann', 'hello'));
     expect(slow.destroyed).toBeInstanceOf(Error);
     expect(ann.text).toBe('[ann] hello\n');

@@ -152,7 +152,7 @@ describe('serve MODEL', () => {
     process.kill(child, 'SIGKILL');
     while (!program.stderr.includes('\n')) await once(program.process.stderr as NodeJS.ReadableStream, 'data');
     expect(program.stderr).toBe(
-      `selectors-native: process ${child} has ended: SIGKILL; 1 connection is lost, another takes its place\n`,
+      `selectors-native: process ${child} has exited: SIGKILL; 1 connection is lost, another takes its place\n`,
     );
     expect(await client('echo', port, 'again')).toMatchObject({ stdout: 'again', code: 0 });
     program.process.kill('SIGTERM');

@@ -41,7 +41,7 @@ describe('trace', () => {
     const lines = stdout.split('\n').filter((line) => /^\d+ /.test(line));
     const waiting = lines.filter((line) => line.includes(` ${waits}(`));
     expect(waiting.length).toBeGreaterThanOrEqual(AT_LEAST);
-    expect(stdout).toMatch(/^│ calls │ errors │ +ms │ µs a call │ system call +│$/m);
+    expect(stdout).toMatch(/^│ calls │ errors │ +ms │ µs per call │ system call +│$/m);
     expect(stdout).toMatch(new RegExp(`^│ +${waiting.length} │ +0 │ +\\d+\\.\\d\\d │ +\\d+\\.\\d │ ${waits} +│$`, 'm'));
   });
 

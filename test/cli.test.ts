@@ -234,7 +234,7 @@ const ofTheCommandLine = [
   [['info', '--jason'], /Did you mean --json/],
 ] as const;
 const ofTheSystem = [
-  [['serve', 'prefork', '--accept', 'exclusive', '--mechanism', 'select'], /EPOLLEXCLUSIVE is of /],
+  [['serve', 'prefork', '--accept', 'exclusive', '--mechanism', 'select'], /EPOLLEXCLUSIVE needs /],
   [['serve', 'thread-pool', '--host', '203.0.113.1', '--port', '0'], /EADDRNOTAVAIL/],
   [['serve', 'reactor', '--host', '203.0.113.1', '--port', '0'], /EADDRNOTAVAIL/],
   [['client', 'echo', '--port', '1'], /ECONNREFUSED/],

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { Socket } from '../src/index.js';
 import { ConnectionQueue } from '../src/servers/worker/connection-queue.js';
-import { CriticalSection, endOutside, newCriticalSection } from '../src/servers/worker/critical-section.js';
+import { CriticalSection, createSectionMemory, terminateOutside } from '../src/servers/worker/critical-section.js';
 import { Bench } from './support/bench.js';
 
 describe('a queue of connections', () => {
@@ -49,7 +49,7 @@ describe('a queue of connections', () => {
 
 describe('a critical section', () => {
   it('counts a connection in the section in which it is taken: an ended thread has done both, or neither', () => {
-    const memory = newCriticalSection();
+    const memory = createSectionMemory();
     const section = new CriticalSection(memory);
     section.leave();
     const wasInSection: unknown[] = [];
@@ -62,10 +62,10 @@ describe('a critical section', () => {
   });
 
   it('is not interrupted: ending its thread waits until the section is left', async () => {
-    const memory = newCriticalSection(); // a new thread is in one, until it has what it was handed
+    const memory = createSectionMemory(); // a new thread is in one, until it has what it was handed
     let isEnded = false;
     const ended = new Promise<void>((resolve) =>
-      endOutside(memory, () => {
+      terminateOutside(memory, () => {
         isEnded = true;
         resolve();
       }),
@@ -77,7 +77,7 @@ describe('a critical section', () => {
   });
 
   it('is left also when its action throws; outside of it a thread ends at once', () => {
-    const memory = newCriticalSection();
+    const memory = createSectionMemory();
     const section = new CriticalSection(memory);
     section.leave();
     expect(section.run(() => 'done')).toBe('done');
@@ -87,7 +87,7 @@ describe('a critical section', () => {
       }),
     ).toThrow('on purpose');
     let isEnded = false;
-    endOutside(memory, () => (isEnded = true));
+    terminateOutside(memory, () => (isEnded = true));
     expect(isEnded).toBe(true);
   });
 });

@@ -48,7 +48,7 @@ describe.skipIf(noStrace)(`a call that fails once${noStrace}`, () => {
       const program = serveWith(bench, 'sendmsg', `error=${error}:when=2..6`, ['process-pool', '--workers', '1']);
       const [, port] = await program.printed(started);
       for (let i = 0; i < 3; i++) expect(await echo(bench, Number(port))).toBe('hello');
-      expect(/has ended/.exec(program.stderr)).toBe(null);
+      expect(/has exited/.exec(program.stderr)).toBe(null);
       expect(program.stderr.match(new RegExp(error, 'g'))).toHaveLength(1);
     },
   );
@@ -59,7 +59,7 @@ describe.skipIf(noStrace)(`a call that fails once${noStrace}`, () => {
     const [, port] = await program.printed(started);
     for (let i = 0; i < 3; i++) expect(await echo(bench, Number(port))).toBe('hello');
     expect(program.stderr).toMatch(/ENOMEM.*recvmsg/);
-    expect(program.stderr).not.toMatch(/has ended/);
+    expect(program.stderr).not.toMatch(/has exited/);
   });
 
   it.each([

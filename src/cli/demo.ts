@@ -1,6 +1,6 @@
 /**
- * `demo`, which `npm start` runs: what this machine has, then the echo and the chat server with real clients, processes of their own,
- * and all that goes over the wire.
+ * `demo`, which `npm start` runs: prints the mechanisms of this machine, then runs an echo and a chat server with clients in processes of
+ * their own, and prints the traffic.
  */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -9,12 +9,12 @@ import type { Readable, Writable } from 'node:stream';
 import type { Command } from 'commander';
 import { Reactor } from '../index.js';
 import type { ApplicationName } from '../servers/applications/index.js';
-import { type Say, serveOn, showAddress } from '../servers/worker/serve.js';
+import { type LogTraffic, serveOn, showAddress } from '../servers/worker/serve.js';
 import { pc } from '../terminal/colors.js';
 import { mechanismTable, systemLine } from './info.js';
 import { showBytes } from './output.js';
 
-const say = (line: string): void => void process.stdout.write(`${line}\n`);
+const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
 /** A client in a process of its own: `selectors-native client`. */
 class Client {
@@ -38,35 +38,35 @@ class Client {
     this.#process.stdin.write(text);
   }
 
-  /** Waits until it has printed this. */
-  async hasPrinted(text: string): Promise<void> {
+  /** Waits until it has printed this text. */
+  async waitForOutput(text: string): Promise<void> {
     while (!this.#printed.includes(text)) {
       const what = await Promise.race([once(this.#process.stdout, 'data'), this.#closed.then(() => 'closed')]);
       if (what === 'closed') throw new Error(`${this.user} ended before it printed ${JSON.stringify(text)}`);
     }
   }
 
-  /** Ends its input, waits for its end, and compares what it printed in all. */
+  /** Ends its input, waits for its exit, and compares its whole output. */
   async end(expected: string): Promise<void> {
     this.#process.stdin.end();
     await this.#closed;
     if (this.#process.exitCode !== 0 || this.#printed !== expected) {
       throw new Error(`${this.user} printed ${JSON.stringify(this.#printed)} instead of ${JSON.stringify(expected)}`);
     }
-    say(`  ${pc.green('✓')} ${this.user} printed ${JSON.stringify(this.#printed)}`);
+    print(`  ${pc.green('✓')} ${this.user} printed ${JSON.stringify(this.#printed)}`);
   }
 }
 
-/** Runs a server while `conversation` talks to it, and prints what the server sees. */
+/** Runs a server while `conversation` talks to it, and prints the server's traffic. */
 async function withServer(app: ApplicationName, conversation: (port: number) => Promise<void>): Promise<void> {
   using loop = new Reactor();
-  const wire: Say = (who, what, bytes) => {
-    const arrow = what === 'sent' ? '──▶' : what === 'gets' ? '◀──' : '   ';
-    say(`  ${who.padEnd(16)} ${arrow} ${bytes === undefined ? pc.dim(what) : showBytes(bytes)}`);
+  const log: LogTraffic = (peer, event, bytes) => {
+    const arrow = event === 'sent' ? '──▶' : event === 'gets' ? '◀──' : '   ';
+    print(`  ${peer.padEnd(16)} ${arrow} ${bytes === undefined ? pc.dim(event) : showBytes(bytes)}`);
   };
-  const server = serveOn(loop, {}, app, { say: wire });
+  const server = serveOn(loop, {}, app, { log });
   const { address } = server.listener;
-  say(pc.bold(`\n${app} server on ${showAddress(address)}, a reactor on ${loop.mechanism} inside Node's loop`));
+  print(pc.bold(`\n${app} server on ${showAddress(address)}, a reactor on ${loop.mechanism} inside Node's loop`));
   const served = loop.start();
   try {
     await conversation((address as { port: number }).port);
@@ -90,12 +90,12 @@ async function echoes(port: number): Promise<void> {
 async function chats(port: number): Promise<void> {
   const ann = new Client('ann', 'chat', port);
   ann.type('is anybody there?\n');
-  await ann.hasPrinted('there?\n');
+  await ann.waitForOutput('there?\n');
   const bob = new Client('bob', 'chat', port);
   bob.type('bob is\n');
-  await Promise.all([ann, bob].map((client) => client.hasPrinted('[bob] bob is\n')));
+  await Promise.all([ann, bob].map((client) => client.waitForOutput('[bob] bob is\n')));
   ann.type('hello, bob\n');
-  await Promise.all([ann, bob].map((client) => client.hasPrinted('[ann] hello, bob\n')));
+  await Promise.all([ann, bob].map((client) => client.waitForOutput('[ann] hello, bob\n')));
   await bob.end('[bob] bob is\n[ann] hello, bob\n');
   await ann.end('[ann] is anybody there?\n[bob] bob is\n[ann] hello, bob\n');
 }
@@ -103,9 +103,9 @@ async function chats(port: number): Promise<void> {
 export function addDemo(program: Command): void {
   program
     .command('demo')
-    .description('what this machine has, then an echo and a chat server with real clients')
+    .description('show the mechanisms of this machine, and run an echo and a chat server with real clients')
     .action(async () => {
-      say(`${systemLine()}\n${mechanismTable()}`);
+      print(`${systemLine()}\n${mechanismTable()}`);
       await withServer('echo', echoes);
       await withServer('chat', chats);
     });

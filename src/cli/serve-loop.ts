@@ -1,10 +1,10 @@
-/** A reactor or a proactor on this very thread: blocking, as in the textbooks, or inside Node's own loop. */
+/** A reactor or a proactor on the main thread: blocking it, as in the textbooks, or inside Node's event loop. */
 import { type EventLoop, Reactor, createSelector } from '../index.js';
 import type { ServerModelRow } from '../servers.js';
 import { createProactorLoop } from '../servers/worker/proactor-loop.js';
-import { type Say, serveOn, showAddress } from '../servers/worker/serve.js';
+import { type LogTraffic, serveOn, showAddress } from '../servers/worker/serve.js';
 import { endOnRepeat } from '../syscalls/end-on-repeat.js';
-import { ENDING, SAME, interrupted } from '../terminal/interrupt.js';
+import { TERMINATION_SIGNALS, REPEAT_WINDOW_MS, interrupted } from '../terminal/interrupt.js';
 import type { ServeOptions } from './options.js';
 import { print, printError, showBytes } from './output.js';
 
@@ -19,17 +19,18 @@ const count = (connections: number): string => (connections === 1 ? '1 connectio
 export async function serveLoop({ name }: ServerModelRow, options: ServeOptions): Promise<void> {
   const { app, host, port, mechanism, maxConnections, insideNode, verbose } = options;
   using loop = createLoop(name, mechanism);
-  const say: Say = (who, what, bytes) => print(`${who} ${what}${bytes === undefined ? '' : ` ${showBytes(bytes)}`}`);
+  const log: LogTraffic = (peer, event, bytes) =>
+    print(`${peer} ${event}${bytes === undefined ? '' : ` ${showBytes(bytes)}`}`);
   const server = serveOn(loop, { host, port, ...(maxConnections === undefined ? {} : { maxConnections }) }, app, {
-    ...(verbose ? { say } : {}),
-    onLongEnd: (connections) =>
-      print(`waiting up to two seconds for ${count(connections)}; another Ctrl-C ends it at once`),
+    ...(verbose ? { log } : {}),
+    onSlowStop: (connections) =>
+      print(`waiting up to two seconds for ${count(connections)}; another Ctrl-C ends the server at once`),
   });
   const stop = (): void => server.stop();
   const onSignal = interrupted(stop, stop);
-  for (const signal of ENDING) loop.onSignal(signal, () => onSignal(signal));
-  // A request may hold this thread, and so the callbacks of signals, for as long as it likes.
-  endOnRepeat(SAME);
+  for (const signal of TERMINATION_SIGNALS) loop.onSignal(signal, () => onSignal(signal));
+  // A request may block this thread, and so the callbacks of signals. A repeated signal ends the process from its signal handler.
+  endOnRepeat(REPEAT_WINDOW_MS);
   const address = showAddress(server.listener.address);
   print(`listening on ${address} (${name}, ${app}, ${loop.mechanism}); Ctrl-C ends it`);
   if (insideNode) await loop.start();

@@ -1,21 +1,21 @@
 /**
  * A server of any model, in threads and processes of its own, until a signal:
  *
- *   starting --listening--> serving --signal, or its own program has died--> closing --closed--> totals
- *                                                                            closing --signal--> ended at once
+ *   starting --listening--> serving --signal, or its first thread exits--> closing --closed--> prints the totals
+ *                                                                          closing --signal--> ends at once
  */
 import { once } from 'node:events';
 import { type ServerModelRow, type ServerOptions, type ServerStats, createServer } from '../servers.js';
 import { describeExit } from '../servers/protocol/messages.js';
 import { parseServerOptions } from '../servers/server-options.js';
 import { showAddress } from '../servers/worker/serve.js';
-import { ENDING, endAtOnce, exitCodeOf, interrupted } from '../terminal/interrupt.js';
+import { TERMINATION_SIGNALS, endAtOnce, exitCodeOf, interrupted } from '../terminal/interrupt.js';
 import type { ServeOptions } from './options.js';
 import { print, printError } from './output.js';
 
-/** The supervisor answers within this time, or is not asked any further. Milliseconds. */
-const MAX_ANSWER = 500;
-const STATS_EVERY = 1000;
+/** How long a second signal waits for the supervisor's reply. */
+const MAX_REPLY_MS = 500;
+const STATS_INTERVAL_MS = 1000;
 
 function serverOptions({ app, host, port, ...options }: ServeOptions): ServerOptions {
   const own = ['mechanism', 'workers', 'accept', 'maxConnections', 'maxQueued'] as const;
@@ -50,7 +50,7 @@ function totalsLine(stats: ServerStats): string {
 
 export async function serveModel(row: ServerModelRow, options: ServeOptions): Promise<void> {
   const given = serverOptions(options);
-  const described = describe(row, given); // before it is started: afterwards it may have the last room for a ring
+  const described = describe(row, given); // before the start, which may use up the memory that a probe of io_uring needs
   const ending = new AbortController();
   let interruptedBy = null as NodeJS.Signals | null;
   const server = createServer(row.name, {
@@ -58,27 +58,27 @@ export async function serveModel(row: ServerModelRow, options: ServeOptions): Pr
     onWorkerExit(exit) {
       printError(describeExit(exit));
       if (exit.role !== 'main') return;
-      process.exitCode = 1; // there is no server any more
+      process.exitCode = 1; // the server has ended
       ending.abort();
     },
   });
   const end = (signal: NodeJS.Signals): void => {
-    for (const one of ENDING) process.off(one, onSignal);
+    for (const one of TERMINATION_SIGNALS) process.off(one, onSignal);
     endAtOnce(signal);
   };
   const onSignal = interrupted(
     (signal) => {
       interruptedBy = signal;
       ending.abort();
-      void server.close(); // also while it starts
+      void server.close(); // now, since listen() may not have returned
     },
     (signal) => {
-      setTimeout(() => end(signal), MAX_ANSWER);
-      // Who answers has seen close() before, and so has told its processes to end.
+      setTimeout(() => end(signal), MAX_REPLY_MS);
+      // The supervisor handles requests in order: when it replies, it has sent SIGTERM to its processes, as close() demands.
       void server.workers().finally(() => end(signal));
     },
   );
-  for (const signal of ENDING) process.on(signal, onSignal);
+  for (const signal of TERMINATION_SIGNALS) process.on(signal, onSignal);
   const address = await server.listen().catch(async (error: unknown) => {
     if (interruptedBy === null) throw error;
     await server.close();
@@ -91,7 +91,7 @@ export async function serveModel(row: ServerModelRow, options: ServeOptions): Pr
   const { host, port } = address;
   print(`listening on ${showAddress({ host, port })} (${described}); Ctrl-C ends it`);
   const timer = options.stats
-    ? setInterval(() => void server.stats().then((stats) => print(statsLine(stats))), STATS_EVERY)
+    ? setInterval(() => void server.stats().then((stats) => print(statsLine(stats))), STATS_INTERVAL_MS)
     : undefined;
   if (!ending.signal.aborted) await once(ending.signal, 'abort');
   clearInterval(timer);

@@ -1,4 +1,4 @@
-/** `trace`: another command, and the system calls that it makes. */
+/** `trace`: runs a command and prints its system calls. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, createWriteStream, openSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -10,12 +10,12 @@ import type { SyscallRecord, SyscallSummary } from '../trace.js';
 import { Summary, formatRecord } from '../trace/record.js';
 import { ProcessesTrace } from '../trace/processes-trace.js';
 import { pc } from '../terminal/colors.js';
-import { ENDING } from '../terminal/interrupt.js';
+import { TERMINATION_SIGNALS } from '../terminal/interrupt.js';
 import { parseOutputFile } from '../terminal/arguments.js';
 import { printError } from './output.js';
 
-/** How often the records are taken, in milliseconds. */
-const EACH = 20;
+/** How often the records are read. */
+const POLL_INTERVAL_MS = 20;
 
 interface TraceCommandOptions {
   readonly json?: true;
@@ -25,10 +25,10 @@ interface TraceCommandOptions {
   readonly output?: string;
 }
 
-const TEACH = `
-What is printed are the system calls of this package, as strace prints them: Node's
-own are not among them. Each line begins with the number of the thread that made the
-call. What the command itself prints goes to the standard error.
+const EXTRA_HELP = `
+Prints the system calls of this package in the format of strace; those of Node.js are
+not included. Each line begins with the id of the thread that made the call. The
+output of the command itself goes to the standard error.
 
 Try it:
   selectors-native trace serve reactor --mechanism select
@@ -39,15 +39,15 @@ Try it:
 export function addTrace(program: Command): void {
   program
     .command('trace')
-    .description('run a command, and print each system call that this package makes in it')
-    .addHelpText('after', TEACH)
+    .description('run a command, and print the system calls that this package makes in it')
+    .addHelpText('after', EXTRA_HELP)
     .argument('<command...>', 'a command of selectors-native with its options, or any program that uses the package')
     .passThroughOptions()
-    .option('--json', 'one JSON object a line, for machines; the last one is the summary')
-    .option('--times', 'when each call began, and how long it took, in milliseconds')
-    .option('--summary-only', 'print nothing but the table at the end')
-    .option('--only <names>', 'these system calls alone: epoll_wait,recvfrom', (names: string) => names.split(','))
-    .option('--output <file>', 'into this file', parseOutputFile)
+    .option('--json', 'print one JSON object per line; the last one is the summary')
+    .option('--times', 'print start and duration of each call, in milliseconds')
+    .option('--summary-only', 'print only the table at the end')
+    .option('--only <names>', 'only these system calls: epoll_wait,recvfrom', (names: string) => names.split(','))
+    .option('--output <file>', 'write to this file', parseOutputFile)
     .action(async (command: readonly string[], options: TraceCommandOptions) => {
       const own = program.commands.map((one) => one.name());
       process.exitCode = await trace(own.includes(command[0] ?? '') ? ownProgram(command) : command, options);
@@ -62,10 +62,10 @@ const ownProgram = (command: readonly string[]): readonly string[] => [
 
 /** @returns the command's exit code */
 async function trace(command: readonly string[], options: TraceCommandOptions): Promise<number> {
-  // First: a signal that comes meanwhile must not leave a folder behind.
+  // Before the folder of the trace is created: a signal must not leave it behind.
   let child = null as ChildProcess | null;
   const passOn = passingOn(() => child);
-  for (const signal of ENDING) process.on(signal, passOn);
+  for (const signal of TERMINATION_SIGNALS) process.on(signal, passOn);
   using records = new ProcessesTrace();
   const summary = new Summary();
   const output: Writable = options.output === undefined ? process.stdout : fileStream(options.output);
@@ -77,7 +77,7 @@ async function trace(command: readonly string[], options: TraceCommandOptions): 
     output.write(wanted.map((record) => `${lineOf(record, options)}\n`).join(''));
   };
   const take = (): void => {
-    // A slow reader: the records wait, and those for which there is no room are counted.
+    // Back-pressure: records wait in their ring; those for which there is no room are dropped and counted.
     if (!output.writableNeedDrain) show(records.take());
   };
 
@@ -86,10 +86,10 @@ async function trace(command: readonly string[], options: TraceCommandOptions): 
     stdio: ['inherit', process.stderr, 'inherit'],
     env: { ...process.env, ...records.env },
   }));
-  // Nobody reads any further (`… | head`), or the disk is full: the command is not left behind.
-  const endIt = (): void => void traced.kill();
-  process.on('exit', endIt);
-  const timer = setInterval(take, EACH);
+  // The reader has exited (`… | head`), or the disk is full: the command must not go on running.
+  const killTraced = (): void => void traced.kill();
+  process.on('exit', killTraced);
+  const timer = setInterval(take, POLL_INTERVAL_MS);
   try {
     const code = await endOf(traced);
     show(records.takeRest());
@@ -97,36 +97,36 @@ async function trace(command: readonly string[], options: TraceCommandOptions): 
     return code;
   } finally {
     clearInterval(timer);
-    for (const signal of ENDING) process.off(signal, passOn);
-    process.off('exit', endIt);
+    for (const signal of TERMINATION_SIGNALS) process.off(signal, passOn);
+    process.off('exit', killTraced);
     if (output !== process.stdout) output.end();
   }
 }
 
-/** The same Ctrl-C may reach the command by itself: see `interrupted`. Milliseconds. */
-const ALSO_SENT = 100;
+/** Delay before a signal is passed on that the terminal may have sent to the command as well: see passingOn(). */
+const PASS_ON_DELAY_MS = 100;
 
 /**
- * What is sent to this process is sent to the command, and this one ends when that does. A terminal's Ctrl-C goes to both: then it has ended,
- * or ends, by itself. One of kill(1), to this process alone, is passed on; so is one that may be either, a moment later, where the command
- * still runs: a program that has it twice so soon takes it for one (npx does the same).
+ * Passes signals on to the command; this process exits when the command does. A terminal sends Ctrl-C to both processes, kill(1) only to this
+ * one, and a handler cannot tell which. So a signal that a terminal may have sent is passed on after a delay, if the command still runs; a
+ * program that receives it twice within that time treats it as one (see REPEAT_WINDOW_MS; npx does the same).
  */
 function passingOn(child: () => ChildProcess | null): (signal: NodeJS.Signals) => void {
   return (signal) => {
     const send = (): void => void child()?.kill(signal);
     if (signal === 'SIGTERM' || !hasTerminal()) send();
-    else setTimeout(send, ALSO_SENT);
+    else setTimeout(send, PASS_ON_DELAY_MS);
   };
 }
 
-/** Is there a terminal that could have sent a signal to all processes of this group? */
+/** A terminal could have sent the signal to all processes of this group. */
 function hasTerminal(): boolean {
   if (process.platform === 'win32') return true;
   try {
     closeSync(openSync('/dev/tty', 'r'));
     return true;
   } catch {
-    return false; // ENXIO: there is none
+    return false; // ENXIO: no controlling terminal
   }
 }
 
@@ -155,11 +155,11 @@ function lineOf(record: SyscallRecord, { json, times }: TraceCommandOptions): st
 
 function endText(rows: readonly SyscallSummary[], dropped: number, { json, only }: TraceCommandOptions): string {
   if (json) return `${JSON.stringify({ summary: rows, dropped })}\n`;
-  const lost = dropped === 0 ? '' : `${dropped} more calls were made too fast to be recorded\n`;
+  const lost = dropped === 0 ? '' : `${dropped} more calls were dropped: they came too fast to be recorded\n`;
   if (rows.length === 0)
     return `${only === undefined ? 'no system call of this package' : 'none of these'} was made\n${lost}`;
   const table = new Table({
-    head: ['calls', 'errors', 'ms', 'µs a call', 'system call'],
+    head: ['calls', 'errors', 'ms', 'µs per call', 'system call'],
     colAligns: ['right', 'right', 'right', 'right', 'left'],
     style: { head: [], border: [] },
   });

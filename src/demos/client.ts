@@ -1,34 +1,35 @@
 /**
- * Post 004's client: one selector watches the socket and the standard input, which is one more file object.
+ * Post 004's client: one selector watches the socket and the standard input.
  *
- *   input is watched --what the kernel does not take at once is queued--> input waits --queue empty--> input is watched
+ *   input is watched --bytes that the kernel does not take at once are queued--> input waits --queue empty--> input is watched
  *
- * It reads while it writes: a client that only wrote would wait for a server that waits for it to read.
+ * It receives while bytes are queued: otherwise client and server could each wait until the other receives.
  */
 import { readSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DefaultSelector, EVENT_READ, EVENT_WRITE, type FileObject, Socket } from '../index.js';
-import { LONGEST_LINE } from '../servers/applications/chat.js';
+import { MAX_LINE } from '../servers/applications/chat.js';
 import { FrameReader, frame } from '../servers/applications/framing.js';
-import { jsonForTerminal, textOfLines } from '../servers/applications/plain-text.js';
-import { LONGEST_FRAME } from '../servers/applications/rpc.js';
+import { jsonForTerminal, printableLines } from '../servers/applications/plain-text.js';
+import { MAX_FRAME } from '../servers/applications/rpc.js';
 
-/** What is sent for what is typed, and printed for what comes. What comes may be meant to mislead: no control of a terminal is printed. */
+/** Translates typed lines into bytes to send, and received bytes into text. Untrusted: control characters are not printed. */
 export interface Conversation {
-  /** @param typed null: it has ended. @returns what is sent */
+  /** @param typed null: the input has ended. @returns the bytes to send */
   typed(typed: Buffer | null): Uint8Array;
-  /** @param bytes null: nothing more will come. @returns what is printed. @throws what came makes no sense, and nothing will from now on */
+  /** @param bytes null: the stream has ended. @returns what to print. @throws the bytes are not of this protocol */
   received(bytes: Buffer | null): Uint8Array | string;
   /**
-   * What is wrong when the server ends the conversation; null: nothing.
+   * Called when the server ends the conversation.
    * @param hasEnded the input had ended before
+   * @returns what is missing; null: nothing
    */
   missing(hasEnded: boolean): string | null;
 }
 
 export function echoConversation(options: { readonly isRaw?: boolean } = {}): Conversation {
   let unanswered = 0;
-  const shown = forTerminal(options.isRaw === true ? null : (text) => textOfLines(text, '\t'));
+  const shown = forTerminal(options.isRaw === true ? null : (text) => printableLines(text, '\t'));
   return {
     typed: (typed) => {
       unanswered += typed?.length ?? 0;
@@ -38,8 +39,8 @@ export function echoConversation(options: { readonly isRaw?: boolean } = {}): Co
       unanswered -= bytes?.length ?? 0;
       return shown(bytes);
     },
-    // The server may be of another kind, and end when it likes (a clock's, say): only what is lost is an error.
-    missing: () => (unanswered > 0 ? `${unanswered} bytes have not come back` : null),
+    // Another kind of server may end at any time (a time server, for example): only lost bytes are an error.
+    missing: () => (unanswered > 0 ? `${unanswered} bytes did not come back` : null),
   };
 }
 
@@ -48,18 +49,18 @@ export function chatConversation(user: string, complain: (why: string) => void):
   return {
     typed: eachLine((text) => {
       const line = JSON.stringify({ user, text });
-      if (Buffer.byteLength(line) <= LONGEST_LINE) return `${line}\n`;
-      complain(`not sent: a message has at most ${LONGEST_LINE} bytes, as JSON`);
+      if (Buffer.byteLength(line) <= MAX_LINE) return `${line}\n`;
+      complain(`not sent: a message has at most ${MAX_LINE} bytes, as JSON`);
       return '';
     }),
-    received: forTerminal((text) => textOfLines(text)),
-    missing: (hasEnded) => (hasEnded ? null : 'what you type reaches nobody any more'),
+    received: forTerminal((text) => printableLines(text)),
+    missing: (hasEnded) => (hasEnded ? null : 'what you type is not sent any more'),
   };
 }
 
 /** @param complain called with the reason why a line is not sent */
 export function rpcConversation(complain: (why: string) => void): Conversation {
-  const replies = new FrameReader(LONGEST_FRAME);
+  const replies = new FrameReader(MAX_FRAME);
   let unanswered = 0;
   return {
     typed: eachLine((line) => {
@@ -75,14 +76,14 @@ export function rpcConversation(complain: (why: string) => void): Conversation {
         lines += `${jsonForTerminal(reply.toString('utf8'))}\n`;
       };
       if (!replies.read(bytes ?? Buffer.alloc(0), onReply))
-        throw new Error('what came is no reply: the server serves something else than rpc');
+        throw new Error('not a reply: the server serves something else than rpc');
       return lines;
     },
-    missing: (hasEnded) => (unanswered > 0 || !hasEnded ? `requests without an answer: ${unanswered}` : null),
+    missing: (hasEnded) => (unanswered > 0 || !hasEnded ? `requests without a reply: ${unanswered}` : null),
   };
 }
 
-/** Bytes as text, wherever they are cut. @param show null: the bytes as they are */
+/** Decodes UTF-8 across chunks. @param show makes the text printable; null: prints the bytes as they are */
 function forTerminal(show: ((text: string) => string) | null): Conversation['received'] {
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   return (bytes) => {
@@ -97,28 +98,28 @@ function rpcRequest(line: string): Uint8Array | Error {
   try {
     const request = { in: method, ...(params === '' ? {} : { params: JSON.parse(params) as unknown }) };
     const bytes = frame(JSON.stringify(request));
-    return bytes.length <= LONGEST_FRAME ? bytes : new Error(`a request has at most ${LONGEST_FRAME} bytes`);
+    return bytes.length <= MAX_FRAME ? bytes : new Error(`a request has at most ${MAX_FRAME} bytes`);
   } catch (error) {
     return new Error(`'${line}' is not METHOD [JSON params]: ${(error as Error).message}`);
   }
 }
 
-/** Lines out of what is typed, of which the last may lack its end; empty ones are nothing. */
+/** Splits typed text into lines, the last of which may lack its newline; empty lines are skipped. */
 function eachLine(convert: (line: string) => string | Uint8Array): Conversation['typed'] {
   const decoder = new TextDecoder();
-  let begun = '';
+  let partial = '';
   return (typed) => {
     const text = typed === null ? `${decoder.decode()}\n` : decoder.decode(typed, { stream: true });
-    const lines = (begun + text).split('\n');
-    begun = lines.pop() ?? '';
-    const said = lines.map((line) => line.trim()).filter((line) => line !== '');
-    return Buffer.concat(said.map((line) => Buffer.from(convert(line) as string)));
+    const lines = (partial + text).split('\n');
+    partial = lines.pop() ?? '';
+    const nonEmpty = lines.map((line) => line.trim()).filter((line) => line !== '');
+    return Buffer.concat(nonEmpty.map((line) => Buffer.from(convert(line) as string)));
   };
 }
 
 /**
- * Sends what is typed, prints what comes, until the server ends the conversation.
- * @throws where it ends it before the input has ended, or before it has answered
+ * Sends what is typed, and prints what arrives, until the server ends the conversation.
+ * @throws Error when the server ends it too early: Conversation.missing() names what is missing
  */
 export async function client(host: string, port: number, conversation: Conversation): Promise<void> {
   using selector = new DefaultSelector<(events: number) => void>();
@@ -154,10 +155,10 @@ export async function client(host: string, port: number, conversation: Conversat
     }
     const isEmpty = queue.length === 0;
     selector.modify(socket, isEmpty ? EVENT_READ : EVENT_READ | EVENT_WRITE, onServer);
-    const watched = selector.getMap().has(input.file);
-    if (isEmpty && !ended && !watched) selector.register(input.file, EVENT_READ, onInput);
-    if ((!isEmpty || ended) && watched) selector.unregister(input.file);
-    if (isEmpty && ended) socket.shutdown('write'); // the server answers what it has, and ends
+    const isWatched = selector.getMap().has(input.file);
+    if (isEmpty && !ended && !isWatched) selector.register(input.file, EVENT_READ, onInput);
+    if ((!isEmpty || ended) && isWatched) selector.unregister(input.file);
+    if (isEmpty && ended) socket.shutdown('write'); // the server replies to what it has received, and ends
   };
 
   let input = directInput();
@@ -165,7 +166,7 @@ export async function client(host: string, port: number, conversation: Conversat
   try {
     selector.register(input.file, EVENT_READ, onInput);
   } catch {
-    // Not a file that the system can watch: Windows' console and pipes; a regular file, with epoll.
+    // The selector cannot watch this file: Windows' console and pipes; a regular file with epoll.
     input = bridgedInput();
     selector.register(input.file, EVENT_READ, onInput);
   }
@@ -176,31 +177,32 @@ export async function client(host: string, port: number, conversation: Conversat
   } finally {
     input.close();
   }
-  const missing = queue.length > 0 ? 'not all that was typed is sent' : conversation.missing(ended);
+  const missing = queue.length > 0 ? 'not all of the input was sent' : conversation.missing(ended);
   if (missing !== null) throw new Error(`the server has ended the conversation: ${missing}`);
 }
 
 interface Input {
   readonly file: FileObject;
-  /** null: nothing yet. Empty: the end. */
+  /** @returns null: nothing to read now; empty: the end of the input */
   read(): Buffer | null;
   close(): void;
 }
 
+/** The standard input itself. */
 function directInput(): Input {
   const buffer = Buffer.alloc(65_536);
   const read = (): Buffer | null => {
     try {
       return Buffer.from(buffer.subarray(0, readSync(0, buffer)));
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return null; // somebody has made it non-blocking
+      if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return null; // another process has made it non-blocking
       throw error;
     }
   };
   return { file: { fd: 0 }, read, close: () => undefined };
 }
 
-/** Node reads the standard input, and passes it on through a pair of sockets, of which one can be watched. */
+/** Node reads the standard input and passes it on through a socket pair, which the selector can watch. */
 function bridgedInput(): Input {
   const [source, sink] = Socket.pair({ blocking: false });
   const pump = async (): Promise<void> => {
@@ -208,13 +210,13 @@ function bridgedInput(): Input {
       for (let rest = chunk as Buffer; rest.length > 0;) {
         const sent = sink.send(rest);
         if (sent === null)
-          await sleep(5); // the other end is in this very thread: let it read
+          await sleep(5); // the other end is read by this thread
         else rest = rest.subarray(sent);
       }
     }
   };
   const onError = (error: unknown): void => {
-    if (source.fd < 0) return; // the conversation is over, and nobody reads what is typed
+    if (source.fd < 0) return; // the conversation has ended
     process.stderr.write(`standard input: ${(error as Error).message}\n`);
     process.exitCode = 1;
   };

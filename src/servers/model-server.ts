@@ -1,127 +1,67 @@
-/** A server of any model, from outside. */
-import { writeSync } from 'node:fs';
-import { join } from 'node:path';
-import { MessageChannel, type MessagePort, Worker, receiveMessageOnPort } from 'node:worker_threads';
-import { closedError, invalidType } from '../errors.js';
-import type { Mechanism, SocketAddress } from '../index.js';
-import { makeTemporaryFolder, removeTemporaryFolder } from '../syscalls/temporary-folders.js';
-import { fieldsOf, wholeNumber } from '../validate.js';
+/** A server of any model, as the program that owns it sees it. */
+import { closedError } from '../errors.js';
+import type { SocketAddress } from '../index.js';
+import { wholeNumber } from '../validate.js';
 import type { Model } from './models/model.js';
 import type { ServerModelName, ServerSettings } from './protocol/settings.js';
 import type { Totals } from './protocol/scoreboard.js';
 import { type ServerOptions, parseServerOptions } from './server-options.js';
-import {
-  type Asked,
-  type Said,
-  type WorkerExit,
-  type WorkerStats,
-  describeExit,
-  errorOf,
-} from './protocol/messages.js';
-import { HAS_STARTED, NEWS, SAID_CELLS, type SupervisorData } from './supervision/supervisor-data.js';
+import { type SupervisorEvent, type WorkerExit, type WorkerStats, describeExit, errorOf } from './protocol/messages.js';
+import { SupervisorThread } from './supervisor-thread.js';
 
+/** Counts over all workers of a server since listen(), those that have exited included. */
 export interface ServerStats {
-  /** Connections that accept(2) has given. */
+  /** Connections that accept(2) has returned. */
   readonly accepted: number;
-  /** Of those, how many are not over: served, or waiting for a worker. */
+  /** Accepted connections that are still open: served, or waiting for a worker. */
   readonly open: number;
+  /** Bytes received from clients. */
   readonly bytesIn: number;
   /** Bytes that the application has written. */
   readonly bytesOut: number;
-  /** Returns of a call that waits: of a multiplexer, or of recv(2) that blocks. busy-wait: rounds of asking. */
+  /** Returns of a blocking call: a wait of a multiplexer, or a recv(2). busy-wait: rounds over all sockets. */
   readonly wakeups: number;
-  /** Those after which there was nothing to do: the thundering herd. */
+  /** Wake-ups after which there was nothing to do: the thundering herd. */
   readonly emptyWakeups: number;
-  /** Connections that were turned away, since no worker would have had time for them. */
+  /** Connections that were reset because no worker had room for them. */
   readonly rejected: number;
-  /** Connections that ended because their worker did. */
+  /** Connections that ended because their worker exited. */
   readonly lost: number;
   /** Connections or tasks that wait for a worker now. */
   readonly queued: number;
 }
 
 /**
- * A server. It runs in threads and processes of its own: whatever it does, the caller's event loop is not blocked, and whatever the caller
- * does, it goes on serving.
+ * A server in threads and processes of its own: it does not block the caller's event loop, and a caller that blocks does not stop it.
  *
- *   new --listen()--> starting --bound--> listening --close(), or its program ends--> closing --> closed
+ *   new --listen()--> starting --bound--> listening --close(), or its first thread exits--> closing --> closed
  *                     starting --EADDRINUSE and the like--> closed
  */
 export interface ModelServer extends AsyncDisposable {
+  /** The model that createServer() was called with. */
   readonly model: ServerModelName;
   /**
-   * Starts it. Keeps Node alive until close().
-   * @throws EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOTFOUND; ERR_CLOSED after close() or when it was called before
+   * Starts the server, and keeps Node's event loop alive until close().
+   * @returns the address it listens on, with the port that the system has chosen if port was 0
+   * @throws EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOTFOUND; ERR_CLOSED after close(), and when called a second time
    */
   listen(): Promise<{ readonly host: string; readonly port: number }>;
-  /** Over all workers, those that have ended among them. After close(): as it was then. */
+  /** Counts over all workers. Before listen(): zeros. After close(): the last counts. */
   stats(): Promise<ServerStats>;
-  /** The threads and processes it has now. */
+  /** The threads and processes that run now; empty before listen() and after close(). */
   workers(): Promise<readonly WorkerStats[]>;
-  /** Kills one of them, as a bug would: to see what happens then. @returns false: there is none of this id */
+  /**
+   * Kills a thread or process, as a bug in it would, to test what happens then.
+   * @param id WorkerInfo.id
+   * @returns false: no worker has this id
+   * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE
+   */
   killWorker(id: number): Promise<boolean>;
-  /** Stops accepting, lets go of every thread, process, descriptor and file. Connections that are open end. The second time: waits for the first. */
+  /**
+   * Stops accepting, ends every thread and process, and closes every descriptor and file. Open connections end with them. Resolves when all
+   * have exited; a second call waits for the first.
+   */
   close(): Promise<void>;
-}
-
-/** Milliseconds. */
-const LONGEST_START = 30_000;
-
-/** The thread of the supervisor, and what it says. */
-class SupervisorThread {
-  readonly worker: Worker;
-  readonly port: MessagePort;
-  /** It says nothing any more. */
-  hasEnded = false;
-  readonly #folder: string;
-  readonly #said = new Int32Array(new SharedArrayBuffer(SAID_CELLS * Int32Array.BYTES_PER_ELEMENT));
-
-  constructor({ name }: Model, settings: ServerSettings) {
-    const { port1, port2 } = new MessageChannel();
-    this.port = port1;
-    this.#folder = makeTemporaryFolder('selectors-native-');
-    const data: SupervisorData = { model: name, settings, folder: this.#folder, port: port2, said: this.#said };
-    try {
-      this.worker = new Worker(join(__dirname, 'supervision/supervisor.js'), {
-        workerData: data,
-        transferList: [port2],
-        execArgv: [],
-      });
-    } catch (error) {
-      this.removeFiles();
-      throw error;
-    }
-  }
-
-  /** When it has ended: Windows does not remove a file that somebody has mapped. */
-  removeFiles(): void {
-    removeTemporaryFolder(this.#folder);
-  }
-
-  ask(asked: Asked): void {
-    this.port.postMessage(asked);
-  }
-
-  /** What it said last, which may arrive behind the news of its end. */
-  receiveAll(onSaid: (said: Said) => void): void {
-    for (;;) {
-      const received = receiveMessageOnPort(this.port) as { readonly message: Said } | undefined;
-      if (received === undefined) return;
-      onSaid(received.message);
-    }
-  }
-
-  /** BLOCKS until it says something. @throws where it does not even start: no descriptors, no memory */
-  wait(): Said {
-    for (const since = performance.now(); ;) {
-      const seen = Atomics.load(this.#said, NEWS);
-      const received = receiveMessageOnPort(this.port) as { readonly message: Said } | undefined;
-      if (received !== undefined) return received.message;
-      const hasStarted = Atomics.load(this.#said, HAS_STARTED) !== 0;
-      if (!hasStarted && performance.now() - since > LONGEST_START) throw new Error('the server does not start');
-      Atomics.wait(this.#said, NEWS, seen, hasStarted ? Infinity : 100);
-    }
-  }
 }
 
 function statsOf(totals: Totals): ServerStats {
@@ -144,11 +84,11 @@ class SupervisedServer implements ModelServer {
   #thread: SupervisorThread | null = null;
   #closed: Promise<unknown> | null = null;
   #totals = NOTHING;
-  /** Why there is no server. */
+  /** Why the server could not start. */
   #failure: Error | null = null;
-  #lastId = 0;
-  readonly #replies = new Map<number, (value: unknown) => void>();
-  #listening: { resolve(address: SocketAddress): void; reject(error: Error): void } | null = null;
+  #lastRequestId = 0;
+  readonly #pendingReplies = new Map<number, (value: unknown) => void>();
+  #pendingListen: { resolve(address: SocketAddress): void; reject(error: Error): void } | null = null;
 
   constructor(model: Model, settings: ServerSettings, onWorkerExit: (exit: WorkerExit) => void) {
     this.model = model.name;
@@ -158,36 +98,36 @@ class SupervisedServer implements ModelServer {
   }
 
   async listen(): Promise<{ readonly host: string; readonly port: number }> {
-    if (this.#thread !== null || this.#closed !== null) throw closedError('server, or it listens already, and so it');
+    if (this.#thread !== null || this.#closed !== null) throw closedError('server listens once only; for this call it');
     const thread = (this.#thread = new SupervisorThread(this.#model, this.#settings));
-    const listening = await new Promise<SocketAddress>((resolve, reject) => {
-      this.#listening = { resolve, reject };
-      thread.port.on('message', (said: Said) => this.#onSaid(said));
-      thread.worker.on('error', (error) => this.#onFailed(error));
-      this.#closed = new Promise((exited) => thread.worker.on('exit', exited)).then(() => this.#onEnded(thread));
+    const address = await new Promise<SocketAddress>((resolve, reject) => {
+      this.#pendingListen = { resolve, reject };
+      thread.port.on('message', (event: SupervisorEvent) => this.#onEvent(event));
+      thread.worker.on('error', (error) => this.#onThreadError(error));
+      this.#closed = new Promise((exited) => thread.worker.on('exit', exited)).then(() => this.#onThreadExit(thread));
       void this.#closed.then(() => reject(this.#failure ?? closedError('server')));
     });
-    this.#listening = null;
-    return listening as { host: string; port: number };
+    this.#pendingListen = null;
+    return address as { host: string; port: number };
   }
 
   async stats(): Promise<ServerStats> {
-    const totals = (await this.#ask({ type: 'totals' })) as Totals | undefined;
+    const totals = (await this.#request({ type: 'totals' })) as Totals | undefined;
     return statsOf(totals ?? this.#totals);
   }
 
   async workers(): Promise<readonly WorkerStats[]> {
-    return ((await this.#ask({ type: 'workers' })) as readonly WorkerStats[] | undefined) ?? [];
+    return ((await this.#request({ type: 'workers' })) as readonly WorkerStats[] | undefined) ?? [];
   }
 
   async killWorker(id: number): Promise<boolean> {
     const worker = wholeNumber('id', id, 0, Number.MAX_SAFE_INTEGER);
-    return ((await this.#ask({ type: 'kill', worker })) as boolean | undefined) ?? false;
+    return ((await this.#request({ type: 'kill', worker })) as boolean | undefined) ?? false;
   }
 
   async close(): Promise<void> {
     this.#closed ??= Promise.resolve();
-    this.#thread?.ask({ type: 'close' });
+    this.#thread?.send({ type: 'close' });
     await this.#closed;
   }
 
@@ -195,98 +135,63 @@ class SupervisedServer implements ModelServer {
     await this.close();
   }
 
-  #onSaid(said: Said): void {
-    switch (said.type) {
+  #onEvent(event: SupervisorEvent): void {
+    switch (event.type) {
       case 'listening':
-        return this.#listening?.resolve(said.address);
+        return this.#pendingListen?.resolve(event.address);
       case 'failed':
-        this.#failure = errorOf(said.error); // told when all that was started has ended
+        this.#failure = errorOf(event.error); // listen() rejects with it when all that was started has exited
         return;
       case 'exit':
-        return this.#onWorkerExit(said.exit);
+        return this.#onWorkerExit(event.exit);
       case 'closed':
-        this.#totals = said.totals;
+        this.#totals = event.totals;
         return;
       case 'reply':
-        this.#replies.get(said.id)?.(said.value);
-        this.#replies.delete(said.id);
+        this.#pendingReplies.get(event.id)?.(event.value);
+        this.#pendingReplies.delete(event.id);
     }
   }
 
-  /** The supervisor itself: no descriptors, no memory. */
-  #onFailed(error: Error): void {
+  /** The supervisor's thread itself has failed: no descriptors, no memory. */
+  #onThreadError(error: Error): void {
     this.#failure ??= error;
-    if (this.#listening !== null) return;
+    if (this.#pendingListen !== null) return;
     this.#onWorkerExit({ id: -1, kind: 'thread', role: 'main', why: error.message, lost: 0, isReplaced: false });
   }
 
-  #onEnded(thread: SupervisorThread): void {
+  #onThreadExit(thread: SupervisorThread): void {
     thread.hasEnded = true;
-    // A thread's end may be told before what it said last: why listen() has failed, what there was in the end.
-    thread.receiveAll((said) => this.#onSaid(said));
+    // The exit may be reported before the last events: why listen() has failed, the final totals.
+    thread.receiveAll((event) => this.#onEvent(event));
     thread.removeFiles();
-    for (const reply of this.#replies.values()) reply(undefined);
-    this.#replies.clear();
+    for (const reply of this.#pendingReplies.values()) reply(undefined);
+    this.#pendingReplies.clear();
   }
 
-  /** undefined: there is no supervisor (any more). */
-  async #ask(asked: { type: 'totals' } | { type: 'workers' } | { type: 'kill'; worker: number }): Promise<unknown> {
+  /** @returns undefined: the supervisor does not run */
+  async #request(
+    request: { type: 'totals' } | { type: 'workers' } | { type: 'kill'; worker: number },
+  ): Promise<unknown> {
     const thread = this.#thread;
     if (thread === null || thread.hasEnded) return undefined;
-    const id = ++this.#lastId;
+    const id = ++this.#lastRequestId;
     return new Promise((resolve) => {
-      this.#replies.set(id, resolve);
-      thread.ask({ ...asked, id });
+      this.#pendingReplies.set(id, resolve);
+      thread.send({ ...request, id });
     });
   }
 }
 
 /**
- * A server of a model. Nothing is started before listen().
+ * Creates a server of a model. It starts nothing before listen().
+ * @param model one of SERVER_MODELS
+ * @param options Default: {}
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE; ERR_UNAVAILABLE for a mechanism or an accept strategy that this
  *   system does not have
  */
 export function createServer(model: ServerModelName, options: ServerOptions = {}): ModelServer {
   const parsed = parseServerOptions(model, options);
-  const tell = parsed.onWorkerExit ?? ((exit: WorkerExit) => process.emitWarning(describeExit(exit)));
-  return new SupervisedServer(parsed.model, parsed.settings, tell);
-}
-
-/**
- * The textbook's two lines, for a program of its own (post 002).
- *
- *   const server = new EchoServer('127.0.0.1', 1234);
- *   server.run();
- */
-export class EchoServer {
-  readonly #model: Model;
-  readonly #settings: ServerSettings;
-
-  /** @param options.model 'reactor' where nothing is said. @throws as createServer() */
-  constructor(
-    host: string,
-    port: number,
-    options: { readonly model?: ServerModelName; readonly mechanism?: Mechanism } = {},
-  ) {
-    const { model = 'reactor', mechanism } = fieldsOf('options', options, ['model', 'mechanism']);
-    // createServer() has an answer where nothing is said, and tells the port; from here, nobody would know where it serves.
-    if (typeof host !== 'string') throw invalidType('host', 'a string', host);
-    const parsed = parseServerOptions(model, { host, port: wholeNumber('port', port, 0, 65_535), mechanism });
-    this.#model = parsed.model;
-    this.#settings = parsed.settings;
-  }
-
-  /**
-   * BLOCKS, and serves for ever: until the process is killed, as by Ctrl-C. What becomes of workers is told on the standard error.
-   * @throws EADDRINUSE and the like; ERR_CLOSED when the server's own program has died
-   */
-  run(): void {
-    const thread = new SupervisorThread(this.#model, this.#settings);
-    for (;;) {
-      const said = thread.wait();
-      if (said.type === 'failed') throw errorOf(said.error);
-      if (said.type === 'exit') writeSync(2, `selectors-native: ${describeExit(said.exit)}\n`);
-      if (said.type === 'closed') throw closedError('server');
-    }
-  }
+  const onWorkerExit = parsed.onWorkerExit ?? ((exit: WorkerExit) => process.emitWarning(describeExit(exit)));
+  return new SupervisedServer(parsed.model, parsed.settings, onWorkerExit);
 }

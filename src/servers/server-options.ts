@@ -1,4 +1,4 @@
-/** What a server can be asked for. */
+/** The options of a server, and how they are checked. */
 import { availableParallelism } from 'node:os';
 import { invalidType, invalidValue, unavailable } from '../errors.js';
 import { type Mechanism, availableMechanisms } from '../index.js';
@@ -11,31 +11,38 @@ import { models } from './models/index.js';
 import { mechanismsHere } from './models/mechanisms.js';
 import type { WorkerExit } from './protocol/messages.js';
 
+/**
+ * The options of createServer(). `mechanism` and `accept` are an error (ERR_INVALID_ARG_VALUE) for a model that does not have them; other
+ * options that a model does not have (see SERVER_MODELS) are checked and ignored.
+ */
 export interface ServerOptions {
-  /** IP address or name. '127.0.0.1' where nothing is said: a server is open to others only when asked to be. */
+  /** Address to listen on: an IP address or a name. Default: '127.0.0.1', which only this machine can reach. */
   readonly host?: string;
-  /** 0 to 65535. 0, as where nothing is said: any free one, which listen() tells. */
+  /** TCP port, 0 to 65535. 0: the system chooses a free one, which listen() returns. Default: 0. */
   readonly port?: number;
-  /** 'echo' where nothing is said. */
+  /** What it serves. Default: 'echo'. */
   readonly application?: ApplicationName;
-  /** 1 to 1024 threads or processes, where the model has a fixed number of them. availableParallelism() where nothing is said. */
+  /** Threads or processes, 1 to 1024, for models with a fixed number of them; at most maxConnections are started. Default: os.availableParallelism(). */
   readonly workers?: number;
-  /** Which multiplexer, where the model has one. The system's best where nothing is said. */
+  /** The multiplexer, for models that have one. Default: the best that this system has. */
   readonly mechanism?: Mechanism;
-  /** `prefork` only. 'thundering-herd' where nothing is said, for that is what every system has. */
+  /** `prefork` only: how the processes share the listening socket. Default: 'thundering-herd', which every system has. */
   readonly accept?: AcceptStrategy;
-  /** So many connections are open at the most; further clients wait in the kernel's backlog. 1 to 100000; each model has its own default. */
+  /** Open connections at the same time, 1 to 100000; further clients wait in the kernel's backlog. Default: the model's own. */
   readonly maxConnections?: number;
-  /** `thread-pool` only: so many connections wait for a thread at the most (rounded up to a power of two); others are reset. 1 to 65536, 1024 where nothing is said. */
+  /**
+   * `thread-pool` only: connections that wait for a thread, 1 to 65536, rounded up to a power of two; further ones are reset.
+   * Default: 1024.
+   */
   readonly maxQueued?: number;
-  /** Told of each thread or process that has ended and should not have. A warning of the process where nothing is said. */
+  /** Called for each thread or process that exits unexpectedly. Default: process.emitWarning(). */
   readonly onWorkerExit?: (exit: WorkerExit) => void;
 }
 
-const MOST_WORKERS = 1024;
-const MOST_CONNECTIONS = 100_000;
-const MOST_QUEUED = 65_536;
-const DEFAULT_QUEUED = 1024;
+const MAX_WORKERS = 1024;
+const MAX_CONNECTIONS = 100_000;
+const MAX_QUEUED = 65_536;
+const DEFAULT_MAX_QUEUED = 1024;
 
 interface ParsedServerOptions {
   readonly model: Model;
@@ -43,7 +50,10 @@ interface ParsedServerOptions {
   readonly onWorkerExit: ServerOptions['onWorkerExit'];
 }
 
-/** What was asked for, looked at before anything is started. */
+/**
+ * Checks the arguments of createServer() before anything is started, and fills in the defaults.
+ * @throws as createServer()
+ */
 export function parseServerOptions(name: unknown, options: unknown): ParsedServerOptions {
   const model = modelOf(name);
   const fields = fieldsOf('options', options, [
@@ -51,16 +61,16 @@ export function parseServerOptions(name: unknown, options: unknown): ParsedServe
     'onWorkerExit',
   ]);
   const { host = '127.0.0.1', port = 0, application = 'echo', mechanism, accept } = fields;
-  const { workers: asked = availableParallelism(), maxConnections: most = model.maxConnections } = fields;
+  const { workers = availableParallelism(), maxConnections = model.maxConnections } = fields;
   if (typeof host !== 'string') throw invalidType('host', 'a string', host);
   if (host === '' || host.includes('\0'))
-    throw invalidValue("host must be an address or a name; '0.0.0.0' is all of this machine's");
-  const workers = wholeNumber('workers', asked, 1, MOST_WORKERS);
-  const maxConnections = wholeNumber('maxConnections', most, 1, MOST_CONNECTIONS);
+    throw invalidValue("host must be an address or a name; '0.0.0.0' means all addresses of this machine");
+  const workerCount = wholeNumber('workers', workers, 1, MAX_WORKERS);
+  const connectionLimit = wholeNumber('maxConnections', maxConnections, 1, MAX_CONNECTIONS);
   const offered: readonly unknown[] = model.applications;
   if (!offered.includes(application))
     throw wrongChoice('application', application, model.applications, `${model.name} serves`);
-  const { onWorkerExit, maxQueued = DEFAULT_QUEUED } = fields;
+  const { onWorkerExit, maxQueued = DEFAULT_MAX_QUEUED } = fields;
   if (onWorkerExit !== undefined && typeof onWorkerExit !== 'function')
     throw invalidType('onWorkerExit', 'a function', onWorkerExit);
   return {
@@ -70,18 +80,18 @@ export function parseServerOptions(name: unknown, options: unknown): ParsedServe
       host,
       port: wholeNumber('port', port, 0, 65_535),
       application: application as ApplicationName,
-      workers: Math.min(workers, maxConnections), // more would have nothing to do
+      workers: Math.min(workerCount, connectionLimit), // more would have nothing to do
       mechanism: mechanismOf(model, mechanism),
       best: mechanismsHere.find((row) => row.available && model.mechanisms.includes(row.mechanism))?.mechanism,
       accept: acceptOf(model, accept, mechanism),
-      maxConnections,
-      maxQueued: wholeNumber('maxQueued', maxQueued, 1, MOST_QUEUED),
+      maxConnections: connectionLimit,
+      maxQueued: wholeNumber('maxQueued', maxQueued, 1, MAX_QUEUED),
     },
   };
 }
 
-function wrongChoice(name: string, value: unknown, choices: readonly string[], who: string): Error {
-  const expected = `${who}: ${choices.join(', ')}`;
+function wrongChoice(name: string, value: unknown, choices: readonly string[], offer: string): Error {
+  const expected = `${offer}: ${choices.join(', ')}`;
   return typeof value === 'string'
     ? invalidValue(`there is no ${name} '${value}' here; ${expected}`)
     : invalidType(name, `a string (${expected})`, value);
@@ -95,7 +105,7 @@ function modelOf(name: unknown): Model {
 function mechanismOf(model: Model, mechanism: unknown): string | undefined {
   if (mechanism === undefined) return undefined;
   const { name, mechanisms } = model;
-  if (mechanisms.length === 0) throw invalidValue(`${name} has no multiplexer, and so no mechanism`);
+  if (mechanisms.length === 0) throw invalidValue(`${name} has no multiplexer, so it takes no mechanism`);
   if (!mechanisms.includes(mechanism as Mechanism))
     throw wrongChoice('mechanism', mechanism, mechanisms, `${name} has`);
   const row = availableMechanisms().find((one) => one.mechanism === mechanism);
@@ -105,7 +115,7 @@ function mechanismOf(model: Model, mechanism: unknown): string | undefined {
 
 function acceptOf(model: Model, accept: unknown, mechanism: unknown): AcceptStrategy {
   if (accept === undefined) return 'thundering-herd';
-  if (model.name !== 'prefork') throw invalidValue(`${model.name} has no choice how to accept; prefork has`);
+  if (model.name !== 'prefork') throw invalidValue(`accept is an option of prefork, not of ${model.name}`);
   const strategy = acceptStrategies.find(({ name }) => name === accept);
   if (strategy === undefined) {
     const names = acceptStrategies.map(({ name }) => name);
@@ -113,6 +123,6 @@ function acceptOf(model: Model, accept: unknown, mechanism: unknown): AcceptStra
   }
   checkAvailable(strategy);
   if (strategy.name === 'exclusive' && mechanism !== undefined && mechanism !== 'epoll')
-    throw invalidValue('EPOLLEXCLUSIVE is of epoll, and of no other mechanism');
+    throw invalidValue(`EPOLLEXCLUSIVE needs the mechanism epoll, not ${mechanism as string}`);
   return strategy.name;
 }

@@ -1,24 +1,24 @@
-/** Ctrl-C, and what asks a process to end. */
+/** Ctrl-C and other signals that ask a process to end. */
 import { constants } from 'node:os';
 import { removeTemporaryFolders } from '../syscalls/temporary-folders.js';
 
-/** The terminal's closing (SIGHUP) is one of them: what was started for a time is not left behind. */
-export const ENDING: readonly NodeJS.Signals[] =
+/** The signals that ask a process to end. SIGHUP, the terminal has closed, is one of them: no process is left behind then. */
+export const TERMINATION_SIGNALS: readonly NodeJS.Signals[] =
   process.platform === 'win32' ? ['SIGINT', 'SIGBREAK', 'SIGHUP'] : ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
-/** The exit code of a process that a signal has ended, as shells count: Ctrl-C is 130. */
+/** The exit code that shells report for a process that a signal has ended: Ctrl-C is 130. */
 export const exitCodeOf = (signal: NodeJS.Signals): number => 128 + constants.signals[signal];
 
 /**
- * npx and timeout(1) pass on to their child what the terminal has sent to it already, so that one Ctrl-C comes twice: within so many
- * milliseconds the same signal is the same Ctrl-C.
+ * npx and timeout(1) pass signals on to their child, to which the terminal has sent them already, so one Ctrl-C arrives twice. The same signal
+ * within this time counts as one.
  */
-export const SAME = 300;
+export const REPEAT_WINDOW_MS = 300;
 
 /**
  * Removes the temporary folders and ends this process at once, by the signal's default action (signal(7)); on Windows by process.exit(), with
- * the exit code of the signal. process.exit() waits for all threads to end, and hundreds of threads take seconds. Remove all listeners of the
- * signal before.
+ * the exit code of the signal. (process.exit() waits for all threads, and hundreds of threads take seconds.) The caller must have removed all
+ * listeners of the signal.
  */
 export function endAtOnce(signal: NodeJS.Signals): never {
   if (process.platform !== 'win32') {
@@ -28,25 +28,29 @@ export function endAtOnce(signal: NodeJS.Signals): never {
   process.exit(exitCodeOf(signal));
 }
 
-/** @param first begins to end. @param again ends at once. @returns what to do on each signal */
+/**
+ * @param first called with the first signal: begins a graceful end
+ * @param again called with each further one: ends at once
+ * @returns the handler for all signals
+ */
 export function interrupted(
   first: (signal: NodeJS.Signals) => void,
   again: (signal: NodeJS.Signals) => void,
 ): (signal: NodeJS.Signals) => void {
-  let begun: { readonly signal: NodeJS.Signals; readonly at: number } | null = null;
+  let firstSignal: { readonly signal: NodeJS.Signals; readonly at: number } | null = null;
   return (signal) => {
-    if (begun === null) {
-      begun = { signal, at: performance.now() };
+    if (firstSignal === null) {
+      firstSignal = { signal, at: performance.now() };
       first(signal);
-    } else if (signal !== begun.signal || performance.now() - begun.at > SAME) {
+    } else if (signal !== firstSignal.signal || performance.now() - firstSignal.at > REPEAT_WINDOW_MS) {
       again(signal);
     }
   };
 }
 
 /**
- * Runs what takes long. The first signal aborts it, and is told by the exit code, as shells count (Ctrl-C: 130); a second one ends this process
- * at once: whatever it has started sees that its input has ended, and ends.
+ * Runs a long task that signals can interrupt. The first signal aborts it and sets the exit code (Ctrl-C: 130); a second one ends this process
+ * at once. Child processes see the end of their input, and exit.
  * @returns null: it was aborted
  */
 export async function untilInterrupted<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T | null> {
@@ -57,7 +61,7 @@ export async function untilInterrupted<T>(run: (signal: AbortSignal) => Promise<
     aborting.abort();
   };
   const handler = interrupted(begin, (name) => process.exit(exitCodeOf(name)));
-  for (const name of ENDING) process.on(name, handler);
+  for (const name of TERMINATION_SIGNALS) process.on(name, handler);
   try {
     const result = await run(signal);
     return signal.aborted ? null : result;
@@ -65,6 +69,6 @@ export async function untilInterrupted<T>(run: (signal: AbortSignal) => Promise<
     if (!signal.aborted) throw error;
     return null;
   } finally {
-    for (const name of ENDING) process.off(name, handler);
+    for (const name of TERMINATION_SIGNALS) process.off(name, handler);
   }
 }

@@ -1,17 +1,17 @@
-/** How far a command is that takes long: a bar on the standard error, for whoever sits before a terminal. */
+/** The progress of a long command: a bar on the standard error, if that is a terminal. */
 import { Presets, SingleBar } from 'cli-progress';
 
 export interface Progress {
-  /** @param what is done now */
+  /** @param what the current step */
   readonly update: (done: number, total: number, what: string) => void;
-  /** The bar goes. */
+  /** Removes the bar. A second call does nothing. */
   readonly end: () => void;
 }
 
-/** So much of a line belongs to what is done now: the bar never takes a second line. */
-const LONGEST = 40;
+/** The current step is cut to so many characters, so that the bar fits into one line. */
+const MAX_STEP = 40;
 
-/** Prints nothing where the standard error is no terminal. */
+/** Prints nothing if the standard error is not a terminal. */
 export function progressBar(): Progress {
   const bar = new SingleBar(
     {
@@ -21,7 +21,7 @@ export function progressBar(): Progress {
       noTTYOutput: false,
       clearOnComplete: true,
       hideCursor: true,
-      gracefulExit: false, // commands have their own way to end
+      gracefulExit: false, // commands handle signals themselves
       stopOnComplete: false,
     },
     Presets.shades_classic,
@@ -34,11 +34,11 @@ export function progressBar(): Progress {
   };
   return {
     update: (done, total, what) => {
-      const payload = { what: what.slice(0, LONGEST) };
+      const payload = { what: what.slice(0, MAX_STEP) };
       if (!isStarted) {
         bar.start(total, done, payload);
         isStarted = true;
-        process.on('exit', end); // the terminal has its cursor back however this ends
+        process.on('exit', end); // shows the cursor again however this process ends
       }
       bar.setTotal(total);
       bar.update(done, payload);

@@ -1,4 +1,4 @@
-/** A section of a report for a terminal of 100 columns. Its charts are not drawn there: their figures are in its tables. */
+/** A section of a report as text for a terminal of 100 columns. Charts are left out: their figures are in the tables. */
 import Table from 'cli-table3';
 import { formatCell, formatName } from '../instruments/report/format.js';
 import type { Outcome, ReportSection, ReportTable, Verdict } from '../instruments/report/report.js';
@@ -6,12 +6,12 @@ import { pc } from './colors.js';
 import { beside, wrap } from './text.js';
 
 const COLUMNS = 100;
-/** Of text in a cell, and of the words above a column of figures, where they need no more. */
-const WIDEST_TEXT = 36;
-const WIDEST_HEAD = 12;
-/** What a table draws around a cell, and once more at its end: `│ ` and ` `, `│`. */
-const FRAME = 3;
-const END = 1;
+/** Characters before text in a cell is wrapped, and before the head of a column of figures is. */
+const MAX_TEXT_WIDTH = 36;
+const MAX_HEAD_WIDTH = 12;
+/** Characters that a table draws around each cell (`│ ` and ` `), and at the end of a row (`│`). */
+const CELL_FRAME = 3;
+const ROW_END = 1;
 
 const PAINTED: Readonly<Record<Outcome, string>> = {
   holds: pc.green('✓ holds'),
@@ -33,13 +33,13 @@ export function sectionText({ title, facts, verdict, tables }: ReportSection): s
     .join('\n\n');
 }
 
-/** The sentence goes on beside what came out. */
+/** The outcome, and the reason on the same line. */
 function verdictText({ outcome, because }: Verdict): string {
   const [first = '', ...more] = wrap(printable(because), COLUMNS - outcome.length - 4);
   return [`${PAINTED[outcome]}: ${first}`, ...wrap(more.join(' '), COLUMNS)].join('\n').trimEnd();
 }
 
-/** A table that is too wide becomes several, each of which begins with the names of the rows. */
+/** A table that is too wide is split into several, each of which begins with the first column. */
 function tableText({ title, columns, rows }: ReportTable): string {
   const cells = [columns, ...rows].map((row, r) =>
     columns.map((_, i) =>
@@ -66,25 +66,25 @@ function tableText({ title, columns, rows }: ReportTable): string {
 function widthOf([head = '', ...cells]: readonly string[]): number {
   const longest = Math.max(1, ...cells.map((cell) => cell.length));
   const word = Math.max(...head.split(' ').map((one) => one.length));
-  return Math.min(WIDEST_TEXT, Math.max(longest, word, Math.min(WIDEST_HEAD, head.length)));
+  return Math.min(MAX_TEXT_WIDTH, Math.max(longest, word, Math.min(MAX_HEAD_WIDTH, head.length)));
 }
 
-/** Columns, in as few parts as there is room for. */
+/** Splits the columns into as few parts as fit into the terminal. @returns indices of columns */
 function fold(widths: readonly number[]): readonly (readonly number[])[] {
-  const first = (widths[0] ?? 0) + FRAME + END;
+  const first = (widths[0] ?? 0) + CELL_FRAME + ROW_END;
   const parts: number[][] = [[0]];
   let used = first;
   for (const [i, width] of widths.entries()) {
     if (i === 0) continue;
-    if (used + width + FRAME > COLUMNS) {
+    if (used + width + CELL_FRAME > COLUMNS) {
       parts.push([0]);
       used = first;
     }
     parts.at(-1)?.push(i);
-    used += width + FRAME;
+    used += width + CELL_FRAME;
   }
   return parts;
 }
 
-/** Nothing that a terminal would obey. */
+/** Replaces control characters. */
 const printable = (text: string): string => text.replace(/\p{Cc}+/gu, ' ');

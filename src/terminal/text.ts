@@ -1,15 +1,16 @@
-/** Text for a terminal of 80 columns, unless another width is said. */
+/** Wrapped text for a terminal. */
 
+/** Default width. */
 const COLUMNS = 80;
 
-/** `label` at the left, `text` beside it, wrapped at words. */
+/** `label` at the left, `text` beside it from column `indent`, wrapped at words. */
 export function beside(label: string, text: string, indent: number, columns = COLUMNS): string {
   return wrap(text, columns - indent)
     .map((line, index) => (index === 0 ? label : '').padEnd(indent) + line)
     .join('\n');
 }
 
-/** Lines of at most so many characters; a word that is longer than that is cut. */
+/** Wraps at words into lines of at most `width` characters; a longer word is cut. */
 export function wrap(text: string, width: number): readonly string[] {
   const lines = [''];
   for (const word of text.split(' ').flatMap((one) => pieces(one, width))) {

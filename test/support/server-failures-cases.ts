@@ -92,7 +92,7 @@ export function describeHandOvers(names: Names): void {
       if (hasServed) expect(ends.at(-1)).toBe('hello');
       expect(ends).toContain('');
       expect(program.stderr).toMatch(new RegExp(`(ENOBUFS|ENOMEM).*${call}`));
-      expect(program.stderr).not.toMatch(/has ended/);
+      expect(program.stderr).not.toMatch(/has exited/);
       await until('no descriptor is left', () => descriptors() <= before);
     },
   );
@@ -140,7 +140,7 @@ export function describeDyingTogether(names: Names): void {
       using bench = new Bench();
       const file = join(bench.folder(), 'from-now-on');
       const chosen = SERVER_MODELS.filter(
-        ({ workers, name }) => names.includes(name) && workers !== null && !models[name].startsForEach,
+        ({ workers, name }) => names.includes(name) && workers !== null && !models[name].startsPerConnection,
       );
       const program = bench.own(
         new Program(
@@ -196,14 +196,14 @@ export function describeDyingWorkers(names: Names): void {
           }),
         );
         // Those that start workers for each client or task listen before.
-        const startsForEach = models[name].startsForEach === true || models[name].workers === null;
-        if (startsForEach) await askUntil(program.ended, Number((await program.printed(started))[1]));
+        const startsPerConnection = models[name].startsPerConnection === true || models[name].workers === null;
+        if (startsPerConnection) await askUntil(program.ended, Number((await program.printed(started))[1]));
         const { code, stdout, stderr } = await program.ended;
         expect(stderr).toMatch(ITS_WORKERS);
         expect(code).toBe(1);
-        if (!startsForEach) expect(stdout).toBe('');
+        if (!startsPerConnection) expect(stdout).toBe('');
         expect(readdirSync(folder)).toEqual([]);
-        const deaths = stderr.match(/ has ended: /g) ?? [];
+        const deaths = stderr.match(/ has exited: /g) ?? [];
         expect(deaths.length, 'few are started, with pauses').toBeLessThan(40);
       },
     );
@@ -255,7 +255,7 @@ export function describeLimits(sizes: readonly number[]): void {
         for (const program of commands.map((args) => serveLimited(bench, bytes, args))) {
           await echoesOf(bench, program);
           expect(program.process.exitCode).toBe(null);
-          expect(program.stderr).not.toMatch(/has ended/);
+          expect(program.stderr).not.toMatch(/has exited/);
         }
       },
     );

@@ -132,11 +132,11 @@ class SubjectRuns {
     const { work, workersOf, signal } = this.#comparison;
     const workers = workersOf(this.#subject);
     const { model } = this.#subject;
-    const startsForEach = model !== null && models[model].startsForEach;
+    const startsPerConnection = model !== null && models[model].startsPerConnection;
     return MeasuredServer.start(this.#subject, {
       ...options,
       ...(workers === undefined ? {} : { workers }),
-      maxConnections: startsForEach ? work.connections + 1 : NO_LIMIT,
+      maxConnections: startsPerConnection ? work.connections + 1 : NO_LIMIT,
       signal,
     });
   }

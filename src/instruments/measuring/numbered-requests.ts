@@ -1,6 +1,6 @@
 /** Requests of the rpc application (post 001) that carry a number each: whose answer an answer is can be seen. */
 import { FrameReader, frame } from '../../servers/applications/framing.js';
-import { LONGEST_FRAME } from '../../servers/applications/rpc.js';
+import { MAX_FRAME } from '../../servers/applications/rpc.js';
 import type { Client } from './client.js';
 
 /** Always as long. */
@@ -17,7 +17,7 @@ export const requests = (count: number): Buffer[] => Array.from({ length: count 
 
 /** Receives as many answers as there were requests. @returns how many were those to the requests, in their order */
 export async function rightAnswers(client: Client, count: number): Promise<number> {
-  const reader = new FrameReader(LONGEST_FRAME);
+  const reader = new FrameReader(MAX_FRAME);
   let answers = 0;
   let right = 0;
   while (answers < count) {

@@ -1,6 +1,6 @@
 /** A client of the rpc application (post 001). */
 import { FrameReader, frame } from '../../servers/applications/framing.js';
-import { LONGEST_FRAME } from '../../servers/applications/rpc.js';
+import { MAX_FRAME } from '../../servers/applications/rpc.js';
 import { Client } from './client.js';
 
 export interface Request {
@@ -17,7 +17,7 @@ export interface Reply {
 
 export class RpcClient implements Disposable {
   readonly #client: Client;
-  readonly #reader = new FrameReader(LONGEST_FRAME);
+  readonly #reader = new FrameReader(MAX_FRAME);
   readonly #replies: Reply[] = [];
 
   private constructor(client: Client) {

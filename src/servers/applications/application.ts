@@ -1,48 +1,50 @@
 /**
- * What a server serves: bytes in, bytes out, no socket. So every server model can serve every application, over threads and blocking
- * sockets as over a loop, and a test can do without either.
+ * An application: bytes in, bytes out, no socket (sans-I/O). So every server model can serve it, with blocking sockets as well as on a loop,
+ * and a test needs neither.
  */
 
-/** Whoever is at the other end. A loop's Connection is one. */
+/** The other end of a connection, as an application sees it. A loop's Connection is a Peer. */
 export interface Peer {
   /** The application's own state for this peer. */
   data: unknown;
-  /** Bytes written that are not on their way yet. */
+  /** Bytes written that the kernel has not taken. */
   readonly writableLength: number;
-  /** Bytes that the peer is behind: not those written since a flush that the system took as a whole. Default: writableLength. */
+  /** How far a slow peer lags: writableLength after a flush that the kernel took only in part, until it has taken all; else 0. Default: writableLength. */
   readonly unsentLength?: number;
+  /** @returns false: back-pressure, or the connection is ending. Most applications ignore it */
   write(bytes: Uint8Array | string): boolean;
-  /** Nothing more will be written. What the peer still sends is told to `data`. */
+  /** Half-close: nothing more will be written. Bytes that the peer still sends are passed to `data`. */
   end(): void;
+  /** Closes the connection at once; unsent bytes are dropped. */
   destroy(error?: Error): void;
   /**
-   * Its loop, or what stands for one: calls back in a later turn, when others have been served. Not called after `close`. Without it, all
-   * that a chunk holds is handled at once.
+   * Calls back in a later turn, after other peers have been served; not after `close`. Without a loop, the application handles all of a chunk
+   * at once.
    */
   readonly loop?: { callSoon(callback: () => void): void } | undefined;
-  /** Receives nothing until resume(), where what it sends would not wait by itself. */
+  /** Receives nothing until resume(). No effect if the peer blocks: it receives nothing while a chunk is handled. */
   pause(): void;
   resume(): void;
 }
 
-/** One object serves all peers. It is a handler for a loop as it is. */
+/** One object serves all peers. It is a ConnectionHandler for a loop. */
 export interface Application {
-  /** `data` is done with its chunk when it returns. */
+  /** `data` does not keep its chunk: the memory is reused when it returns. */
   readonly borrowsChunks: true;
   open?(peer: Peer): void;
   data(peer: Peer, chunk: Buffer): void;
-  /** The peer has finished sending. Without this, it is sent what is written by now, and then the end. */
+  /** The peer has half-closed. Default: what is written is sent, and then the end of the stream. */
   end?(peer: Peer): void;
   close?(peer: Peer): void;
   /** Drops the requests that wait for a later turn: all peers are about to be ended. */
   stop?(): void;
 }
 
-/** Has a request answered: peer.write(answer), now or later. The request's memory is another's when it returns. */
-export type Work = (peer: Peer, request: Buffer) => void;
+/** Answers a request: peer.write(reply), synchronously or later. The request's memory is valid only until it returns. */
+export type AnswerRequest = (peer: Peer, request: Buffer) => void;
 
-/** Here and now. */
-export const answering =
-  (answer: (request: Buffer) => Uint8Array): Work =>
+/** Answers synchronously, in the thread that has received the request. */
+export const answerInline =
+  (answer: (request: Buffer) => Uint8Array): AnswerRequest =>
   (peer, request) =>
     void peer.write(answer(request));

@@ -1,28 +1,29 @@
-/** Post 004's chat room: a JSON message a line comes in, `{"user": …, "text": …}`; `[user] text` and a newline go out to everybody. */
+/** Post 004's chat room. A peer sends one JSON message per line, `{"user": …, "text": …}`; all peers get `[user] text` and a newline. */
 import type { Application, Peer } from './application.js';
 import { LineReader } from './framing.js';
-import { Inbox, Waiting } from './inbox.js';
-import { nameOf, textOf } from './plain-text.js';
+import { Inbox, PendingInboxes } from './inbox.js';
+import { printableName, printableLine } from './plain-text.js';
 
-export const LONGEST_LINE = 65_536;
-/** A peer that reads so slowly that more than this waits for it is let go, before it eats the memory. */
-export const MOST_WAITING = 1 << 20;
+/** The longest line in bytes, without its newline. */
+export const MAX_LINE = 65_536;
+/** A slow peer with more unsent bytes than this is disconnected: its messages would fill the memory. */
+export const MAX_UNSENT = 1 << 20;
 
 const HELP = 'a message is a line like {"user": "ann", "text": "hello"}\n';
 
 export function chat(): Application {
   const room = new Set<Peer>();
-  const waiting = new Waiting();
+  const pending = new PendingInboxes();
 
   const onLine = (sender: Peer, line: string): void => {
     if (line.trim() === '') return;
     const message = format(line);
     if (message === null) {
-      say(sender, HELP);
+      send(sender, HELP);
       return;
     }
     const bytes = Buffer.from(`${message}\n`, 'utf8');
-    for (const peer of room) say(peer, bytes);
+    for (const peer of room) send(peer, bytes);
   };
 
   return {
@@ -30,8 +31,8 @@ export function chat(): Application {
     open(peer) {
       peer.data = new Inbox(
         peer,
-        new LineReader(LONGEST_LINE, true),
-        waiting,
+        new LineReader(MAX_LINE, true),
+        pending,
         (line) => onLine(peer, line),
         () => room.delete(peer),
       );
@@ -44,22 +45,22 @@ export function chat(): Application {
       room.delete(peer);
       if (peer.data instanceof Inbox) peer.data.close();
     },
-    stop: () => waiting.close(),
+    stop: () => pending.close(),
   };
 }
 
-function say(peer: Peer, bytes: Uint8Array | string): void {
+function send(peer: Peer, bytes: Uint8Array | string): void {
   peer.write(bytes);
-  // Not what was written since the last flush: the peer has had no chance to read that yet.
-  if ((peer.unsentLength ?? peer.writableLength) > MOST_WAITING) peer.destroy(new Error('reads too slowly'));
+  // unsentLength, since the peer has had no chance to read bytes that were written after the last flush.
+  if ((peer.unsentLength ?? peer.writableLength) > MAX_UNSENT) peer.destroy(new Error('reads too slowly'));
 }
 
-/** `[user] text` of one line, or null when it is no message. */
+/** `[user] text`, without line breaks. null: the line is not a message */
 function format(line: string): string | null {
   try {
     const { user, text } = JSON.parse(line) as { user?: unknown; text?: unknown };
     if (typeof user !== 'string' || typeof text !== 'string') return null;
-    return `[${nameOf(user)}] ${textOf(text)}`;
+    return `[${printableName(user)}] ${printableLine(text)}`;
   } catch {
     return null; // not JSON
   }

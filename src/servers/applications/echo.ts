@@ -1,9 +1,9 @@
-/** Posts 000 to 004: whatever a peer sends comes back to it, all of it before the end of the stream. */
-import { type Application, type Work, answering } from './application.js';
+/** Posts 000 to 004: sends each peer its own bytes back, all of them before the end of the stream. */
+import { type Application, type AnswerRequest, answerInline } from './application.js';
 
-/** @param work answers what came; where nothing is said, the application does at once */
-export function echo(work: Work = answering(answerEcho)): Application {
-  return { borrowsChunks: true, data: work };
+/** @param answer Default: answers synchronously */
+export function echo(answer: AnswerRequest = answerInline(answerEcho)): Application {
+  return { borrowsChunks: true, data: answer };
 }
 
 export const answerEcho = (request: Buffer): Uint8Array => request;

@@ -1,14 +1,14 @@
 /**
- * Messages out of a stream of bytes, which knows none: one read brings half a message, or three (post 001). What is left over waits for
- * the rest.
+ * Messages from a stream of bytes. A stream has no message boundaries: one read brings half a message, or three (post 001). A reader keeps an
+ * incomplete message until the rest of it arrives.
  *
- * A chunk of 64 KiB may hold thousands of messages, and each may take long. So a reader hands out a share of them at a time; the caller
- * calls again for the rest, in a later turn (inbox.ts).
+ * A chunk of 64 KiB may hold thousands of messages, and each may take long. So a call of read() emits a limited number of them; the caller
+ * calls again for the others in a later turn (inbox.ts).
  */
 
 const NOTHING = Buffer.alloc(0);
 
-/** A message that is not complete yet, in memory that grows with it: byte by byte it costs no more than at once. */
+/** A message that is not complete yet. Its memory doubles when it is full, so a message that arrives byte by byte costs linear time. */
 class PartialMessage {
   #bytes = NOTHING;
   size = 0;
@@ -20,11 +20,11 @@ class PartialMessage {
       larger.set(this.#bytes.subarray(0, this.size));
       this.#bytes = larger;
     }
-    this.#bytes.set(piece, this.size); // a copy: the memory of a chunk is another chunk's soon
+    this.#bytes.set(piece, this.size); // a copy: the memory of a chunk is reused
     this.size = size;
   }
 
-  /** All of it, with one more piece at the end. */
+  /** The whole message, whose last piece is `last`. It is empty then. */
   takeWith(last: Buffer): Buffer {
     if (this.size === 0) return last;
     this.add(last);
@@ -35,35 +35,36 @@ class PartialMessage {
   }
 }
 
-/** What a peer may still send that is not listened to any more, in bytes. */
+/** Bytes that are received and dropped after a message over the limit. */
 const MAX_DISCARDED = 16 << 20;
 
 /**
- * A peer whose bytes make no sense. What it was answered before is still on its way, and would be taken back by a reset if what it goes on
- * to send was not received: so that is, and ignored, up to a point.
+ * The input of a peer after a message over the limit. Replies to earlier requests may still be in flight; if the input was not received,
+ * closing the connection would reset it, and the peer would lose them. So it is received and dropped, up to a limit.
  */
-export class Refused {
+export class DiscardedInput {
   #left = MAX_DISCARDED;
 
-  /** @returns false: enough */
-  ignore(chunk: Buffer): boolean {
+  /** @returns false: the limit is reached */
+  discard(chunk: Buffer): boolean {
     this.#left -= chunk.length;
     return this.#left >= 0;
   }
 }
 
-/** The share of one call: so many messages, and no further one once so many milliseconds have passed. */
+/** One call of read() emits at most so many messages, */
 export const MAX_MESSAGES = 128;
+/** and none after so many milliseconds. */
 const MAX_MILLISECONDS = 10;
 
-/** The share that one call may hand out. */
-class Share {
+/** The messages that one call of read() may emit. */
+class CallQuota {
   #count = 0;
   #since = 0;
 
   constructor(private readonly isLimited: boolean) {}
 
-  /** Asked before each message. The clock is read only where there are several. @returns false: the share is used up */
+  /** Called before each message. Reads the clock only if there are several. @returns false: the quota is used up */
   next(isLast: boolean): boolean {
     if (!this.isLimited) return true;
     if (this.#count === 0) {
@@ -76,54 +77,54 @@ class Share {
   }
 }
 
-/** What both readers have: the bytes of complete messages for a later call, in memory of their own. */
-class Rest {
+/** Bytes of complete messages that a later call of read() emits, in memory of their own. */
+class Leftover {
   #bytes: Buffer | null = null;
 
   get isEmpty(): boolean {
     return this.#bytes === null;
   }
 
-  /** @param chunk received now, behind the rest. @returns all of it; the rest is empty then */
+  /** @returns the bytes, with the chunk appended; none are left then */
   takeWith(chunk: Buffer): Buffer {
-    const rest = this.#bytes;
-    if (rest === null) return chunk;
+    const leftover = this.#bytes;
+    if (leftover === null) return chunk;
     this.#bytes = null;
-    return chunk.length === 0 ? rest : Buffer.concat([rest, chunk]);
+    return chunk.length === 0 ? leftover : Buffer.concat([leftover, chunk]);
   }
 
-  /** @param isOwn this memory outlives the call */
+  /** @param isOwn the memory is not a chunk's: no copy is needed */
   keep(bytes: Buffer, isOwn: boolean): void {
     this.#bytes = isOwn ? bytes : Buffer.from(bytes);
   }
 }
 
-/** Takes bytes, and hands out messages. */
+/** Splits a stream into messages. */
 export interface MessageReader<M> {
-  /** Complete messages are left over from the last read(): it wants to be called again. */
+  /** Complete messages are left over: read() is to be called again. */
   readonly hasMore: boolean;
   /**
-   * @param chunk may be empty: for what is left over
-   * @param onMessage called with each message of this call's share; a Buffer is valid until it returns
-   * @returns false: a message over the limit. What follows it has no meaning
+   * @param chunk may be empty, to read what is left over
+   * @param onMessage called with each message; a Buffer is valid until it returns
+   * @returns false: a message is over the limit; the reader must not be used any more
    */
   read(chunk: Buffer, onMessage: (message: M) => void): boolean;
 }
 
 const PREFIX = 4;
 
-/** Frames of a length (4 bytes, little-endian) and as many bytes. */
+/** Reads frames: a length (4 bytes, unsigned, little-endian) and as many bytes. Emits the bytes after the length. */
 export class FrameReader implements MessageReader<Buffer> {
   readonly #limit: number;
   readonly #isLimited: boolean;
   readonly #partial = new PartialMessage();
-  readonly #rest = new Rest();
-  /** How many bytes make the next step: a prefix, or a prefix and its frame. */
+  readonly #leftover = new Leftover();
+  /** Bytes needed for the next step: a prefix, or a prefix and its frame. */
   #needed = PREFIX;
 
   /**
    * @param limit the longest frame, in bytes
-   * @param isLimited a read() hands out a share. Default: all that is complete
+   * @param isLimited one read() emits at most MAX_MESSAGES. Default: all complete messages
    */
   constructor(limit: number, isLimited = false) {
     this.#limit = limit;
@@ -131,21 +132,21 @@ export class FrameReader implements MessageReader<Buffer> {
   }
 
   get hasMore(): boolean {
-    return !this.#rest.isEmpty;
+    return !this.#leftover.isEmpty;
   }
 
   read(chunk: Buffer, onFrame: (frame: Buffer) => void): boolean {
-    if (!this.#rest.isEmpty) return this.#hand(this.#rest.takeWith(chunk), true, onFrame);
+    if (!this.#leftover.isEmpty) return this.#emit(this.#leftover.takeWith(chunk), true, onFrame);
     if (this.#partial.size + chunk.length < this.#needed) {
       this.#partial.add(chunk);
       return true;
     }
     const isOwn = this.#partial.size > 0;
-    return this.#hand(this.#partial.takeWith(chunk), isOwn, onFrame);
+    return this.#emit(this.#partial.takeWith(chunk), isOwn, onFrame);
   }
 
-  #hand(bytes: Buffer, isOwn: boolean, onFrame: (frame: Buffer) => void): boolean {
-    const share = new Share(this.#isLimited);
+  #emit(bytes: Buffer, isOwn: boolean, onFrame: (frame: Buffer) => void): boolean {
+    const share = new CallQuota(this.#isLimited);
     let start = 0;
     this.#needed = PREFIX;
     while (bytes.length - start >= PREFIX) {
@@ -157,7 +158,7 @@ export class FrameReader implements MessageReader<Buffer> {
         break;
       }
       if (!share.next(end === bytes.length)) {
-        this.#rest.keep(bytes.subarray(start), isOwn);
+        this.#leftover.keep(bytes.subarray(start), isOwn);
         return true;
       }
       onFrame(bytes.subarray(start + PREFIX, end));
@@ -168,6 +169,7 @@ export class FrameReader implements MessageReader<Buffer> {
   }
 }
 
+/** The body in UTF-8 after its length, as FrameReader reads it. */
 export function frame(body: string): Buffer {
   const length = Buffer.byteLength(body, 'utf8');
   const bytes = Buffer.allocUnsafe(PREFIX + length);
@@ -178,16 +180,16 @@ export function frame(body: string): Buffer {
 
 const NEWLINE = 10;
 
-/** Lines, which end with a newline. They are handed out without it. */
+/** Reads lines. Emits each without its newline. */
 export class LineReader implements MessageReader<string> {
   readonly #limit: number;
   readonly #isLimited: boolean;
   readonly #partial = new PartialMessage();
-  readonly #rest = new Rest();
+  readonly #leftover = new Leftover();
 
   /**
    * @param limit the longest line, in bytes
-   * @param isLimited a read() hands out a share. Default: all that is complete
+   * @param isLimited one read() emits at most MAX_MESSAGES. Default: all complete messages
    */
   constructor(limit: number, isLimited = false) {
     this.#limit = limit;
@@ -195,18 +197,18 @@ export class LineReader implements MessageReader<string> {
   }
 
   get hasMore(): boolean {
-    return !this.#rest.isEmpty;
+    return !this.#leftover.isEmpty;
   }
 
   read(chunk: Buffer, onLine: (line: string) => void): boolean {
-    const isOwn = !this.#rest.isEmpty;
-    const bytes = this.#rest.takeWith(chunk);
-    const share = new Share(this.#isLimited);
+    const isOwn = !this.#leftover.isEmpty;
+    const bytes = this.#leftover.takeWith(chunk);
+    const share = new CallQuota(this.#isLimited);
     let start = 0;
     for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, start)) {
       if (this.#partial.size + end - start > this.#limit) return false;
       if (!share.next(end + 1 === bytes.length)) {
-        this.#rest.keep(bytes.subarray(start), isOwn);
+        this.#leftover.keep(bytes.subarray(start), isOwn);
         return true;
       }
       onLine(this.#partial.takeWith(bytes.subarray(start, end)).toString('utf8'));

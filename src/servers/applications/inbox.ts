@@ -1,18 +1,18 @@
 /**
- * What a peer sends, as messages, a share of them a turn: thousands of requests that came in one chunk, or a few that take long, do not keep
- * the other peers, and the signals, waiting.
+ * The messages of one peer, a limited number per turn: thousands of requests in one chunk, or some slow ones, do not block other peers
+ * and signals.
  *
- *   reading --a share is done, and more is left--> waiting: the peer is paused --a later turn--> reading
- *   reading --a message over the limit--> refused --it goes on for too long--> destroyed
+ *   reading --the quota of a turn is used up--> waiting: the peer is paused --a later turn--> reading
+ *   reading --a message over the limit--> refused: input is dropped --too much of it--> destroyed
  *   any --close()--> closed
  */
 import type { Peer } from './application.js';
-import { type MessageReader, Refused } from './framing.js';
+import { type MessageReader, DiscardedInput } from './framing.js';
 
 const NOTHING = Buffer.alloc(0);
 
-/** All inboxes of one application that wait for a later turn. */
-export class Waiting {
+/** The inboxes of one application that wait for a later turn. */
+export class PendingInboxes {
   readonly #inboxes = new Set<Pick<Inbox<unknown>, 'close'>>();
 
   add(inbox: Pick<Inbox<unknown>, 'close'>): void {
@@ -23,7 +23,7 @@ export class Waiting {
     this.#inboxes.delete(inbox);
   }
 
-  /** Drops what they have not handled. */
+  /** Closes them: drops their unread messages. */
   close(): void {
     for (const inbox of this.#inboxes) inbox.close();
   }
@@ -32,39 +32,40 @@ export class Waiting {
 export class Inbox<M> {
   #isWaiting = false;
   #isClosed = false;
-  #refused: Refused | null = null;
+  /** null: no message was over the limit. */
+  #discarded: DiscardedInput | null = null;
 
-  /** @param onRefused called before the peer is ended for what makes no sense */
+  /** @param onRefused called before the peer is ended because of a message over the limit */
   constructor(
     private readonly peer: Peer,
     private readonly reader: MessageReader<M>,
-    private readonly waiting: Waiting,
+    private readonly pending: PendingInboxes,
     private readonly onMessage: (message: M) => void,
     private readonly onRefused: () => void = () => undefined,
   ) {}
 
   receive(chunk: Buffer): void {
-    if (this.#refused !== null) {
-      if (!this.#refused.ignore(chunk)) this.peer.destroy();
+    if (this.#discarded !== null) {
+      if (!this.#discarded.discard(chunk)) this.peer.destroy();
     } else if (!this.#isClosed) {
       this.#read(chunk);
     }
   }
 
-  /** Nothing is handled from now on. The second time nothing happens. */
+  /** Drops unread and later messages. A second call does nothing. */
   close(): void {
     this.#isClosed = true;
-    this.#goOn();
+    this.#stopWaiting();
   }
 
   #read(chunk: Buffer): void {
-    const makesSense = this.reader.read(chunk, this.onMessage);
-    if (makesSense && this.reader.hasMore) return this.#wait();
-    this.#goOn();
-    if (makesSense) return;
-    this.#refused = new Refused();
+    const isWithinLimit = this.reader.read(chunk, this.onMessage);
+    if (isWithinLimit && this.reader.hasMore) return this.#wait();
+    this.#stopWaiting();
+    if (isWithinLimit) return;
+    this.#discarded = new DiscardedInput();
     this.onRefused();
-    this.peer.end(); // earlier requests still get their answers
+    this.peer.end(); // after the replies to earlier requests
   }
 
   #wait(): void {
@@ -72,7 +73,7 @@ export class Inbox<M> {
     if (loop === undefined) return this.#read(NOTHING);
     if (!this.#isWaiting) {
       this.#isWaiting = true;
-      this.waiting.add(this);
+      this.pending.add(this);
       this.peer.pause();
     }
     loop.callSoon(() => {
@@ -80,10 +81,10 @@ export class Inbox<M> {
     });
   }
 
-  #goOn(): void {
+  #stopWaiting(): void {
     if (!this.#isWaiting) return;
     this.#isWaiting = false;
-    this.waiting.delete(this);
+    this.pending.delete(this);
     this.peer.resume();
   }
 }

@@ -1,31 +1,33 @@
-/** One row an application. */
-import type { Application, Work } from './application.js';
+/** The table of applications. */
+import type { Application, AnswerRequest } from './application.js';
 import { chat } from './chat.js';
 import { answerEcho, echo } from './echo.js';
 import { answerRpc, rpc } from './rpc.js';
 
 export interface ApplicationRow {
+  /** One line. */
   readonly summary: string;
   /**
-   * A new one: a chat room of its own.
-   * @param work does what is asked, where not the application itself shall: in another thread, say
+   * A new instance; for chat, a room of its own.
+   * @param answer answers the requests, for example in another thread. Default: the application itself, synchronously
    */
-  create(work?: Work): Application;
-  /** What a request is answered with. null: an answer is not of one peer alone, and so the work cannot be done elsewhere. */
+  create(answer?: AnswerRequest): Application;
+  /** The reply to a request. null: a message goes to several peers, so another thread cannot answer it. */
   readonly answer: ((request: Buffer) => Uint8Array) | null;
 }
 
 export const applications = {
-  echo: { summary: 'bytes come back', create: echo, answer: answerEcho },
+  echo: { summary: 'sends the bytes back', create: echo, answer: answerEcho },
   rpc: {
     summary: '4-byte length + JSON {"in": "ping", "params": …} → {"out": "pong", "result": …}',
-    create: (work) => rpc(undefined, work),
+    create: (answer) => rpc(undefined, answer),
     answer: answerRpc,
   },
-  chat: { summary: 'a JSON line {"user": …, "text": …} → [user] text, to everybody', create: chat, answer: null },
+  chat: { summary: 'a JSON line {"user": …, "text": …} → [user] text, to all', create: chat, answer: null },
 } satisfies Readonly<Record<string, ApplicationRow>>;
 
+/** What a server can serve: 'echo' (sends the bytes back), 'rpc' (length-prefixed JSON requests), 'chat' (a room for all clients). */
 export type ApplicationName = keyof typeof applications;
 
-/** The same, for a name that is not known before. */
+/** The row as an ApplicationRow, for a name that is not known at compile time. */
 export const applicationRow = (name: ApplicationName): ApplicationRow => applications[name];

@@ -1,32 +1,35 @@
 /**
- * Post 001's remote procedure calls. A request is a frame (framing.ts) of JSON, `{"in": "ping", "params": …}`, and is answered by one,
- * `{"out": "pong", "result": …}`, in the order of the requests. What is no request, or asks for an unknown method, is answered by
- * `{"out": "error", "result": "why"}`; a frame that is too long by the end of the connection, for nobody knows where the next begins.
+ * Post 001's remote procedure calls. A request is a frame (framing.ts) of JSON, `{"in": "ping", "params": …}`; the reply is a frame
+ * `{"out": "pong", "result": …}`. Replies come in the order of the requests. The reply to an invalid request or an unknown method is
+ * `{"out": "error", "result": "why"}`. A frame over the limit ends the connection, since the start of the next one is unknown.
  */
-import { type Application, type Work, answering } from './application.js';
+import { type Application, type AnswerRequest, answerInline } from './application.js';
 import { FrameReader, frame } from './framing.js';
-import { Inbox, Waiting } from './inbox.js';
+import { Inbox, PendingInboxes } from './inbox.js';
 
-/** What a method answers: the reply's name, and what makes its result. */
+/** A method that can be called. */
 export interface Method {
+  /** `out` of its replies. */
   readonly out: string;
+  /** @returns the result; undefined becomes null. @throws what is reported as an error reply */
   call(params: unknown): unknown;
 }
 
 export type Methods = Readonly<Record<string, Method>>;
 
-export const LONGEST_FRAME = 1 << 20;
+/** The longest frame in bytes, without its length. */
+export const MAX_FRAME = 1 << 20;
 /** The longest `sleep`, in milliseconds. */
-export const LONGEST_SLEEP = 10_000;
+export const MAX_SLEEP = 10_000;
 
-/** `ping` answers its parameters; `sleep` holds the thread that does the work for so many milliseconds: a slow request (post 002). */
+/** `ping` returns its parameters; `sleep` blocks the thread that answers for so many milliseconds: a slow request (post 002). */
 const METHODS: Methods = {
   ping: { out: 'pong', call: (params) => params },
   sleep: {
     out: 'slept',
     call: (ms) => {
-      if (typeof ms !== 'number' || !(ms >= 0 && ms <= LONGEST_SLEEP))
-        throw new Error(`sleep takes a number of milliseconds, at most ${LONGEST_SLEEP}`);
+      if (typeof ms !== 'number' || !(ms >= 0 && ms <= MAX_SLEEP))
+        throw new Error(`sleep takes a number of milliseconds, at most ${MAX_SLEEP}`);
       Atomics.wait(NEVER_NOTIFIED, 0, 0, ms);
       return ms;
     },
@@ -35,18 +38,18 @@ const METHODS: Methods = {
 const NEVER_NOTIFIED = new Int32Array(new SharedArrayBuffer(4));
 
 /**
- * @param methods what can be called: `ping` and `sleep` where nothing is said
- * @param work answers the requests; where nothing is said, the application does at once
+ * @param methods what can be called. Default: `ping` and `sleep`
+ * @param answer Default: answers synchronously
  */
 export function rpc(
   methods: Methods = METHODS,
-  work: Work = answering((request) => answerRpc(request, methods)),
+  answer: AnswerRequest = answerInline((request) => answerRpc(request, methods)),
 ): Application {
-  const waiting = new Waiting();
+  const pending = new PendingInboxes();
   return {
     borrowsChunks: true,
     open(peer) {
-      peer.data = new Inbox(peer, new FrameReader(LONGEST_FRAME, true), waiting, (request) => work(peer, request));
+      peer.data = new Inbox(peer, new FrameReader(MAX_FRAME, true), pending, (request) => answer(peer, request));
     },
     data(peer, chunk) {
       if (peer.data instanceof Inbox) peer.data.receive(chunk);
@@ -54,11 +57,11 @@ export function rpc(
     close(peer) {
       if (peer.data instanceof Inbox) peer.data.close();
     },
-    stop: () => waiting.close(),
+    stop: () => pending.close(),
   };
 }
 
-/** The reply to a request, as the frame that goes over the wire. */
+/** The reply to a request, as a frame. */
 export function answerRpc(request: Buffer, methods: Methods = METHODS): Buffer {
   return frame(resultOf(request, methods));
 }

@@ -1,56 +1,61 @@
-/** How the processes of `prefork` share one listening socket: as data, and whether this system can. */
+/** How the processes of `prefork` share one listening socket: as data, with what this system supports. */
 import { unavailable } from '../../errors.js';
 import { Socket } from '../../index.js';
 import { mechanismsHere } from './mechanisms.js';
 import { constants } from '../../syscalls.js';
 import type { AcceptStrategy } from '../protocol/settings.js';
 
+/** How the processes of `prefork` can share one listening socket, and whether this system supports it. */
 export interface AcceptStrategyRow {
+  /** The value of ServerOptions.accept and of `--accept`. */
   readonly name: AcceptStrategy;
+  /** What it does. One line. */
   readonly summary: string;
+  /** This system supports it: found when the module is loaded. */
   readonly isAvailable: boolean;
-  /** Why it is, or is not. */
+  /** Why it is available, or why not. */
   readonly why: string;
 }
 
-type Here = Pick<AcceptStrategyRow, 'isAvailable' | 'why'>;
+type Support = Pick<AcceptStrategyRow, 'isAvailable' | 'why'>;
 
-const everywhere: Here = { isAvailable: true, why: 'needs nothing but select and accept' };
+const everywhere: Support = { isAvailable: true, why: 'needs only select and accept' };
 
-function exclusive(): Here {
+function exclusive(): Support {
   const epoll = mechanismsHere.find(({ mechanism }) => mechanism === 'epoll');
   if (epoll?.available === true) return { isAvailable: true, why: 'epoll has EPOLLEXCLUSIVE (Linux 4.5)' };
-  return { isAvailable: false, why: `EPOLLEXCLUSIVE is of Linux' epoll: ${epoll?.why ?? 'unknown'}` };
+  return { isAvailable: false, why: `EPOLLEXCLUSIVE needs Linux' epoll: ${epoll?.why ?? 'unknown'}` };
 }
 
-function reusePort(): Here {
+function reusePort(): Support {
   if (constants.SO_REUSEPORT === undefined)
-    return { isAvailable: false, why: 'this system has no SO_REUSEPORT that deals connections out' };
+    return { isAvailable: false, why: 'this system has no SO_REUSEPORT that distributes connections' };
   try {
     using socket = new Socket();
     socket.setOption('SO_REUSEPORT', true);
-    return { isAvailable: true, why: 'setsockopt(SO_REUSEPORT): the kernel answered' };
+    return { isAvailable: true, why: 'probe: setsockopt(SO_REUSEPORT) ok' };
   } catch (error) {
     return { isAvailable: false, why: (error as Error).message };
   }
 }
 
+/** All accept strategies, with what this system supports; the default of `prefork`, 'thundering-herd', comes first. */
 export const acceptStrategies: readonly AcceptStrategyRow[] = [
   {
     name: 'thundering-herd',
-    summary: 'all wait for one socket; a connection wakes them all, and one gets it',
+    summary: 'all processes wait for one socket; a connection wakes them all, and one gets it',
     ...everywhere,
   },
   {
     name: 'lock',
-    summary: 'who has the lock waits for a connection, the others for the lock',
+    summary: 'the process that holds the lock waits for a connection, the others wait for the lock',
     isAvailable: true,
     why: process.platform === 'win32' ? 'LockFileEx' : 'flock(2)',
   },
-  { name: 'exclusive', summary: 'EPOLLEXCLUSIVE: the kernel wakes one of those who wait', ...exclusive() },
+  { name: 'exclusive', summary: 'EPOLLEXCLUSIVE: the kernel wakes one of the waiting processes', ...exclusive() },
   {
     name: 'reuseport',
-    summary: 'SO_REUSEPORT: a socket for each process on one port; the kernel deals the connections out',
+    summary: 'SO_REUSEPORT: each process has a socket on the same port; the kernel distributes the connections',
     ...reusePort(),
   },
 ];

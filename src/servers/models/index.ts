@@ -1,4 +1,4 @@
-/** One row a model. It appears in the command line, the documents and the tests by itself. */
+/** The table of server models. The command line, the documents and the tests read it: a new row appears there by itself. */
 import type { Model } from './model.js';
 import type { ServerModelName } from '../protocol/settings.js';
 import { busyWait } from './busy-wait.js';
@@ -17,6 +17,7 @@ import { reactor } from './reactor.js';
 import { threadPerConnection } from './thread-per-connection.js';
 import { threadPool } from './thread-pool.js';
 
+/** In the order in which the posts introduce them. */
 export const models: Readonly<Record<ServerModelName, Model>> = {
   iterative,
   'busy-wait': busyWait,

@@ -1,12 +1,12 @@
-import { type Model, REQUESTS } from './model.js';
+import { type Model, REQUEST_APPLICATIONS } from './model.js';
 
-/** Posts 002 and 003: accept, recv, send, close, in one loop. */
+/** Posts 002 and 003: accept, recv, send and close in one loop. */
 export const iterative: Model = {
   name: 'iterative',
   summary: 'one connection after the other: accept, recv, send, close (posts 002, 003)',
-  strengths: 'the shortest server there is, and the fastest for one client',
-  weaknesses: 'serves one client at a time: one that is silent, or slow, holds up all others',
-  applications: REQUESTS,
+  strengths: 'the shortest server, and the fastest for one client',
+  weaknesses: 'serves one client at a time: a silent or slow client blocks all others',
+  applications: REQUEST_APPLICATIONS,
   mechanisms: [],
   workers: null,
   options: [],
@@ -16,7 +16,7 @@ export const iterative: Model = {
     const listener = server.listen();
     for (;;) {
       const connection = server.accept(listener);
-      server.serve(connection); // to its end; all others wait in the backlog
+      server.serve(connection); // until it ends; all other clients wait in the backlog
     }
   },
 };

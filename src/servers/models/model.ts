@@ -1,38 +1,52 @@
-/** What a server model is: a row of data, and the programs of its threads and processes. */
+/**
+ * A server model: a row of data, and one program for each role of its threads and processes.
+ *
+ * `main` runs in the server's first thread. Threads and processes that it starts (`server.workers`) run `work`, or `task` for the threads of
+ * a task pool. How a start goes:
+ *
+ *   server.workers.startThread()   worker/workers.ts             posts a StartRequest to the supervisor's thread
+ *   Supervisor#start()             supervision/supervisor.ts     assigns a row of the scoreboard
+ *   new RunningThread()            supervision/running-workers.ts   new Worker('thread.js')
+ *   runProgram()                   supervision/program.ts        models[model].work(server), in the new thread
+ */
 import type { Mechanism } from '../../index.js';
 import type { ApplicationName } from '../applications/index.js';
 import type { ServerModelName } from '../protocol/settings.js';
 import type { Server } from '../worker/server.js';
 
-/** What only some models can be told. */
+/** The name of an option that only some models have (see ServerOptions); `createServer` ignores it for the others. */
 export type ModelOption = 'workers' | 'accept' | 'maxConnections' | 'maxQueued';
 
 export interface Model {
+  /** The name that createServer() and `selectors-native serve` take. */
   readonly name: ServerModelName;
-  /** One line of what it is, and which post tells of it. */
+  /** What it is, and which posts describe it. One line. */
   readonly summary: string;
+  /** What it is good for. One line. */
   readonly strengths: string;
-  /** One line of what it costs. */
+  /** What it costs. One line. */
   readonly weaknesses: string;
-  /** chat needs a place that has all connections. */
+  /** The applications that it serves. Only models that serve all connections in one thread have `chat`. */
   readonly applications: readonly ApplicationName[];
-  /** Which multiplexers it can be over; none where it has no multiplexer. */
+  /** The multiplexers that it can run on; empty for a model without one. */
   readonly mechanisms: readonly Mechanism[];
-  /** What `workers` counts; null: it has one thread and no more. */
+  /** What `workers` counts; null: the model has one thread. */
   readonly workers: 'threads' | 'processes' | null;
-  /** Which options it has besides host, port, application, and mechanism where there are any. */
+  /** Its options besides host, port, application, and mechanism where it has any. */
   readonly options: readonly ModelOption[];
-  /** It starts one for each connection, and not a fixed number. */
-  readonly startsForEach?: true;
-  /** The limit of open connections where nothing is said. */
+  /** It starts one thread or process per connection. Default: a fixed number. */
+  readonly startsPerConnection?: true;
+  /** The default of ServerOptions.maxConnections. */
   readonly maxConnections: number;
-  /** The server itself. BLOCKS its thread for as long as it serves, unless it says otherwise. */
+  /** The program of the server's first thread. BLOCKS until the server is closed. */
   main(server: Server): void;
-  /** What each of its threads or processes does. */
+  /** The program of each thread or process that serves connections. */
   work?(server: Server): void;
-  /** What the threads of its pool of tasks do. */
+  /** The program of each thread that works on requests for a reactor. */
   task?(server: Server): void;
 }
 
-export const EVERYTHING = ['echo', 'rpc', 'chat'] as const;
-export const REQUESTS = ['echo', 'rpc'] as const;
+/** For models that serve all connections in one thread: the room of `chat` has to know them all. */
+export const ALL_APPLICATIONS = ['echo', 'rpc', 'chat'] as const;
+/** For all other models: each request is answered to its own client. */
+export const REQUEST_APPLICATIONS = ['echo', 'rpc'] as const;

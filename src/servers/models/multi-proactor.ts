@@ -1,15 +1,15 @@
-import { acceptAndDistribute, adoptAssigned } from '../worker/dealing.js';
-import { type Model, REQUESTS } from './model.js';
-import { COMPLETION } from './mechanisms.js';
+import { acceptAndDistribute, adoptAssigned } from '../worker/distribution.js';
+import { type Model, REQUEST_APPLICATIONS } from './model.js';
+import { PROACTOR_MECHANISMS } from './mechanisms.js';
 
-/** Post 002's proactor, one a thread. */
+/** Post 002's proactor, one per thread. */
 export const multiProactor: Model = {
   name: 'multi-proactor',
-  summary: 'one thread accepts, and deals connections out to a proactor in each thread (post 002)',
-  strengths: 'as multi-reactor, with a fraction of its system calls',
-  weaknesses: 'a handler that takes long holds up the other connections of its thread; a ring or port for each thread',
-  applications: REQUESTS,
-  mechanisms: COMPLETION,
+  summary: 'one thread accepts and distributes connections to a proactor in each thread (post 002)',
+  strengths: 'like multi-reactor, with a fraction of its system calls',
+  weaknesses: 'a slow handler blocks the other connections of its thread; each thread needs a ring or port of its own',
+  applications: REQUEST_APPLICATIONS,
+  mechanisms: PROACTOR_MECHANISMS,
   workers: 'threads',
   options: ['workers', 'maxConnections'],
   maxConnections: 10_000,

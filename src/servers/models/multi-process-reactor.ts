@@ -1,14 +1,14 @@
-import { type Model, REQUESTS } from './model.js';
-import { READINESS } from './mechanisms.js';
+import { type Model, REQUEST_APPLICATIONS } from './model.js';
+import { SELECTOR_MECHANISMS } from './mechanisms.js';
 
-/** Posts 002 and 004, nginx: a reactor a process. */
+/** Posts 001, 002 and 004, nginx: one reactor per process. */
 export const multiProcessReactor: Model = {
   name: 'multi-process-reactor',
   summary: 'a fixed number of processes, each with a reactor, all accept on one listening socket (posts 001, 002, 004)',
-  strengths: 'uses all cores without sharing any memory; a crash costs the connections of one process',
-  weaknesses: 'connections may be dealt out unevenly, and one of them wakes several processes',
-  applications: REQUESTS,
-  mechanisms: READINESS,
+  strengths: 'uses all cores without shared memory; a crash costs the connections of one process only',
+  weaknesses: 'connections may be distributed unevenly, and a connection may wake several processes',
+  applications: REQUEST_APPLICATIONS,
+  mechanisms: SELECTOR_MECHANISMS,
   workers: 'processes',
   options: ['workers', 'maxConnections'],
   maxConnections: 10_000,
@@ -17,7 +17,7 @@ export const multiProcessReactor: Model = {
     const listener = server.bind().listen();
     server.workers.startProcesses(() => listener);
     server.announce(listener);
-    server.supervise();
+    server.waitUntilClosed();
   },
 
   work(server) {

@@ -1,20 +1,20 @@
-import { acceptAndDistribute, adoptAssigned } from '../worker/dealing.js';
-import { type Model, REQUESTS } from './model.js';
+import { acceptAndDistribute, adoptAssigned } from '../worker/distribution.js';
+import { type Model, REQUEST_APPLICATIONS } from './model.js';
 import { ThreadPool, answerTasks } from '../worker/task-threads.js';
 import { Tasks } from '../worker/tasks.js';
-import { READINESS } from './mechanisms.js';
+import { SELECTOR_MECHANISMS } from './mechanisms.js';
 
-/** The threads of each sub-reactor's own pool. */
+/** Threads per sub-reactor. */
 const POOL_THREADS = 2;
 
-/** Post 003: sub-reactors, and pools of threads for what takes long. */
+/** Post 003: sub-reactors, each with a pool of threads that works on the requests. */
 export const multiReactorThreadPool: Model = {
   name: 'multi-reactor-thread-pool',
-  summary: `as multi-reactor, and each sub-reactor has a pool of ${POOL_THREADS} threads that do the work (post 003)`,
-  strengths: 'reading and writing use all cores, and a request that takes long does not stop a sub-reactor',
-  weaknesses: 'the most threads, and the most crossings between them, for requests that are short anyway',
-  applications: REQUESTS,
-  mechanisms: READINESS,
+  summary: `like multi-reactor; each sub-reactor has ${POOL_THREADS} threads that work on its requests (post 003)`,
+  strengths: 'reading and writing use all cores, and a slow request does not block a sub-reactor',
+  weaknesses: 'the most threads, and the most crossings between threads, which short requests do not repay',
+  applications: REQUEST_APPLICATIONS,
+  mechanisms: SELECTOR_MECHANISMS,
   workers: 'threads',
   options: ['workers', 'maxConnections'],
   maxConnections: 10_000,

@@ -1,16 +1,15 @@
-import { acceptAndDistribute, adoptAssigned } from '../worker/dealing.js';
-import { type Model, REQUESTS } from './model.js';
-import { READINESS } from './mechanisms.js';
+import { acceptAndDistribute, adoptAssigned } from '../worker/distribution.js';
+import { type Model, REQUEST_APPLICATIONS } from './model.js';
+import { SELECTOR_MECHANISMS } from './mechanisms.js';
 
-/** Posts 002 and 003, muduo, Netty: one loop a thread. */
+/** Posts 002 and 003, muduo, Netty: one loop per thread. */
 export const multiReactor: Model = {
   name: 'multi-reactor',
-  summary: 'the main reactor accepts, and deals connections out to a sub-reactor in each thread (posts 002, 003)',
-  strengths:
-    'reading and writing use all cores; a connection stays on its thread, so that its answers keep their order',
-  weaknesses: 'a handler that takes long holds up the other connections of its thread',
-  applications: REQUESTS,
-  mechanisms: READINESS,
+  summary: 'the main reactor accepts and distributes connections to a sub-reactor in each thread (posts 002, 003)',
+  strengths: 'reading and writing use all cores; a connection stays on its thread, so its replies keep their order',
+  weaknesses: 'a slow handler blocks the other connections of its thread',
+  applications: REQUEST_APPLICATIONS,
+  mechanisms: SELECTOR_MECHANISMS,
   workers: 'threads',
   options: ['workers', 'maxConnections'],
   maxConnections: 10_000,

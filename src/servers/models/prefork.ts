@@ -1,18 +1,18 @@
 import { EVENT_READ, type Socket } from '../../index.js';
 import { EPOLLEXCLUSIVE, EPOLLIN, Epoll } from '../../syscalls.js';
-import { type Model, REQUESTS } from './model.js';
+import { type Model, REQUEST_APPLICATIONS } from './model.js';
 import type { AcceptStrategy } from '../protocol/settings.js';
-import { Closing, type Server } from '../worker/server.js';
-import { READINESS } from './mechanisms.js';
+import { ServerClosing, type Server } from '../worker/server.js';
+import { SELECTOR_MECHANISMS } from './mechanisms.js';
 
-/** Post 003: children that were started before anybody came, and all accept. */
+/** Post 003: processes that are started before the first client connects, and all accept on one listening socket. */
 export const prefork: Model = {
   name: 'prefork',
   summary: 'a fixed number of processes, started beforehand, all accept on one listening socket (post 003)',
-  strengths: 'nobody waits for a process to start; the kernel deals out the connections; isolated as processes are',
-  weaknesses: 'one connection wakes all who wait (see --accept); as many slow clients as processes hold up all others',
-  applications: REQUESTS,
-  mechanisms: READINESS,
+  strengths: 'no client waits for a process to start; the kernel distributes the connections; processes are isolated',
+  weaknesses: 'a connection may wake all idle processes (see --accept); as many slow clients as processes block all',
+  applications: REQUEST_APPLICATIONS,
+  mechanisms: SELECTOR_MECHANISMS,
   workers: 'processes',
   options: ['workers', 'accept'],
   maxConnections: 1000,
@@ -22,19 +22,19 @@ export const prefork: Model = {
     const reusePort = accept === 'reuseport';
     const listener = server.bind({ reusePort }).listen();
     const { port } = listener.localAddress as { port: number };
-    // SO_REUSEPORT: as many sockets on one port as there are children. The parent has them too, so that who dies leaves no client behind.
+    // SO_REUSEPORT: one socket per child. The parent keeps them open, so that clients in the backlog of a dead child's socket are not lost.
     const others = reusePort
       ? Array.from({ length: workers - 1 }, () => server.bind({ reusePort, port }).listen())
       : [];
     const listeners = [listener, ...others];
     server.workers.startProcesses((index) => listeners[index % listeners.length] as Socket);
     server.announce(listener);
-    server.supervise();
+    server.waitUntilClosed();
   },
 
   work(server) {
     server.inherited.blocking = false;
-    const accept = ACCEPTING[server.settings.accept](server, server.inherited);
+    const accept = ACCEPT_LOOPS[server.settings.accept](server, server.inherited);
     for (;;) {
       const connection = accept();
       if (connection === null) server.count.emptyWakeups++;
@@ -43,11 +43,12 @@ export const prefork: Model = {
   },
 };
 
-/** How a child comes by its next connection. null: it was woken, and somebody else was faster. */
+/** BLOCKS until the child is woken. null: another process has accepted the connection. */
 type Accept = () => Socket | null;
 
-const ACCEPTING: Readonly<Record<AcceptStrategy, (server: Server, listener: Socket) => Accept>> = {
-  /** All children wait for the same socket. One connection wakes them all, and one of them gets it. */
+/** Set-up of each strategy in a child; the function it returns accepts. */
+const ACCEPT_LOOPS: Readonly<Record<AcceptStrategy, (server: Server, listener: Socket) => Accept>> = {
+  /** All children wait for the same socket. A connection wakes them all, and one of them gets it. */
   'thundering-herd'(server, listener) {
     const selector = server.createSelector();
     selector.register(listener, EVENT_READ);
@@ -57,26 +58,26 @@ const ACCEPTING: Readonly<Record<AcceptStrategy, (server: Server, listener: Sock
     };
   },
 
-  /** Who has the lock waits for a connection; the others wait for the lock. */
+  /** The child that holds the lock waits for a connection; the others wait for the lock. */
   lock(server, listener) {
-    const accept = ACCEPTING['thundering-herd'](server, listener);
+    const accept = ACCEPT_LOOPS['thundering-herd'](server, listener);
     return () => server.withAcceptLock(accept);
   },
 
-  /** EPOLLEXCLUSIVE (Linux 4.5, nginx 1.11.3): the kernel wakes one of those who wait. As a rule the one that came last to wait. */
+  /** EPOLLEXCLUSIVE (Linux 4.5, nginx 1.11.3): the kernel wakes one of the waiting children, usually the one that began to wait last. */
   exclusive(server, listener) {
     const epoll = new Epoll();
     epoll.add(listener, EPOLLIN | EPOLLEXCLUSIVE);
     if (server.parent !== null) epoll.add(server.parent, EPOLLIN);
-    server.isReady();
+    server.markReady();
     return () => {
-      const ready = server.waitPatiently(() => epoll.wait());
+      const ready = server.waitWithRetry(() => epoll.wait());
       server.count.wakeups++;
-      if (ready.some(({ data }) => data === server.parent?.fd)) throw new Closing();
+      if (ready.some(({ data }) => data === server.parent?.fd)) throw new ServerClosing();
       return server.tryAccept(listener);
     };
   },
 
-  /** SO_REUSEPORT (Linux 3.9): the socket is the child's own, and the kernel deals the connections out by their hash. */
-  reuseport: (server, listener) => ACCEPTING['thundering-herd'](server, listener),
+  /** SO_REUSEPORT (Linux 3.9): each child has its own socket, and the kernel chooses one by a hash of the connection's addresses. */
+  reuseport: (server, listener) => ACCEPT_LOOPS['thundering-herd'](server, listener),
 };

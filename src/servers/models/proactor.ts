@@ -1,15 +1,15 @@
-import { EVERYTHING, type Model } from './model.js';
-import { COMPLETION } from './mechanisms.js';
+import { ALL_APPLICATIONS, type Model } from './model.js';
+import { PROACTOR_MECHANISMS } from './mechanisms.js';
 
-/** Post 002: "do it, and tell me when it is done". The loop itself is in loops/proactor-loop.ts. */
+/** Post 002: the kernel receives and sends, and reports each completion. The loop is in loops/proactor-loop.ts. */
 export const proactor: Model = {
   name: 'proactor',
-  summary: 'one thread, completions: the system itself reads and writes, and tells when it has (post 002)',
-  strengths: 'as the reactor, with a fraction of its system calls: the kernel does the reading (io_uring, IOCP)',
+  summary: 'one thread, one proactor: the kernel reads and writes, and reports completed operations (post 002)',
+  strengths: 'like reactor, with a fraction of its system calls: the kernel does the I/O (io_uring, IOCP)',
   weaknesses:
-    'uses one core at the most; memory is the kernel’s while it works; imitated over readiness it costs speed',
-  applications: EVERYTHING,
-  mechanisms: COMPLETION,
+    'uses at most one core; buffers must stay valid until the operation completes; slower when emulated on readiness',
+  applications: ALL_APPLICATIONS,
+  mechanisms: PROACTOR_MECHANISMS,
   workers: null,
   options: ['maxConnections'],
   maxConnections: 10_000,

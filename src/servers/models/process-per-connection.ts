@@ -1,26 +1,26 @@
-import { type Model, REQUESTS } from './model.js';
+import { type Model, REQUEST_APPLICATIONS } from './model.js';
 
-/** Posts 002 and 003: a process for each connection. Node cannot fork(); a new process inherits the descriptor all the same. */
+/** Posts 002 and 003: a process for each connection. Node cannot fork(): a new process is started, and inherits the descriptor. */
 export const processPerConnection: Model = {
   name: 'process-per-connection',
   summary: 'blocking I/O, a process for each connection, which inherits the descriptor (posts 002, 003)',
-  strengths: 'clients are isolated: a crash costs one connection, and the system cleans up behind it',
-  weaknesses: 'to start a process costs far more than a short connection is worth; a few hundred are the most',
-  applications: REQUESTS,
+  strengths: 'clients are isolated: a crash costs one connection, and the system frees what the process had open',
+  weaknesses: 'starting a process costs far more than serving a short connection; a few hundred connections at most',
+  applications: REQUEST_APPLICATIONS,
   mechanisms: [],
   workers: 'processes',
   options: ['maxConnections'],
-  startsForEach: true,
+  startsPerConnection: true,
   maxConnections: 64,
 
   main(server) {
     const listener = server.listen();
     for (;;) {
-      server.waitForRoom();
+      server.waitBelowLimit();
       const connection = server.accept(listener);
       const child = server.workers.startProcess(connection);
       if (child === null) server.reject(connection);
-      else connection.close(); // the parent's copy: the connection would never be over
+      else connection.close(); // the parent's copy: with it open, the connection would not end when the child closes it
     }
   },
 

@@ -1,16 +1,16 @@
-import { type Model, REQUESTS } from './model.js';
+import { type Model, REQUEST_APPLICATIONS } from './model.js';
 import { ThreadPool, answerTasks } from '../worker/task-threads.js';
 import { Tasks } from '../worker/tasks.js';
-import { READINESS } from './mechanisms.js';
+import { SELECTOR_MECHANISMS } from './mechanisms.js';
 
-/** Post 003: the reactor reads and writes, a pool of threads does the work. */
+/** Post 003: the reactor reads and writes, and a pool of threads works on the requests. */
 export const reactorThreadPool: Model = {
   name: 'reactor-thread-pool',
-  summary: 'the reactor reads and writes; a fixed number of threads does the work of the requests (post 003)',
-  strengths: 'requests that take long hold up others only when all threads have one; answers keep their order',
-  weaknesses: 'one thread still does all the reading and writing; each request crosses to another thread and back',
-  applications: REQUESTS,
-  mechanisms: READINESS,
+  summary: 'the reactor reads and writes; a fixed number of threads works on the requests (post 003)',
+  strengths: 'slow requests block others only once they occupy all threads; replies keep the order of the requests',
+  weaknesses: 'one thread does all the reading and writing; each request crosses to another thread and back',
+  applications: REQUEST_APPLICATIONS,
+  mechanisms: SELECTOR_MECHANISMS,
   workers: 'threads',
   options: ['workers', 'maxConnections'],
   maxConnections: 10_000,

@@ -1,14 +1,14 @@
-import { EVERYTHING, type Model } from './model.js';
-import { READINESS } from './mechanisms.js';
+import { ALL_APPLICATIONS, type Model } from './model.js';
+import { SELECTOR_MECHANISMS } from './mechanisms.js';
 
-/** Posts 002 to 004: "tell me when it is ready, I do it myself". The loop itself is in loops/reactor.ts. */
+/** Posts 001 to 004: the selector reports which sockets are ready, and the loop receives and sends itself. The loop is in loops/reactor.ts. */
 export const reactor: Model = {
   name: 'reactor',
-  summary: 'one thread, one selector: tells what is ready, and the handler reads and writes (posts 001 to 004)',
+  summary: 'one thread, one selector: it reports which descriptors are ready, the loop does the I/O (posts 001 to 004)',
   strengths: 'thousands of connections in one thread; no locks; idle connections cost next to nothing',
-  weaknesses: 'uses one core at the most; a handler that takes long holds up everybody',
-  applications: EVERYTHING,
-  mechanisms: READINESS,
+  weaknesses: 'uses at most one core; a slow handler blocks all connections',
+  applications: ALL_APPLICATIONS,
+  mechanisms: SELECTOR_MECHANISMS,
   workers: null,
   options: ['maxConnections'],
   maxConnections: 10_000,

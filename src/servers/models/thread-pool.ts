@@ -1,12 +1,12 @@
-import { type Model, REQUESTS } from './model.js';
+import { type Model, REQUEST_APPLICATIONS } from './model.js';
 
-/** Post 000, "pseudo-asynchronous": the acceptor puts connections into a queue, from which a fixed number of threads takes them. */
+/** Post 000, "pseudo-asynchronous": the first thread accepts and puts connections into a queue; a fixed number of threads takes them out. */
 export const threadPool: Model = {
   name: 'thread-pool',
   summary: 'blocking I/O, a fixed number of threads and a queue of connections (post 000)',
-  strengths: 'as many threads as there are workers, however many clients come; a full queue turns clients away at once',
-  weaknesses: 'recv still blocks: as many silent or slow clients as there are workers hold up all others',
-  applications: REQUESTS,
+  strengths: 'the number of threads does not grow with the number of clients; a full queue rejects clients at once',
+  weaknesses: 'recv still blocks: as many silent or slow clients as there are workers block all others',
+  applications: REQUEST_APPLICATIONS,
   mechanisms: [],
   workers: 'threads',
   options: ['workers', 'maxQueued', 'maxConnections'],
@@ -17,17 +17,17 @@ export const threadPool: Model = {
     server.workers.startThreads(() => queue);
     const listener = server.listen();
     for (;;) {
-      server.waitForRoom();
+      server.waitBelowLimit();
       const connection = server.accept(listener);
       const isPut = server.passOn(connection, () => queue.put(connection));
       if (isPut === true) server.count.enqueued++;
-      else if (isPut === false) server.reject(connection); // rather than to let it wait for an answer that may never come
+      else if (isPut === false) server.reject(connection); // the queue is full: a reset now, not a wait without end
     }
   },
 
   work(server) {
     const { queue } = server;
-    server.isReady();
+    server.markReady();
     for (let connection = queue.take(); connection !== null; connection = queue.take()) {
       server.serve(connection);
     }

@@ -1,8 +1,8 @@
 /**
- * What the threads of a server say to one another. The caller, the supervisor, and the programs: each talks to its neighbour alone.
+ * The messages between the threads of a server: its owner, the supervisor, and the programs of the models. Each talks to its neighbour only.
  *
- *   caller --Asked--> supervisor --Answer, Notice--> program
- *   caller <--Said--- supervisor <--StartRequest, ReleaseRequest, Listening, Answered--- program
+ *   owner --SupervisorRequest--> supervisor --StartReply, WorkerNotice--> program
+ *   owner <--SupervisorEvent---- supervisor <--StartRequest, ReleaseRequest, Listening, TaskReply--- program
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { SocketAddress } from '../../index.js';
@@ -10,73 +10,77 @@ import type { Totals } from './scoreboard.js';
 
 // ------------------------------------------------------------------------------------------------ programs and supervisor
 
-/** main: the server's own program. work: serves connections. task: does the work of requests. */
+/** main: the server's first thread. work: serves connections. task: works on requests for a reactor. */
 export type Role = 'main' | 'work' | 'task';
 
-/** The way to a thread of a pool, as the one has it who works there. */
+/** What a thread of a task pool has of the channel to its reactor. */
 export interface TaskPort {
   readonly port: MessagePort;
-  /** Another number after each task that is put into the port: what the thread sleeps on. */
-  readonly news: Int32Array;
-  /** What wakes the loop that waits for the answer. */
+  /** One cell, incremented after each task that is posted to the port; the thread sleeps on it. */
+  readonly taskCount: Int32Array;
+  /** Wakes the reactor that waits for the reply (see wakeup()). */
   readonly wakeupHandle: number;
 }
 
-/** What the supervisor is asked for. */
+/** Asks the supervisor to start a thread or a process. */
 export interface StartRequest {
   readonly type: 'start';
   readonly kind: 'thread' | 'process';
   readonly role: Role;
-  /** What it inherits. A thread takes them over; a process has descriptors of its own for them. */
+  /** Inherited sockets: moved to a thread, duplicated into a process. */
   readonly fds: readonly number[];
-  /** Is another one started when it dies? */
+  /** Another is started in its place when it exits. */
   readonly replace: boolean;
+  /** The connections that a thread serves. */
   readonly queue?: SharedArrayBuffer;
-  /** For a thread of a pool. */
+  /** For a thread of a task pool. */
   readonly taskPort?: TaskPort;
-  /** For a thread that does one task. */
+  /** For a thread that works on one task: its request. */
   readonly task?: Uint8Array;
-  /** Who asks wants to be told of its end, by this number. */
+  /** The requester's number for it, which the notices about it carry. Without a token there are none. */
   readonly token?: number;
-  /** How many connections it is handed with that. */
-  readonly handed: number;
-  /** Who asks writes to its row, and says when it will not any more. */
-  readonly keepsRow?: boolean;
-  /** Who asks sleeps on this until there is an answer. */
-  readonly answered?: Int32Array;
+  /** How many of `fds` are connections: they are lost if it exits. */
+  readonly connections: number;
+  /** The requester writes to its row too, and sends a ReleaseRequest after its exit. Default: the row is free when it exits. */
+  readonly requesterReleasesRow?: boolean;
+  /** One cell, incremented after the StartReply is posted; the requester sleeps on it. Without it there is no StartReply. */
+  readonly replyCount?: Int32Array;
 }
 
-export interface Answer {
+export interface StartReply {
   readonly type: 'started';
-  /** -1: nothing was started. */
+  /** Its row of the scoreboard; -1: nothing was started. */
   readonly row: number;
+  /** Its process or thread id. */
   readonly pid: number;
 }
-/** What it tells without being asked, of a thread that was started with a token: its answer; that it has ended, or was not started. */
-export type Notice =
-  | { readonly type: 'answered'; readonly token: number; readonly reply: Uint8Array }
-  | { readonly type: 'ended'; readonly token: number };
 
-/** What a thread that does one task says. */
-export interface Answered {
-  readonly type: 'answered';
+/** About a thread that was started with a token: its reply to its task; that it has exited, or could not be started. */
+export type WorkerNotice =
+  | { readonly type: 'taskReply'; readonly token: number; readonly reply: Uint8Array }
+  | { readonly type: 'exited'; readonly token: number };
+
+/** From a thread that works on one task. */
+export interface TaskReply {
+  readonly type: 'taskReply';
   readonly reply: Uint8Array;
 }
 
+/** The row of an exited worker may be used again: see StartRequest.requesterReleasesRow. */
 export interface ReleaseRequest {
   readonly type: 'release';
   readonly row: number;
 }
 
-/** What the first program tells of the server's address. */
+/** From the main program: the server listens. */
 export interface Listening {
   readonly type: 'listening';
   readonly address: SocketAddress;
 }
 
-// -------------------------------------------------------------------------------------------------- supervisor and caller
+// --------------------------------------------------------------------------------------------------- supervisor and owner
 
-/** An error, as it crosses from thread to thread. */
+/** An error, as structured cloning keeps it. */
 export interface PlainError {
   readonly message: string;
   readonly code?: string;
@@ -86,53 +90,61 @@ export interface PlainError {
   readonly port?: number;
 }
 
+/** A thread or process of a server. */
 export interface WorkerInfo {
-  /** A process's number, or a thread's. */
+  /** The process id, or Node's thread id; -1: it could not be started. */
   readonly id: number;
+  /** 'process': a child process of this one; 'thread': a worker thread of this process. */
   readonly kind: 'thread' | 'process';
+  /** 'main': the server's first thread; 'work': serves connections; 'task': works on requests for a reactor. */
   readonly role: Role;
 }
 
-/** What one thread or process has done, and has. */
+/** A thread or process of a server, and its counts. */
 export interface WorkerStats extends WorkerInfo {
   /** Connections that it has accepted itself. */
   readonly accepted: number;
   /** Connections that it serves now. */
   readonly open: number;
+  /** Returns of its blocking calls: see ServerStats.wakeups. */
   readonly wakeups: number;
+  /** Wake-ups after which there was nothing to do. */
   readonly emptyWakeups: number;
 }
 
+/** A thread or process that has exited and should not have. */
 export interface WorkerExit extends WorkerInfo {
-  /** 'SIGKILL', 'exit code 1', or what it threw. */
+  /** 'SIGKILL', 'exit code 1', or the message of the error that it threw. */
   readonly why: string;
-  /** How many connections it had. */
+  /** How many connections ended with it. */
   readonly lost: number;
-  /** Does another take its place? */
+  /** Another is started in its place. */
   readonly isReplaced: boolean;
 }
 
-/** What the supervisor says. */
-export type Said =
+export type SupervisorEvent =
   | { readonly type: 'listening'; readonly address: SocketAddress }
+  /** The server could not start. */
   | { readonly type: 'failed'; readonly error: PlainError }
   | { readonly type: 'exit'; readonly exit: WorkerExit }
+  /** To the request of this id. */
   | { readonly type: 'reply'; readonly id: number; readonly value: unknown }
+  /** The last event. */
   | { readonly type: 'closed'; readonly totals: Totals };
 
-/** What it is asked. */
-export type Asked =
+/** All but 'close' get a reply, with the request's id. */
+export type SupervisorRequest =
   | { readonly type: 'totals'; readonly id: number }
   | { readonly type: 'workers'; readonly id: number }
   | { readonly type: 'kill'; readonly id: number; readonly worker: number }
   | { readonly type: 'close' };
 
-/** 'process 4711 has ended: SIGKILL; 3 connections are lost, another takes its place' */
+/** 'process 4711 has exited: SIGKILL; 3 connections are lost, another takes its place' */
 export function describeExit({ kind, id, role, why, lost, isReplaced }: WorkerExit): string {
-  const who = id < 0 ? `a ${kind}` : `${kind} ${id}`;
-  const what = role === 'main' ? ', the server itself,' : '';
+  const subject = id < 0 ? `a ${kind}` : `${kind} ${id}`;
+  const duty = role === 'main' ? ', the server itself,' : '';
   const connections = lost === 1 ? '1 connection is lost' : `${lost} connections are lost`;
-  return `${who}${what} has ended: ${why}; ${connections}${isReplaced ? ', another takes its place' : ''}`;
+  return `${subject}${duty} has exited: ${why}; ${connections}${isReplaced ? ', another takes its place' : ''}`;
 }
 
 export function plainError(error: Error): PlainError {
@@ -143,7 +155,7 @@ export function plainError(error: Error): PlainError {
   return JSON.parse(JSON.stringify({ message, code, errno, syscall, address, port })) as PlainError;
 }
 
-/** The same again. */
+/** The inverse of plainError(). */
 export function errorOf({ message, ...fields }: PlainError): Error {
   return Object.assign(new Error(message), fields);
 }

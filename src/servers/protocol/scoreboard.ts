@@ -1,54 +1,59 @@
 /**
- * What all threads and processes of a server have done, in memory that they share (Apache calls it the scoreboard): one row each, which its
- * worker alone writes. Counting costs no message and no system call, and what a worker has counted is still there when it has been killed.
+ * The counts of all threads and processes of a server, in memory that they share (Apache's scoreboard): one row per worker. Counting costs no
+ * message and no system call, and the counts of a killed worker are not lost.
  *
- * Row 0 is for those that have ended: the supervisor adds their rows up there, and gives the rows to others.
+ * Row 0 has the sums of workers that have exited: the supervisor adds their rows to it, and reuses the rows.
  */
 import { SharedFile } from '../../syscalls/shared-file.js';
 
 const COUNTS = [
-  // Connections: accept(2) gave them to this worker; it turned them away, for there was no room; it began to serve them; they are over.
+  // Connections that accept(2) has returned to this worker.
   'accepted',
+  // Connections that it has reset for lack of room.
   'rejected',
+  // Connections that it began to serve.
   'opened',
+  // Of those, connections that are closed.
   'closed',
   'bytesIn',
   'bytesOut',
-  // Returns of a call that waits, and those of them after which there was nothing to do.
+  // Returns of a blocking call.
   'wakeups',
+  // Wake-ups after which there was nothing to do.
   'emptyWakeups',
-  // Connections that were put into a queue of another thread's, and taken from it.
+  // Connections that it has put into another thread's queue.
   'enqueued',
+  // Connections that it has taken from its own queue.
   'dequeued',
 ] as const;
 
 const CELLS = [
   ...COUNTS,
-  // Connections that ended because their worker did.
+  // Connections that ended because their worker exited.
   'lost',
-  // Tasks that wait in its own memory for a thread.
+  // Tasks of a reactor that wait for a thread.
   'tasksWaiting',
-  // Connections that others have handed to this worker. They write it; who takes from a queue, itself, as it takes.
-  'handed',
-  // 0: it is starting. 2: it has what it was handed. 1: it has all that it needs, and serves. -1: it has ended.
+  // Connections that another worker has given to this one: counted by the giver, or by this worker when it takes one from its queue.
+  'assigned',
+  // STARTING, INHERITED, SERVING or EXITED.
   'state',
-  // What wakes its loop, if it has one: see wakeup().
+  // Wakes its loop if it has one (see wakeup()); 0: none.
   'wakeupHandle',
 ] as const;
 
 type Cell = (typeof CELLS)[number];
 
-/** The row of one worker. `row.accepted++` */
+/** The counts of one worker. `row.accepted++` writes to the shared memory. */
 export type Row = Record<Cell, number>;
 
-const kept: Scoreboard[] = [];
+const mapped: Scoreboard[] = [];
 
 /**
- * Keeps a scoreboard reachable until its thread ends, for a thread of a server's own, which ends with the server. Memory that the collector
- * frees while a thread ends stays mapped: whether it was moved to another ArrayBuffer is not known then (native/core/external_memory.cc).
+ * Keeps a scoreboard reachable until its thread exits. Memory that the garbage collector frees while a thread exits stays mapped, because it
+ * is not known then whether it was moved to another ArrayBuffer (native/core/external_memory.cc).
  */
 export function keepMapped(scoreboard: Scoreboard): Scoreboard {
-  kept.push(scoreboard);
+  mapped.push(scoreboard);
   return scoreboard;
 }
 
@@ -72,18 +77,26 @@ CELLS.forEach((name, cell) => {
 });
 
 const TOTALS = [...COUNTS, 'lost', 'tasksWaiting'] as const;
+/** Sums over all rows. */
 export type Totals = Record<(typeof TOTALS)[number], number>;
 
+/** Row.state: it has not taken over its inherited sockets. */
 export const STARTING = 0;
+/** Row.state: it has all that it needs to serve. */
 export const SERVING = 1;
-export const TAKEN = 2;
-export const ENDED = -1;
+/** Row.state: it owns its inherited sockets. */
+export const INHERITED = 2;
+/** Row.state: it has exited. */
+export const EXITED = -1;
 
 export class Scoreboard implements Disposable {
   readonly #file: SharedFile;
   readonly #rows: Row[];
 
-  /** @param path the file that all map; who makes it removes it */
+  /**
+   * @param path the file that all workers map; the supervisor creates and removes it
+   * @param size number of rows
+   */
   constructor(
     readonly path: string,
     readonly size: number,
@@ -99,7 +112,7 @@ export class Scoreboard implements Disposable {
     return row;
   }
 
-  /** For a new worker. */
+  /** Sets a row to zeros, for a new worker. */
   clear(index: number): Row {
     const row = this.row(index);
     for (const name of CELLS) row[name] = 0;
@@ -107,24 +120,24 @@ export class Scoreboard implements Disposable {
   }
 
   /**
-   * Of a worker that has ended, and its connections with it. Its counts go to row 0.
-   * @param servesOwn what it accepts it serves itself: it may have been killed in between
+   * Moves the counts of a worker that has exited to row 0; its connections have ended with it.
+   * @param servesAccepted it serves the connections that it accepts itself: it may have been killed between accept and serve
    * @returns how many connections it had
    */
-  retire(index: number, servesOwn: boolean): number {
+  retire(index: number, servesAccepted: boolean): number {
     const row = this.row(index);
-    const ended = this.row(0);
-    const accepted = servesOwn ? row.accepted - row.rejected : 0;
-    const held = Math.max(0, Math.max(row.opened, row.handed, accepted) - row.closed);
+    const sums = this.row(0);
+    const accepted = servesAccepted ? row.accepted - row.rejected : 0;
+    const held = Math.max(0, Math.max(row.opened, row.assigned, accepted) - row.closed);
     const [closed, rejected] = [row.closed, row.rejected];
-    // Who looks meanwhile sees more open ones than there are, and never fewer.
+    // In this order, a concurrent reader sees too many open connections at times, and never too few.
     row.closed = row.rejected = 0;
-    for (const name of COUNTS) ended[name] += row[name];
+    for (const name of COUNTS) sums[name] += row[name];
     const lost = row.lost;
-    this.clear(index).state = ENDED;
-    ended.rejected += rejected;
-    ended.closed += closed + held;
-    ended.lost += lost;
+    this.clear(index).state = EXITED;
+    sums.rejected += rejected;
+    sums.closed += closed + held;
+    sums.lost += lost;
     return held;
   }
 
@@ -132,7 +145,7 @@ export class Scoreboard implements Disposable {
     return Object.fromEntries(TOTALS.map((name) => [name, this.#sum(name)])) as Totals;
   }
 
-  /** Connections that were accepted and are not over: served, or on their way to who will serve them. */
+  /** Connections that were accepted and are not closed: served, or on their way to the worker that will serve them. */
   get open(): number {
     return Math.max(0, this.#sum('accepted') - this.#sum('rejected') - this.#sum('closed'));
   }
@@ -141,7 +154,7 @@ export class Scoreboard implements Disposable {
     return this.#rows.reduce((total, row) => total + row[name], 0);
   }
 
-  /** The lock that the workers have in common (see SharedFile). BLOCKS. */
+  /** Runs the action while it holds the lock that all workers share (see SharedFile). BLOCKS until it is free. */
   withLock<T>(action: () => T): T {
     this.#file.lock();
     try {

@@ -1,7 +1,8 @@
-/** What a server was asked for, after its options are checked. Each of its threads and processes has a copy. */
+/** A server's options after they are checked. Each of its threads and processes has a copy. */
 import type { Mechanism } from '../../index.js';
 import type { ApplicationName } from '../applications/index.js';
 
+/** The names of the server models; SERVER_MODELS describes each. */
 export type ServerModelName =
   | 'iterative'
   | 'busy-wait'
@@ -19,19 +20,21 @@ export type ServerModelName =
   | 'proactor'
   | 'multi-proactor';
 
-/** How the processes of `prefork` share one listening socket. */
+/** How the processes of `prefork` share one listening socket; ACCEPT_STRATEGIES describes each. */
 export type AcceptStrategy = 'thundering-herd' | 'lock' | 'exclusive' | 'reuseport';
 
+/** The names are those of ServerOptions, with defaults filled in. */
 export interface ServerSettings {
   readonly host: string;
   readonly port: number;
   readonly application: ApplicationName;
+  /** At most maxConnections. */
   readonly workers: number;
+  /** undefined: the best that this system has. */
   readonly mechanism: string | undefined;
-  /** The model's best mechanism that this system had when the server was made. */
+  /** The model's best mechanism on this system when createServer() was called; undefined: the model has no multiplexer. */
   readonly best: Mechanism | undefined;
   readonly accept: AcceptStrategy;
   readonly maxConnections: number;
-  /** Of thread-pool: so many connections wait for a thread at the most. */
   readonly maxQueued: number;
 }

@@ -1,7 +1,7 @@
-/** What a process of a server is told when it is started. */
+/** What a process of a server gets as its argument when it is started. */
 import type { Job } from './program.js';
 
-/** Its sockets are these descriptors and those that follow, where descriptors are inherited. */
+/** POSIX: the descriptor of the first inherited socket; the others follow. */
 export const FIRST_INHERITED = 3;
 
 export interface ProcessJob extends Job {

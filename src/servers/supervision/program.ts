@@ -1,25 +1,26 @@
-/** What a thread or a process of a server does when it has started: its role's program, to its end. */
+/** What a thread or process of a server does after it has started: runs the program of its role. */
 import type { ServerModelName, ServerSettings } from '../protocol/settings.js';
 import { models } from '../models/index.js';
-import { type WorkerContext, Closing, Server } from '../worker/server.js';
+import { Server, ServerClosing, type WorkerContext } from '../worker/server.js';
 import type { Role } from '../protocol/messages.js';
 
-/** What all have in common that work for one server. */
+/** What each thread and process of a server needs to know to start. */
 export interface Job {
   readonly model: ServerModelName;
   readonly role: Role;
   readonly settings: ServerSettings;
+  /** The file to map, and its number of rows. */
   readonly scoreboard: { readonly path: string; readonly size: number };
-  /** Its row of the scoreboard. */
+  /** Its own row of the scoreboard. */
   readonly row: number;
 }
 
-/** BLOCKS for as long as the program runs. @throws what it throws, but that the server is being closed */
-export function runProgram({ model, role }: Job, belongings: WorkerContext): void {
-  const server = new Server(belongings);
+/** BLOCKS while the program runs. @throws what the program throws, except ServerClosing */
+export function runProgram({ model, role }: Job, context: WorkerContext): void {
+  const server = new Server(context);
   try {
     models[model][role]?.(server);
   } catch (error) {
-    if (!(error instanceof Closing)) throw error;
+    if (!(error instanceof ServerClosing)) throw error;
   }
 }

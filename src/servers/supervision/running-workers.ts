@@ -1,14 +1,14 @@
-/** A thread or a process that works for a server, as its supervisor sees it. */
+/** The threads and processes of a server, as the supervisor sees them. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { Socket } from '../../index.js';
-import { endOutside, newCriticalSection } from '../worker/critical-section.js';
+import { terminateOutside, createSectionMemory } from '../worker/critical-section.js';
 import type {
-  Answer,
-  Answered,
+  StartReply,
+  TaskReply,
   Listening,
-  Notice,
+  WorkerNotice,
   ReleaseRequest,
   StartRequest,
   WorkerInfo,
@@ -17,24 +17,25 @@ import { FIRST_INHERITED, type ProcessJob } from './process-job.js';
 import type { Job } from './program.js';
 import type { ThreadData } from './thread.js';
 
-export type FromThread = StartRequest | ReleaseRequest | Listening | Answered;
+/** What a thread posts to the supervisor. */
+export type ThreadMessage = StartRequest | ReleaseRequest | Listening | TaskReply;
 
 export abstract class RunningWorker {
   readonly startedAt = performance.now();
-  /** Why it has ended; '': of its own will. null: it has not. */
-  ended: string | null = null;
+  /** Why it has exited; '': its program has returned; null: it runs. */
+  exitReason: string | null = null;
   /** By killWorker(). */
   wasKilled = false;
-  /** Who asked for it keeps its row no longer. */
+  /** Its requester has sent the ReleaseRequest. */
   isReleased = false;
-  /** A process's number, or a thread's. */
+  /** The process id, or Node's thread id. */
   abstract readonly id: number;
 
   constructor(
     readonly row: number,
     readonly request: StartRequest,
-    /** Who asked for it. */
-    readonly asker: RunningWorker | null,
+    /** The thread whose program asked for it; null: the supervisor itself. */
+    readonly requester: RunningWorker | null,
   ) {}
 
   get info(): WorkerInfo {
@@ -42,31 +43,35 @@ export abstract class RunningWorker {
     return { id: this.id, kind, role };
   }
 
-  /** Has it end; a process by this signal. */
-  abstract end(signal: NodeJS.Signals): void;
-  abstract tell(message: Answer | Notice): void;
+  get hasExited(): boolean {
+    return this.exitReason !== null;
+  }
+
+  /** Terminates it: a process by this signal, a thread outside of its critical sections. */
+  abstract terminate(signal: NodeJS.Signals): void;
+  abstract post(message: StartReply | WorkerNotice): void;
 }
 
 export class RunningThread extends RunningWorker {
   readonly id: number;
-  /** What it threw. */
+  /** What its program threw. */
   error: Error | null = null;
   readonly #thread: Worker;
-  readonly #section = newCriticalSection();
-  #isEnding = false;
+  readonly #section = createSectionMemory();
+  #isTerminating = false;
 
   constructor(
     row: number,
     request: StartRequest,
-    asker: RunningWorker | null,
+    requester: RunningWorker | null,
     start: {
       readonly job: Job;
       readonly control: Int32Array;
-      onMessage(message: FromThread, from: RunningWorker): void;
+      onMessage(message: ThreadMessage, from: RunningWorker): void;
       onExit(worker: RunningWorker): void;
     },
   ) {
-    super(row, request, asker);
+    super(row, request, requester);
     const { fds, queue, task, taskPort } = request;
     const workerData: ThreadData = {
       ...start.job,
@@ -80,21 +85,21 @@ export class RunningThread extends RunningWorker {
     const transferList = taskPort === undefined ? [] : [taskPort.port];
     this.#thread = new Worker(join(__dirname, 'thread.js'), { workerData, transferList, execArgv: [] });
     this.id = this.#thread.threadId;
-    this.#thread.on('message', (message: FromThread) => start.onMessage(message, this));
+    this.#thread.on('message', (message: ThreadMessage) => start.onMessage(message, this));
     this.#thread.on('error', (error) => (this.error = error));
     this.#thread.on('exit', (code) => {
-      this.ended = this.error?.message ?? (code === 0 ? '' : `exit code ${code}`);
+      this.exitReason = this.error?.message ?? (code === 0 ? '' : `exit code ${code}`);
       start.onExit(this);
     });
   }
 
-  override end(): void {
-    if (this.#isEnding) return;
-    this.#isEnding = true;
-    endOutside(this.#section, () => void this.#thread.terminate());
+  override terminate(): void {
+    if (this.#isTerminating) return;
+    this.#isTerminating = true;
+    terminateOutside(this.#section, () => void this.#thread.terminate());
   }
 
-  override tell(message: Answer | Notice): void {
+  override post(message: StartReply | WorkerNotice): void {
     this.#thread.postMessage(message);
   }
 }
@@ -104,23 +109,23 @@ export class RunningProcess extends RunningWorker {
   readonly #process: ChildProcess;
 
   /**
-   * @param start.fds what it inherits
-   * @param start.file the scoreboard's, where it has no name
+   * @param start.fds the sockets that it inherits
+   * @param start.file the descriptor of the scoreboard's file if that has no name; null: job.scoreboard.path names it
    */
   constructor(
     row: number,
     request: StartRequest,
-    asker: RunningWorker | null,
+    requester: RunningWorker | null,
     start: {
       readonly job: Job;
       readonly fds: readonly number[];
       readonly file: number | null;
       onExit(worker: RunningWorker): void;
-      /** EAGAIN, ENOMEM, EMFILE: there is no such process. Its `id` is -1 */
+      /** The system could not start a process (EAGAIN, ENOMEM, EMFILE); `id` is -1. */
       onNotStarted(error: Error): void;
     },
   ) {
-    super(row, request, asker);
+    super(row, request, requester);
     const { job, fds, file } = start;
     const path = file === null ? job.scoreboard.path : openFile(FIRST_INHERITED + fds.length);
     const processJob: ProcessJob = { ...job, scoreboard: { ...job.scoreboard, path }, sockets: fds.length };
@@ -136,33 +141,33 @@ export class RunningProcess extends RunningWorker {
       if (pid < 0) start.onNotStarted(error);
     });
     if (pid < 0) return;
-    if (isWindows) share(this.#process, pid, fds);
+    if (isWindows) sendSockets(this.#process, pid, fds);
     this.#process.on('exit', (code, signal) => {
-      this.ended = signal ?? (code === 0 ? '' : `exit code ${code}`);
+      this.exitReason = signal ?? (code === 0 ? '' : `exit code ${code}`);
       start.onExit(this);
     });
   }
 
-  override end(signal: NodeJS.Signals): void {
+  override terminate(signal: NodeJS.Signals): void {
     this.#process.kill(signal);
   }
 
-  override tell(): void {
-    throw new Error('a process has another way to its parent');
+  override post(): void {
+    throw new Error('a process receives no messages from the supervisor');
   }
 }
 
-/** A file of the same process's by its descriptor, to be opened anew. Linux. */
+/** A path that opens the file of one of this process's descriptors again. Linux only. */
 export const openFile = (fd: number): string => `/proc/self/fd/${fd}`;
 
-/** Windows: a socket for another process is made for its number, and so when it is there. */
-function share({ stdin }: ChildProcess, pid: number, fds: readonly number[]): void {
-  stdin?.on('error', () => undefined); // it has died; its exit is told
+/** Windows: WSADuplicateSocket needs the id of the process that gets the socket, so the sockets are sent after its start. */
+function sendSockets({ stdin }: ChildProcess, pid: number, fds: readonly number[]): void {
+  stdin?.on('error', () => undefined); // it has exited; 'exit' reports it
   for (const fd of fds) {
-    // Not blocking, as it is underneath: detach() makes a blocking one block for all who have it.
+    // Non-blocking, as the handle is: detach() of a blocking one would make the handle block for all processes that share it.
     const socket = Socket.fromFd(fd, { blocking: false });
     const bytes = socket.share(pid);
-    socket.detach(); // it is still who asked's own
+    socket.detach(); // the requester still owns the descriptor
     stdin?.write(Buffer.of(bytes.length >> 8, bytes.length & 0xff));
     stdin?.write(bytes);
   }

@@ -5,16 +5,16 @@ import type { ServerModelName, ServerSettings } from '../protocol/settings.js';
 export interface SupervisorData {
   readonly model: ServerModelName;
   readonly settings: ServerSettings;
-  /** A folder for the server's files, which who has started the server removes behind it. */
+  /** A folder for the server's files; the server's owner removes it. */
   readonly folder: string;
-  /** To who has started the server. */
+  /** To the server's owner: SupervisorEvent one way, SupervisorRequest the other. */
   readonly port: MessagePort;
-  /** For one that blocks: see below. */
-  readonly said: Int32Array;
+  /** Cells EVENT_COUNT and HAS_STARTED: an owner that blocks (EchoServer) sleeps on them. */
+  readonly signals: Int32Array;
 }
 
-/** In `said`: counts what was said over the port. */
-export const NEWS = 0;
-/** In `said`: the supervisor's program runs. */
+/** Cell of `signals`: events sent over the port; Atomics.notify() follows each. */
+export const EVENT_COUNT = 0;
+/** Cell of `signals`: 1 as soon as the supervisor's thread runs. */
 export const HAS_STARTED = 1;
-export const SAID_CELLS = 2;
+export const SIGNAL_CELLS = 2;

@@ -1,14 +1,11 @@
 /**
- * The thread that starts a server's threads and processes, sees them end, and starts others in their place. It never blocks.
+ * The thread that starts a server's threads and processes, watches them exit, and replaces them. It never blocks.
  *
- *   server   starting --the first program listens--> serving --close(), or the first program ends--> closing
- *            closing --all threads and processes have ended--> closed
- *   worker   starting --it has what it was handed--> serving --it ends--> ended
- *            ended --who writes to its row has let go of it (keepsRow), and the row is added up--> forgotten
- *            forgotten --in time, where it is one of a fixed number--> another is starting, in the same row
- *
- * Workers that end as soon as they have started, one after the other, would go on so for ever (no memory for their rings, say): each is
- * started later than the one before, and after some rounds the server ends, with their reason.
+ *   server   starting --the main program listens--> serving --close(), or the main program ends--> closing
+ *            closing --all threads and processes have exited--> closed
+ *   worker   starting --it owns its inherited sockets--> serving --> exited
+ *            exited --its requester has released its row (requesterReleasesRow)--> removed; its counts go to row 0
+ *            removed --after a pause if it failed (restart-policy.ts), if one of a fixed number--> another is starting, in the same row
  */
 import { closeSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,108 +14,104 @@ import { Socket } from '../../index.js';
 import { resetStream } from '../../net/reset-stream.js';
 import { closeQuietly } from '../worker/blocking.js';
 import { ConnectionQueue } from '../worker/connection-queue.js';
-import { type FromThread, type RunningWorker, RunningProcess, RunningThread, openFile } from './running-workers.js';
+import { type ThreadMessage, type RunningWorker, RunningProcess, RunningThread, openFile } from './running-workers.js';
 import {
-  type Asked,
-  type Said,
-  type Notice,
+  type SupervisorRequest,
+  type SupervisorEvent,
+  type WorkerNotice,
   type StartRequest,
   type WorkerStats,
   plainError,
 } from '../protocol/messages.js';
 import type { ServerModelName, ServerSettings } from '../protocol/settings.js';
 import { models } from '../models/index.js';
-import { ENDED, SERVING, STARTING, Scoreboard, keepMapped } from '../protocol/scoreboard.js';
+import { EXITED, SERVING, STARTING, Scoreboard, keepMapped } from '../protocol/scoreboard.js';
+import {
+  type Failures,
+  MIN_LIFETIME_MS,
+  MIN_RESTART_DELAY_MS,
+  RestartPolicy,
+  maxFailures,
+  placeOf,
+} from './restart-policy.js';
 import { CLOSING } from '../worker/server.js';
-import { HAS_STARTED, NEWS, type SupervisorData } from './supervisor-data.js';
+import { HAS_STARTED, EVENT_COUNT, type SupervisorData } from './supervisor-data.js';
 import { wakeLoop } from '../worker/wake-loop.js';
 
-/** Threads have so long to end by themselves when the server is closed, in milliseconds; processes, before they are killed. */
-const THREADS_GRACE = 250;
-const PROCESSES_GRACE = 2000;
+/** When the server is closed, a thread that has not exited by itself after this time is terminated. */
+const THREAD_GRACE_MS = 250;
+/** Likewise, a process is killed (SIGKILL); it gets SIGTERM at once. */
+const PROCESS_GRACE_MS = 2000;
 /**
- * A worker has failed that dies before it is ready, or is ready and dies within this time of its start without having served. Its
- * successor waits, each time twice as long.
+ * A terminal sends Ctrl-C to all processes at once: the exit of one that dies of SIGINT is reported, and it is replaced, only if the server
+ * still runs after this time.
  */
-const TOO_SOON = 1000;
-const FIRST_WAIT = 50;
-const MAX_WAIT = 2000;
-/** More failures in a row end the server: after 3 s while it starts, after 7 s once it serves. */
-const MAX_FAILURES_STARTING = 6;
-const MAX_FAILURES_SERVING = 8;
-/** Ctrl-C goes to the processes of a terminal all at once: who dies of it is missed only if the server still lives then. */
-const AFTER_CTRL_C = 1000;
-/** Rows for those beyond what a server is asked for: the first program, pools of tasks, successors. */
+const CTRL_C_GRACE_MS = 1000;
+/** Rows beyond the workers that are asked for: the main program, task pools, successors. */
 const SPARE_ROWS = 100;
-
-/** The failures in a row of workers that fill the same place: see #placeOf. */
-interface Place {
-  failures: number;
-  /** When the last one was counted, as performance.now(). Workers that ran side by side fail together, and count once. */
-  failedAt: number;
-  /** None is started before. */
-  retryAt: number;
-}
 
 class Supervisor {
   readonly #model: ServerModelName;
   readonly #settings: ServerSettings;
-  readonly #say: (said: Said) => void;
+  readonly #emit: (event: SupervisorEvent) => void;
   readonly #port: MessagePort;
+  /** One cell, CLOSING, which all threads of the server read. */
   readonly #control = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   readonly #scoreboard: Scoreboard;
-  /** The scoreboard's file where it has no name any more, so that nothing is left of it however this process ends. */
-  readonly #unnamed: number | null;
+  /** Linux: the descriptor of the scoreboard's file, which is unlinked, so that no file is left behind however this process ends. */
+  readonly #unlinkedFile: number | null;
   readonly #freeRows: number[];
-  /** Those that are to be started when a row is free. */
-  readonly #waiting: (() => void)[] = [];
-  /** Those that are to be started when the pause after a failure is over. */
+  /** Starts that wait for a free row. */
+  readonly #waitingForRow: (() => void)[] = [];
+  /** Starts that wait for the pause after a failure. */
   readonly #delayed = new Set<() => void>();
   readonly #running = new Map<number, RunningWorker>();
   readonly #queues = new Set<SharedArrayBuffer>();
   readonly #timers = new Set<NodeJS.Timeout>();
-  /** Processes have the other end: it says that this process has gone. */
+  /** A socket pair: processes inherit one end, which becomes readable when this process exits. */
   readonly #lifeline: [ours: Socket, theirs: Socket] | null;
-  readonly #places = new Map<string, Place>();
+  readonly #restarts = new RestartPolicy();
   #isListening = false;
 
-  constructor({ model, settings, folder, port, said }: SupervisorData) {
+  constructor({ model, settings, folder, port, signals }: SupervisorData) {
     this.#model = model;
     this.#settings = settings;
     this.#port = port;
-    this.#say = speaker({ port, said });
-    const { workers, startsForEach } = models[model];
-    const each = startsForEach ? settings.maxConnections : 0;
+    this.#emit = emitter({ port, signals });
+    const { workers, startsPerConnection } = models[model];
+    const perConnection = startsPerConnection ? settings.maxConnections : 0;
     const path = join(folder, 'scoreboard');
-    // Linux can open a file anew that is open already. Elsewhere that would be a duplicate, which has no lock of its own.
-    this.#unnamed = process.platform === 'linux' ? openSync(path, 'wx', 0o600) : null;
-    const size = SPARE_ROWS + each + 4 * (workers === null ? 0 : settings.workers);
-    this.#scoreboard = keepMapped(new Scoreboard(this.#unnamed === null ? path : openFile(this.#unnamed), size));
-    if (this.#unnamed !== null) rmSync(folder, { recursive: true });
+    // Linux can open the file of a descriptor again (/proc/self/fd). Elsewhere that makes a duplicate, which has no lock of its own.
+    this.#unlinkedFile = process.platform === 'linux' ? openSync(path, 'wx', 0o600) : null;
+    const size = SPARE_ROWS + perConnection + 4 * (workers === null ? 0 : settings.workers);
+    this.#scoreboard = keepMapped(
+      new Scoreboard(this.#unlinkedFile === null ? path : openFile(this.#unlinkedFile), size),
+    );
+    if (this.#unlinkedFile !== null) rmSync(folder, { recursive: true });
     this.#freeRows = Array.from({ length: this.#scoreboard.size - 1 }, (_, index) => index + 1);
     this.#lifeline = workers === 'processes' ? Socket.pair() : null;
-    port.on('message', (asked: Asked) => this.#onAsked(asked));
-    this.#start({ type: 'start', kind: 'thread', role: 'main', fds: [], handed: 0, replace: false }, null);
+    port.on('message', (request: SupervisorRequest) => this.#onRequest(request));
+    this.#start({ type: 'start', kind: 'thread', role: 'main', fds: [], connections: 0, replace: false }, null);
   }
 
   get #isClosing(): boolean {
     return Atomics.load(this.#control, CLOSING) !== 0;
   }
 
-  #onAsked(asked: Asked): void {
-    switch (asked.type) {
+  #onRequest(request: SupervisorRequest): void {
+    switch (request.type) {
       case 'totals':
-        return this.#say({ type: 'reply', id: asked.id, value: this.#scoreboard.totals() });
+        return this.#emit({ type: 'reply', id: request.id, value: this.#scoreboard.totals() });
       case 'workers':
-        return this.#say({
+        return this.#emit({
           type: 'reply',
-          id: asked.id,
+          id: request.id,
           value: [...this.#running.values()]
-            .filter(({ ended }) => ended === null)
+            .filter(({ hasExited }) => !hasExited)
             .map((worker) => this.#statsOf(worker)),
         });
       case 'kill':
-        return this.#say({ type: 'reply', id: asked.id, value: this.#kill(asked.worker) });
+        return this.#emit({ type: 'reply', id: request.id, value: this.#kill(request.worker) });
       case 'close':
         return this.#close();
     }
@@ -131,45 +124,45 @@ class Supervisor {
 
   // ------------------------------------------------------------------------------------------------------------- starting
 
-  /** @param kept the row of the one that is replaced */
-  #start(request: StartRequest, asker: RunningWorker | null, kept?: number): void {
-    if (this.#isClosing || (asker !== null && asker.ended !== null)) return this.#refuse(request, asker);
-    const pause = kept === undefined ? this.#pauseBefore(request, asker) : 0;
-    // A pool of processes asks again: it serves with the others meanwhile.
-    if (pause > 0 && request.keepsRow === true) return this.#refuse(request, asker);
-    if (pause > 0) return this.#startLater(pause, () => this.#start(request, asker));
-    const row = kept ?? this.#freeRows.pop();
-    if (row === undefined) return void this.#waiting.push(() => this.#start(request, asker));
-    this.#scoreboard.clear(row).handed = request.handed;
+  /** @param freedRow the row of the worker that this one replaces */
+  #start(request: StartRequest, requester: RunningWorker | null, freedRow?: number): void {
+    if (this.#isClosing || requester?.hasExited) return this.#refuseStart(request, requester);
+    const pause = freedRow === undefined ? this.#pauseBefore(request, requester) : 0;
+    // The program of a process pool asks again; its other processes serve meanwhile.
+    if (pause > 0 && request.requesterReleasesRow === true) return this.#refuseStart(request, requester);
+    if (pause > 0) return this.#startLater(pause, () => this.#start(request, requester));
+    const row = freedRow ?? this.#freeRows.pop();
+    if (row === undefined) return void this.#waitingForRow.push(() => this.#start(request, requester));
+    this.#scoreboard.clear(row).assigned = request.connections;
     try {
-      const worker = this.#newWorker(row, request, asker);
+      const worker = this.#newWorker(row, request, requester);
       if (worker.id >= 0) {
         this.#running.set(row, worker);
-        return this.#answer(request, asker, row, worker.id);
+        return this.#replyToStart(request, requester, row, worker.id);
       }
     } catch (error) {
-      this.#onNotStarted(request, asker, error as Error, row);
+      this.#onNotStarted(request, requester, error as Error, row);
     }
     if (!request.replace) this.#freeRows.push(row);
-    this.#refuse(request, asker);
+    this.#refuseStart(request, requester);
   }
 
   #startLater(ms: number, start: () => void): void {
     this.#delayed.add(start);
-    this.#later(ms, () => {
+    this.#after(ms, () => {
       this.#delayed.delete(start);
       start();
     });
   }
 
-  #newWorker(row: number, request: StartRequest, asker: RunningWorker | null): RunningWorker {
+  #newWorker(row: number, request: StartRequest, requester: RunningWorker | null): RunningWorker {
     const { path, size } = this.#scoreboard;
     const job = { model: this.#model, role: request.role, settings: this.#settings, scoreboard: { path, size }, row };
     const onExit = (worker: RunningWorker): void => this.#onExit(worker);
     if (request.kind === 'thread') {
       if (request.queue !== undefined) this.#queues.add(request.queue);
-      const onMessage = (message: FromThread, from: RunningWorker): void => this.#onMessage(message, from);
-      return new RunningThread(row, request, asker, {
+      const onMessage = (message: ThreadMessage, from: RunningWorker): void => this.#onMessage(message, from);
+      return new RunningThread(row, request, requester, {
         job,
         control: this.#control,
         onMessage,
@@ -177,70 +170,71 @@ class Supervisor {
       });
     }
     const lifeline = this.#lifeline === null ? [] : [this.#lifeline[1].fd];
-    return new RunningProcess(row, request, asker, {
+    return new RunningProcess(row, request, requester, {
       ...{ job, onExit },
       fds: [...request.fds, ...lifeline],
-      file: this.#unnamed,
-      onNotStarted: (error) => this.#onNotStarted(request, asker, error, row),
+      file: this.#unlinkedFile,
+      onNotStarted: (error) => this.#onNotStarted(request, requester, error, row),
     });
   }
 
-  /** What a thread was to take over belongs to nobody now. */
-  #refuse(request: StartRequest, asker: RunningWorker | null): void {
-    const { kind, fds, handed, token } = request;
+  /** Closes the sockets that a thread was to inherit, and replies that nothing was started. */
+  #refuseStart(request: StartRequest, requester: RunningWorker | null): void {
+    const { kind, fds, connections, token } = request;
     if (kind === 'thread') {
       closeAll(fds);
-      const ended = this.#scoreboard.row(0);
-      ended.closed += handed;
-      if (!this.#isClosing) ended.lost += handed;
+      const sums = this.#scoreboard.row(0);
+      sums.closed += connections;
+      if (!this.#isClosing) sums.lost += connections;
     }
-    this.#answer(request, asker, -1, 0);
-    if (token !== undefined) this.#later(FIRST_WAIT, () => this.#tell(asker, { type: 'ended', token }));
+    this.#replyToStart(request, requester, -1, 0);
+    if (token !== undefined)
+      this.#after(MIN_RESTART_DELAY_MS, () => this.#notify(requester, { type: 'exited', token }));
   }
 
-  #tell(asker: RunningWorker | null, notice: Notice): void {
-    if (asker?.ended !== null) return;
-    asker.tell(notice);
-    wakeLoop(this.#scoreboard.row(asker.row).wakeupHandle);
+  #notify(requester: RunningWorker | null, notice: WorkerNotice): void {
+    if (requester === null || requester.hasExited) return;
+    requester.post(notice);
+    wakeLoop(this.#scoreboard.row(requester.row).wakeupHandle);
   }
 
-  /** It sleeps until it knows. */
-  #answer({ answered }: StartRequest, asker: RunningWorker | null, row: number, pid: number): void {
-    if (answered === undefined) return;
-    asker?.tell({ type: 'started', row, pid });
-    Atomics.add(answered, 0, 1);
-    Atomics.notify(answered, 0);
+  /** Replies to a requester that sleeps until then. */
+  #replyToStart({ replyCount }: StartRequest, requester: RunningWorker | null, row: number, pid: number): void {
+    if (replyCount === undefined) return;
+    requester?.post({ type: 'started', row, pid });
+    Atomics.add(replyCount, 0, 1);
+    Atomics.notify(replyCount, 0);
   }
 
-  #onNotStarted(request: StartRequest, asker: RunningWorker | null, error: Error, row: number): void {
+  #onNotStarted(request: StartRequest, requester: RunningWorker | null, error: Error, row: number): void {
     if (this.#isClosing) return;
     const { kind, role, replace } = request;
     const why = `not started: ${error.message}`;
-    this.#say({ type: 'exit', exit: { id: -1, kind, role, why, lost: 0, isReplaced: replace } });
-    // One for a single connection or task costs that one alone.
+    this.#emit({ type: 'exit', exit: { id: -1, kind, role, why, lost: 0, isReplaced: replace } });
+    // A worker for one connection or task costs only that one.
     if (!replace && !isOfPool(request)) return;
-    const { failures, retryAt } = this.#failed(placeOf(request, asker, row), performance.now());
-    // The others serve on, if there are any: the system may have room for this one again.
-    const isAlone = ![...this.#running.values()].some((one) => one.request.role === role && one.ended === null);
-    if (failures > this.#maxFailures && (isAlone || !this.#isListening)) return this.#giveUp(error, why);
-    if (replace) this.#later(retryAt - performance.now(), () => this.#start(withoutAnswer(request), asker, row));
+    const { count, retryAt } = this.#restarts.onFailure(placeOf(request, requester?.row ?? 0, row), performance.now());
+    // Other workers, if any, go on serving: the system may have resources for this one later.
+    const isAlone = ![...this.#running.values()].some((one) => one.request.role === role && !one.hasExited);
+    if (count > maxFailures(this.#isListening) && (isAlone || !this.#isListening)) return this.#giveUp(error, why);
+    if (replace) this.#after(retryAt - performance.now(), () => this.#start(withoutReply(request), requester, row));
   }
 
-  #onMessage(message: FromThread, from: RunningWorker): void {
+  #onMessage(message: ThreadMessage, from: RunningWorker): void {
     switch (message.type) {
       case 'start':
         return this.#start(message, from);
       case 'listening':
         this.#isListening = true;
-        return this.#say(message);
-      case 'answered':
-        if (from.request.token !== undefined) this.#tell(from.asker, { ...message, token: from.request.token });
+        return this.#emit(message);
+      case 'taskReply':
+        if (from.request.token !== undefined) this.#notify(from.requester, { ...message, token: from.request.token });
         return;
       case 'release': {
         const worker = this.#running.get(message.row);
         if (worker === undefined) return;
         worker.isReleased = true;
-        if (worker.ended !== null) this.#forget(worker);
+        if (worker.hasExited) this.#remove(worker);
       }
     }
   }
@@ -249,107 +243,90 @@ class Supervisor {
 
   #onExit(worker: RunningWorker): void {
     const { request } = worker;
-    // It had not taken yet what it was handed.
     const row = this.#scoreboard.row(worker.row);
-    if (request.kind === 'thread' && row.state === STARTING) closeAll(request.fds);
+    if (request.kind === 'thread' && row.state === STARTING) closeAll(request.fds); // it has not taken them over
     for (const other of this.#running.values())
-      if (other.asker === worker && other.request.role === 'task') other.end('SIGKILL');
-    if (request.keepsRow && !worker.isReleased && !this.#isClosing) {
-      if (row.state === STARTING) row.state = ENDED; // its parent may wait until it has taken what it was handed
-      return; // its parent has a word to say
+      if (other.requester === worker && other.request.role === 'task') other.terminate('SIGKILL');
+    if (request.requesterReleasesRow && !worker.isReleased && !this.#isClosing) {
+      if (row.state === STARTING) row.state = EXITED; // its requester may wait until it owns its inherited sockets
+      return; // until its requester releases the row
     }
-    this.#forget(worker);
+    this.#remove(worker);
   }
 
-  /** It has ended, and its row is nobody's. */
-  #forget(worker: RunningWorker): void {
-    const { request, asker, row } = worker;
+  /** Removes a worker that has exited and whose row is released; replaces it if it is one of a fixed number. */
+  #remove(worker: RunningWorker): void {
+    const { request, requester, row } = worker;
     const { opened, state } = this.#scoreboard.row(row);
     const lived = performance.now() - worker.startedAt;
-    const hasServed = opened > 0 || (state === SERVING && lived >= TOO_SOON);
+    const hasServed = opened > 0 || (state === SERVING && lived >= MIN_LIFETIME_MS);
     const lost = this.#scoreboard.retire(row, request.role === 'work');
     this.#running.delete(row);
     if (!request.replace || this.#isClosing) this.#freeRows.push(row);
-    if (this.#isClosing) return this.#goOnClosing(); // what close() ends is not lost
-    if (!request.replace) this.#waiting.shift()?.();
-    const place = this.#placeAfter(worker, hasServed);
-    const wait = place === null ? 0 : place.retryAt - performance.now();
+    if (this.#isClosing) return this.#finishClosing(); // connections that close() ends do not count as lost
+    if (!request.replace) this.#waitingForRow.shift()?.();
+    const failures = this.#failuresAfter(worker, hasServed);
+    const pause = failures === null ? 0 : failures.retryAt - performance.now();
     const { token } = request;
-    if (token !== undefined) this.#tell(asker, { type: 'ended', token });
-    if (worker.ended === 'SIGINT') this.#later(AFTER_CTRL_C, () => this.#missed(worker, lost, wait));
-    else this.#missed(worker, lost, wait);
-    if (place !== null && place.failures > this.#maxFailures && request.role !== 'main')
-      this.#giveUp(worker instanceof RunningThread ? worker.error : null, worker.ended ?? '');
+    if (token !== undefined) this.#notify(requester, { type: 'exited', token });
+    if (worker.exitReason === 'SIGINT') this.#after(CTRL_C_GRACE_MS, () => this.#replace(worker, lost, pause));
+    else this.#replace(worker, lost, pause);
+    if (failures !== null && failures.count > maxFailures(this.#isListening) && request.role !== 'main')
+      this.#giveUp(worker instanceof RunningThread ? worker.error : null, worker.exitReason ?? '');
   }
 
-  /** The server goes on without it, or with another in its place. */
-  #missed(worker: RunningWorker, lost: number, wait: number): void {
-    const { request, asker, info, row } = worker;
+  /** Reports an exit, and starts another worker in its place if it is one of a fixed number. */
+  #replace(worker: RunningWorker, lost: number, pause: number): void {
+    const { request, requester, info, row, exitReason } = worker;
     this.#scoreboard.row(0).lost += lost;
     if (request.role === 'main') return this.#onMainEnded(worker, lost);
-    if (worker.ended === '' && !request.replace) return;
-    if (request.role === 'task' && asker !== null && asker.ended !== null) return; // it has ended with its reactor
-    const why = worker.ended === null || worker.ended === '' ? 'exit code 0' : worker.ended;
-    const isReplaced = request.replace || request.keepsRow === true || request.role === 'task';
-    this.#say({ type: 'exit', exit: { ...info, why, lost, isReplaced } });
-    if (request.replace) this.#later(wait, () => this.#start(withoutAnswer(request), asker, row));
+    if (exitReason === '' && !request.replace) return;
+    if (request.role === 'task' && requester?.hasExited) return; // it was terminated with its reactor
+    const why = exitReason === null || exitReason === '' ? 'exit code 0' : exitReason;
+    const isReplaced = request.replace || request.requesterReleasesRow === true || request.role === 'task';
+    this.#emit({ type: 'exit', exit: { ...info, why, lost, isReplaced } });
+    if (request.replace) this.#after(pause, () => this.#start(withoutReply(request), requester, row));
   }
 
-  get #maxFailures(): number {
-    return this.#isListening ? MAX_FAILURES_SERVING : MAX_FAILURES_STARTING;
-  }
-
-  /** @param startedAt when the worker was started that has failed */
-  #failed(name: string, startedAt: number): Place {
-    const place = this.#places.get(name) ?? { failures: 0, failedAt: 0, retryAt: 0 };
-    this.#places.set(name, place);
-    if (startedAt >= place.failedAt) {
-      place.failures++;
-      place.failedAt = performance.now();
-      place.retryAt = place.failedAt + waitAfter(place.failures);
-    }
-    return place;
-  }
-
-  /** @returns the failures in its place, where it has failed as well; null: it has not */
-  #placeAfter(worker: RunningWorker, hasServed: boolean): Place | null {
-    const { asker, request, row } = worker;
-    const name = placeOf(request, asker, row);
-    // It has done what it was started for, or ends with the one that it works for.
-    const isOver = (worker.ended === '' && !request.replace) || (asker !== null && asker.ended !== null);
-    if (!isOver && !hasServed && !worker.wasKilled) return this.#failed(name, worker.startedAt);
-    this.#places.delete(name);
+  /** @returns the failures in its place if it has failed; null: it has not */
+  #failuresAfter(worker: RunningWorker, hasServed: boolean): Failures | null {
+    const { requester, request, row } = worker;
+    const place = placeOf(request, requester?.row ?? 0, row);
+    // It has done what it was started for, or ends with its requester.
+    const isDone = (worker.exitReason === '' && !request.replace) || requester?.hasExited === true;
+    if (!isDone && !hasServed && !worker.wasKilled) return this.#restarts.onFailure(place, worker.startedAt);
+    this.#restarts.onSuccess(place);
     return null;
   }
 
-  /** Milliseconds until one more may be started for this request. */
-  #pauseBefore(request: StartRequest, asker: RunningWorker | null): number {
+  /** Milliseconds until a worker may be started for this request. */
+  #pauseBefore(request: StartRequest, requester: RunningWorker | null): number {
     if (request.replace) return 0; // the first one in its row
-    const place = this.#places.get(placeOf(request, asker, 0));
-    return place === undefined ? 0 : Math.max(0, place.retryAt - performance.now());
+    return this.#restarts.delayBefore(placeOf(request, requester?.row ?? 0, 0));
   }
 
-  /** No worker lives for long. */
+  /** Ends the server: its workers fail one after the other. */
   #giveUp(error: Error | null, reason: string): void {
     if (this.#isClosing) return;
     const why = `its workers end as soon as they are started: ${reason}`;
     const main = [...this.#running.values()].find(({ request }) => request.role === 'main');
     if (this.#isListening) {
       const info = main?.info ?? { id: -1, kind: 'thread', role: 'main' };
-      this.#say({ type: 'exit', exit: { ...info, why, lost: 0, isReplaced: false } });
+      this.#emit({ type: 'exit', exit: { ...info, why, lost: 0, isReplaced: false } });
     } else {
-      this.#say({ type: 'failed', error: { ...(error === null ? {} : plainError(error)), message: why } });
+      this.#emit({ type: 'failed', error: { ...(error === null ? {} : plainError(error)), message: why } });
     }
     this.#close();
   }
 
-  /** There is no server any more. */
+  /** Ends the server: its first thread has exited. */
   #onMainEnded(worker: RunningWorker, lost: number): void {
-    const why = worker.ended === '' || worker.ended === null ? 'the server has ended by itself' : worker.ended;
+    const { exitReason } = worker;
+    const why = exitReason === '' || exitReason === null ? 'the server has ended by itself' : exitReason;
     if (this.#isListening) {
-      this.#say({ type: 'exit', exit: { ...worker.info, why, lost, isReplaced: false } });
+      this.#emit({ type: 'exit', exit: { ...worker.info, why, lost, isReplaced: false } });
     } else {
-      this.#say({
+      this.#emit({
         type: 'failed',
         error: plainError((worker instanceof RunningThread ? worker.error : null) ?? new Error(why)),
       });
@@ -357,7 +334,8 @@ class Supervisor {
     this.#close();
   }
 
-  #later(ms: number, action: () => void): void {
+  /** Not called once the server is closing. */
+  #after(ms: number, action: () => void): void {
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
       if (!this.#isClosing) action();
@@ -367,10 +345,10 @@ class Supervisor {
 
   #kill(id: number): boolean {
     for (const worker of this.#running.values()) {
-      if (worker.id !== id || worker.ended !== null) continue;
+      if (worker.id !== id || worker.hasExited) continue;
       worker.wasKilled = true;
       if (worker instanceof RunningThread) worker.error = new Error('terminated');
-      worker.end('SIGKILL');
+      worker.terminate('SIGKILL');
       return true;
     }
     return false;
@@ -383,77 +361,69 @@ class Supervisor {
     Atomics.store(this.#control, CLOSING, 1);
     Atomics.notify(this.#control, CLOSING);
     for (const timer of this.#timers) clearTimeout(timer);
-    for (const start of [...this.#waiting.splice(0), ...this.#delayed]) start(); // they are refused now
+    for (const start of [...this.#waitingForRow.splice(0), ...this.#delayed]) start(); // refused, since the server is closing
     this.#delayed.clear();
     for (const memory of this.#queues) new ConnectionQueue(memory, null).close();
     for (const worker of this.#running.values()) {
       if (worker instanceof RunningThread) wakeLoop(this.#scoreboard.row(worker.row).wakeupHandle);
-      else worker.end('SIGTERM');
+      else worker.terminate('SIGTERM');
     }
-    // What is blocked in recv does not look up.
-    setTimeout(() => this.#endAll('thread'), THREADS_GRACE).unref();
-    setTimeout(() => this.#endAll('process'), PROCESSES_GRACE).unref();
-    this.#goOnClosing();
+    // A worker that is blocked in recv(2) does not see CLOSING.
+    setTimeout(() => this.#terminateAll('thread'), THREAD_GRACE_MS).unref();
+    setTimeout(() => this.#terminateAll('process'), PROCESS_GRACE_MS).unref();
+    this.#finishClosing();
   }
 
-  #endAll(kind: 'thread' | 'process'): void {
-    for (const worker of this.#running.values()) if (worker.request.kind === kind) worker.end('SIGKILL');
+  #terminateAll(kind: 'thread' | 'process'): void {
+    for (const worker of this.#running.values()) if (worker.request.kind === kind) worker.terminate('SIGKILL');
   }
 
-  #goOnClosing(): void {
-    // Of those whose parent has a word to say, it has none any more.
+  #finishClosing(): void {
+    // Exited workers whose rows are not released: nothing waits for the release any more.
     for (const worker of this.#running.values()) {
-      if (worker.ended !== null) {
+      if (worker.hasExited) {
         this.#scoreboard.retire(worker.row, worker.request.role === 'work');
         this.#running.delete(worker.row);
       }
     }
     if (this.#running.size > 0) return;
-    const ended = this.#scoreboard.row(0);
+    const sums = this.#scoreboard.row(0);
     for (const memory of this.#queues) {
       const queue = new ConnectionQueue(memory, null);
       for (let connection = queue.tryTake(); connection !== null; connection = queue.tryTake()) {
         closeQuietly(connection);
-        ended.dequeued++;
-        ended.closed++;
+        sums.dequeued++;
+        sums.closed++;
       }
     }
     for (const socket of this.#lifeline ?? []) socket.close();
-    // Those that waited for a thread that was not started any more.
-    ended.closed += this.#scoreboard.open;
+    // Connections whose thread was not started any more.
+    sums.closed += this.#scoreboard.open;
     const totals = this.#scoreboard.totals();
     this.#scoreboard[Symbol.dispose]();
-    if (this.#unnamed !== null) closeSync(this.#unnamed);
-    this.#say({ type: 'closed', totals });
+    if (this.#unlinkedFile !== null) closeSync(this.#unlinkedFile);
+    this.#emit({ type: 'closed', totals });
     this.#port.close();
   }
 }
 
-/** Also for one that blocks. */
-const speaker =
-  ({ port, said }: Pick<SupervisorData, 'port' | 'said'>) =>
-  (message: Said): void => {
-    port.postMessage(message);
-    Atomics.add(said, NEWS, 1);
-    Atomics.notify(said, NEWS);
+/** Sends events to the server's owner, and wakes an owner that blocks. */
+const emitter =
+  ({ port, signals }: Pick<SupervisorData, 'port' | 'signals'>) =>
+  (event: SupervisorEvent): void => {
+    port.postMessage(event);
+    Atomics.add(signals, EVENT_COUNT, 1);
+    Atomics.notify(signals, EVENT_COUNT);
   };
 
-/** Milliseconds before the next one is started. @param failures 1 or more */
-const waitAfter = (failures: number): number => Math.min(FIRST_WAIT * 2 ** (failures - 1), MAX_WAIT);
+/** A thread or process of a pool that its program, not the supervisor, keeps full. */
+const isOfPool = ({ requesterReleasesRow, taskPort }: StartRequest): boolean =>
+  requesterReleasesRow === true || taskPort !== undefined;
 
-/** A thread or process of a pool that its program keeps full. */
-const isOfPool = ({ keepsRow, taskPort }: StartRequest): boolean => keepsRow === true || taskPort !== undefined;
-
-/** The place that a worker fills. Those that fill it one after the other are counted together. */
-function placeOf({ replace, role }: StartRequest, asker: RunningWorker | null, row: number): string {
-  // Those of a pool have no place of their own, nor have those for one connection or one task.
-  return replace ? `row ${row}` : `${role} of row ${asker?.row ?? 0}`;
-}
-
-/** The one that asked has had its answer. */
-function withoutAnswer(request: StartRequest): StartRequest {
-  const { answered, ...rest } = request;
-  return answered === undefined ? request : rest;
+/** For a successor: the requester has got its reply. */
+function withoutReply(request: StartRequest): StartRequest {
+  const { replyCount, ...rest } = request;
+  return replyCount === undefined ? request : rest;
 }
 
 function closeAll(fds: readonly number[]): void {
@@ -461,12 +431,12 @@ function closeAll(fds: readonly number[]): void {
 }
 
 function start(data: SupervisorData): void {
-  Atomics.store(data.said, HAS_STARTED, 1);
+  Atomics.store(data.signals, HAS_STARTED, 1);
   try {
     new Supervisor(data);
   } catch (error) {
     // No memory, no descriptors.
-    speaker(data)({ type: 'failed', error: plainError(error as Error) });
+    emitter(data)({ type: 'failed', error: plainError(error as Error) });
     data.port.close();
   }
 }

@@ -1,32 +1,34 @@
-/** The start of each thread of a server, as of the supervisor's doing. */
+/** The entry of each thread of a server but the supervisor's: the supervisor starts it with a ThreadData. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { adopted } from '../worker/adopted.js';
+import { adoptFd } from '../worker/adopt-fd.js';
 import { ConnectionQueue } from '../worker/connection-queue.js';
 import { CriticalSection } from '../worker/critical-section.js';
-import type { Answered, Listening, StartRequest } from '../protocol/messages.js';
+import type { TaskReply, Listening, StartRequest } from '../protocol/messages.js';
 import { type Job, runProgram } from './program.js';
-import { Scoreboard, TAKEN, keepMapped } from '../protocol/scoreboard.js';
+import { Scoreboard, INHERITED, keepMapped } from '../protocol/scoreboard.js';
 import { CLOSING, countFailedHandOver } from '../worker/server.js';
 import { Workers } from '../worker/workers.js';
 
 export interface ThreadData extends Job, Pick<StartRequest, 'fds' | 'queue' | 'task' | 'taskPort'> {
+  /** One cell: CLOSING. */
   readonly control: Int32Array;
+  /** See createSectionMemory(). */
   readonly section: Int32Array;
 }
 
 function start(): void {
-  if (parentPort === null) throw new Error('this file is started by a server');
+  if (parentPort === null) throw new Error('only a server starts this file');
   const supervisor = parentPort;
   const data = workerData as ThreadData;
   const scoreboard = keepMapped(new Scoreboard(data.scoreboard.path, data.scoreboard.size));
   const count = scoreboard.row(data.row);
-  // They are this thread's from now on, and closed when it ends.
+  // From here on this thread owns its inherited sockets: they are closed when it exits.
   const onFailed = (error: unknown): void => countFailedHandOver(count, error);
-  const inherited = data.fds.flatMap((fd) => adopted(fd, onFailed) ?? []);
-  count.state = TAKEN;
+  const inherited = data.fds.flatMap((fd) => adoptFd(fd, onFailed) ?? []);
+  count.state = INHERITED;
   const section = new CriticalSection(data.section);
   const onTaken = (): void => {
-    count.handed++; // it is this thread's to lose
+    count.assigned++; // lost if this thread exits now
     count.dequeued++;
   };
   section.leave();
@@ -41,10 +43,10 @@ function start(): void {
     inherited,
     queue: data.queue === undefined ? null : new ConnectionQueue(data.queue, section, onTaken, onFailed),
     taskPort: data.taskPort ?? null,
-    request: data.task ?? null,
+    task: data.task ?? null,
     section,
     announce: (address) => supervisor.postMessage({ type: 'listening', address } satisfies Listening),
-    answer: (reply) => supervisor.postMessage({ type: 'answered', reply } satisfies Answered),
+    replyToTask: (reply) => supervisor.postMessage({ type: 'taskReply', reply } satisfies TaskReply),
   });
 }
 

@@ -1,19 +1,19 @@
-/** Serving one connection with blocking I/O (post 000): recv, and send, until the peer closes. */
+/** Serving one connection with blocking I/O (post 000): recv and send until the peer closes. */
 import { type Socket } from '../../index.js';
 import { isError } from '../../validate.js';
 import type { Application, Peer } from '../applications/application.js';
 import type { Row } from '../protocol/scoreboard.js';
 
-const CHUNK = 65_536;
+const RECEIVE_BUFFER_SIZE = 65_536;
 
-/** BLOCKS until the connection is over, and closes it. An error of the connection's is its end, and nobody else's. */
+/** Serves a connection until it ends, and closes it. BLOCKS. An error of the connection ends only the connection. */
 export function serveBlocking(connection: Socket, application: Application, count: Row): void {
   const peer = new BlockingPeer(connection, count);
-  const buffer = Buffer.allocUnsafeSlow(CHUNK);
+  const buffer = Buffer.allocUnsafeSlow(RECEIVE_BUFFER_SIZE);
   count.opened++;
   try {
     connection.blocking = true;
-    sendAtOnce(connection);
+    setNoDelay(connection);
     application.open?.(peer);
     while (!peer.isDestroyed) {
       const received = connection.recvInto(buffer) ?? 0;
@@ -21,7 +21,7 @@ export function serveBlocking(connection: Socket, application: Application, coun
       if (received === 0) break;
       count.bytesIn += received;
       application.data(peer, buffer.subarray(0, received));
-      peer.handleRest();
+      peer.runDeferred();
     }
     application.end?.(peer);
   } catch (error) {
@@ -33,14 +33,14 @@ export function serveBlocking(connection: Socket, application: Application, coun
   }
 }
 
-/** A peer to which write() sends at once, and waits until the kernel has taken it all. */
+/** A peer whose write() sends at once, and blocks until the kernel has taken all bytes. */
 class BlockingPeer implements Peer {
   data: unknown;
   readonly writableLength = 0;
   isDestroyed = false;
-  /** Each turn is of this peer: what is left over for a later one comes before the next recv(). */
-  readonly loop = { callSoon: (callback: () => void): void => void this.#soon.push(callback) };
-  readonly #soon: (() => void)[] = [];
+  /** Each turn serves this peer only: callbacks for a later turn run before the next recv(). */
+  readonly loop = { callSoon: (callback: () => void): void => void this.#deferred.push(callback) };
+  readonly #deferred: (() => void)[] = [];
   #hasEnded = false;
 
   constructor(
@@ -50,14 +50,15 @@ class BlockingPeer implements Peer {
 
   write(bytes: Uint8Array | string): boolean {
     if (this.isDestroyed || this.#hasEnded) return false;
-    // First: a process may be ended (SIGTERM) as soon as its client has the answer.
+    // Counted before it is sent: the process may be terminated as soon as the client has the reply.
     this.count.bytesOut += typeof bytes === 'string' ? Buffer.byteLength(bytes) : bytes.length;
     this.connection.sendAll(bytes);
     return true;
   }
 
-  handleRest(): void {
-    for (let next = this.#soon.shift(); next !== undefined && !this.isDestroyed; next = this.#soon.shift()) next();
+  runDeferred(): void {
+    for (let next = this.#deferred.shift(); next !== undefined && !this.isDestroyed; next = this.#deferred.shift())
+      next();
   }
 
   end(): void {
@@ -70,7 +71,7 @@ class BlockingPeer implements Peer {
   }
 
   pause(): void {
-    // While the answer is worked out nothing is received anyway.
+    // Nothing is received while a request is handled.
   }
 
   resume(): void {
@@ -78,21 +79,21 @@ class BlockingPeer implements Peer {
   }
 }
 
-/** TCP_NODELAY: small answers do not wait until the one before them is acknowledged (tcp(7)). */
-export function sendAtOnce(connection: Socket): void {
+/** TCP_NODELAY: a small reply does not wait until the previous one is acknowledged (tcp(7)). */
+export function setNoDelay(connection: Socket): void {
   try {
     connection.setOption('TCP_NODELAY', true);
   } catch (error) {
-    if (!isSocketError(error)) throw error; // EINVAL, macOS: it has reset already, and is told so by recv
+    if (!isSocketError(error)) throw error; // EINVAL on macOS: the peer has reset, which recv reports
   }
 }
 
-/** A system call's error: the peer has reset, or is out of reach. */
+/** An error of a system call: the peer has reset or is unreachable, for example. */
 export function isSocketError(error: unknown): boolean {
   return isError(error) && 'syscall' in error;
 }
 
-/** close(2) may have an error of the connection's to tell (ECONNRESET), which is no news. */
+/** Closes it. close(2) may report an error of the connection (ECONNRESET), which does not matter any more. */
 export function closeQuietly(connection: Socket): void {
   try {
     connection.close();

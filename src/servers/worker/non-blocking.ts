@@ -1,23 +1,26 @@
-/** A connection that never waits: what it sends is served, and what the kernel does not take of the answers is tried again (post 004). */
+/** A connection whose calls never block: bytes that the kernel does not take are kept and tried again (post 004). */
 import type { Socket } from '../../index.js';
 import type { Application, Peer } from '../applications/application.js';
-import { closeQuietly, isSocketError, sendAtOnce } from './blocking.js';
+import { closeQuietly, isSocketError, setNoDelay } from './blocking.js';
 import type { Row } from '../protocol/scoreboard.js';
 
+/** Bytes of one recv(2); with as many unsent bytes, nothing is received. */
 const CHUNK = 65_536;
-const buffer = Buffer.allocUnsafeSlow(CHUNK);
+/** Shared by all peers: the application copies what it keeps. */
+const receiveBuffer = Buffer.allocUnsafeSlow(CHUNK);
 
 export class NonBlockingPeer implements Peer {
   data: unknown;
-  isOver = false;
-  /** Bytes that the kernel does not have yet. */
+  isClosed = false;
+  /** Bytes written that the kernel has not taken. */
   writableLength = 0;
+  /** The same after the last send(2). */
   unsentLength = 0;
-  readonly loop = { callSoon: (callback: () => void): void => void this.#soon.push(callback) };
-  #soon: (() => void)[] = [];
+  readonly loop = { callSoon: (callback: () => void): void => void this.#deferred.push(callback) };
+  #deferred: (() => void)[] = [];
   #isPaused = false;
   #unsent: Buffer[] = [];
-  #hasPeerEnded = false;
+  #peerHasEnded = false;
   #isEnding = false;
   #hasEnded = false;
 
@@ -27,32 +30,32 @@ export class NonBlockingPeer implements Peer {
     private readonly count: Row,
   ) {
     connection.blocking = false;
-    sendAtOnce(connection);
+    setNoDelay(connection);
     count.opened++;
     application.open?.(this);
   }
 
-  /** Tries to send, and to receive. @returns was there anything? */
-  attempt(): boolean {
-    if (this.isOver) return false; // another one's turn has ended it: a member of a chat that does not read
+  /** Sends and receives what is possible without blocking. @returns false: there was nothing to do */
+  tryIo(): boolean {
+    if (this.isClosed) return false; // another peer's turn has closed it: a slow member of a chat
     try {
       const hasSent = this.#send();
-      const hasGoneOn = this.#goOn();
-      // No more is received from who does not read: its answers would fill the memory.
-      const wantsMore = this.writableLength < CHUNK && !this.#hasPeerEnded && !this.#isPaused && !this.isOver;
+      const hasRun = this.#runDeferred();
+      // Back-pressure: the replies to a peer that does not read would fill the memory.
+      const wantsMore = this.writableLength < CHUNK && !this.#peerHasEnded && !this.#isPaused && !this.isClosed;
       const hasReceived = wantsMore && this.#receive();
-      if (this.#hasPeerEnded && this.#hasEnded) this.#close();
-      return hasSent || hasGoneOn || hasReceived;
+      if (this.#peerHasEnded && this.#hasEnded) this.#close();
+      return hasSent || hasRun || hasReceived;
     } catch (error) {
       if (!isSocketError(error)) throw error;
-      this.#close(); // it has reset
+      this.#close(); // the peer has reset
       return true;
     }
   }
 
   write(bytes: Uint8Array | string): boolean {
-    if (this.#isEnding || this.isOver) return false;
-    const copy = Buffer.from(bytes as Uint8Array); // the buffer is received into again
+    if (this.#isEnding || this.isClosed) return false;
+    const copy = Buffer.from(bytes as Uint8Array); // the receive buffer is reused
     this.#unsent.push(copy);
     this.writableLength += copy.length;
     this.count.bytesOut += copy.length;
@@ -75,29 +78,29 @@ export class NonBlockingPeer implements Peer {
     this.#isPaused = false;
   }
 
-  /** What was left over for this turn. @returns was there anything? */
-  #goOn(): boolean {
-    if (this.#soon.length === 0) return false;
-    const soon = this.#soon;
-    this.#soon = [];
-    for (const callback of soon) callback();
+  /** Runs the callbacks that were deferred to this turn. @returns false: there were none */
+  #runDeferred(): boolean {
+    if (this.#deferred.length === 0) return false;
+    const callbacks = this.#deferred;
+    this.#deferred = [];
+    for (const callback of callbacks) callback();
     return true;
   }
 
   #receive(): boolean {
-    const received = this.connection.recvInto(buffer);
+    const received = this.connection.recvInto(receiveBuffer);
     if (received === null) return false;
     if (received === 0) {
-      this.#hasPeerEnded = true;
+      this.#peerHasEnded = true;
       this.end();
       return true;
     }
     this.count.bytesIn += received;
-    this.application.data(this, buffer.subarray(0, received));
+    this.application.data(this, receiveBuffer.subarray(0, received));
     return true;
   }
 
-  /** All that the kernel takes, and behind it the end. */
+  /** Sends what the kernel takes, and after all bytes the end of the stream. @returns false: there was nothing to send */
   #send(): boolean {
     if (this.#unsent.length > 0) {
       const all = this.#unsent.length === 1 ? (this.#unsent[0] as Buffer) : Buffer.concat(this.#unsent);
@@ -112,8 +115,8 @@ export class NonBlockingPeer implements Peer {
   }
 
   #close(): void {
-    if (this.isOver) return;
-    this.isOver = true;
+    if (this.isClosed) return;
+    this.isClosed = true;
     closeQuietly(this.connection);
     this.application.close?.(this);
     this.count.closed++;

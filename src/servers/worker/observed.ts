@@ -1,18 +1,21 @@
-/** An application of which somebody is told what goes over the wire: to print it, or to count it. */
+/** An application whose traffic an observer sees: to print it, or to count it. */
 import type { Connection, ConnectionHandler } from '../../index.js';
 import type { Application, Peer } from '../applications/application.js';
 
-export interface Observer {
+export interface ConnectionObserver {
   connected?(connection: Connection): void;
-  /** The peer has sent this. */
+  /** Bytes from the peer; valid until it returns. */
   received(connection: Connection, chunk: Uint8Array): void;
-  /** The application has written this. */
+  /** Bytes that the application writes. */
   sent(connection: Connection, bytes: Uint8Array | string): void;
   closed?(connection: Connection): void;
 }
 
-/** The application as a loop's handler, observed. */
-export function observed(application: Application, observer: Observer): ConnectionHandler<ObservedPeer> {
+/** The application as a loop's handler; the observer is called before the application. */
+export function observedHandler(
+  application: Application,
+  observer: ConnectionObserver,
+): ConnectionHandler<ObservedPeer> {
   return {
     borrowsChunks: true,
     open(connection) {
@@ -38,9 +41,9 @@ export function observed(application: Application, observer: Observer): Connecti
 class ObservedPeer implements Peer {
   data: unknown;
   readonly #connection: Connection;
-  readonly #observer: Observer;
+  readonly #observer: ConnectionObserver;
 
-  constructor(connection: Connection, observer: Observer) {
+  constructor(connection: Connection, observer: ConnectionObserver) {
     this.#connection = connection;
     this.#observer = observer;
   }

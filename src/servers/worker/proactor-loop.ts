@@ -1,12 +1,12 @@
-/** A server's proactor loop. */
+/** The proactor loop of a server. */
 import { ProactorLoop, createProactor } from '../../index.js';
 
 /**
- * @param mechanism default: the best one that has room
- * @throws ENOMEM for io_uring asked for by name, where RLIMIT_MEMLOCK has no room for its ring or its buffers; the message names the limit
+ * @param mechanism default: the best for which the system has resources
+ * @throws ENOMEM for an explicit io_uring when RLIMIT_MEMLOCK is too low for its ring or its buffers; the message names the limit
  */
 export function createProactorLoop(mechanism: string | undefined, onError: (error: unknown) => void): ProactorLoop {
-  if (mechanism === undefined) return new ProactorLoop({ onError }); // it falls back by itself
+  if (mechanism === undefined) return new ProactorLoop({ onError }); // falls back to the emulation by itself
   const proactor = createProactor(mechanism);
   try {
     return new ProactorLoop({ proactor, onError });

@@ -1,49 +1,51 @@
 /**
- * An application on a loop, from the listener to its clean end:
+ * An application on a loop, from listen to a graceful end:
  *
- *   serving --stop()--> ending: no more clients, FIN behind what is buffered --all have closed, or time is over--> stopped
+ *   serving --stop()--> stopping: closes the listener, sends FIN after what is buffered --all have closed, or timeout--> stopped
  *
- * A peer that has been sent everything gets a moment to close on its side, since a reset would take away what it has not read yet; one
- * that still sends, or reads slowly, more than that.
+ * After FIN, each peer has a moment to close: closing the connection at once could reset it, and the peer would lose what it has not read.
+ * Peers that still send or read slowly have more time.
  */
 import type { Connection, ConnectionHandler, EventLoop, ListenOptions, Listener, SocketAddress } from '../../index.js';
 import type { Application } from '../applications/application.js';
 import { unixPathOf } from '../../syscalls/address.js';
 import { type ApplicationName, applicationRow } from '../applications/index.js';
-import { type Observer, observed } from './observed.js';
+import { type ConnectionObserver, observedHandler } from './observed.js';
 
-/** So long nothing has moved: what was sent has arrived, or will not. Milliseconds. */
-const MOMENT = 250;
-/** The longest that the end takes, with a client that goes on sending. `stop` promises two seconds. */
-const MAX_ENDING = 1500;
-const LOOK = 20;
+/** stop() ends when no peer has sent or read anything for this time. */
+const QUIET_MS = 250;
+/** stop() ends after this time even if a client goes on sending. LoopServer.stop() documents two seconds. */
+const MAX_STOPPING_MS = 1500;
+const POLL_INTERVAL_MS = 20;
 
-/** Told of everything that goes over the wire. */
-export type Say = (who: string, what: string, bytes?: Uint8Array) => void;
+/** @param event 'connected', 'sent' (the peer sent bytes), 'gets' (the application wrote bytes) or 'closed' */
+export type LogTraffic = (peer: string, event: string, bytes?: Uint8Array) => void;
 
 export interface LoopServer {
   readonly listener: Listener;
-  /** Begins to end: the loop is stopped when that is done, within two seconds. The second time it is stopped at once. */
+  /** Stops the loop after a graceful end, within two seconds. A second call stops it at once. */
   stop(): void;
 }
 
 /**
- * @param options.say told of all connections and bytes; costs time
- * @param options.onLongEnd called once when stop() has to wait for clients that go on sending, or read slowly
+ * Serves an application on a loop. The caller runs the loop.
+ * @param options.log called for each connection and each chunk; costs time
+ * @param options.onSlowStop called once when stop() has to wait for clients that go on sending or read slowly
  */
 export function serveOn(
   loop: EventLoop,
   listen: ListenOptions,
   application: ApplicationName,
-  options: { readonly say?: Say; readonly onLongEnd?: (connections: number) => void } = {},
+  options: { readonly log?: LogTraffic; readonly onSlowStop?: (connections: number) => void } = {},
 ): LoopServer {
   const created: Application = applicationRow(application).create();
-  const served: ConnectionHandler = options.say === undefined ? created : observed(created, spoken(options.say));
+  const served: ConnectionHandler =
+    options.log === undefined ? created : observedHandler(created, loggingObserver(options.log));
   const open = new Set<Connection>();
-  /** When it began to end, and when a peer was last seen to send or to read, on the loop's clock. */
-  let begun = -1;
-  let moved = -1;
-  let isLong = false;
+  /** The first call of stop(), and the last time that a peer has sent or read, on the loop's clock; -1: not stopping. */
+  let stoppingSince = -1;
+  let lastActivity = -1;
+  let isSlow = false;
   const handler: ConnectionHandler = {
     borrowsChunks: true,
     open(connection) {
@@ -51,8 +53,8 @@ export function serveOn(
       served.open?.(connection);
     },
     data(connection, chunk) {
-      // What still comes is read, and so the end behind it; nobody is answered any more.
-      if (begun >= 0) moved = loop.now();
+      // While stopping, bytes are read, in order to see the end of the stream, and dropped.
+      if (stoppingSince >= 0) lastActivity = loop.now();
       else served.data?.(connection, chunk);
     },
     close(connection, error) {
@@ -62,28 +64,28 @@ export function serveOn(
   };
   const listener = loop.listen(listen, handler);
 
-  const look = (): void => {
+  const checkStopped = (): void => {
     const now = loop.now();
-    if ([...open].some(({ writableLength }) => writableLength > 0)) moved = now;
-    if (open.size === 0 || now - moved > MOMENT || now - begun > MAX_ENDING) return loop.stop();
-    if (!isLong && now - begun > MOMENT) {
-      isLong = true;
-      options.onLongEnd?.(open.size);
+    if ([...open].some(({ writableLength }) => writableLength > 0)) lastActivity = now;
+    if (open.size === 0 || now - lastActivity > QUIET_MS || now - stoppingSince > MAX_STOPPING_MS) return loop.stop();
+    if (!isSlow && now - stoppingSince > QUIET_MS) {
+      isSlow = true;
+      options.onSlowStop?.(open.size);
     }
-    loop.callLater(LOOK, look);
+    loop.callLater(POLL_INTERVAL_MS, checkStopped);
   };
   const stop = (): void => {
-    if (begun >= 0) return loop.stop();
-    begun = moved = loop.now();
+    if (stoppingSince >= 0) return loop.stop();
+    stoppingSince = lastActivity = loop.now();
     listener.close();
     created.stop?.();
     for (const connection of open) connection.end();
-    look();
+    checkStopped();
   };
   return { listener, stop };
 }
 
-/** '127.0.0.1:1234', '[::1]:1234', or a path; bytes of it that a terminal cannot show as `\xNN`. */
+/** '127.0.0.1:1234', '[::1]:1234', or a path, in which bytes that a terminal cannot show are `\xNN`. */
 export function showAddress(address: SocketAddress): string {
   if ('path' in address) return escaped(address.path, /[\p{Cc}\p{Cf}]/gu, 'utf8');
   if ('raw' in address) {
@@ -96,12 +98,13 @@ export function showAddress(address: SocketAddress): string {
 const escaped = (text: string, characters: RegExp, encoding: 'utf8' | 'latin1'): string =>
   text.replace(characters, (one) => Buffer.from(one, encoding).toString('hex').replace(/../g, '\\x$&'));
 
-function spoken(say: Say): Observer {
-  const who = (connection: Connection): string => showAddress(connection.remoteAddress);
+function loggingObserver(log: LogTraffic): ConnectionObserver {
+  const peerOf = (connection: Connection): string => showAddress(connection.remoteAddress);
   return {
-    connected: (connection) => say(who(connection), 'connected'),
-    received: (connection, chunk) => say(who(connection), 'sent', chunk),
-    sent: (connection, bytes) => say(who(connection), 'gets', typeof bytes === 'string' ? Buffer.from(bytes) : bytes),
-    closed: (connection) => say(who(connection), 'closed'),
+    connected: (connection) => log(peerOf(connection), 'connected'),
+    received: (connection, chunk) => log(peerOf(connection), 'sent', chunk),
+    sent: (connection, bytes) =>
+      log(peerOf(connection), 'gets', typeof bytes === 'string' ? Buffer.from(bytes) : bytes),
+    closed: (connection) => log(peerOf(connection), 'closed'),
   };
 }

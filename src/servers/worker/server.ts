@@ -1,8 +1,8 @@
 /**
- * A server as its own programs see it: what the models have in common. One object in each thread and each process of a server.
+ * A server as the program of a model sees it: what the models have in common. One object per thread and process of a server.
  *
- * The programs block. So that the caller's event loop does not, they run in threads of their own; and since who blocks cannot see a child
- * end, threads and processes are started by another thread that does not block, the supervisor (supervisor.ts), which is asked by message.
+ * The programs block, so they run in threads of their own and not in the caller's. A thread that blocks does not see a child exit, so another
+ * thread, the supervisor (supervision/supervisor.ts), starts and watches threads and processes; `workers` sends it requests.
  */
 import { writeSync } from 'node:fs';
 import type { ProactorLoop } from '../../index.js';
@@ -28,84 +28,87 @@ import { createProactorLoop } from './proactor-loop.js';
 import { ConnectionQueue } from './connection-queue.js';
 import type { CriticalSection } from './critical-section.js';
 import type { TaskPort } from '../protocol/messages.js';
-import { type Observer, observed } from './observed.js';
+import { type ConnectionObserver, observedHandler } from './observed.js';
 import { type Row, SERVING, type Scoreboard } from '../protocol/scoreboard.js';
 import type { ServerSettings } from '../protocol/settings.js';
 import type { Workers } from './workers.js';
 
-/** What a program was started with. */
+/** What a thread or process of a server is started with. */
 export interface WorkerContext {
   readonly settings: ServerSettings;
   readonly scoreboard: Scoreboard;
+  /** This worker's own row of the scoreboard. */
   readonly count: Row;
-  /** Of this process's threads: is the server being closed? */
+  /** One cell, CLOSING, shared by all threads of this process. */
   readonly control: Int32Array;
-  /** Starts threads and processes. A process has none: it starts nothing. */
+  /** Starts threads and processes; null in a process, which starts none. */
   readonly workers: Workers | null;
+  /** The sockets of StartRequest.fds; in a process, the lifeline follows them (see Server.parent). */
   readonly inherited: readonly Socket[];
   readonly queue: ConnectionQueue | null;
-  /** Of a thread. */
+  /** null in a process. */
   readonly section: CriticalSection | null;
-  /** The way of a pool's thread to its reactor. */
+  /** For a thread of a task pool. */
   readonly taskPort: TaskPort | null;
-  /** What a thread for one task is asked. */
-  readonly request: Uint8Array | null;
-  /** Tells where the clients may come. */
+  /** For a thread that works on one task: its request. */
+  readonly task: Uint8Array | null;
+  /** Reports the address that the server listens on. */
   announce(address: SocketAddress): void;
-  /** Of a thread for one task. */
-  answer(reply: Uint8Array): void;
+  /** For a thread that works on one task. */
+  replyToTask(reply: Uint8Array): void;
 }
 
-/** In `control`. */
+/** Cell of `control`: not 0 when the server is being closed; Atomics.notify() follows. */
 export const CLOSING = 0;
 
-/** How often one that waits in the kernel looks up, in milliseconds. */
-const LOOK_UP = 100;
-const MOMENT = 5;
+/** How often a thread that blocks in the kernel checks CLOSING. */
+const POLL_INTERVAL_MS = 100;
+/** How often a thread at the limit of connections checks their number. */
+const LIMIT_POLL_INTERVAL_MS = 5;
 
-/** What ends a program from within, when the server is closed: all that it has open is closed on the way out. */
-export class Closing extends Error {
-  override readonly name = 'Closing';
+/** Thrown to unwind a program when the server is closed: what it has open is closed on the way out. */
+export class ServerClosing extends Error {
+  override readonly name = 'ServerClosing';
 }
 
 export class Server {
   readonly settings: ServerSettings;
   /** This worker's own row of the scoreboard. */
   readonly count: Row;
-  readonly #own: WorkerContext;
+  readonly #context: WorkerContext;
   #application: Application | undefined;
-  readonly #accepting = new Backoff();
+  readonly #acceptBackoff = new Backoff();
 
-  constructor(own: WorkerContext) {
-    this.#own = own;
-    this.settings = own.settings;
-    this.count = own.count;
+  constructor(context: WorkerContext) {
+    this.#context = context;
+    this.settings = context.settings;
+    this.count = context.count;
   }
 
-  /** This worker's own. */
+  /** This worker's own instance. */
   get application(): Application {
     return (this.#application ??= applicationRow(this.settings.application).create());
   }
 
   get isClosing(): boolean {
-    return Atomics.load(this.#own.control, CLOSING) !== 0;
+    return Atomics.load(this.#context.control, CLOSING) !== 0;
   }
 
   // ------------------------------------------------------------------------------------------------- listening, accepting
 
-  /** socket, bind, listen. From now on clients can connect. */
+  /** socket, bind, listen; reports the address to the server's owner. Clients can connect from then on. */
   listen(): Socket {
     const listener = this.bind().listen();
     this.announce(listener);
     return listener;
   }
 
-  /** socket, bind. @param port another one than the server was asked for */
+  /** socket, bind. @param options.port default: settings.port */
   bind(options: { readonly reusePort?: boolean; readonly port?: number } = {}): Socket {
     const { host } = this.settings;
     const socket = new Socket({ family: host.includes(':') ? 'ipv6' : 'ipv4' });
     try {
-      // A server that was stopped can start again at once. (Windows needs no such leave, and means something else by it.)
+      // The port can be bound again right after a server was closed. (Windows allows that anyway; there the option means something else.)
       if (process.platform !== 'win32') socket.setOption('SO_REUSEADDR', true);
       if (options.reusePort) socket.setOption('SO_REUSEPORT', true);
       return socket.bind({ host, port: options.port ?? this.settings.port });
@@ -115,42 +118,41 @@ export class Server {
     }
   }
 
-  /** Tells where the clients may come. */
+  /** Reports to the server's owner that the server listens, and on which address. */
   announce(listener: Socket): void {
-    this.#own.announce(listener.localAddress);
+    this.#context.announce(listener.localAddress);
   }
 
   /**
-   * accept(2), from a listener that blocks. Clients that have gone meanwhile are passed over; when no descriptor is left, it waits until
-   * one is.
+   * accept(2) from a blocking listener. Skips clients that have disconnected meanwhile; waits and retries while no descriptor is free. BLOCKS.
    */
   accept(listener: Socket): Socket {
-    listener.timeout ??= LOOK_UP;
+    listener.timeout ??= POLL_INTERVAL_MS;
     for (;;) {
-      this.#checkClosing();
-      const connection = this.#attempt(() => listener.accept());
+      this.#throwIfClosing();
+      const connection = this.#acceptOnce(() => listener.accept());
       if (connection !== null) return connection;
     }
   }
 
-  /** accept(2), from a listener that does not block. @returns null: somebody else was faster */
+  /** accept(2) from a non-blocking listener. @returns null: no client waits, or another process has accepted it */
   tryAccept(listener: Socket): Socket | null {
-    return this.#attempt(() => listener.accept());
+    return this.#acceptOnce(() => listener.accept());
   }
 
-  /** accept(2) or what makes it. null: nobody; or an error that is not the server's end. */
-  #attempt(accept: () => Socket | null): Socket | null {
+  /** @returns null: no connection, or an error that does not end the server */
+  #acceptOnce(accept: () => Socket | null): Socket | null {
     try {
       const connection = accept();
-      if (this.#accepting.isUnderWay) this.#accepting.reset();
-      return connection === null ? null : this.#accepted(connection);
+      if (this.#acceptBackoff.isUnderWay) this.#acceptBackoff.reset();
+      return connection === null ? null : this.#prepare(connection);
     } catch (error) {
       const { code = '' } = error as NodeJS.ErrnoException;
       if (code === 'ETIMEDOUT') return null;
       if (isTransient(error)) {
-        if (!this.#accepting.isUnderWay) this.report(error);
-        this.#accepting.next();
-        this.pause(LOOK_UP); // the clients wait in the backlog
+        if (!this.#acceptBackoff.isUnderWay) this.report(error);
+        this.#acceptBackoff.next();
+        this.pause(POLL_INTERVAL_MS); // clients wait in the backlog
         return null;
       }
       if (isTransientAcceptError(code)) return null;
@@ -158,48 +160,48 @@ export class Server {
     }
   }
 
-  #accepted(connection: Socket): Socket | null {
+  #prepare(connection: Socket): Socket | null {
     this.count.accepted++;
     try {
-      // The listener looks up now and then; the connection need not.
+      // The listener has a timeout; the connection inherits none of it.
       connection.blocking = true;
       return connection;
     } catch (error) {
-      this.#refuse(connection, error);
+      this.#rejectAfter(connection, error);
       return null;
     }
   }
 
-  /** A connection that could not be passed on, or not be prepared: it costs its client, and no one else. */
-  #refuse(connection: Socket, error: unknown): void {
+  /** A connection that could not be prepared or passed on: the error concerns only its client. */
+  #rejectAfter(connection: Socket, error: unknown): void {
     this.report(error);
     this.reject(connection);
   }
 
   /**
-   * Passes a connection on. Where that throws, the connection is reset and counted as rejected, and the server goes on.
+   * Passes a connection to another thread. If `pass` throws, the error is reported, and the connection is reset and counted as rejected.
    * @returns what `pass` returned; undefined: it threw
    */
   passOn<T>(connection: Socket, pass: () => T): T | undefined {
     try {
       return pass();
     } catch (error) {
-      if (error instanceof Closing) throw error;
-      this.#refuse(connection, error);
+      if (error instanceof ServerClosing) throw error;
+      this.#rejectAfter(connection, error);
       return undefined;
     }
   }
 
-  /** A connection that was handed to this worker, and is closed, since no socket can be made of it. */
-  handOverFailed(error: unknown): void {
+  /** Counts a connection of which this worker could make no socket; it is closed. */
+  onHandOverFailed(error: unknown): void {
     countFailedHandOver(this.count, error);
   }
 
   /**
-   * A wait of the kernel's. One that fails for want of memory is reported once, and made again after a pause. BLOCKS.
+   * Makes a blocking system call; if it fails for lack of memory, reports that once, and retries after a pause. BLOCKS.
    * @throws all other errors
    */
-  waitPatiently<T>(wait: () => T): T {
+  waitWithRetry<T>(wait: () => T): T {
     for (const backoff = new Backoff(); ;) {
       try {
         return wait();
@@ -211,22 +213,22 @@ export class Server {
     }
   }
 
-  /** On the standard error. */
+  /** Prints an error on the standard error. */
   report(error: unknown): void {
     writeError(error);
   }
 
-  /** BLOCKS while as many connections are open as there may be: clients wait in the backlog meanwhile. */
-  waitForRoom(): void {
-    while (this.#own.scoreboard.open >= this.settings.maxConnections) this.pause(MOMENT);
+  /** BLOCKS while maxConnections are open; clients wait in the backlog. */
+  waitBelowLimit(): void {
+    while (this.#context.scoreboard.open >= this.settings.maxConnections) this.pause(LIMIT_POLL_INTERVAL_MS);
   }
 
-  /** Turns a connection away, since there is no room for it. The client sees a reset, and not an answer that never comes. */
+  /** Resets a connection for which there is no room, so that the client does not wait for a reply. */
   reject(connection: Socket): void {
     try {
       connection.setOption('SO_LINGER', 0);
     } catch {
-      // It has reset itself (macOS).
+      // The peer has reset (macOS).
     }
     closeQuietly(connection);
     this.count.rejected++;
@@ -234,18 +236,19 @@ export class Server {
 
   // -------------------------------------------------------------------------------------------------------------- serving
 
-  /** Serves one connection to its end, with blocking I/O. BLOCKS. */
+  /** Serves one connection with blocking I/O until it ends. BLOCKS. */
   serve(connection: Socket): void {
     serveBlocking(connection, this.application, this.count);
   }
 
   /**
-   * The application as a loop's handler, which counts.
-   * @param application another than the worker's own
+   * The application as a loop's handler, which counts connections and bytes.
+   * @param options.application default: this worker's own
+   * @param options.wasAccepted another thread accepts, and has counted it
    */
   handler(options: { readonly application?: Application; readonly wasAccepted?: boolean } = {}): ConnectionHandler {
     const { count } = this;
-    const observer: Observer = {
+    const observer: ConnectionObserver = {
       connected: () => {
         if (!options.wasAccepted) count.accepted++;
         count.opened++;
@@ -260,31 +263,32 @@ export class Server {
         count.closed++;
       },
     };
-    return observed(options.application ?? this.application, observer);
+    return observedHandler(options.application ?? this.application, observer);
   }
 
+  /** A reactor on the chosen mechanism. Default: the best that this system has. */
   createReactor(): Reactor {
     const selector = createSelector(this.settings.mechanism);
-    this.#wakeBy(selector.wakeupHandle);
+    this.#publishWakeupHandle(selector.wakeupHandle);
     return new Reactor({ selector, onError: writeError });
   }
 
-  /** Over the mechanism that was asked for; default: the best one that has room, which is reported where it is not this system's best. */
+  /** A proactor loop on the chosen mechanism. Default: the best for which the system has resources; a fallback is reported. */
   createProactorLoop(): ProactorLoop {
     const loop = createProactorLoop(this.settings.mechanism, writeError);
     this.#reportFallback(loop.mechanism);
-    this.#wakeBy(loop.proactor.wakeupHandle);
+    this.#publishWakeupHandle(loop.proactor.wakeupHandle);
     return loop;
   }
 
   /**
-   * Turns the loop until the server is closed. BLOCKS.
-   * @param listener in a process: when the parent has gone, it is closed, and the loop ends with its last connection
-   * @param eachTurn what else there is to do. Says how much there was
+   * Runs the loop until the server is closed. BLOCKS.
+   * @param listener in a process: closed when the parent exits; the loop then ends after its last connection
+   * @param afterTurn called after each turn; returns the number of things it has done
    */
-  run(loop: Reactor | ProactorLoop, listener?: Listener, eachTurn: () => number = () => 0): void {
+  run(loop: Reactor | ProactorLoop, listener?: Listener, afterTurn: () => number = () => 0): void {
     const { count, parent } = this;
-    this.isReady();
+    this.markReady();
     let isOrphan = false as boolean;
     if (parent !== null && loop instanceof Reactor) {
       loop.addReader(parent, () => {
@@ -293,11 +297,11 @@ export class Server {
         listener?.close();
       });
     }
-    let done = eachTurn(); // what came before the loop could be woken
+    let done = afterTurn(); // what arrived before the loop could be woken
     while (!this.isClosing && !(isOrphan && count.opened === count.closed)) {
-      const isFollowUp = done > 0; // what was written then is sent now
+      const isFollowUp = done > 0; // this turn sends what afterTurn() has written
       const handled = loop.runOnce();
-      done = eachTurn();
+      done = afterTurn();
       if (isFollowUp && handled === 0 && done === 0) continue;
       count.wakeups++;
       if (handled === 0 && done === 0) count.emptyWakeups++;
@@ -307,101 +311,106 @@ export class Server {
 
   // -------------------------------------------------------------------------------------------------- threads and processes
 
-  /** Starts them. */
+  /** Starts threads and processes. */
   get workers(): Workers {
-    const { workers } = this.#own;
-    if (workers === null) throw new Error('a worker process starts nothing');
+    const { workers } = this.#context;
+    if (workers === null) throw new Error('a worker process cannot start workers');
     return workers;
   }
 
-  /** What a thread or process was given when it was started: its connection, its listener, its way to the parent. */
+  /** The socket that this worker was started with: a connection, a listener, or a channel to the parent. */
   get inherited(): Socket {
-    const [first] = this.#own.inherited;
+    const [first] = this.#context.inherited;
     if (first === undefined) throw new Error('this worker has inherited nothing');
     return first;
   }
 
-  /** In a process: becomes readable when the parent process has gone. */
+  /** In a process: a socket that becomes readable when the parent process exits. */
   get parent(): Socket | null {
-    return this.#own.inherited[1] ?? null;
+    return this.#context.inherited[1] ?? null;
   }
 
-  /** A queue of connections for other threads. @param capacity how many it shall hold at least */
+  /** A new queue of connections for other threads. @param capacity rounded up to a power of two */
   newQueue(capacity: number): ConnectionQueue {
-    return new ConnectionQueue(capacity, this.#own.section);
+    return new ConnectionQueue(capacity, this.#context.section);
   }
 
-  /** The queue of connections that this thread was given. */
+  /** The queue from which this thread takes connections. */
   get queue(): ConnectionQueue {
-    const { queue } = this.#own;
+    const { queue } = this.#context;
     if (queue === null) throw new Error('this worker has no queue');
     return queue;
   }
 
-  /** This worker has all that it needs to serve. Those that start workers wait for it. */
-  isReady(): void {
+  /** Reports that this worker has all that it needs to serve: startThreads() and startProcesses() wait for it. */
+  markReady(): void {
     this.count.state = SERVING;
   }
 
-  /** The way of a pool's thread to its reactor. */
+  /** In a thread of a task pool: the channel to its reactor. */
   get taskPort(): TaskPort {
-    const { taskPort } = this.#own;
-    if (taskPort === null) throw new Error('this worker is not of a pool');
+    const { taskPort } = this.#context;
+    if (taskPort === null) throw new Error('this worker belongs to no task pool');
     return taskPort;
   }
 
-  /** What a thread for one task is asked. */
-  get request(): Uint8Array {
-    const { request } = this.#own;
-    if (request === null) throw new Error('this worker is asked nothing');
-    return request;
+  /** In a thread that works on one task: the request. */
+  get task(): Uint8Array {
+    const { task } = this.#context;
+    if (task === null) throw new Error('this worker has no task');
+    return task;
   }
 
-  /** Its answer. */
-  answer(reply: Uint8Array): void {
-    this.#own.answer(reply);
+  /** In a thread that works on one task. */
+  replyToTask(reply: Uint8Array): void {
+    this.#context.replyToTask(reply);
   }
 
-  /** BLOCKS until the server is closed: for the parent of those that serve, which has nothing else to do. */
-  supervise(): void {
-    for (;;) this.pause(LOOK_UP);
+  /** BLOCKS until the server is closed, and then throws ServerClosing: for a parent whose processes do all the work. */
+  waitUntilClosed(): void {
+    for (;;) this.pause(POLL_INTERVAL_MS);
   }
 
-  /** BLOCKS for so many milliseconds, at the most until the server is closed. */
+  /** BLOCKS for so many milliseconds. @throws ServerClosing as soon as the server is being closed */
   pause(ms: number): void {
-    this.#checkClosing();
-    Atomics.wait(this.#own.control, CLOSING, 0, ms);
-    this.#checkClosing();
+    this.#throwIfClosing();
+    Atomics.wait(this.#context.control, CLOSING, 0, ms);
+    this.#throwIfClosing();
   }
 
+  /** Runs the action while it holds the lock that all workers share. BLOCKS until it is free. */
   withAcceptLock<T>(action: () => T): T {
-    return this.#own.scoreboard.withLock(action);
+    return this.#context.scoreboard.withLock(action);
   }
 
-  /** A selector of the mechanism that was asked for. In a process, it also watches whether the parent is still there. */
+  /** A selector on the chosen mechanism. In a process, it also watches the parent (see select). */
   createSelector<D>(): BaseSelector<D> {
     const selector = createSelector<D>(this.settings.mechanism);
     if (this.parent !== null) selector.register(this.parent, EVENT_READ);
-    this.#wakeBy(selector.wakeupHandle);
-    this.isReady();
+    this.#publishWakeupHandle(selector.wakeupHandle);
+    this.markReady();
     return selector;
   }
 
-  /** Waits for a selector, and counts. BLOCKS. @param timeout milliseconds; null: for ever */
+  /**
+   * selector.select(), which counts wake-ups. BLOCKS.
+   * @param timeout milliseconds; null: no limit
+   * @throws ServerClosing when the server is being closed, or the parent process has exited
+   */
   select<D>(selector: BaseSelector<D>, timeout: number | null = null): readonly ReadyEvent<D>[] {
-    const ready = this.waitPatiently(() => selector.select(timeout));
+    const ready = this.waitWithRetry(() => selector.select(timeout));
     if (ready.length > 0 || timeout === null) this.count.wakeups++;
-    if (ready.some(([key]) => key.fileobj === this.parent)) throw new Closing();
-    this.#checkClosing();
+    if (ready.some(([key]) => key.fileobj === this.parent)) throw new ServerClosing();
+    this.#throwIfClosing();
     return ready;
   }
 
   // --------------------------------------------------------------------------------------------------------------------
 
-  /** Has others wake this thread from its wait by this. See wakeup(). */
-  #wakeBy(handle: number): void {
+  /** Publishes the handle by which other threads wake this one from its wait (see wakeup()). */
+  #publishWakeupHandle(handle: number): void {
     this.count.wakeupHandle = handle;
-    if (this.#own.queue !== null) this.#own.queue.wakeupHandle = handle;
+    if (this.#context.queue !== null) this.#context.queue.wakeupHandle = handle;
   }
 
   #reportFallback(used: Mechanism): void {
@@ -409,26 +418,26 @@ export class Server {
     if (mechanism !== undefined || best === undefined || best === used) return;
     const now = availableMechanisms().find((row) => row.mechanism === best);
     const why = now?.available === false ? ` (${now.why})` : '';
-    this.report(new Error(`no room for one more loop over ${best}${why}; it is over ${used}`));
+    this.report(new Error(`no resources for another loop on ${best}${why}; it runs on ${used}`));
   }
 
-  #checkClosing(): void {
-    if (this.isClosing) throw new Closing();
+  #throwIfClosing(): void {
+    if (this.isClosing) throw new ServerClosing();
   }
 }
 
-/** Its client has seen a reset, or an end. */
+/** A connection was assigned to a worker that could make no socket of it: its client sees a reset or the end of the stream. */
 export function countFailedHandOver(count: Row, error: unknown): void {
   count.rejected++;
-  count.handed--;
+  count.assigned--;
   writeError(error);
 }
 
-/** On the standard error, at once: a thread that blocks has no warnings of Node's. */
+/** Prints an error on the standard error, synchronously: process.emitWarning() needs an event loop that runs. */
 export function writeError(error: unknown): void {
   try {
     writeSync(2, `selectors-native: ${error instanceof Error ? error.message : String(error)}\n`);
   } catch {
-    // Nobody listens, or nobody can now.
+    // The standard error is closed or full.
   }
 }

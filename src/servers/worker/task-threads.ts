@@ -1,9 +1,8 @@
 /**
- * The threads that do a reactor's tasks, and the ways to and from them: a pool, each thread of which does one task after the other; or a
- * new thread for each task (post 003).
+ * The threads that work on a reactor's tasks: a pool of threads, or a new thread for each task (post 003).
  *
- *   thread of a pool   starting --it says so--> free --a task--> busy --its answer--> free
- *                      any --it dies--> ended --the supervisor's notice, in time--> another is started
+ *   thread of a pool   starting --READY--> free --a task--> busy --its reply--> free
+ *                      any --it exits--> exited --the supervisor's notice, at once or after a pause--> another is started
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { wakeup } from '../../index.js';
@@ -11,24 +10,25 @@ import { applicationRow } from '../applications/index.js';
 import type { Server } from './server.js';
 import type { Task, TaskThreads } from './tasks.js';
 
-/** What a thread of a pool says when it has started. Then, an answer for each task. */
+/** The first message of a thread of a pool. A reply to each task follows. */
 const READY = 'ready';
-type FromPool = typeof READY | Uint8Array;
+type PoolMessage = typeof READY | Uint8Array;
 
-/** How often a reactor looks whether its threads have started, in milliseconds. */
-const STARTING_LOOK = 2;
+/** How often waitUntilReady() checks the threads. */
+const POLL_INTERVAL_MS = 2;
 
 interface PooledThread {
   readonly port: MessagePort;
-  readonly news: Int32Array;
+  /** See TaskPort.taskCount. */
+  readonly taskCount: Int32Array;
   isReady: boolean;
   task: Task | null;
 }
 
-/** A fixed number of threads. One that dies is replaced. */
+/** A fixed number of threads. One that exits is replaced. */
 export class ThreadPool implements TaskThreads {
   readonly #server: Server;
-  /** By the numbers under which the supervisor tells of their end. */
+  /** By the tokens of the supervisor's notices. */
   readonly #threads = new Map<number, PooledThread>();
   #lastToken = 0;
 
@@ -37,123 +37,123 @@ export class ThreadPool implements TaskThreads {
     for (let i = 0; i < threads; i++) this.#start();
   }
 
-  /** BLOCKS until all of its threads can take a task. */
+  /** BLOCKS until all threads can take a task. */
   waitUntilReady(): void {
-    const none = (): void => undefined; // no task has been given yet
+    const none = (): void => undefined; // no thread has a task yet
     while ([...this.#threads.values()].some(({ isReady }) => !isReady)) {
-      this.#server.pause(STARTING_LOOK);
+      this.#server.pause(POLL_INTERVAL_MS);
       this.collect(none, none);
     }
   }
 
-  /** One task at a time, so that none waits behind a long one while another thread is free. */
-  give(task: Task): boolean {
+  /** A thread has one task at a time, so that no task waits behind a slow one while another thread is free. */
+  tryAssign(task: Task): boolean {
     for (const thread of this.#threads.values()) {
       if (!thread.isReady || thread.task !== null) continue;
       thread.task = task;
       thread.port.postMessage(task.request);
-      Atomics.add(thread.news, 0, 1);
-      Atomics.notify(thread.news, 0);
+      Atomics.add(thread.taskCount, 0, 1);
+      Atomics.notify(thread.taskCount, 0);
       return true;
     }
     return false;
   }
 
-  collect(answered: (task: Task, reply: Uint8Array) => void, lost: (task: Task) => void): void {
-    for (const thread of this.#threads.values()) this.#receive(thread, answered);
+  collect(onReply: (task: Task, reply: Uint8Array) => void, onLost: (task: Task) => void): void {
+    for (const thread of this.#threads.values()) this.#receive(thread, onReply);
     for (const { token } of this.#server.workers.notices()) {
       const thread = this.#threads.get(token);
       if (thread === undefined) continue;
-      this.#receive(thread, answered);
+      this.#receive(thread, onReply);
       thread.port.close();
       this.#threads.delete(token);
-      if (thread.task !== null) lost(thread.task);
+      if (thread.task !== null) onLost(thread.task);
       this.#start();
     }
   }
 
   #start(): void {
     const { port1, port2 } = new MessageChannel();
-    const news = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+    const taskCount = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
     const { wakeupHandle } = this.#server.count;
-    this.#threads.set(++this.#lastToken, { port: port1, news, isReady: false, task: null });
-    this.#server.workers.startPoolThread({ port: port2, news, wakeupHandle }, this.#lastToken);
+    this.#threads.set(++this.#lastToken, { port: port1, taskCount, isReady: false, task: null });
+    this.#server.workers.startPoolThread({ port: port2, taskCount, wakeupHandle }, this.#lastToken);
   }
 
-  #receive(thread: PooledThread, answered: (task: Task, reply: Uint8Array) => void): void {
+  #receive(thread: PooledThread, onReply: (task: Task, reply: Uint8Array) => void): void {
     for (;;) {
-      const received = receiveMessageOnPort(thread.port) as { readonly message: FromPool } | undefined;
+      const received = receiveMessageOnPort(thread.port) as { readonly message: PoolMessage } | undefined;
       if (received === undefined) return;
       const { task } = thread;
       thread.isReady = true;
       if (received.message === READY || task === null) continue;
       thread.task = null;
-      answered(task, received.message);
+      onReply(task, received.message);
     }
   }
 }
 
-/** What the threads of a pool do. BLOCKS for as long as they live. */
+/** The program of the threads of a pool: works on one task after the other. BLOCKS until the thread is terminated. */
 export function answerTasks(server: Server): void {
   const answer = answerOf(server);
-  const { port, news, wakeupHandle } = server.taskPort;
-  const say = (message: FromPool): void => {
+  const { port, taskCount, wakeupHandle } = server.taskPort;
+  const post = (message: PoolMessage): void => {
     port.postMessage(message);
     wakeup(wakeupHandle);
   };
-  server.isReady();
-  say(READY);
+  server.markReady();
+  post(READY);
   for (;;) {
-    const seen = Atomics.load(news, 0);
+    const seen = Atomics.load(taskCount, 0);
     const received = receiveMessageOnPort(port) as { readonly message: Uint8Array } | undefined;
-    if (received === undefined) Atomics.wait(news, 0, seen);
-    else say(Uint8Array.from(answer(asBuffer(received.message))));
+    if (received === undefined) Atomics.wait(taskCount, 0, seen);
+    else post(Uint8Array.from(answer(asBuffer(received.message))));
   }
 }
 
-/** A new thread for each task. Its request goes with the order to start it, and its answer comes by way of the supervisor. */
+/** A new thread for each task. The StartRequest carries the task; the reply comes from the supervisor, as a notice. */
 export class ThreadPerTask implements TaskThreads {
   readonly #server: Server;
-  readonly #most: number;
+  readonly #maxThreads: number;
+  /** By token; null: the task is done, and its thread has not exited yet. */
   readonly #tasks = new Map<number, Task | null>();
   #lastToken = 0;
 
-  /** @param most so many threads at once */
-  constructor(server: Server, most: number) {
+  constructor(server: Server, maxThreads: number) {
     this.#server = server;
-    this.#most = most;
+    this.#maxThreads = maxThreads;
   }
 
-  give(task: Task): boolean {
-    if (this.#tasks.size >= this.#most) return false;
+  tryAssign(task: Task): boolean {
+    if (this.#tasks.size >= this.#maxThreads) return false;
     this.#tasks.set(++this.#lastToken, task);
     this.#server.workers.startTaskThread(task.request, this.#lastToken);
     return true;
   }
 
-  collect(answered: (task: Task, reply: Uint8Array) => void, lost: (task: Task) => void): void {
+  collect(onReply: (task: Task, reply: Uint8Array) => void, onLost: (task: Task) => void): void {
     for (const notice of this.#server.workers.notices()) {
       const task = this.#tasks.get(notice.token);
-      if (notice.type === 'answered') {
+      if (notice.type === 'taskReply') {
         this.#tasks.set(notice.token, null);
-        if (task) answered(task, notice.reply);
+        if (task) onReply(task, notice.reply);
       } else {
         this.#tasks.delete(notice.token);
-        if (task) lost(task);
+        if (task) onLost(task);
       }
     }
   }
 }
 
-/** What a thread for one task does. */
-export function answerOne(server: Server): void {
-  server.isReady();
-  server.answer(Uint8Array.from(answerOf(server)(asBuffer(server.request))));
+/** The program of a thread that works on one task. */
+export function answerOneTask(server: Server): void {
+  server.markReady();
+  server.replyToTask(Uint8Array.from(answerOf(server)(asBuffer(server.task))));
 }
 
 function answerOf({ settings }: Server): (request: Buffer) => Uint8Array {
   const { answer } = applicationRow(settings.application);
-  if (answer === null) throw new Error(`the work of ${settings.application} cannot be done elsewhere`);
+  if (answer === null) throw new Error(`the requests of ${settings.application} cannot be answered in another thread`);
   return answer;
 }
 

@@ -1,78 +1,80 @@
 /**
- * The work of a reactor, done by other threads: what is asked goes to a thread (task-threads.ts), and the answer comes back to the reactor,
- * which writes it.
+ * The requests of a reactor's connections, answered in other threads (task-threads.ts). The reactor reads the requests and writes the replies.
  *
- * The same thread reads for, and writes to, a connection all along; but tasks are finished in any order. Where answers have to keep the
- * order of the requests, one that is too early waits for those before it.
+ * Tasks finish in any order. If replies have to keep the order of the requests, a reply that is early waits for those before it.
  *
- *   task   waiting --a thread is free--> given --it answers--> answered --those before it are written--> written
- *          given --its thread dies--> lost, and its connection with it: what is asked next would be taken for its answer
+ *   task   waiting --a thread is free--> assigned --its reply--> answered --replies before it are written--> written
+ *          assigned --its thread exits--> lost; its connection is closed, since the next reply would be taken for the lost one
  */
 import type { Application, Peer } from '../applications/application.js';
 import { applicationRow } from '../applications/index.js';
 import type { Server } from './server.js';
 
-/** A connection that has so many unanswered requests is not read from, until half of them are answered. */
-const MOST_PENDING = 64;
-/** Nor are those that go on asking while requests of so many bytes wait for a thread, until half of that is gone. */
-const MOST_WAITING_BYTES = 16 << 20;
+/** A connection with so many unanswered requests is paused until half of them are answered. */
+const MAX_PENDING = 64;
+/** While requests of so many bytes wait for a thread, connections that send another one are paused, until half of the bytes are assigned. */
+const MAX_QUEUED_BYTES = 16 << 20;
 
 export interface Task {
   readonly peer: TaskPeer;
   readonly request: Uint8Array;
+  /** null: not answered yet. */
   reply: Uint8Array | null;
 }
 
-/** Threads that do tasks. */
+/** Threads that work on tasks. */
 export interface TaskThreads {
-  /** @returns false: none is free */
-  give(task: Task): boolean;
-  /** What has become of tasks since this was asked last. */
-  collect(answered: (task: Task, reply: Uint8Array) => void, lost: (task: Task) => void): void;
+  /** @returns false: no thread is free */
+  tryAssign(task: Task): boolean;
+  /** Calls back for each task that was answered, or lost since its thread has exited, since the last call. */
+  collect(onReply: (task: Task, reply: Uint8Array) => void, onLost: (task: Task) => void): void;
 }
 
-/** In the reactor's thread. */
+/** The side of the reactor's thread. */
 export class Tasks {
-  /** Serves a connection: reads, has others do the work, and writes. */
+  /** The application for the reactor's handler: it reads requests and writes replies; threads answer. */
   readonly application: Application;
   readonly #server: Server;
   readonly #threads: TaskThreads;
   readonly #keepsOrder: boolean;
-  #waiting: Task[] = [];
-  #waitingBytes = 0;
-  readonly #held = new Set<TaskPeer>();
+  #queue: Task[] = [];
+  #queuedBytes = 0;
+  /** Paused because of MAX_QUEUED_BYTES. */
+  readonly #paused = new Set<TaskPeer>();
 
-  /** @param options.keepsOrder answers are written in the order of the requests */
+  /** @param options.keepsOrder replies are written in the order of the requests; false: as soon as they come */
   constructor(server: Server, threads: TaskThreads, options: { readonly keepsOrder: boolean }) {
     this.#server = server;
     this.#threads = threads;
     this.#keepsOrder = options.keepsOrder;
-    this.application = this.#threaded();
+    this.application = this.#createApplication();
   }
 
-  /** After each turn of the loop: writes the answers that have come. @returns how many */
+  /** To be called after each turn of the loop: writes the replies that have come. @returns the number of tasks that are finished */
   collect(): number {
     const { count } = this.#server;
     let collected = 0;
     this.#threads.collect(
       (task, reply) => {
         collected++;
-        task.peer.answered(task, reply, this.#keepsOrder);
+        task.peer.onReply(task, reply, this.#keepsOrder);
       },
       ({ peer }) => {
         collected++;
-        if (peer.lose()) count.lost++;
+        if (peer.onTaskLost()) count.lost++;
       },
     );
-    this.#dispatch();
+    this.#assignQueued();
     return collected;
   }
 
-  /** The application, with its work done elsewhere. */
-  #threaded(): Application {
-    const own = applicationRow(this.#server.settings.application).create((peer, request) => this.#ask(peer, request));
+  /** The server's application, whose requests become tasks. */
+  #createApplication(): Application {
+    const own = applicationRow(this.#server.settings.application).create((peer, request) =>
+      this.#onRequest(peer, request),
+    );
     const peers = new WeakMap<Peer, TaskPeer>();
-    const of = (peer: Peer): TaskPeer => peers.get(peer) as TaskPeer;
+    const taskPeerOf = (peer: Peer): TaskPeer => peers.get(peer) as TaskPeer;
     return {
       borrowsChunks: true,
       open(peer) {
@@ -80,64 +82,66 @@ export class Tasks {
         peers.set(peer, taskPeer);
         own.open?.(taskPeer);
       },
-      data: (peer, chunk) => own.data(of(peer), chunk),
-      end: (peer) => of(peer).end(),
+      data: (peer, chunk) => own.data(taskPeerOf(peer), chunk),
+      end: (peer) => taskPeerOf(peer).end(),
       close: (peer) => {
-        this.#forget(of(peer));
-        own.close?.(of(peer));
+        this.#dropTasks(taskPeerOf(peer));
+        own.close?.(taskPeerOf(peer));
       },
       ...(own.stop === undefined ? {} : { stop: () => own.stop?.() }),
     };
   }
 
-  #ask(peer: Peer, request: Buffer): void {
+  #onRequest(peer: Peer, request: Buffer): void {
     if (!(peer instanceof TaskPeer)) return;
     const task: Task = { peer, request: Uint8Array.from(request), reply: null };
-    peer.asked(task);
-    this.#waiting.push(task);
-    this.#waitingBytes += request.length;
-    this.#dispatch();
-    if (this.#waitingBytes <= MOST_WAITING_BYTES) return;
-    this.#held.add(peer);
-    peer.hold(true);
+    peer.onRequest(task);
+    this.#queue.push(task);
+    this.#queuedBytes += request.length;
+    this.#assignQueued();
+    if (this.#queuedBytes <= MAX_QUEUED_BYTES) return;
+    this.#paused.add(peer);
+    peer.setHeld(true);
   }
 
-  #dispatch(): void {
-    let given = 0;
-    for (const task of this.#waiting) {
-      if (!this.#threads.give(task)) break;
-      this.#waitingBytes -= task.request.length;
-      given++;
+  #assignQueued(): void {
+    let assigned = 0;
+    for (const task of this.#queue) {
+      if (!this.#threads.tryAssign(task)) break;
+      this.#queuedBytes -= task.request.length;
+      assigned++;
     }
-    if (given > 0) this.#waiting.splice(0, given);
-    this.#server.count.tasksWaiting = this.#waiting.length;
-    if (this.#held.size === 0 || this.#waitingBytes > MOST_WAITING_BYTES / 2) return;
-    for (const peer of this.#held) peer.hold(false);
-    this.#held.clear();
+    if (assigned > 0) this.#queue.splice(0, assigned);
+    this.#server.count.tasksWaiting = this.#queue.length;
+    if (this.#paused.size === 0 || this.#queuedBytes > MAX_QUEUED_BYTES / 2) return;
+    for (const peer of this.#paused) peer.setHeld(false);
+    this.#paused.clear();
   }
 
-  /** It is closed: nobody works for it any more. */
-  #forget(peer: TaskPeer): void {
+  /** The peer is closed: drops its tasks that are not assigned. */
+  #dropTasks(peer: TaskPeer): void {
     peer.isClosed = true;
-    this.#held.delete(peer);
+    this.#paused.delete(peer);
     if (!peer.hasPending) return;
-    const [own, others] = [[] as Task[], [] as Task[]];
-    for (const task of this.#waiting) (task.peer === peer ? own : others).push(task);
-    this.#waiting = others;
-    for (const { request } of own) this.#waitingBytes -= request.length;
-    this.#dispatch();
+    const [dropped, others] = [[] as Task[], [] as Task[]];
+    for (const task of this.#queue) (task.peer === peer ? dropped : others).push(task);
+    this.#queue = others;
+    for (const { request } of dropped) this.#queuedBytes -= request.length;
+    this.#assignQueued();
   }
 }
 
-/** The peer, as the application sees it whose work is done elsewhere. */
+/** A peer as the application sees it: its requests are answered by other threads, and end() waits for the replies. */
 export class TaskPeer implements Peer {
   data: unknown;
   isClosed = false;
   readonly #peer: Peer;
   readonly #pending: Task[] = [];
+  /** It has MAX_PENDING unanswered requests. */
   #isFull = false;
+  /** MAX_QUEUED_BYTES wait for a thread. */
   #isHeld = false;
-  #isOwn = false;
+  #isPausedByApplication = false;
   #isEnding = false;
 
   constructor(peer: Peer) {
@@ -160,12 +164,12 @@ export class TaskPeer implements Peer {
     return this.#pending.length > 0;
   }
 
-  asked(task: Task): void {
+  onRequest(task: Task): void {
     this.#pending.push(task);
-    if (this.#pending.length >= MOST_PENDING) this.#pauseWhile({ isFull: true });
+    if (this.#pending.length >= MAX_PENDING) this.#pauseWhile({ isFull: true });
   }
 
-  answered(task: Task, reply: Uint8Array, keepsOrder: boolean): void {
+  onReply(task: Task, reply: Uint8Array, keepsOrder: boolean): void {
     if (this.isClosed) return;
     task.reply = reply;
     if (!keepsOrder) {
@@ -176,42 +180,46 @@ export class TaskPeer implements Peer {
       this.#pending.shift();
       this.#peer.write(first);
     }
-    if (this.#pending.length <= MOST_PENDING / 2) this.#pauseWhile({ isFull: false });
+    if (this.#pending.length <= MAX_PENDING / 2) this.#pauseWhile({ isFull: false });
     if (this.#isEnding && this.#pending.length === 0) this.#peer.end();
   }
 
-  /** Too much waits already, of whomever. */
-  hold(isHeld: boolean): void {
+  /** Pauses it while too many bytes of all connections wait for a thread. */
+  setHeld(isHeld: boolean): void {
     this.#pauseWhile({ isHeld });
   }
 
-  /** A thread has died with one of its requests. @returns false: it was over before */
-  lose(): boolean {
+  /** The thread that worked on one of its requests has exited: closes it. @returns false: it was closed before */
+  onTaskLost(): boolean {
     if (this.isClosed) return false;
     this.isClosed = true;
-    this.#peer.destroy(new Error('the thread that worked on its request has died'));
+    this.#peer.destroy(new Error('the thread that worked on its request has exited'));
     return true;
   }
 
-  /** Paused for one of several reasons: that its requests are too many, that all have too many, or that the application asks for it. */
-  #pauseWhile(reasons: { readonly isFull?: boolean; readonly isHeld?: boolean; readonly isOwn?: boolean }): void {
+  /** Paused while at least one of the three reasons holds. */
+  #pauseWhile(reasons: {
+    readonly isFull?: boolean;
+    readonly isHeld?: boolean;
+    readonly isPausedByApplication?: boolean;
+  }): void {
     const wasPaused = this.#isPaused;
     this.#isFull = reasons.isFull ?? this.#isFull;
     this.#isHeld = reasons.isHeld ?? this.#isHeld;
-    this.#isOwn = reasons.isOwn ?? this.#isOwn;
+    this.#isPausedByApplication = reasons.isPausedByApplication ?? this.#isPausedByApplication;
     if (this.#isPaused && !wasPaused) this.#peer.pause();
     if (!this.#isPaused && wasPaused) this.#peer.resume();
   }
 
   get #isPaused(): boolean {
-    return this.#isFull || this.#isHeld || this.#isOwn;
+    return this.#isFull || this.#isHeld || this.#isPausedByApplication;
   }
 
   write(bytes: Uint8Array | string): boolean {
     return this.#peer.write(bytes);
   }
 
-  /** When all has been answered that was asked. */
+  /** Ends the stream after the replies to all requests. */
   end(): void {
     this.#isEnding = true;
     if (this.#pending.length === 0) this.#peer.end();
@@ -222,10 +230,10 @@ export class TaskPeer implements Peer {
   }
 
   pause(): void {
-    this.#pauseWhile({ isOwn: true });
+    this.#pauseWhile({ isPausedByApplication: true });
   }
 
   resume(): void {
-    this.#pauseWhile({ isOwn: false });
+    this.#pauseWhile({ isPausedByApplication: false });
   }
 }

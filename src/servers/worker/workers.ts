@@ -1,22 +1,22 @@
 /**
- * How a program has threads and processes started. The program blocks, and who blocks does not see a child end: so it asks the supervisor
- * by message, and where it wants to know what became of it, sleeps until that has answered.
+ * How a program starts threads and processes: it posts a StartRequest to the supervisor (supervision/supervisor.ts), which starts them and
+ * watches them exit. The program blocks and would see no child exit. If it needs the result, it sleeps until the supervisor has replied.
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import type { Socket } from '../../index.js';
 import { resetStream } from '../../net/reset-stream.js';
 import type { ConnectionQueue } from './connection-queue.js';
 import type { CriticalSection } from './critical-section.js';
-import type { Answer, Notice, ReleaseRequest, StartRequest, TaskPort } from '../protocol/messages.js';
+import type { StartReply, WorkerNotice, ReleaseRequest, StartRequest, TaskPort } from '../protocol/messages.js';
 import { type Row, SERVING, STARTING, type Scoreboard } from '../protocol/scoreboard.js';
 
 /** A child process. */
 export interface WorkerProcess {
   readonly pid: number;
-  /** Of its row. */
-  readonly number: number;
+  readonly rowIndex: number;
+  /** Its row of the scoreboard. */
   readonly row: Row;
-  /** Its row may become another's. */
+  /** To be called after it has exited, if startPooledProcess() has started it: its row may be used again. */
   release(): void;
 }
 
@@ -24,32 +24,39 @@ export class Workers {
   readonly #supervisor: MessagePort;
   readonly #scoreboard: Scoreboard;
   readonly #section: CriticalSection;
-  readonly #number: number;
+  readonly #workers: number;
   readonly #pause: (ms: number) => void;
-  readonly #answered = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
-  #notices: Notice[] = [];
+  readonly #replyCount = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  #notices: WorkerNotice[] = [];
 
-  /** @param number how many those are that are started together */
+  /**
+   * @param supervisor the port to the supervisor
+   * @param workers how many startThreads() and startProcesses() start
+   * @param pause BLOCKS for so many milliseconds; throws when the server is being closed
+   */
   constructor(
     supervisor: MessagePort,
     scoreboard: Scoreboard,
     section: CriticalSection,
-    number: number,
+    workers: number,
     pause: (ms: number) => void,
   ) {
     this.#section = section;
     this.#supervisor = supervisor;
     this.#scoreboard = scoreboard;
-    this.#number = number;
+    this.#workers = workers;
     this.#pause = pause;
   }
 
-  /** A thread for one connection, which changes hands: `server.inherited` there. @throws as Socket.detach(); the connection is then open, or reset */
+  /**
+   * Starts a thread for one connection, which moves to it: `server.inherited` there.
+   * @throws as Socket.detach(); the connection is then open, or reset
+   */
   startThread(connection: Socket): void {
     this.#section.run(() => {
       const fd = connection.detach(); // before the message: the supervisor may close it at once
       try {
-        this.#ask({ kind: 'thread', role: 'work', fds: [fd], handed: 1, replace: false });
+        this.#request({ kind: 'thread', role: 'work', fds: [fd], connections: 1, replace: false });
       } catch (error) {
         resetStream(fd);
         throw error;
@@ -57,96 +64,106 @@ export class Workers {
     });
   }
 
-  /** As many threads as the server has workers, each with the queue that `queueOf` gives it. One that dies is replaced. BLOCKS until all serve. */
+  /** Starts `workers` threads, each with its queue: `server.queue` there. One that exits is replaced. BLOCKS until all serve. */
   startThreads(queueOf: (index: number) => ConnectionQueue): void {
-    const rows = Array.from({ length: this.#number }, (_, index) => {
+    const rows = Array.from({ length: this.#workers }, (_, index) => {
       const queue = queueOf(index).memory;
-      return this.#askAndWait({ kind: 'thread', role: 'work', fds: [], handed: 0, queue, replace: true }).row;
+      return this.#requestAndWait({ kind: 'thread', role: 'work', fds: [], connections: 0, queue, replace: true }).row;
     });
-    for (const row of rows) if (row >= 0) this.#untilItHasStarted(row);
+    for (const row of rows) if (row >= 0) this.#waitUntilServing(row);
   }
 
-  /** A thread of a pool. @param token the notice of its end will carry it */
+  /** Starts a thread of a task pool. @param token see notices() */
   startPoolThread(taskPort: TaskPort, token: number): void {
-    this.#ask({ kind: 'thread', role: 'task', fds: [], handed: 0, taskPort, token, replace: false }, [taskPort.port]);
+    this.#request({ kind: 'thread', role: 'task', fds: [], connections: 0, taskPort, token, replace: false }, [
+      taskPort.port,
+    ]);
   }
 
-  /** A thread that does one task. @param token the notices of its answer and its end will carry it */
+  /** Starts a thread that works on one task. @param token see notices() */
   startTaskThread(task: Uint8Array, token: number): void {
-    this.#ask({ kind: 'thread', role: 'task', fds: [], handed: 0, task, token, replace: false });
+    this.#request({ kind: 'thread', role: 'task', fds: [], connections: 0, task, token, replace: false });
   }
 
   /**
-   * A process for one connection, which it has inherited when this returns: `server.inherited` there. Here it is still open as well. BLOCKS.
-   * @returns null: the system has no room for another process. The supervisor has told of it
+   * Starts a process that inherits a connection: `server.inherited` there. The caller closes its own copy. BLOCKS.
+   * @returns null: the system has no resources for another process, which the supervisor reports
    */
   startProcess(connection: Socket): WorkerProcess | null {
-    return this.#startProcess(connection, { handed: 1, replace: false });
-  }
-
-  /** A process at the other end of a channel. Who asks sees by the channel that it has died, and calls release(). BLOCKS. */
-  startPooledProcess(channel: Socket): WorkerProcess | null {
-    return this.#startProcess(channel, { handed: 0, replace: false, keepsRow: true });
+    return this.#startProcess(connection, { connections: 1, replace: false });
   }
 
   /**
-   * As many processes as the server has workers, each of which inherits the listener that `listenerOf` gives it. One that dies is replaced.
-   * BLOCKS until all serve.
+   * Starts a process at the other end of a channel: `server.inherited` there. The end of the channel shows that it has exited; the caller then
+   * calls release(). BLOCKS.
+   * @returns null: as startProcess()
    */
-  startProcesses(listenerOf: (index: number) => Socket): void {
-    const started = Array.from({ length: this.#number }, (_, index) =>
-      this.#startProcess(listenerOf(index), { handed: 0, replace: true }),
-    );
-    for (const worker of started) if (worker !== null) this.#untilItHasStarted(worker.number);
+  startPooledProcess(channel: Socket): WorkerProcess | null {
+    return this.#startProcess(channel, { connections: 0, replace: false, requesterReleasesRow: true });
   }
 
-  /** What was told, since this was asked last, of those that were started with a token. */
-  notices(): readonly Notice[] {
+  /**
+   * Starts `workers` processes, each of which inherits its listener: `server.inherited` there. One that exits is replaced. BLOCKS until all
+   * serve.
+   */
+  startProcesses(listenerOf: (index: number) => Socket): void {
+    const started = Array.from({ length: this.#workers }, (_, index) =>
+      this.#startProcess(listenerOf(index), { connections: 0, replace: true }),
+    );
+    for (const worker of started) if (worker !== null) this.#waitUntilServing(worker.rowIndex);
+  }
+
+  /** The notices since the last call about threads that were started with a token: replies to tasks, exits. */
+  notices(): readonly WorkerNotice[] {
     this.#receiveAll();
     const notices = this.#notices;
     this.#notices = [];
     return notices;
   }
 
-  #startProcess(socket: Socket, options: Pick<StartRequest, 'handed' | 'replace' | 'keepsRow'>): WorkerProcess | null {
-    const { row, pid } = this.#askAndWait({ kind: 'process', role: 'work', fds: [socket.fd], ...options });
+  #startProcess(
+    socket: Socket,
+    options: Pick<StartRequest, 'connections' | 'replace' | 'requesterReleasesRow'>,
+  ): WorkerProcess | null {
+    const { row, pid } = this.#requestAndWait({ kind: 'process', role: 'work', fds: [socket.fd], ...options });
     if (row < 0) return null;
     const worker: WorkerProcess = {
       pid,
-      number: row,
+      rowIndex: row,
       row: this.#scoreboard.row(row),
       release: () => this.#supervisor.postMessage({ type: 'release', row } satisfies ReleaseRequest),
     };
-    // fork() has handed the descriptor over by now. Windows' WSADuplicateSocket is over when the other side has taken it.
+    // POSIX: the process has inherited the descriptor by now. Windows: the socket must stay open until the process has made its own.
     if (process.platform === 'win32') while (worker.row.state === STARTING) this.#pause(2);
     return worker;
   }
 
-  /** One that dies before is replaced, in the same row; the supervisor ends the server when none ever lives. */
-  #untilItHasStarted(row: number): void {
+  /** A worker that exits before it serves is replaced in the same row; if all fail, the supervisor ends the server, and #pause throws. */
+  #waitUntilServing(row: number): void {
     while (this.#scoreboard.row(row).state !== SERVING) this.#pause(2);
   }
 
-  #ask(request: Omit<StartRequest, 'type'>, transfer: readonly MessagePort[] = []): void {
+  #request(request: Omit<StartRequest, 'type'>, transfer: readonly MessagePort[] = []): void {
     this.#supervisor.postMessage({ ...request, type: 'start' } satisfies StartRequest, transfer);
   }
 
-  #askAndWait(request: Omit<StartRequest, 'type'>): Answer {
-    const seen = Atomics.load(this.#answered, 0);
-    this.#ask({ ...request, answered: this.#answered });
-    Atomics.wait(this.#answered, 0, seen);
-    const [answer] = this.#receiveAll();
-    return answer ?? { type: 'started', row: -1, pid: 0 };
+  #requestAndWait(request: Omit<StartRequest, 'type'>): StartReply {
+    const seen = Atomics.load(this.#replyCount, 0);
+    this.#request({ ...request, replyCount: this.#replyCount });
+    Atomics.wait(this.#replyCount, 0, seen);
+    const [reply] = this.#receiveAll();
+    return reply ?? { type: 'started', row: -1, pid: 0 };
   }
 
-  /** @returns the answers; the notices are kept */
-  #receiveAll(): Answer[] {
-    const answers: Answer[] = [];
+  /** @returns the replies; notices are kept for notices() */
+  #receiveAll(): StartReply[] {
+    const replies: StartReply[] = [];
     for (;;) {
-      const received = receiveMessageOnPort(this.#supervisor) as { readonly message: Answer | Notice } | undefined;
-      if (received === undefined) return answers;
+      const received = receiveMessageOnPort(this.#supervisor) as
+        { readonly message: StartReply | WorkerNotice } | undefined;
+      if (received === undefined) return replies;
       const { message } = received;
-      if (message.type === 'started') answers.push(message);
+      if (message.type === 'started') replies.push(message);
       else this.#notices.push(message);
     }
   }

@@ -1,4 +1,4 @@
-/** Dealing connections out to loops in other threads (post 003: a main reactor and its sub-reactors). */
+/** Distributing connections to the loops of other threads (post 003: a main reactor and its sub-reactors). */
 import { type ConnectionHandler, type ProactorLoop, type Reactor, type Socket } from '../../index.js';
 import { isTransientAcceptError } from '../../net/accept-errors.js';
 import { closeQuietly, isSocketError } from './blocking.js';
@@ -6,23 +6,23 @@ import type { ConnectionQueue } from './connection-queue.js';
 import type { Server } from './server.js';
 import { wakeLoop } from './wake-loop.js';
 
-/** EINVAL: macOS, of a socket whose peer has reset. */
-const hasReset = (error: unknown): boolean => {
+/** EINVAL: macOS reports it for a socket whose peer has reset. */
+const isReset = (error: unknown): boolean => {
   const { code = '' } = error as NodeJS.ErrnoException;
   return isSocketError(error) && (code === 'EINVAL' || isTransientAcceptError(code));
 };
 
-/** How many connections wait for one loop at the most. It takes them at its next turn. */
-const MOST_WAITING = 1024;
+/** Connections that wait for one loop, which takes them in its next turn. */
+const QUEUE_CAPACITY = 1024;
 
-/** Accepts, and gives each connection to the next loop. BLOCKS for as long as it serves. */
+/** Main program: accepts, and passes each connection to the next loop (round robin). BLOCKS until the server is closed. */
 export function acceptAndDistribute(server: Server): void {
   const { workers } = server.settings;
-  const queues = Array.from({ length: workers }, () => server.newQueue(MOST_WAITING));
+  const queues = Array.from({ length: workers }, () => server.newQueue(QUEUE_CAPACITY));
   server.workers.startThreads((index) => queues[index] as ConnectionQueue);
   const listener = server.listen();
   for (let next = 0; ; next = (next + 1) % workers) {
-    server.waitForRoom();
+    server.waitBelowLimit();
     const connection = server.accept(listener);
     const queue = queues[next] as ConnectionQueue;
     const isPut = server.passOn(connection, () => {
@@ -35,21 +35,21 @@ export function acceptAndDistribute(server: Server): void {
   }
 }
 
-/** What a loop does after each of its turns: takes what it was dealt. */
+/** @returns for `afterTurn` of Server.run(): adds the connections in this thread's queue to the loop, and returns their number */
 export function adoptAssigned(server: Server, loop: Reactor | ProactorLoop, handler: ConnectionHandler): () => number {
   const { queue, count } = server;
   const adopt = (connection: Socket): void => {
     try {
       loop.adopt(connection, handler);
     } catch (error) {
-      if (hasReset(error)) {
-        closeQuietly(connection); // it has reset already
+      if (isReset(error)) {
+        closeQuietly(connection);
         count.opened++;
         count.closed++;
       } else {
         server.report(error);
         server.reject(connection); // select's sets are full; ENOMEM; ENOSPC, epoll's limit of watches
-        count.handed--;
+        count.assigned--;
       }
     }
   };
