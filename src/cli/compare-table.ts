@@ -1,4 +1,4 @@
-/** A comparison as a table of less than 100 columns, and the subjects that there are. */
+/** A comparison as a table of less than 100 columns, and the list of subjects. */
 import Table from 'cli-table3';
 import { defaultSubjects } from '../instruments/compare/options.js';
 import { notesOf } from '../instruments/compare/sections.js';
@@ -9,17 +9,17 @@ import type { ComparisonRow } from '../trace.js';
 import { pc } from '../terminal/colors.js';
 import { beside } from '../terminal/text.js';
 
-/** Calls that are rarer are added up. */
+/** Calls below this number per message are summed up as 'others'. */
 const RARE = 0.005;
 const UNKNOWN = '—';
-/** Of what is said below the table. */
+/** The column of the text in the notes below the table. */
 const INDENT = 18;
 
 const whole = (value: number): string =>
   Number.isFinite(value) ? value.toLocaleString('en', { maximumFractionDigits: 0 }) : UNKNOWN;
 const fixed = (value: number, digits: number): string => (Number.isFinite(value) ? value.toFixed(digits) : UNKNOWN);
 
-/** '2.04 in all', and each name below. */
+/** '2.04 total', and one line per system call. */
 function callLines({ syscalls, syscallsPerMessage }: ComparisonRow): string[] {
   if (Number.isNaN(syscallsPerMessage)) return [UNKNOWN];
   const common = syscalls.filter(({ perMessage }) => perMessage >= RARE);
@@ -27,7 +27,7 @@ function callLines({ syscalls, syscallsPerMessage }: ComparisonRow): string[] {
   const width = syscallsPerMessage.toFixed(2).length;
   const line = (value: number, name: string): string => `${value.toFixed(2).padStart(width)} ${name}`;
   return [
-    pc.bold(line(syscallsPerMessage, 'in all')),
+    pc.bold(line(syscallsPerMessage, 'total')),
     ...common.map(({ name, perMessage }) => line(perMessage, name)),
     ...(rare >= RARE ? [line(rare, 'others')] : []),
   ];
@@ -39,10 +39,10 @@ function latencyLines({ latency }: ComparisonRow): string[] {
   return ['p50', 'p99', 'max'].map((name, i) => `${name} ${(values[i] ?? '').padStart(width)} µs`);
 }
 
-/** @param machine where it was measured */
+/** @param machine the machine on which it was measured */
 export function comparisonText(rows: readonly ComparisonRow[], work: Work, machine: readonly Fact[]): string {
   const table = new Table({
-    head: ['subject', 'messages/s', 'system calls a message', 'CPU a message', 'round trip'],
+    head: ['subject', 'messages/s', 'system calls per message', 'CPU per message', 'round trip'],
     colAligns: ['left', 'right', 'left', 'right', 'left'],
     style: { head: [], border: [] },
   });
@@ -58,14 +58,14 @@ export function comparisonText(rows: readonly ComparisonRow[], work: Work, machi
   }
   const facts = [...notesOf(rows, work), ...machine];
   const notes = facts.map(([label, text]) => beside(label, text, INDENT));
-  const all = rows.some(isIncomplete) ? [...notes, beside(UNKNOWN, 'nobody can tell on this system', INDENT)] : notes;
+  const all = rows.some(isIncomplete) ? [...notes, beside(UNKNOWN, 'not measurable on this system', INDENT)] : notes;
   return `${table.toString()}\n${all.join('\n')}`;
 }
 
 const isIncomplete = ({ syscallsPerMessage, cpuMicrosecondsPerMessage }: ComparisonRow): boolean =>
   Number.isNaN(syscallsPerMessage) || Number.isNaN(cpuMicrosecondsPerMessage);
 
-/** One a line: those that are compared where none is named have a star. */
+/** One subject per line; a star marks those that are compared by default. */
 export function subjectsText(): string {
   const chosen = defaultSubjects().map((name) => bestOf(name));
   const lines = allSubjects().map(({ name, isAvailable, why }) => {
@@ -73,11 +73,11 @@ export function subjectsText(): string {
     return chosen.includes(name) ? `* ${pc.bold(name)}` : `  ${name}`;
   });
   return `${lines.join('\n')}
-* is compared where none is named. A model without its mechanism runs on its best:
-  multi-reactor is ${bestOf('multi-reactor')} here. What the models are: selectors-native models`;
+* compared by default. A model that is named without a mechanism runs on its best:
+  multi-reactor is ${bestOf('multi-reactor')} here. About the models: selectors-native models`;
 }
 
-/** A model that was named without its mechanism runs on the first. */
+/** A model that is named without a mechanism runs on its first one. */
 function bestOf(name: string): string {
   const rows = allSubjects();
   return (rows.find((row) => row.name === name) ?? rows.find((row) => row.model === name))?.name ?? name;

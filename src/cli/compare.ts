@@ -1,4 +1,4 @@
-/** `compare`: the same work done by each subject in turn. */
+/** `compare`: measures the same work on each subject in turn. */
 import { writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { DEFAULT_WORK } from '../instruments/compare/options.js';
@@ -17,15 +17,15 @@ interface CompareCommandOptions extends Work {
   readonly list?: true;
 }
 
-const TEACH = `
-A subject is a server model over a mechanism, or over its best: reactor:select,
-proactor:io_uring, thread-pool, prefork:lock, node:net. --list prints them all.
+const EXTRA_HELP = `
+A subject is a server model on a mechanism (default: its best): reactor:select,
+proactor:io_uring, thread-pool, prefork:lock, node:net. --list prints all of them.
 
-Each serves in a process of its own, to clients in another, and runs twice: once for
-the time, once while its system calls are counted, which is slower.
+Each subject serves in a process of its own, to clients in another process, and runs
+twice: once to measure time, and once, slower, to count system calls.
 
 The clients keep their connections. A worker of thread-pool, process-pool or prefork
-serves one until it ends: they get as many workers as there are connections.
+serves one connection until it ends: these models get one worker per connection.
 
 Try it:
   selectors-native compare reactor:select reactor:poll reactor:epoll
@@ -36,16 +36,16 @@ export function addCompare(program: Command): void {
   const { connections, messages, size } = DEFAULT_WORK;
   program
     .command('compare')
-    .description('server models side by side: messages a second, system calls, CPU, latency')
-    .addHelpText('after', TEACH)
-    .argument('[subject...]', 'what to compare (default: those with a star in --list; takes a minute)')
-    .option('--connections <number>', 'clients that ask at the same time', parseCount, connections)
-    .option('--messages <number>', 'of each subject', parseCount, messages)
-    .option('--size <bytes>', 'of a message', parseCount, size)
-    .option('--workers <number>', 'threads or processes of the models that have a number of them', parseCount)
-    .option('--json', 'for machines')
-    .option('--html <file>', 'write a page with tables and charts as well', parseOutputFile)
-    .option('--list', 'print the subjects that there are')
+    .description('compare server models: messages/s, system calls, CPU, latency')
+    .addHelpText('after', EXTRA_HELP)
+    .argument('[subject...]', 'what to compare (default: those with a star in --list, which take a minute)')
+    .option('--connections <number>', 'clients at the same time', parseCount, connections)
+    .option('--messages <number>', 'messages per subject', parseCount, messages)
+    .option('--size <bytes>', 'size of a message', parseCount, size)
+    .option('--workers <number>', 'threads or processes, for models with a fixed number of them', parseCount)
+    .option('--json', 'print JSON')
+    .option('--html <file>', 'also write an HTML page with tables and charts', parseOutputFile)
+    .option('--list', 'print all subjects')
     .action(async (subjects: readonly string[], options: CompareCommandOptions) => {
       if (options.list) process.stdout.write(`${subjectsText()}\n`);
       else await compareCommand(subjects, options);

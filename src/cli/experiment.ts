@@ -1,4 +1,4 @@
-/** `experiment`: the claims of the posts, measured here. */
+/** `experiment`: measures the claims of the posts on this machine. */
 import { writeFileSync } from 'node:fs';
 import Table from 'cli-table3';
 import type { Command } from 'commander';
@@ -23,7 +23,7 @@ interface ExperimentCommandOptions {
 
 const ALL = 'all';
 
-const TEACH = `
+const EXTRA_HELP = `
 Try it:
   selectors-native experiment slow-peers
   selectors-native experiment ordering fork-cost --quick
@@ -32,12 +32,12 @@ Try it:
 export function addExperiment(program: Command): void {
   program
     .command('experiment')
-    .description('measure what the posts claim, and say whether it holds here; without a name: which there are')
-    .addHelpText('after', TEACH)
-    .argument('[names...]', `these experiments; ${ALL}: those that this system can run`)
-    .option('--quick', 'in a few seconds: figures that are worth less, and may not decide')
-    .option('--json', 'for machines: the figures and the verdicts')
-    .option('--html <file>', 'into this file as well, as a page with charts', parseOutputFile)
+    .description('measure whether the claims of the posts hold on this machine; without a name: list the experiments')
+    .addHelpText('after', EXTRA_HELP)
+    .argument('[names...]', `experiments to run; ${ALL}: those that this system can run`)
+    .option('--quick', 'take a few seconds only: the figures are less exact, and may not decide')
+    .option('--json', 'print the figures and the verdicts as JSON')
+    .option('--html <file>', 'also write an HTML page with charts', parseOutputFile)
     .action(async (names: readonly string[], options: ExperimentCommandOptions, command: Command) => {
       if (names.length === 0) return list(options);
       const wrong = wrongChoice(names);
@@ -52,7 +52,7 @@ const available = (): readonly AnyExperiment[] => experiments.filter(({ isAvaila
 const find = (name: string): AnyExperiment | undefined => experiments.find((one) => one.name === name);
 const named = (name: string): AnyExperiment => find(name) as AnyExperiment;
 
-/** Before anything is started. null: it can be done. */
+/** Checks the names before anything is started. null: all can run. */
 function wrongChoice(names: readonly string[]): string | null {
   for (const name of names.filter((one) => one !== ALL)) {
     const experiment = find(name);
@@ -88,7 +88,7 @@ function tableOf(rows: readonly Row[]): string {
   return `${table.toString()}\n\nRun one: selectors-native experiment slow-peers\nAll:     selectors-native experiment ${ALL} --html report.html`;
 }
 
-/** One after the other: they would disturb each other's figures. */
+/** One after the other, since experiments that run side by side would disturb each other. */
 async function run(chosen: readonly AnyExperiment[], options: ExperimentCommandOptions): Promise<void> {
   const done = await untilInterrupted(async (signal) => {
     const outcomes: Outcome[] = [];
@@ -123,7 +123,7 @@ interface Place {
   readonly options: ExperimentCommandOptions;
 }
 
-/** null: it has failed, which was told. @throws where it was aborted */
+/** @returns null: it has failed, and the error was printed. @throws when it was aborted */
 async function outcomeOf(experiment: AnyExperiment, { index, of, signal, options }: Place): Promise<Outcome | null> {
   const bar = progressBar();
   const context: MeasureContext = {

@@ -1,4 +1,4 @@
-/** `info`: what this machine has. */
+/** `info`: the mechanisms of this machine. */
 import { release, type } from 'node:os';
 import Table from 'cli-table3';
 import type { Command } from 'commander';
@@ -6,11 +6,11 @@ import { DefaultProactor, DefaultSelector, availableMechanisms } from '../index.
 import { FD_SETSIZE } from '../syscalls.js';
 import { pc } from '../terminal/colors.js';
 
-/** The mechanisms as a table, the chosen ones marked. */
+/** The mechanisms as a table; a star marks the defaults. */
 export function mechanismTable(): string {
   const chosen = [chosenMechanism(), chosenProactor()];
   const table = new Table({
-    head: ['mechanism', 'for', 'here', 'what the kernel said'],
+    head: ['mechanism', 'for', 'here', 'probe'],
     style: { head: [], border: [] },
   });
   for (const { mechanism, kind, available, why } of availableMechanisms()) {
@@ -19,8 +19,8 @@ export function mechanismTable(): string {
     table.push([name, user, available ? pc.green('yes') : pc.yellow('no'), why]);
   }
   return `${table.toString()}
-* DefaultSelector: the first of epoll | kqueue > poll > select that works here
-  DefaultProactor: the first of iocp | io_uring > the emulation over DefaultSelector`;
+* DefaultSelector: the first available of epoll | kqueue > poll > select
+  DefaultProactor: the first available of iocp | io_uring > emulation over DefaultSelector`;
 }
 
 export function chosenMechanism(): string {
@@ -40,8 +40,8 @@ export function systemLine(): string {
 export function addInfo(program: Command): void {
   program
     .command('info')
-    .description('which mechanisms this machine has, found by asking its kernel')
-    .option('--json', 'for machines')
+    .description('list the mechanisms, and whether this machine has them (probed)')
+    .option('--json', 'print JSON')
     .action(({ json }: { json?: true }) => {
       const text = json
         ? JSON.stringify(

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** npx selectors-native … */
+/** The program `selectors-native` (npx selectors-native …). */
 import { newProgram } from './program.js';
 
 // `selectors-native demo | head -1`: the reader has exited. EIO: the terminal is closed.

@@ -1,4 +1,4 @@
-/** `models`: the server models of the posts, as data. */
+/** `models`: describes the server models. */
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import Table from 'cli-table3';
@@ -9,7 +9,7 @@ import { pc } from '../terminal/colors.js';
 import { optionsOf } from './options.js';
 import { beside } from '../terminal/text.js';
 
-/** A row of the data. null: there is none of this name. */
+/** @returns null: no model has this name */
 export const findModel = (name: string): ServerModelRow | null =>
   SERVER_MODELS.find((row) => row.name === name) ?? null;
 
@@ -20,10 +20,10 @@ function here({ isAvailable, why }: { readonly isAvailable: boolean; readonly wh
   return `${isAvailable ? pc.green('yes') : pc.yellow('no')}: ${why}`;
 }
 
-/** Two columns, and so there is room for sentences within 80. */
+/** Two columns, so that sentences fit into a terminal of 80 columns. */
 function modelTable(): string {
   const table = new Table({
-    head: ['model', 'what it is, + what for, - what against'],
+    head: ['model', 'what it is, + strengths, - weaknesses'],
     colWidths: [27, 50],
     wordWrap: true,
     style: { head: [], border: [] },
@@ -54,14 +54,14 @@ function strategyTable(): string {
   return table.toString();
 }
 
-/** Where the model is programmed: the source in a clone, what was built from it in an installed package. */
+/** The model's file: TypeScript in a clone, JavaScript in an installed package. */
 function sourceOf(name: string): string {
   const root = join(__dirname, '../..');
   const source = join(root, 'src/servers/models', `${name}.ts`);
   return relative(process.cwd(), existsSync(source) ? source : join(root, 'dist/servers/models', `${name}.js`));
 }
 
-/** One model, in full. */
+/** All facts about one model. */
 function modelText(row: ServerModelRow): string {
   const { name, strengths, weaknesses, applications, mechanisms, workers, options, summary } = row;
   const { maxConnections } = models[name];
@@ -70,12 +70,12 @@ function modelText(row: ServerModelRow): string {
     strengths,
     weaknesses,
     serves: applications.join(', '),
-    workers: workers ?? 'none: see above',
+    workers: workers ?? 'one thread',
     over:
       models[name].mechanisms.length === 0
         ? 'no multiplexer'
         : `${mechanisms.join(', ')}${others.length === 0 ? '' : ` (not here: ${others.join(', ')})`}`,
-    ...(options.includes('maxConnections') ? { connections: `at most ${maxConnections}, if nothing is said` } : {}),
+    ...(options.includes('maxConnections') ? { connections: `at most ${maxConnections} by default` } : {}),
     here: here(row),
     options: optionsOf(row).join(' '),
     source: sourceOf(name),
@@ -87,15 +87,15 @@ function modelText(row: ServerModelRow): string {
 
 const ALL = (): string => `${modelTable()}
 ${strategyTable()}
-One of them in full:  selectors-native models thread-pool
+All about one model:  selectors-native models thread-pool
 Serve one:            selectors-native serve thread-pool --app echo --port 1234`;
 
 export function addModels(program: Command): void {
   program
     .command('models')
-    .description('the server models: what each is, is good for and costs, and whether this system has it')
-    .argument('[name]', 'this one, in full')
-    .option('--json', 'for machines')
+    .description('describe the server models: strengths, weaknesses, and whether this system has them')
+    .argument('[name]', 'a model: all about it')
+    .option('--json', 'print JSON')
     .action((name: string | undefined, { json }: { json?: true }, command: Command) => {
       const row = name === undefined ? undefined : findModel(name);
       if (row === null) return command.error(noSuchModel(name ?? ''));

@@ -1,4 +1,4 @@
-/** Options that several commands have, and which of them a server model has. */
+/** Options that several commands share, and the options of each server model. */
 import { InvalidArgumentError, Option } from 'commander';
 import type { Mechanism } from '../index.js';
 import type { AcceptStrategy, ApplicationName, ServerModelRow } from '../servers.js';
@@ -7,7 +7,7 @@ import { parseFaultPlan } from '../trace/faults.js';
 import { parsePort } from '../terminal/arguments.js';
 import { COMPLETION_MECHANISMS, EMULATED_MECHANISMS, READINESS_MECHANISMS } from '../syscalls/probe.js';
 
-/** A fault plan: it is wrong before anything is started, or not at all. */
+/** Checks a fault plan before anything is started. */
 export function parseFaults(text: string): string {
   try {
     parseFaultPlan(text);
@@ -19,9 +19,9 @@ export function parseFaults(text: string): string {
 
 export const hostOption = (): Option => new Option('--host <address>', 'IP address or name').default('127.0.0.1');
 export const portOption = (): Option =>
-  new Option('--port <number>', 'TCP port; 0: any free one').default(1234).argParser(parsePort);
+  new Option('--port <number>', 'TCP port; 0: a free one').default(1234).argParser(parsePort);
 export const mechanismOption = (): Option =>
-  new Option('--mechanism <name>', 'which multiplexer (default: the best that works here)').choices([
+  new Option('--mechanism <name>', 'the multiplexer (default: the best that this machine has)').choices([
     ...READINESS_MECHANISMS,
     ...COMPLETION_MECHANISMS,
     ...EMULATED_MECHANISMS,
@@ -43,7 +43,7 @@ export function optionsOf(row: ServerModelRow): string[] {
   ];
 }
 
-/** What was given to `serve`. */
+/** The options of `serve` after parsing. */
 export interface ServeOptions {
   readonly app: ApplicationName;
   readonly host: string;

@@ -1,31 +1,33 @@
-/** What a server in the foreground says. */
+/** The output of a server in the foreground. */
 import { writeSync } from 'node:fs';
 import { jsonForTerminal } from '../servers/applications/plain-text.js';
 
-/** Prints at once, also while Node's loop stands still. */
+/** Prints synchronously, since Node's event loop may be blocked. */
 export function print(line: string): void {
   try {
     writeSync(1, `${line}\n`);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EPIPE') process.exit(); // `… | head -1`: nobody reads any further
-    if (code === 'EIO') return; // the terminal is closed: its SIGHUP ends the server
-    if (code !== 'EAGAIN') throw error; // a slow terminal: a line is lost, the server goes on
+    if (code === 'EPIPE') process.exit(); // `… | head -1`: the reader has exited
+    if (code === 'EIO') return; // the terminal is closed: SIGHUP ends the server
+    if (code !== 'EAGAIN') throw error; // a slow terminal: the line is dropped, the server goes on
   }
 }
 
+/** Prints one line on the standard error, synchronously. */
 export function printError(error: unknown): void {
   try {
     writeSync(2, `selectors-native: ${error instanceof Error ? error.message : String(error)}\n`);
   } catch {
-    // Nobody listens, or nobody can now: the server goes on.
+    // The standard error is closed or full: the server goes on.
   }
 }
 
-const LONGEST_SHOWN = 60;
+/** Bytes. */
+const MAX_SHOWN = 60;
 
-/** Bytes as a JSON string, shortened. */
+/** Bytes as a JSON string of at most MAX_SHOWN bytes, and their number. */
 export function showBytes(bytes: Uint8Array): string {
-  const text = Buffer.from(bytes.subarray(0, LONGEST_SHOWN)).toString('utf8');
-  return `${jsonForTerminal(JSON.stringify(text))}${bytes.length > LONGEST_SHOWN ? '…' : ''} (${bytes.length} bytes)`;
+  const text = Buffer.from(bytes.subarray(0, MAX_SHOWN)).toString('utf8');
+  return `${jsonForTerminal(JSON.stringify(text))}${bytes.length > MAX_SHOWN ? '…' : ''} (${bytes.length} bytes)`;
 }

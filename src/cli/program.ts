@@ -1,4 +1,4 @@
-/** The commands of `npx selectors-native`, and how their options are parsed. */
+/** The commands of `npx selectors-native`. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
@@ -15,10 +15,10 @@ export function newProgram(): Command {
   const path = join(__dirname, '../../package.json');
   const { version } = JSON.parse(readFileSync(path, 'utf8')) as { version: string };
   const program = new Command('selectors-native')
-    .description("The operating system's own event multiplexers, and the server models on top of them.")
+    .description("The operating system's event multiplexers, and the server models on top of them.")
     .version(version)
     .enablePositionalOptions()
-    .showHelpAfterError('(--help says more)')
+    .showHelpAfterError('(see --help)')
     .showSuggestionAfterError();
   const commands = [addDemo, addInfo, addModels, addServe, addClient, addTrace, addCompare, addExperiment];
   for (const add of commands) add(program);

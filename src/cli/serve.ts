@@ -1,4 +1,4 @@
-/** `serve`: a server in the foreground, until Ctrl-C. */
+/** `serve`: runs a server in the foreground until Ctrl-C. */
 import { type Command, Option } from 'commander';
 import { ACCEPT_STRATEGIES, SERVER_MODELS, type ServerModelRow } from '../servers.js';
 import { applications } from '../servers/applications/index.js';
@@ -20,7 +20,7 @@ import { serveModel } from './serve-model.js';
 import { parseCount } from '../terminal/arguments.js';
 import { beside } from '../terminal/text.js';
 
-/** What is wrong with the options for this model; null: nothing. */
+/** @returns why these options do not fit the model; null: they do */
 export function wrongOption(row: ServerModelRow, options: ServeOptions, command: Command): string | null {
   const { name, applications: served } = row;
   const own = optionsOf(row);
@@ -34,11 +34,11 @@ export function wrongOption(row: ServerModelRow, options: ServeOptions, command:
   if (options.mechanism !== undefined && !mechanisms.includes(options.mechanism))
     return `a ${name} has no mechanism '${options.mechanism}'; it has: ${mechanisms.join(', ')}`;
   if (options.stats && (options.verbose || options.insideNode))
-    return '--stats counts in a thread of its own: it goes with neither --verbose nor --inside-node';
+    return '--stats runs the server in threads of its own: it excludes --verbose and --inside-node';
   return null;
 }
 
-/** The same with a fault plan, and at its end what came of that. */
+/** Serves with a fault plan, and prints the count of each rule at the end. */
 async function serveWithFaults(
   serve: (row: ServerModelRow, options: ServeOptions) => Promise<void>,
   row: ServerModelRow,
@@ -49,11 +49,11 @@ async function serveWithFaults(
   await serve(row, options);
   const { workers } = models[row.name];
   for (const { rule, calls, injected } of faults.counts()) print(`fault ${rule}: ${calls} calls, ${injected} injected`);
-  if (workers === 'processes') print('(in this process: the processes of the server count for themselves)');
+  if (workers === 'processes') print('(counts of this process only: the processes of the server count for themselves)');
 }
 
-const TEACH = (): string => `
-Models (selectors-native models tells more: what each is good for, and costs):
+const EXTRA_HELP = (): string => `
+Models (selectors-native models: strengths and weaknesses of each):
 ${SERVER_MODELS.map(({ name, summary }) => beside(`  ${name}`, summary, 29)).join('\n')}
 
 Applications:
@@ -71,20 +71,20 @@ Try it:
   selectors-native trace serve reactor --faults 'recv:EINTR@3, send:short=1@every2'
   nc 127.0.0.1 1234, or: selectors-native client echo | rpc | chat
 
-Ctrl-C ends it, and prints what it has done; reactor and proactor first send what
-is buffered. A second one ends it at once. --help of models, client: the rest.`;
+Ctrl-C ends the server and prints its totals; reactor and proactor first send what is
+buffered. A second Ctrl-C ends it at once. See also: --help of models and client.`;
 
 export function addServe(program: Command): void {
   program
     .command('serve')
     .description('run a server until Ctrl-C')
-    .addHelpText('after', TEACH)
+    .addHelpText('after', EXTRA_HELP)
     .argument('<model>', 'the server model: see below')
-    .addOption(new Option('--app <name>', 'what it serves').choices(Object.keys(applications)).default('echo'))
+    .addOption(new Option('--app <name>', 'application to serve').choices(Object.keys(applications)).default('echo'))
     .addOption(hostOption())
     .addOption(portOption())
     .addOption(mechanismOption())
-    .option('--workers <number>', 'threads or processes (default: one for each core)', parseCount)
+    .option('--workers <number>', 'threads or processes (default: one per core)', parseCount)
     .addOption(
       new Option('--accept <strategy>', 'how the processes of prefork accept (default: thundering-herd)').choices(
         ACCEPT_STRATEGIES.map(({ name }) => name),
@@ -92,18 +92,25 @@ export function addServe(program: Command): void {
     )
     .option(
       '--max-connections <number>',
-      'further clients wait (default: see selectors-native models NAME)',
+      'open connections; further clients wait (default: see models NAME)',
       parseCount,
     )
-    .option('--max-queued <number>', 'thread-pool: so many wait for a thread, others are reset', parseCount)
+    .option(
+      '--max-queued <number>',
+      'thread-pool: waiting connections; further ones are reset (default: 1024)',
+      parseCount,
+    )
     .option('--stats', 'print a line every second; reactor and proactor then run in a thread of their own')
     .option(
       '--faults <plan>',
-      "system calls that fail, are short or slow: 'recv:EINTR@3, accept:EMFILE@5..9, send:short=1@every2'",
+      "make system calls fail, short or slow: 'recv:EINTR@3, accept:EMFILE@5..9, send:short=1@every2'",
       parseFaults,
     )
-    .option('--inside-node', "reactor, proactor: live in Node's own loop (start) instead of blocking the thread (run)")
-    .option('--verbose', 'reactor, proactor: print what goes over the wire')
+    .option(
+      '--inside-node',
+      "reactor, proactor: run inside Node's event loop (start) instead of blocking the thread (run)",
+    )
+    .option('--verbose', 'reactor, proactor: print connections and traffic')
     .action((name: string, options: ServeOptions, command: Command) => {
       const row = findModel(name);
       if (row === null) return command.error(noSuchModel(name));
