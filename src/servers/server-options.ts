@@ -16,7 +16,7 @@ import type { WorkerExit } from './protocol/messages.js';
  * options that a model does not have (see SERVER_MODELS) are checked and ignored.
  */
 export interface ServerOptions {
-  /** Address to listen on: an IP address or a name. Default: '127.0.0.1', which only this machine can reach. */
+  /** Address to listen on: an IP address or a name. Only this machine can reach the default. Default: '127.0.0.1'. */
   readonly host?: string;
   /** TCP port, 0 to 65535. 0: the system chooses a free one, which listen() returns. Default: 0. */
   readonly port?: number;
@@ -26,7 +26,7 @@ export interface ServerOptions {
   readonly workers?: number;
   /** The multiplexer, for models that have one. Default: the best that this system has. */
   readonly mechanism?: Mechanism;
-  /** `prefork` only: how the processes share the listening socket. Default: 'thundering-herd', which every system has. */
+  /** `prefork` only: how the processes share the listening socket. Every system has the default. Default: 'thundering-herd'. */
   readonly accept?: AcceptStrategy;
   /** Open connections at the same time, 1 to 100000; further clients wait in the kernel's backlog. Default: the model's own. */
   readonly maxConnections?: number;
