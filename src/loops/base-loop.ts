@@ -12,7 +12,7 @@ import type { Socket } from '../net/socket.js';
 import { Backoff, isTransientOfWait } from '../net/transient.js';
 import type { Mechanism } from '../syscalls/probe.js';
 import { SLICE, sliceOf } from '../syscalls/slices.js';
-import { boolean, fieldsOf, timeoutOf } from '../validate.js';
+import { timeoutOf } from '../validate.js';
 import type { Attachment } from '../wait/attachment.js';
 import { type Timer, Timers } from '../wait/timers.js';
 import type {
@@ -24,6 +24,7 @@ import type {
   ListenOptions,
   Listener,
 } from './event-loop.js';
+import { type Callback, callbackOf } from './options.js';
 import { Signals } from './signals.js';
 import { whenRejected } from './when-rejected.js';
 
@@ -31,36 +32,6 @@ import { whenRejected } from './when-rejected.js';
 const MAX_WAIT = 86_400_000;
 /** Milliseconds of a Node timer at most: setTimeout() has 32 bits. */
 const MAX_NODE_TIMER = 0x7fff_ffff;
-
-type Callback = () => unknown;
-
-/** @throws ERR_INVALID_ARG_TYPE */
-export function callbackOf(name: string, value: unknown): Callback {
-  if (typeof value !== 'function') throw invalidType(name, 'a function', value);
-  return value as Callback;
-}
-
-const HANDLERS = ['open', 'data', 'drain', 'end', 'close'] as const;
-
-/** A ConnectionHandler, checked. */
-export interface ParsedHandler<D> {
-  /** The caller's object: its methods are looked up when they are called. */
-  readonly handler: ConnectionHandler<D>;
-  readonly borrowsChunks: boolean;
-}
-
-/** @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE */
-export function handlerOf<D>(handler: unknown): ParsedHandler<D> {
-  const fields = fieldsOf('handler', handler, [...HANDLERS, 'borrowsChunks']);
-  for (const name of HANDLERS) if (fields[name] !== undefined) callbackOf(`handler.${name}`, fields[name]);
-  const { borrowsChunks = false } = fields;
-  return { handler: handler as ConnectionHandler<D>, borrowsChunks: boolean('handler.borrowsChunks', borrowsChunks) };
-}
-
-/** The `onError` of a loop's options. @throws ERR_INVALID_ARG_TYPE */
-export function onErrorOf(value: unknown): ((error: unknown) => void) | undefined {
-  return value === undefined ? undefined : callbackOf('onError', value);
-}
 
 /** Writes to the standard error synchronously: Node's own warnings need its loop, which stands still in run(). */
 function writeWarning(line: string): void {
@@ -82,6 +53,7 @@ interface Started {
   timerDue: number;
 }
 
+/** A loop without I/O: turns, callbacks, timers and signals. StreamLoop adds the connections. */
 export abstract class BaseLoop implements EventLoop {
   /** The mechanism that waits. */
   abstract readonly mechanism: Mechanism;
@@ -107,15 +79,12 @@ export abstract class BaseLoop implements EventLoop {
 
   // ------------------------------------------------------------------------------------------------ what a loop provides
 
-  /** See EventLoop. */
   abstract listen<D>(options: ListenOptions, handler: ConnectionHandler<D>): Listener;
-  /** See EventLoop. */
   abstract connect<D>(
     address: SocketAddressInput,
     handler: ConnectionHandler<D>,
     options?: ConnectOptions,
   ): Connection<D>;
-  /** See EventLoop. */
   abstract adopt<D>(socket: Socket, handler: ConnectionHandler<D>, options?: AdoptOptions): Connection<D>;
   /** For wakeup() in other threads, and for signals. */
   protected abstract get wakeupHandle(): number;

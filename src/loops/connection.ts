@@ -24,7 +24,7 @@ import type { Connection, ConnectionHandler, EventLoop } from './event-loop.js';
 import { UnsentPieces } from './unsent-pieces.js';
 import { whenRejected } from './when-rejected.js';
 
-/** What a connection asks of its loop. */
+/** What a connection needs of its loop. */
 export interface ConnectionHost {
   readonly loop: EventLoop;
   readonly sends: SendBatch;
@@ -63,9 +63,6 @@ export interface ConnectionSettings {
   readonly onClosed: (() => void) | undefined;
 }
 
-/** Bytes. */
-export const DEFAULT_HIGH_WATER_MARK = 65_536;
-
 // The states, as bits.
 
 const CONNECTING = 1;
@@ -99,6 +96,7 @@ const OPENING = 16_384;
 /** The local address of a connection that has no socket yet. */
 const UNBOUND: SocketAddress = { host: '0.0.0.0', port: 0 };
 
+/** The Connection that handlers get; the @internal members are for its loop. */
 export class StreamConnection<D = unknown> implements Connection<D> {
   data: D = undefined as D;
   /** @internal The interest that the loop has registered for it: EVENT_READ, EVENT_WRITE; 0: none. */
@@ -347,7 +345,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
 
   // ----------------------------------------------------------------------------------------------------- the write side
 
-  /** Into the slab, where it continues what this connection has there from this turn; else behind it. */
+  /** Copies the bytes into the slab where they continue this connection's bytes of this turn; else they become a piece of their own. */
   #append(bytes: Uint8Array | string, length: number): void {
     const { sends } = this.#settings.host;
     this.#bufferedLength += length;
@@ -361,7 +359,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
     } else {
       (this.#unsent ??= new UnsentPieces(this.#settings.host)).push(bytes, length, isWaiting);
     }
-    // What is flushed at the turn's end may be sent then; what waits for the kernel counts at once.
+    // Bytes of this turn may be sent at its end; bytes that wait for the kernel count at once.
     if (isWaiting) this.#applyBackPressure();
     else this.#flushSoon();
   }

@@ -7,99 +7,23 @@
  * While it is full or backing off, it has no interest registered: it stays readable as long as a client waits in the backlog, and would be
  * ready in every turn.
  */
-import { invalidType, invalidValue, systemError, systemErrorName } from '../errors.js';
+import { systemError, systemErrorName } from '../errors.js';
 import { isTransientAcceptError } from '../net/accept-errors.js';
-import { assertListens, givenStream, takeSocket } from '../net/given-socket.js';
+import { assertListens, takeSocket } from '../net/given-socket.js';
 import { Socket } from '../net/socket.js';
-import { type SocketAddress, type SocketAddressInput, type SocketFamily, pathBytes } from '../syscalls/address.js';
+import type { SocketAddress, SocketFamily } from '../syscalls/address.js';
 import { SocketFile } from '../net/socket-file.js';
-import { type ResolvedAddress, type StreamOptions, resolveAddress } from '../net/stream.js';
+import { type ResolvedAddress, resolveAddress } from '../net/stream.js';
 import { WOULD_BLOCK } from '../syscalls/turn.js';
-import { boolean, fieldsOf, wholeNumber } from '../validate.js';
 import type { Timer } from '../wait/timers.js';
-import { type ConnectionHost, type ConnectionSettings, DEFAULT_HIGH_WATER_MARK } from './connection.js';
-import type { ParsedHandler } from './base-loop.js';
+import type { ConnectionHost, ConnectionSettings } from './connection.js';
 import type { Listener } from './event-loop.js';
+import type { ParsedHandler, ParsedListenOptions } from './options.js';
 
 /** Accepts per turn at most, so that one listener does not starve the others and the connections (bpo-27906). */
 const MAX_ACCEPTS = 64;
 /** Milliseconds without accepting when no descriptor is left. */
 const BACK_OFF = 100;
-
-const INT_MAX = 0x7fff_ffff;
-
-/** Options that a socket which listens already has. */
-const NEW_SOCKET_OPTIONS = ['host', 'port', 'path', 'backlog', 'reusePort'] as const;
-
-/** ListenOptions, checked. */
-export interface ParsedListenOptions {
-  /** A socket that listens already. */
-  readonly socket: Socket | undefined;
-  readonly address: SocketAddressInput;
-  readonly backlog: number | undefined;
-  readonly reusePort: boolean;
-  readonly maxConnections: number;
-  readonly connections: ParsedConnectionOptions;
-}
-
-/** TCP_KEEPIDLE is at most 32767 s (MAX_TCP_KEEPIDLE, linux/include/net/tcp.h). */
-const MAX_KEEP_ALIVE = 32_767_000;
-
-/** The names of ConnectionOptions. */
-export const CONNECTION_OPTIONS = ['noDelay', 'keepAlive', 'highWaterMark'] as const;
-
-/** ConnectionOptions, checked. */
-export interface ParsedConnectionOptions {
-  readonly stream: StreamOptions;
-  readonly highWaterMark: number;
-}
-
-/** @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE */
-export function connectionOptionsOf(
-  fields: Record<(typeof CONNECTION_OPTIONS)[number], unknown> | undefined,
-): ParsedConnectionOptions {
-  const { noDelay = true, keepAlive = false, highWaterMark = DEFAULT_HIGH_WATER_MARK } = fields ?? {};
-  const seconds =
-    typeof keepAlive === 'boolean'
-      ? Number(keepAlive) - 1
-      : wholeNumber('keepAlive', keepAlive, 1, MAX_KEEP_ALIVE) / 1000;
-  return {
-    stream: { noDelay: boolean('noDelay', noDelay), keepAlive: Math.ceil(seconds) },
-    highWaterMark: wholeNumber('highWaterMark', highWaterMark, 1, INT_MAX),
-  };
-}
-
-/** @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE; for `socket` as givenStream() */
-export function parseListenOptions(options: unknown): ParsedListenOptions {
-  const fields = fieldsOf('options', options, [
-    'host',
-    'port',
-    'path',
-    'backlog',
-    'reusePort',
-    'socket',
-    'maxConnections',
-    ...CONNECTION_OPTIONS,
-  ]);
-  const { host = '127.0.0.1', port = 0, path, backlog, reusePort = false } = fields;
-  if (path !== undefined && (fields.host !== undefined || fields.port !== undefined)) {
-    throw invalidValue('a listener has a path, or a host and a port');
-  }
-  const pathname = path === undefined ? undefined : pathBytes('path', path);
-  if (typeof host !== 'string') throw invalidType('host', 'a string', host);
-  const { socket } = fields;
-  if (socket !== undefined && NEW_SOCKET_OPTIONS.some((name) => fields[name] !== undefined))
-    throw invalidValue(`a socket that listens already has its ${NEW_SOCKET_OPTIONS.join(', ')}`);
-  const { maxConnections = Infinity } = fields;
-  return {
-    socket: socket === undefined ? undefined : givenStream(socket),
-    address: pathname === undefined ? { host, port: wholeNumber('port', port, 0, 65_535) } : { path: pathname },
-    backlog: backlog === undefined ? undefined : wholeNumber('backlog', backlog, -INT_MAX, INT_MAX),
-    reusePort: boolean('reusePort', reusePort),
-    maxConnections: maxConnections === Infinity ? Infinity : wholeNumber('maxConnections', maxConnections, 1, INT_MAX),
-    connections: connectionOptionsOf(fields),
-  };
-}
 
 interface OpenedListener {
   readonly socket: Socket;
@@ -142,7 +66,7 @@ function openAt(
   }
 }
 
-/** What a listener asks of its loop. */
+/** What a listener needs of its loop. */
 export interface ListenerHost extends ConnectionHost {
   /** @throws the mechanism's refusal of a descriptor that other code has opened */
   admit(fd: number): void;
@@ -152,12 +76,13 @@ export interface ListenerHost extends ConnectionHost {
   unwatch(listener: StreamListener, isClosing: boolean): void;
   callLater(ms: number, callback: () => void): Timer;
   /** Reports that no descriptor is left. */
-  exhausted(error: Error): void;
+  warn(error: Error): void;
   /** A connection is closed: listeners may accept again. */
-  onRoom(): void;
+  onConnectionClosed(): void;
   listenerClosed(listener: StreamListener): void;
 }
 
+/** The Listener that listen() returns; the @internal members are for its loop. */
 export class StreamListener implements Listener {
   readonly address: SocketAddress;
   connections = 0;
@@ -187,7 +112,7 @@ export class StreamListener implements Listener {
     this.address = this.#socket.localAddress;
     const onClosed = (): void => {
       this.connections--;
-      host.onRoom();
+      host.onConnectionClosed();
     };
     this.settings = { host, ...handler, ...options.connections, hasBackPressure: true, onClosed };
   }
@@ -270,12 +195,12 @@ export class StreamListener implements Listener {
     this.#unwatch();
     this.#backOff = this.#host.callLater(BACK_OFF, () => this.#listenAgain());
     // Once, not ten times a second.
-    if (!this.#isReported) this.#host.exhausted(error);
+    if (!this.#isReported) this.#host.warn(error);
     this.#isReported = true;
   }
 
   /** @internal A connection of the loop is closed: it may accept again. */
-  onRoom(): void {
+  onConnectionClosed(): void {
     if (!this.#watched) this.#listenAgain();
   }
 

@@ -15,10 +15,10 @@ import type { Mechanism } from '../syscalls/probe.js';
 import type { SendBatch } from '../syscalls/turn.js';
 import { fieldsOf, guarded } from '../validate.js';
 import type { Attachment } from '../wait/attachment.js';
-import { callbackOf, onErrorOf } from './base-loop.js';
 import type { StreamConnection } from './connection.js';
 import type { EventLoop } from './event-loop.js';
 import type { StreamListener } from './listener.js';
+import { callbackOf, onErrorOf } from './options.js';
 import { StreamLoop } from './stream-loop.js';
 
 /** Options of a ProactorLoop. */

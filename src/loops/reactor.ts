@@ -17,10 +17,10 @@ import type { Mechanism } from '../syscalls/probe.js';
 import { NOT_RECEIVED, type ReceiveBatch, type SendBatch, WOULD_BLOCK } from '../syscalls/turn.js';
 import { fieldsOf, guarded } from '../validate.js';
 import type { Attachment } from '../wait/attachment.js';
-import { callbackOf, onErrorOf } from './base-loop.js';
 import type { StreamConnection } from './connection.js';
 import type { EventLoop } from './event-loop.js';
 import { StreamListener } from './listener.js';
+import { callbackOf, onErrorOf } from './options.js';
 import { StreamLoop } from './stream-loop.js';
 
 /** Options of a Reactor. */
@@ -139,7 +139,7 @@ export class Reactor extends StreamLoop implements EventLoop {
       if (this.isConnection(owner)) this.#onConnection(owner, record);
       else if (owner instanceof Watch) this.#onWatch(owner, this.#received.events(record));
       else if (owner instanceof StreamListener) handled -= Number(!this.#onListener(owner));
-      else this.report(keyExists("a descriptor of somebody else's on the loop's selector (addReader() is the way)"));
+      else this.report(keyExists("a descriptor of other code on the loop's selector (use addReader())"));
     }
     this.#found.count = 0;
     return handled;

@@ -21,7 +21,7 @@ import {
 } from '../net/stream.js';
 import { SendBatch } from '../syscalls/turn.js';
 import { fieldsOf } from '../validate.js';
-import { BaseLoop, handlerOf } from './base-loop.js';
+import { BaseLoop } from './base-loop.js';
 import { StreamConnection } from './connection.js';
 import type {
   AdoptOptions,
@@ -32,14 +32,14 @@ import type {
   ListenOptions,
   Listener,
 } from './event-loop.js';
+import { type ListenerHost, StreamListener } from './listener.js';
 import {
   CONNECTION_OPTIONS,
-  type ListenerHost,
   type ParsedConnectionOptions,
-  StreamListener,
   connectionOptionsOf,
+  handlerOf,
   parseListenOptions,
-} from './listener.js';
+} from './options.js';
 
 /**
  * The attempts of a connect() by name. Its connection is in the state connecting until they end.
@@ -56,6 +56,7 @@ interface Attempts {
   readonly options: ((fd: number) => void)[];
 }
 
+/** A loop with listeners and connections. Reactor and ProactorLoop add the mechanism. */
 export abstract class StreamLoop extends BaseLoop implements EventLoop {
   readonly #sends = new SendBatch();
   readonly #descriptors = ownDescriptors();
@@ -68,6 +69,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
   readonly #resolving = new Map<StreamConnection, HostName>();
   #flushQueue: StreamConnection[] = [];
   #watchQueue: StreamConnection[] = [];
+  /** Their `close` handlers are called before the turn ends. */
   #closedConnections: { readonly connection: StreamConnection; readonly error: Error | null }[] = [];
 
   // ------------------------------------------------------------------------------------------------ what a loop provides
@@ -97,31 +99,35 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
 
   // ----------------------------------------------------------------------------------------------------- the public API
 
-  /** See EventLoop. */
   listen<D>(options: ListenOptions, handler: ConnectionHandler<D>): Listener {
     this.assertGoingOn();
     const parsed = parseListenOptions(options);
-    const known = handlerOf<unknown>(handler);
+    const parsedHandler = handlerOf<unknown>(handler);
     this.assertGoingOn(); // again: their getters are the caller's
     if (parsed.socket !== undefined) this.#assertNotOurs(givenStream(parsed.socket));
-    const listener = new StreamListener(this.#host, parsed, known);
+    const listener = new StreamListener(this.#host, parsed, parsedHandler);
     if (parsed.socket === undefined) this.claim(listener.fd);
     listener.begin();
     this.#listeners.add(listener);
     return listener;
   }
 
-  /** See EventLoop. */
   connect<D>(address: SocketAddressInput, handler: ConnectionHandler<D>, options?: ConnectOptions): Connection<D> {
     this.assertGoingOn();
     const given = fieldsOf('address', address, ['host', 'port', 'path', 'raw']);
     const name = this.isInsideNode ? hostNameOf(given) : null;
     const addresses = name === null ? resolveAddresses(given, 'connect') : [];
-    const known = handlerOf<unknown>(handler);
+    const parsedHandler = handlerOf<unknown>(handler);
     const parsed = parseConnectionOptions(options);
     this.assertGoingOn();
     const settings = {
-      ...{ host: this.#host, ...known, ...parsed, hasBackPressure: false, onClosed: () => this.#onRoom() },
+      ...{
+        host: this.#host,
+        ...parsedHandler,
+        ...parsed,
+        hasBackPressure: false,
+        onClosed: () => this.#onConnectionClosed(),
+      },
       ...(name === null ? {} : { requestedAddress: name }),
     };
     const connection = new StreamConnection<D>(settings, -1, '', 'connecting');
@@ -186,6 +192,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     connection.useSocket(-1, connection.peer);
   }
 
+  /** Node's resolver has answered. */
   #resolved(connection: StreamConnection, error: Error | null, addresses: ResolvedAddress[]): void {
     const attempts = this.#attempts.get(connection);
     if (connection.isClosed || attempts === undefined) return;
@@ -213,17 +220,22 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     }
   }
 
-  /** See EventLoop. */
   adopt<D>(socket: Socket, handler: ConnectionHandler<D>, options?: AdoptOptions): Connection<D> {
     this.assertGoingOn();
-    const known = handlerOf<unknown>(handler);
+    const parsedHandler = handlerOf<unknown>(handler);
     const parsed = parseConnectionOptions(options);
     const given = givenStream(socket);
     this.assertGoingOn();
     const { fd } = given;
     this.#assertNotOurs(given);
     const peer = peerOf(given);
-    const settings = { host: this.#host, ...known, ...parsed, hasBackPressure: true, onClosed: () => this.#onRoom() };
+    const settings = {
+      host: this.#host,
+      ...parsedHandler,
+      ...parsed,
+      hasBackPressure: true,
+      onClosed: () => this.#onConnectionClosed(),
+    };
     const connection = new StreamConnection<D>(settings, fd, peer, 'adopted');
     const own = connection as StreamConnection;
     try {
@@ -238,7 +250,7 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     this.#descriptors.add(fd);
     this.#add(own);
     if (given.family !== 'unix') setStreamOptions(fd, parsed.stream);
-    // Not at once: the caller does not have the connection yet. In the next turn it is called before that turn's handlers.
+    // Not at once, for the caller does not have the connection yet; in the next turn callSoon() runs before the I/O handlers.
     this.callSoon(() => own.isClosed || own.opened());
     return connection;
   }
@@ -436,13 +448,13 @@ export abstract class StreamLoop extends BaseLoop implements EventLoop {
     watch: (listener) => this.watchListener(listener),
     unwatch: (listener, isClosing) => this.forgetListener(listener, isClosing),
     callLater: (ms, callback) => this.callLater(ms, callback),
-    exhausted: (error) => this.warn(error),
-    onRoom: () => this.#onRoom(),
+    warn: (error) => this.warn(error),
+    onConnectionClosed: () => this.#onConnectionClosed(),
     listenerClosed: (listener) => this.#listeners.delete(listener),
   };
 
-  #onRoom(): void {
-    for (const listener of this.#listeners) this.guarded(() => listener.onRoom());
+  #onConnectionClosed(): void {
+    for (const listener of this.#listeners) this.guarded(() => listener.onConnectionClosed());
   }
 }
 

@@ -21,6 +21,7 @@ const NEVER_WAITS = MSG_DONTWAIT | MSG_ERRQUEUE;
 /** The largest struct timeval. */
 const TIMEVAL_SIZE = 16;
 
+/** What a call waits for: the descriptor is readable, or writable. */
 export type Direction = 'read' | 'write';
 
 /** When a call gives up, on performance.now()'s clock. */
@@ -122,7 +123,7 @@ export function retryCall(first: number, failed: FailedCall, call: () => number)
 }
 
 /**
- * On a blocking socket, is "would block" final? It is where the kernel's own timeout is over (SO_RCVTIMEO, SO_SNDTIMEO), or the flags ask
+ * On a blocking socket, is "would block" final? It is when the kernel's own timeout has passed (SO_RCVTIMEO, SO_SNDTIMEO), or the flags ask
  * for no wait. A send without SO_SNDTIMEO has not waited: the system had no buffer for it (ENOBUFS, native/platform/platform.h).
  */
 function hasWaited({ fd, timeout, direction, flags }: FailedCall): boolean {

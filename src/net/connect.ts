@@ -1,4 +1,4 @@
-/** connect(2) for a socket: to the first of several addresses that answers. */
+/** connect(2) of a Socket: tries several addresses until one connects. */
 import { check, systemError, systemErrorName } from '../errors.js';
 import { native } from '../native.js';
 import { type AddressContext, type EncodedAddress, contextOf } from '../syscalls/address.js';

@@ -48,13 +48,13 @@ const MAX_FDS = 253;
 const IS_WINDOWS = process.platform === 'win32';
 const HAS_SOCKETPAIR = !IS_WINDOWS;
 
-/** accept(2) writes the peer's address here. `remoteAddress` asks for it when it is wanted. */
+/** accept(2) writes the peer's address here. A Socket calls getpeername(2) for `remoteAddress` instead. */
 const PEER = new Uint8Array(SOCKADDR_SIZE);
 const PEER_LENGTH = new Int32Array(1);
 
 /**
- * A descriptor that a new Socket takes over, and what is known of it. The constructor tells it from a caller's options by its brand, which
- * no proxy fakes.
+ * A descriptor that a new Socket takes over, and what is known of it. The constructor recognizes it by its brand, which no proxy and no
+ * object of a caller has.
  */
 class AdoptedDescriptor {
   readonly #brand = true;
@@ -64,7 +64,7 @@ class AdoptedDescriptor {
     readonly family: number,
     readonly type: number,
     readonly blocking: boolean,
-    /** O_NONBLOCK is as `blocking` asks already. */
+    /** O_NONBLOCK agrees with `blocking` already. */
     readonly hasMode: boolean,
   ) {}
 

@@ -9,6 +9,7 @@ import { systemError } from '../errors.js';
 import { contextOf } from '../syscalls/address.js';
 import type { Request } from './operation.js';
 
+/** The addresses of one connect operation. */
 export class ConnectAttempts {
   readonly #fd: number;
   #sockaddr: Uint8Array;
@@ -41,7 +42,7 @@ export class ConnectAttempts {
     if (error.code === 'ECONNABORTED' && this.#error !== undefined && !this.#isRepeated)
       return (this.#isRepeated = true);
     this.#isRepeated = false;
-    // macOS: EINVAL, for a second connect(2) on a socket. The error of the first one says more.
+    // macOS: EINVAL, for a second connect(2) on a socket. The error of the first one has more information.
     if (this.#error !== undefined && error.code === 'EINVAL') return false;
     this.#error = error;
     const sockaddr = this.#others.shift();

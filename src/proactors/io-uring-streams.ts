@@ -82,6 +82,7 @@ class Stream<C, L> {
   }
 }
 
+/** A loop's streams on a ring. */
 export class RingStreams<C, L> implements Streams<C, L> {
   readonly #proactor: BaseProactor;
   /** Called where io_uring_enter(2) was refused: it has to be called again. */

@@ -31,6 +31,7 @@ class Stream<C, L> {
 
 type Kind = 'receive' | 'accept' | 'send' | 'connect';
 
+/** A loop's streams over single operations. */
 export class OperationStreams<C, L> implements Streams<C, L> {
   readonly #proactor: StreamProactor;
   readonly #sender: Sender | undefined;

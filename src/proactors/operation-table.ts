@@ -24,7 +24,7 @@ const SYSCALLS: Readonly<Record<OperationKind, string>> = {
   ...{ read: 'read', write: 'write', timeout: 'timeout' },
 };
 
-/** What the table asks of its proactor. */
+/** What the table needs of its proactor. */
 export interface OperationHost {
   submit(id: number, request: Request): void;
   requestCancel(id: number): void;
@@ -47,6 +47,7 @@ interface Submitted {
   readonly attempts?: ConnectAttempts | undefined;
 }
 
+/** The operations of one proactor. */
 export class OperationTable {
   readonly #host: OperationHost;
   /** For Operation.owner. */

@@ -28,6 +28,7 @@ export interface StreamHandler<C, L> {
   onAccepted(listener: L, fd: Outcome, peer: string): void;
 }
 
+/** The streams of a loop. C and L are its connections and listeners. */
 export interface Streams<C, L> {
   /** Waits up to `timeout` milliseconds (-1: forever). @returns was it woken? */
   wait(timeout: number): boolean;
@@ -36,6 +37,7 @@ export interface Streams<C, L> {
   /** Is there an event that needs no wait? */
   readonly hasEvents: boolean;
 
+  /** Receives from now on. */
   startReceiving(fd: number, connection: C): void;
   /** What arrives before the kernel has stopped is still delivered. */
   stopReceiving(fd: number): void;
@@ -45,9 +47,11 @@ export interface Streams<C, L> {
   submit(): void;
   /** Sends these bytes, as many as one operation can, when the socket has room. One at a time per connection. */
   send(fd: number, connection: C, pieces: readonly Uint8Array[]): void;
+  /** Connects to a sockaddr. */
   connect(fd: number, connection: C, sockaddr: Uint8Array): void;
-  /** @param many accept until stopAccepting(); else one */
+  /** Accepts. @param many until stopAccepting(); else one */
   startAccepting(fd: number, listener: L, family: number, many: boolean): void;
+  /** Clients that arrive before the kernel has stopped are still accepted. */
   stopAccepting(fd: number): void;
   /**
    * Cancels everything of a descriptor that is about to be closed. Its later events are dropped.
