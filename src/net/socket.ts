@@ -298,7 +298,8 @@ export class Socket implements Disposable {
 
   /**
    * recv(2) into the caller's memory.
-   * @param offset, length the part of the buffer to fill, in bytes. Default: all of it
+   * @param offset where the part of the buffer to fill begins, in bytes. Default: 0
+   * @param length bytes at most. Default: up to the end of the buffer
    * @returns how many bytes; 0: the peer has finished sending (or the part is empty). null: would block
    * @throws as recv(); ERR_OUT_OF_RANGE, ERR_INVALID_ARG_VALUE for detached memory
    */
@@ -316,7 +317,8 @@ export class Socket implements Disposable {
 
   /**
    * send(2).
-   * @param offset, length the part to send, in bytes (of the UTF-8, for a string). Default: all of it
+   * @param offset where the part to send begins, in bytes (of the UTF-8, for a string). Default: 0
+   * @param length bytes of that part. Default: up to the end
    * @param flags the OS's MSG_*, from the entry `syscalls`. Default: 0. MSG_DONTWAIT does not wait, on macOS too, whose kernel ignores it in
    *   a send: there a blocking socket (O_NONBLOCK, which its duplicates share) is non-blocking while the call runs
    * @returns how many bytes the kernel took: a short write is possible. null: would block
