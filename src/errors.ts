@@ -1,6 +1,6 @@
 /**
- * Every error of the package has a `code`, as Node's own have: the name of a system's error (`EBADF`) where a call failed, `ERR_…`
- * where the caller did something wrong.
+ * Each error of the package has a `code`, as Node's: the name of a system error (`EBADF`) if a call failed, `ERR_…` for a mistake of the
+ * caller's.
  */
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
@@ -9,12 +9,13 @@ const byNumber = getSystemErrorMap();
 /** 'EBADF' → [Node's negative number, 'bad file descriptor'] */
 const byName = new Map([...byNumber].map(([number, [name, text]]) => [name, [number, text] as const]));
 
-// As Node: dns.lookup's name for it, with libuv's number.
-const unknownName = byName.get('EAI_NONAME');
-if (unknownName !== undefined) byName.set('ENOTFOUND', unknownName);
+// As in Node: dns.lookup()'s name for EAI_NONAME, with libuv's number.
+const notFound = byName.get('EAI_NONAME');
+if (notFound !== undefined) byName.set('ENOTFOUND', notFound);
 
-/** Winsock's errors that Node calls by another name, or that have no WSAE name. The others lose their 'WSA'. */
+/** Winsock's errors with another name in Node. All others: the name without 'WSA'. */
 const windowsNames: Readonly<Record<string, string>> = { WSAEWOULDBLOCK: 'EAGAIN', WSAESHUTDOWN: 'EPIPE' };
+/** Errors of Win32 (GetLastError), by number. */
 const windowsNumbers: readonly (readonly [number, string])[] = [
   [1, 'EISDIR'], // ERROR_INVALID_FUNCTION, as libuv has it
   [2, 'ENOENT'], // ERROR_FILE_NOT_FOUND
@@ -40,18 +41,18 @@ const windowsNumbers: readonly (readonly [number, string])[] = [
   [232, 'EPIPE'], // ERROR_NO_DATA
   [233, 'EPIPE'], // ERROR_PIPE_NOT_CONNECTED
   [234, 'EMSGSIZE'], // ERROR_MORE_DATA
-  [676, 'ECANCELED'], // ERROR_HANDLES_CLOSED: Wine's word for an operation whose socket was closed
+  [676, 'ECANCELED'], // ERROR_HANDLES_CLOSED: Wine, for an operation whose socket was closed
   [995, 'ECANCELED'], // ERROR_OPERATION_ABORTED
   [1168, 'ENOENT'], // ERROR_NOT_FOUND
   [1225, 'ECONNREFUSED'], // ERROR_CONNECTION_REFUSED
   [1231, 'ENETUNREACH'], // ERROR_NETWORK_UNREACHABLE
   [1232, 'EHOSTUNREACH'], // ERROR_HOST_UNREACHABLE
-  [1234, 'ECONNRESET'], // ERROR_PORT_UNREACHABLE: Winsock's own word for it is WSAECONNRESET
+  [1234, 'ECONNRESET'], // ERROR_PORT_UNREACHABLE: Winsock calls it WSAECONNRESET
   [1236, 'ECONNABORTED'], // ERROR_CONNECTION_ABORTED
   [1450, 'ENOMEM'], // ERROR_NO_SYSTEM_RESOURCES
 ];
 
-/** The operating system's own error numbers, as the addon returns them, and their names. */
+/** Error names by the operating system's numbers, which the addon returns. */
 const systemNames = new Map<number, string>(
   process.platform === 'win32'
     ? [
@@ -61,7 +62,7 @@ const systemNames = new Map<number, string>(
           .map(([name, number]) => [number, windowsNames[name] ?? name.slice('WSA'.length)] as const),
       ]
     : [
-        // Node does not know them: EBADR of io_uring_enter(2), ETOOMANYREFS of sendmsg(2) with descriptors.
+        // Missing in Node: EBADR of io_uring_enter(2), ETOOMANYREFS of sendmsg(2) with descriptors.
         ...(process.platform === 'linux'
           ? ([
               [53, 'EBADR'],
@@ -69,61 +70,63 @@ const systemNames = new Map<number, string>(
             ] as const)
           : ([[59, 'ETOOMANYREFS']] as const)),
         ...Object.entries(constants.errno).map(([name, number]) => [number, name] as const),
-        // Last, for they are Node's choice where two names share a number (EAGAIN and EWOULDBLOCK).
+        // Last: Node's choice if two names share a number (EAGAIN and EWOULDBLOCK).
         ...[...byNumber].map(([number, [name]]) => [-number, name] as const),
       ],
 );
 
-/** libuv's own errors, which no system call has, have higher numbers. */
-const HIGHEST_NUMBER = process.platform === 'win32' ? Infinity : 1000;
+/** Errors that libuv invented, which no system call returns, have numbers of 1000 and above. */
+const NUMBER_LIMIT = process.platform === 'win32' ? Infinity : 1000;
 const numbersByName = new Map(
   [
     ...[...systemNames].map(([number, name]) => [name, number] as const),
     ...Object.entries(process.platform === 'win32' ? {} : constants.errno), // EWOULDBLOCK
-  ].filter(([, number]) => number > 0 && number < HIGHEST_NUMBER),
+  ].filter(([, number]) => number > 0 && number < NUMBER_LIMIT),
 );
 const win32NumbersByName = new Map(windowsNumbers.map(([number, name]) => [name, number] as const).reverse());
 
-/** The number that this system has for an error. Windows: Winsock's, or, for a call of Win32, that of GetLastError. */
+/** This system's number of an error, by name. @param isWin32 on Windows: GetLastError's number instead of Winsock's */
 export function errorNumber(name: string, isWin32: boolean): number | undefined {
   const ofWin32 = isWin32 && process.platform === 'win32' ? win32NumbersByName.get(name) : undefined;
   return ofWin32 ?? numbersByName.get(name);
 }
 
+/** All names that errorNumber() knows. */
 export const errorNames = (): readonly string[] => [...numbersByName.keys()];
 
+/** The address or path of a failed call. */
 export interface ErrorContext {
   readonly address?: string;
   readonly port?: number;
   readonly path?: string;
 }
 
-/** 'EBADF', or 'UNKNOWN'. */
+/** The name of a system error number, negated or not: 'EBADF', …; else 'UNKNOWN'. */
 export function systemErrorName(number: number): string {
   return systemNames.get(Math.abs(number)) ?? 'UNKNOWN';
 }
 
-/** Nothing was done, and nothing is wrong: the call is made again (PEP 475). The addon does that for calls, loops for operations. */
+/** Interrupted by a signal, with nothing done: make the call again (PEP 475). The addon does that for calls, loops for operations. */
 export const isInterrupted = (number: number): boolean => number < 0 && systemErrorName(number) === 'EINTR';
 
 /**
- * Nothing was transferred, and the same operation can be started again: a signal interrupted it, the kernel would have had to wait, or had no
- * buffer at this moment.
+ * Nothing was transferred, and the operation can be started again: it was interrupted by a signal, would have blocked, or the kernel had no
+ * buffer at the moment.
  */
 export const isTransientTransfer = (number: number): boolean =>
   number < 0 && ['EINTR', 'EAGAIN', 'ENOBUFS'].includes(systemErrorName(number));
 
 /**
- * The Error of a system call that failed: `code`, `errno` (Node's negative number), `syscall`, and `address`, `port` or `path` where the
- * call had one. A number that has no name keeps it in `errno`.
+ * The Error of a failed system call: `code`, `errno` (Node's negative number), `syscall`, and `address`, `port` or `path` if the call had
+ * one. A number without a name gives the code UNKNOWN, and stands in `errno`.
  *
- * @param number what the addon returned: the system's error number, negated
+ * @param number the system's error number, negated, as the addon returns it
  */
 export function systemError(number: number, syscall: string, context?: ErrorContext): NodeJS.ErrnoException {
   return namedError(systemErrorName(number), syscall, context, number);
 }
 
-/** The same by name: `namedError('ETIMEDOUT', 'recv')`. */
+/** systemError() by name: `namedError('ETIMEDOUT', 'recv')`. @param unknown `errno` for a name that Node does not know */
 export function namedError(
   code: string,
   syscall: string,
@@ -136,21 +139,21 @@ export function namedError(
   return Object.assign(new Error(message), { code, errno, syscall, ...context });
 }
 
-/** ETIMEDOUT, where something was closed of which the kernel has not let go. @param left how many operations */
-export function checkLetGo(left: number): void {
+/** After a close: @throws ETIMEDOUT if the kernel has not completed all operations. @param left number of those under way */
+export function checkReleased(left: number): void {
   if (left === 0) return;
   const error = namedError('ETIMEDOUT', 'close');
-  error.message += `: the kernel has not let go of ${left} operations; their memory is never freed`;
+  error.message += `: the kernel still holds ${left} operations; their memory is never freed`;
   throw error;
 }
 
-/** A result of the addon: the value, or an Error thrown. */
+/** Throws systemError() for a negative result of the addon. @returns the result otherwise */
 export function check(result: number, syscall: string, context?: ErrorContext): number {
   if (result < 0) throw systemError(result, syscall, context);
   return result;
 }
 
-/** What a value looks like in a message. Runs nothing of the value's own: no getter, no toString, no proxy's trap. */
+/** A value as text for a message. Runs no code of the value: no getter, no toString, no proxy's trap. */
 function show(value: unknown): string {
   switch (typeof value) {
     case 'string':
@@ -199,7 +202,7 @@ function stateError(code: string, message: string): Error {
 export const keyExists = (what: string): Error => stateError('ERR_KEY_EXISTS', `${what} is already registered`);
 /** ERR_KEY_NOT_FOUND */
 export const keyNotFound = (what: string): Error => stateError('ERR_KEY_NOT_FOUND', `${what} is not registered`);
-/** ERR_STALE_KEY: its file was closed, and the system has given its number to another file. */
+/** ERR_STALE_KEY: the file was closed, and the system has given its descriptor to another file. */
 export const staleKey = (fd: number): Error =>
   stateError(
     'ERR_STALE_KEY',
@@ -209,7 +212,7 @@ export const staleKey = (fd: number): Error =>
 export const closedError = (what: string): Error => stateError('ERR_CLOSED', `the ${what} is closed`);
 /** ERR_BUSY: one asynchronous wait at a time. */
 export const busyError = (what: string): Error =>
-  stateError('ERR_BUSY', `the ${what} is waiting already; one wait at a time`);
+  stateError('ERR_BUSY', `the ${what} is waiting already: only one wait at a time`);
 
 /** ERR_BUSY: operations are under way on it. */
 export const inUse = (what: string): Error => stateError('ERR_BUSY', `the ${what} has operations under way`);

@@ -1,29 +1,31 @@
 /**
- * What callers give is looked at here, before anything is done with it. Each function returns the value it found good, or throws. What is
- * found bad is told elsewhere, so that those which look at each message are small enough to become a part of who calls them (V8's inlining).
+ * Checks of arguments. Each function returns the valid value, or throws. The errors are made in functions of their own: the checks that run
+ * per message are then small enough for V8 to inline.
  */
 import { types } from 'node:util';
 import { invalidType, invalidValue, outOfRange } from './errors.js';
 
-/** A whole number from `least` to `most`. */
-export function wholeNumber(name: string, value: unknown, least: number, most: number): number {
-  if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) return value as number;
-  throw notWhole(name, value, least, most);
+/** A whole number from `min` to `max`. @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE */
+export function wholeNumber(name: string, value: unknown, min: number, max: number): number {
+  if (Number.isInteger(value) && (value as number) >= min && (value as number) <= max) return value as number;
+  throw notWhole(name, value, min, max);
 }
 
-function notWhole(name: string, value: unknown, least: number, most: number): Error {
+function notWhole(name: string, value: unknown, min: number, max: number): Error {
   if (typeof value !== 'number') return invalidType(name, 'a number', value);
-  return outOfRange(name, `a whole number from ${least} to ${most}`, value);
+  return outOfRange(name, `a whole number from ${min} to ${max}`, value);
 }
 
+/** true or false. @throws ERR_INVALID_ARG_TYPE */
 export function boolean(name: string, value: unknown): boolean {
   if (typeof value !== 'boolean') throw invalidType(name, 'a boolean', value);
   return value;
 }
 
 /**
- * A timeout in milliseconds, as the addon takes it: -1 waits for ever (given null, undefined or Infinity), 0 does not wait (0 and
- * all below it).
+ * A timeout in milliseconds, as the addon takes it. null, undefined and Infinity become -1: no timeout. 0 and negative numbers become 0: it
+ * does not wait.
+ * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE
  */
 export function timeoutOf(value: unknown): number {
   if (value === undefined || value === null) return -1;
@@ -34,13 +36,14 @@ export function timeoutOf(value: unknown): number {
 }
 
 /**
- * The same for the system calls' own faces, which keep to their man pages: there, negative numbers wait for ever (poll, epoll_wait) or
- * are refused (select, kevent), and `most` is the most the call can say.
+ * timeoutOf() for the classes of the system calls, which follow the man pages: a negative number means no timeout (poll, epoll_wait), or is
+ * refused (select, kevent). `max` is the largest that the call can take.
+ * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE
  */
-export function rawTimeoutOf(value: unknown, negative: 'for ever' | 'refused', most = Infinity): number {
+export function rawTimeoutOf(value: unknown, negative: 'no timeout' | 'refused', max = Infinity): number {
   if (value === undefined || value === null) return -1;
   if (typeof value !== 'number') throw invalidType('timeout', 'a number of milliseconds or null', value);
-  if (Number.isNaN(value) || value > most) throw outOfRange('timeout', `at most ${most} milliseconds`, value);
+  if (Number.isNaN(value) || value > max) throw outOfRange('timeout', `at most ${max} milliseconds`, value);
   if (value < 0) {
     if (negative === 'refused') throw outOfRange('timeout', 'not negative', value);
     return -1;
@@ -48,13 +51,13 @@ export function rawTimeoutOf(value: unknown, negative: 'for ever' | 'refused', m
   return value === Infinity ? -1 : value;
 }
 
-/** The bytes themselves, not a copy. A string is encoded as UTF-8. */
+/** The given bytes, not a copy; a string as UTF-8. @throws as uint8Array() */
 export function bytesOf(name: string, value: unknown): Uint8Array {
   if (typeof value === 'string') return Buffer.from(value, 'utf8');
   return uint8Array(name, value);
 }
 
-/** A Uint8Array (a Buffer is one) over memory that is there: one whose buffer was transferred away is refused. */
+/** A Uint8Array (a Buffer is one) that is not detached. @throws ERR_INVALID_ARG_TYPE; ERR_INVALID_ARG_VALUE for a detached one */
 export function uint8Array(name: string, value: unknown): Uint8Array {
   if (isUint8Array(value) && lengthOf(value) > 0) return value;
   return emptyUint8Array(name, value);
@@ -66,10 +69,10 @@ function emptyUint8Array(name: string, value: unknown): Uint8Array {
   return value;
 }
 
-/** Taken out of `types` once: an object that large is looked up in by name, at 80 instructions each time. */
+/** Looked up once: `types` is so large that each look-up by name costs 80 instructions. */
 export const { isUint8Array } = types;
 
-/** What the language itself says of a typed array, whatever properties of these names the caller has put upon it. */
+/** The language's own getters of a typed array: an object may have own properties of these names. */
 const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object;
 const getterOf = (name: string): unknown =>
   (Object.getOwnPropertyDescriptor(typedArray, name) as { readonly get: unknown }).get;
@@ -77,12 +80,12 @@ const lengthGetter = getterOf('length') as (this: Uint8Array) => number;
 const offsetGetter = getterOf('byteOffset') as (this: Uint8Array) => number;
 const bufferGetter = getterOf('buffer') as (this: Uint8Array) => ArrayBufferLike;
 
-/** How many bytes there really are. */
+/** The real length in bytes, whatever own property `length` the object has. */
 export function lengthOf(bytes: Uint8Array): number {
   return lengthGetter.call(bytes);
 }
 
-/** The same memory as a plain Uint8Array: nothing of a subclass, or of what the caller has put upon it, runs when it is used later. */
+/** The same memory as a plain Uint8Array: later uses run no code of a subclass or of the object's own properties. */
 export function plainBytes(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(bufferGetter.call(bytes), offsetGetter.call(bytes), lengthOf(bytes));
 }
@@ -92,11 +95,11 @@ function isDetached(bytes: Uint8Array): boolean {
     new Uint8Array(bufferGetter.call(bytes));
     return false;
   } catch {
-    return true; // the one way to ask before ArrayBuffer.prototype.detached
+    return true; // the only way before ArrayBuffer.prototype.detached
   }
 }
 
-/** A realm's own Error.prototype: of it are also errors that are not made by the engine (DOMException, an old library's). */
+/** Is this the Error.prototype of some realm? Errors that the engine did not make inherit from it too (DOMException, old libraries'). */
 function isErrorPrototype(object: object): boolean {
   const own = (name: string): unknown => Object.getOwnPropertyDescriptor(object, name)?.value;
   const maker = own('constructor');
@@ -104,8 +107,8 @@ function isErrorPrototype(object: object): boolean {
 }
 
 /**
- * An Error, also one of another realm: Jest and vm run a program in a context that has an Error of its own, which `instanceof` does not know.
- * A plain object with a message is none. Proxies' traps are called, and what they throw is thrown.
+ * Is it an Error, of any realm? Jest and vm run a program in a context with its own Error, which `instanceof` does not know. A plain object
+ * with a message is none. A proxy's traps are called; what they throw is thrown.
  */
 export function isError(value: unknown): value is Error {
   if (types.isNativeError(value)) return true;
@@ -115,22 +118,22 @@ export function isError(value: unknown): value is Error {
   return false;
 }
 
-/** What was thrown, where it is an Error (see isError); else an Error with this message, and what was thrown as its cause. */
+/** The thrown value itself if it is an Error (see isError()); else an Error with this message and the thrown value as its cause. */
 export function errorOf(thrown: unknown, message: string): Error {
   try {
     if (isError(thrown)) return thrown;
   } catch {
-    // A proxy whose trap throws: it is no Error.
+    // A proxy whose trap throws is no Error.
   }
   return new Error(message, { cause: thrown });
 }
 
-/** The message of an Error of any realm, or what else was thrown as a string. For a terminal. */
+/** The message of an Error of any realm, or another thrown value as a string. For a terminal. */
 export function messageOf(error: unknown): string {
   return isError(error) ? error.message : String(error);
 }
 
-/** An AbortSignal: the platform's, or another's (jsdom, a polyfill), known by what is used of it. */
+/** Is it an AbortSignal: the platform's, or one with the members used here (jsdom, a polyfill)? */
 export function isAbortSignal(value: unknown): value is AbortSignal {
   if (value instanceof AbortSignal) return true;
   if (typeof value !== 'object' || value === null) return false;
@@ -140,7 +143,7 @@ export function isAbortSignal(value: unknown): value is AbortSignal {
   );
 }
 
-/** The platform's own AbortSignal: the one that was given, or one that follows a signal of another kind (see isAbortSignal). */
+/** The given AbortSignal if it is the platform's; else a new one that follows it. @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE */
 export function abortSignal(name: string, value: unknown): AbortSignal {
   const signal = guarded(name, () => {
     if (!isAbortSignal(value)) return undefined;
@@ -156,8 +159,8 @@ export function abortSignal(name: string, value: unknown): AbortSignal {
 }
 
 /**
- * Reads named fields of an options object once, so that they cannot change between the check and the use. A getter or a proxy's trap
- * that throws is the caller's mistake: ERR_INVALID_ARG_VALUE, with what it threw as the cause.
+ * Reads fields of an options object once, so that they cannot change between the check and the use.
+ * @throws ERR_INVALID_ARG_TYPE if it is no object; ERR_INVALID_ARG_VALUE if a getter or a proxy's trap throws, with that as the cause
  */
 export function fieldsOf<K extends string>(name: string, value: unknown, keys: readonly K[]): Record<K, unknown> {
   if (typeof value !== 'object' || value === null) throw invalidType(name, 'an object', value);
@@ -168,7 +171,7 @@ export function fieldsOf<K extends string>(name: string, value: unknown, keys: r
   });
 }
 
-/** A copy of an array or another iterable. */
+/** A copy of an array or another iterable. @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE */
 export function listOf(name: string, value: unknown): unknown[] {
   if (typeof value !== 'object' || value === null) throw invalidType(name, 'an array', value);
   const iterate = guarded(name, () => (value as Partial<Iterable<unknown>>)[Symbol.iterator]);
@@ -176,7 +179,7 @@ export function listOf(name: string, value: unknown): unknown[] {
   return guarded(name, () => [...(value as Iterable<unknown>)]);
 }
 
-/** Runs code of the caller's objects (getters, traps, iterators); what it throws becomes a typed error. */
+/** Runs code of the caller's objects (getters, traps, iterators). @throws ERR_INVALID_ARG_VALUE, with what that threw as the cause */
 export function guarded<T>(name: string, read: () => T): T {
   try {
     return read();

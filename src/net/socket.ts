@@ -19,7 +19,7 @@ import {
   familyOfSockaddr,
   invalidChoice,
 } from '../syscalls/address.js';
-import { type FileObject, HIGHEST_FD } from '../syscalls/file-object.js';
+import { type FileObject, MAX_FD } from '../syscalls/file-object.js';
 import { boolean, bytesOf, fieldsOf, lengthOf, uint8Array, wholeNumber } from '../validate.js';
 import { BLOCKS_IN_KERNEL, Deadline, type Direction, Retry, retryCall, sendWithFlags } from './blocking.js';
 import { runCloseHooks } from './close-hooks.js';
@@ -129,7 +129,7 @@ export class Socket implements Disposable {
    * @throws ENOTSOCK, EBADF; ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. The descriptor is still the caller's then
    */
   static fromFd(fd: number, options?: { readonly blocking?: boolean }): Socket {
-    const number = wholeNumber('fd', fd, 0, HIGHEST_FD);
+    const number = wholeNumber('fd', fd, 0, MAX_FD);
     const asked = options === undefined ? undefined : fieldsOf('options', options, ['blocking']).blocking;
     const type = check(getIntOption(number, SO_TYPE), 'getsockopt');
     const family = familyOf(number);

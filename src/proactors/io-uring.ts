@@ -4,7 +4,7 @@
  *
  * The ring belongs to one thread (IORING_SETUP_SINGLE_ISSUER) and is closed with it; a child process does not inherit it.
  */
-import { check, checkLetGo, systemErrorName } from '../errors.js';
+import { check, checkReleased, systemErrorName } from '../errors.js';
 import type { NativeIoUring } from '../addon.js';
 import { openRing } from '../syscalls/io-uring.js';
 import { POLLIN } from '../syscalls/poll.js';
@@ -147,7 +147,7 @@ export class IoUringProactor extends BaseProactor {
     clearTimeout(this.#retry);
     this.#wakeChannel.close();
     this.#notice?.close();
-    checkLetGo(kept);
+    checkReleased(kept);
   }
 
   protected override openStreams<C, L>(): Streams<C, L> {

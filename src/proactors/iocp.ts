@@ -7,7 +7,7 @@
  * Node's fs are not open for overlapped I/O, and are opened once more for each operation (ReOpenFile).
  */
 import { constants } from 'node:os';
-import { check, checkLetGo, systemErrorName } from '../errors.js';
+import { check, checkReleased, systemErrorName } from '../errors.js';
 import type { NativeIocp } from '../addon.js';
 import { iocpCalls, native } from '../native.js';
 import { getIntOption } from '../net/sockopt.js';
@@ -209,7 +209,7 @@ export class IocpProactor extends BaseProactor {
 
   protected override closeMechanism(left: number): void {
     // close() has waited for operations that are left: do not wait again.
-    checkLetGo(this.#port.close(left > 0 ? 0 : CANCEL_TIMEOUT));
+    checkReleased(this.#port.close(left > 0 ? 0 : CANCEL_TIMEOUT));
   }
 }
 

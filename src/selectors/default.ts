@@ -1,4 +1,4 @@
-/** The ranking, as Python's: epoll | kqueue > poll > select. */
+/** The selector classes by mechanism, and the ranking, as Python's: epoll | kqueue > poll > select. */
 import type { FileObject } from '../syscalls/file-object.js';
 import { invalidType, invalidValue } from '../errors.js';
 import { READINESS_MECHANISMS, type ReadinessMechanism } from '../syscalls/probe.js';
@@ -13,7 +13,7 @@ interface SelectorClass {
   readonly isAvailable: boolean;
 }
 
-/** One row a mechanism. */
+/** One row per mechanism. A new mechanism adds its own here (watch-set.ts describes all the places). */
 export const selectorClasses: Readonly<Record<ReadinessMechanism, SelectorClass>> = {
   epoll: EpollSelector,
   kqueue: KqueueSelector,
@@ -23,14 +23,21 @@ export const selectorClasses: Readonly<Record<ReadinessMechanism, SelectorClass>
 
 const best = READINESS_MECHANISMS.map((mechanism) => selectorClasses[mechanism]).find(({ isAvailable }) => isAvailable);
 
-/** The best selector that works here, found out when the package is loaded. One of the classes above, not a wrapper. */
+/** The best selector class that works here, chosen when the package is loaded. One of the selector classes itself, not a wrapper. */
 export const DefaultSelector = (best ?? SelectSelector) as {
+  /** @throws EMFILE, ENFILE, ENOMEM */
   new <D = unknown, F extends FileObject = FileObject>(): BaseSelector<D, F>;
+  /** select works on every system. */
   readonly isAvailable: true;
 };
+/** An instance of the class DefaultSelector. */
 export type DefaultSelector<D = unknown, F extends FileObject = FileObject> = BaseSelector<D, F>;
 
-/** A selector by the name of its mechanism; the default one where none is said. @throws ERR_INVALID_ARG_VALUE, ERR_UNAVAILABLE */
+/**
+ * A new selector.
+ * @param mechanism 'epoll', 'kqueue', 'poll' or 'select'. Default: a DefaultSelector
+ * @throws ERR_INVALID_ARG_VALUE for another name; ERR_UNAVAILABLE; EMFILE, ENFILE, ENOMEM
+ */
 export function createSelector<D = unknown, F extends FileObject = FileObject>(mechanism?: string): BaseSelector<D, F> {
   if (mechanism === undefined) return new DefaultSelector<D, F>();
   if (typeof mechanism !== 'string') throw invalidType('mechanism', 'a string', mechanism);

@@ -48,7 +48,7 @@ export class LoopWait<D, F extends FileObject> {
     watchSet.prepare(multiplexer);
     const waited = batch.wait(wasWoken ? 0 : timeout, watchSet.fd !== undefined);
     const count = waited < 0 ? watchSet.afterRefusal(multiplexer, waited) : waited;
-    if (waited < 0) multiplexer.notReceived(count);
+    if (waited < 0) multiplexer.markNotReceived(count);
     let woken = false;
     let stale = 0;
     for (let i = 0; i < count; i++) {

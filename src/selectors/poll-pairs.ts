@@ -1,17 +1,17 @@
-/** Between the selectors' events and poll's. */
+/** From the selectors' events to those of poll(2). */
 import { native } from '../native.js';
 import { POLLIN, POLLOUT } from '../syscalls/poll.js';
 import { EVENT_READ, EVENT_WRITE, type EventMask } from './key.js';
 import type { Registration } from './registrations.js';
 
-/** Winsock's POLLIN means out-of-band data too (POLLRDNORM | POLLRDBAND); ours does not (S66). */
+/** Winsock's POLLIN includes out-of-band data (POLLRDNORM | POLLRDBAND); EVENT_READ does not (S66). */
 const READABLE = process.platform === 'win32' ? native.POLLRDNORM : POLLIN;
 
 export function pollEvents(events: EventMask): number {
   return ((events & EVENT_READ) !== 0 ? READABLE : 0) | ((events & EVENT_WRITE) !== 0 ? POLLOUT : 0);
 }
 
-/** Pairs [descriptor, POLLIN | POLLOUT]: the registered ones and a wake channel. */
+/** Pairs [descriptor, POLLIN | POLLOUT] of the registered descriptors and a wake channel. */
 export function pollPairs(registrations: ReadonlyMap<number, Registration<unknown>>, wakeFd: number): Int32Array {
   const pairs = new Int32Array(2 * (registrations.size + 1));
   pairs.set([wakeFd, POLLIN]);

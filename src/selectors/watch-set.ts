@@ -211,15 +211,15 @@ export abstract class WatchSet<D, F extends FileObject> {
   /** Before each wait of a multiplexer: passes it the set if that has changed, and makes room for `maxEvents`. */
   prepare(multiplexer: Multiplexer): void {
     const records = this.maxEvents();
-    if (multiplexer.knows === this.#changes && records <= multiplexer.room) return;
+    if (multiplexer.preparedFor === this.#changes && records <= multiplexer.capacity) return;
     check(multiplexer.watch(this.fd ?? 0, this.pairs(), records), this.waitCall);
-    multiplexer.knows = this.#changes;
+    multiplexer.preparedFor = this.#changes;
   }
 
   /** After a wait that failed with `error`. @returns the number of events; @throws if the mechanism cannot go around the error */
   afterRefusal(multiplexer: Multiplexer, error: number): number {
     if (error !== native.badDescriptor || this.waitAroundClosed === undefined) return check(error, this.waitCall);
-    multiplexer.knows = -1; // waitAroundClosed() passes it the open descriptors only
+    multiplexer.preparedFor = -1; // waitAroundClosed() passes it the open descriptors only
     return this.waitAroundClosed(multiplexer);
   }
 

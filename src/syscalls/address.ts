@@ -1,4 +1,4 @@
-/** Between what people write and the sockaddr that the kernel takes. */
+/** Socket addresses: from `{host, port}`, `{path}` and `{raw}` to the kernel's sockaddr, and back. */
 import { isUtf8 } from 'node:buffer';
 import { lookup } from 'node:dns';
 import { isIP } from 'node:net';
@@ -9,30 +9,50 @@ import { fieldsOf, isUint8Array, plainBytes, uint8Array, wholeNumber } from '../
 
 const { AF_UNSPEC = 0, AF_INET = 2, AF_INET6 = 10, AF_UNIX = 1 } = native.constants;
 
+/** An address family: a name, or the system's number AF_* for any other. */
 export type SocketFamily = 'ipv4' | 'ipv6' | 'unix' | number;
 
 /**
- * `{host, port}`: an IP address ('fe80::1%eth0' with its scope), a name to be resolved, which BLOCKS until the system's resolver
- * answers, or '' for all of this machine's addresses. `{path}`: a Unix socket; '' is a socket without a name. A path that begins with
- * '\0' is a name in Linux's abstract namespace, where each further NUL is a part of the name, also at its end (unix(7)). `{raw}`: the
- * sockaddr as the OS lays it out, of any family.
+ * `{host, port}`: an IP address ('fe80::1%eth0' with its scope); a host name, whose lookup BLOCKS until the system's resolver answers; or
+ * '', for all addresses of this machine. `{path}`: a Unix socket; '' is a socket without a name. A path that begins with '\0' is a
+ * name in Linux's abstract namespace, where each further NUL is a part of the name, also at its end (unix(7)). `{raw}`: a sockaddr of
+ * any family, as the OS lays it out.
  *
- * Linux names files with bytes. A path whose bytes are UTF-8 is reported as `{path}`, any other as `{raw}`; so what a call reports, each
- * other call takes, byte for byte.
+ * File names of Linux are bytes. A path in UTF-8 is reported as `{path}`, any other as `{raw}`: each call takes what another reports,
+ * byte for byte.
  */
 export type SocketAddress =
-  { readonly host: string; readonly port: number } | { readonly path: string } | { readonly raw: Uint8Array };
+  | {
+      /** An IP address, a host name, or ''. */
+      readonly host: string;
+      /** 0 to 65535; 0 lets bind(2) choose. */
+      readonly port: number;
+    }
+  | {
+      /** The path of a Unix socket. */
+      readonly path: string;
+    }
+  | {
+      /** A sockaddr. */
+      readonly raw: Uint8Array;
+    };
 
 /** What calls take: a SocketAddress, or a Unix socket by the bytes of its path. */
-export type SocketAddressInput = SocketAddress | { readonly path: Uint8Array };
+export type SocketAddressInput =
+  | SocketAddress
+  | {
+      /** The path's bytes, in any encoding. */
+      readonly path: Uint8Array;
+    };
 
-/** The names of families, and their numbers here. */
+/** The families that have a name, with the system's numbers. */
 const families: readonly (readonly [SocketFamily, number])[] = [
   ['ipv4', AF_INET],
   ['ipv6', AF_INET6],
   ['unix', AF_UNIX],
 ];
 
+/** AF_* of a family's name or number. @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE */
 export function familyNumber(family: unknown): number {
   if (typeof family === 'number') return wholeNumber('family', family, 0, 0xffff);
   const found = families.find(([name]) => name === family);
@@ -45,11 +65,12 @@ export function familyNumber(family: unknown): number {
   return found[1];
 }
 
+/** The name of AF_*, or the number itself if it has none. */
 export function familyName(number: number): SocketFamily {
   return families.find(([, n]) => n === number)?.[0] ?? number;
 }
 
-/** @throws ERR_INVALID_ARG_VALUE for another string, ERR_INVALID_ARG_TYPE for what is none */
+/** The error for a value that is none of `choices`: ERR_INVALID_ARG_VALUE for a string, ERR_INVALID_ARG_TYPE for anything else. */
 export function invalidChoice(name: string, choices: readonly (string | number)[], value: unknown): Error {
   const expected = `one of ${choices.map((choice) => `'${choice}'`).join(', ')} or a number`;
   return typeof value === 'string'
@@ -57,7 +78,7 @@ export function invalidChoice(name: string, choices: readonly (string | number)[
     : invalidType(name, expected, value);
 }
 
-/** What of an address an error tells. */
+/** The properties of an error that name an address. */
 export interface AddressContext {
   readonly address?: string;
   readonly port?: number;
@@ -66,18 +87,18 @@ export interface AddressContext {
 
 /**
  * The bytes of a Unix path.
- * @throws ERR_INVALID_ARG_TYPE; ERR_INVALID_ARG_VALUE: the kernel ends a path at its first NUL, so 'a\0b' would become 'a'
+ * @throws ERR_INVALID_ARG_TYPE; ERR_INVALID_ARG_VALUE for a NUL after the first byte: the kernel would take 'a\0b' for 'a'
  */
 export function pathBytes(name: string, path: unknown): Uint8Array {
   if (typeof path !== 'string' && !isUint8Array(path)) throw invalidType(name, 'a string or a Uint8Array', path);
-  // A copy: nobody changes it between the check and the use.
+  // A copy: the caller cannot change it between the check and the use.
   const bytes = typeof path === 'string' ? Buffer.from(path) : new Uint8Array(plainBytes(uint8Array(name, path)));
   if (bytes[0] !== 0 && bytes.includes(0))
-    throw invalidValue(`${name} must not contain a NUL, but as its first character`);
+    throw invalidValue(`${name} must not contain a NUL, except as its first character`);
   return bytes;
 }
 
-/** @throws ERR_INVALID_ARG_VALUE for an address of another family than the socket's; AF_UNSPEC stands for every family */
+/** @throws ERR_INVALID_ARG_VALUE if the address's family is not the socket's; AF_UNSPEC allows every family */
 function assertFamily(what: string, of: number, family: number): void {
   if (family === AF_UNSPEC || family === of) return;
   throw invalidValue(
@@ -85,13 +106,17 @@ function assertFamily(what: string, of: number, family: number): void {
   );
 }
 
+/** An address as the kernel takes it. */
 export interface EncodedAddress {
   readonly sockaddr: Uint8Array;
+  /** For the errors of calls with it. */
   readonly context: AddressContext;
 }
 
 /**
- * @param family the socket's, as AF_*: a host's name is looked up for it. 0: any
+ * Checks an address and makes the sockaddr. The lookup of a host name BLOCKS.
+ * @param family the socket's AF_*: host names are looked up for it; 0: any
+ * @param syscall the call that needs the address, for errors
  * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE; ERR_INVALID_ARG_VALUE, also for an address of another family than the socket's;
  *   ENOTFOUND, EAI_* from the resolver; ENAMETOOLONG for a path
  */
@@ -99,7 +124,7 @@ export function encodeAddress(address: unknown, family: number, syscall: string)
   return encodeAddresses(address, family, syscall)[0];
 }
 
-/** The same, with all addresses of a host's name, in the order of getaddrinfo(3): RFC 6724's. */
+/** encodeAddress(), with all addresses of a host name, in the order of getaddrinfo(3) (RFC 6724). */
 export function encodeAddresses(
   address: unknown,
   family: number,
@@ -130,20 +155,20 @@ export function encodeAddresses(
   return [first as EncodedAddress, ...others];
 }
 
-/** What an error of connect(2) reports: one of several addresses by number, and not by the name that they have in common. */
+/** The address that an error of connect(2) reports: the IP address that was tried, not the host name that several share. */
 export function contextOf(sockaddr: Uint8Array, given: AddressContext = {}): AddressContext {
   const address = decodeAddress(sockaddr);
   if ('host' in address) return { address: address.host, port: address.port };
   return 'path' in address ? address : given;
 }
 
-/** What of an address only a resolver knows. */
+/** A host name to look up, and its port. */
 export interface HostName {
   readonly host: string;
   readonly port: number;
 }
 
-/** null: a path, a sockaddr, an IP address or ''; or it is wrong, which encodeAddress() reports. */
+/** The host name in an address; null if it has none (a path, a sockaddr, an IP address, ''), or is wrong: encodeAddress() reports that. */
 export function hostNameOf(address: Record<'host' | 'port' | 'path' | 'raw', unknown>): HostName | null {
   const { host, port, path, raw } = address;
   if (raw !== undefined || path !== undefined || typeof host !== 'string') return null;
@@ -152,8 +177,8 @@ export function hostNameOf(address: Record<'host' | 'port' | 'path' | 'raw', unk
 }
 
 /**
- * All addresses of a name by Node's own resolver, dns.lookup(): getaddrinfo(3) in a thread of libuv's, so that Node's loop goes on.
- * @param callback called once, later, in a turn of Node's loop
+ * Looks up all addresses of a host name by dns.lookup(): getaddrinfo(3) in a thread of libuv's pool, so Node's loop is not blocked.
+ * @param callback called once, in a later turn of Node's loop
  */
 export function lookUp(
   { host, port }: HostName,
@@ -177,10 +202,11 @@ export function lookUp(
       callback(null, addresses);
     });
   } catch (error) {
-    setImmediate(() => failed(error)); // dns.lookup() itself refuses the name
+    setImmediate(() => failed(error)); // dns.lookup() throws for some names
   }
 }
 
+/** The address in a sockaddr. */
 export function decodeAddress(sockaddr: Uint8Array): SocketAddress {
   const decoded = native.decode(sockaddr);
   if (Array.isArray(decoded)) return { host: decoded[0], port: decoded[1] };
@@ -188,13 +214,13 @@ export function decodeAddress(sockaddr: Uint8Array): SocketAddress {
   return { path: decoded.toString('utf8') };
 }
 
-/** The bytes of a Unix path that decodeAddress() reports as `{raw}`, for they are not UTF-8. null: the address is of another family. */
+/** The bytes of a Unix path that decodeAddress() reports as `{raw}` because they are not UTF-8. null: an address of another family. */
 export function unixPathOf(raw: Uint8Array): Buffer | null {
   const decoded = native.decode(raw);
   return Array.isArray(decoded) ? null : decoded;
 }
 
-/** The sa_family of a sockaddr: 16 bits, or on BSD 8 bits behind the length. 0: it has none. */
+/** The sa_family of a sockaddr: 16 bits; on BSD 8 bits after the length byte. 0: too short to have one. */
 export function familyOfSockaddr(sockaddr: Uint8Array): number {
   if (sockaddr.length < 2) return AF_UNSPEC;
   if (process.platform === 'darwin') return sockaddr[1] ?? AF_UNSPEC;

@@ -1,22 +1,33 @@
-/** What has a descriptor, and how to get at it. */
+/** File objects: what has a descriptor, and how to get it. */
 import type { Server as NetServer, Socket as NetSocket } from 'node:net';
 import { invalidType, invalidValue, outOfRange } from '../errors.js';
 
-/** A descriptor, or anything that has one: our own classes, `net.Socket`, `net.Server`, `process.stdin`, pipes, ttys. */
-export type FileObject = number | { readonly fd: number } | { fileno(): number } | NetSocket | NetServer;
+/** A descriptor, or an object that has one: this package's classes, `net.Socket`, `net.Server`, `process.stdin`, pipes, ttys. */
+export type FileObject =
+  | number
+  | {
+      /** The descriptor. */
+      readonly fd: number;
+    }
+  | {
+      /** Returns the descriptor. */
+      fileno(): number;
+    }
+  | NetSocket
+  | NetServer;
 
-/** The highest number that a descriptor can have. Windows' sockets are handles, of which 32 bits count. */
-export const HIGHEST_FD = process.platform === 'win32' ? 0xffff_ffff : 0x7fff_ffff;
+/** The largest descriptor. Windows' sockets are handles, of which 32 bits are significant. */
+export const MAX_FD = process.platform === 'win32' ? 0xffff_ffff : 0x7fff_ffff;
 
 /**
  * The descriptor of a file object.
  *
- * An object is asked for `fileno()`, then for `fd`, then, being a `net.Socket` or `net.Server`, for its handle. On Windows only sockets of
- * this package have a descriptor that can be watched: Node does not tell the handles of its own.
+ * For an object: its `fileno()`, else its `fd`, else the handle of a `net.Socket` or `net.Server`. On Windows only this package's sockets
+ * have a descriptor that can be watched: Node does not expose its own handles.
  *
- * @returns a whole number, 0 or more. Whether it is open is not asked here.
- * @throws ERR_INVALID_ARG_TYPE for what is neither a number nor an object; ERR_OUT_OF_RANGE for a number that no descriptor has;
- *   ERR_INVALID_ARG_VALUE where an object has none (closed, or not an OS handle), or throws when asked.
+ * @returns a whole number, 0 or more. It may be closed: that is not checked here.
+ * @throws ERR_INVALID_ARG_TYPE for neither a number nor an object; ERR_OUT_OF_RANGE for a number that no descriptor has;
+ *   ERR_INVALID_ARG_VALUE if an object has no descriptor (closed, or not an OS handle), or throws.
  */
 export function fileno(fileobj: FileObject): number {
   if (typeof fileobj === 'number') {
@@ -43,13 +54,13 @@ function isObject(value: unknown): boolean {
 }
 
 function isDescriptor(value: unknown): value is number {
-  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= HIGHEST_FD;
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= MAX_FD;
 }
 
 function descriptorOf(object: object): unknown {
   const { fileno, fd } = object as { fileno?: unknown; fd?: unknown };
   if (typeof fileno === 'function') return fileno.call(object);
   if (typeof fd === 'number') return fd;
-  // net.Socket and net.Server: the handle of libuv that they wrap says its descriptor (not on Windows).
+  // net.Socket and net.Server: their libuv handle has a descriptor (not on Windows).
   return (object as { _handle?: { fd?: unknown } | null })._handle?.fd;
 }

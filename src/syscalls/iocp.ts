@@ -1,44 +1,45 @@
-/** I/O completion ports, Windows. Elsewhere the names exist and the constructor throws ERR_UNAVAILABLE. */
-import { check, checkLetGo, closedError, invalidValue, systemError, systemErrorName } from '../errors.js';
+/** I/O completion ports, Windows. On other systems the names exist, and the constructor throws ERR_UNAVAILABLE. */
+import { check, checkReleased, closedError, invalidValue, systemError, systemErrorName } from '../errors.js';
 import type { NativeIocp } from '../addon.js';
 import { iocpCalls, native } from '../native.js';
 import { type SocketAddress, type SocketAddressInput, decodeAddress, encodeAddress } from './address.js';
 import { lengthOf, plainBytes, rawTimeoutOf, uint8Array, wholeNumber } from '../validate.js';
-import { type FileObject, HIGHEST_FD, fileno } from './file-object.js';
+import { type FileObject, MAX_FD, fileno } from './file-object.js';
 import { mechanismUnavailable } from './probe.js';
 import { inSlices } from './slices.js';
 
-/** What GetQueuedCompletionStatusEx tells of one completion, or of one post(). */
+/** What GetQueuedCompletionStatusEx returns for one completion, or for one post(). */
 export interface CompletionPacket {
-  /** What the handle was associated with, or post() was given. */
+  /** The key that the handle was associated with, or that post() was given. */
   readonly key: number;
+  /** The number of bytes transferred, or what post() was given. */
   readonly bytes: number;
-  /** What starting it returned; null: posted, or of an operation that this object has not started. */
+  /** The operation's number, as its start returned it; null: posted, or an operation that this object has not started. */
   readonly operation: number | null;
-  /** Of that operation. The port itself has none: its errors are thrown. */
+  /** The operation's error; null: none. Errors of the port itself are thrown. */
   readonly error: NodeJS.ErrnoException | null;
-  /** Of wsaRecvFrom: the sender. */
+  /** After wsaRecvFrom: the sender. */
   readonly address?: SocketAddress;
 }
 
-/** An operation that is under way. */
+/** An operation under way. */
 interface Started {
   readonly syscall: string;
   readonly handle: number;
-  /** Filled when the packet is told. */
+  /** Filled when the packet is returned. */
   readonly target?: Uint8Array;
 }
 
-const MOST = Number.MAX_SAFE_INTEGER;
+const MAX_NUMBER = Number.MAX_SAFE_INTEGER;
 const INT_MAX = 0x7fff_ffff;
-const MOST_ENTRIES = 1024;
-/** The largest sockaddr (sockaddr_storage). */
+const MAX_ENTRIES = 1024;
+/** Size of sockaddr_storage: the largest sockaddr. */
 const SOCKADDR_SIZE = 128;
-/** How long close() waits for the kernel, in milliseconds. */
-const LONGEST_CLOSE = 5000;
+/** How long close() waits for operations under way, in milliseconds. */
+const CLOSE_TIMEOUT = 5000;
 const ACCESSES: readonly unknown[] = ['read', 'write'];
 const { SOL_SOCKET = 0xffff, AF_INET = 2 } = native.constants;
-/** SO_PROTOCOL_INFOW: the WSAPROTOCOL_INFO of a socket, whose iAddressFamily is at byte 76. */
+/** SO_PROTOCOL_INFOW: a socket's WSAPROTOCOL_INFO, with iAddressFamily at byte 76. */
 const SO_PROTOCOL_INFO = 0x2005;
 const PROTOCOL_INFO_SIZE = 628;
 const FAMILY_OFFSET = 76;
@@ -48,7 +49,7 @@ function calls() {
   return iocpCalls;
 }
 
-/** Of a socket, bound or not; ipv4 for what is none, as the call itself will say. */
+/** A socket's address family, bound or not; AF_INET for what is no socket: the call itself then fails. */
 function familyOf(handle: number): number {
   const info = new Uint8Array(PROTOCOL_INFO_SIZE);
   const size = native.getsockopt(handle, SOL_SOCKET, SO_PROTOCOL_INFO, info);
@@ -56,12 +57,12 @@ function familyOf(handle: number): number {
 }
 
 /**
- * A completion port: overlapped operations are started on the handles that are associated with it, and carried out by the kernel, which
- * queues a packet for each when it is done.
+ * A completion port. The program starts overlapped operations on handles that are associated with it; the kernel performs them, and queues a
+ * packet when one completes.
  *
- * Starting an operation returns its number, which its packet has too. What fails at once is thrown, and has no packet; what succeeds at
- * once has one all the same. Until then the operation works in memory of its own: bytes to be sent are copied when it is started, and
- * a buffer is filled when its packet is told. So whatever happens to a buffer, the kernel never holds it. Belongs to the thread that made it.
+ * Starting an operation returns its number, which its packet has too. An operation that fails at once throws, and has no packet; one that
+ * succeeds at once has a packet. Each operation has memory of its own for the kernel: bytes to send are copied when it starts, a buffer is
+ * filled when its packet is returned. So a buffer may be changed or transferred at any time. A port belongs to the thread that made it.
  */
 export class Iocp implements Disposable {
   readonly #port: NativeIocp;
@@ -72,7 +73,7 @@ export class Iocp implements Disposable {
 
   /**
    * CreateIoCompletionPort.
-   * @param concurrency how many threads may handle packets at a time; 0: as many as there are processors. In JavaScript one does.
+   * @param concurrency number of threads that may handle packets at a time; 0: the number of processors. Here one thread does. Default: 0
    * @throws ERR_UNAVAILABLE, ENOMEM
    */
   constructor(concurrency = 0) {
@@ -83,32 +84,33 @@ export class Iocp implements Disposable {
     check(this.#port.open(threads, false), 'CreateIoCompletionPort');
   }
 
+  /** Was close() called? */
   get closed(): boolean {
     return this.#closed;
   }
 
   /**
-   * CreateIoCompletionPort with a handle: the packets of its operations come here, with `key` (0 to 2^53 - 1). A handle belongs to one
-   * port for as long as it is open.
-   * @throws EINVAL: it has a port already; EBADF
+   * CreateIoCompletionPort with a handle: this port gets the packets of its operations, with `key` (0 to 2^53 - 1). A handle belongs to one
+   * port as long as it is open.
+   * @throws EINVAL: it belongs to a port already; EBADF
    */
   associate(handle: FileObject, key: number): void {
     const number = this.#handleOf(handle);
-    check(this.#port.associate(number, wholeNumber('key', key, 0, MOST)), 'CreateIoCompletionPort');
+    check(this.#port.associate(number, wholeNumber('key', key, 0, MAX_NUMBER)), 'CreateIoCompletionPort');
   }
 
-  /** PostQueuedCompletionStatus: a packet of the program's own; `bytes` comes back as it is given (0 to 2^32 - 1). */
+  /** PostQueuedCompletionStatus: queues a packet of the program's own, with `key` (0 to 2^53 - 1) and `bytes` (0 to 2^32 - 1). */
   post(key: number, bytes = 0): void {
     this.#assertOpen();
-    const label = wholeNumber('key', key, 0, MOST);
+    const label = wholeNumber('key', key, 0, MAX_NUMBER);
     const count = wholeNumber('bytes', bytes, 0, 0xffff_ffff);
     check(this.#port.postQueuedCompletionStatus(label, count), 'PostQueuedCompletionStatus');
   }
 
   /**
-   * AcceptEx: the next connection is made in the socket `accepted`, which is new and neither bound nor connected, and stays the caller's.
-   * When the packet is told, SO_UPDATE_ACCEPT_CONTEXT has been set.
-   * @throws EINVAL: not associated with this port, or not listening; ECONNRESET: a client has come and gone, accept again
+   * AcceptEx: accepts the next connection in the socket `accepted`, which must be neither bound nor connected, and which the caller closes.
+   * SO_UPDATE_ACCEPT_CONTEXT is set when the packet is returned.
+   * @throws EINVAL: not associated with this port, or not listening; ECONNRESET: the client has disconnected already, accept again
    */
   acceptEx(listener: FileObject, accepted: FileObject): number {
     const handle = this.#handleOf(listener);
@@ -117,8 +119,8 @@ export class Iocp implements Disposable {
   }
 
   /**
-   * ConnectEx. A socket that is not bound is bound first, to any address. A name in the address is looked up, which BLOCKS. When the
-   * packet is told, SO_UPDATE_CONNECT_CONTEXT has been set.
+   * ConnectEx. An unbound socket is bound to any address first. The lookup of a host name BLOCKS. SO_UPDATE_CONNECT_CONTEXT is set when the
+   * packet is returned.
    */
   connectEx(socket: FileObject, address: SocketAddressInput): number {
     const handle = this.#handleOf(socket);
@@ -127,8 +129,8 @@ export class Iocp implements Disposable {
   }
 
   /**
-   * WSARecv. The packet's `bytes` are 0 where the peer has finished sending. Into a buffer of no bytes nothing is received: its packet
-   * comes when there is something to receive.
+   * WSARecv. The packet's `bytes` are 0 if the peer has finished sending. With an empty buffer it receives nothing, and completes when there
+   * is something to receive.
    */
   wsaRecv(socket: FileObject, buffer: Uint8Array): number {
     const handle = this.#handleOf(socket);
@@ -136,7 +138,7 @@ export class Iocp implements Disposable {
     return this.#start('WSARecv', handle, (id) => this.#port.wsaRecv(id, handle, lengthOf(target)), target);
   }
 
-  /** WSARecvFrom: one datagram; its packet has the sender's address. One that is longer is cut off, and its error is EMSGSIZE. */
+  /** WSARecvFrom: one datagram; its packet has the sender's address. A longer datagram is cut off, with the error EMSGSIZE. */
   wsaRecvFrom(socket: FileObject, buffer: Uint8Array): number {
     const handle = this.#handleOf(socket);
     const target = plainBytes(uint8Array('buffer', buffer));
@@ -150,18 +152,19 @@ export class Iocp implements Disposable {
     return this.#start('WSASend', handle, (id) => this.#port.wsaSend(id, handle, bytes));
   }
 
-  /** WSASendTo: one datagram. The bytes are copied. A name in the address is looked up, which BLOCKS. */
+  /** WSASendTo: one datagram. The bytes are copied. The lookup of a host name BLOCKS. */
   wsaSendTo(socket: FileObject, buffer: Uint8Array, address: SocketAddressInput): number {
     const handle = this.#handleOf(socket);
     const { sockaddr } = encodeAddress(address, familyOf(handle), 'WSASendTo');
-    const bytes = plainBytes(uint8Array('buffer', buffer)); // not before: the address's getters are the caller's
+    const bytes = plainBytes(uint8Array('buffer', buffer)); // last: the address's getters may have changed the buffer
     return this.#start('WSASendTo', handle, (id) => this.#port.wsaSendTo(id, handle, bytes, sockaddr));
   }
 
   /**
-   * ReOpenFile with FILE_FLAG_OVERLAPPED: the file of a descriptor of Node's fs once more, as a handle for readFile or writeFile, to be
-   * associated first. Closed by closeFile, or with this object.
-   * @throws EBADF, also for a descriptor that was not opened for this
+   * ReOpenFile with FILE_FLAG_OVERLAPPED: opens the file of a descriptor of Node's fs again, as a handle for readFile or writeFile. Associate
+   * it first. closeFile() or close() closes it.
+   * @param access Default: 'read'
+   * @throws EBADF, also for a descriptor without that access; ERR_INVALID_ARG_VALUE
    */
   openFile(file: FileObject, access: 'read' | 'write' = 'read'): number {
     const fd = this.#handleOf(file);
@@ -169,17 +172,17 @@ export class Iocp implements Disposable {
     return check(this.#port.openFile(fd, access === 'write'), 'ReOpenFile');
   }
 
-  /** CloseHandle, of a handle that openFile gave. @throws EBADF */
+  /** CloseHandle, for a handle from openFile(). @throws EBADF */
   closeFile(handle: number): void {
     this.#assertOpen();
-    check(this.#port.closeFile(wholeNumber('handle', handle, 0, HIGHEST_FD)), 'CloseHandle');
+    check(this.#port.closeFile(wholeNumber('handle', handle, 0, MAX_FD)), 'CloseHandle');
   }
 
-  /** ReadFile at `position`, bytes from the start. At the end of the file it fails with EOF, at once or in its packet. */
+  /** ReadFile at `position`, in bytes from the start. At the end of the file it fails with EOF, at once or in its packet. */
   readFile(handle: FileObject, buffer: Uint8Array, position: number): number {
     const file = this.#handleOf(handle);
     const target = plainBytes(uint8Array('buffer', buffer));
-    const at = wholeNumber('position', position, 0, MOST);
+    const at = wholeNumber('position', position, 0, MAX_NUMBER);
     return this.#start('ReadFile', file, (id) => this.#port.readFile(id, file, lengthOf(target), at), target);
   }
 
@@ -187,51 +190,53 @@ export class Iocp implements Disposable {
   writeFile(handle: FileObject, buffer: Uint8Array, position: number): number {
     const file = this.#handleOf(handle);
     const bytes = plainBytes(uint8Array('buffer', buffer));
-    const at = wholeNumber('position', position, 0, MOST);
+    const at = wholeNumber('position', position, 0, MAX_NUMBER);
     return this.#start('WriteFile', file, (id) => this.#port.writeFile(id, file, bytes, at));
   }
 
   /**
-   * CancelIoEx: asks the kernel to give up an operation, or all on the handle. The packet comes all the same, with ECANCELED, or with
-   * what came first.
+   * CancelIoEx: asks the kernel to cancel an operation, or all of a handle. Their packets come in any case: with ECANCELED, or with the
+   * result if the operation was faster.
+   * @param operation its number. Default: all of the handle
    * @returns false: there is nothing to cancel (ERROR_NOT_FOUND)
    */
   cancelIoEx(handle: FileObject, operation?: number): boolean {
     const number = this.#handleOf(handle);
     if (operation === undefined) return this.#cancelled(this.#port.cancelAllOf(number));
-    const id = wholeNumber('operation', operation, 1, MOST);
+    const id = wholeNumber('operation', operation, 1, MAX_NUMBER);
     return this.#started.get(id)?.handle === number && this.#cancelled(this.#port.cancel(id));
   }
 
   /**
    * GetQueuedCompletionStatusEx. BLOCKS this thread.
-   * @param maxEntries how many packets at the most (never more than 1024); the others are for the next call
-   * @param timeout milliseconds (rounded up); null or negative: for ever
-   * @returns the packets, in the order of the port; none: the time is over
+   * @param maxEntries maximum number of packets, of which a call returns at most 1024. Default: 64
+   * @param timeout milliseconds (rounded up); null or negative: no timeout. Default: null
+   * @returns the packets, in the order of the port; empty after the timeout
    */
   getQueuedCompletionStatus(maxEntries = 64, timeout?: number | null): CompletionPacket[] {
     this.#assertOpen();
-    const most = Math.min(wholeNumber('maxEntries', maxEntries, 1, INT_MAX), MOST_ENTRIES);
-    const limit = rawTimeoutOf(timeout, 'for ever');
+    const max = Math.min(wholeNumber('maxEntries', maxEntries, 1, INT_MAX), MAX_ENTRIES);
+    const limit = rawTimeoutOf(timeout, 'no timeout');
     const { IOCP_ROW } = calls();
-    if (this.#out.length < most * IOCP_ROW) this.#out = new Float64Array(most * IOCP_ROW);
-    const wait = (part: number) => this.#port.getQueuedCompletionStatusEx(this.#out, most, part);
+    if (this.#out.length < max * IOCP_ROW) this.#out = new Float64Array(max * IOCP_ROW);
+    const wait = (part: number) => this.#port.getQueuedCompletionStatusEx(this.#out, max, part);
     const count = check(inSlices(limit, wait), 'GetQueuedCompletionStatusEx');
     return Array.from({ length: count }, (_, row) => this.#packet(row));
   }
 
   /**
-   * Cancels everything and waits until the kernel has let go of it. The second time nothing happens; left to the garbage collector, it is
-   * closed too.
-   * @throws ETIMEDOUT where that takes more than five seconds: the port is closed, and what the kernel still holds is never freed
+   * Cancels all operations, and waits until the kernel has completed them. A second call does nothing. The garbage collector closes a port
+   * that is not closed.
+   * @throws ETIMEDOUT after five seconds: the port is closed, and memory that the kernel still uses is never freed
    */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#started.clear();
-    checkLetGo(this.#port.close(LONGEST_CLOSE));
+    checkReleased(this.#port.close(CLOSE_TIMEOUT));
   }
 
+  /** close() */
   [Symbol.dispose](): void {
     this.close();
   }

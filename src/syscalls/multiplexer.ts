@@ -1,6 +1,7 @@
 /**
- * One mechanism's wait, as the selectors and the loops use it (native/core/multiplexer.h): it is told what to watch, and each wait then
- * says which of that is ready. Its records are in memory that JavaScript and C++ share for good, so that a wait is a call with one number.
+ * The wait of one mechanism, for selectors and loops (native/core/multiplexer.h): watch() passes it the descriptors, and each wait reports
+ * the ready ones. The system call itself is in native/mechanisms/: epoll_wait in epoll.cc. Records are in memory that JavaScript and C++
+ * share, so a wait is a call with one number.
  */
 import type { NativeWait } from '../addon.js';
 import { native } from '../native.js';
@@ -14,11 +15,12 @@ function memoryOf(records: number): Int32Array {
   return new Int32Array(new SharedArrayBuffer(records * READY_FIELDS * Int32Array.BYTES_PER_ELEMENT));
 }
 
+/** Waits with one mechanism, and holds the records of its last wait. */
 export class Multiplexer {
-  /** For a Turn. */
+  /** For a NativeTurn. */
   readonly native: NativeWait;
-  /** Which of its selector's changes it knows of. */
-  knows = -1;
+  /** The number of its selector's changes that it was prepared for; -1: none. For WatchSet.prepare(). */
+  preparedFor = -1;
   #numbers = memoryOf(FIRST_RECORDS);
 
   /** @throws ERR_UNAVAILABLE */
@@ -28,33 +30,34 @@ export class Multiplexer {
     this.native = make();
   }
 
-  /** How many records a wait has room for. */
-  get room(): number {
+  /** Maximum number of records per wait. */
+  get capacity(): number {
     return this.#numbers.length / READY_FIELDS;
   }
 
   /**
-   * What is waited for from now on.
-   * @param set the descriptor of epoll or kqueue
-   * @param pairs of select and poll: [descriptor, POLLIN | POLLOUT]
-   * @param records there is room for as many from now on, at least
-   * @returns 0, or a negative error: EINVAL where fd_set cannot hold one of them
+   * Sets what the following waits watch.
+   * @param set epoll and kqueue: their descriptor
+   * @param pairs select and poll: [descriptor, POLLIN | POLLOUT] each
+   * @param records minimum capacity from now on
+   * @returns 0, or a negative error: EINVAL if fd_set cannot hold a descriptor
    */
   watch(set: number, pairs: Int32Array, records: number): number {
-    if (records > this.room) this.#numbers = memoryOf(2 * records);
+    if (records > this.capacity) this.#numbers = memoryOf(2 * records);
     return native.prepareWait(this.native, set, pairs, pairs.length / 2, this.#numbers);
   }
 
-  /** @returns how many records there are, or a negative error. @param timeout milliseconds; negative: for ever */
+  /** Waits. @param timeout milliseconds; negative: no timeout. @returns the number of records, or a negative error */
   wait(timeout: number): number {
     return this.native(timeout);
   }
 
+  /** The ready descriptor. */
   fd(record: number): number {
     return this.#numbers[record * READY_FIELDS] as number;
   }
 
-  /** What the descriptor was registered with; 0 where the mechanism does not say. */
+  /** The generation that the descriptor was registered with; 0: poll, select, and the wake channel. */
   generation(record: number): number {
     return this.#numbers[record * READY_FIELDS + 1] as number;
   }
@@ -64,25 +67,25 @@ export class Multiplexer {
     return this.#numbers[record * READY_FIELDS + 2] as number;
   }
 
-  /** Of a turn: how many bytes were received, a negative error, or NOT_RECEIVED. */
+  /** After a turn: the number of bytes received, a negative error, or NOT_RECEIVED. */
   received(record: number): number {
     return this.#numbers[record * READY_FIELDS + 3] as number;
   }
 
-  /** Of a turn: where they are. */
+  /** After a turn: where the bytes are, see ReceiveBatch.chunk(). */
   place(record: number): number {
     return this.#numbers[record * READY_FIELDS + 4] as number;
   }
 
-  /** A record that no wait has written. */
+  /** Writes a record, of generation 0, that no wait has reported. */
   setRecord(record: number, fd: number, events: number): void {
     this.#numbers[record * READY_FIELDS] = fd;
     this.#numbers[record * READY_FIELDS + 1] = 0;
     this.#numbers[record * READY_FIELDS + 2] = events;
   }
 
-  /** Of that many records, nothing was received. */
-  notReceived(records: number): void {
+  /** Marks the first `records` records as NOT_RECEIVED. */
+  markNotReceived(records: number): void {
     for (let record = 0; record < records; record++) this.#numbers[record * READY_FIELDS + 3] = native.NOT_RECEIVED;
   }
 }

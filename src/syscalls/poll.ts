@@ -5,38 +5,52 @@ import { rawTimeoutOf, wholeNumber } from '../validate.js';
 import { type FileObject, fileno } from './file-object.js';
 import { inSlices } from './slices.js';
 
-export const { POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP, POLLNVAL, POLLRDHUP } = native;
+/** Ready for reading. On Windows also out-of-band data. */
+export const POLLIN = native.POLLIN;
+/** An exceptional condition: out-of-band data. WSAPoll refuses it. */
+export const POLLPRI = native.POLLPRI;
+/** Ready for writing. */
+export const POLLOUT = native.POLLOUT;
+/** An error. Always reported. */
+export const POLLERR = native.POLLERR;
+/** Hang-up. Always reported. */
+export const POLLHUP = native.POLLHUP;
+/** The descriptor is closed. Always reported. */
+export const POLLNVAL = native.POLLNVAL;
+/** The peer has shut down its sending side (half-close), or closed. Linux only, else 0. */
+export const POLLRDHUP = native.POLLRDHUP;
 
 const USHRT_MAX = 0xffff;
 const INT_MAX = 0x7fff_ffff;
-const NONE = new Int32Array(0);
-/** What register asks for where nothing is said. WSAPoll refuses POLLPRI. */
+const NO_RESULTS = new Int32Array(0);
+/** Default of register(). WSAPoll refuses POLLPRI. */
 const DEFAULT_EVENTS = process.platform === 'win32' ? POLLIN | POLLOUT : POLLIN | POLLPRI | POLLOUT;
 
 /**
- * poll(2) (WSAPoll on Windows) with its array of descriptors kept between calls, as Python's `select.poll()` keeps it.
+ * poll(2) (WSAPoll on Windows) that keeps its array of descriptors between calls, as Python's `select.poll()`.
  *
- * Registering asks the kernel nothing: a descriptor that is closed is told by poll() as POLLNVAL, each time. There is no limit to
- * numbers or how many, but each call looks at all of them. Not to be shared between threads; objects never are.
+ * register() makes no system call: each poll() reports a closed descriptor as POLLNVAL. Any descriptor and any number of them, but each call
+ * looks at all. An object belongs to the thread that made it.
  */
 export class Poll implements Disposable {
   /** Pairs [descriptor, events], the first #count of them used. */
   #interest = new Int32Array(16);
   #count = 0;
-  /** Where in #interest a descriptor is. */
+  /** Index of a descriptor's pair in #interest. */
   readonly #positions = new Map<number, number>();
-  #out = NONE;
+  #out = NO_RESULTS;
   #closed = false;
 
+  /** Was close() called? */
   get closed(): boolean {
     return this.#closed;
   }
 
   /**
-   * Adds a descriptor, or gives one that is there other events.
-   * @param events POLLIN, POLLPRI, POLLOUT, POLLRDHUP or-ed together; all of the first three where nothing is said. Hang-ups, errors
-   *   and closed descriptors are told in any case.
-   * @throws ERR_OUT_OF_RANGE for more than an unsigned short holds
+   * Adds a descriptor, or replaces its events.
+   * @param events POLLIN, POLLPRI, POLLOUT, POLLRDHUP or-ed together, 16 bits. Default: the first three; on Windows POLLIN | POLLOUT.
+   *   POLLHUP, POLLERR and POLLNVAL are always reported.
+   * @throws ERR_OUT_OF_RANGE for more than 16 bits; ERR_CLOSED; as fileno()
    */
   register(fd: FileObject, events: number = DEFAULT_EVENTS): void {
     this.#assertOpen();
@@ -57,7 +71,7 @@ export class Poll implements Disposable {
     this.#interest[2 * position + 1] = mask;
   }
 
-  /** Other events for a descriptor. @throws ENOENT when it is not registered */
+  /** Replaces the events of a registered descriptor. @throws ENOENT if it is not registered; as register() */
   modify(fd: FileObject, events: number): void {
     this.#assertOpen();
     const number = fileno(fd);
@@ -67,13 +81,13 @@ export class Poll implements Disposable {
     this.#interest[2 * position + 1] = mask;
   }
 
-  /** @throws ERR_KEY_NOT_FOUND when it is not registered */
+  /** Removes a descriptor. @throws ERR_KEY_NOT_FOUND if it is not registered; ERR_CLOSED; as fileno() */
   unregister(fd: FileObject): void {
     this.#assertOpen();
     const number = fileno(fd);
     const position = this.#positions.get(number);
     if (position === undefined) throw keyNotFound(`descriptor ${number}`);
-    // The last one moves into the gap.
+    // The last pair fills the gap.
     const last = --this.#count;
     const moved = this.#interest[2 * last] ?? -1;
     this.#interest[2 * position] = moved;
@@ -83,13 +97,18 @@ export class Poll implements Disposable {
   }
 
   /**
-   * Waits until something happens to one of the descriptors. BLOCKS this thread.
-   * @param timeout milliseconds (rounded up); null or negative: for ever, as poll(2) has it; at most 2147483647
-   * @returns a row for each descriptor to which something happened: which of its events, and POLLERR, POLLHUP, POLLNVAL unasked
+   * Waits until a descriptor has an event. BLOCKS this thread.
+   * @param timeout milliseconds (rounded up), at most 2147483647; null or negative: no timeout. Default: null
+   * @returns a row per descriptor with an event; empty after the timeout
    */
-  poll(timeout?: number | null): { readonly fd: number; readonly events: number }[] {
+  poll(timeout?: number | null): {
+    /** The descriptor. */
+    readonly fd: number;
+    /** Those of its events that happened, and POLLERR, POLLHUP, POLLNVAL. */
+    readonly events: number;
+  }[] {
     this.#assertOpen();
-    const limit = rawTimeoutOf(timeout, 'for ever', INT_MAX);
+    const limit = rawTimeoutOf(timeout, 'no timeout', INT_MAX);
     if (this.#out.length < this.#interest.length) this.#out = new Int32Array(this.#interest.length);
     const out = this.#out;
     const pairs = check(
@@ -99,18 +118,19 @@ export class Poll implements Disposable {
     return Array.from({ length: pairs }, (_, i) => ({ fd: out[2 * i] ?? -1, events: out[2 * i + 1] ?? 0 }));
   }
 
-  /** @internal The pairs [descriptor, events], for a wait elsewhere. */
+  /** @internal The pairs [descriptor, events], for another wait. */
   get interest(): Int32Array {
     return this.#interest.subarray(0, 2 * this.#count);
   }
 
-  /** Forgets all descriptors. There is nothing of the kernel's to close. */
+  /** Removes all descriptors. It has no kernel object to close. */
   close(): void {
     this.#closed = true;
     this.#positions.clear();
     this.#count = 0;
   }
 
+  /** close() */
   [Symbol.dispose](): void {
     this.close();
   }

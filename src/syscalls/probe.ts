@@ -1,45 +1,51 @@
 /**
- * Which mechanisms does this machine really have? The kernel is asked, not the platform's name: a container may forbid epoll, and Linux
- * may have kqueue through libkqueue.
+ * Which mechanisms this machine has. Each is tried, since the platform's name does not tell: a container may forbid epoll, and Linux may
+ * have kqueue by libkqueue.
  */
 import { readFileSync } from 'node:fs';
 import { systemErrorName, unavailable } from '../errors.js';
 import type { NativeIoUring } from '../addon.js';
 import { epollCalls, ioUringCalls, iocpCalls, kqueueCalls, native } from '../native.js';
 
-/** The readiness mechanisms, best first: the order in which DefaultSelector looks. */
+/** The readiness mechanisms, in the order in which DefaultSelector tries them: best first. */
 export const READINESS_MECHANISMS = ['epoll', 'kqueue', 'poll', 'select'] as const;
+/** A mechanism of a selector. */
 export type ReadinessMechanism = (typeof READINESS_MECHANISMS)[number];
-/** Those by which the kernel itself carries operations out, best first: the order in which DefaultProactor looks. */
+/** Mechanisms by which the kernel itself performs operations, in the order in which DefaultProactor tries them: best first. */
 export const COMPLETION_MECHANISMS = ['iocp', 'io_uring'] as const;
+/** A mechanism of a proactor that the kernel provides. */
 export type CompletionMechanism = (typeof COMPLETION_MECHANISMS)[number];
-/** What a kernel has, or has not. */
+/** A mechanism that a kernel provides. */
 export type KernelMechanism = ReadinessMechanism | CompletionMechanism;
-/** Completion imitated over readiness. */
+/** Completion emulated over a selector of this mechanism. */
 export type EmulatedMechanism = `emulated:${ReadinessMechanism}`;
 export const EMULATED_MECHANISMS = READINESS_MECHANISMS.map((name): EmulatedMechanism => `emulated:${name}`);
+/** A mechanism of a selector or a proactor, by name. */
 export type Mechanism = KernelMechanism | EmulatedMechanism;
 
+/** Whether a mechanism can be used on this machine. */
 export interface Availability {
+  /** Its name. */
   readonly mechanism: Mechanism;
-  /** readiness: for selectors. completion: for proactors. */
+  /** readiness: of selectors; completion: of proactors */
   readonly kind: 'readiness' | 'completion';
+  /** Can it be used now? */
   readonly available: boolean;
-  /** What was asked and what the kernel answered. */
+  /** The system calls that were tried, and the one that failed with its error. */
   readonly why: string;
 }
 
-/** A system call and the kernel's answer. */
+/** A system call and its result. */
 type Step = readonly [syscall: string, result: number];
 
-/** Entries of a proactor's submission queue, by default. */
+/** Default size of a proactor's submission queue, in entries. */
 export const RING_ENTRIES = 1024;
-/** So many completions find room, for each entry of the submission queue, before the kernel has to put them elsewhere. */
+/** Size of a proactor's completion queue, per entry of the submission queue. The kernel keeps what does not fit (IORING_FEAT_NODROP). */
 export const COMPLETIONS_PER_ENTRY = 16;
 
 const nothing = new Int32Array(0);
 
-/** Each makes the mechanism's calls once and undoes them; it stops at the first that fails. */
+/** Each makes the mechanism's calls once, up to the first that fails, and undoes them. null: this system has no such calls. */
 const probes: Readonly<Record<KernelMechanism, () => readonly Step[] | null>> = {
   select: () => [
     [
@@ -84,8 +90,8 @@ const probes: Readonly<Record<KernelMechanism, () => readonly Step[] | null>> = 
   io_uring: () => {
     if (ioUringCalls === undefined) return null;
     const ring = new ioUringCalls.IoUring();
-    // Of the size that a proactor makes: a smaller one can have room where that has not (RLIMIT_MEMLOCK).
-    const opened = openPatiently(ring, RING_ENTRIES, RING_ENTRIES * COMPLETIONS_PER_ENTRY);
+    // The size of a proactor's ring: RLIMIT_MEMLOCK may allow a smaller one only.
+    const opened = openWithRetries(ring, RING_ENTRIES, RING_ENTRIES * COMPLETIONS_PER_ENTRY);
     if (opened < 0) return [[`io_uring_setup${ringLimit(opened)}`, opened]];
     const steps: Step[] = [
       ['io_uring_setup', opened],
@@ -97,33 +103,32 @@ const probes: Readonly<Record<KernelMechanism, () => readonly Step[] | null>> = 
   },
 };
 
-/** The last ring got no room, however often it was tried. */
-let hasNoRoom = false;
-/** Pauses of 1, 2, 4 … 64 ms. */
+/** The last ring failed with ENOMEM, after all retries. */
+let isOutOfMemory = false;
+/** Pauses of 1, 2, 4 … 64 ms: 127 ms together. */
 const MAX_PAUSES = 7;
 const NEVER_NOTIFIED = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
 
 /**
- * io_uring_setup(2). A closed ring's memory counts against RLIMIT_MEMLOCK until a thread of the kernel has freed it, 20 to 40 ms later (Linux
- * 6.18). So where there is no room (ENOMEM), it is tried again for 127 ms; BLOCKS meanwhile. Not again after that was in vain, until
- * a ring has found room.
- * @returns a negative error number where it failed
+ * io_uring_setup(2), retried for 127 ms after ENOMEM, during which it BLOCKS. A closed ring's memory counts against RLIMIT_MEMLOCK until a
+ * kernel thread has freed it, 20 to 40 ms later (Linux 6.18). After retries in vain the next ring is tried once only.
+ * @returns a negative error number if it fails
  */
-export function openPatiently(ring: NativeIoUring, entries: number, cqEntries: number): number {
-  for (let pauses = hasNoRoom ? MAX_PAUSES : 0; ; pauses++) {
+export function openWithRetries(ring: NativeIoUring, entries: number, cqEntries: number): number {
+  for (let pauses = isOutOfMemory ? MAX_PAUSES : 0; ; pauses++) {
     const opened = ring.open(entries, cqEntries);
-    hasNoRoom = opened < 0 && systemErrorName(opened) === 'ENOMEM';
-    if (!hasNoRoom || pauses >= MAX_PAUSES) return opened;
+    isOutOfMemory = opened < 0 && systemErrorName(opened) === 'ENOMEM';
+    if (!isOutOfMemory || pauses >= MAX_PAUSES) return opened;
     Atomics.wait(NEVER_NOTIFIED, 0, 0, 2 ** pauses);
   }
 }
 
-/** What may be behind a refusal of io_uring_setup(2) or io_uring_register(2), for its message; '' for nothing known. */
+/** The limit or setting that probably made io_uring_setup(2) or io_uring_register(2) fail, for an error's message; '' if unknown. */
 export function ringLimit(result: number): string {
   return systemErrorName(result) === 'ENOMEM' ? lockedMemoryLimit() : ioUringDisabled();
 }
 
-/** Without CAP_IPC_LOCK the memory of all rings of a user counts against this limit (io_uring_setup(2), ENOMEM). */
+/** Without CAP_IPC_LOCK the memory of all rings of a user counts against RLIMIT_MEMLOCK (io_uring_setup(2), ENOMEM). */
 function lockedMemoryLimit(): string {
   try {
     const limit = /^Max locked memory +(\S+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
@@ -135,7 +140,7 @@ function lockedMemoryLimit(): string {
   }
 }
 
-/** Linux 6.6 can forbid it to all (2), or to all without privilege (1). */
+/** Linux 6.6: 2 forbids io_uring to all, 1 to unprivileged processes. */
 function ioUringDisabled(): string {
   try {
     const setting = readFileSync('/proc/sys/kernel/io_uring_disabled', 'utf8').trim();
@@ -145,7 +150,7 @@ function ioUringDisabled(): string {
   }
 }
 
-/** A set of the kernel's, and a descriptor to put into it: both are gone afterwards. */
+/** Calls `use` with a kernel's set and a descriptor to add; closes both afterwards. */
 function withSet(syscall: string, set: number, use: (set: number, fd: number) => Step[]): Step[] {
   if (set < 0) return [[syscall, set]];
   const owner = new native.Descriptor(set);
@@ -159,7 +164,7 @@ function withSet(syscall: string, set: number, use: (set: number, fd: number) =>
   }
 }
 
-/** Asks the kernel for one mechanism, anew at each call (a few microseconds; io_uring without room: see openPatiently()). */
+/** Tries one mechanism, at each call: a few microseconds; for io_uring without memory see openWithRetries(). */
 export function probe(mechanism: KernelMechanism): Availability {
   const kind = READINESS_MECHANISMS.some((name) => name === mechanism) ? 'readiness' : 'completion';
   const steps = probes[mechanism]();
@@ -167,7 +172,7 @@ export function probe(mechanism: KernelMechanism): Availability {
   const failed = steps.find(([, result]) => result < 0);
   const why = failed
     ? `${failed[0]} failed: ${systemErrorName(failed[1])} (${-failed[1]})`
-    : `${steps.map(([syscall]) => syscall).join(', ')}: the kernel answered`;
+    : `${steps.map(([syscall]) => syscall).join(', ')}: ok`;
   return { mechanism, kind, available: failed === undefined, why };
 }
 
@@ -178,8 +183,7 @@ function systemName(mechanism: KernelMechanism): string {
 }
 
 /**
- * What this machine can really do, found by asking its kernel: one row a mechanism, the best of each kind first. For `selectors-native info`.
- * Never throws.
+ * Tries all mechanisms on this machine: one row per mechanism, the best of each kind first. `selectors-native info` prints them. Never throws.
  */
 export function availableMechanisms(): readonly Availability[] {
   const readiness = READINESS_MECHANISMS.map(probe);
@@ -191,11 +195,11 @@ function emulationOver({ mechanism, available, why }: Availability): Availabilit
     mechanism: `emulated:${mechanism as ReadinessMechanism}`,
     kind: 'completion',
     available,
-    why: available ? `imitated over ${mechanism}: readiness, then a call of our own` : why,
+    why: available ? `emulated over ${mechanism}: waits for readiness, then makes the call` : why,
   };
 }
 
-/** ERR_UNAVAILABLE for a mechanism, naming those that this machine has. */
+/** ERR_UNAVAILABLE for a mechanism. Its message names those that this machine has. */
 export function mechanismUnavailable(mechanism: KernelMechanism, cause?: Error): Error {
   const asked = probe(mechanism);
   const have = availableMechanisms()

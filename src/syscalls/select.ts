@@ -5,44 +5,53 @@ import { listOf, rawTimeoutOf } from '../validate.js';
 import { type FileObject, fileno } from './file-object.js';
 import { inSlices } from './slices.js';
 
-/** How many descriptors a set holds. POSIX counts the numbers (0 to FD_SETSIZE - 1), Windows the members, whatever their number. */
+/** Size of a set. POSIX: it holds descriptors 0 to FD_SETSIZE - 1. Windows: it holds FD_SETSIZE sockets, whatever their numbers. */
 export const FD_SETSIZE = native.FD_SETSIZE;
 
-/** Bits in what the addon's select answers. */
+/** Bits in the results of the addon's select. */
 export const SELECTED_READ = 1;
 export const SELECTED_WRITE = 2;
 export const SELECTED_EXCEPT = 4;
 
-/** Can the descriptor be put into a set that has `members` already? */
+/** Does the descriptor fit into a set that has `members` already? */
 export function fitsFdSet(fd: number, members: number): boolean {
   return process.platform === 'win32' ? members < FD_SETSIZE : fd < FD_SETSIZE;
 }
 
 /**
- * select(2): waits until one of the descriptors is ready to be read, ready to be written, or has an exceptional condition (out-of-band
- * data; on Windows also a connect that failed). BLOCKS this thread.
+ * select(2): waits until a file object is ready for reading, ready for writing, or has an exceptional condition. BLOCKS this thread. A file
+ * object may be in several lists, and twice in one; the lists are not changed.
  *
- * @param read, write, except file objects, or plain descriptors; the lists are not changed, and one may be in several, or twice in one
- * @param timeout milliseconds, with fractions (rounded up to microseconds); null: for ever. On Windows with nothing to watch, where
- *   Winsock refuses (WSAEINVAL), it sleeps.
- * @returns three new lists with the members that are ready, as they were given
- * @throws ERR_OUT_OF_RANGE for a descriptor that fd_set cannot hold, and for a negative timeout; EBADF (ENOTSOCK on Windows) when one
- *   of them is closed
+ * @param read file objects to watch for reading
+ * @param write file objects to watch for writing
+ * @param except file objects to watch for out-of-band data; on Windows also for a failed connect
+ * @param timeout milliseconds, with fractions (rounded up to microseconds); null: no timeout. Default: null. On Windows it sleeps if the
+ *   lists are empty, which Winsock refuses (WSAEINVAL).
+ * @returns three new lists with the ready file objects, as they were given
+ * @throws ERR_OUT_OF_RANGE for a descriptor that fd_set cannot hold, and for a negative timeout; EBADF (ENOTSOCK on Windows) if a
+ *   descriptor is closed
  */
 export function select<F extends FileObject>(
   read: readonly F[],
   write: readonly F[],
   except: readonly F[],
   timeout?: number | null,
-): { readonly read: F[]; readonly write: F[]; readonly except: F[] } {
+): {
+  /** Ready for reading. */
+  readonly read: F[];
+  /** Ready for writing. */
+  readonly write: F[];
+  /** With an exceptional condition. */
+  readonly except: F[];
+} {
   // Copies first: a fileno() of the caller's may change the lists (python/cpython bpo-16230).
   const lists = [listOf('read', read), listOf('write', write), listOf('except', except)] as [F[], F[], F[]];
   const limit = rawTimeoutOf(timeout, 'refused');
   const [readFds, writeFds, exceptFds] = lists.map((list) => {
     const fds = list.map((fileobj) => fileno(fileobj));
-    const tooMuch = fds.find((fd, index) => !fitsFdSet(fd, index));
-    if (tooMuch !== undefined)
-      throw outOfRange('filedescriptor', `what fd_set can hold (FD_SETSIZE ${FD_SETSIZE})`, tooMuch);
+    const unfit = fds.find((fd, index) => !fitsFdSet(fd, index));
+    if (unfit !== undefined)
+      throw outOfRange('filedescriptor', `what fd_set can hold (FD_SETSIZE ${FD_SETSIZE})`, unfit);
     return Int32Array.from(fds);
   }) as [Int32Array, Int32Array, Int32Array];
 

@@ -1,4 +1,4 @@
-/** Memory that processes share, and a lock around it: a file that is mapped (mmap(2)) and locked (flock(2)). */
+/** Memory that processes share, with a lock: a mapped file (mmap(2), flock(2)). */
 import { toNamespacedPath } from 'node:path';
 import { check, closedError, invalidType, invalidValue, lockedAlready, notLocked, unavailable } from '../errors.js';
 import type { NativeSharedFile } from '../addon.js';
@@ -6,24 +6,23 @@ import { native } from '../native.js';
 import { wholeNumber } from '../validate.js';
 import { SLICE } from './slices.js';
 
-const MOST_BYTES = 2 ** 30;
+const MAX_BYTES = 2 ** 30;
 const WHAT = 'shared file';
 
-/** How long a worker sleeps between two attempts, in milliseconds: at first, and at the most. */
-const SHORTEST_SLEEP = 1;
-const LONGEST_SLEEP = 8;
-const never = new Int32Array(new SharedArrayBuffer(4));
+/** Sleep of a worker between two attempts to lock, in milliseconds: at first, doubled up to the maximum. */
+const MIN_SLEEP = 1;
+const MAX_SLEEP = 8;
+const neverNotified = new Int32Array(new SharedArrayBuffer(4));
 
 /**
- * A file that several processes and threads map as shared memory, with one lock for what they do: a scoreboard, and the accept lock, of
- * servers that are forked in advance.
+ * A file that several processes and threads map as shared memory, with one lock: the scoreboard and the accept lock of preforked servers.
  *
- * Each process (each thread, each object) opens it by its path, all with the same size. New bytes are 0. What one writes the others
- * read at once; the order in which they see it is certain where the writer had the lock and the reader has it after, and with Atomics,
- * whose operations (but wait and notify) work on this memory across processes.
+ * Each process, thread or object opens it by its path, all with the same size. New bytes are 0. Writes are visible to the others at once.
+ * Their order is defined if the writer held the lock and the reader takes it afterwards, and for Atomics, whose operations (except wait
+ * and notify) work on this memory across processes.
  *
- * The file is made for its owner alone (mode 0600; on Windows as its folder hands down), and must be: whoever can write it can make it
- * shorter, and touching memory beyond the end of its file ends the process (SIGBUS, mmap(2)). Windows refuses to shorten a mapped file.
+ * Only its owner may access the file (mode 0600; on Windows the folder's permissions). A process that can write it can also shorten it, and
+ * touching memory beyond the end of the file ends the process (SIGBUS, mmap(2)). Windows does not shorten a mapped file.
  */
 export class SharedFile implements Disposable {
   readonly #file: NativeSharedFile;
@@ -32,26 +31,26 @@ export class SharedFile implements Disposable {
   #locked = false;
 
   /**
-   * open(2), O_CREAT and O_CLOEXEC; makes the file `size` bytes long where it is shorter (fallocate(2) on Linux, so that a full disk is
-   * an error here and no SIGBUS later; ftruncate(2)), and never shorter; mmap(2) MAP_SHARED. Windows: CreateFileW, CreateFileMapping,
-   * MapViewOfFile. A file that was made stays there when a later step fails.
+   * open(2) with O_CREAT and O_CLOEXEC; lengthens a shorter file to `size` bytes, by fallocate(2) on Linux, so that a full disk is an error
+   * here and no SIGBUS later, else by ftruncate(2), and never shortens it; mmap(2) with MAP_SHARED. Windows: CreateFileW,
+   * CreateFileMapping, MapViewOfFile. A created file stays if a later step fails.
    *
-   * @param path of a regular file, relative to the working directory or absolute; on Windows of any length, as fs has it
-   * @param size bytes, 1 to 2^30; `memory` has exactly as many
-   * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE; ERR_INVALID_ARG_VALUE for a path with a NUL in it; ENOENT (no such folder), EACCES,
-   *   EISDIR, EROFS, EINVAL (no regular file), ENAMETOOLONG, EMFILE, ENFILE, ENOSPC, ENOMEM, with `path` and `syscall`; ERR_UNAVAILABLE
-   *   where this program's JavaScript may have no memory from outside (Electron)
+   * @param path of a regular file, absolute or relative to the working directory; on Windows of any length, as in fs
+   * @param size bytes, 1 to 2^30: the length of `memory`
+   * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE; ERR_INVALID_ARG_VALUE for a path with a NUL; ENOENT (no such folder), EACCES, EISDIR,
+   *   EROFS, EINVAL (no regular file), ENAMETOOLONG, EMFILE, ENFILE, ENOSPC, ENOMEM, with `path` and `syscall`; ERR_UNAVAILABLE in a
+   *   runtime that allows no external memory (Electron)
    */
   constructor(path: string, size: number) {
     if (typeof path !== 'string') throw invalidType('path', 'a string', path);
-    // NUL ends a path in the kernel's eyes: 'a\0b' would become 'a'.
+    // The kernel ends a path at a NUL: it would take 'a\0b' for 'a'.
     if (path.includes('\0')) throw invalidValue('path must not contain a NUL');
-    const bytes = wholeNumber('size', size, 1, MOST_BYTES);
+    const bytes = wholeNumber('size', size, 1, MAX_BYTES);
     this.#file = new native.SharedFile();
     check(this.#file.open(toNamespacedPath(path)), 'open', { path });
     try {
       check(this.#file.grow(bytes), native.growSyscall, { path });
-      this.#memory = shown(this.#file.map(), path);
+      this.#memory = mapped(this.#file.map(), path);
     } catch (error) {
       this.#file.close();
       throw error;
@@ -59,31 +58,31 @@ export class SharedFile implements Disposable {
   }
 
   /**
-   * The shared memory itself, `size` bytes; the same object each time. It stays mapped as long as anybody holds it (or a view of it),
-   * also after close(); at the end of its thread it is unmapped.
+   * The shared memory, `size` bytes; each read returns the same object. It stays mapped while the object or a view of it is referenced,
+   * also after close(), and at most until its thread ends.
    *
-   * In another thread, open the file again. postMessage() does not transfer it: it throws a DataCloneError (Node 20: sends a copy). What
-   * moves an ArrayBuffer within its thread moves this one too (ArrayBuffer.prototype.transfer, Node 22; the BYOB reader of a stream): it
-   * then has 0 bytes, and the one that it was moved to shows the file. Posted to another thread, that one stays mapped until the process
-   * ends, once for each file and size.
+   * In another thread, open the file again: postMessage() does not transfer the memory but throws a DataCloneError (Node 20: sends a copy).
+   * A move within the thread (ArrayBuffer.prototype.transfer, Node 22; a stream's BYOB reader) leaves it with 0 bytes, and the new
+   * ArrayBuffer shows the file. If that one is posted to another thread, it stays mapped until the process ends, once per file and size.
    */
   get memory(): ArrayBuffer {
     return this.#memory;
   }
 
+  /** Was close() called? */
   get closed(): boolean {
     return this.#closed;
   }
 
   /**
-   * flock(2) LOCK_EX; LockFileEx on Windows. BLOCKS this thread until the lock is this object's. Of all SharedFile objects of a path,
-   * whatever the process and the thread, one at a time has it; the kernel takes it from a holder that ends, however that ends. Objects
-   * of one thread wait for each other for ever, and there is no order among those who wait.
+   * flock(2) with LOCK_EX; LockFileEx on Windows. BLOCKS this thread until this object holds the lock. One SharedFile object of a path holds
+   * it at a time, of all threads and processes; the kernel releases it when the holder's thread or process ends, also by a crash. Two objects of one
+   * thread deadlock. Waiters are not served in order.
    *
-   * In a worker it polls: a thread that is in flock(2) cannot be ended by worker.terminate(). There it tries, and sleeps 1 to 8
-   * milliseconds between; those who wait in the kernel come before it.
+   * In a worker it polls, with sleeps of 1 to 8 milliseconds, because worker.terminate() cannot end a thread that is in flock(2). Threads
+   * that wait in the kernel get the lock before it.
    *
-   * @throws ERR_BUSY where this object holds it already; ERR_CLOSED
+   * @throws ERR_BUSY if this object holds the lock already; ERR_CLOSED
    */
   lock(): void {
     this.#assertFree();
@@ -92,15 +91,15 @@ export class SharedFile implements Disposable {
       this.#locked = true;
       return;
     }
-    for (let sleep = SHORTEST_SLEEP; !this.tryLock(); sleep = Math.min(2 * sleep, LONGEST_SLEEP)) {
-      Atomics.wait(never, 0, 0, sleep);
+    for (let sleep = MIN_SLEEP; !this.tryLock(); sleep = Math.min(2 * sleep, MAX_SLEEP)) {
+      Atomics.wait(neverNotified, 0, 0, sleep);
     }
   }
 
   /**
-   * The same without waiting: LOCK_NB.
-   * @returns false: somebody else holds it
-   * @throws ERR_BUSY where this object holds it already; ERR_CLOSED
+   * lock() without waiting: LOCK_NB.
+   * @returns false: another object holds the lock
+   * @throws ERR_BUSY if this object holds the lock already; ERR_CLOSED
    */
   tryLock(): boolean {
     this.#assertFree();
@@ -108,7 +107,7 @@ export class SharedFile implements Disposable {
     return this.#locked;
   }
 
-  /** LOCK_UN; UnlockFileEx on Windows. @throws ERR_NOT_LOCKED where this object does not hold it; ERR_CLOSED */
+  /** Releases the lock: LOCK_UN; UnlockFileEx on Windows. @throws ERR_NOT_LOCKED if this object does not hold it; ERR_CLOSED */
   unlock(): void {
     if (this.#closed) throw closedError(WHAT);
     if (!this.#locked) throw notLocked(WHAT);
@@ -117,8 +116,8 @@ export class SharedFile implements Disposable {
   }
 
   /**
-   * Lets go of the lock and of the file; the second time nothing happens. `memory` stays, and so does the file: unlink it when nobody is
-   * to open it any more. Left to the garbage collector, it is closed too.
+   * Releases the lock and closes the file; a second call does nothing. `memory` stays mapped, and the file stays in its folder: the program
+   * unlinks it. The garbage collector closes an object that is not closed.
    */
   close(): void {
     if (this.#closed) return;
@@ -127,6 +126,7 @@ export class SharedFile implements Disposable {
     check(this.#file.close(), 'close');
   }
 
+  /** close() */
   [Symbol.dispose](): void {
     this.close();
   }
@@ -137,9 +137,8 @@ export class SharedFile implements Disposable {
   }
 }
 
-function shown(memory: ArrayBuffer | null | number, path: string): ArrayBuffer {
-  if (memory === null)
-    throw unavailable('this program allows JavaScript no memory from outside, and so none that is shared');
+function mapped(memory: ArrayBuffer | null | number, path: string): ArrayBuffer {
+  if (memory === null) throw unavailable('this runtime allows JavaScript no external memory, and so no shared file');
   if (typeof memory === 'number') {
     check(memory, 'mmap', { path });
     throw unavailable('the file could not be mapped');

@@ -1,22 +1,22 @@
-/** Folders for the time of this process, at the most: removed when it ends by process.exit() or an error, too. */
+/** Temporary folders, removed at the latest when this process ends, also by process.exit() or an error. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { resolve } from 'node:path';
 
 const folders = new Set<string>();
 
-/** Those that can be removed, all of them: before an end without process.exit(). */
+/** Removes all of them, as far as possible. For an end of the process without the event 'exit'. */
 export function removeTemporaryFolders(): void {
   for (const folder of folders) {
     try {
       rmSync(folder, { recursive: true, force: true });
     } catch {
-      // Windows keeps a file that is mapped, and with it the folder. It lies among the temporary ones.
+      // Ignored: Windows does not remove a mapped file. The folder stays in the system's temporary folder.
     }
   }
 }
 
-/** @param prefix of its name. @returns its path from the root: the working directory may change. @throws as mkdtemp(3) */
+/** Makes a folder. @param prefix of its name. @returns its absolute path. @throws as mkdtemp(3) */
 export function makeTemporaryFolder(prefix: string): string {
   const folder = mkdtempSync(resolve(tmpdir(), prefix));
   if (folders.size === 0) process.on('exit', removeTemporaryFolders);
@@ -24,7 +24,7 @@ export function makeTemporaryFolder(prefix: string): string {
   return folder;
 }
 
-/** @throws where a file of it cannot be removed */
+/** Removes a folder with its files. @throws if a file cannot be removed */
 export function removeTemporaryFolder(folder: string): void {
   folders.delete(folder);
   if (folders.size === 0) process.off('exit', removeTemporaryFolders);

@@ -1,15 +1,15 @@
 /**
- * The hot path of the loops (native/turn/turn.cc): one call waits and receives for all connections that are ready, one sends all that
- * was written. The numbers and the memory that these calls work in are here; what they mean to a loop is in loops/.
+ * The hot path of the loops (native/turn/turn.cc): one call waits and receives for all ready connections, one sends all queued writes. This
+ * file has the numbers and the memory of the two calls; loops/ gives them their meaning.
  *
- * Memory of what is received. Whoever gets a chunk may keep it for good, so no byte of it is written again:
+ * Memory of received chunks. A handler may keep a chunk, so its bytes are never written again:
  *
- *   up to 4 KiB    packed one behind the other in a pool of 32 KiB, which is left to the chunks when it is full
- *   up to 16 KiB   copied out of the slot it was received into
- *   more           the slot itself, 64 KiB, is given away, and a new one takes its place
+ *   up to 4 KiB    packed into a pool of 32 KiB; a new pool replaces it when it is full
+ *   up to 16 KiB   copied out of the slot that it was received into
+ *   more           the slot itself, 64 KiB; a new slot replaces it
  *
- * So a chunk that is kept keeps at most 32 KiB, or four times its size, from being freed. Who borrows a chunk gets it in the slot, or in the
- * pool, which the next wait fills again: memory that is in the cache, where new memory is not, and that no garbage collection has to free.
+ * So a kept chunk holds at most 32 KiB, or four times its size. A borrowed chunk stays in the pool or the slot, and the next wait overwrites
+ * it: that memory is in the processor's cache, as new memory is not, and there is no garbage to collect.
  */
 import { markAsUntransferable } from 'node:worker_threads';
 import type { NativeTurn } from '../addon.js';
@@ -19,23 +19,24 @@ import type { Multiplexer } from './multiplexer.js';
 const { OUTGOING_FIELDS, NOT_RECEIVED, MAX_SLOTS } = native;
 
 const SLOT_SIZE = 65_536;
-const LEAST_GIVEN_AWAY = 16_384;
+/** Longer chunks take their slot with them; shorter ones are copied. */
+const MIN_SLOT_CHUNK = 16_384;
 const POOL_SIZE = 32_768;
-/** With less room than this in the pool, a new one. */
-const LEAST_POOL = 8192;
-/** Records a wait. epoll gives the rest next time, in turn; the others are given room for all their descriptors. */
-const MOST_RECORDS = 128;
+/** With less room than this, a new pool replaces it. */
+const MIN_POOL_ROOM = 8192;
+/** Maximum number of records per wait for epoll and kqueue, which report the others in the next wait. poll and select have no maximum. */
+const MAX_RECORDS = 128;
 const FIRST_PIECES = 128;
 /**
- * Records a wait while large messages come: what a turn receives is then still in the cache (512 KiB) when it is sent. Measured: 64 KiB
- * messages cost 1.1 times as much with 64 of them a turn as with 8, and 3 % less with 4.
+ * Maximum number of records per wait while large messages come: what a turn receives is then still in the cache (512 KiB) when it is sent.
+ * Measured: 64 KiB messages cost 1.1 times as much with 64 of them per turn as with 8, and 3 % less with 4.
  */
-const RECORDS_OF_LARGE = 4;
-const FIRST_SLOTS = RECORDS_OF_LARGE;
-/** Descriptors are small numbers; one beyond this is received from by a call of its own. */
-const MOST_RECEIVING = 1 << 20;
+const MAX_LARGE_RECORDS = 4;
+const FIRST_SLOTS = MAX_LARGE_RECORDS;
+/** Descriptors below this are received from by the wait; larger ones, which are rare, by calls of their own. */
+const RECEIVING_LIMIT = 1 << 20;
 
-/** As Node's own: who transfers a chunk's memory would take other connections' with it, and gets a copy (Node 20), or a DataCloneError. */
+/** Untransferable, as Node's own pool: it holds chunks of other connections. A transfer copies (Node 20), or throws a DataCloneError. */
 function newPool(): Buffer {
   const pool = Buffer.allocUnsafeSlow(POOL_SIZE);
   markAsUntransferable(pool.buffer);
@@ -43,36 +44,35 @@ function newPool(): Buffer {
 }
 
 /**
- * Where small messages are packed, in the order in which they are asked for. What is borrowed is packed over by the next wait, so that the next
- * borrowers find their messages where the last ones were, and are shown them by the same objects: to make one takes a fifth of what
- * JavaScript and C++ do for a message.
+ * Memory into which small messages are packed. The next wait overwrites borrowed messages, so they often are at the same places as before, and
+ * the same Buffer objects show them: making one takes a fifth of what JavaScript and C++ do per message.
  */
 export class Pool {
   buffer = newPool();
   used = 0;
-  /** What the borrowers were shown, in their order. */
+  /** Buffers of the borrowed messages, in the order of borrowing. */
   #views: { readonly place: number; readonly bytes: Buffer }[] = [];
-  /** How many in this turn. */
-  #shown = 0;
+  /** Number of messages borrowed since the last wait. */
+  #borrowed = 0;
 
-  /** Before each wait. Also where somebody who was shown some of it has taken it away (ArrayBuffer.prototype.transfer). */
+  /** Before each wait. Also replaces a pool that a borrower has detached (ArrayBuffer.prototype.transfer). */
   makeRoom(): void {
-    this.#shown = 0;
-    if (POOL_SIZE - this.used >= LEAST_POOL && this.buffer.length === POOL_SIZE) return;
+    this.#borrowed = 0;
+    if (POOL_SIZE - this.used >= MIN_POOL_ROOM && this.buffer.length === POOL_SIZE) return;
     this.buffer = newPool();
     this.used = 0;
     this.#views = [];
   }
 
-  /** A message for good. */
+  /** A message that is kept: its bytes are not overwritten. */
   take(place: number, length: number): Buffer {
     this.used = place + length;
     return this.buffer.subarray(place, this.used);
   }
 
-  /** A message until the next wait. */
+  /** A message that is valid until the next wait. */
   borrow(place: number, length: number): Buffer {
-    const number = this.#shown++;
+    const number = this.#borrowed++;
     const last = this.#views[number];
     if (last?.place === place && last.bytes.length === length) return last.bytes;
     const bytes = this.buffer.subarray(place, place + length);
@@ -80,19 +80,19 @@ export class Pool {
     return bytes;
   }
 
-  /** Of these bytes, may the next wait write to some? */
+  /** Are these bytes in the pool? The next wait may overwrite them. */
   has(bytes: Uint8Array): boolean {
     return bytes.buffer === this.buffer.buffer;
   }
 }
 
-/** Waits and receives, for connections of type C. */
+/** Waits and receives, for connections of type C. One per reactor. */
 export class ReceiveBatch<C> {
   readonly multiplexer: Multiplexer;
   readonly #turn: NativeTurn;
-  /** By descriptor: the generation of the connection that is to be received from, or 0. */
+  /** By descriptor: the generation of the connection to receive from, or 0. */
   #receiving = new Int32Array(1024);
-  /** By descriptor: that connection. */
+  /** By descriptor: the connection to receive from. */
   readonly #receivers: (C | undefined)[] = [];
   readonly #pool = new Pool();
   readonly #slots: Buffer[] = [];
@@ -106,9 +106,9 @@ export class ReceiveBatch<C> {
     this.#addSlots(FIRST_SLOTS);
   }
 
-  /** From now on a wait receives from this descriptor when it is readable, unless its number is too high for that: see receive(). */
+  /** From now on a wait receives from this descriptor if it is readable. Not from one of RECEIVING_LIMIT or above: use receive(). */
   startReceiving(fd: number, generation: number, receiver: C): void {
-    if (fd >= MOST_RECEIVING) return;
+    if (fd >= RECEIVING_LIMIT) return;
     if (fd >= this.#receiving.length) {
       const larger = new Int32Array(2 ** Math.ceil(Math.log2(fd + 1)));
       larger.set(this.#receiving);
@@ -118,6 +118,7 @@ export class ReceiveBatch<C> {
     this.#receivers[fd] = receiver;
   }
 
+  /** From now on a wait reports this descriptor without receiving from it. */
   stopReceiving(fd: number): void {
     if (fd >= this.#receiving.length) return;
     this.#receiving[fd] = 0;
@@ -126,19 +127,20 @@ export class ReceiveBatch<C> {
 
   /**
    * Waits, then receives.
-   * @param takesTurns the mechanism tells the rest next time, in turn: what it tells at once may be limited
-   * @returns how many records there are, or the wait's error, negative
+   * @param timeout milliseconds; negative: no timeout
+   * @param rotates does the mechanism report the other ready descriptors first in the next wait? Only then is their number limited
+   * @returns the number of records, or the wait's error, negative
    */
-  wait(timeout: number, takesTurns: boolean): number {
+  wait(timeout: number, rotates: boolean): number {
     this.#pool.makeRoom();
     if (this.#slotsUsed === this.#slots.length) this.#addSlots(this.#slots.length);
-    const limit = this.#slotsUsed > 0 ? RECORDS_OF_LARGE : MOST_RECORDS;
+    const limit = this.#slotsUsed > 0 ? MAX_LARGE_RECORDS : MAX_RECORDS;
     this.#slotsUsed = 0;
-    const most = takesTurns ? limit : this.multiplexer.room;
-    return this.#turn.wait(timeout, this.#receiving, most, this.#pool.buffer, this.#pool.used);
+    const max = rotates ? limit : this.multiplexer.capacity;
+    return this.#turn.wait(timeout, this.#receiving, max, this.#pool.buffer, this.#pool.used);
   }
 
-  /** The connection that was received from; undefined where nothing was. To be asked before any handler is called. */
+  /** The connection that a record's bytes were received from; undefined if nothing was. Valid until the first handler is called. */
   receiver(record: number): C | undefined {
     return this.received(record) === NOT_RECEIVED ? undefined : this.#receivers[this.multiplexer.fd(record)];
   }
@@ -148,14 +150,14 @@ export class ReceiveBatch<C> {
     return this.multiplexer.events(record);
   }
 
-  /** How many bytes were received (0: the peer has finished sending), a negative error, or NOT_RECEIVED: it was not tried. */
+  /** The number of bytes received (0: the peer has finished sending), a negative error, or NOT_RECEIVED: recv was not called. */
   received(record: number): number {
     return this.multiplexer.received(record);
   }
 
   /**
-   * The bytes; to be asked for once, and before the next wait.
-   * @param borrowed only until the next wait; else the caller's to keep
+   * The received bytes. Call it once per record, before the next wait.
+   * @param borrowed true: the bytes are valid until the next wait; false: the caller may keep them
    */
   chunk(record: number, borrowed: boolean): Buffer {
     const length = this.received(record);
@@ -165,17 +167,17 @@ export class ReceiveBatch<C> {
     const slot = this.#slots[index] as Buffer;
     this.#slotsUsed = index + 1;
     if (borrowed) return slot.subarray(0, length);
-    if (length < LEAST_GIVEN_AWAY) return Buffer.from(slot.subarray(0, length));
+    if (length < MIN_SLOT_CHUNK) return Buffer.from(slot.subarray(0, length));
     this.#setSlot(index);
     return slot.subarray(0, length);
   }
 
-  /** Is this memory that the next wait writes to? */
+  /** Are these bytes in memory that the next wait overwrites? */
   isBorrowed(bytes: Uint8Array): boolean {
     return this.#slotMemory.has(bytes.buffer) || this.#pool.has(bytes);
   }
 
-  /** One recv(2) of its own. @returns the bytes, empty at the end of the stream, or a negative error */
+  /** One recv(2). @returns the bytes, empty at the end of the stream, or a negative error */
   receive(fd: number): Buffer | number {
     const scratch = (this.#scratch ??= Buffer.allocUnsafeSlow(SLOT_SIZE));
     const received = native.recv(fd, scratch, 0, SLOT_SIZE, 0);
@@ -198,24 +200,24 @@ export class ReceiveBatch<C> {
 }
 
 export { NOT_RECEIVED };
-/** What a call answers that would have to wait. */
+/** The result of a call that would block: EAGAIN, negated. */
 export const WOULD_BLOCK = native.wouldBlock;
 
-/** Pieces a descriptor in one flush at the most: what one sendmsg(2) takes. */
+/** Maximum number of pieces per descriptor and flush: what one sendmsg(2) takes. */
 export const MAX_IOV = 64;
 /** Pieces up to this size are copied, larger ones are sent from where they are. */
 export const COPY_LIMIT = 4096;
 const SLAB_SIZE = 262_144;
-/** What one send(2) is given: Linux takes no more, and more is no number of 32 bits. */
-const MOST_AT_ONCE = 0x7fff_f000;
+/** Maximum number of bytes per send(2): Linux takes no more, and it must fit into 32 bits. */
+const MAX_SEND = 0x7fff_f000;
 
-/** Who sends a batch: the addon, with system calls of its own, or a ring. */
+/** What sends a batch: the addon by system calls, or a ring. */
 export interface Sender {
-  /** @returns false: not everything that was prepared could be submitted (a ring) */
+  /** @returns false: a ring could not submit all of it */
   flush(...pieces: Parameters<typeof native.flush>): boolean | undefined;
 }
 
-/** What is to be sent by the next flush: pieces, those of one descriptor one after the other. */
+/** What the next flush sends: pieces of bytes, those of one descriptor in succession. */
 export class SendBatch {
   #numbers = new Int32Array(FIRST_PIECES * OUTGOING_FIELDS);
   #count = 0;
@@ -223,52 +225,55 @@ export class SendBatch {
   #slabUsed = 0;
   #buffers: Uint8Array[] = [];
 
-  /** Where the next copied piece will be. */
+  /** Where the next copied piece begins in the slab. */
   get slabUsed(): number {
     return this.#slabUsed;
   }
 
+  /** Is the piece small enough to be copied, and is there room for it in the slab? */
   hasRoomFor(length: number): boolean {
     return length <= COPY_LIMIT && length <= SLAB_SIZE - this.#slabUsed;
   }
 
+  /** Copies bytes to the slab. */
   copy(bytes: Uint8Array, length: number): void {
     this.#slab.set(bytes, this.#slabUsed);
     this.#slabUsed += length;
   }
 
-  /** UTF-8, of which there must be so much. */
+  /** Copies a text as UTF-8. @param length its number of bytes in UTF-8 */
   encode(text: string, length: number): void {
     this.#slab.write(text, this.#slabUsed, length, 'utf8');
     this.#slabUsed += length;
   }
 
-  /** A part of what was copied, for whoever must keep it longer than this turn. */
+  /** A copy of copied bytes that stays valid after clear(). */
   copied(place: number, length: number): Buffer {
     return Buffer.from(this.#slab.subarray(place, place + length));
   }
 
-  /** @returns the number of the piece, by which its answer is found */
+  /** Adds a piece of the slab. @returns its number, for sent() */
   addCopied(fd: number, place: number, length: number): number {
     return this.#add(fd, place, length);
   }
 
+  /** Adds a piece that is sent from where it is. @returns its number, for sent() */
   addBuffer(fd: number, buffer: Uint8Array, length: number): number {
     this.#buffers.push(buffer);
-    return this.#add(fd, -this.#buffers.length, Math.min(length, MOST_AT_ONCE));
+    return this.#add(fd, -this.#buffers.length, Math.min(length, MAX_SEND));
   }
 
-  /** Sends all pieces. @returns false: see Sender */
+  /** Sends all pieces. @returns false: as Sender.flush() */
   flush(sender: Sender): boolean {
     return false !== sender.flush(this.#numbers, this.#count, this.#slab, this.#buffers);
   }
 
-  /** Sends none of them: all are to be sent by operations. */
+  /** Sends none of them: sent() is WOULD_BLOCK for each, and operations of a ring or port send them. */
   refuse(): void {
     for (let piece = 0; piece < this.#count; piece++) this.#numbers[piece * OUTGOING_FIELDS + 2] = WOULD_BLOCK;
   }
 
-  /** How many bytes of this piece and those after it, of the same descriptor, were sent; or a negative error. */
+  /** The number of bytes sent of this piece and the descriptor's later ones; or a negative error. */
   sent(piece: number): number {
     return this.#numbers[piece * OUTGOING_FIELDS + 2] as number;
   }

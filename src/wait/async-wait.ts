@@ -1,47 +1,50 @@
 /**
- * A wait that does not hold up Node's own loop, as a promise.
+ * A wait that does not block Node's loop, as a promise.
  *
  *   none --wait()--> scheduled --next turn of Node's loop: take--> (something: settled)
  *                        ^                          |
  *                        |                          v nothing yet
  *                        +---the waiter returned--- waiting, in a thread beside Node's loop
  *
- * settled: with what was taken, with nothing when the time is over, or with an error (AbortError, ERR_CLOSED, the system's). It may
- * happen in any state; the waiter is then interrupted, and what it still reports is for the wait that follows, if there is one.
+ * settled: with what was taken, with nothing after the timeout, or with an error (AbortError, ERR_CLOSED, a system error). Possible in each
+ * state; the waiter is then interrupted, and its return counts for the next wait, if there is one.
  *
- * Taking happens on Node's own thread, at the moment the promise settles: what was ready earlier and is no longer is not told. It
- * begins with a turn of Node's loop, so that a descriptor that is always ready leaves room for timers and other promises.
+ * take() runs in Node's thread just before the promise settles, so the result is what is ready at that moment. It starts in the next turn
+ * of Node's loop: a descriptor that is always ready does not starve timers and other promises.
  */
 import { busyError, closedError, invalidType, systemError } from '../errors.js';
 import type { NativeWaiter } from '../addon.js';
 import { fieldsOf, guarded, isAbortSignal, timeoutOf } from '../validate.js';
 import { openWaiter } from './waiter.js';
 
+/** How long selectAsync() and the proactors' waitAsync() wait. */
 export interface WaitOptions {
-  /** Milliseconds; null: for ever; 0 or less: what is ready now. */
+  /** Milliseconds; 0 or less: only what is ready now; null: no timeout. Default: null */
   readonly timeout?: number | null;
+  /** Its abort ends the wait: the promise rejects with AbortError (code ABORT_ERR), the signal's reason as `cause`. Default: none */
   readonly signal?: AbortSignal;
 }
 
-/** Descriptors of which one being ready means that there may be something to take. */
+/** What the waiting thread waits for: when one of the descriptors is ready, there may be something to take. */
 export interface Interest {
-  /** select(2) instead of poll(2): for descriptors that poll cannot watch (macOS: ttys). */
+  /** Wait with select(2) instead of poll(2): for descriptors that poll cannot watch (macOS: ttys). */
   readonly useSelect: boolean;
   /** Pairs [descriptor, POLLIN | POLLOUT]. */
   readonly pairs: Int32Array;
-  /** The wake handle of what is no descriptor (a completion port): that is waited for, instead of the pairs. */
+  /** Wait for this wake handle instead of the pairs: a completion port is no descriptor. */
   readonly handle?: number;
 }
 
+/** What a selector or a proactor provides for its asynchronous waits. */
 export interface Waitable<T> {
-  /** For messages. */
+  /** Its name in error messages. */
   readonly what: string;
-  /** What there is, without waiting; null: nothing yet. */
+  /** Takes what is ready, without waiting; null: nothing yet. */
   take(): T | null;
-  /** What a wait answers whose time is over. */
+  /** The result after the timeout. */
   nothing(): T;
   interest(): Interest;
-  /** When there will be something to take without the descriptors' doing, on performance.now()'s clock. */
+  /** When a timer makes something ready, on performance.now()'s clock. */
   nextDue?(): number;
 }
 
@@ -53,7 +56,7 @@ interface Pending<T> {
   readonly signal: AbortSignal | undefined;
 }
 
-/** The platform's own methods, whatever properties of these names a signal has been given; those of another realm's or a polyfill's signal. */
+/** Where to look up addEventListener: a platform's signal may have own properties of that name; a polyfill's has its own methods. */
 const listeningTo = (signal: AbortSignal): EventTarget =>
   signal instanceof AbortSignal ? EventTarget.prototype : signal;
 
@@ -62,9 +65,9 @@ export class AsyncWait<T> {
   #pending: Pending<T> | undefined;
   #immediate: NodeJS.Immediate | undefined;
   #waiter: NativeWaiter | undefined;
-  /** Started and not returned. */
+  /** Between its start and its return. */
   #waiterIsBusy = false;
-  /** The waiter could not wait for this interest: a descriptor in it is closed, say. */
+  /** The last wait for this interest failed: a descriptor in it may be closed. */
   #failed = false;
   #closed = false;
 
@@ -72,12 +75,12 @@ export class AsyncWait<T> {
     this.#waitable = waitable;
   }
 
-  /** A wake-up was seen elsewhere that may have been meant for the pending wait: it ends with nothing. */
+  /** Another wait has consumed a wake-up that may be meant for the pending one: ends that with nothing. */
   wake(): void {
     this.#settle()?.resolve(this.#waitable.nothing());
   }
 
-  /** There is something to take now, elsewhere than where it waits. */
+  /** Something can be taken now that no descriptor reports: takes it in the next turn of Node's loop. */
   takeNow(): void {
     if (this.#pending !== undefined) this.#schedule();
   }
@@ -86,12 +89,12 @@ export class AsyncWait<T> {
   wait(options?: WaitOptions): Promise<T> {
     return new Promise((resolve, reject) => {
       const { timeout, signal, reason } = readOptions(options);
-      // Not before: reading them may have run code of the caller's.
+      // After readOptions(): it may have run the caller's code.
       if (this.#closed) throw closedError(this.#waitable.what);
       if (this.#pending !== undefined) throw busyError(this.#waitable.what);
       if (reason !== undefined) throw reason;
       const deadline = timeout < 0 ? Infinity : performance.now() + timeout;
-      // First: should the signal be none after all and throw, nothing is pending.
+      // Before anything is pending: addEventListener() of a caller's signal may throw.
       if (signal !== undefined)
         guarded('signal', () => listeningTo(signal).addEventListener.call(signal, 'abort', this.#onAbort));
       this.#pending = { resolve, reject, deadline, signal };
@@ -99,13 +102,13 @@ export class AsyncWait<T> {
     });
   }
 
-  /** The interest is another one now: a wait under way goes on with it. */
+  /** The interest has changed: a wait under way continues with the new one. */
   interestChanged(): void {
     this.#failed = false;
     if (this.#waiterIsBusy) this.#waiter?.interrupt();
   }
 
-  /** A wait under way rejects with ERR_CLOSED. When this returns, no thread uses the descriptors any more. */
+  /** A pending wait rejects with ERR_CLOSED. When this returns, no thread uses the descriptors any more. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -142,7 +145,7 @@ export class AsyncWait<T> {
   readonly #onReturn = (error: number): void => {
     this.#waiterIsBusy = false;
     if (this.#pending === undefined || this.#immediate !== undefined) return;
-    // Once it is no failure: a descriptor was closed after the waiter was told of it, and taking goes around that.
+    // The first error is ignored: a descriptor was closed during the wait, and take() copes with that.
     const again = this.#failed;
     this.#failed = error < 0;
     if (error < 0 && again) this.#fail(systemError(error, waitCallOf(this.#waitable.interest())));
@@ -154,7 +157,7 @@ export class AsyncWait<T> {
   }
 
   #startWaiter(timeout: number): void {
-    if (this.#waiterIsBusy) return; // interrupted, and on its way back: #onReturn goes on from there
+    if (this.#waiterIsBusy) return; // interrupted: #onReturn continues when it is back
     this.#waiter ??= openWaiter();
     const { useSelect, pairs, handle = 0 } = this.#waitable.interest();
     this.#waiterIsBusy = this.#waiter.start(useSelect, pairs, pairs.length / 2, timeout, handle, this.#onReturn);
@@ -168,11 +171,11 @@ export class AsyncWait<T> {
     try {
       listeningTo(signal).removeEventListener.call(signal, 'abort', this.#onAbort);
     } catch {
-      // A method of the caller's own: the wait has ended all the same, and an event that still comes finds none.
+      // Ignored: a caller's own method threw. The wait has ended, and a later abort event finds none pending.
     }
   }
 
-  /** Ends the pending wait, whatever its state; its promise is the caller's to settle. */
+  /** Ends the pending wait in any state. @returns it: the caller settles its promise */
   #settle(): Pending<T> | undefined {
     const pending = this.#pending;
     this.#pending = undefined;
@@ -184,7 +187,7 @@ export class AsyncWait<T> {
   }
 }
 
-/** The system call in which that is waited for. */
+/** The system call that waits for an interest. */
 function waitCallOf({ useSelect, handle }: Interest): string {
   if (handle !== undefined) return 'GetQueuedCompletionStatusEx';
   return useSelect ? 'select' : 'poll';
@@ -193,7 +196,7 @@ function waitCallOf({ useSelect, handle }: Interest): string {
 interface ReadOptions {
   readonly timeout: number;
   readonly signal: AbortSignal | undefined;
-  /** The signal has fired already. */
+  /** The signal is aborted already. */
   readonly reason: Error | undefined;
 }
 
@@ -207,13 +210,13 @@ function readOptions(options: unknown): ReadOptions {
   return { timeout: timeoutOf(timeout), signal: known, reason };
 }
 
-/** As Node's own functions reject: name AbortError, code ABORT_ERR, the signal's reason as the cause. */
+/** As Node's functions reject: name AbortError, code ABORT_ERR, the signal's reason as the cause. */
 function abortError(signal: AbortSignal): Error {
   let cause: unknown;
   try {
     cause = signal.reason;
   } catch (thrown) {
-    cause = thrown; // a getter of somebody's
+    cause = thrown; // a getter that throws
   }
   const error = new Error('The operation was aborted', { cause });
   return Object.assign(error, { name: 'AbortError', code: 'ABORT_ERR' });

@@ -1,9 +1,9 @@
 /**
- * An event loop of ours inside Node's: it is called back whenever its multiplexer has something to tell.
+ * Runs an event loop of this package inside Node's loop: calls back in each turn in which something is ready.
  *
- * Where the multiplexer is a descriptor (epoll, kqueue) Node's loop watches that, among its own (native/wait/loop_watch.cc). Otherwise,
- * and in other programs than Node, a thread waits beside it (native/wait/waiter.cc), at the price of a hop between threads a turn.
- * Both go on until close(), and keep Node alive.
+ * If the mechanism has a descriptor (epoll, kqueue), Node's loop watches that, among its own (native/wait/loop_watch.cc). Otherwise, and in
+ * other runtimes than Node, a thread waits (native/wait/waiter.cc), which costs one switch between threads per turn. Both go on until
+ * close(), and keep the process alive.
  */
 import { check } from '../errors.js';
 import type { NativeLoopWatch, NativeWaiter } from '../addon.js';
@@ -11,7 +11,7 @@ import { native } from '../native.js';
 import type { Interest } from './async-wait.js';
 import { openWaiter } from './waiter.js';
 
-/** Bun has functions of libuv's names that end the process. */
+/** Bun exports functions with libuv's names that abort the process. */
 const HAS_LIBUV = process.release.name === 'node' && !('bun' in process.versions) && !('deno' in process.versions);
 
 export class Attachment {
@@ -25,8 +25,10 @@ export class Attachment {
   #closed = false;
 
   /**
-   * @param setFd the multiplexer's own descriptor, where it has one
-   * @throws EMFILE; EAGAIN: there is no thread left
+   * @param interest what to wait for in a thread
+   * @param setFd the mechanism's own descriptor, or undefined
+   * @param onReady called in a turn of Node's loop; it may close the attachment
+   * @throws EMFILE; EAGAIN: no thread left
    */
   constructor(interest: () => Interest, setFd: () => number | undefined, onReady: () => void) {
     this.#interest = interest;
@@ -39,18 +41,18 @@ export class Attachment {
     return this.#closed;
   }
 
-  /** Something else is to be watched now. */
+  /** The interest has changed: a thread starts again with it, and a new descriptor is watched. */
   interestChanged(): void {
     if (this.#closed) return;
     if (this.#waiter !== undefined) return this.#waiter.interrupt();
     if (this.#setFd() === this.#watchedFd) return;
-    // The new one first: where there is no descriptor left for it (EMFILE), the old one goes on.
+    // The new one first: if no descriptor is left for it (EMFILE), the old one goes on.
     const old = this.#watch;
     this.#begin();
     old?.close();
   }
 
-  /** There is something that no descriptor tells of: a wake-up that was taken away elsewhere, an operation that is over already. */
+  /** Calls back in the next turn of Node's loop. For what makes no descriptor ready: a consumed wake-up, a completed operation. */
   wake(): void {
     if (this.#immediate !== undefined) return;
     this.#immediate = setImmediate(() => {
@@ -59,7 +61,7 @@ export class Attachment {
     });
   }
 
-  /** When this returns, no thread uses the descriptors any more, and nothing is called back. */
+  /** When it returns, no thread uses the descriptors any more. Nothing is called back after it. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -74,7 +76,7 @@ export class Attachment {
     this.#startWaiter();
   }
 
-  /** @returns false: it takes a thread */
+  /** @returns false: Node's loop cannot watch it, a thread must wait */
   #watchInLoop(): boolean {
     const fd = this.#setFd();
     const { pairs } = this.#interest();
@@ -96,7 +98,7 @@ export class Attachment {
   }
 
   readonly #onReturn = (): void => {
-    // An error of the wait too: taking then finds out what is the matter with which descriptor.
+    // After an error too: the wait that onReady makes finds the descriptor that caused it.
     if (!this.#closed) this.#onReady();
     if (!this.#closed) this.#startWaiter();
   };

@@ -1,16 +1,18 @@
-/** Timers of a loop or a proactor: a binary heap by the time they are due, the earlier made first where that is equal. */
+/** Timers of a loop or a proactor: a binary heap by due time; of equal ones the timer that was made first comes first. */
+
+/** A callback that callLater() has scheduled. */
 export interface Timer extends Disposable {
-  /** It will not be called. After it was called, or the second time, nothing happens. */
+  /** Its callback will not be called. After the call, and the second time, it does nothing. */
   cancel(): void;
 }
 
-/** Purged when more of them than this, and more than half of all, are cancelled (asyncio's numbers). */
-const MOST_CANCELLED = 100;
+/** Cancelled timers are removed when there are more than this, and more than half of all (asyncio's numbers). */
+const MAX_CANCELLED = 100;
 
 class Timeout implements Timer {
   cancelled = false;
-  /** Not taken away yet to be called. */
-  isKept = true;
+  /** Still in the heap. */
+  isInHeap = true;
 
   constructor(
     readonly due: number,
@@ -21,9 +23,9 @@ class Timeout implements Timer {
 
   cancel(): void {
     if (this.callback === undefined) return;
-    this.callback = undefined; // what it refers to is free
+    this.callback = undefined; // so that what it refers to can be collected
     this.cancelled = true;
-    if (this.isKept) this.onCancel();
+    if (this.isInHeap) this.onCancel();
   }
 
   [Symbol.dispose](): void {
@@ -41,15 +43,15 @@ export class Timers {
   #cancelled = 0;
   readonly #onCancel = (): void => {
     this.#cancelled++;
-    if (this.#cancelled > MOST_CANCELLED && 2 * this.#cancelled > this.#heap.length) this.#purge();
+    if (this.#cancelled > MAX_CANCELLED && 2 * this.#cancelled > this.#heap.length) this.#purge();
   };
 
-  /** How many are kept, cancelled ones among them. */
+  /** Number of timers in the heap, with cancelled ones. */
   get size(): number {
     return this.#heap.length;
   }
 
-  /** @param due on its owner's clock */
+  /** @param due milliseconds, on the clock of nextDue() and takeDue() */
   add(due: number, callback: () => void): Timer {
     const timeout = new Timeout(due, this.#made++, callback, this.#onCancel);
     this.#heap.push(timeout);
@@ -57,7 +59,7 @@ export class Timers {
     return timeout;
   }
 
-  /** When the next one is due; Infinity: there is none. */
+  /** When the first timer is due; Infinity: there is none. */
   nextDue(): number {
     while (this.#heap[0]?.cancelled === true) {
       this.#removeFirst();
@@ -66,17 +68,17 @@ export class Timers {
     return this.#heap[0]?.due ?? Infinity;
   }
 
-  /** Takes those away that are due, in their order. */
+  /** Removes the due timers. @returns their callbacks, in the order of due time */
   takeDue(now: number): (() => unknown)[] {
     const due: (() => unknown)[] = [];
     while (this.nextDue() <= now) {
       const timeout = this.#removeFirst();
-      timeout.isKept = false;
-      // Looked at when it is its turn: one that is called before it may cancel it.
+      timeout.isInHeap = false;
+      // Read when it is called: an earlier callback may cancel this timer.
       due.push(() => {
         const { callback } = timeout;
         timeout.callback = undefined;
-        return callback?.(); // a promise, of one that is async
+        return callback?.(); // an async callback returns a promise
       });
     }
     return due;

@@ -1,9 +1,9 @@
-/** The thread in which a wait beside Node's loop happens (native/wait/waiter.cc). */
+/** A thread that waits for descriptors, so that Node's loop does not (native/wait/waiter.cc). */
 import { systemError, systemErrorName } from '../errors.js';
 import type { NativeWaiter } from '../addon.js';
 import { native } from '../native.js';
 
-/** Opens a waiter, with its thread. @throws EAGAIN, EMFILE */
+/** Opens a waiter and starts its thread. @throws EAGAIN: no thread left; EMFILE */
 export function openWaiter(): NativeWaiter {
   const waiter = new native.Waiter();
   const opened = waiter.open();
