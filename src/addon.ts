@@ -1,24 +1,26 @@
 /**
- * The shape of the addon: functions named after the system calls they make, numbers in and numbers out, negative where the call failed
- * (the operating system's own error number, negated; see errors.ts). native.ts loads it.
+ * The types of the addon, which native.ts loads. Functions have the names of the system calls they make; they take and return numbers. A
+ * negative result is an error: the operating system's error number, negated (errors.ts).
  */
-/** Owns one descriptor: closed when this object is collected, and when its thread or the process ends. */
+
+/** Owns one descriptor. It is closed at the latest when this object is collected, or its thread ends. */
 export interface NativeDescriptor {
   close(): number;
-  /** Gives the descriptor up unclosed. */
+  /** Gives up ownership without closing. @returns the descriptor */
   release(): number;
 }
 
-/** Owns many: those that a loop has. */
+/** Owns the descriptors of a loop. */
 export interface NativeDescriptors {
   add(fd: number): void;
-  /** EBADF for one that was never added. */
+  /** EBADF for a descriptor that was not added. */
   close(fd: number): number;
-  /** Removes it without closing it. */
+  /** Gives up ownership without closing. */
   remove(fd: number): void;
   closeAll(): void;
 }
 
+/** A wake channel: a descriptor, and a handle by which any thread makes it readable. */
 export interface NativeWakeup {
   open(): number;
   fd(): number;
@@ -27,8 +29,10 @@ export interface NativeWakeup {
   close(): void;
 }
 
+/** A thread that waits for descriptors. See native/wait/waiter.cc. */
 export interface NativeWaiter {
   open(): number;
+  /** @returns false: it is waiting already */
   start(
     useSelect: boolean,
     interest: Int32Array,
@@ -41,16 +45,16 @@ export interface NativeWaiter {
   close(): void;
 }
 
-/** A descriptor among those that Node's own loop watches. */
+/** A descriptor that Node's loop watches. See native/wait/loop_watch.cc. */
 export interface NativeLoopWatch {
-  /** 0, a negative error, or 1: this program's loop cannot be asked. */
+  /** @returns 0; a negative error; 1: this runtime's loop cannot watch it */
   open(fd: number, callback: () => void): number;
   start(): number;
   stop(): void;
   close(): void;
 }
 
-/** A signal that signals a wake channel. */
+/** A signal that signals a wake channel when it is delivered. */
 export interface NativeSignalWatch {
   open(signal: number, wakeupHandle: number): number;
   take(): boolean;
@@ -62,9 +66,9 @@ export interface NativeSignalWatch {
 export interface NativeSharedFile {
   open(path: string): number;
   grow(size: number): number;
-  /** As many bytes as it has been grown to. Null: this program allows no ArrayBuffer over memory of ours. */
+  /** As many bytes as it was grown to. null: this runtime allows no external ArrayBuffer (Electron). */
   map(): ArrayBuffer | null | number;
-  /** 1, or 0: somebody else holds it. */
+  /** 1; 0: another object holds it. */
   lock(wait: boolean): number;
   unlock(): number;
   close(): number;
@@ -72,7 +76,7 @@ export interface NativeSharedFile {
 
 /** See native/trace/recording.cc. */
 export interface NativeRecording {
-  /** Memory that begins as TraceMemory makes it, of a SharedArrayBuffer. EINVAL: it does not; this object records already. */
+  /** @param memory of a SharedArrayBuffer, as TraceMemory makes it. EINVAL: it is not; this object records already */
   start(memory: Uint8Array): number;
   stop(): void;
 }
@@ -80,10 +84,10 @@ export interface NativeRecording {
 /** See native/trace/fault_plan.cc. */
 export interface NativeFaultPlan {
   /**
-   * @param names a line for each rule: the names of its calls with commas between
-   * @param numbers six for each rule: kind (1 error, 2 short, 3 slow), value, first, last, every, probability
-   * @param counters of a SharedArrayBuffer, zeros: 8 bytes, not 0 when the plan has stopped; then two 64-bit counters a rule
-   * @param isJoined the plan is another thread's, and does not stop with this object
+   * @param names one line per rule: the names of its calls, separated by commas
+   * @param numbers six per rule: kind (1 error, 2 short, 3 slow), value, first, last, every, probability
+   * @param counters zeros in a SharedArrayBuffer: 8 bytes that become non-zero when the plan stops, then two 64-bit counters per rule
+   * @param isJoined the plan belongs to another thread, and does not stop with this object
    */
   start(
     names: string,
@@ -96,13 +100,13 @@ export interface NativeFaultPlan {
   stop(): void;
 }
 
-/** A multiplexer: waits, and answers how many records are in the memory that prepareWait has given it. See native/core/multiplexer.cc. */
+/** A multiplexer's wait. @returns the number of records in the memory that prepareWait() passed. See native/core/multiplexer.cc */
 export type NativeWait = (timeout: number) => number;
 
 /** See native/turn/turn.cc. */
 export interface NativeTurn {
   setSlot(index: number, buffer: Uint8Array): void;
-  wait(timeout: number, receiving: Int32Array, most: number, pool: Uint8Array, poolOffset: number): number;
+  wait(timeout: number, receiving: Int32Array, maxRecords: number, pool: Uint8Array, poolOffset: number): number;
 }
 
 /** A completion port. See native/mechanisms/iocp.cc. */
@@ -126,42 +130,43 @@ export interface NativeIocp {
   writeDescriptor(id: number, fd: number, bytes: Uint8Array, position: number): number;
   cancel(id: number): number;
   cancelAllOf(handle: number): number;
-  getQueuedCompletionStatusEx(out: Float64Array, most: number, timeout: number): number;
+  getQueuedCompletionStatusEx(out: Float64Array, maxEntries: number, timeout: number): number;
   received(row: number, target: Uint8Array): number;
   sender(row: number, target: Uint8Array): number;
   fetchCancelled(milliseconds: number): void;
-  /** How many operations have not come back: their memory is never freed. */
+  /** @returns the number of operations that have not completed: their memory is never freed */
   close(milliseconds: number): number;
 }
 
+/** What every system has. */
 export interface Everywhere {
   readonly Descriptor: new (fd: number) => NativeDescriptor;
   readonly Descriptors: new () => NativeDescriptors;
   readonly LoopWatch: new () => NativeLoopWatch;
   readonly SignalWatch: new () => NativeSignalWatch;
   /**
-   * Of the signals that are watched in this process, the first is handled; another one, or the same after so many milliseconds, ends the
-   * process by the system's own action, whatever its threads do. -1: no longer.
+   * The first watched signal of this process is handled; another one, or the same after this many milliseconds, ends the process by the
+   * system's default action, whatever its threads do. -1: switches it off.
    */
   endOnRepeat(milliseconds: number): void;
   readonly SharedFile: new () => NativeSharedFile;
-  /** The system call that growing a SharedFile is, for its errors. */
+  /** The system call of NativeSharedFile.grow(), for its errors. */
   readonly growSyscall: string;
   readonly Recording: new () => NativeRecording;
-  /** Into so many bytes of a file, until this thread ends. EINVAL: they do not begin as TraceMemory makes them. */
+  /** Records into `size` bytes of a file, until this thread ends. EINVAL: it is not as TraceMemory makes it. */
   recordInFile(path: string, size: number): number;
   readonly FaultPlan: new () => NativeFaultPlan;
-  /** Until this process ends. 1: there is such a plan already. */
+  /** Starts the process's plan, which lasts until it ends. 1: it has one already. */
   startProcessFaults(names: string, numbers: Float64Array, seed: number): number;
-  /** Calls and injected faults of each rule of that plan. @returns how many numbers it has put into `out` */
+  /** Calls and injected faults per rule of the process's plan. @returns the number of numbers in `out` */
   processFaultCounts(out: Float64Array): number;
-  /** Milliseconds, of the clock of a trace's records. */
+  /** Milliseconds, on the clock of a trace's records. */
   monotonicMilliseconds(): number;
   readonly TRACE_HEADER_SIZE: number;
   readonly TRACE_RECORD_SIZE: number;
   readonly TRACE_MAGIC: number;
   readonly TRACE_ABANDONED: number;
-  /** Makes one of each mechanism that this system has. */
+  /** A constructor per mechanism that this system has. */
   readonly multiplexers: Readonly<Record<string, () => NativeWait>>;
   prepareWait(wait: NativeWait, set: number, interest: Int32Array, count: number, memory: Int32Array): number;
   readonly READY_FIELDS: number;
@@ -173,7 +178,7 @@ export interface Everywhere {
   readonly Wakeup: new () => NativeWakeup;
   readonly Waiter: new () => NativeWaiter;
   wakeup(handle: number): boolean;
-  /** The system call that opening a Wakeup is, for its errors. */
+  /** The system call of NativeWakeup.open(), for its errors. */
   readonly wakeSyscall: string;
 
   select(
@@ -198,10 +203,10 @@ export interface Everywhere {
   readonly POLLRDHUP: number;
   readonly POLLRDNORM: number;
 
-  /** Sockaddrs, at least one; or the name of getaddrinfo's error; or a negative system error (EAI_SYSTEM). */
+  /** @returns at least one sockaddr; or the name of getaddrinfo's error; or a negative system error (EAI_SYSTEM) */
   resolve(host: string, port: number, family: number): Buffer[] | string | number;
   encodeUnix(path: Uint8Array): Buffer | number;
-  /** A host and its port, or the bytes of a Unix path; null for any other family. */
+  /** @returns host and port; or the bytes of a Unix path; null for another family */
   decode(sockaddr: Uint8Array): [host: string, port: number] | Buffer | null;
 
   readonly constants: Readonly<Record<string, number>>;
@@ -303,20 +308,20 @@ export interface ShareSocketCalls {
 export interface IocpCalls {
   readonly Iocp: new () => NativeIocp;
   readonly IOCP_ROW: number;
-  /** In the place of an id. */
+  /** Values of `id` that are no operation's. */
   readonly IOCP_POSTED: number;
   readonly IOCP_WOKEN: number;
   readonly IOCP_UNEXPECTED: number;
-  /** The flags. */
+  /** Bits of `flags`. */
   readonly IOCP_RECEIVED: number;
   readonly IOCP_HAS_SENDER: number;
   readonly IOCP_CANCELLED: number;
 }
 
-/** See native/mechanisms/io_uring.h. Everything answers a negative error where it failed. */
+/** A ring. See native/mechanisms/io_uring.h. */
 export interface NativeIoUring {
   open(entries: number, cqEntries: number): number;
-  /** [fd, features, submission entries, completion entries] */
+  /** Fills `out`: [fd, features, submission entries, completion entries]. */
   about(out: Int32Array): void;
   supports(opcode: number): number;
   registerEventFd(fd: number): number;
@@ -333,7 +338,7 @@ export interface NativeIoUring {
   timeout(ms: number, userData: number): number;
   cancel(target: number, userData: number): number;
   enter(minComplete: number, timeout: number): number;
-  /** How many completions there are to be taken. */
+  /** @returns the number of completions that can be taken */
   ready(): number;
   woken(): boolean;
   completions(
@@ -350,9 +355,16 @@ export interface NativeIoUring {
   cancelStream(what: number, fd: number, generation: number): number;
   peerOf(fd: number, out: Uint8Array): number;
   copyOfBuffer(buffer: number, length: number): Buffer;
-  /** @returns false: io_uring_enter was refused for now */
+  /** @returns false: io_uring_enter failed for the moment */
   flush(outgoing: Int32Array, count: number, slab: Uint8Array, buffers: readonly Uint8Array[]): false | undefined;
-  turn(timeout: number, out: Int32Array, most: number, pool: Uint8Array, poolOffset: number, maxShare: number): number;
+  turn(
+    timeout: number,
+    out: Int32Array,
+    maxRecords: number,
+    pool: Uint8Array,
+    poolOffset: number,
+    maxShare: number,
+  ): number;
 }
 
 /** Linux. */
@@ -373,5 +385,6 @@ export interface IoUringCalls {
   };
 }
 
+/** The addon: a system has all calls of a group, or none. */
 export type Addon = Everywhere &
   Partial<IoUringCalls & IocpCalls & EpollCalls & KqueueCalls & PassFdsCalls & ShareSocketCalls>;

@@ -1,5 +1,5 @@
 /**
- * The entry `selectors-native`: file objects, selectors, sockets.
+ * The entry `selectors-native`: selectors, proactors, event loops and sockets. System calls under their own names: `selectors-native/syscalls`.
  *
  * @module selectors-native
  */

@@ -1,4 +1,4 @@
-/** Loads the addon, whose shape is in addon.ts. A thread or process that loads it joins the traces and fault plans that are under way. */
+/** Loads the addon (its types: addon.ts). A thread or process that loads it joins the traces and fault plans under way. */
 import { join } from 'node:path';
 import load from 'node-gyp-build';
 import type {
@@ -14,11 +14,12 @@ import type {
 import { joinFaults } from './faults/joining.js';
 import { joinTraces } from './recording.js';
 
+/** The addon: what every system has. */
 export const native = load(join(__dirname, '..')) as Addon;
 joinTraces(native);
 joinFaults(native);
 
-// Whole groups: a system has all the calls of one, or none.
+// Groups of calls: a system has all calls of a group (then the addon), or none (then undefined).
 export const epollCalls = 'epoll_wait' in native ? (native as Everywhere & EpollCalls) : undefined;
 export const ioUringCalls = 'IoUring' in native ? (native as Everywhere & IoUringCalls) : undefined;
 export const kqueueCalls = 'kevent' in native ? (native as Everywhere & KqueueCalls) : undefined;

@@ -1,8 +1,6 @@
 /**
- * Where a thread or a process finds the traces that those have begun who started it: it records into them from the first moment on.
- *
- * Threads are told by their environment data (worker_threads): the memory itself. Processes, by an environment variable: the path of a
- * file that all map.
+ * New threads and processes join the traces of those that started them, from their first moment on. Threads get the trace's memory by
+ * environment data (worker_threads); processes get the path of a file, which all map, by an environment variable.
  */
 import { statSync } from 'node:fs';
 import { toNamespacedPath } from 'node:path';
@@ -10,16 +8,16 @@ import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
 import type { Addon, NativeRecording } from './addon.js';
 
 const KEY = 'selectors-native.traces';
-/** The path of a trace's memory, for processes. */
+/** Environment variable: the path of a trace's file. */
 export const TRACE_VARIABLE = 'SELECTORS_NATIVE_TRACE';
 
-/** Those of other threads: until this one ends. */
+/** Recordings for traces of other threads. They last until this thread ends. */
 const joined: NativeRecording[] = [];
 
 const tracesOfThreads = (): readonly SharedArrayBuffer[] =>
   (getEnvironmentData(KEY) as readonly SharedArrayBuffer[] | undefined) ?? [];
 
-/** @returns what ends it */
+/** Threads that start from now on record into `memory`. @returns a function that ends that */
 export function recordInNewThreads(memory: SharedArrayBuffer): () => void {
   setEnvironmentData(KEY, [...tracesOfThreads(), memory]);
   return () =>
@@ -29,6 +27,7 @@ export function recordInNewThreads(memory: SharedArrayBuffer): () => void {
     );
 }
 
+/** Records into the traces under way, until this thread ends. Called when the addon is loaded. */
 export function joinTraces(native: Addon): void {
   for (const memory of tracesOfThreads()) {
     const recording = new native.Recording();
@@ -37,14 +36,14 @@ export function joinTraces(native: Addon): void {
   }
   const path = process.env[TRACE_VARIABLE];
   if (path === undefined || path === '') return;
-  // No file is made where there is none.
+  // statSync() fails if the file does not exist: none is made.
   attempt(`${TRACE_VARIABLE}=${path}`, () => native.recordInFile(toNamespacedPath(path), statSync(path).size));
 }
 
-/** A program does not fail because it cannot be looked at. */
+/** A trace that cannot be joined is a warning: the program goes on. */
 function attempt(what: string, start: () => number): void {
   try {
-    if (start() < 0) throw new Error('it is no memory of a trace');
+    if (start() < 0) throw new Error('this is not the memory of a trace');
   } catch (error) {
     process.emitWarning(`${what}: ${(error as Error).message}; nothing is recorded there`);
   }

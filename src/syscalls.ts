@@ -1,5 +1,5 @@
 /**
- * The entry `selectors-native/syscalls`: the operating systems' own calls, one to one, under their own names.
+ * The entry `selectors-native/syscalls`: the operating systems' calls, one to one, under their own names.
  *
  * @module selectors-native/syscalls
  */
@@ -47,5 +47,5 @@ export { type CompletionPacket, Iocp } from './syscalls/iocp.js';
 export { type Cqe, IoUring } from './syscalls/io-uring.js';
 export { SharedFile } from './syscalls/shared-file.js';
 
-/** Every AF_*, SOCK_*, IPPROTO_*, MSG_*, SOL_*, SO_*, TCP_*, IP_*, IPV6_* number that this OS's headers define, by its name. */
+/** The AF_*, SOCK_*, IPPROTO_*, MSG_*, SOL_*, SO_*, TCP_*, IP_* and IPV6_* numbers that this system's headers define, by name. */
 export const constants: Readonly<Record<string, number>> = Object.freeze({ ...native.constants });
