@@ -1,6 +1,6 @@
 /**
  * The entry `selectors-native/servers`: the server models of the posts, each as a server that runs and as a row of data.
- * @module
+ * @module selectors-native/servers
  */
 export { type ModelServer, type ServerStats, createServer } from './servers/model-server.js';
 export { EchoServer } from './servers/echo-server.js';

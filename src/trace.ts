@@ -1,4 +1,8 @@
-/** `selectors-native/trace`: see the system calls. */
+/**
+ * `selectors-native/trace`: see the system calls.
+ *
+ * @module selectors-native/trace
+ */
 export type { SyscallRecord, SyscallSummary } from './trace/record.js';
 export { type Trace, type TraceOptions, startTrace } from './trace/trace.js';
 export { compare } from './instruments/compare/compare.js';

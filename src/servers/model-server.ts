@@ -45,7 +45,12 @@ export interface ModelServer extends AsyncDisposable {
    * @returns the address it listens on, with the port that the system has chosen if port was 0
    * @throws EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOTFOUND; ERR_CLOSED after close(), and when called a second time
    */
-  listen(): Promise<{ readonly host: string; readonly port: number }>;
+  listen(): Promise<{
+    /** The IP address. */
+    readonly host: string;
+    /** The port, also if the options asked for any free one (0). */
+    readonly port: number;
+  }>;
   /** Counts over all workers. Before listen(): zeros. After close(): the last counts. */
   stats(): Promise<ServerStats>;
   /** The threads and processes that run now; empty before listen() and after close(). */
