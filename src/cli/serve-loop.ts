@@ -29,7 +29,7 @@ export async function serveLoop({ name }: ServerModelRow, options: ServeOptions)
   const stop = (): void => server.stop();
   const onSignal = interrupted(stop, stop);
   for (const signal of TERMINATION_SIGNALS) loop.onSignal(signal, () => onSignal(signal));
-  // A request may block this thread, and so the callbacks of signals. A repeated signal ends the process from its signal handler.
+  // A request may block this thread, and the callbacks of signals with it. So the native signal handler ends the process on a repeated signal.
   endOnRepeat(REPEAT_WINDOW_MS);
   const address = showAddress(server.listener.address);
   print(`listening on ${address} (${name}, ${app}, ${loop.mechanism}); Ctrl-C ends it`);

@@ -22,7 +22,10 @@ export interface ServerOptions {
   readonly port?: number;
   /** What it serves. Default: 'echo'. */
   readonly application?: ApplicationName;
-  /** Threads or processes, 1 to 1024, for models with a fixed number of them; at most maxConnections are started. Default: os.availableParallelism(). */
+  /**
+   * Threads or processes, 1 to 1024, for models with a fixed number of them; at most maxConnections are started.
+   * Default: os.availableParallelism().
+   */
   readonly workers?: number;
   /** The multiplexer, for models that have one. Default: the best that this system has. */
   readonly mechanism?: Mechanism;

@@ -8,7 +8,7 @@ export interface Progress {
   readonly end: () => void;
 }
 
-/** The current step is cut to so many characters, so that the bar fits into one line. */
+/** The name of the current step is cut to this length, so that the bar fits into one line. */
 const MAX_STEP = 40;
 
 /** Prints nothing if the standard error is not a terminal. */

@@ -9,7 +9,10 @@ export interface Peer {
   data: unknown;
   /** Bytes written that the kernel has not taken. */
   readonly writableLength: number;
-  /** How far a slow peer lags: writableLength after a flush that the kernel took only in part, until it has taken all; else 0. Default: writableLength. */
+  /**
+   * How far a slow peer lags, in bytes: writableLength after a flush that the kernel took only in part, until it has taken all; else 0.
+   * Default: writableLength.
+   */
   readonly unsentLength?: number;
   /** @returns false: back-pressure, or the connection is ending. Most applications ignore it */
   write(bytes: Uint8Array | string): boolean;

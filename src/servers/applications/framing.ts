@@ -24,7 +24,7 @@ class PartialMessage {
     this.size = size;
   }
 
-  /** The whole message, whose last piece is `last`. It is empty then. */
+  /** @returns the whole message, whose last piece is `last`; nothing is kept */
   takeWith(last: Buffer): Buffer {
     if (this.size === 0) return last;
     this.add(last);
@@ -52,9 +52,9 @@ export class DiscardedInput {
   }
 }
 
-/** One call of read() emits at most so many messages, */
+/** Maximum number of messages that one call of read() emits. */
 export const MAX_MESSAGES = 128;
-/** and none after so many milliseconds. */
+/** After this time, a call of read() emits no further message. */
 const MAX_MILLISECONDS = 10;
 
 /** The messages that one call of read() may emit. */
@@ -85,7 +85,7 @@ class Leftover {
     return this.#bytes === null;
   }
 
-  /** @returns the bytes, with the chunk appended; none are left then */
+  /** @returns the bytes, with the chunk appended; nothing is kept */
   takeWith(chunk: Buffer): Buffer {
     const leftover = this.#bytes;
     if (leftover === null) return chunk;

@@ -22,7 +22,7 @@ export const MAX_FRAME = 1 << 20;
 /** The longest `sleep`, in milliseconds. */
 export const MAX_SLEEP = 10_000;
 
-/** `ping` returns its parameters; `sleep` blocks the thread that answers for so many milliseconds: a slow request (post 002). */
+/** `ping` returns its parameters; `sleep` blocks the thread that answers, for `params` milliseconds: a slow request (post 002). */
 const METHODS: Methods = {
   ping: { out: 'pong', call: (params) => params },
   sleep: {

@@ -32,7 +32,7 @@ export interface Model {
   readonly mechanisms: readonly Mechanism[];
   /** What `workers` counts; null: the model has one thread. */
   readonly workers: 'threads' | 'processes' | null;
-  /** Its options besides host, port, application, and mechanism where it has any. */
+  /** Its options, except host, port, application and mechanism. */
   readonly options: readonly ModelOption[];
   /** It starts one thread or process per connection. Default: a fixed number. */
   readonly startsPerConnection?: true;

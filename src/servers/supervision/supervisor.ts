@@ -379,7 +379,7 @@ class Supervisor {
   }
 
   #finishClosing(): void {
-    // Exited workers whose rows are not released: nothing waits for the release any more.
+    // The rows of exited workers are retired even if they are not released.
     for (const worker of this.#running.values()) {
       if (worker.hasExited) {
         this.#scoreboard.retire(worker.row, worker.request.role === 'work');
@@ -397,7 +397,7 @@ class Supervisor {
       }
     }
     for (const socket of this.#lifeline ?? []) socket.close();
-    // Connections whose thread was not started any more.
+    // Connections whose thread was not started.
     sums.closed += this.#scoreboard.open;
     const totals = this.#scoreboard.totals();
     this.#scoreboard[Symbol.dispose]();

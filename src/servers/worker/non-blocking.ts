@@ -4,7 +4,7 @@ import type { Application, Peer } from '../applications/application.js';
 import { closeQuietly, isSocketError, setNoDelay } from './blocking.js';
 import type { Row } from '../protocol/scoreboard.js';
 
-/** Bytes of one recv(2); with as many unsent bytes, nothing is received. */
+/** Maximum bytes of one recv(2). A peer with this number of unsent bytes is not received from. */
 const CHUNK = 65_536;
 /** Shared by all peers: the application copies what it keeps. */
 const receiveBuffer = Buffer.allocUnsafeSlow(CHUNK);

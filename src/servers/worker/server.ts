@@ -371,7 +371,7 @@ export class Server {
     for (;;) this.pause(POLL_INTERVAL_MS);
   }
 
-  /** BLOCKS for so many milliseconds. @throws ServerClosing as soon as the server is being closed */
+  /** BLOCKS for `ms` milliseconds. @throws ServerClosing as soon as the server is being closed */
   pause(ms: number): void {
     this.#throwIfClosing();
     Atomics.wait(this.#context.control, CLOSING, 0, ms);

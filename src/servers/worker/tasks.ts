@@ -10,9 +10,9 @@ import type { Application, Peer } from '../applications/application.js';
 import { applicationRow } from '../applications/index.js';
 import type { Server } from './server.js';
 
-/** A connection with so many unanswered requests is paused until half of them are answered. */
+/** A connection with this number of unanswered requests is paused until half of them are answered. */
 const MAX_PENDING = 64;
-/** While requests of so many bytes wait for a thread, connections that send another one are paused, until half of the bytes are assigned. */
+/** While more bytes of requests wait for a thread, a connection that sends another request is paused, until half of the bytes are assigned. */
 const MAX_QUEUED_BYTES = 16 << 20;
 
 export interface Task {

@@ -32,7 +32,7 @@ export class Workers {
   /**
    * @param supervisor the port to the supervisor
    * @param workers how many startThreads() and startProcesses() start
-   * @param pause BLOCKS for so many milliseconds; throws when the server is being closed
+   * @param pause BLOCKS for `ms` milliseconds; throws when the server is being closed
    */
   constructor(
     supervisor: MessagePort,
