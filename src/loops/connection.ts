@@ -99,12 +99,12 @@ const UNBOUND: SocketAddress = { host: '0.0.0.0', port: 0 };
 /** The Connection that handlers get; the @internal members are for its loop. */
 export class StreamConnection<D = unknown> implements Connection<D> {
   data: D = undefined as D;
-  /** @internal The interest that the loop has registered for it: EVENT_READ, EVENT_WRITE; 0: none. */
+  /** @internal What the loop has registered for it, in bits of the loop's own (EVENT_READ, EVENT_WRITE of a reactor); 0: nothing. */
   watched = 0;
   #fd: number;
   readonly #settings: ConnectionSettings;
   #state: number;
-  /** Bytes. */
+  /** Bytes given to write() that the kernel has not taken. */
   #bufferedLength = 0;
   /** What it has in the slab, in this turn. */
   #slabStart = 0;
