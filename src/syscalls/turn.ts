@@ -19,7 +19,7 @@ import type { Multiplexer } from './multiplexer.js';
 const { OUTGOING_FIELDS, NOT_RECEIVED, MAX_SLOTS } = native;
 
 const SLOT_SIZE = 65_536;
-/** Longer chunks take their slot with them; shorter ones are copied. */
+/** Chunks of this size and above keep their slot; shorter ones are copied out of it. */
 const MIN_SLOT_CHUNK = 16_384;
 const POOL_SIZE = 32_768;
 /** With less room than this, a new pool replaces it. */
