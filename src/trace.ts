@@ -1,5 +1,5 @@
 /**
- * `selectors-native/trace`: see the system calls.
+ * `selectors-native/trace`: record system calls, inject faults, compare server models.
  *
  * @module selectors-native/trace
  */

@@ -106,7 +106,7 @@ describe('an invalid plan', () => {
     ['recv:EINTRR@1', /this system has no error 'EINTRR'; did you mean EINTR\?/],
     ['recv:EAI_NONAME', /has no error/],
     ['recv:0', /has no error/],
-    ['recv:EINTR', /recv is made again after EINTR, and would never return/],
+    ['recv:EINTR', /retries recv after EINTR, and it would never return/],
     ['epoll_wait:EINTR@1..', /would never return/],
     ['recv:EINTR@every1', /would never return/],
     ['recv:EINTR@p=1', /would never return/],
@@ -129,16 +129,16 @@ describe('an invalid plan', () => {
     ['recv:slow=0', /slow is a number of milliseconds/],
     ['recv:slow=3000000000', /at most 2147483647/],
     ['recv.completion:slow=4', /a completion cannot be slow/],
-    ['recv:fast=1', /there is no fault 'fast'; there are: an error as EINTR, short=BYTES, slow=MILLISECONDS/],
-    ['recv:EAGAIN, seed=1, seed=2', /position 22, 'seed=2': there is another seed/],
+    ['recv:fast=1', /unknown fault 'fast'; expected an error such as EINTR, short=BYTES or slow=MILLISECONDS/],
+    ['recv:EAGAIN, seed=1, seed=2', /position 22, 'seed=2': the plan has another seed/],
     ['recv:EAGAIN, seed=-1', /a seed is a whole number, 0 to 4294967295/],
   ])('%s', (plan, message) => {
     expect(messageOf(() => injectFaults(plan))).toMatch(message);
   });
 
   it.each([
-    ['io_uring_enter:EAGAIN', /io_uring_enter is made again after EAGAIN/],
-    ['io_uring_enter:ENOMEM', /io_uring_enter is made again after ENOMEM/],
+    ['io_uring_enter:EAGAIN', /retries io_uring_enter after EAGAIN/],
+    ['io_uring_enter:ENOMEM', /retries io_uring_enter after ENOMEM/],
   ])('%s on POSIX', (plan, message) => {
     if (!isWindows) expect(messageOf(() => injectFaults(plan))).toMatch(message);
   });

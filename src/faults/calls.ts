@@ -1,42 +1,43 @@
 /**
- * The calls that a fault plan can name. A name is that of a system call as the trace shows it on some system (`recvfrom`, `WSARecv`), or
- * that of a family, which means the same on every system. A name that this system does not have is allowed: no call has it.
+ * The calls that a fault plan can name: a system call as the trace of some system shows it (`recvfrom`, `WSARecv`), or a family, which means
+ * the same on every system. A name that this system does not have is allowed; no call matches it.
  */
 
+/** A name that a rule may have, and the faults that it allows. */
 export interface FaultCall {
-  /** As the trace shows them. */
+  /** The system calls that it stands for, as the trace names them. */
   readonly names: readonly string[];
-  /** It has a length that a fault can make smaller. */
+  /** The call has a length that a fault can shorten. */
   readonly hasLength: boolean;
-  /** The errors after which the package makes it again at once, for as long as they come. */
-  readonly repeatedAfter: readonly string[];
-  /** No call but what the kernel reports of one: it cannot be slow. */
+  /** Errors after which the package retries the call at once and without limit. */
+  readonly retriedAfter: readonly string[];
+  /** A completion that the kernel reports, not a call: it cannot be slow. */
   readonly isCompletion: boolean;
 }
 
 const call = (names: readonly string[], properties: Partial<FaultCall> = {}): FaultCall => ({
   names,
   hasLength: false,
-  repeatedAfter: [],
+  retriedAfter: [],
   isCompletion: false,
   ...properties,
 });
-const repeated = { repeatedAfter: ['EINTR'] } as const;
-const transfer = { ...repeated, hasLength: true } as const;
+const retried = { retriedAfter: ['EINTR'] } as const;
+const transfer = { ...retried, hasLength: true } as const;
 
 const families: Readonly<Record<string, FaultCall>> = {
   recv: call(['recvfrom', 'recv', 'recvmsg', 'WSARecv', 'WSARecvFrom'], transfer),
   send: call(['sendto', 'send', 'sendmsg', 'WSASend', 'WSASendTo'], transfer),
-  accept: call(['accept4', 'accept', 'AcceptEx'], repeated),
+  accept: call(['accept4', 'accept', 'AcceptEx'], retried),
   connect: call(['connect', 'ConnectEx']),
   socket: call(['socket', 'WSASocketW']),
   close: call(['close', 'closesocket', 'CloseHandle']),
-  select: call(['pselect6', 'select'], repeated),
-  poll: call(['poll', 'ppoll', 'WSAPoll'], repeated),
+  select: call(['pselect6', 'select'], retried),
+  poll: call(['poll', 'ppoll', 'WSAPoll'], retried),
   epoll_wait: call(['epoll_wait', 'epoll_pwait'], transfer),
   eventfd: call(['eventfd2']),
   fstat: call(['fstat', 'newfstatat']),
-  open: call(['openat', 'open', 'CreateFileW'], repeated),
+  open: call(['openat', 'open', 'CreateFileW'], retried),
   nanosleep: call(['clock_nanosleep', 'nanosleep']),
   sigaction: call(['rt_sigaction', 'sigaction']),
   sigprocmask: call(['rt_sigprocmask', 'sigprocmask']),
@@ -49,10 +50,10 @@ const completion = (name: string, hasLength: boolean): readonly [string, FaultCa
 
 const others: readonly (readonly [readonly string[], Partial<FaultCall>])[] = [
   [['kevent'], transfer],
-  [['GetQueuedCompletionStatusEx'], repeated],
-  // EAGAIN and ENOMEM: the kernel is short of memory, and the ring waits until it has some.
-  [['io_uring_enter'], { repeatedAfter: ['EINTR', 'EAGAIN', 'ENOMEM', 'ETIME'] }],
-  [['read', 'write', 'flock', 'ftruncate', 'fallocate'], repeated],
+  [['GetQueuedCompletionStatusEx'], retried],
+  // EAGAIN and ENOMEM: the kernel is short of memory, and the ring retries until there is some.
+  [['io_uring_enter'], { retriedAfter: ['EINTR', 'EAGAIN', 'ENOMEM', 'ETIME'] }],
+  [['read', 'write', 'flock', 'ftruncate', 'fallocate'], retried],
   [['ReadFile', 'WriteFile'], { hasLength: true }],
   [
     [
@@ -69,7 +70,7 @@ const others: readonly (readonly [readonly string[], Partial<FaultCall>])[] = [
   ],
 ];
 
-/** Calls of Win32, whose errors have other numbers than those of Winsock. */
+/** Win32 calls: their error numbers differ from Winsock's. */
 const win32: ReadonlySet<string> = new Set([
   ...['CloseHandle', 'CreateFileW', 'ReadFile', 'WriteFile', 'ReOpenFile', 'CreateFileMappingW', 'MapViewOfFile'],
   ...['UnmapViewOfFile', 'GetFileInformationByHandle', 'GetFileType', 'LockFileEx', 'UnlockFileEx'],
@@ -78,7 +79,7 @@ const win32: ReadonlySet<string> = new Set([
   ...['GetQueuedCompletionStatusEx', 'GetOverlappedResult', 'open', 'read.completion', 'write.completion'],
 ]);
 
-/** By the name that a plan has for it. A family's name comes before a call's: `recv` is the family on Windows, too. */
+/** By name. A family's name hides that of a call: `recv` is the family on Windows, too. */
 const calls: ReadonlyMap<string, FaultCall> = new Map<string, FaultCall>([
   ...others.flatMap(([names, properties]) => names.map((name) => [name, call([name], properties)] as const)),
   ...Object.values(families).flatMap(({ names, ...properties }) =>
@@ -89,13 +90,16 @@ const calls: ReadonlyMap<string, FaultCall> = new Map<string, FaultCall>([
   ...Object.entries(families),
 ]);
 
+/** The call or family of this name. undefined: there is none. */
 export const faultCall = (name: string): FaultCall | undefined => calls.get(name);
 
+/** Whether the call's errors are Win32's rather than Winsock's. */
 export const isWin32Call = (name: string): boolean => win32.has(name);
 
+/** All names of calls, families and completions. */
 export const FAULT_CALLS: readonly string[] = [...calls.keys()];
 
-/** How many letters two names differ by (Levenshtein). */
+/** Levenshtein distance. */
 function distance(one: string, other: string): number {
   let row = Array.from({ length: other.length + 1 }, (_, i) => i);
   for (let i = 1; i <= one.length; i++) {
@@ -109,14 +113,14 @@ function distance(one: string, other: string): number {
   return row[other.length] as number;
 }
 
-/** The name that is most like this one. */
+/** The most similar name. */
 export function nearest(name: string, names: readonly string[]): string {
   const lower = name.toLowerCase();
   let best = '';
-  let least = Infinity;
-  for (const one of names) {
-    const letters = distance(lower, one.toLowerCase());
-    if (letters < least) [best, least] = [one, letters];
+  let shortest = Infinity;
+  for (const candidate of names) {
+    const edits = distance(lower, candidate.toLowerCase());
+    if (edits < shortest) [best, shortest] = [candidate, edits];
   }
   return best;
 }

@@ -1,16 +1,15 @@
 /**
- * Where a thread or a process finds the fault plans that those have injected who started it: they apply to it from its first system call
- * on.
+ * How a new thread or process inherits the fault plans of its parent. They apply from its first system call on.
  *
- * A thread gets them by its environment data (worker_threads): the rules, and the counters in shared memory. A process gets a plan by an
- * environment variable: the plan's text.
+ * A thread inherits plans through its environment data (worker_threads): the rules, and the counters in shared memory. A process inherits
+ * one plan as text, in an environment variable.
  */
 import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
 import type { Addon, NativeFaultPlan } from '../addon.js';
 import { type FaultPlan, type NativeFaultRules, parseFaultPlan } from './plan.js';
 
 const KEY = 'selectors-native.faults';
-/** A fault plan, for processes. */
+/** The environment variable that holds a plan's text. */
 export const FAULTS_VARIABLE = 'SELECTORS_NATIVE_FAULTS';
 
 interface SharedPlan {
@@ -18,28 +17,31 @@ interface SharedPlan {
   readonly counters: SharedArrayBuffer;
 }
 
-/** Those of other threads: until this one ends. */
-const joined: NativeFaultPlan[] = [];
+/** Inherited plans: kept from garbage collection until this thread ends. */
+const inherited: NativeFaultPlan[] = [];
 
-const plansOfThreads = (): readonly SharedPlan[] =>
+const plansForNewThreads = (): readonly SharedPlan[] =>
   (getEnvironmentData(KEY) as readonly SharedPlan[] | undefined) ?? [];
 
-/** @returns what ends it */
+/** Adds a plan to those that new threads inherit. @returns a function that removes it again */
 export function injectInNewThreads({ names, numbers, seed }: FaultPlan, counters: SharedArrayBuffer): () => void {
-  setEnvironmentData(KEY, [...plansOfThreads(), { rules: { names, numbers, seed }, counters }]);
+  setEnvironmentData(KEY, [...plansForNewThreads(), { rules: { names, numbers, seed }, counters }]);
   return () =>
     setEnvironmentData(
       KEY,
-      plansOfThreads().filter((one) => one.counters !== counters),
+      plansForNewThreads().filter((plan) => plan.counters !== counters),
     );
 }
 
-/** An invalid plan in the environment variable is a warning: without it, a test would seem to have run under faults. */
+/**
+ * Starts the inherited plans. An invalid plan in the environment variable is a warning, so that a test does not seem to have run under
+ * faults.
+ */
 export function joinFaults(native: Addon): void {
-  for (const { rules, counters } of plansOfThreads()) {
+  for (const { rules, counters } of plansForNewThreads()) {
     if (Atomics.load(new Int32Array(counters), 0) !== 0) continue; // stopped
     const plan = new native.FaultPlan();
-    joined.push(plan);
+    inherited.push(plan);
     plan.start(rules.names, rules.numbers, rules.seed, new Uint8Array(counters), false, true);
   }
   const text = process.env[FAULTS_VARIABLE];
@@ -53,7 +55,7 @@ export function joinFaults(native: Addon): void {
   }
 }
 
-/** From here to the end of this process. Nothing happens where it has a plan of its own already. */
+/** Starts a plan that lasts until this process ends. No effect if the process already has one. */
 export function startProcessFaults(native: Addon, { names, numbers, seed }: FaultPlan): void {
   native.startProcessFaults(names, numbers, seed);
 }

@@ -1,6 +1,6 @@
 /**
- * A fault plan, as text or as objects, and what the addon takes of it: names and numbers. Everything is checked here, before any call is
- * disturbed.
+ * Parses a fault plan, which is text or an array of rules, into what the addon takes: names and numbers. Everything is validated here,
+ * before any call is disturbed.
  *
  *   plan  = item { "," item }          item = rule | "seed=" NUMBER
  *   rule  = CALL ":" fault [ "@" when ]
@@ -11,35 +11,36 @@ import { errorNumber, errorNames, invalidType, invalidValue } from '../errors.js
 import { fieldsOf, listOf } from '../validate.js';
 import { FAULT_CALLS, type FaultCall, faultCall, isWin32Call, nearest } from './calls.js';
 
-/** A rule of a fault plan: exactly one of `error`, `short` and `slow`. */
+/** A rule of a fault plan. Exactly one of `error`, `short` and `slow` is set. */
 export interface FaultRule {
   /** A system call as the trace names it, a family (`recv`, `accept`), or a completion (`recv.completion`). */
   readonly call: string;
-  /** 'EINTR' …: the call is not made, and fails with this error. */
+  /** Name of an error, such as 'EINTR': the call fails with it and is not made (exceptions: injectFaults()). */
   readonly error?: string;
-  /** The call is made with a length of at most so many bytes (epoll_wait, kevent: events), 1 or more. */
+  /** Maximum length of the call, in bytes (epoll_wait, kevent: in events): 1 or more. */
   readonly short?: number;
-  /** The thread sleeps so many milliseconds before the call: more than 0, at most 2^31 - 1. */
+  /** Milliseconds that the thread sleeps before the call: more than 0, at most 2^31 - 1. */
   readonly slow?: number;
-  /** The first call that it is for, counted from 1. Default: 1. */
+  /** Number of the first call that the rule applies to: 1 or more. Default: 1. */
   readonly first?: number;
-  /** The last one. Default: Infinity. */
+  /** Number of the last call that the rule applies to: `first` or more. Default: Infinity. */
   readonly last?: number;
-  /** Of those, each whose number this divides. Default: 1. */
+  /** Of these calls, only those whose number is a multiple of this: 1 or more. Default: 1. */
   readonly every?: number;
-  /** Of those, a share that the plan's seed chooses: more than 0, at most 1. Default: 1. */
+  /** Probability that the rule applies to each of these calls, by the plan's seed: more than 0, at most 1. Default: 1. */
   readonly probability?: number;
 }
 
 /** What the addon takes (native/trace/fault_plan.cc). */
 export interface NativeFaultRules {
-  /** A line for each rule: the names of its calls with commas between. */
+  /** One line per rule: the names of its calls, separated by commas. */
   readonly names: string;
-  /** Six for each rule. */
+  /** Six numbers per rule: kind, value, first, last, every, probability. */
   readonly numbers: Float64Array;
   readonly seed: number;
 }
 
+/** A valid plan. */
 export interface FaultPlan extends NativeFaultRules {
   /** Each rule as text. */
   readonly rules: readonly string[];
@@ -52,8 +53,8 @@ const ERROR = 1;
 const SHORT = 2;
 const SLOW = 3;
 
-/** @param where what begins each message: `plan, at position 3: 'recv:EINTRR'` */
-type Refuse = (reason: string) => Error;
+/** Makes the error for a rule, whose message begins with where the rule stands. */
+type RuleError = (reason: string) => Error;
 
 interface CheckedRule {
   readonly text: string;
@@ -62,13 +63,14 @@ interface CheckedRule {
 }
 
 /**
+ * Parses and validates a plan.
  * @param plan text, or rules
- * @param seed of `probability`; text may have one of its own
- * @throws ERR_INVALID_ARG_TYPE; ERR_INVALID_ARG_VALUE with the position, and what is allowed there
+ * @param seed seed of `probability`: 0 to 2^32 - 1. Default: the text's own `seed=`, or 0.
+ * @throws ERR_INVALID_ARG_TYPE; ERR_INVALID_ARG_VALUE with the position and what is allowed there
  */
 export function parseFaultPlan(plan: unknown, seed?: number): FaultPlan {
   const parsed = typeof plan === 'string' ? parseText(plan, seed) : { rules: rulesOf(plan), seed: seed ?? 0 };
-  if (parsed.rules.length === 0) throw invalidValue('a fault plan has at least one rule, as recv:EINTR@3');
+  if (parsed.rules.length === 0) throw invalidValue('a fault plan needs at least one rule, such as recv:EINTR@3');
   if (parsed.rules.length > MAX_RULES) throw invalidValue(`a fault plan has at most ${MAX_RULES} rules`);
   return {
     rules: parsed.rules.map(({ text }) => text),
@@ -78,62 +80,63 @@ export function parseFaultPlan(plan: unknown, seed?: number): FaultPlan {
   };
 }
 
-function parseText(plan: string, given: number | undefined): { rules: CheckedRule[]; seed: number } {
+function parseText(plan: string, defaultSeed: number | undefined): { rules: CheckedRule[]; seed: number } {
   const rules: CheckedRule[] = [];
-  let seed = given;
+  let seed = defaultSeed;
   let position = 0;
   if (plan.trim() === '') return { rules, seed: 0 };
   for (const item of plan.split(',')) {
     const text = item.trim();
     const at = position + item.length - item.trimStart().length + 1;
     position += item.length + 1;
-    const refuse: Refuse = (reason) => invalidValue(`fault plan, position ${at}, '${text}': ${reason}`);
+    const ruleError: RuleError = (reason) => invalidValue(`fault plan, position ${at}, '${text}': ${reason}`);
     if (text.startsWith('seed=')) {
-      if (seed !== undefined) throw refuse('there is another seed');
-      seed = wholeOf(text.slice('seed='.length), 0, MAX_SEED, 'a seed', refuse);
+      if (seed !== undefined) throw ruleError('the plan has another seed');
+      seed = wholeNumberOf(text.slice('seed='.length), 0, MAX_SEED, 'a seed', ruleError);
     } else {
-      rules.push(checkRule(parseRule(text, refuse), refuse));
+      rules.push(checkRule(parseRule(text, ruleError), ruleError));
     }
   }
   return { rules, seed: seed ?? 0 };
 }
 
-function parseRule(text: string, refuse: Refuse): FaultRule {
+function parseRule(text: string, ruleError: RuleError): FaultRule {
   const found = /^([^:@=\s]+)\s*:\s*([^@\s]+)\s*(?:@\s*(\S+))?$/.exec(text);
-  if (found === null) throw refuse('a rule is CALL:FAULT or CALL:FAULT@WHEN, as recv:EINTR@3 or send:short=1@every2');
+  if (found === null)
+    throw ruleError('a rule is CALL:FAULT or CALL:FAULT@WHEN, such as recv:EINTR@3 or send:short=1@every2');
   const [, call = '', fault = '', when] = found;
-  return { call, ...parseFault(fault, refuse), ...(when === undefined ? {} : parseWhen(when, refuse)) };
+  return { call, ...parseFault(fault, ruleError), ...(when === undefined ? {} : parseWhen(when, ruleError)) };
 }
 
-function parseFault(text: string, refuse: Refuse): Pick<FaultRule, 'error' | 'short' | 'slow'> {
+function parseFault(text: string, ruleError: RuleError): Pick<FaultRule, 'error' | 'short' | 'slow'> {
   const [, name = '', value = ''] = /^([^=]*)=(.*)$/.exec(text) ?? [];
   if (!text.includes('=')) return { error: text };
   if (name === 'short') return { short: numberOf(value) };
   if (name === 'slow') return { slow: numberOf(value) };
-  throw refuse(`there is no fault '${name}'; there are: an error as EINTR, short=BYTES, slow=MILLISECONDS`);
+  throw ruleError(`unknown fault '${name}'; expected an error such as EINTR, short=BYTES or slow=MILLISECONDS`);
 }
 
-function parseWhen(text: string, refuse: Refuse): Pick<FaultRule, 'first' | 'last' | 'every' | 'probability'> {
+function parseWhen(text: string, ruleError: RuleError): Pick<FaultRule, 'first' | 'last' | 'every' | 'probability'> {
   const numbers = /^(?:(\d+)(\.\.)?(\d+)?|every(\d+)|p=([\d.]+))$/.exec(text);
   const [, first, range, last, every, probability] = numbers ?? [];
   if (every !== undefined) return { every: Number(every) };
   if (probability !== undefined) return { probability: numberOf(probability) };
   if (first === undefined || (range === undefined && last !== undefined))
-    throw refuse(`'@${text}' must be @N (the N-th call), @N..M, @N.. (from the N-th on), @everyK or @p=PROBABILITY`);
+    throw ruleError(`'@${text}' must be @N (the N-th call), @N..M, @N.. (from the N-th on), @everyK or @p=PROBABILITY`);
   if (range === undefined) return { first: Number(first), last: Number(first) };
   return { first: Number(first), ...(last === undefined ? {} : { last: Number(last) }) };
 }
 
 const numberOf = (text: string): number => (/^\d+(\.\d+)?$|^\.\d+$/.test(text) ? Number(text) : NaN);
 
-function wholeOf(text: string, least: number, most: number, what: string, refuse: Refuse): number {
-  return inRange(numberOf(text), least, most, what, refuse);
+function wholeNumberOf(text: string, min: number, max: number, what: string, ruleError: RuleError): number {
+  return inRange(numberOf(text), min, max, what, ruleError);
 }
 
-function inRange(value: unknown, least: number, most: number, what: string, refuse: Refuse): number {
-  if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most) return value as number;
-  const range = most === Number.MAX_SAFE_INTEGER ? `${least} or more` : `${least} to ${most}`;
-  throw refuse(`${what} is a whole number, ${range}`);
+function inRange(value: unknown, min: number, max: number, what: string, ruleError: RuleError): number {
+  if (Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max) return value as number;
+  const range = max === Number.MAX_SAFE_INTEGER ? `${min} or more` : `${min} to ${max}`;
+  throw ruleError(`${what} is a whole number, ${range}`);
 }
 
 const FIELDS = ['call', 'error', 'short', 'slow', 'first', 'last', 'every', 'probability'] as const;
@@ -153,47 +156,47 @@ function rulesOf(plan: unknown): CheckedRule[] {
   });
 }
 
-function checkRule(rule: FaultRule, refuse: Refuse): CheckedRule {
+function checkRule(rule: FaultRule, ruleError: RuleError): CheckedRule {
   const call = faultCall(rule.call);
   if (call === undefined)
-    throw refuse(`there is no call '${rule.call}'; did you mean ${nearest(rule.call, FAULT_CALLS)}?`);
-  const [kind, value] = checkFault(rule, call, refuse);
+    throw ruleError(`unknown call '${rule.call}'; did you mean ${nearest(rule.call, FAULT_CALLS)}?`);
+  const [kind, value] = checkFault(rule, call, ruleError);
   const { first = 1, last = Infinity, every = 1, probability = 1 } = rule;
-  inRange(first, 1, Number.MAX_SAFE_INTEGER, 'the first call', refuse);
-  if (last !== Infinity) inRange(last, 1, Number.MAX_SAFE_INTEGER, 'the last call', refuse);
-  if (last < first) throw refuse(`the last call, ${last}, comes before the first, ${first}`);
-  inRange(every, 1, Number.MAX_SAFE_INTEGER, 'every', refuse);
-  if (!(probability > 0 && probability <= 1)) throw refuse('a probability is more than 0, and at most 1');
+  inRange(first, 1, Number.MAX_SAFE_INTEGER, 'the first call', ruleError);
+  if (last !== Infinity) inRange(last, 1, Number.MAX_SAFE_INTEGER, 'the last call', ruleError);
+  if (last < first) throw ruleError(`the last call, ${last}, comes before the first, ${first}`);
+  inRange(every, 1, Number.MAX_SAFE_INTEGER, 'every', ruleError);
+  if (!(probability > 0 && probability <= 1)) throw ruleError('a probability is more than 0, and at most 1');
   const isEndless = last === Infinity && every === 1 && probability === 1;
-  if (isEndless && call.repeatedAfter.includes(rule.error ?? '')) {
+  if (isEndless && call.retriedAfter.includes(rule.error ?? '')) {
     const same = `${rule.call}:${rule.error}`;
-    throw refuse(
-      `${rule.call} is made again after ${rule.error}, and would never return; say which calls: ${same}@every2, ${same}@1..5`,
+    throw ruleError(
+      `the package retries ${rule.call} after ${rule.error}, and it would never return; limit the rule: ${same}@every2, ${same}@1..5`,
     );
   }
   return { text: textOf(rule), call, numbers: [kind, value, first, last, every, probability] };
 }
 
-function checkFault(rule: FaultRule, call: FaultCall, refuse: Refuse): [kind: number, value: number] {
+function checkFault(rule: FaultRule, call: FaultCall, ruleError: RuleError): [kind: number, value: number] {
   const { error, short, slow } = rule;
   if ([error, short, slow].filter((one) => one !== undefined).length !== 1)
-    throw refuse('a rule has one of error, short and slow');
+    throw ruleError('a rule has one of error, short and slow');
   if (error !== undefined) {
     const number = errorNumber(error, isWin32Call(rule.call));
     if (number === undefined)
-      throw refuse(`this system has no error '${error}'; did you mean ${nearest(error, errorNames())}?`);
+      throw ruleError(`this system has no error '${error}'; did you mean ${nearest(error, errorNames())}?`);
     return [ERROR, number];
   }
   if (short !== undefined) {
-    if (!call.hasLength) throw refuse(`${rule.call} has no length that could be short`);
-    return [SHORT, inRange(short, 1, Number.MAX_SAFE_INTEGER, 'short', refuse)];
+    if (!call.hasLength) throw ruleError(`${rule.call} has no length to shorten`);
+    return [SHORT, inRange(short, 1, Number.MAX_SAFE_INTEGER, 'short', ruleError)];
   }
   if (call.isCompletion)
-    throw refuse(
+    throw ruleError(
       `a completion cannot be slow; the calls that wait for it can: io_uring_enter, GetQueuedCompletionStatusEx`,
     );
   if (!((slow as number) > 0 && (slow as number) <= MAX_SLOW))
-    throw refuse(`slow is a number of milliseconds, more than 0, at most ${MAX_SLOW}`);
+    throw ruleError(`slow is a number of milliseconds, more than 0, at most ${MAX_SLOW}`);
   return [SLOW, slow as number];
 }
 

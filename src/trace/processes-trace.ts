@@ -1,4 +1,4 @@
-/** Recording the system calls of processes that are started with an environment variable, and of those that they start. */
+/** Records the system calls of child processes, which get an environment variable, and of the processes that those start. */
 import { join } from 'node:path';
 import { TRACE_VARIABLE } from '../recording.js';
 import { SharedFile } from '../syscalls/shared-file.js';
@@ -7,17 +7,17 @@ import type { SyscallRecord } from './record.js';
 import { TraceMemory } from './trace-memory.js';
 
 const DEFAULT_CAPACITY = 65_536;
-/** What Windows says of a file that is mapped. */
-const MAPPED: ReadonlySet<string> = new Set(['EPERM', 'EACCES', 'EBUSY', 'ENOTEMPTY']);
+/** Errors with which Windows refuses to remove a file that is still mapped. */
+const STILL_MAPPED: ReadonlySet<string> = new Set(['EPERM', 'EACCES', 'EBUSY', 'ENOTEMPTY']);
 
 export class ProcessesTrace implements Disposable {
   readonly #folder: string;
   readonly #memory: TraceMemory;
   readonly #close: () => void;
-  /** To be given to a child process: it records from its first system call on. */
+  /** Environment variables for a child process: with them it records from its first system call on. */
   readonly env: Readonly<Record<string, string>>;
 
-  /** @param capacity how many records there is room for before they are taken: a power of two */
+  /** @param capacity records that fit before they are taken: a power of two. Default: 65,536. */
   constructor(capacity = DEFAULT_CAPACITY) {
     this.#folder = makeTemporaryFolder('selectors-native-trace-');
     const path = join(this.#folder, 'records');
@@ -27,45 +27,45 @@ export class ProcessesTrace implements Disposable {
     this.env = { [TRACE_VARIABLE]: path };
   }
 
-  /** What was recorded since this was asked last. */
+  /** Returns the records since the last call and removes them. */
   take(): readonly SyscallRecord[] {
     return this.#memory.take();
   }
 
-  /** The same, when all those processes have ended: also what stands behind a record that one of them did not finish. */
+  /** As take(), after all those processes have ended: also returns the records behind one that a process left unfinished. */
   takeRest(): readonly SyscallRecord[] {
     return this.#memory.takeRest();
   }
 
-  /** The same for who counts: see TraceMemory. */
+  /** As take() for counting: see TraceMemory.takeEach(). */
   takeEach(visit: (name: string, start: number, duration: number) => void): void {
     this.#memory.takeEach(visit);
   }
 
-  /** What the records' times count from: milliseconds on the clock that all processes of a system have in common. */
+  /** Start of the trace, from which the records' times count: milliseconds of the monotonic clock that all processes share. */
   get start(): number {
     return this.#memory.start;
   }
 
-  /** How many calls there was no room for. */
+  /** Calls that were not recorded because the memory was full. */
   get dropped(): number {
     return this.#memory.dropped;
   }
 
-  /** How many calls were made since it began: recorded or dropped, taken or not. Modulo 2^32. */
+  /** Calls made since the start: recorded or dropped, taken or not. Modulo 2^32. */
   get made(): number {
     return this.#memory.made;
   }
 
-  /** Processes that still live record no more. */
+  /** Ends the recording, also in processes that still run, and removes the file. */
   [Symbol.dispose](): void {
     this.#memory.stop();
     this.#close();
     try {
       removeTemporaryFolder(this.#folder);
     } catch (error) {
-      // Windows keeps a file as long as anybody has it mapped. It lies in the folder for temporary ones.
-      if (!MAPPED.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+      // Windows keeps a file while a process has it mapped. It stays in the folder for temporary files.
+      if (!STILL_MAPPED.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
     }
   }
 }

@@ -1,51 +1,58 @@
-/** What is known of a system call, and how it is shown. */
+/** One recorded system call, its text in the format of strace, and sums by name. */
 
+/** One system call that has returned. */
 export interface SyscallRecord {
-  /** 0, 1, … in the order in which the calls returned. */
+  /** Number of the record: 0, 1, … in the order in which the calls returned. */
   readonly sequence: number;
-  /** The process and the thread that made it, as the system's own tools number them (gettid(2)). */
+  /** Id of the process that made the call. */
   readonly process: number;
+  /** Id of the thread that made the call, as the system's own tools show it: gettid(2) on Linux. */
   readonly thread: number;
-  /** 'epoll_wait', 'recvfrom', 'io_uring_enter', 'WSARecv' … as the system names it. */
+  /** The system's name of the call: 'epoll_wait', 'recvfrom', 'io_uring_enter', 'WSARecv' …. */
   readonly name: string;
-  /** As strace prints them: `3, "hello", 65536, 0, NULL, NULL`. What is longer than some 400 bytes is cut. */
+  /** The arguments as strace prints them: `3, "hello", 65536, 0, NULL, NULL`. Truncated after some 400 bytes. */
   readonly arguments: string;
-  /** What the call returned; -1 where it failed. */
+  /** What the call returned; -1 if it failed. */
   readonly result: number;
-  /** What strace prints behind the result: `[{fd=3, revents=POLLIN}]`, `in [3]`, `Timeout`; '' for most. */
+  /** What strace prints in parentheses after the result: `[{fd=3, revents=POLLIN}]`, `in [3]`, `Timeout`. '' for most calls. */
   readonly returned: string;
-  /** 'EAGAIN', or null. */
+  /** Name of the error, such as 'EAGAIN'; null if the call succeeded. */
   readonly error: string | null;
-  /** What a fault plan has done to the call (injectFaults): an error or a short length, 'INJECTED'; a delay, 'DELAYED'; null: nothing. */
+  /** The effect of a fault plan (injectFaults): 'INJECTED', an error or a short length; 'DELAYED', a delay; null, none. */
   readonly fault: 'INJECTED' | 'DELAYED' | null;
-  /** Milliseconds since the trace began. */
+  /** When the call began: milliseconds since the start of the trace. */
   readonly start: number;
-  /** Milliseconds that the call took. */
+  /** How long the call took, in milliseconds. */
   readonly duration: number;
 }
 
+/** The recorded calls of one name, summed. */
 export interface SyscallSummary {
+  /** The system's name of the calls. */
   readonly name: string;
+  /** Calls, failed ones included. */
   readonly calls: number;
+  /** Calls that failed. */
   readonly errors: number;
+  /** Time in these calls, in milliseconds. */
   readonly milliseconds: number;
 }
 
-/** Where strace puts the result. */
+/** The column of the `=` in strace's output. */
 const RESULT_COLUMN = 40;
-/** Results that are addresses. */
+/** Calls that return an address. */
 const POINTERS: ReadonlySet<string> = new Set(['mmap']);
 
 /** One line, as strace prints it: `recvfrom(5, "hi", 65536, 0, NULL, NULL) = 2`. */
 export function formatRecord({ name, arguments: args, result, returned, error, fault }: SyscallRecord): string {
   const call = `${name}(${args})`.padEnd(RESULT_COLUMN - 1);
-  const behind = fault === null ? '' : ` (${fault})`;
-  if (error !== null) return `${call} = -1 ${error}${behind}`;
+  const suffix = fault === null ? '' : ` (${fault})`;
+  if (error !== null) return `${call} = -1 ${error}${suffix}`;
   const value = POINTERS.has(name) ? `0x${result.toString(16)}` : String(result);
-  return `${call} = ${value}${returned === '' ? '' : ` (${returned})`}${behind}`;
+  return `${call} = ${value}${returned === '' ? '' : ` (${returned})`}${suffix}`;
 }
 
-/** Adds records up by their names. */
+/** Sums records by name. */
 export class Summary {
   readonly #rows = new Map<string, { name: string; calls: number; errors: number; milliseconds: number }>();
 
@@ -57,7 +64,7 @@ export class Summary {
     row.milliseconds += duration;
   }
 
-  /** Those that took longest first. */
+  /** One row per name, the longest total time first. */
   rows(): readonly SyscallSummary[] {
     return [...this.#rows.values()].sort((one, other) => other.milliseconds - one.milliseconds);
   }

@@ -1,11 +1,11 @@
 /**
- * The memory that a trace is recorded into, laid out as native/core/trace.h has it: a header, and places for records. Threads and processes
- * that have it in common write to it, none waiting for another; one reads.
+ * The memory of a trace, laid out as in native/core/trace.h: a header, and a ring of slots for records. Threads and processes share it. All
+ * write without waiting for one another; one reads.
  *
- * A process may be killed after it has claimed a place and before it has written there. What stands behind it would never be read. So a
- * place that stays unwritten for a second is given up: its record is counted as dropped.
+ * A process may be killed after it has claimed a slot and before it has written it, and the slots behind it would never be read. So a slot
+ * that stays unwritten for a second is abandoned: its record counts as dropped.
  *
- * Nothing that is found there is believed, for others may write to it: numbers lead to wrong records at the worst, and never out of it.
+ * Nothing read from it is trusted, because others may write to it: wrong numbers lead to wrong records at worst, never outside the memory.
  */
 import { systemErrorName } from '../errors.js';
 import { native } from '../native.js';
@@ -14,17 +14,17 @@ import type { SyscallRecord } from './record.js';
 const HEADER_SIZE = native.TRACE_HEADER_SIZE;
 const RECORD_SIZE = native.TRACE_RECORD_SIZE;
 
-// Indices of the header's numbers, as Int32Array.
+// Indices of the header's numbers in an Int32Array.
 const TAIL = 0;
 const HEAD = 1;
 const DROPPED = 2;
 const STOPPED = 3;
 const CAPACITY = 4;
 const MAGIC = 5;
-/** Its byte. */
+/** Offset in bytes: a Float64. */
 const START = 24;
 
-// Bytes of a record.
+// Offsets in a record, in bytes.
 const READY = 0;
 const PROCESS = 4;
 const THREAD = 8;
@@ -38,35 +38,35 @@ const ARGUMENTS_LENGTH = 42;
 const FAULT = 44;
 const TEXT = 48;
 
-/** By the number that a record has for it: Fault::Kind of native/core/faults.h. */
+/** Indexed by Fault::Kind of native/core/faults.h. */
 const FAULTS: readonly SyscallRecord['fault'][] = [null, 'INJECTED', 'INJECTED', 'DELAYED'];
 
-/** What stands in the place of a record that is written: odd, and of 32 bits as the numbers of places are. */
+/** The READY field of a written record: odd, and of 32 bits as the numbers of slots are. */
 const readyOf = (number: number): number => (number << 1) | 1;
-/** Milliseconds. Writing takes a microsecond, or as long as the system keeps the writer from going on. */
-const PATIENCE = 1000;
+/** Milliseconds until an unwritten slot is abandoned. Writing takes a microsecond, or longer if the writer is preempted. */
+const UNWRITTEN_TIMEOUT = 1000;
 
 export class TraceMemory {
   readonly #bytes: Buffer;
   readonly #numbers: Int32Array;
   readonly #view: DataView;
   readonly #capacity: number;
-  /** Of the place that is read next. */
+  /** Number of the slot that is read next. */
   #head = 0;
-  /** Of the record that is read next. */
+  /** Sequence number of the record that is read next. */
   #sequence = 0;
-  /** Places that were given up, from #head on. */
-  readonly #givenUp = new Set<number>();
+  /** Slots from #head on that were abandoned. */
+  readonly #abandoned = new Set<number>();
   #lost = 0;
-  /** The first place that is claimed and not written yet, and since when it is known to be. */
-  #awaited = { number: NaN, since: 0 };
+  /** The first slot that is claimed and not written, and when that was first seen, in milliseconds. */
+  #unwritten = { number: NaN, since: 0 };
 
-  /** @param capacity how many records it shall hold: a power of two */
+  /** Size in bytes. @param capacity in records: a power of two */
   static sizeFor(capacity: number): number {
     return HEADER_SIZE + capacity * RECORD_SIZE;
   }
 
-  /** @param memory as large as sizeFor() says, all 0 */
+  /** @param memory of sizeFor(capacity) bytes, all 0 */
   constructor(memory: ArrayBufferLike, capacity: number) {
     this.#bytes = Buffer.from(memory);
     this.#numbers = new Int32Array(memory);
@@ -77,51 +77,52 @@ export class TraceMemory {
     Atomics.store(this.#numbers, MAGIC, native.TRACE_MAGIC);
   }
 
+  /** The whole memory, which the addon records into. */
   get bytes(): Uint8Array {
     return this.#bytes;
   }
 
-  /** When the trace began: milliseconds on the clock that all processes of a system have in common. */
+  /** Start of the trace: milliseconds of the monotonic clock that all processes share. */
   get start(): number {
     return this.#view.getFloat64(START, true);
   }
 
-  /** How many calls there was no room for, or whose process ended before it had written. */
+  /** Calls that were not recorded: the memory was full, or the process ended before it had written the record. */
   get dropped(): number {
     return (Atomics.load(this.#numbers, DROPPED) >>> 0) + this.#lost;
   }
 
-  /** How many calls were made since it began: recorded or dropped, taken or not. Modulo 2^32. */
+  /** Calls made since the start: recorded or dropped, taken or not. Modulo 2^32. */
   get made(): number {
     return (Atomics.load(this.#numbers, TAIL) + Atomics.load(this.#numbers, DROPPED)) >>> 0;
   }
 
-  /** Nobody writes to it from here on, but who is about to. */
+  /** Ends the recording. Writers that have already claimed a slot still write it. */
   stop(): void {
     Atomics.store(this.#numbers, STOPPED, 1);
   }
 
-  /** The records that are kept, oldest first. */
+  /** The records in memory, oldest first. */
   records(): SyscallRecord[] {
     const records: SyscallRecord[] = [];
-    this.#read(PATIENCE, (at) => records.push(this.#record(at, this.#sequence + records.length)));
+    this.#read(UNWRITTEN_TIMEOUT, (at) => records.push(this.#record(at, this.#sequence + records.length)));
     return records;
   }
 
-  /** The same; their places are free for others. */
+  /** Returns the records as records() does and frees their slots. */
   take(): SyscallRecord[] {
-    return this.#take(PATIENCE);
+    return this.#take(UNWRITTEN_TIMEOUT);
   }
 
-  /** The same, when all who wrote have ended: nothing is waited for. */
+  /** As take(), after all writers have ended: abandons unwritten slots at once. */
   takeRest(): SyscallRecord[] {
     return this.#take(0);
   }
 
-  /** The same as take() for who counts: several times as fast as to take all that is known of each. */
+  /** As take() for counting: several times as fast, because only these fields are decoded. Times in milliseconds. */
   takeEach(visit: (name: string, start: number, duration: number) => void): void {
     this.#free(
-      this.#read(PATIENCE, (at) => {
+      this.#read(UNWRITTEN_TIMEOUT, (at) => {
         const name = this.#text(at + TEXT, this.#nameEnd(at));
         visit(name, this.#view.getFloat64(at + STARTED, true), this.#view.getFloat64(at + DURATION, true));
         this.#sequence++;
@@ -129,45 +130,45 @@ export class TraceMemory {
     );
   }
 
-  #take(patience: number): SyscallRecord[] {
+  #take(timeout: number): SyscallRecord[] {
     const records: SyscallRecord[] = [];
-    this.#free(this.#read(patience, (at) => records.push(this.#record(at, this.#sequence++))));
+    this.#free(this.#read(timeout, (at) => records.push(this.#record(at, this.#sequence++))));
     return records;
   }
 
-  #free(places: number): void {
-    this.#head = (this.#head + places) | 0;
-    this.#givenUp.clear();
+  #free(slots: number): void {
+    this.#head = (this.#head + slots) | 0;
+    this.#abandoned.clear();
     Atomics.store(this.#numbers, HEAD, this.#head);
   }
 
-  /** @param visit is told where each record lies. @returns of how many places they are, with those that were given up */
-  #read(patience: number, visit: (at: number) => void): number {
+  /** @param visit gets the offset of each record. @returns the number of slots read or abandoned */
+  #read(timeout: number, visit: (at: number) => void): number {
     const claimed = (Atomics.load(this.#numbers, TAIL) - this.#head) >>> 0;
-    const most = Math.min(claimed, this.#capacity);
-    let places = 0;
-    for (; places < most; places++) {
-      const number = (this.#head + places) | 0;
+    const limit = Math.min(claimed, this.#capacity);
+    let slots = 0;
+    for (; slots < limit; slots++) {
+      const number = (this.#head + slots) | 0;
       if (Atomics.load(this.#numbers, this.#readyAt(number)) === readyOf(number)) visit(this.#offsetOf(number));
-      else if (!this.#isLost(number, patience)) break;
+      else if (!this.#isAbandoned(number, timeout)) break;
     }
-    return places;
+    return slots;
   }
 
-  /** Is nobody going to write it? Of a place that is claimed, and not written. */
-  #isLost(number: number, patience: number): boolean {
-    if (this.#givenUp.has(number)) return true;
+  /** Whether a slot that is claimed and not written is abandoned. */
+  #isAbandoned(number: number, timeout: number): boolean {
+    if (this.#abandoned.has(number)) return true;
     const at = this.#readyAt(number);
     const found = Atomics.load(this.#numbers, at);
-    // Who claimed it found it given up in its round before, and has left it alone.
+    // TRACE_ABANDONED: it was abandoned in the round before, and the writer that claimed it now has left it alone.
     if (found !== native.TRACE_ABANDONED) {
       const now = native.monotonicMilliseconds();
-      if (this.#awaited.number !== number) this.#awaited = { number, since: now };
-      if (now - this.#awaited.since < patience) return false;
-      // Written just now: it is read the next time.
+      if (this.#unwritten.number !== number) this.#unwritten = { number, since: now };
+      if (now - this.#unwritten.since < timeout) return false;
+      // It was written in the meantime; the next read returns it.
       if (Atomics.compareExchange(this.#numbers, at, found, native.TRACE_ABANDONED) !== found) return false;
     }
-    this.#givenUp.add(number);
+    this.#abandoned.add(number);
     this.#lost++;
     return true;
   }

@@ -1,4 +1,4 @@
-/** Recording the system calls of this thread, and of those that it starts. */
+/** Records the system calls of this thread and of the threads that it starts. */
 import { check } from '../errors.js';
 import type { NativeRecording } from '../addon.js';
 import { native } from '../native.js';
@@ -8,53 +8,57 @@ import { type SyscallRecord, type SyscallSummary, Summary, formatRecord } from '
 import { TraceMemory } from './trace-memory.js';
 
 const DEFAULT_CAPACITY = 65_536;
-const MOST_RECORDS = 2 ** 20;
+const MAX_CAPACITY = 2 ** 20;
 
+/** A running trace. Tracing never blocks: calls are dropped while the memory is full. */
 export interface Trace extends Disposable {
-  /** The records so far, oldest first. */
+  /** The records in memory, oldest first. */
   records(): readonly SyscallRecord[];
-  /** The same; they make room for others. */
+  /** Returns the records as records() does and removes them, which frees their slots. */
   take(): readonly SyscallRecord[];
-  /** How many calls there was no room for. */
+  /** Calls that were not recorded because the memory was full. */
   readonly dropped: number;
+  /** The records in memory summed by name, the longest total time first. */
   summary(): readonly SyscallSummary[];
-  /** One line a call, as strace prints it. */
+  /** The records in memory as text, one line per call, as strace prints it. */
   format(): string;
-  /** No call is recorded from here on; the records stay. The second time nothing happens. */
+  /** Ends the recording; the records stay. Calling it again has no effect. */
   stop(): void;
 }
 
+/** Options of startTrace(). */
 export interface TraceOptions {
-  /** How many records there is room for: 1 to 2^20, rounded up to a power of two. 504 bytes each. Default: 65,536. */
+  /** Records that fit in memory: 1 to 2^20, rounded up to a power of two; 504 bytes each. Default: 65,536. */
   readonly capacity?: number;
 }
 
 /**
- * Starts recording the system calls that this package makes in this thread, in the threads that it has beside it, and in workers that are
- * started from here on. Costs next to nothing while nobody records; and some microseconds a call while somebody does.
+ * Starts recording the system calls that this package makes in this thread, in the package's helper threads of it, and in workers started
+ * later. A call costs some microseconds more while a trace runs, and next to nothing otherwise.
  *
- * Several traces may be under way at once, each with all calls. A worker may have one of its own. Processes are not recorded: see the
- * command `selectors-native trace`.
+ * Several traces may run at once, each with all calls. A worker may start its own. Child processes are not recorded: see the command
+ * `selectors-native trace`.
  *
- * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE; ERR_INVALID_ARG_VALUE where reading the options throws
+ * @returns the running trace: call `stop()`, or declare it with `using`
+ * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE; ERR_INVALID_ARG_VALUE if reading the options throws
  */
 export function startTrace(options: TraceOptions = {}): Trace {
   const { capacity = DEFAULT_CAPACITY } = fieldsOf('options', options, ['capacity']);
-  const places = 2 ** Math.ceil(Math.log2(wholeNumber('capacity', capacity, 1, MOST_RECORDS)));
-  return new ThreadsTrace(places);
+  const slots = 2 ** Math.ceil(Math.log2(wholeNumber('capacity', capacity, 1, MAX_CAPACITY)));
+  return new ThreadsTrace(slots);
 }
 
 class ThreadsTrace implements Trace {
   readonly #memory: TraceMemory;
   readonly #recording: NativeRecording;
-  readonly #forget: () => void;
+  readonly #removeFromNewThreads: () => void;
 
-  constructor(places: number) {
-    const shared = new SharedArrayBuffer(TraceMemory.sizeFor(places));
-    this.#memory = new TraceMemory(shared, places);
+  constructor(slots: number) {
+    const shared = new SharedArrayBuffer(TraceMemory.sizeFor(slots));
+    this.#memory = new TraceMemory(shared, slots);
     this.#recording = new native.Recording();
     check(this.#recording.start(this.#memory.bytes), 'startTrace');
-    this.#forget = recordInNewThreads(shared);
+    this.#removeFromNewThreads = recordInNewThreads(shared);
   }
 
   records(): readonly SyscallRecord[] {
@@ -84,7 +88,7 @@ class ThreadsTrace implements Trace {
   stop(): void {
     this.#memory.stop();
     this.#recording.stop();
-    this.#forget();
+    this.#removeFromNewThreads();
   }
 
   [Symbol.dispose](): void {
