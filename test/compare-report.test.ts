@@ -49,10 +49,10 @@ describe('as a report', () => {
   it('has charts with one value per subject; the calls by name add up to the total', () => {
     const charts = sectionsOf(rows)[0]?.charts ?? [];
     expect(charts.map(({ title }) => title)).toEqual([
-      'Messages a second',
-      'System calls a message, by name',
-      "CPU time a message, of the server's processes",
-      'Round trips',
+      'Throughput',
+      'System calls per message, by name',
+      "CPU time per message, of the server's processes",
+      'Round-trip time',
     ]);
     for (const chart of charts) {
       if (chart.kind !== 'bar') throw new Error('a line');
@@ -66,7 +66,7 @@ describe('as a report', () => {
 
   it('leaves out a chart without values', () => {
     const charts = sectionsOf(rows.slice(1))[0]?.charts ?? [];
-    expect(charts.map(({ title }) => title)).toEqual(['Messages a second', 'Round trips']);
+    expect(charts.map(({ title }) => title)).toEqual(['Throughput', 'Round-trip time']);
   });
 
   it('describes the work, and how the calls of each subject were counted', () => {

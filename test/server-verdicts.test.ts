@@ -52,7 +52,7 @@ verdicts(slowPeers, [
     /0\.9 ms.*1,000 ms.*reactor after 0\.5 ms/,
   ],
   ['a fresh client is answered all the same', 'does not hold here', pool(0.8, 0.9, 1.1), /after 1\.1 ms/],
-  ['it waits for half as long', 'undecided', pool(0.8, 0.9, 500), /not for as long/],
+  ['it waits for half as long', 'undecided', pool(0.8, 0.9, 500), /not for as long as/],
   ['it waits as long with a worker to spare', 'undecided', pool(0.8, 1000, 1000), /already/],
   ['it waits as long with no slow one', 'undecided', pool(1000, 0.8, 1000), /already/],
   ['nobody was slow', 'undecided', pool(0.8), /not measured/],
@@ -77,39 +77,34 @@ const threads = (many: Partial<Point> = {}, ofReactor: Partial<Point> = {}): Thr
   ],
   stopped: null,
 });
-const stopped = { connections: 500, why: 'there is not memory enough' };
+const stopped = { connections: 500, why: 'not enough memory' };
 
 verdicts(threadCost, [
   [
     'all grows, and nothing collapses',
     'holds',
     threads(),
-    /201 threads.*10 MB.*0\.02.*1\.1 context.*with 200 it does 100 % of its best, a reactor 100 %: no collapse/,
+    /201 threads.*10 MB.*0\.02.*1\.1 context.*with 200 it reaches 100 % of its best throughput, a reactor 100 %: no collapse/,
   ],
   [
     'all grows, and it does less, but not so much less',
     'holds',
     threads({ messagesPerSecond: 18_000 }),
-    /45 % of its best, a reactor 100 %: no collapse/,
+    /45 % of its best throughput, a reactor 100 %: no collapse/,
   ],
   [
     'all grows, and it collapses',
     'holds',
     threads({ messagesPerSecond: 4000 }),
-    /does 10 % of its best, a reactor 100 %: it collapses/,
+    /reaches 10 % of its best throughput, a reactor 100 %: it collapses/,
   ],
   [
     'all grows, and the reactor collapses as well',
     'holds',
     threads({ messagesPerSecond: 4000 }, { messagesPerSecond: 3000 }),
-    /10 % of its best, a reactor 8 %: no collapse of threads alone/,
+    /10 % of its best throughput, a reactor 8 %: not a collapse of threads alone/,
   ],
-  [
-    'all grows, as far as there is memory',
-    'holds',
-    { ...threads(), stopped },
-    /500 were not tried: there is not memory enough/,
-  ],
+  ['all grows, as far as there is memory', 'holds', { ...threads(), stopped }, /500 were not tried: not enough memory/],
   [
     'nothing grows',
     'does not hold here',
@@ -123,9 +118,9 @@ verdicts(threadCost, [
     threads({}, { contextSwitches: 1 }),
     /not clearly more context switches/,
   ],
-  ['a system that tells neither', 'undecided', threads({ memory: null, contextSwitches: null }), /does not tell/],
-  ['one number of connections', 'undecided', { points: threads().points.slice(0, 2), stopped }, /few and of many/],
-  ['nothing was measured', 'undecided', { points: [], stopped: null }, /few and of many/],
+  ['a system that tells neither', 'undecided', threads({ memory: null, contextSwitches: null }), /does not report/],
+  ['one number of connections', 'undecided', { points: threads().points.slice(0, 2), stopped }, /few and many/],
+  ['nothing was measured', 'undecided', { points: [], stopped: null }, /few and many/],
 ]);
 
 // --------------------------------------------------------------------------------------------------------------- fork-cost
@@ -216,13 +211,13 @@ verdicts(thunderingHerd, [
     'no context switches, but many wake-ups',
     'holds',
     herd(rounds([0.6, 0.9], none), rounds([0, 0], none)),
-    /0\.75 processes for nothing.*0 with lock/,
+    /0\.75 processes in vain.*0 with lock/,
   ],
   [
     'neither context switches nor wake-ups',
     'undecided',
     herd(rounds([0, 0.003], none), rounds([0, 0], none)),
-    /does not tell/,
+    /does not report/,
   ],
   ['a single round', 'undecided', herd(rounds([0.6], [9.5]), rounds([0], [2])), /Fewer than two rounds/],
   [
@@ -249,9 +244,9 @@ verdicts(headOfLine, [
     'the reactor’s all wait, the pool’s do not',
     'holds',
     line(100, 0),
-    /holds up 100 of 100.*from 3 to 1,010 ms.*4 threads behind it, 0/,
+    /delays 100 of 100.*from 3 to 1,010 ms.*4 threads behind it, 0/,
   ],
-  ['nobody waits', 'does not hold here', line(0, 0), /holds up 0 of 100/],
+  ['nobody waits', 'does not hold here', line(0, 0), /delays 0 of 100/],
   ['the pool’s wait as well', 'undecided', line(100, 100), /not the reactor alone/],
   ['half of them wait', 'undecided', line(50, 0), /some, but not all/],
   ['they wait as long alone', 'undecided', line(null, 0, 600), /already/],
@@ -285,7 +280,7 @@ verdicts(ordering, [
     'sub-reactors do not',
     'does not hold here',
     order({ [perTask]: 3, 'multi-reactor': 1 }),
-    /multi-reactor answers out of order, too/,
+    /multi-reactor also answers out of order/,
   ],
   ['asked once only', 'undecided', order({ [perTask]: 0, 'multi-reactor': 0 }, 1), /fewer than 2 rounds/],
   ['no sub-reactors', 'undecided', order({ [perTask]: 3 }), /not measured/],

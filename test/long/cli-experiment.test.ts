@@ -44,7 +44,7 @@ describe('experiment', () => {
       /^source +post 003, reactor \+ thread pool/m,
     ];
     for (const part of [...parts, /^set-up /m, /^│ select /m, /^✓ holds: none of /m]) expect(stdout).toMatch(part);
-    expect(readFileSync(page, 'utf8')).toContain('Many count as one, none is lost');
+    expect(readFileSync(page, 'utf8')).toContain('Wake-ups coalesce, none is lost');
   });
 
   it('runs several, in order, as JSON: the figures, and a verdict of each', async () => {

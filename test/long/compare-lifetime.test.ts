@@ -41,7 +41,7 @@ describe('invalid comparisons', () => {
 
   it('an unknown subject is an error that lists the known ones', async () => {
     await expect(compare({ subjects: ['nonsense'] })).rejects.toThrow(
-      /no subject 'nonsense' here; there is: .*node:net/,
+      /unknown subject 'nonsense'; this system has: .*node:net/,
     );
   });
 });

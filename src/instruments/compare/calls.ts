@@ -1,29 +1,29 @@
-/** System calls, counted while a server does its work. */
+/** Counts the system calls of a server while it works. */
 import type { LoadResult } from '../measuring/load.js';
 import type { ProcessesTrace } from '../../trace/processes-trace.js';
 import type { ComparisonRow } from './row.js';
 
-/** How often the records are taken, in milliseconds: long before there is no room for more, and seldom enough not to disturb. */
-const EACH = 10;
+/** Milliseconds between two readings of the trace: often enough that its memory does not fill, seldom enough not to disturb. */
+const TAKE_INTERVAL = 10;
 
-/** How often each was called. */
+/** Number of calls by name. */
 export type Calls = ReadonlyMap<string, number>;
 
-/** Counts what a trace records, until it is disposed of. */
+/** Counts the records of a trace until it is disposed. */
 export class CallCounter implements Disposable {
   readonly #trace: ProcessesTrace;
   readonly #timer: NodeJS.Timeout;
-  /** When each call began and returned, one after the other, by name, on the clock of LoadResult. */
+  /** By name: start and end of each call, alternating, on the clock of LoadResult. */
   readonly #times = new Map<string, number[]>();
 
   constructor(trace: ProcessesTrace) {
     this.#trace = trace;
-    this.#timer = setInterval(() => this.#take(), EACH);
+    this.#timer = setInterval(() => this.#take(), TAKE_INTERVAL);
   }
 
   /**
-   * Of those that were under way between two times and have returned: the wait that the first message ended is of the work, which began
-   * before it; the waits for what never came are not.
+   * Counts the calls that were in progress between two times and have returned. The wait that the first message ended belongs to the work,
+   * though it began earlier; waits that nothing ended do not.
    */
   between(begun: number, ended: number): Calls {
     this.#take();
@@ -35,6 +35,7 @@ export class CallCounter implements Disposable {
     return counts;
   }
 
+  /** Counts all calls that have returned. */
   all(): Calls {
     return this.between(-Infinity, Infinity);
   }
@@ -53,9 +54,14 @@ export class CallCounter implements Disposable {
   }
 }
 
+/** The columns of a row that come from the counted run. */
 export type Counted = Pick<ComparisonRow, 'syscalls' | 'syscallsPerMessage' | 'counted'>;
 
-/** Per message. @param lost so many calls more were made, which have no name */
+/**
+ * Divides the counts by the number of messages.
+ * @param by how they were counted: 'by strace'
+ * @param lost further calls that the trace dropped: their names are unknown and assumed to be distributed as the others
+ */
 export function perMessage(calls: Calls, { messages }: LoadResult, by: string, lost = 0): Counted {
   const known = [...calls.values()].reduce((sum, count) => sum + count, 0);
   const scale = known === 0 ? 1 : (known + lost) / known;
@@ -64,14 +70,15 @@ export function perMessage(calls: Calls, { messages }: LoadResult, by: string, l
     .sort((one, other) => other.perMessage - one.perMessage);
   const share = ((100 * lost) / Math.max(1, known + lost)).toFixed(1);
   const missing =
-    lost === 0 ? '' : `; ${share} % of them were too fast to be recorded, and are taken for the like of the others`;
+    lost === 0 ? '' : `; ${share} % of them were dropped by the full trace and are assumed to be like the others`;
   return {
     syscalls,
     syscallsPerMessage: (known + lost) / messages,
-    counted: `counted ${by}, over ${messages.toLocaleString('en')} messages in a run of its own${missing}`,
+    counted: `counted ${by}, over ${messages.toLocaleString('en')} messages in a separate run${missing}`,
   };
 }
 
+/** The columns of a row whose calls could not be counted. */
 export const notCounted = (why: string): Counted => ({
   syscalls: [],
   syscallsPerMessage: NaN,

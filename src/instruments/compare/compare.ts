@@ -1,6 +1,6 @@
 /**
- * The same work over each subject in turn. Server and clients are processes of their own, and each subject runs twice: once undisturbed, for
- * the time, and once while its system calls are counted, which takes time.
+ * Runs the same work on each subject in turn. Server and clients are separate processes. Each subject runs twice: once undisturbed, to
+ * measure the time, and once to count its system calls, which slows it down.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Load, type LoadResult } from '../measuring/load.js';
@@ -15,31 +15,33 @@ import { type Comparison, parseComparison } from './options.js';
 import type { ComparisonOptions, ComparisonRow } from './row.js';
 import { StraceLog, whyNoStrace } from './strace.js';
 
-/** System calls are counted over so many messages at the most: they are a ratio, and to count them takes time. */
-const MOST_COUNTED = 10_000;
-/** The last call is recorded when it has returned, and the client has its answer before: milliseconds. */
-const LAST_RECORD = 50;
-/** Of each subject. */
+/** Messages of a counted run: calls per message are a ratio, and counting takes time. */
+const MAX_COUNTED_MESSAGES = 10_000;
+/** Milliseconds until the last call is recorded: it is recorded when it returns, which is after the client has its reply. */
+const LAST_RECORD_DELAY = 50;
+/** Runs per subject. */
 const RUNS = 2;
-/** The most that a server may be told. */
-const NO_LIMIT = 100_000;
-/** These get this part of the messages, or they would take hours; and one message a connection to warm up. */
+/** The largest maxConnections that a server accepts. */
+const MAX_CONNECTIONS = 100_000;
+/** Share of the messages for models that would take hours otherwise. They warm up with one message per connection. */
 const SHARE: Partial<Record<ServerModelName, number>> = {
-  'reactor-thread-per-task': 1 / 1000, // a thread for each message
+  'reactor-thread-per-task': 1 / 1000, // starts a thread per message
 };
 
 /**
- * Compares server models with one another. Takes about a minute where nothing is said.
+ * Compares server models: throughput, latency, CPU time and system calls of the same echo work. Takes about a minute by default.
  *
- * What is counted as a system call: of this package's servers, each call of the package, by its own trace (what Node calls besides, to
- * keep its threads, is not among them); of `node:net`, what it asks of descriptors, by strace(1): NaN where that is not installed, and on
- * other systems than Linux. A counted run is slower than the other, and so its waits find more to do at once.
+ * System calls: those of this package's servers are counted by the package's own trace, without the calls that Node makes to manage its
+ * threads. Those of `node:net` are the calls on descriptors that strace(1) counts: NaN if it is not installed, and on systems other than
+ * Linux. The counted run is slower than the timed one, so its waits return more events at once.
  *
  * CPU time is that of the server's process with its threads (getrusage(2)) and its child processes (proc(5), in steps of 10 ms each; NaN on
- * other systems than Linux).
+ * systems other than Linux).
  *
- * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE (also where a subject cannot serve so many connections at a time), ERR_OUT_OF_RANGE,
- *   ERR_UNAVAILABLE, before anything is started; the signal's reason; or what went wrong with a subject. By then nothing of it is left.
+ * @returns one row per subject, in the order of `subjects`
+ * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE (also if a subject cannot serve that many connections at a time), ERR_OUT_OF_RANGE,
+ *   ERR_UNAVAILABLE, all before anything is started; the signal's reason; an Error 'SUBJECT: reason' if a run fails. All processes have
+ *   exited by then.
  */
 export async function compare(options: ComparisonOptions = {}): Promise<readonly ComparisonRow[]> {
   const comparison = parseComparison(options);
@@ -51,17 +53,17 @@ export async function compare(options: ComparisonOptions = {}): Promise<readonly
     const { name } = subject;
     const runs = new SubjectRuns(subject, comparison);
     onProgress(RUNS * rows.length, total, name);
-    const timed = await named(name, signal, runs.timed());
+    const timed = await nameFailure(name, signal, runs.timed());
     onProgress(RUNS * rows.length + 1, total, name);
-    const counted = await named(name, signal, runs.counted());
+    const counted = await nameFailure(name, signal, runs.counted());
     rows.push({ subject: name, ...timed, ...counted });
   }
   onProgress(total, total, subjects.at(-1)?.name ?? '');
   return rows;
 }
 
-/** What went wrong, and with whom; or why it was aborted. */
-async function named<T>(subject: string, signal: AbortSignal | undefined, run: Promise<T>): Promise<T> {
+/** Puts the subject's name in front of the error's message. @throws the signal's reason if it is aborted */
+async function nameFailure<T>(subject: string, signal: AbortSignal | undefined, run: Promise<T>): Promise<T> {
   try {
     return await run;
   } catch (error) {
@@ -72,7 +74,7 @@ async function named<T>(subject: string, signal: AbortSignal | undefined, run: P
 
 type Timed = Omit<ComparisonRow, 'subject' | keyof Counted>;
 
-/** The two runs of a subject. Each leaves nothing behind. */
+/** The two runs of a subject. Each ends all its processes. */
 class SubjectRuns {
   readonly #subject: Subject;
   readonly #comparison: Comparison;
@@ -96,33 +98,33 @@ class SubjectRuns {
   }
 
   async counted(): Promise<Counted> {
-    if (this.#subject.model !== null) return this.#traced();
+    if (this.#subject.model !== null) return this.#countedByTrace();
     const why = await whyNoStrace(this.#comparison.signal);
-    return why === null ? this.#straced() : notCounted(why);
+    return why === null ? this.#countedByStrace() : notCounted(why);
   }
 
-  async #traced(): Promise<Counted> {
+  async #countedByTrace(): Promise<Counted> {
     await using server = await this.#server({ isTraced: true });
     const trace = server.trace as ProcessesTrace;
     using counter = new CallCounter(trace);
-    await using load = await this.#load(server, Math.min(this.#messages, MOST_COUNTED));
-    const lostBefore = trace.dropped; // while nothing was asked: busy-wait
+    await using load = await this.#load(server, Math.min(this.#messages, MAX_COUNTED_MESSAGES));
+    const droppedBefore = trace.dropped; // busy-wait fills the trace before the first message
     const result = await load.run();
-    await sleep(LAST_RECORD);
+    await sleep(LAST_RECORD_DELAY);
     return perMessage(
       counter.between(result.begun, result.ended),
       result,
       "by this package's trace",
-      trace.dropped - lostBefore,
+      trace.dropped - droppedBefore,
     );
   }
 
-  async #straced(): Promise<Counted> {
+  async #countedByStrace(): Promise<Counted> {
     using log = new StraceLog();
     let result: LoadResult;
     {
       await using server = await this.#server({ wrapper: log.wrapper });
-      await using load = await this.#load(server, Math.min(this.#messages, MOST_COUNTED));
+      await using load = await this.#load(server, Math.min(this.#messages, MAX_COUNTED_MESSAGES));
       result = await load.run();
     }
     return perMessage(log.during(result), result, 'by strace');
@@ -136,7 +138,7 @@ class SubjectRuns {
     return MeasuredServer.start(this.#subject, {
       ...options,
       ...(workers === undefined ? {} : { workers }),
-      maxConnections: startsPerConnection ? work.connections + 1 : NO_LIMIT,
+      maxConnections: startsPerConnection ? work.connections + 1 : MAX_CONNECTIONS,
       signal,
     });
   }

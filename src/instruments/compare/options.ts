@@ -1,4 +1,4 @@
-/** What a comparison may be asked for: looked at before anything is started. */
+/** Validates the options of compare() before anything is started. */
 import { invalidType, invalidValue } from '../../errors.js';
 import { type Subject, allSubjects, subjectNamed } from '../measuring/subjects.js';
 import type { ServerModelName } from '../../servers.js';
@@ -6,18 +6,19 @@ import { FD_SETSIZE } from '../../syscalls.js';
 import { abortSignal, fieldsOf, listOf, wholeNumber } from '../../validate.js';
 import type { ComparisonOptions, Work } from './row.js';
 
-const MOST_CONNECTIONS = 10_000;
-const MOST_MESSAGES = 10_000_000;
-const LARGEST_MESSAGE = 2 ** 20;
-const MOST_WORKERS = 1024;
+const MAX_CONNECTIONS = 10_000;
+const MAX_MESSAGES = 10_000_000;
+const MAX_MESSAGE_SIZE = 2 ** 20;
+const MAX_WORKERS = 1024;
 
+/** The work of compare() and of the command line by default. */
 export const DEFAULT_WORK: Work = { connections: 50, messages: 100_000, size: 64 };
 
 /**
- * From the oldest call that waits for many to the newest, what imitates the newest over the older; then threads, several loops in threads
- * and in processes; and the yardstick.
+ * The order in which a course presents them: readiness calls from the oldest to the newest, completion, its emulation; then threads, several
+ * loops in threads and in processes; last the reference.
  */
-const TEACHING: readonly string[] = [
+const DEFAULT_SUBJECTS: readonly string[] = [
   'reactor:select',
   'reactor:poll',
   'reactor:epoll',
@@ -32,27 +33,28 @@ const TEACHING: readonly string[] = [
   'node:net',
 ];
 
-/** Those of them that this system has. */
+/** The default subjects that this system has. */
 export function defaultSubjects(): readonly string[] {
   const here = allSubjects().filter(({ isAvailable }) => isAvailable);
-  return TEACHING.filter((name) => here.some((row) => row.name === name || row.model === name));
+  return DEFAULT_SUBJECTS.filter((name) => here.some((row) => row.name === name || row.model === name));
 }
 
-/** Their workers serve one connection each until it ends. */
-const ONE_EACH: readonly (ServerModelName | null)[] = ['thread-pool', 'process-pool', 'prefork'];
-/** Descriptors of the server's process besides its connections: Node has some thirty. */
-const OTHER_DESCRIPTORS = 64;
+/** Models whose workers serve one connection each until it ends. */
+const ONE_CONNECTION_PER_WORKER: readonly (ServerModelName | null)[] = ['thread-pool', 'process-pool', 'prefork'];
+/** Descriptors that are reserved for the rest of the server's process: Node opens some thirty. */
+const RESERVED_DESCRIPTORS = 64;
 
+/** Valid options. */
 export interface Comparison {
   readonly subjects: readonly Subject[];
   readonly work: Work;
-  /** Of this subject. undefined: it has no fixed number, or its own default is right. */
+  /** Number of workers for a subject. undefined: it has no fixed number, or its own default is right. */
   readonly workersOf: (subject: Subject) => number | undefined;
   readonly onProgress: (done: number, total: number, subject: string) => void;
   readonly signal: AbortSignal | undefined;
 }
 
-/** @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE; ERR_UNAVAILABLE for a subject that this system does not have */
+/** @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE; ERR_UNAVAILABLE for a subject that this system lacks */
 export function parseComparison(options: ComparisonOptions): Comparison {
   const fields = fieldsOf('options', options, [
     ...(['subjects', 'connections', 'messages', 'size', 'workers', 'onProgress', 'signal'] as const),
@@ -68,34 +70,35 @@ export function parseComparison(options: ComparisonOptions): Comparison {
   } = fields;
   if (typeof onProgress !== 'function') throw invalidType('onProgress', 'a function', onProgress);
   const work: Work = {
-    connections: wholeNumber('connections', connections, 1, MOST_CONNECTIONS),
-    messages: wholeNumber('messages', messages, 1, MOST_MESSAGES),
-    size: wholeNumber('size', size, 1, LARGEST_MESSAGE),
+    connections: wholeNumber('connections', connections, 1, MAX_CONNECTIONS),
+    messages: wholeNumber('messages', messages, 1, MAX_MESSAGES),
+    size: wholeNumber('size', size, 1, MAX_MESSAGE_SIZE),
   };
-  const asked = workers === undefined ? undefined : wholeNumber('workers', workers, 1, MOST_WORKERS);
-  const chosen = listOf('subjects', subjects).map(subjectNamed);
-  if (chosen.length === 0) throw invalidValue('subjects must name at least one');
-  for (const subject of chosen) checkServesAll(subject, work, asked);
+  const givenWorkers = workers === undefined ? undefined : wholeNumber('workers', workers, 1, MAX_WORKERS);
+  const chosenSubjects = listOf('subjects', subjects).map(subjectNamed);
+  if (chosenSubjects.length === 0) throw invalidValue('subjects must name at least one subject');
+  for (const subject of chosenSubjects) checkServesAll(subject, work, givenWorkers);
   return {
-    subjects: chosen,
+    subjects: chosenSubjects,
     work,
-    workersOf: ({ model }) => (ONE_EACH.includes(model) ? (asked ?? work.connections) : asked),
+    workersOf: ({ model }) =>
+      ONE_CONNECTION_PER_WORKER.includes(model) ? (givenWorkers ?? work.connections) : givenWorkers,
     onProgress: onProgress as Comparison['onProgress'],
     signal: signal === undefined ? undefined : abortSignal('signal', signal),
   };
 }
 
-/** Clients keep their connections. One that is not served would wait for ever. */
+/** Clients keep their connections open: one that no worker serves would wait forever. */
 function checkServesAll({ name, model, mechanism, accept }: Subject, { connections }: Work, workers?: number): void {
-  const refuse = (why: string): Error =>
+  const tooMany = (why: string): Error =>
     invalidValue(`${name} cannot serve ${connections} connections at a time: ${why}`);
-  if (model === 'iterative' && connections > 1) throw refuse('it serves one client after the other');
+  if (model === 'iterative' && connections > 1) throw tooMany('it serves one client at a time');
   if (accept === 'reuseport' && connections > 1)
-    throw refuse('the kernel deals them out by their hash, also to a process that has one already');
-  if (ONE_EACH.includes(model) && (workers ?? connections) < connections)
-    throw refuse(`each of its ${workers} workers serves one until it ends`);
-  if (ONE_EACH.includes(model) && connections > MOST_WORKERS)
-    throw refuse(`it has a worker for each, and ${MOST_WORKERS} at the most`);
-  if (mechanism?.endsWith('select') && connections > FD_SETSIZE - OTHER_DESCRIPTORS)
-    throw refuse(`an fd_set holds ${FD_SETSIZE} descriptors, and Node has some of its own`);
+    throw tooMany('the kernel distributes them by hash, also to a process that already has one');
+  if (ONE_CONNECTION_PER_WORKER.includes(model) && (workers ?? connections) < connections)
+    throw tooMany(`each of its ${workers} workers serves one until it ends`);
+  if (ONE_CONNECTION_PER_WORKER.includes(model) && connections > MAX_WORKERS)
+    throw tooMany(`it needs a worker for each, and may have at most ${MAX_WORKERS}`);
+  if (mechanism?.endsWith('select') && connections > FD_SETSIZE - RESERVED_DESCRIPTORS)
+    throw tooMany(`an fd_set holds ${FD_SETSIZE} descriptors, and Node needs some of them`);
 }

@@ -1,12 +1,12 @@
-/** Rows that come from elsewhere, as from a file of JSON: looked at before anything is made of them. */
+/** Validates rows that come from outside, such as from a JSON file, before a report is made of them. */
 import { invalidType } from '../../errors.js';
 import { fieldsOf, listOf, wholeNumber } from '../../validate.js';
 import type { ComparisonRow, Work } from './row.js';
 
-/** What a report needs of a row. JSON has null where a row has NaN. */
+/** The columns of a row that a report needs. */
 export type ReportedRow = Omit<ComparisonRow, 'messages' | 'counted'> & Partial<Pick<ComparisonRow, 'counted'>>;
 
-/** @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE */
+/** Reads null, which JSON has for NaN, as NaN. @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE */
 export function parseRows(rows: unknown): readonly ReportedRow[] {
   return listOf('rows', rows).map((row): ReportedRow => {
     const fields = fieldsOf('a row', row, [

@@ -1,49 +1,58 @@
-/** What a comparison is asked for, and what it answers. */
+/** The options and the result of compare(). */
 import type { Latency } from '../measuring/load.js';
 
+/** Options of compare(). */
 export interface ComparisonOptions {
   /**
-   * Server models, each over the mechanism that is named behind a colon, or over its best: ['reactor:select', 'reactor:epoll',
-   * 'proactor:io_uring', 'thread-pool', 'prefork:lock', 'node:net']. Where nothing is said: those of DEFAULT_SUBJECTS.
+   * Server models, each with its mechanism or accept strategy after a colon, or else with the best one of this system: ['reactor:select',
+   * 'reactor:epoll', 'proactor:io_uring', 'thread-pool', 'prefork:lock', 'node:net']. Default: those of DEFAULT_SUBJECTS
+   * (src/instruments/compare/options.ts) that this system has.
    */
   readonly subjects?: readonly string[];
-  /** So many clients ask at the same time, each for the next message when the last one has come back: 1 to 10,000. Default: 50. */
+  /** Concurrent clients, each of which sends its next message when the last one has come back: 1 to 10,000. Default: 50. */
   readonly connections?: number;
-  /** Of each subject, rounded up to a multiple of the connections: 1 to 10,000,000. Default: 100,000. */
+  /** Messages per subject, rounded up to a multiple of `connections`: 1 to 10,000,000. Default: 100,000. */
   readonly messages?: number;
-  /** Of a message, in bytes: 1 to 1,048,576. Default: 64. */
+  /** Size of a message, in bytes: 1 to 1,048,576. Default: 64. */
   readonly size?: number;
   /**
-   * Threads or processes of those models that have a fixed number of them: 1 to 1024. Where nothing is said, availableParallelism(); but as
-   * many as there are connections for the pools whose workers serve one connection each until it ends (`thread-pool`, `process-pool`,
-   * `prefork`), for with fewer the other clients would wait for ever.
+   * Threads or processes of the models that have a fixed number of them: 1 to 1024. Default: availableParallelism(). Default for the pools
+   * whose workers serve one connection each until it ends (`thread-pool`, `process-pool`, `prefork`): `connections`, because with fewer the
+   * other clients would wait forever.
    */
   readonly workers?: number;
-  /** Told before each run, and at the end: how many of how many are done, and whose turn it is. */
+  /** Called before each run and at the end with the number of finished runs, the number of all runs, and the current subject. */
   readonly onProgress?: (done: number, total: number, subject: string) => void;
-  /** Aborted: what was started is ended, and then compare() rejects with the signal's reason. */
+  /** Aborted: ends all started processes, then compare() rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
-/** One subject. What this system does not tell is NaN. */
+/** The result of one subject. NaN: this system does not report it. */
 export interface ComparisonRow {
+  /** Name of the subject: 'reactor:epoll'. */
   readonly subject: string;
+  /** Throughput: messages echoed per second. */
   readonly messagesPerSecond: number;
-  /** All of them. */
+  /** System calls of the server per message. */
   readonly syscallsPerMessage: number;
-  /** Calls by name, per message, the most frequent first. Empty where nobody can count them. */
-  readonly syscalls: readonly { readonly name: string; readonly perMessage: number }[];
-  /** CPU time of the server's processes, user and system, in microseconds. */
+  /** The same by name of the call, the most frequent first. Empty if they cannot be counted here. */
+  readonly syscalls: readonly {
+    /** The system's name of the call: 'epoll_wait'. */
+    readonly name: string;
+    /** Calls per message. */
+    readonly perMessage: number;
+  }[];
+  /** CPU time of the server's processes, user and system, in microseconds per message. */
   readonly cpuMicrosecondsPerMessage: number;
-  /** Of round trips, in microseconds. */
+  /** Round-trip times as the clients measured them, in microseconds. */
   readonly latency: Latency;
-  /** How many messages went to and fro while the time was taken. */
+  /** Messages of the timed run. */
   readonly messages: number;
-  /** How the system calls were counted, and over how many messages; or why they were not. */
+  /** How the system calls were counted and over how many messages; or why they were not. */
   readonly counted: string;
 }
 
-/** The work that each subject does. */
+/** The work that each subject does: as in ComparisonOptions. */
 export interface Work {
   readonly connections: number;
   readonly messages: number;

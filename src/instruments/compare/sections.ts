@@ -4,19 +4,19 @@ import type { BarChart, Cell, ReportSection, ReportTable } from '../report/repor
 import { type ReportedRow, parseRows, parseWork } from './reported.js';
 import type { Work } from './row.js';
 
-/** What is called less often than this has no column of its own. */
+/** Calls per message below which a call has no column of its own. */
 const RARE = 0.005;
 const OTHERS = 'others';
 
 const cell = (value: number): number | null => (Number.isFinite(value) ? value : null);
 
-/** @param work what each was asked to do, where that is known */
+/** @param work the work that each subject did, if known */
 export function sectionsOf(rows: readonly ReportedRow[], work?: Work): readonly ReportSection[] {
   const charts = [throughput(rows), callsByName(rows), cpu(rows), latencies(rows)];
   return [
     {
       id: 'comparison',
-      title: 'The same work, done by each in turn',
+      title: 'The same work on each subject',
       facts: notesOf(rows, work),
       tables: [figures(rows), callsTable(rows)],
       charts: charts.filter(({ series }) => series.some(({ values }) => values.some((value) => value !== null))),
@@ -25,9 +25,10 @@ export function sectionsOf(rows: readonly ReportedRow[], work?: Work): readonly 
 }
 
 /**
- * One self-contained HTML page with the tables and the charts.
- * @param rows as compare() has returned them, or as they are read from JSON
- * @param work what each was asked to do, where that is known
+ * Renders a comparison as one self-contained HTML page with tables and charts.
+ * @param rows as compare() returns them, or parsed from JSON
+ * @param work the work that each subject did, if known
+ * @returns the HTML
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE
  */
 export function renderReport(rows: readonly ReportedRow[], work?: Work): string {
@@ -38,31 +39,31 @@ export function renderReport(rows: readonly ReportedRow[], work?: Work): string 
   });
 }
 
-/** '50 connections, 100,000 messages of 64 bytes' */
+/** 'echo: 50 connections, 100,000 messages of 64 bytes' */
 export function workText({ connections, messages, size }: Work): string {
   const number = (value: number): string => value.toLocaleString('en');
   return `echo: ${number(connections)} connections, ${number(messages)} messages of ${number(size)} bytes`;
 }
 
-/** What is to be known of the figures. */
+/** Notes on how the figures were measured. */
 export function notesOf(rows: readonly ReportedRow[], work?: Work): (readonly [label: string, text: string])[] {
   return [
     ...(work === undefined ? [] : [['work', workText(work)] as const]),
     ['CPU', "user and system time of the server's processes, with all their threads"],
-    ['round trip', 'as the clients saw it: with so many at a time, most of it is waiting for the others'],
+    ['round trip', 'measured by the clients: with many at a time, most of it is waiting for the others'],
     ...countedNotes(rows),
   ];
 }
 
-/** How the system calls were counted: said once for all of which the same is true. */
+/** How the system calls were counted: one note for all subjects that share it. */
 function countedNotes(rows: readonly ReportedRow[]): (readonly [label: string, text: string])[] {
   const subjectsOf = new Map<string, string[]>();
   for (const { counted, subject } of rows)
     if (counted !== undefined) subjectsOf.set(counted, [...(subjectsOf.get(counted) ?? []), subject]);
-  const isMost = (names: readonly string[]): boolean => names.length > rows.length / 2;
+  const isMajority = (names: readonly string[]): boolean => names.length > rows.length / 2;
   return [...subjectsOf].map(([counted, names]) => [
     'system calls',
-    isMost(names) ? counted : `${names.join(', ')}: ${counted}`,
+    isMajority(names) ? counted : `${names.join(', ')}: ${counted}`,
   ]);
 }
 
@@ -71,9 +72,9 @@ function figures(rows: readonly ReportedRow[]): ReportTable {
     title: 'Figures',
     columns: [
       'subject',
-      'messages a second',
-      'system calls a message',
-      'CPU a message, µs',
+      'messages/s',
+      'system calls per message',
+      'CPU per message, µs',
       'round trip p50, µs',
       'p99, µs',
       'max, µs',
@@ -86,7 +87,7 @@ function figures(rows: readonly ReportedRow[]): ReportTable {
   };
 }
 
-/** Those that matter somewhere, the most frequent first. */
+/** Names of the calls that some subject makes at least RARE times per message, the most frequent first. */
 function namesOf(rows: readonly ReportedRow[]): string[] {
   const sums = new Map<string, number>();
   for (const { name, perMessage } of rows.flatMap(({ syscalls }) => syscalls))
@@ -94,7 +95,7 @@ function namesOf(rows: readonly ReportedRow[]): string[] {
   return [...sums].sort(([, one], [, other]) => other - one).map(([name]) => name);
 }
 
-/** null: nobody could count. */
+/** Calls of this name per message. null: not counted. */
 function callsOf({ syscalls }: ReportedRow, name: string): number | null {
   return syscalls.length === 0 ? null : (syscalls.find((one) => one.name === name)?.perMessage ?? 0);
 }
@@ -107,7 +108,7 @@ function othersOf({ syscalls }: ReportedRow, names: readonly string[]): number |
 function callsTable(rows: readonly ReportedRow[]): ReportTable {
   const names = namesOf(rows);
   return {
-    title: 'System calls a message, by name',
+    title: 'System calls per message, by name',
     columns: ['subject', ...names, OTHERS],
     rows: rows.map((row): readonly Cell[] => [
       row.subject,
@@ -122,10 +123,10 @@ const subjects = (rows: readonly ReportedRow[]): string[] => rows.map(({ subject
 function throughput(rows: readonly ReportedRow[]): BarChart {
   return {
     kind: 'bar',
-    title: 'Messages a second',
-    value: { label: 'messages a second' },
+    title: 'Throughput',
+    value: { label: 'messages/s' },
     categories: subjects(rows),
-    series: [{ name: 'messages a second', values: rows.map((row) => cell(row.messagesPerSecond)) }],
+    series: [{ name: 'messages/s', values: rows.map((row) => cell(row.messagesPerSecond)) }],
   };
 }
 
@@ -133,8 +134,8 @@ function callsByName(rows: readonly ReportedRow[]): BarChart {
   const names = namesOf(rows);
   return {
     kind: 'bar',
-    title: 'System calls a message, by name',
-    value: { label: 'calls a message' },
+    title: 'System calls per message, by name',
+    value: { label: 'system calls per message' },
     categories: subjects(rows),
     isStacked: true,
     series: [
@@ -147,18 +148,18 @@ function callsByName(rows: readonly ReportedRow[]): BarChart {
 function cpu(rows: readonly ReportedRow[]): BarChart {
   return {
     kind: 'bar',
-    title: "CPU time a message, of the server's processes",
-    value: { label: 'microseconds a message' },
+    title: "CPU time per message, of the server's processes",
+    value: { label: 'CPU per message, µs' },
     categories: subjects(rows),
-    series: [{ name: 'CPU a message', values: rows.map((row) => cell(row.cpuMicrosecondsPerMessage)) }],
+    series: [{ name: 'CPU per message', values: rows.map((row) => cell(row.cpuMicrosecondsPerMessage)) }],
   };
 }
 
 function latencies(rows: readonly ReportedRow[]): BarChart {
   return {
     kind: 'bar',
-    title: 'Round trips',
-    value: { label: 'microseconds', isLogarithmic: true },
+    title: 'Round-trip time',
+    value: { label: 'round trip, µs', isLogarithmic: true },
     categories: subjects(rows),
     series: (['p50', 'p99', 'max'] as const).map((name) => ({
       name,

@@ -1,4 +1,4 @@
-/** System calls of a server that this package's trace does not see: Node's own. strace(1) tells, where it is installed. */
+/** Counts Node's own system calls, which this package's trace does not see, with strace(1) where it is installed. */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,31 +7,31 @@ import type { LoadResult } from '../measuring/load.js';
 import type { Calls } from './calls.js';
 
 /**
- * What is asked of descriptors: that is what a server's work consists of, and what the trace records of the others. Not what an engine asks
- * besides, of memory and of its threads. -ttt: when, by the wall clock; -T: how long.
+ * Calls on descriptors: they are a server's work, and what the trace records of the other subjects. Calls of the engine for memory and
+ * threads are left out. -ttt: start, on the wall clock; -T: duration.
  */
 const FLAGS = ['-f', '-qq', '-ttt', '-T', '-s', '0', '-e', 'trace=%desc,%network', '-e', 'signal=none'];
 
-/** Why nobody can count here; null: strace can. */
+/** The reason why strace cannot count here. null: it can. */
 export async function whyNoStrace(signal?: AbortSignal): Promise<string | null> {
-  if (process.platform !== 'linux') return 'what Node itself calls is seen by strace, which is of Linux';
+  if (process.platform !== 'linux') return 'strace, which counts the calls of Node itself, exists on Linux only';
   return new Promise((resolve) => {
     execFile('strace', [...FLAGS, '-o', '/dev/null', 'true'], { signal, windowsHide: true }, (error, _, stderr) => {
       if (error === null) resolve(null);
-      else if (error.code === 'ENOENT') resolve('what Node itself calls is seen by strace, which is not installed');
+      else if (error.code === 'ENOENT') resolve('strace, which counts the calls of Node itself, is not installed');
       else resolve(`strace cannot trace here: ${stderr.trim().split('\n')[0] ?? ''}`);
     });
   });
 }
 
-/** A file that strace writes into. */
+/** The file that strace writes into, removed on disposal. */
 export class StraceLog implements Disposable {
   readonly #folder = mkdtempSync(resolve(tmpdir(), 'selectors-native-strace-'));
   readonly #file = join(this.#folder, 'log');
-  /** For MeasuredServer. */
+  /** MeasuredServerOptions.wrapper. */
   readonly wrapper: readonly string[] = ['strace', ...FLAGS, '-o', this.#file];
 
-  /** Of calls that returned within the work. strace must have ended. */
+  /** Counts the calls that returned within the work. strace must have exited. */
   during({ wallClock: { begun, ended } }: LoadResult): Calls {
     const counts = new Map<string, number>();
     for (const line of readFileSync(this.#file, 'utf8').split('\n')) {
@@ -54,7 +54,7 @@ export class StraceLog implements Disposable {
  */
 const LINE = /^\d+ +(\d+\.\d+) (?:<\.\.\. (?<resumed>\w+) resumed>|(?<name>\w+)\().*<(?<seconds>\d+\.\d+)>$/;
 
-/** A call that has returned, and when, in milliseconds since 1970. null: the line is of none. */
+/** The call that returns in this line of strace's output, and when, in milliseconds since 1970. null: none does. */
 export function parseLine(line: string): { readonly name: string; readonly returned: number } | null {
   const match = LINE.exec(line);
   if (match === null) return null;

@@ -1,4 +1,4 @@
-/** Posts 004 (a) and 001 (a): a server that tries each socket in turn, and one that waits to be told, while nobody says anything. */
+/** Posts 004 (a) and 001 (a): a server that polls each socket in turn, and one that waits for events, while all connections are idle. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { IdleConnections } from '../measuring/idle-connections.js';
 import { MeasuredServer } from '../measuring/measured-server.js';
@@ -9,18 +9,21 @@ import { threeDigits } from '../report/words.js';
 import { FD_SETSIZE } from '../../syscalls.js';
 import type { Experiment, MeasureContext } from './experiment.js';
 
+/** One server with a number of idle connections. */
 export interface BusyWaitRow {
   /** 'busy-wait', 'reactor:epoll' */
   readonly subject: string;
-  /** All of them idle. */
+  /** Number of idle connections. */
   readonly connections: number;
-  /** CPU time of the server's process, as a share of the time that went by: 1 is a whole core. */
+  /** CPU time of the server's process divided by the elapsed time: 1 is a whole core. */
   readonly cpuShare: number;
+  /** System calls per second. */
   readonly callsPerSecond: number;
 }
 
+/** The figures of this experiment. */
 export interface BusyWaitFigures {
-  /** Milliseconds over which each row was measured. */
+  /** Duration of each measurement, in milliseconds. */
   readonly window: number;
   readonly rows: readonly BusyWaitRow[];
 }
@@ -37,14 +40,14 @@ const SIZES: Readonly<Record<MeasureContext['effort'], Sizes>> = {
   quick: { connections: [1, 100], window: 150 },
 };
 
-/** What a server's process has open beside its connections, generously. */
+/** Descriptors of a server's process besides its connections, with room to spare. */
 const OWN_DESCRIPTORS = 124;
 
-/** As many connections as its mechanism has room for. */
-const fitting = ({ mechanism }: Subject, connections: number): number =>
+/** The number of connections, limited to what the mechanism can watch. */
+const limitTo = ({ mechanism }: Subject, connections: number): number =>
   mechanism === 'select' ? Math.min(connections, FD_SETSIZE - OWN_DESCRIPTORS) : connections;
 
-// ------------------------------------------------------------------------------------------------------ how it is measured
+// -------------------------------------------------------------------------------------------------------------- measurement
 
 async function measure(context: MeasureContext): Promise<BusyWaitFigures> {
   const { effort, signal } = context;
@@ -67,30 +70,30 @@ async function rowsOf(
   window: number,
   signal: AbortSignal,
 ): Promise<BusyWaitRow[]> {
-  // The calls are counted, and not looked at: there need be no room for them.
+  // Only the number of calls is used, so the trace needs no room for records.
   const options = { isTraced: true, traceCapacity: 1, maxConnections: 10_000 } as const;
   await using server = await MeasuredServer.start(subject, options);
   using clients = new IdleConnections(server.port);
   const rows: BusyWaitRow[] = [];
   for (const wanted of numbers) {
-    const connections = fitting(subject, wanted);
+    const connections = limitTo(subject, wanted);
     clients.grow(connections);
-    await until('all are connected', async () => (await server.stats())?.open === connections, signal);
-    rows.push({ subject: subject.name, connections, ...(await idle(server, window, signal)) });
+    await until('all clients are connected', async () => (await server.stats())?.open === connections, signal);
+    rows.push({ subject: subject.name, connections, ...(await measureIdle(server, window, signal)) });
   }
   return rows;
 }
 
-/** What the server does while nobody asks anything of it. */
-async function idle(
+/** Measures the server while all connections are idle. */
+async function measureIdle(
   server: MeasuredServer,
   window: number,
   signal: AbortSignal,
 ): Promise<Pick<BusyWaitRow, 'cpuShare' | 'callsPerSecond'>> {
-  const now = async () => ({ cpu: await server.ownCpu(), calls: server.trace?.made ?? 0, time: performance.now() });
-  const before = await now();
+  const sample = async () => ({ cpu: await server.ownCpu(), calls: server.trace?.made ?? 0, time: performance.now() });
+  const before = await sample();
   await sleep(window, undefined, { signal });
-  const after = await now();
+  const after = await sample();
   const milliseconds = after.time - before.time;
   return {
     cpuShare: (after.cpu - before.cpu) / 1000 / milliseconds,
@@ -98,17 +101,17 @@ async function idle(
   };
 }
 
-// ------------------------------------------------------------------------------------------------------ what the figures say
+// ------------------------------------------------------------------------------------------------------------------ verdict
 
 /**
- * Of a core. Alone, a loop that never waits takes all of one; where others work as well, what they leave to it: a seventh, where as many
- * as six others want the same core. It is three times what counts as rest.
+ * Share of a core from which a server counts as busy. A loop that never waits takes a whole core, or what other processes leave of it: a
+ * seventh if six others compete for the same core. This is three times MAX_IDLE.
  */
-const BURNS = 0.15;
-/** A Node process that has nothing to do uses about a hundredth; a twentieth is still no loop. */
-const RESTS = 0.05;
-/** CPU time is counted in steps of up to 10 ms (a clock tick): in less, a rest cannot be told from a loop. */
-const SHORTEST_WINDOW = 100;
+const MIN_BUSY = 0.15;
+/** Share of a core up to which a server counts as idle. An idle Node process uses about 0.01. */
+const MAX_IDLE = 0.05;
+/** Milliseconds. CPU time has steps of up to 10 ms (a clock tick): a shorter window cannot separate idle from busy. */
+const MIN_WINDOW = 100;
 
 const percent = (share: number): string => `${threeDigits(100 * share)} %`;
 
@@ -116,26 +119,25 @@ function verdict({ window, rows }: BusyWaitFigures): Verdict {
   const busy = rows.filter(({ subject }) => subject === BUSY).map(({ cpuShare }) => cpuShare);
   const waiting = rows.filter(({ subject }) => subject !== BUSY).map(({ cpuShare }) => cpuShare);
   if (busy.length === 0 || waiting.length === 0)
-    return { outcome: 'undecided', because: 'there is nothing to compare: one of the two kinds was not measured' };
-  if (window < SHORTEST_WINDOW)
-    return { outcome: 'undecided', because: `${window} ms are too short a time to measure CPU time in` };
-  const least = Math.min(...busy);
-  const most = Math.max(...waiting);
-  const figures = `idle, busy-wait took ${percent(least)} of a core or more, reactors ${percent(most)} or less`;
-  if (least >= BURNS && most <= RESTS) return { outcome: 'holds', because: figures };
-  if (Math.max(...busy) <= RESTS || Math.min(...waiting) >= BURNS)
+    return { outcome: 'undecided', because: 'nothing to compare: one of the two kinds was not measured' };
+  if (window < MIN_WINDOW) return { outcome: 'undecided', because: `${window} ms is too short to measure CPU time` };
+  const minBusy = Math.min(...busy);
+  const maxWaiting = Math.max(...waiting);
+  const figures = `with idle connections busy-wait takes at least ${percent(minBusy)} of a core, reactors at most ${percent(maxWaiting)}`;
+  if (minBusy >= MIN_BUSY && maxWaiting <= MAX_IDLE) return { outcome: 'holds', because: figures };
+  if (Math.max(...busy) <= MAX_IDLE || Math.min(...waiting) >= MIN_BUSY)
     return { outcome: 'does not hold here', because: figures };
   return {
     outcome: 'undecided',
-    because: `${figures}: too near to each other, as on a machine that has other things to do`,
+    because: `${figures}: too near to each other, as on a busy machine`,
   };
 }
 
 function tables({ rows }: BusyWaitFigures): ReportTable[] {
   return [
     {
-      title: 'What it costs to serve nobody',
-      columns: ['server', 'idle connections', 'CPU, % of a core', 'system calls a second'],
+      title: 'Cost of idle connections',
+      columns: ['server', 'idle connections', 'CPU, % of a core', 'system calls/s'],
       rows: rows.map(({ subject, connections, cpuShare, callsPerSecond }) => [
         subject,
         connections,
@@ -148,26 +150,26 @@ function tables({ rows }: BusyWaitFigures): ReportTable[] {
 
 function charts({ rows }: BusyWaitFigures): ReportChart[] {
   const subjects = [...new Set(rows.map(({ subject }) => subject))];
-  const most = (subject: string, of: (row: BusyWaitRow) => number): number =>
+  const maxOf = (subject: string, of: (row: BusyWaitRow) => number): number =>
     Math.max(...rows.filter((row) => row.subject === subject).map(of));
   return [
     {
       kind: 'bar',
-      title: 'CPU of a server to which nobody says anything',
+      title: 'CPU of a server whose connections are idle',
       value: { label: '% of a core' },
       categories: subjects,
-      series: [{ name: 'CPU', values: subjects.map((subject) => most(subject, ({ cpuShare }) => 100 * cpuShare)) }],
+      series: [{ name: 'CPU', values: subjects.map((subject) => maxOf(subject, ({ cpuShare }) => 100 * cpuShare)) }],
     },
     {
       kind: 'bar',
-      title: 'System calls of a server to which nobody says anything',
-      value: { label: 'calls a second', isLogarithmic: true },
+      title: 'System calls of a server whose connections are idle',
+      value: { label: 'system calls/s', isLogarithmic: true },
       categories: subjects,
       series: [
         {
           name: 'system calls',
           // A logarithmic axis has no 0.
-          values: subjects.map((subject) => most(subject, ({ callsPerSecond }) => callsPerSecond) || null),
+          values: subjects.map((subject) => maxOf(subject, ({ callsPerSecond }) => callsPerSecond) || null),
         },
       ],
     },
@@ -176,17 +178,17 @@ function charts({ rows }: BusyWaitFigures): ReportChart[] {
 
 export const busyWait: Experiment<BusyWaitFigures> = {
   name: 'busy-wait',
-  title: 'Asking every socket, all the time',
+  title: 'Polling every socket all the time',
   claim:
-    'A busy loop over non-blocking sockets tries all of them to find the one that has a message: nearly all of its CPU time goes into ' +
-    'asking. The call that waits for events sleeps instead.',
+    'A busy loop over non-blocking sockets tries all of them to find the one that has a message, and spends nearly all of its CPU time on ' +
+    'these attempts. A call that waits for events sleeps instead.',
   source: 'post 004, claim (a); post 001, claim (a)',
   setUp:
-    'busy-wait, and the reactor over each mechanism, each a process of its own, with 1, 100 and 1,000 connections that say nothing (over ' +
-    'select as many as it has room for). CPU time and system calls of the server while nothing happens. Each call is counted by the ' +
-    'trace, which takes about as long as the call: uncounted, busy-wait makes still more.',
+    'busy-wait and the reactor over each mechanism, each in a process of its own, with 1, 100 and 1,000 idle connections (select: as many ' +
+    'as an fd_set holds). CPU time and system calls of the server are measured while nothing happens. The trace counts each call, which ' +
+    'takes about as long as the call itself: without the trace, busy-wait makes even more.',
   isAvailable: true,
-  why: 'needs nothing but sockets',
+  why: 'needs only sockets',
   measure,
   tables,
   charts,

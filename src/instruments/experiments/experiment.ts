@@ -1,34 +1,39 @@
-/** A claim of the posts as something that is measured: what it says, how it is measured, and what the figures say of it. */
+/** An experiment: a claim of the posts, the measurement that tests it, and the verdict computed from the figures. */
 import type { ReportChart, ReportSection, ReportTable, Verdict } from '../report/report.js';
 
+/** What measure() gets. */
 export interface MeasureContext {
-  /** 'quick': so little that it is over in a second or two, for tests; the figures are then worth less, and may not decide. */
+  /** 'quick': takes a second or two, for tests; its figures are less reliable and may leave the verdict undecided. */
   readonly effort: 'full' | 'quick';
-  /** Told as it goes on. */
+  /** Called as the measurement proceeds: `done` of `total` parts are finished, `what` is next. */
   progress(done: number, total: number, what: string): void;
-  /** Aborted: measure() ends what it has started, and rejects. */
+  /** Aborted: measure() ends the processes that it started, and rejects. */
   readonly signal: AbortSignal;
 }
 
-/** @typeParam F the figures: plain data, as JSON has it */
+/** @typeParam F the figures: plain data that JSON can represent */
 export interface Experiment<F> {
   /** 'thundering-herd' */
   readonly name: string;
-  /** A few words: 'One connection wakes all'. */
+  /** Title in a few words: 'One connection wakes all'. */
   readonly title: string;
-  /** The post's, in our words. */
+  /** The claim of the post, reworded. */
   readonly claim: string;
-  /** 'post 003, claim (c)' */
+  /** Where the claim stands: 'post 003, claim (c)'. */
   readonly source: string;
-  /** What is started, what is asked of it, what is counted. */
+  /** Set-up: the processes started, their work, and what is counted. */
   readonly setUp: string;
+  /** Whether this system can run it. */
   readonly isAvailable: boolean;
-  /** Why it is, or is not. */
+  /** Why it is available or not, as text. */
   readonly why: string;
+  /** Runs the measurement. @throws the signal's reason; an Error if a process fails */
   measure(context: MeasureContext): Promise<F>;
+  /** The figures as tables. */
   tables(figures: F): readonly ReportTable[];
+  /** The figures as charts. */
   charts(figures: F): readonly ReportChart[];
-  /** Of the figures alone. */
+  /** Whether the claim holds: computed from the figures alone. */
   verdict(figures: F): Verdict;
 }
 

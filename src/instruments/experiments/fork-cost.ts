@@ -1,8 +1,8 @@
 /**
- * Posts 003 (a) and 002 (b): what a new process for each short connection costs.
+ * Posts 003 (a) and 002 (b): the cost of a new process per short connection.
  *
- * Node cannot fork(). The process of process-per-connection is a new program that inherits the connection: its start is Node's start, a
- * hundred times as dear as fork(2). So what the smallest program costs is measured as well.
+ * Node cannot fork(). process-per-connection starts a new Node program that inherits the connection, which costs about a hundred times as
+ * much as fork(2). Therefore the start of the smallest program is measured as well.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -17,37 +17,40 @@ import type { Experiment, MeasureContext } from './experiment.js';
 const FORKED = 'process-per-connection';
 const PREFORKED = 'prefork';
 const MODELS = [FORKED, 'thread-per-connection', PREFORKED];
-const AT_ONCE = 4;
-/** Fewer connections than that say nothing. */
-const FEWEST = 5;
+const CONCURRENT_CLIENTS = 4;
+/** With fewer connections the verdict is undecided. */
+const MIN_CONNECTIONS = 5;
 
+/** One model. */
 export interface ForkCostModel {
   readonly name: string;
-  /** Milliseconds from the first packet to the answer, one client after the other. */
+  /** Milliseconds from connect() to the reply, one client at a time. */
   readonly latency: Spread;
+  /** Connections per second, one client at a time. */
   readonly perSecond: number;
-  /** With AT_ONCE clients at once. */
+  /** Connections per second, CONCURRENT_CLIENTS clients at a time. */
   readonly perSecondAtOnce: number;
-  /** CPU time of the server and its processes for each connection, in milliseconds. null: this system does not tell. */
+  /** CPU time of the server and its processes per connection, in milliseconds. null: this system does not report it. */
   readonly cpu: number | null;
 }
 
+/** The figures of this experiment. */
 export interface ForkCostFigures {
   readonly models: readonly ForkCostModel[];
-  /** Milliseconds from the start of a program to its end. */
+  /** Programs, and the milliseconds from the start to the exit of each. */
   readonly programs: readonly { readonly name: string; readonly time: Spread }[];
 }
 
 interface Sizes {
-  /** Milliseconds for each model, and each way of coming. */
-  readonly longest: number;
+  /** Milliseconds per model and per number of concurrent clients. */
+  readonly maxDuration: number;
   readonly connections: number;
   readonly programs: number;
 }
 
 const SIZES: Readonly<Record<MeasureContext['effort'], Sizes>> = {
-  full: { longest: 2000, connections: 500, programs: 10 },
-  quick: { longest: 400, connections: 50, programs: 3 },
+  full: { maxDuration: 2000, connections: 500, programs: 10 },
+  quick: { maxDuration: 400, connections: 50, programs: 3 },
 };
 
 async function measure(context: MeasureContext): Promise<ForkCostFigures> {
@@ -69,12 +72,12 @@ async function measure(context: MeasureContext): Promise<ForkCostFigures> {
   return { models, programs };
 }
 
-async function costOf(name: string, { longest, connections }: Sizes, signal: AbortSignal): Promise<ForkCostModel> {
-  await using server = await MeasuredServer.start(subjectNamed(name), { workers: AT_ONCE });
+async function costOf(name: string, { maxDuration, connections }: Sizes, signal: AbortSignal): Promise<ForkCostModel> {
+  await using server = await MeasuredServer.start(subjectNamed(name), { workers: CONCURRENT_CLIENTS });
   const cpuBefore = server.usage()?.cpu;
-  const clients = { port: server.port, connections, longest, fewest: FEWEST };
-  const oneByOne = await shortConnections({ ...clients, atOnce: 1 }, signal);
-  const several = await shortConnections({ ...clients, atOnce: AT_ONCE }, signal);
+  const clients = { port: server.port, connections, maxDuration, minConnections: MIN_CONNECTIONS };
+  const oneByOne = await shortConnections({ ...clients, concurrency: 1 }, signal);
+  const several = await shortConnections({ ...clients, concurrency: CONCURRENT_CLIENTS }, signal);
   const cpuAfter = server.usage()?.cpu;
   const all = oneByOne.times.length + several.times.length;
   return {
@@ -89,11 +92,11 @@ async function costOf(name: string, { longest, connections }: Sizes, signal: Abo
 const PROGRAMS = [
   ...(process.platform === 'win32'
     ? []
-    : [{ name: 'fork(), exec() and the end of the smallest program (true)', command: 'true', args: [] }]),
-  { name: 'the same of an empty Node program', command: process.execPath, args: ['-e', ''] },
+    : [{ name: 'fork(), exec() and exit of the smallest program (true)', command: 'true', args: [] }]),
+  { name: 'the same for an empty Node program', command: process.execPath, args: ['-e', ''] },
 ];
 
-/** From its start to its end, in milliseconds. */
+/** @returns milliseconds from the start to the exit of a program */
 async function runOf(command: string, args: readonly string[], signal: AbortSignal): Promise<number> {
   const begun = performance.now();
   await once(spawn(command, args, { stdio: 'ignore', windowsHide: true, signal }), 'exit');
@@ -105,16 +108,16 @@ function tables({ models, programs }: ForkCostFigures): readonly ReportTable[] {
     {
       title: 'Short connections: connect, 64 bytes there and back, close',
       columns: [
-        ...['model', 'connections a second', `the same, ${AT_ONCE} at once`, 'time to the answer, ms (median)'],
-        'CPU a connection, ms',
+        ...['model', 'connections/s', `connections/s, ${CONCURRENT_CLIENTS} at a time`, 'time to reply, ms (median)'],
+        'CPU per connection, ms',
       ],
       rows: models.map(({ name, perSecond, perSecondAtOnce, latency, cpu }) => [
         ...[name, perSecond, perSecondAtOnce, latency.median, cpu],
       ]),
     },
     {
-      title: 'For comparison: programs, as Node starts them',
-      columns: ['program', 'from start to end, ms (median)'],
+      title: 'For comparison: programs started by Node',
+      columns: ['program', 'from start to exit, ms (median)'],
       rows: programs.map(({ name, time }) => [name, time.median]),
     },
   ];
@@ -124,36 +127,40 @@ function charts({ models }: ForkCostFigures): readonly ReportChart[] {
   return [
     {
       kind: 'bar',
-      title: 'Short connections a second',
-      value: { label: 'connections a second', isLogarithmic: true },
+      title: 'Throughput of short connections',
+      value: { label: 'connections/s', isLogarithmic: true },
       categories: models.map(({ name }) => name),
       series: [
-        { name: 'one after the other', values: models.map(({ perSecond }) => perSecond) },
-        { name: `${AT_ONCE} at once`, values: models.map(({ perSecondAtOnce }) => perSecondAtOnce) },
+        { name: 'one at a time', values: models.map(({ perSecond }) => perSecond) },
+        { name: `${CONCURRENT_CLIENTS} at a time`, values: models.map(({ perSecondAtOnce }) => perSecondAtOnce) },
       ],
     },
   ];
 }
 
-/** A new process costs more than the work if what it takes with one is more than twice what it takes without. */
-const TWICE = 2;
+/** A new process costs more than the work if a connection takes more than this many times as long with it as without. */
+const COST_FACTOR = 2;
 
 function verdict({ models, programs }: ForkCostFigures): Verdict {
   const [forked, preforked] = [FORKED, PREFORKED].map((one) => models.find(({ name }) => name === one)?.latency);
-  if (forked === undefined || preforked === undefined || Math.min(forked.count, preforked.count) < FEWEST)
-    return { outcome: 'undecided', because: `Fewer than ${FEWEST} connections of ${FORKED} or of ${PREFORKED}.` };
+  if (forked === undefined || preforked === undefined || Math.min(forked.count, preforked.count) < MIN_CONNECTIONS)
+    return {
+      outcome: 'undecided',
+      because: `Fewer than ${MIN_CONNECTIONS} connections of ${FORKED} or of ${PREFORKED}.`,
+    };
   const node = programs.at(-1)?.time.median;
-  const saw = `A connection takes ${threeDigits(forked.median)} ms with a new process and ${threeDigits(preforked.median)} ms without`;
-  const what =
+  const result = `A connection takes ${threeDigits(forked.median)} ms with a new process and ${threeDigits(preforked.median)} ms without`;
+  const caveat =
     node === undefined
       ? 'a new process is a Node program here, not a fork()'
-      : `a new process is a Node program here, whose start and end alone take ${threeDigits(node)} ms, not a fork()`;
-  // A quarter of the ones against a quarter of the others: what is between is noise.
-  if (forked.low > TWICE * preforked.high) return { outcome: 'holds', because: `${saw}; ${what}.` };
-  if (forked.high < TWICE * preforked.low) return { outcome: 'does not hold here', because: `${saw}; ${what}.` };
+      : `a new process is a Node program here, whose start and exit alone take ${threeDigits(node)} ms, not a fork()`;
+  // Compares quartiles: overlapping ranges are noise.
+  if (forked.low > COST_FACTOR * preforked.high) return { outcome: 'holds', because: `${result}; ${caveat}.` };
+  if (forked.high < COST_FACTOR * preforked.low)
+    return { outcome: 'does not hold here', because: `${result}; ${caveat}.` };
   return {
     outcome: 'undecided',
-    because: `${saw}, but single ones differ by as much (${threeDigits(forked.low)} to ${threeDigits(forked.high)} ms with, ${threeDigits(preforked.low)} to ${threeDigits(preforked.high)} ms without).`,
+    because: `${result}, but single connections differ by as much (${threeDigits(forked.low)} to ${threeDigits(forked.high)} ms with, ${threeDigits(preforked.low)} to ${threeDigits(preforked.high)} ms without).`,
   };
 }
 
@@ -161,11 +168,11 @@ export const forkCost: Experiment<ForkCostFigures> = {
   name: 'fork-cost',
   title: 'A new process for each connection',
   claim:
-    'Processes are isolated but costly to make and to switch: forking for each short connection costs more than its work, and pre-forking saves that.',
+    'Processes are isolated, but costly to create and to switch: forking per short connection costs more than its work, and pre-forking avoids that cost.',
   source: 'post 003, claim (a); post 002, claim (b)',
-  setUp: `Echo servers, each a process of its own. Clients connect, send 64 bytes, get them back and leave: one after the other, then ${AT_ONCE} at once. Node cannot fork(): the process for a connection is a new Node program that inherits it, which costs about a hundred times as much as fork(2); so the figures are those of new programs. What starting the smallest program takes, and an empty Node, is measured beside it.`,
+  setUp: `Echo servers, each in a process of its own. Clients connect, send 64 bytes, receive them back and close: one at a time, then ${CONCURRENT_CLIENTS} at a time. Node cannot fork(): the process for a connection is a new Node program that inherits it, which costs about a hundred times as much as fork(2). The figures are therefore those of new programs. The start of the smallest program and of an empty Node program are measured for comparison.`,
   isAvailable: true,
-  why: 'needs nothing but sockets and processes',
+  why: 'needs only sockets and processes',
   measure,
   tables,
   charts,

@@ -1,4 +1,4 @@
-/** Post 002 (f): events are not pre-empted, so that one long request holds up a hundred short ones. */
+/** Post 002 (f): events are not pre-empted, so one long request delays a hundred short ones. */
 import { MeasuredServer } from '../measuring/measured-server.js';
 import { RpcClient } from '../measuring/rpc-client.js';
 import { type Spread, spreadOf } from '../measuring/spread.js';
@@ -9,24 +9,26 @@ import type { Experiment, MeasureContext } from './experiment.js';
 
 const REACTOR = 'reactor';
 const POOL = 'reactor-thread-pool';
-/** Starts a thread for each request, which takes tens of milliseconds: a tenth of them says as much. */
+/** Starts a thread per request, which takes tens of milliseconds: a tenth of the clients suffices. */
 const PER_TASK = 'reactor-thread-per-task';
 const MODELS = [REACTOR, 'multi-reactor', POOL, PER_TASK];
 /** Threads of the pool, and reactors. */
 const WORKERS = 4;
 
+/** One model. */
 export interface HeadOfLineModel {
   readonly name: string;
-  /** Milliseconds from a short request to its answer, nobody asking for anything long. */
+  /** Milliseconds from a short request to its reply, without a long request. */
   readonly alone: Spread;
-  /** The same, sent right behind the long one. */
+  /** The same, sent directly after the long request. */
   readonly behind: Spread;
-  /** How many of those behind waited half of the long one's time longer than the median alone. null: alone they take as long. */
+  /** Requests of `behind` that took longer than the median of `alone` plus half the long request. null: they take that long alone. */
   readonly delayed: number | null;
 }
 
+/** The figures of this experiment. */
 export interface HeadOfLineFigures {
-  /** What the long request takes, in milliseconds. */
+  /** Duration of the long request, in milliseconds. */
   readonly long: number;
   readonly models: readonly HeadOfLineModel[];
 }
@@ -57,18 +59,19 @@ async function delaysOf(name: string, { long, short }: Sizes, signal: AbortSigna
   await using server = await MeasuredServer.start(subjectNamed(name), { application: 'rpc', workers: WORKERS });
   using longClient = await RpcClient.connect(server.port, signal);
   using clients = await RpcClients.connect(name === PER_TASK ? short / 10 : short, server.port, signal);
-  longClient.send({ in: 'ping' }); // what the first one costs is not counted
+  longClient.send({ in: 'ping' }); // the first request is a warm-up
   await longClient.reply();
   const alone = await clients.ping();
   longClient.send({ in: 'sleep', params: long });
   const behind = await clients.ping();
   await longClient.reply();
-  const usual = spreadOf(alone);
-  const isTold = usual.high < long / 2;
-  const delayed = isTold ? behind.filter((time) => time > usual.median + long / 2).length : null;
-  return { name, alone: usual, behind: spreadOf(behind), delayed };
+  const aloneSpread = spreadOf(alone);
+  const isMeasurable = aloneSpread.high < long / 2;
+  const delayed = isMeasurable ? behind.filter((time) => time > aloneSpread.median + long / 2).length : null;
+  return { name, alone: aloneSpread, behind: spreadOf(behind), delayed };
 }
 
+/** Several rpc clients that send at once. */
 class RpcClients implements Disposable {
   readonly #clients: readonly RpcClient[];
 
@@ -80,7 +83,7 @@ class RpcClients implements Disposable {
     return new RpcClients(await Promise.all(Array.from({ length: count }, () => RpcClient.connect(port, signal))));
   }
 
-  /** Each asks once, all at the same time. @returns milliseconds until each has its answer */
+  /** All clients send one ping at the same time. @returns milliseconds until the reply of each */
   ping(): Promise<number[]> {
     return Promise.all(
       this.#clients.map(async (client) => {
@@ -100,18 +103,13 @@ class RpcClients implements Disposable {
 function tables({ models, long }: HeadOfLineFigures): readonly ReportTable[] {
   return [
     {
-      title: `Short requests, alone and right behind one of ${long} ms`,
+      title: `Short requests, alone and directly after one of ${long} ms`,
       columns: [
-        ...['model', 'time to the answer alone, ms (median)', 'behind the long one, ms (median)'],
-        'held up by it',
+        ...['model', 'time to reply alone, ms (median)', 'after the long request, ms (median)'],
+        'delayed by it',
       ],
       rows: models.map(({ name, alone, behind, delayed }) => [
-        ...[
-          name,
-          alone.median,
-          behind.median,
-          delayed === null ? 'they take as long alone' : `${delayed} of ${behind.count}`,
-        ],
+        ...[name, alone.median, behind.median, delayed === null ? 'as slow alone' : `${delayed} of ${behind.count}`],
       ]),
     },
   ];
@@ -121,39 +119,40 @@ function charts({ models }: HeadOfLineFigures): readonly ReportChart[] {
   return [
     {
       kind: 'bar',
-      title: 'Time to the answer of a short request (median)',
-      value: { label: 'ms', isLogarithmic: true },
+      title: 'Time to reply of a short request (median)',
+      value: { label: 'time to reply, ms', isLogarithmic: true },
       categories: models.map(({ name }) => name),
       series: [
         { name: 'alone', values: models.map(({ alone }) => alone.median) },
-        { name: 'behind a long one', values: models.map(({ behind }) => behind.median) },
+        { name: 'after a long one', values: models.map(({ behind }) => behind.median) },
       ],
     },
   ];
 }
 
-/** So large a share is all, or none, but for noise. */
+/** Shares that count as all and as none: the rest is noise. */
 const NEARLY_ALL = 0.9;
-const HARDLY_ANY = 0.1;
+const NEARLY_NONE = 0.1;
 
 function verdict({ models, long }: HeadOfLineFigures): Verdict {
   const [reactor, pool] = [REACTOR, POOL].map((one) => models.find(({ name }) => name === one));
   if (reactor === undefined || pool === undefined || Math.min(reactor.behind.count, pool.behind.count) === 0)
     return { outcome: 'undecided', because: `${REACTOR} or ${POOL} was not measured.` };
-  const usual = Math.max(reactor.alone.high, pool.alone.high);
-  if (usual > long / 4 || reactor.delayed === null || pool.delayed === null)
+  const baseline = Math.max(reactor.alone.high, pool.alone.high);
+  if (baseline > long / 4 || reactor.delayed === null || pool.delayed === null)
     return {
       outcome: 'undecided',
-      because: `Short requests alone take ${threeDigits(usual)} ms already: too long to see one of ${long} ms.`,
+      because: `Short requests alone already take ${threeDigits(baseline)} ms: too long to see the effect of one of ${long} ms.`,
     };
-  const held = reactor.delayed / reactor.behind.count;
-  const heldByPool = pool.delayed / pool.behind.count;
-  const saw = `One request of ${long} ms holds up ${reactor.delayed} of ${reactor.behind.count} short ones on a reactor, whose median goes from ${threeDigits(reactor.alone.median)} to ${threeDigits(reactor.behind.median)} ms; with a pool of ${WORKERS} threads behind it, ${pool.delayed}`;
-  if (held <= HARDLY_ANY) return { outcome: 'does not hold here', because: `${saw}.` };
-  if (held >= NEARLY_ALL && heldByPool <= HARDLY_ANY) return { outcome: 'holds', because: `${saw}.` };
+  const delayedByReactor = reactor.delayed / reactor.behind.count;
+  const delayedByPool = pool.delayed / pool.behind.count;
+  const result = `One request of ${long} ms delays ${reactor.delayed} of ${reactor.behind.count} short ones on a reactor, and their median rises from ${threeDigits(reactor.alone.median)} to ${threeDigits(reactor.behind.median)} ms; with a pool of ${WORKERS} threads behind it, ${pool.delayed}`;
+  if (delayedByReactor <= NEARLY_NONE) return { outcome: 'does not hold here', because: `${result}.` };
+  if (delayedByReactor >= NEARLY_ALL && delayedByPool <= NEARLY_NONE)
+    return { outcome: 'holds', because: `${result}.` };
   return {
     outcome: 'undecided',
-    because: `${saw}: ${held >= NEARLY_ALL ? 'but then it is not the reactor alone' : 'some, but not all'}.`,
+    because: `${result}: ${delayedByReactor >= NEARLY_ALL ? 'not the reactor alone' : 'some, but not all'}.`,
   };
 }
 
@@ -161,11 +160,11 @@ export const headOfLine: Experiment<HeadOfLineFigures> = {
   name: 'head-of-line',
   title: 'One long task delays a hundred short ones',
   claim:
-    'Events are not pre-empted: one request of 100 s holds up a hundred of 1 s, so callbacks must not block. A reactor that leaves the work to threads is not held up.',
+    'Events are not pre-empted: one request of 100 s delays a hundred of 1 s, so callbacks must not block. A reactor that passes the work to threads is not delayed.',
   source: 'post 002, claim (f)',
-  setUp: `rpc servers, each a process of its own, with ${WORKERS} threads or reactors where the model has some. Many clients ask for a ping, all at the same time: alone, then right behind one who asks for a long sleep. Held up is who waits half of that longer than the median alone.`,
+  setUp: `rpc servers, each in a process of its own, with ${WORKERS} threads or reactors if the model has several. Many clients send a ping at the same time: first alone, then directly after another client’s long sleep. A request is delayed if it takes longer than the median alone plus half the sleep.`,
   isAvailable: true,
-  why: 'needs nothing but sockets and threads',
+  why: 'needs only sockets and threads',
   measure,
   tables,
   charts,

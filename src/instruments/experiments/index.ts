@@ -1,4 +1,4 @@
-/** The experiments, in the order of the posts. One row each: the command line, the tests and the documents have them from here. */
+/** All experiments, in the order of the posts. The command line, the tests and the documents read this list. */
 import { busyWait } from './busy-wait.js';
 import type { Experiment } from './experiment.js';
 import { forkCost } from './fork-cost.js';
@@ -13,7 +13,7 @@ import { thunderingHerd } from './thundering-herd.js';
 import { wakeups } from './wakeups.js';
 import { whoCopies } from './who-copies.js';
 
-// Figures are each experiment's own: who has them from measure() gives them to the same experiment again.
+// `unknown`: each experiment has its own type of figures. Those of measure() go back to the same experiment.
 export const experiments: readonly Experiment<unknown>[] = [
   slowPeers,
   threadCost,

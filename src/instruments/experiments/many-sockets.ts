@@ -1,11 +1,11 @@
-/** Many sockets, and a selector over each mechanism that watches all of them: for scaling. */
+/** Many sockets, and one selector per mechanism that watches them all: used by scaling. */
 import { type BaseSelector, EVENT_READ, Socket, createSelector } from '../../index.js';
 import { mechanismsHere } from '../../servers/models/mechanisms.js';
 
-/** How a mechanism refuses one more descriptor. */
+/** The error with which a mechanism refuses another descriptor. */
 export interface Refusal {
   readonly mechanism: string;
-  /** How many it had. */
+  /** Descriptors that it had registered. */
   readonly registered: number;
   /** The number of the descriptor that it refused. */
   readonly descriptor: number;
@@ -13,12 +13,12 @@ export interface Refusal {
   readonly message: string;
 }
 
-/** Connected sockets, of which one is ready to be read. */
+/** Connected sockets, one of which is readable. */
 export class Sockets implements Disposable {
   readonly all: Socket[] = [];
-  #isOneReady = false;
+  #hasReadable = false;
 
-  /** @returns false: the system gives no more of them */
+  /** Creates sockets until there are `count`. @returns false: the system has no more descriptors or memory */
   grow(count: number): boolean {
     try {
       while (this.all.length < count) this.all.push(...Socket.pair());
@@ -27,8 +27,8 @@ export class Sockets implements Disposable {
       if (code === 'EMFILE' || code === 'ENFILE' || code === 'ENOBUFS') return false;
       throw error;
     }
-    if (!this.#isOneReady) this.all[0]?.send('x'); // to the second one
-    this.#isOneReady = true;
+    if (!this.#hasReadable) this.all[0]?.send('x'); // makes the second socket readable
+    this.#hasReadable = true;
     return true;
   }
 
@@ -37,18 +37,20 @@ export class Sockets implements Disposable {
   }
 }
 
+/** A selector and the number of sockets registered with it. */
 export interface Watcher {
   readonly selector: BaseSelector;
   registered: number;
 }
 
-/** A selector over each mechanism, all with the same sockets, as far as they take them. */
+/** One selector per mechanism, all with the same sockets, up to the limit of each. */
 export class Watchers implements Disposable {
   readonly refusals: Refusal[] = [];
   readonly all: readonly Watcher[] = mechanismsHere
     .filter(({ kind, available }) => kind === 'readiness' && available)
     .map(({ mechanism }) => ({ selector: createSelector(mechanism), registered: 0 }));
 
+  /** Registers the sockets that are not registered yet. A selector that refuses one gets no more. */
   register(sockets: readonly Socket[]): void {
     for (const watcher of this.all) {
       const { selector } = watcher;

@@ -1,4 +1,4 @@
-/** Post 003 (g) and (h): which models answer the requests of one connection in their order. */
+/** Post 003 (g) and (h): which models answer the requests of one connection in order. */
 import { MeasuredServer } from '../measuring/measured-server.js';
 import { RpcClient } from '../measuring/rpc-client.js';
 import { subjectNamed } from '../measuring/subjects.js';
@@ -10,16 +10,18 @@ const PER_TASK = 'reactor-thread-per-task';
 const SUB_REACTORS = ['multi-reactor', 'multi-reactor-thread-pool'];
 const QUICK_MODELS = ['thread-per-connection', 'reactor', PER_TASK, 'reactor-thread-pool', 'multi-reactor'];
 
+/** One model. */
 export interface OrderingModel {
   readonly name: string;
-  /** How often both were answered, */
+  /** Number of rounds: two requests and both replies. */
   readonly rounds: number;
-  /** and how often the second request before the first. */
+  /** Rounds in which the second request was answered before the first. */
   readonly outOfOrder: number;
 }
 
+/** The figures of this experiment. */
 export interface OrderingFigures {
-  /** What the first request takes, in milliseconds. */
+  /** Duration of the first request, in milliseconds. */
   readonly sleep: number;
   readonly models: readonly OrderingModel[];
 }
@@ -62,15 +64,15 @@ function tables({ models, sleep }: OrderingFigures): readonly ReportTable[] {
       title: `A sleep of ${sleep} ms, then a ping, in one packet of one connection`,
       columns: ['model', 'answered first', 'out of order'],
       rows: models.map(({ name, rounds, outOfOrder }) => [
-        ...[name, outOfOrder === 0 ? 'sleep' : outOfOrder === rounds ? 'ping' : 'now sleep, now ping'],
+        ...[name, outOfOrder === 0 ? 'sleep' : outOfOrder === rounds ? 'ping' : 'sometimes sleep, sometimes ping'],
         `${outOfOrder} of ${rounds} times`,
       ]),
     },
   ];
 }
 
-/** Fewer do not tell whether order is kept, or just happened. */
-const FEWEST_ROUNDS = 2;
+/** In a single round the order may be kept by chance. */
+const MIN_ROUNDS = 2;
 
 function verdict({ models }: OrderingFigures): Verdict {
   const perTask = models.find(({ name }) => name === PER_TASK);
@@ -79,35 +81,35 @@ function verdict({ models }: OrderingFigures): Verdict {
     return { outcome: 'undecided', because: `${PER_TASK} or sub-reactors were not measured.` };
   const { outOfOrder, rounds } = perTask;
   const wrong = models.filter((one) => one !== perTask && one.outOfOrder > 0).map(({ name }) => name);
-  const saw = `A thread for each task answers out of order ${outOfOrder} of ${rounds} times`;
-  const unruly = subReactors.find((one) => one.outOfOrder > 0);
-  if (unruly !== undefined)
+  const result = `A thread per task answers out of order ${outOfOrder} of ${rounds} times`;
+  const unordered = subReactors.find((one) => one.outOfOrder > 0);
+  if (unordered !== undefined)
     return {
       outcome: 'does not hold here',
-      because: `${unruly.name} answers out of order, too: ${unruly.outOfOrder} of ${unruly.rounds} times.`,
+      because: `${unordered.name} also answers out of order: ${unordered.outOfOrder} of ${unordered.rounds} times.`,
     };
-  if ([perTask, ...subReactors].some((one) => one.rounds < FEWEST_ROUNDS))
+  if ([perTask, ...subReactors].some((one) => one.rounds < MIN_ROUNDS))
     return {
       outcome: 'undecided',
-      because: `${saw}: fewer than ${FEWEST_ROUNDS} rounds do not tell whether order is kept.`,
+      because: `${result}: fewer than ${MIN_ROUNDS} rounds cannot show whether order is kept.`,
     };
-  if (outOfOrder === 0) return { outcome: 'does not hold here', because: `${saw}: it keeps the order.` };
+  if (outOfOrder === 0) return { outcome: 'does not hold here', because: `${result}: it keeps the order.` };
   const others =
     wrong.length === 0
       ? `the ${models.length - 1} other models never`
       : `so do ${wrong.join(', ')}; sub-reactors never`;
-  return { outcome: 'holds', because: `${saw}, ${others}.` };
+  return { outcome: 'holds', because: `${result}, ${others}.` };
 }
 
 export const ordering: Experiment<OrderingFigures> = {
   name: 'ordering',
   title: 'Answers out of order',
   claim:
-    'A thread for each task may answer one connection’s requests out of order; sub-reactors keep the order, since a connection stays on its thread.',
+    'A thread per task may answer one connection’s requests out of order; sub-reactors keep the order, because a connection stays on its thread.',
   source: 'post 003, claims (g) and (h)',
-  setUp: `Every model that serves rpc, each in a process of its own. One client sends two requests in one packet, first a sleep, then a ping; what counts is which answer comes first.`,
+  setUp: `Every model that serves rpc, each in a process of its own. One client sends two requests in one packet, first a sleep, then a ping, and observes which reply comes first.`,
   isAvailable: true,
-  why: 'needs nothing but sockets, threads and processes',
+  why: 'needs only sockets, threads and processes',
   measure,
   tables,
   charts: () => [],

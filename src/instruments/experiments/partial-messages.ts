@@ -1,28 +1,31 @@
 /**
- * Post 001: TCP carries a stream of bytes, which knows no messages. What one side sends in one write, the other may read in two, and what was sent
- * in two it may read in one.
+ * Post 001: TCP is a byte stream without message boundaries. The bytes of one write may arrive in two reads, and those of two writes in one
+ * read.
  */
 import { Client } from '../measuring/client.js';
 import { MeasuredServer } from '../measuring/measured-server.js';
-import { REQUEST_LENGTH, requests, rightAnswers } from '../measuring/numbered-requests.js';
+import { REQUEST_LENGTH, requests, countCorrectReplies } from '../measuring/numbered-requests.js';
 import { subjectNamed } from '../measuring/subjects.js';
 import { until } from '../measuring/until.js';
 import type { ReportChart, ReportTable, Verdict } from '../report/report.js';
 import type { SyscallRecord } from '../../trace.js';
 import type { Experiment, MeasureContext } from './experiment.js';
 
+/** One model and one way of splitting frames into writes. */
 export interface PartialMessagesRow {
   readonly model: string;
+  /** How the frames were split into writes. */
   readonly delivery: string;
   readonly frames: number;
-  /** Of the client: as many as there are pieces. */
+  /** Writes of the client: one per piece. */
   readonly writes: number;
-  /** Of the server, that brought bytes. null: it makes none, for the kernel does (io_uring). */
+  /** Reads of the server that returned bytes. null: none, because the kernel reads (io_uring). */
   readonly reads: number | null;
-  /** Frames that were answered with what they asked for, in their order. */
+  /** Frames with a correct reply, in order. */
   readonly right: number;
 }
 
+/** The figures of this experiment. */
 export interface PartialMessagesFigures {
   readonly rows: readonly PartialMessagesRow[];
 }
@@ -33,9 +36,9 @@ const MODELS: Readonly<Record<MeasureContext['effort'], readonly string[]>> = {
 };
 const WORKERS = 2;
 
-// ---------------------------------------------------------------------------------------------------------- what is sent
+// --------------------------------------------------------------------------------------------------------------- deliveries
 
-/** The bytes, cut after so many each. */
+/** Splits bytes into pieces of `size` bytes. */
 function cut(bytes: Buffer, size: number): Buffer[] {
   return Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) => bytes.subarray(i * size, (i + 1) * size));
 }
@@ -43,15 +46,15 @@ function cut(bytes: Buffer, size: number): Buffer[] {
 interface Delivery {
   readonly name: string;
   readonly frames: number;
-  /** What goes out in a write of its own each. The next one is written when the server has read this one. */
+  /** One write each. The next piece is written once the server has read this one. */
   readonly pieces: readonly Buffer[];
 }
 
 const HALVES = 'each frame in two, cut at every byte';
-const TOGETHER = 'many frames a write';
+const TOGETHER = 'many frames per write';
 
 const DELIVERIES: readonly Delivery[] = [
-  { name: 'a frame a write', frames: 20, pieces: requests(20) },
+  { name: 'one frame per write', frames: 20, pieces: requests(20) },
   {
     name: HALVES,
     frames: REQUEST_LENGTH - 1,
@@ -60,13 +63,13 @@ const DELIVERIES: readonly Delivery[] = [
   { name: 'byte by byte', frames: 2, pieces: requests(2).flatMap((bytes) => cut(bytes, 1)) },
   { name: TOGETHER, frames: 100, pieces: [Buffer.concat(requests(100))] },
   {
-    name: 'one and a half a write',
+    name: 'one and a half frames per write',
     frames: 30,
     pieces: cut(Buffer.concat(requests(30)), Math.floor(1.5 * REQUEST_LENGTH)),
   },
 ];
 
-// ------------------------------------------------------------------------------------------------------ how it is measured
+// -------------------------------------------------------------------------------------------------------------- measurement
 
 async function measure(context: MeasureContext): Promise<PartialMessagesFigures> {
   const { effort, signal } = context;
@@ -95,26 +98,26 @@ async function deliver(
   signal: AbortSignal,
 ): Promise<PartialMessagesRow> {
   using client = await Client.connect(server.port, signal);
-  const received = async (): Promise<number> => (await server.stats())?.bytesIn ?? 0;
-  server.trace?.take(); // what was before
-  let expected = await received();
+  const bytesReceived = async (): Promise<number> => (await server.stats())?.bytesIn ?? 0;
+  server.trace?.take(); // drops earlier records
+  let expected = await bytesReceived();
   for (const piece of pieces) {
     client.send(piece);
     expected += piece.length;
-    await until('the server reads what was sent', async () => (await received()) === expected, signal);
+    await until('the server reads what was sent', async () => (await bytesReceived()) === expected, signal);
   }
-  const right = await rightAnswers(client, frames);
+  const right = await countCorrectReplies(client, frames);
   const reads = server.trace?.take().filter(isRead).length ?? 0;
-  await client.leave();
+  await client.end();
   return { model, delivery: name, frames, writes: pieces.length, reads: reads === 0 ? null : reads, right };
 }
 
 const READS: readonly string[] = ['recv', 'recvfrom'];
 
-/** WSARecv is started before the bytes are there, and tells later how many they were: each counts. */
+/** WSARecv is started before the bytes arrive, and its result is known later: each one counts. */
 const isRead = ({ name, result }: SyscallRecord): boolean => name === 'WSARecv' || (READS.includes(name) && result > 0);
 
-// ------------------------------------------------------------------------------------------------------ what the figures say
+// ------------------------------------------------------------------------------------------------------------------ verdict
 
 function verdict({ rows }: PartialMessagesFigures): Verdict {
   const wrong = rows.find(({ right, frames }) => right < frames);
@@ -122,7 +125,7 @@ function verdict({ rows }: PartialMessagesFigures): Verdict {
     const { model, delivery, right, frames } = wrong;
     return {
       outcome: 'does not hold here',
-      because: `${model} answered ${right} of ${frames} frames rightly that were sent ${delivery}: what is left over of a read is lost`,
+      because: `${model} answered ${right} of ${frames} frames correctly that were sent ${delivery}: bytes left over from a read are lost`,
     };
   }
   const countedOf = (wanted: string) =>
@@ -130,21 +133,24 @@ function verdict({ rows }: PartialMessagesFigures): Verdict {
   const halves = countedOf(HALVES);
   const together = countedOf(TOGETHER);
   if (halves.length === 0 || together.length === 0)
-    return { outcome: 'undecided', because: 'no model’s reads were seen, neither of half frames nor of many at once' };
+    return {
+      outcome: 'undecided',
+      because: 'no model’s reads were recorded for half frames or for many frames at once',
+    };
   const frames = rows.reduce((sum, row) => sum + row.frames, 0);
-  const [fewest, most] = [Math.min(...halves).toFixed(2), Math.max(...together).toFixed(2)];
-  const figures = `a frame cut in two took ${fewest} reads or more, one of many in a write ${most} or fewer`;
-  // Frames were reads, if both were 1.
+  const [min, max] = [Math.min(...halves).toFixed(2), Math.max(...together).toFixed(2)];
+  const figures = `a frame cut in two took at least ${min} reads, one of many in a write at most ${max}`;
+  // If both were 1, each read would be one frame.
   return Math.min(...halves) > 1 && Math.max(...together) < 1
-    ? { outcome: 'holds', because: `${figures}; all ${frames} frames were answered rightly all the same` }
-    : { outcome: 'does not hold here', because: `${figures}: a read is a frame here` };
+    ? { outcome: 'holds', because: `${figures}; all ${frames} frames were answered correctly` }
+    : { outcome: 'does not hold here', because: `${figures}: here a read is a frame` };
 }
 
 function tables({ rows }: PartialMessagesFigures): ReportTable[] {
   return [
     {
       title: 'Frames, writes and reads',
-      columns: ['model', 'sent', 'frames', 'writes', 'reads', 'reads a frame', 'answered rightly'],
+      columns: ['model', 'sent', 'frames', 'writes', 'reads', 'reads per frame', 'correct replies'],
       rows: rows.map(({ model, delivery, frames, writes, reads, right }) => [
         model,
         delivery,
@@ -169,8 +175,8 @@ function charts({ rows }: PartialMessagesFigures): ReportChart[] {
   return [
     {
       kind: 'bar',
-      title: 'How many reads a frame takes, by how it was sent',
-      value: { label: 'reads a frame', isLogarithmic: true },
+      title: 'Reads per frame, by how it was sent',
+      value: { label: 'reads per frame', isLogarithmic: true },
       categories,
       series: models.map((name) => ({ name, values: categories.map((delivery) => valueOf(name, delivery)) })),
     },
@@ -181,15 +187,15 @@ export const partialMessages: Experiment<PartialMessagesFigures> = {
   name: 'partial-messages',
   title: 'Half frames and sticky frames',
   claim:
-    'A read is not a message: several frames may arrive in one, half a frame in another. What is left stays in the connection’s buffer, ' +
-    'and the length before each frame says where it ends.',
+    'A read is not a message: one read may return several frames, another half a frame. Incomplete bytes stay in the connection’s buffer, ' +
+    'and the length before each frame shows where it ends.',
   source: 'post 001, its system',
   setUp:
-    `One client asks rpc servers of several models, in frames of ${REQUEST_LENGTH} bytes: whole, cut in two at every byte, byte by byte, many in ` +
-    'one write, one and a half a write. It writes the next piece when the server has read the last one. The reads are those of the ' +
-    'server’s trace that brought bytes; a proactor over io_uring makes none.',
+    `One client sends requests to rpc servers of several models, in frames of ${REQUEST_LENGTH} bytes: whole, cut in two at every byte, byte by ` +
+    'byte, many per write, one and a half per write. It writes the next piece once the server has read the last one. The reads are those ' +
+    'in the server’s trace that returned bytes; a proactor over io_uring makes none.',
   isAvailable: true,
-  why: 'needs nothing but sockets',
+  why: 'needs only sockets',
   measure,
   tables,
   charts,

@@ -1,4 +1,4 @@
-/** Posts 004 (b) and 001 (b): what one wait costs, by how many descriptors are registered, of which one is ready. */
+/** Posts 004 (b) and 001 (b): the cost of one wait by the number of registered descriptors, one of which is ready. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { BaseSelector } from '../../index.js';
 import { type Point, exponentOf } from '../measuring/power-law.js';
@@ -9,23 +9,28 @@ import { startTrace } from '../../trace.js';
 import type { Experiment, MeasureContext } from './experiment.js';
 import { type Refusal, Sockets, Watchers } from './many-sockets.js';
 
+/** One mechanism with a number of descriptors. */
 export interface ScalingPoint {
   readonly mechanism: string;
-  /** How many are registered. */
+  /** Number of registered descriptors. */
   readonly descriptors: number;
-  /** Of one wait, in microseconds: the system call alone. */
+  /** Duration of one wait, in microseconds: the system call alone. */
   readonly cost: Spread;
 }
 
+/** The figures of this experiment. */
 export interface ScalingFigures {
+  /** FD_SETSIZE of this system. */
   readonly fdSetSize: number;
+  /** The measured costs. */
   readonly points: readonly ScalingPoint[];
+  /** The first refusal of each mechanism that has a limit. */
   readonly refusals: readonly Refusal[];
 }
 
 interface Sizes {
   readonly descriptors: readonly number[];
-  /** How often each is asked with each number of descriptors. */
+  /** Maximum number of waits per mechanism and number of descriptors. */
   readonly rounds: number;
 }
 
@@ -33,20 +38,20 @@ const SIZES: Readonly<Record<MeasureContext['effort'], Sizes>> = {
   full: { descriptors: [10, 30, 100, 300, 1000, 3000, 10_000], rounds: 301 },
   quick: { descriptors: [10, 100, 300, 1000, 3000], rounds: 51 },
 };
-/** Windows has no socketpair(2): a pair is a connection over the loopback there, and each takes a port. */
-const MOST = process.platform === 'win32' ? 1000 : Infinity;
-/** The first ones find nothing in the caches. */
+/** Windows has no socketpair(2): a pair is a loopback connection there, and each takes a port. */
+const MAX_DESCRIPTORS = process.platform === 'win32' ? 1000 : Infinity;
+/** The first waits run with cold caches. */
 const WARM_UP = 10;
-/** Fewer rounds will do where they take longer than so many milliseconds; never fewer than these. */
-const LONGEST = 300;
-const FEWEST = 21;
+/** Milliseconds after which no more than MIN_ROUNDS waits are made. */
+const MAX_DURATION = 300;
+const MIN_ROUNDS = 21;
 
-// ------------------------------------------------------------------------------------------------------ how it is measured
+// -------------------------------------------------------------------------------------------------------------- measurement
 
 async function measure(context: MeasureContext): Promise<ScalingFigures> {
   const { effort, signal } = context;
   const { rounds } = SIZES[effort];
-  const descriptors = SIZES[effort].descriptors.filter((number) => number <= MOST);
+  const descriptors = SIZES[effort].descriptors.filter((number) => number <= MAX_DESCRIPTORS);
   const points: ScalingPoint[] = [];
   using sockets = new Sockets();
   using watchers = new Watchers();
@@ -55,9 +60,9 @@ async function measure(context: MeasureContext): Promise<ScalingFigures> {
     if (!sockets.grow(wanted)) break;
     watchers.register(sockets.all);
     for (const { selector, registered } of watchers.all) {
-      // One that has refused some has as many as it holds: that is its last point.
-      const isNew = points.every((one) => one.mechanism !== selector.mechanism || one.descriptors < registered);
-      if (isNew)
+      // After a refusal the set is at its maximum: that is its last point.
+      const hasMore = points.every((one) => one.mechanism !== selector.mechanism || one.descriptors < registered);
+      if (hasMore)
         points.push({ mechanism: selector.mechanism, descriptors: registered, cost: costOf(selector, rounds) });
       await nextTurn(undefined, { signal });
     }
@@ -77,101 +82,100 @@ const WAITS: readonly string[] = [
   'kevent',
 ];
 
-/** As the trace clocks it: without what JavaScript and the addon do around it. */
+/** The duration of the system call, as the trace records it, without JavaScript and the addon. */
 function costOf(selector: BaseSelector, rounds: number): Spread {
   for (let i = 0; i < WARM_UP; i++) selector.select(0);
   using trace = startTrace({ capacity: rounds });
-  const deadline = performance.now() + LONGEST;
+  const deadline = performance.now() + MAX_DURATION;
   let made = 0;
-  for (; made < rounds && (made < FEWEST || performance.now() < deadline); made++) {
+  for (; made < rounds && (made < MIN_ROUNDS || performance.now() < deadline); made++) {
     const ready = selector.select(0);
-    if (ready.length !== 1) throw new Error(`one socket is ready, and ${selector.mechanism} tells of ${ready.length}`);
+    if (ready.length !== 1) throw new Error(`one socket is ready, but ${selector.mechanism} reports ${ready.length}`);
   }
   const waits = trace.records().filter(({ name }) => WAITS.includes(name));
-  if (waits.length !== made) throw new Error(`${made} waits were made, and ${waits.length} recorded`);
+  if (waits.length !== made) throw new Error(`${made} waits were made, but ${waits.length} recorded`);
   return spreadOf(waits.map(({ duration }) => 1000 * duration));
 }
 
-// ------------------------------------------------------------------------------------------------------ what the figures say
+// ------------------------------------------------------------------------------------------------------------------ verdict
 
-/** Looked through by the kernel at each wait. */
+/** Mechanisms whose set the kernel scans at each wait. */
 const SCANNED: readonly string[] = ['select', 'poll'];
 
 /**
- * A wait costs a + b·N. Below some hundred descriptors, a, which is what any system call costs, hides b: growth is looked for from here on.
+ * A wait costs a + b·N. Below some hundred descriptors a, the cost of any system call, hides b. The exponent is fitted from this number on.
  */
-const LARGE = 100;
-/** Over less than half a decade the noise of one point makes any exponent. */
-const SMALLEST_SPAN = 3;
+const MIN_DESCRIPTORS = 100;
+/** Ratio of the largest to the smallest number. Over less than half a decade the noise of one point dominates the exponent. */
+const MIN_SPAN = 3;
 /**
- * Where b is not 0 the exponent comes close to 1; where it is, to 0, but for the caches, which more registrations fill: less than half of
- * a doubling at ten times as many, which is 0.15. In between is neither.
+ * If b is not 0 the exponent approaches 1, else 0. More registrations also fill the caches, which costs less than half of a doubling for ten
+ * times as many: 0.15. Between the two bounds the verdict is undecided.
  */
-const GROWS = 0.6;
-const STAYS = 0.2;
+const MIN_GROWING = 0.6;
+const MAX_CONSTANT = 0.2;
 
-/** The exponent of the medians, and between which it is: those of the quartiles are other ones where the machine was busy. */
+/** The exponent of the medians, and its range with those of the quartiles, which differ on a busy machine. */
 interface Growth {
   readonly mechanism: string;
   readonly exponent: number;
-  readonly least: number;
-  readonly most: number;
+  readonly min: number;
+  readonly max: number;
 }
 
-/** Those mechanisms of which there are points enough. */
+/** The growth of each mechanism that has enough points. */
 function growthsOf({ points }: ScalingFigures): Growth[] {
   const mechanisms = [...new Set(points.map(({ mechanism }) => mechanism))];
   return mechanisms.flatMap((mechanism) => {
-    const large = points.filter((one) => one.mechanism === mechanism && one.descriptors >= LARGE);
+    const large = points.filter((one) => one.mechanism === mechanism && one.descriptors >= MIN_DESCRIPTORS);
     const numbers = large.map(({ descriptors }) => descriptors);
-    if (large.length < 2 || Math.max(...numbers) < SMALLEST_SPAN * Math.min(...numbers)) return [];
+    if (large.length < 2 || Math.max(...numbers) < MIN_SPAN * Math.min(...numbers)) return [];
     const exponents = (['median', 'low', 'high'] as const).map((part) =>
       exponentOf(large.map(({ descriptors, cost }): Point => [descriptors, cost[part]])),
     );
-    return [{ mechanism, exponent: exponents[0] ?? NaN, least: Math.min(...exponents), most: Math.max(...exponents) }];
+    return [{ mechanism, exponent: exponents[0] ?? NaN, min: Math.min(...exponents), max: Math.max(...exponents) }];
   });
 }
 
-/** Two digits, and no -0.00. */
-const twoDigits = (value: number): string => (Math.round(100 * value) / 100 + 0).toFixed(2);
+/** With two decimals, and without -0.00. */
+const twoDecimals = (value: number): string => (Math.round(100 * value) / 100 + 0).toFixed(2);
 
-const grows = ({ least }: Growth): boolean => least >= GROWS;
-const stays = ({ most }: Growth): boolean => most <= STAYS;
+const isGrowing = ({ min }: Growth): boolean => min >= MIN_GROWING;
+const isConstant = ({ max }: Growth): boolean => max <= MAX_CONSTANT;
 
 function verdict(figures: ScalingFigures): Verdict {
   const growths = growthsOf(figures);
   const scanned = growths.filter(({ mechanism }) => SCANNED.includes(mechanism));
-  const kept = growths.filter(({ mechanism }) => !SCANNED.includes(mechanism));
-  if (scanned.length === 0 || kept.length === 0) {
-    const missing = scanned.length === 0 ? 'select or poll' : 'a mechanism whose set is the kernel’s (epoll, kqueue)';
-    return { outcome: 'undecided', because: `there are too few figures of ${missing} to compare` };
+  const keptInKernel = growths.filter(({ mechanism }) => !SCANNED.includes(mechanism));
+  if (scanned.length === 0 || keptInKernel.length === 0) {
+    const missing =
+      scanned.length === 0 ? 'select or poll' : 'a mechanism that keeps its set in the kernel (epoll, kqueue)';
+    return { outcome: 'undecided', because: `too few figures of ${missing} to compare` };
   }
-  const told = growths.map(({ mechanism, exponent }) => `${mechanism} with N^${twoDigits(exponent)}`).join(', ');
+  const exponents = growths.map(({ mechanism, exponent }) => `${mechanism} with N^${twoDecimals(exponent)}`).join(', ');
   const limit = limitOf(figures);
-  const because = `beyond ${LARGE} descriptors the cost of a wait grows: ${told}; ${limit.because}`;
-  if (scanned.some(stays) || kept.some(grows)) return { outcome: 'does not hold here', because };
-  const uncertain = [...scanned.filter((one) => !grows(one)), ...kept.filter((one) => !stays(one))];
-  const ranges = uncertain.map(
-    ({ mechanism, least, most }) => `${mechanism} ${twoDigits(least)} to ${twoDigits(most)}`,
-  );
+  const because = `beyond ${MIN_DESCRIPTORS} descriptors the cost of a wait grows: ${exponents}; ${limit.because}`;
+  if (scanned.some(isConstant) || keptInKernel.some(isGrowing)) return { outcome: 'does not hold here', because };
+  const uncertain = [...scanned.filter((one) => !isGrowing(one)), ...keptInKernel.filter((one) => !isConstant(one))];
+  const ranges = uncertain.map(({ mechanism, min, max }) => `${mechanism} ${twoDecimals(min)} to ${twoDecimals(max)}`);
   if (ranges.length === 0) return { outcome: limit.outcome, because };
-  return { outcome: 'undecided', because: `${because}; too uncertain are the exponents of ${ranges.join(', ')}` };
+  return { outcome: 'undecided', because: `${because}; the exponents are too uncertain: ${ranges.join(', ')}` };
 }
 
-/** Of select alone. */
+/** Whether select refuses descriptors beyond FD_SETSIZE. */
 function limitOf({ points, refusals, fdSetSize }: ScalingFigures): Verdict {
   const refusal = refusals.find(({ mechanism }) => mechanism === 'select');
   if (refusal !== undefined) {
     const { registered, descriptor, code } = refusal;
-    const because = `select had ${registered} and refused the descriptor ${descriptor} (${code})`;
+    const because = `select had ${registered} descriptors and refused descriptor ${descriptor} (${code})`;
     return { outcome: registered <= fdSetSize ? 'holds' : 'does not hold here', because };
   }
-  const most = Math.max(
+  const registered = Math.max(
     ...points.filter(({ mechanism }) => mechanism === 'select').map(({ descriptors }) => descriptors),
   );
-  return most > fdSetSize
-    ? { outcome: 'does not hold here', because: `select took ${most} descriptors` }
-    : { outcome: 'undecided', because: 'select was not given as many as it refuses' };
+  return registered > fdSetSize
+    ? { outcome: 'does not hold here', because: `select accepted ${registered} descriptors` }
+    : { outcome: 'undecided', because: 'select was not given more descriptors than it accepts' };
 }
 
 function tables(figures: ScalingFigures): ReportTable[] {
@@ -182,18 +186,18 @@ function tables(figures: ScalingFigures): ReportTable[] {
     points.find((one) => one.mechanism === mechanism && one.descriptors === descriptors)?.cost.median ?? null;
   return [
     {
-      title: 'What one wait costs, in µs (median)',
+      title: 'Cost of one wait, µs (median)',
       columns: ['registered', ...mechanisms],
       rows: numbers.map((number) => [String(number), ...mechanisms.map((mechanism) => costAt(mechanism, number))]),
     },
     {
-      title: `From ${LARGE} descriptors on: cost = c · N^exponent`,
+      title: `Growth from ${MIN_DESCRIPTORS} descriptors on: cost = c · N^exponent`,
       columns: ['mechanism', 'exponent'],
       rows: growthsOf(figures).map(({ mechanism, exponent }) => [mechanism, exponent]),
     },
     {
-      title: `Who refused one more (FD_SETSIZE is ${fdSetSize})`,
-      columns: ['mechanism', 'registered', 'descriptor refused', 'error', 'message'],
+      title: `Refused descriptors (FD_SETSIZE is ${fdSetSize})`,
+      columns: ['mechanism', 'registered', 'refused descriptor', 'error', 'message'],
       rows: refusals.map(({ mechanism, registered, descriptor, code, message }) => [
         mechanism,
         String(registered),
@@ -210,9 +214,9 @@ function charts({ points }: ScalingFigures): ReportChart[] {
   return [
     {
       kind: 'line',
-      title: 'What one wait costs, one descriptor being ready',
+      title: 'Cost of one wait with one ready descriptor',
       x: { label: 'registered descriptors', isLogarithmic: true },
-      y: { label: 'µs a wait', isLogarithmic: true },
+      y: { label: 'µs per wait', isLogarithmic: true },
       series: mechanisms.map((name) => ({
         name,
         points: points
@@ -225,16 +229,16 @@ function charts({ points }: ScalingFigures): ReportChart[] {
 
 export const scaling: Experiment<ScalingFigures> = {
   name: 'scaling',
-  title: 'What it costs to ask for one among many',
+  title: 'The cost of waiting for one among many',
   claim:
-    'select and poll look through all descriptors at each wait, and select takes no more than 1024. epoll keeps the set in the kernel: ' +
-    'a wait costs what is ready, and not what is registered.',
+    'select and poll scan all descriptors at each wait, and select accepts at most 1024. epoll keeps the set in the kernel: the cost of ' +
+    'a wait depends on the number of ready descriptors, not of registered ones.',
   source: 'post 004, claim (b); post 001, claim (b)',
   setUp:
-    'From 10 to 10,000 connected sockets are registered with each selector, one of them ready. It asks again and again without ' +
-    'waiting, and the trace clocks the system call itself. A selector is given sockets until it refuses.',
+    'From 10 to 10,000 connected sockets are registered with each selector, one of them ready. It is polled repeatedly with a timeout ' +
+    'of 0, and the trace times the system call itself. Each selector gets sockets until it refuses one.',
   isAvailable: true,
-  why: 'select and poll are everywhere',
+  why: 'select and poll exist on every system',
   measure,
   tables,
   charts,

@@ -1,4 +1,4 @@
-/** Posts 000 (b) and (c): as many slow clients as there are workers hold up everybody else. */
+/** Posts 000 (b) and (c): as many slow clients as workers block all other clients. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from '../measuring/client.js';
 import { MeasuredServer } from '../measuring/measured-server.js';
@@ -11,37 +11,42 @@ import type { Experiment, MeasureContext } from './experiment.js';
 const POOL = 'thread-pool';
 const MODELS = [POOL, 'process-pool', 'prefork', 'thread-per-connection', 'reactor'];
 const QUICK_MODELS = [POOL, 'thread-per-connection', 'reactor'];
-/** So many clients wait in the pool's queue at the most; the next ones are turned away. */
-const MOST_QUEUED = 4;
-/** More than the queue has room for. */
+/** Length of the pool's queue; further clients are refused. */
+const MAX_QUEUED = 4;
+/** Clients that connect at once: more than the queue holds. */
 const CROWD = 12;
 
-/** Fresh clients, one after the other, while so many slow ones are there. */
+/** New clients, one at a time, with a number of slow clients. */
 export interface SlowPeersCase {
+  /** Number of slow clients. */
   readonly slow: number;
-  /** From the first packet of the connection to the first byte of the answer, in milliseconds. */
+  /** Time from connect() to the first byte of the reply, in milliseconds. */
   readonly firstByte: Spread;
 }
 
-/** Clients that come at once, while there are as many slow ones as workers: where they are after half the time. */
+/** Clients that connect at once while there are as many slow clients as workers: their state after half of `hold`. */
 export interface Crowd {
+  /** Got a reply. */
   readonly answered: number;
+  /** Refused: the connection was closed without a reply. */
   readonly turnedAway: number;
-  /** Accepted: in the server's queue, or until a thread or a process has started. */
+  /** Accepted and waiting: in the server's queue, or for a thread or process to start. */
   readonly queued: number;
-  /** In the kernel's backlog: not even accepted. */
+  /** Not accepted: in the kernel's backlog. */
   readonly inBacklog: number;
 }
 
+/** One model. */
 export interface SlowPeersModel {
   readonly name: string;
   readonly cases: readonly SlowPeersCase[];
   readonly crowd: Crowd;
 }
 
+/** The figures of this experiment. */
 export interface SlowPeersFigures {
   readonly workers: number;
-  /** The slow ones stay for so many milliseconds, at the most. */
+  /** Milliseconds after which the slow clients close, at most. */
   readonly hold: number;
   readonly models: readonly SlowPeersModel[];
 }
@@ -64,11 +69,11 @@ async function measure(context: MeasureContext): Promise<SlowPeersFigures> {
   const models = [];
   for (const [index, name] of names.entries()) {
     context.progress(index, names.length, name);
-    const options = { workers, ...(name === POOL ? { maxQueued: MOST_QUEUED } : {}) };
+    const options = { workers, ...(name === POOL ? { maxQueued: MAX_QUEUED } : {}) };
     await using server = await MeasuredServer.start(subjectNamed(name), options);
     const cases = [];
     for (const slow of [0, workers - 1, workers]) {
-      using peers = await SlowPeers.come(server, slow, signal);
+      using peers = await SlowPeers.connect(server, slow, signal);
       cases.push({ slow, firstByte: spreadOf(await firstBytes(server, peers, { hold, samples, signal })) });
     }
     models.push({ name, cases, crowd: await crowdOf(server, { workers, hold, signal }) });
@@ -77,59 +82,60 @@ async function measure(context: MeasureContext): Promise<SlowPeersFigures> {
   return { workers, hold, models };
 }
 
-/** Each has said one byte, which was answered: a worker has it, and waits for the next, which does not come. */
+/** Slow clients. Each has sent one byte and got the reply, so that a worker now waits for its next byte, which it never sends. */
 class SlowPeers implements Disposable {
   readonly #clients: Client[] = [];
-  haveLeft = false;
+  isClosed = false;
 
-  static async come(server: MeasuredServer, count: number, signal: AbortSignal): Promise<SlowPeers> {
+  static async connect(server: MeasuredServer, count: number, signal: AbortSignal): Promise<SlowPeers> {
     const peers = new SlowPeers();
     for (let i = 0; i < count; i++) {
       const client = await Client.connect(server.port, signal);
       peers.#clients.push(client);
       client.send(Buffer.of(0));
-      await client.received();
+      await client.receive();
     }
     return peers;
   }
 
-  leave(): void {
-    this.haveLeft = true;
+  close(): void {
+    this.isClosed = true;
     for (const client of this.#clients) client[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
-    this.leave();
+    this.close();
   }
 }
 
-/** Of fresh clients that come one after the other, until there are enough, or the slow ones leave. */
+/** Time to first byte of new clients, one at a time, until there are enough samples or the slow clients close. */
 async function firstBytes(
   { port }: MeasuredServer,
   peers: SlowPeers,
   { hold, samples, signal }: { readonly hold: number; readonly samples: number; readonly signal: AbortSignal },
 ): Promise<number[]> {
-  const leaving = setTimeout(() => peers.leave(), hold);
+  const timer = setTimeout(() => peers.close(), hold);
   const times: number[] = [];
   try {
-    while (times.length === 0 || (times.length < samples && !peers.haveLeft)) {
+    while (times.length === 0 || (times.length < samples && !peers.isClosed)) {
       const begun = performance.now();
       using client = await Client.connect(port, signal);
       client.send(Buffer.of(0));
-      await client.received();
+      await client.receive();
       times.push(performance.now() - begun);
     }
   } finally {
-    clearTimeout(leaving);
+    clearTimeout(timer);
   }
   return times;
 }
 
+/** Connects CROWD clients at once and counts their states after half of `hold`. */
 async function crowdOf(
   server: MeasuredServer,
   { workers, hold, signal }: { readonly workers: number; readonly hold: number; readonly signal: AbortSignal },
 ): Promise<Crowd> {
-  const peers = await SlowPeers.come(server, workers, signal);
+  const peers = await SlowPeers.connect(server, workers, signal);
   const acceptedBefore = await acceptedBy(server);
   const clients: Client[] = [];
   let answered = 0;
@@ -139,10 +145,10 @@ async function crowdOf(
       const client = await Client.connect(server.port, signal);
       clients.push(client);
       client.send(Buffer.of(0));
-      if ((await client.received()) === null) turnedAway++;
+      if ((await client.receive()) === null) turnedAway++;
       else answered++;
     } catch {
-      turnedAway++; // a reset, as early as it can come
+      turnedAway++; // reset, maybe before connect() has returned
     }
   });
   await Promise.race([Promise.all(ends), sleep(hold / 2, undefined, { signal })]);
@@ -150,7 +156,7 @@ async function crowdOf(
   const accepted = (await acceptedBy(server)) - acceptedBefore;
   const crowd = { answered, turnedAway, queued: accepted - answered - turnedAway, inBacklog: CROWD - accepted };
   for (const client of clients) client[Symbol.dispose]();
-  peers.leave();
+  peers.close();
   return crowd;
 }
 
@@ -161,13 +167,13 @@ const withSlow = (count: number): string => (count === 1 ? 'with 1 slow client' 
 function tables({ models, workers, hold }: SlowPeersFigures): readonly ReportTable[] {
   return [
     {
-      title: `A fresh client’s time to first byte, ms (median), while slow ones stay for ${hold} ms`,
+      title: `Time to first byte of a new client, ms (median), while slow clients stay for ${hold} ms`,
       columns: ['model', ...[0, workers - 1, workers].map(withSlow)],
       rows: models.map(({ name, cases }) => [name, ...cases.map(({ firstByte }) => firstByte.median)]),
     },
     {
-      title: `${CROWD} more clients at once, ${withSlow(workers)}: where they are after ${hold / 2} ms`,
-      columns: ['model', 'answered', 'wait in the server', 'wait in the kernel’s backlog', 'turned away'],
+      title: `${CROWD} more clients at once, ${withSlow(workers)}: their state after ${hold / 2} ms`,
+      columns: ['model', 'answered', 'waiting in the server', 'waiting in the kernel’s backlog', 'refused'],
       rows: models.map(({ name, crowd: { answered, queued, inBacklog, turnedAway } }) => [
         ...[name, answered, queued, inBacklog, turnedAway],
       ]),
@@ -179,8 +185,8 @@ function charts({ models, workers }: SlowPeersFigures): readonly ReportChart[] {
   return [
     {
       kind: 'bar',
-      title: 'A fresh client’s time to first byte',
-      value: { label: 'ms', isLogarithmic: true },
+      title: 'Time to first byte of a new client',
+      value: { label: 'time to first byte, ms', isLogarithmic: true },
       categories: models.map(({ name }) => name),
       series: [0, workers - 1, workers].map((slow, index) => ({
         name: withSlow(slow),
@@ -197,16 +203,20 @@ function verdict({ models, workers, hold }: SlowPeersFigures): Verdict {
   );
   if (alone === undefined || almost === undefined || all === undefined)
     return { outcome: 'undecided', because: `${POOL} was not measured with and without ${workers} slow clients.` };
-  const base = Math.max(alone.high, almost.high);
-  if (base > hold / 4)
+  const baseline = Math.max(alone.high, almost.high);
+  if (baseline > hold / 4)
     return {
       outcome: 'undecided',
-      because: `With a worker to spare a fresh client waits ${threeDigits(base)} ms already: too long to see slow ones who stay for ${hold} ms.`,
+      because: `With a free worker a new client already waits ${threeDigits(baseline)} ms: too long to see the effect of slow clients that stay for ${hold} ms.`,
     };
-  const saw = `with ${workers - 1} of its ${workers} workers held by slow clients the pool answers a fresh one within ${threeDigits(almost.median)} ms, with all of them after ${threeDigits(all.median)} ms (the slow ones stay for ${hold})`;
-  if (all.median >= 0.9 * hold) return { outcome: 'holds', because: `${sentence(saw)}${othersOf(models, workers)}.` };
-  if (all.median <= hold / 4) return { outcome: 'does not hold here', because: `${sentence(saw)}.` };
-  return { outcome: 'undecided', because: `${sentence(saw)}: it waits, but not for as long as they stay.` };
+  const result = `with ${workers - 1} of its ${workers} workers blocked by slow clients the pool answers a new client within ${threeDigits(almost.median)} ms, with all of them blocked after ${threeDigits(all.median)} ms (the slow clients stay for ${hold} ms)`;
+  if (all.median >= 0.9 * hold)
+    return { outcome: 'holds', because: `${sentence(result)}${othersOf(models, workers)}.` };
+  if (all.median <= hold / 4) return { outcome: 'does not hold here', because: `${sentence(result)}.` };
+  return {
+    outcome: 'undecided',
+    because: `${sentence(result)}: the new client waits, but not for as long as the slow ones stay.`,
+  };
 }
 
 /** '; reactor after 0.3 ms' */
@@ -219,11 +229,11 @@ export const slowPeers: Experiment<SlowPeersFigures> = {
   name: 'slow-peers',
   title: 'As many slow clients as workers',
   claim:
-    'A pool bounds the threads, but recv and send still block: slow clients, as many as there are workers, hold them all. The queue grows, new clients time out, and the system seems to be down.',
+    'A pool bounds the number of threads, but recv and send still block: as many slow clients as workers block them all. The queue grows, new clients time out, and the system seems to be down.',
   source: 'post 000, claims (b) and (c)',
-  setUp: `Echo servers, each a process of its own, with a fixed number of workers where the model has one. Slow clients say one byte, get their answer, and then say nothing. Meanwhile fresh clients come one after the other, and ${CROWD} at once; the pool’s queue has room for ${MOST_QUEUED}.`,
+  setUp: `Echo servers, each in a process of its own, with a fixed number of workers if the model has one. Slow clients send one byte, get the reply, and then send nothing. Meanwhile new clients connect one at a time, then ${CROWD} at once; the pool’s queue holds ${MAX_QUEUED}.`,
   isAvailable: true,
-  why: 'needs nothing but sockets, threads and processes',
+  why: 'needs only sockets, threads and processes',
   measure,
   tables,
   charts,

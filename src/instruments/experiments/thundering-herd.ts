@@ -1,8 +1,8 @@
 /**
- * Posts 003 (c) and (d): how many of a server's processes one connection wakes, by how they accept.
+ * Posts 003 (c) and (d): how many of a server's processes one connection wakes, by accept strategy.
  *
- * A process that is woken and finds nobody to accept is an empty wake-up, if it comes to look: Linux looks first, before select, poll or
- * epoll_wait returns, and lets who comes too late sleep on, unseen. Its context switches tell of those, too.
+ * A process that is woken and has no connection to accept counts an empty wake-up, if its wait returns: before select, poll or epoll_wait
+ * returns, Linux checks readiness again and puts a process that comes too late back to sleep. Context switches count those wake-ups, too.
  */
 import { MeasuredServer } from '../measuring/measured-server.js';
 import { shortConnections } from '../measuring/short-connections.js';
@@ -14,24 +14,27 @@ import { ACCEPT_STRATEGIES, type AcceptStrategy } from '../../servers.js';
 import type { Experiment, MeasureContext } from './experiment.js';
 
 const HERD: AcceptStrategy = 'thundering-herd';
-/** The connections come in so many rounds: how much one differs from another is the noise. */
+/** Rounds of connections: the difference between rounds shows the noise. */
 const ROUNDS = 4;
 
+/** One round of connections. */
 export interface HerdRound {
   readonly connections: number;
-  /** Wake-ups after which there was nobody to accept. */
+  /** Wake-ups without a connection to accept. */
   readonly emptyWakeups: number;
-  /** How often a process gave up its processor to wait. null: this system does not tell. */
+  /** Voluntary context switches of the processes. null: this system does not report them. */
   readonly contextSwitches: number | null;
 }
 
+/** One accept strategy. */
 export interface HerdStrategy {
   readonly name: AcceptStrategy;
   readonly rounds: readonly HerdRound[];
-  /** Connections of each process, the busiest first. */
+  /** Connections accepted by each process, the busiest first. */
   readonly shares: readonly number[];
 }
 
+/** The figures of this experiment. */
 export interface ThunderingHerdFigures {
   readonly processes: number;
   readonly strategies: readonly HerdStrategy[];
@@ -39,7 +42,7 @@ export interface ThunderingHerdFigures {
 
 interface Sizes {
   readonly processes: number;
-  /** Of each round. */
+  /** Connections per round. */
   readonly connections: number;
 }
 
@@ -79,7 +82,7 @@ async function herdOf(
   const rounds = [];
   for (let i = 0; i < ROUNDS; i++) {
     const before = await counted();
-    await shortConnections({ port: server.port, connections, atOnce: 1 }, signal);
+    await shortConnections({ port: server.port, connections, concurrency: 1 }, signal);
     rounds.push(difference(await counted(), before));
   }
   const workers = (await server.workers()).filter(({ role }) => role === 'work');
@@ -97,14 +100,14 @@ function difference(after: HerdRound, before: HerdRound): HerdRound {
 
 type Counted = 'emptyWakeups' | 'contextSwitches';
 
-/** A connection, in each round. Empty: not told here. */
-function each(rounds: readonly HerdRound[], what: Counted): readonly number[] {
+/** The figure per connection, in each round. Empty: this system does not report it. */
+function perConnection(rounds: readonly HerdRound[], what: Counted): readonly number[] {
   return rounds.flatMap((round) => (round[what] === null ? [] : [round[what] / round.connections]));
 }
 
-/** A connection, over all rounds. */
-function overall(rounds: readonly HerdRound[], what: Counted): number | null {
-  const values = each(rounds, what);
+/** The mean figure per connection. null: this system does not report it. */
+function meanPerConnection(rounds: readonly HerdRound[], what: Counted): number | null {
+  const values = perConnection(rounds, what);
   return values.length === 0 ? null : meanOf(values);
 }
 
@@ -114,15 +117,15 @@ const connectionsOf = (strategies: readonly HerdStrategy[]): number =>
 function tables({ processes, strategies }: ThunderingHerdFigures): readonly ReportTable[] {
   return [
     {
-      title: `What one connection does to ${processes} processes that wait (mean of ${connectionsOf(strategies)})`,
+      title: `Wake-ups of ${processes} waiting processes per connection (mean of ${connectionsOf(strategies)})`,
       columns: [
-        ...['how they accept', 'context switches a connection', 'empty wake-ups a connection'],
+        ...['accept strategy', 'context switches per connection', 'empty wake-ups per connection'],
         'connections of each process',
       ],
       rows: strategies.map(({ name, rounds, shares }) => [
         name,
-        overall(rounds, 'contextSwitches'),
-        overall(rounds, 'emptyWakeups'),
+        meanPerConnection(rounds, 'contextSwitches'),
+        meanPerConnection(rounds, 'emptyWakeups'),
         shares.join(' '),
       ]),
     },
@@ -135,73 +138,75 @@ function charts({ strategies }: ThunderingHerdFigures): readonly ReportChart[] {
       ['context switches', 'contextSwitches'],
       ['empty wake-ups', 'emptyWakeups'],
     ] as const
-  ).map(([name, what]) => ({ name, values: strategies.map(({ rounds }) => overall(rounds, what)) }));
+  ).map(([name, what]) => ({ name, values: strategies.map(({ rounds }) => meanPerConnection(rounds, what)) }));
   return [
     {
       kind: 'bar',
       title: 'Wake-ups by strategy',
-      value: { label: 'a connection' },
+      value: { label: 'per connection' },
       categories: strategies.map(({ name }) => name),
       series: series.filter(({ values }) => values.some((value) => value !== null)),
     },
   ];
 }
 
-/** Those that wake one. */
-const ONE: readonly AcceptStrategy[] = ['lock', 'exclusive'];
+/** Strategies that wake one process. */
+const WAKE_ONE: readonly AcceptStrategy[] = ['lock', 'exclusive'];
 
 function verdict({ processes, strategies }: ThunderingHerdFigures): Verdict {
   const herd = strategies.find(({ name }) => name === HERD)?.rounds ?? [];
-  const others = strategies.filter(({ name }) => ONE.includes(name));
+  const others = strategies.filter(({ name }) => WAKE_ONE.includes(name));
   if (herd.length < 2 || others.length === 0 || others.some(({ rounds }) => rounds.length < 2))
-    return { outcome: 'undecided', because: 'Fewer than two rounds of the herd, or of those that wake one.' };
-  const switches = each(herd, 'contextSwitches');
-  const otherSwitches = others.map(({ rounds }) => each(rounds, 'contextSwitches'));
+    return { outcome: 'undecided', because: 'Fewer than two rounds of the herd or of the strategies that wake one.' };
+  const switches = perConnection(herd, 'contextSwitches');
+  const otherSwitches = others.map(({ rounds }) => perConnection(rounds, 'contextSwitches'));
   if (switches.length === 0 || otherSwitches.some((values) => values.length === 0))
     return verdictOfWakeups(herd, others);
-  // Each process that is woken for nothing gives up its processor once more.
-  const most = Math.max(...otherSwitches.flat());
-  const least = Math.min(...otherSwitches.flat());
-  const saw = `a connection costs ${threeDigits(overall(herd, 'contextSwitches') ?? NaN)} context switches where all ${processes} processes wait for it, ${othersOf(others, 'contextSwitches')}`;
-  if (Math.min(...switches) - most >= (processes - 1) / 2)
-    return { outcome: 'holds', because: `${sentence(saw)}: most of the others are woken for nothing.` };
-  if (Math.max(...switches) <= 1.25 * least)
-    return { outcome: 'does not hold here', because: `${sentence(saw)}: no more are woken.` };
+  // Each process that is woken in vain makes one more voluntary context switch.
+  const max = Math.max(...otherSwitches.flat());
+  const min = Math.min(...otherSwitches.flat());
+  const result = `a connection costs ${threeDigits(meanPerConnection(herd, 'contextSwitches') ?? NaN)} context switches if all ${processes} processes wait for it, ${othersOf(others, 'contextSwitches')}`;
+  if (Math.min(...switches) - max >= (processes - 1) / 2)
+    return { outcome: 'holds', because: `${sentence(result)}: most of the others are woken in vain.` };
+  if (Math.max(...switches) <= 1.25 * min)
+    return { outcome: 'does not hold here', because: `${sentence(result)}: no more are woken.` };
   return {
     outcome: 'undecided',
-    because: `${sentence(saw)}, between ${threeDigits(Math.min(...switches))} and ${threeDigits(Math.max(...switches))} in single rounds: more than one is woken, or there is noise, but not clearly all.`,
+    because: `${sentence(result)}, between ${threeDigits(Math.min(...switches))} and ${threeDigits(Math.max(...switches))} in single rounds: this may be noise or more than one wake-up, but not clearly all.`,
   };
 }
 
-/** Where a system does not tell of context switches. None at all says nothing: see the head of this file. */
+/** The verdict if the system does not report context switches. Without empty wake-ups it is undecided: see the head of this file. */
 function verdictOfWakeups(herd: readonly HerdRound[], others: readonly HerdStrategy[]): Verdict {
-  const empty = each(herd, 'emptyWakeups');
-  const most = Math.max(...others.flatMap(({ rounds }) => each(rounds, 'emptyWakeups')));
-  const saw = `a connection wakes ${threeDigits(overall(herd, 'emptyWakeups') ?? NaN)} processes for nothing where all wait for it, ${othersOf(others, 'emptyWakeups')}`;
-  if (Math.min(...empty) >= 0.5 && most <= 0.05) return { outcome: 'holds', because: `${sentence(saw)}.` };
+  const empty = perConnection(herd, 'emptyWakeups');
+  const max = Math.max(...others.flatMap(({ rounds }) => perConnection(rounds, 'emptyWakeups')));
+  const result = `a connection wakes ${threeDigits(meanPerConnection(herd, 'emptyWakeups') ?? NaN)} processes in vain if all wait for it, ${othersOf(others, 'emptyWakeups')}`;
+  if (Math.min(...empty) >= 0.5 && max <= 0.05) return { outcome: 'holds', because: `${sentence(result)}.` };
   return {
     outcome: 'undecided',
-    because: `${sentence(saw)}: who comes too late may be left to sleep on, unseen, and this system does not tell of context switches.`,
+    because: `${sentence(result)}: a process that comes too late may sleep on without a visible wake-up, and this system does not report context switches.`,
   };
 }
 
 /** '2.98 with lock, 2.01 with exclusive' */
 function othersOf(others: readonly HerdStrategy[], what: Counted): string {
-  return others.map(({ name, rounds }) => `${threeDigits(overall(rounds, what) ?? NaN)} with ${name}`).join(', ');
+  return others
+    .map(({ name, rounds }) => `${threeDigits(meanPerConnection(rounds, what) ?? NaN)} with ${name}`)
+    .join(', ');
 }
 
 export const thunderingHerd: Experiment<ThunderingHerdFigures> = {
   name: 'thundering-herd',
   title: 'One connection wakes all',
   claim:
-    'One connection wakes all processes that wait, and one wins: the thundering herd. A lock or EPOLLEXCLUSIVE wakes one.',
+    'One connection wakes all waiting processes, and one of them gets it: the thundering herd. A lock or EPOLLEXCLUSIVE wakes only one.',
   source: 'post 003, claims (c) and (d)',
-  setUp: `prefork with several processes, by each way to accept. Clients come one after the other, in ${ROUNDS} rounds: connect, 64 bytes there and back, close. Counted are the processes’ wake-ups after which there was nobody to accept, and how often they gave up the processor to wait: Linux lets a process that comes too late sleep on without telling it, but its context switches show.`,
+  setUp: `prefork with several processes, with each accept strategy. Clients connect one at a time, in ${ROUNDS} rounds: connect, 64 bytes there and back, close. The processes’ wake-ups without a connection to accept are counted, and their voluntary context switches: Linux puts a process that comes too late back to sleep without returning from its wait, but its context switches show the wake-up.`,
   isAvailable: true,
   why:
     process.platform === 'linux'
-      ? '/proc tells of context switches'
-      : 'empty wake-ups alone: this system does not tell of context switches',
+      ? '/proc reports context switches'
+      : 'only empty wake-ups: this system does not report context switches',
   measure,
   tables,
   charts,

@@ -1,27 +1,30 @@
-/** The modes in which one descriptor can be watched, each with the mechanism's own calls: for level-or-edge. */
+/** The trigger modes of watching one descriptor, each with the mechanism's own calls: used by level-or-edge. */
 import type { Socket } from '../../index.js';
 import * as calls from '../../syscalls.js';
 
 /**
- * level: told as long as there is something. edge: told when more has come. one-shot: told once, and then not before it is re-armed.
- * level is what every mechanism does where nothing is said.
+ * level: reported as long as there is something to read. edge: reported when more arrives. one-shot: reported once, and then not until it
+ * is re-armed. Every mechanism's default is level.
  */
 export type Trigger = 'level' | 'edge' | 'one-shot';
 
 /** One descriptor, watched for reading. */
 export interface Watch {
-  /** What is told now, as the mechanism names it; null: nothing. Does not wait. */
-  ask(): string | null;
-  /** The same descriptor with the same events once more. */
+  /** The event that is reported now, as the mechanism names it; null: none. Does not wait. */
+  poll(): string | null;
+  /** Registers the same descriptor and events again. */
   rearm(): void;
+  /** Closes the mechanism's descriptor, if it has one. */
   close(): void;
 }
 
+/** One mode of one mechanism. */
 export interface Mode {
   /** 'EPOLLET' */
   readonly name: string;
   readonly mechanism: 'select' | 'poll' | 'epoll' | 'kqueue';
   readonly trigger: Trigger;
+  /** Watches a socket for reading. */
   watch(socket: Socket): Watch;
 }
 
@@ -33,8 +36,8 @@ const flagNames = (prefix: string, value: number): string =>
 
 function watchBySelect(socket: Socket): Watch {
   return {
-    ask: () => (calls.select([socket], [], [], 0).read.length > 0 ? 'readable' : null),
-    rearm: () => undefined, // the set is told at each call
+    poll: () => (calls.select([socket], [], [], 0).read.length > 0 ? 'readable' : null),
+    rearm: () => undefined, // select gets the set at each call
     close: () => undefined,
   };
 }
@@ -43,7 +46,7 @@ function watchByPoll(socket: Socket): Watch {
   const poll = new calls.Poll();
   poll.register(socket, calls.POLLIN);
   return {
-    ask() {
+    poll() {
       const [event] = poll.poll(0);
       return event === undefined ? null : flagNames('POLL', event.events);
     },
@@ -59,7 +62,7 @@ const watchByEpoll =
     const epoll = new calls.Epoll();
     epoll.add(socket, calls.EPOLLIN | flags);
     return {
-      ask() {
+      poll() {
         const [event] = epoll.wait(1, 0);
         return event === undefined ? null : flagNames('EPOLL', event.events);
       },
@@ -76,7 +79,7 @@ const watchByKqueue =
     const add = (): void => void kqueue.control([calls.kevent(socket.fd, calls.EVFILT_READ, calls.EV_ADD | flags)], 0);
     add();
     return {
-      ask() {
+      poll() {
         const [event] = kqueue.control([], 1, 0);
         if (event === undefined) return null;
         return `EVFILT_READ, data=${event.data}${(event.flags & calls.EV_EOF) === 0 ? '' : ', EV_EOF'}`;
@@ -86,6 +89,7 @@ const watchByKqueue =
     };
   };
 
+/** All modes of all mechanisms. */
 export const modes: readonly Mode[] = [
   { name: 'select', mechanism: 'select', trigger: 'level', watch: watchBySelect },
   { name: 'poll', mechanism: 'poll', trigger: 'level', watch: watchByPoll },

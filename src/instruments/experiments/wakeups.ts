@@ -1,6 +1,6 @@
 /**
- * What loops with threads beside them live by (post 003: reactor + thread pool, multiple reactors): one thread ends another's wait. The wake-up is
- * a state, and not a message: many of them before the loop looks are one, and one that comes while it does not wait is there when it does.
+ * Post 003 (reactor + thread pool, multiple reactors): one thread ends the wait of another thread's loop. A wake-up is a state, not a
+ * message: several wake-ups before the loop checks coalesce into one, and one made while the loop does not wait ends its next wait.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Mechanism, createProactor, createSelector } from '../../index.js';
@@ -9,28 +9,31 @@ import { WakingThreads } from '../measuring/waking-threads.js';
 import type { ReportChart, ReportTable, Verdict } from '../report/report.js';
 import type { Experiment, MeasureContext } from './experiment.js';
 
+/** When the wake-ups are made. */
 export const SCENARIOS = ['one by one', 'while it waits', 'while it is busy'] as const;
 type Scenario = (typeof SCENARIOS)[number];
 
+/** One mechanism in one scenario. */
 export interface WakeupsRow {
   readonly mechanism: string;
   readonly scenario: Scenario;
   readonly threads: number;
-  /** Of all of them. */
+  /** Wake-ups made by all threads. */
   readonly wakeups: number;
-  /** How often the wait returned because of them. */
+  /** Waits that returned because of a wake-up. */
   readonly returns: number;
-  /** The loop went on waiting although there had been a wake-up since it was back last. */
+  /** The loop kept waiting although a wake-up had been made since its last return. */
   readonly isLost: boolean;
 }
 
+/** The figures of this experiment. */
 export interface WakeupsFigures {
   readonly rows: readonly WakeupsRow[];
 }
 
 interface Sizes {
   readonly threads: number;
-  /** Of each thread. */
+  /** Wake-ups per thread. */
   readonly times: number;
 }
 
@@ -39,18 +42,19 @@ const SIZES: Readonly<Record<MeasureContext['effort'], Sizes>> = {
   quick: { threads: 3, times: 200 },
 };
 
-/** Milliseconds. Who is not woken in the first is not woken at all; what is left over is there at once, and so within the second. */
-const LONG = 3000;
-const SHORT = 10;
-/** Within so many, threads have done what they were asked, however busy the machine is. */
-const LONGEST = 20_000;
+/** Milliseconds after which a wake-up counts as lost. */
+const LOST_TIMEOUT = 3000;
+/** Milliseconds. A wake-up that is still pending ends the wait at once. */
+const PENDING_TIMEOUT = 10;
+/** Milliseconds within which the threads finish, even on a busy machine. */
+const FINISH_TIMEOUT = 20_000;
 
-// ------------------------------------------------------------------------------------------------------ how it is measured
+// -------------------------------------------------------------------------------------------------------------- measurement
 
-/** A selector or a proactor that watches nothing but whether somebody wakes it. */
+/** A selector or a proactor that watches nothing and waits only for wake-ups. */
 interface Sleeper {
   readonly handle: number;
-  /** BLOCKS up to so many milliseconds. */
+  /** Blocks until a wake-up, or for `timeout` milliseconds. */
   wait(timeout: number): void;
   close(): void;
 }
@@ -72,7 +76,7 @@ function sleeperOver(mechanism: Mechanism, kind: 'readiness' | 'completion'): Sl
   };
 }
 
-/** With nothing to watch, a wait ends when its time is over, which is never early, or because it was woken. */
+/** With nothing to watch, a wait ends by a wake-up or after its timeout, never before it. */
 function isWokenWithin(sleeper: Sleeper, timeout: number): boolean {
   const begun = performance.now();
   sleeper.wait(timeout);
@@ -81,32 +85,33 @@ function isWokenWithin(sleeper: Sleeper, timeout: number): boolean {
 
 type Counted = Pick<WakeupsRow, 'returns' | 'isLost'>;
 
-/** Waits until the last wake-up has been noticed. */
+/** Waits until the last wake-up is acknowledged. */
 function whileItWaits(sleeper: Sleeper, threads: WakingThreads, wakeups: number): Counted {
   let returns = 0;
-  for (let noticed = 0; noticed < wakeups;) {
-    if (!isWokenWithin(sleeper, LONG)) {
-      if (threads.made === noticed) throw new Error('the threads do not go on'); // which is no fault of the loop's
+  for (let acknowledged = 0; acknowledged < wakeups;) {
+    if (!isWokenWithin(sleeper, LOST_TIMEOUT)) {
+      if (threads.made === acknowledged) throw new Error('the waking threads made no progress'); // no lost wake-up
       return { returns, isLost: true };
     }
     returns++;
-    // Those that are counted by now need not wake it again; one that is not yet must.
-    noticed = threads.made;
-    threads.acknowledge(noticed);
+    // The wake-ups counted so far may have coalesced into this return. A later one must end a wait of its own.
+    acknowledged = threads.made;
+    threads.acknowledge(acknowledged);
   }
-  return { returns: returns + leftOver(sleeper), isLost: false };
+  return { returns: returns + drainPending(sleeper), isLost: false };
 }
 
-/** Looks only when all of them were made. */
+/** Waits only after all wake-ups were made. */
 function whileItIsBusy(sleeper: Sleeper, threads: WakingThreads): Counted {
-  threads.waitUntilFinished(LONGEST);
-  if (!isWokenWithin(sleeper, LONG)) return { returns: 0, isLost: true };
-  return { returns: 1 + leftOver(sleeper), isLost: false };
+  threads.waitUntilFinished(FINISH_TIMEOUT);
+  if (!isWokenWithin(sleeper, LOST_TIMEOUT)) return { returns: 0, isLost: true };
+  return { returns: 1 + drainPending(sleeper), isLost: false };
 }
 
-function leftOver(sleeper: Sleeper): number {
+/** @returns the number of waits that pending wake-ups still end */
+function drainPending(sleeper: Sleeper): number {
   let returns = 0;
-  while (isWokenWithin(sleeper, SHORT)) returns++;
+  while (isWokenWithin(sleeper, PENDING_TIMEOUT)) returns++;
   return returns;
 }
 
@@ -122,8 +127,8 @@ function measureOne(
   waking.begin({ handle: sleeper.handle, threads, times: sizes.times, isOneByOne });
   const counted =
     scenario === 'while it is busy' ? whileItIsBusy(sleeper, waking) : whileItWaits(sleeper, waking, wakeups);
-  waking.acknowledge(wakeups); // where one was lost, its thread waits
-  waking.waitUntilFinished(LONGEST);
+  waking.acknowledge(wakeups); // a thread whose wake-up was lost still waits for it
+  waking.waitUntilFinished(FINISH_TIMEOUT);
   return { scenario, threads, wakeups, ...counted };
 }
 
@@ -151,17 +156,19 @@ async function measure(context: MeasureContext): Promise<WakeupsFigures> {
   return { rows };
 }
 
-// ------------------------------------------------------------------------------------------------------ what the figures say
+// ------------------------------------------------------------------------------------------------------------------ verdict
 
-/** So many wake-ups at least must have become one, where nobody looked meanwhile. One is what is meant; some more would do no harm. */
-const MANY = 10;
+/** Wake-ups per return that count as coalesced. All should coalesce into one return; a few more returns do no harm. */
+const MIN_COALESCED = 10;
 
 function verdict({ rows }: WakeupsFigures): Verdict {
-  const missing = SCENARIOS.find((scenario) => rows.every((row) => row.scenario !== scenario || row.wakeups < MANY));
+  const missing = SCENARIOS.find((scenario) =>
+    rows.every((row) => row.scenario !== scenario || row.wakeups < MIN_COALESCED),
+  );
   if (missing !== undefined)
     return {
       outcome: 'undecided',
-      because: `there are no figures, or of too few wake-ups, of what happens ${missing}`,
+      because: `no figures, or too few wake-ups, ${missing}`,
     };
   const lost = rows.find(({ isLost }) => isLost);
   if (lost !== undefined) {
@@ -171,28 +178,28 @@ function verdict({ rows }: WakeupsFigures): Verdict {
   const of = (scenario: Scenario) => rows.filter((row) => row.scenario === scenario);
   const unequal = of('one by one').find(({ returns, wakeups }) => returns !== wakeups);
   if (unequal !== undefined) {
-    const because = `${unequal.mechanism}: ${unequal.wakeups} wake-ups one by one made the wait return ${unequal.returns} times`;
+    const because = `${unequal.mechanism}: ${unequal.wakeups} wake-ups one by one ended ${unequal.returns} waits`;
     return { outcome: 'does not hold here', because };
   }
-  const uncoalesced = of('while it is busy').find(({ returns, wakeups }) => returns * MANY > wakeups);
+  const uncoalesced = of('while it is busy').find(({ returns, wakeups }) => returns * MIN_COALESCED > wakeups);
   if (uncoalesced !== undefined) {
     const { mechanism, wakeups, returns } = uncoalesced;
-    const because = `${mechanism}: ${wakeups} wake-ups, made while it was busy, made the wait return ${returns} times`;
+    const because = `${mechanism}: ${wakeups} wake-ups, made while it was busy, ended ${returns} waits`;
     return { outcome: 'does not hold here', because };
   }
   const all = rows.reduce((sum, { wakeups }) => sum + wakeups, 0);
-  const most = Math.max(...of('while it is busy').map(({ returns }) => returns));
+  const max = Math.max(...of('while it is busy').map(({ returns }) => returns));
   const because =
-    `none of ${all} was lost; one by one, each made the wait return once; ` +
-    `all that were made while the loop was busy made it return ${most === 1 ? 'once' : `at most ${most} times`}`;
+    `none of ${all} wake-ups was lost; one by one, each ended one wait; ` +
+    `all those made while the loop was busy ended ${max === 1 ? 'one wait' : `at most ${max} waits`}`;
   return { outcome: 'holds', because };
 }
 
 function tables({ rows }: WakeupsFigures): ReportTable[] {
   return [
     {
-      title: 'Wake-ups, and how often the wait returned for them',
-      columns: ['mechanism', 'wake-ups come', 'threads', 'wake-ups', 'returns of the wait', 'lost'],
+      title: 'Wake-ups and the waits that they ended',
+      columns: ['mechanism', 'wake-ups are made', 'threads', 'wake-ups', 'returns of the wait', 'lost'],
       rows: rows.map(({ mechanism, scenario, threads, wakeups, returns, isLost }) => [
         mechanism,
         scenario,
@@ -214,8 +221,8 @@ function charts({ rows }: WakeupsFigures): ReportChart[] {
   return [
     {
       kind: 'bar',
-      title: 'How many wake-ups counted as one',
-      value: { label: 'wake-ups a return of the wait', isLogarithmic: true },
+      title: 'Coalesced wake-ups',
+      value: { label: 'wake-ups per return of the wait', isLogarithmic: true },
       categories: mechanisms,
       series: SCENARIOS.map((scenario) => ({
         name: scenario,
@@ -227,15 +234,15 @@ function charts({ rows }: WakeupsFigures): ReportChart[] {
 
 export const wakeups: Experiment<WakeupsFigures> = {
   name: 'wakeups',
-  title: 'Many count as one, none is lost',
+  title: 'Wake-ups coalesce, none is lost',
   claim:
-    'A thread can end the wait of another’s loop at any time. Wake-ups that come before the loop looks count as one; one that comes while ' +
-    'it does not wait ends the next wait; none is lost.',
+    'A thread can end the wait of another thread’s loop at any time. Wake-ups made before the loop checks coalesce into one; one made ' +
+    'while the loop does not wait ends its next wait; none is lost.',
   source: 'post 003, reactor + thread pool and multiple reactors; Java’s Selector.wakeup(), eventfd(2)',
   setUp:
-    'Threads wake a selector, or a proactor, of each mechanism, which watches nothing else: one thread that waits each time until it was ' +
-    'noticed; several threads at once, while the loop waits for nothing else; the same while it does something else and looks only at the end. ' +
-    'One is lost if the loop goes on waiting although it was woken since it was back last.',
+    'Threads wake a selector or a proactor over each mechanism, which watches nothing else. One by one: one thread, which waits until each ' +
+    'wake-up is acknowledged. While it waits: several threads at once. While it is busy: the same, but the loop waits only after the last ' +
+    'wake-up. A wake-up is lost if the loop keeps waiting although it was woken since its last return.',
   isAvailable: true,
   why: 'every mechanism can be woken',
   measure,

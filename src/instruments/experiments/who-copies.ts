@@ -1,6 +1,6 @@
 /**
- * Post 002 (d), (e): in a reactor the program reads and writes; in a proactor the system does, and reports that it has. Which of the two is at
- * work is seen by the system calls that the server's process makes.
+ * Post 002 (d), (e): in a reactor the program reads and writes; in a proactor the system does, and reports the completion. The system calls
+ * of the server's process show which of the two happens.
  */
 import { type Availability } from '../../index.js';
 import { mechanismsHere } from '../../servers/models/mechanisms.js';
@@ -14,23 +14,25 @@ import type { Experiment, MeasureContext } from './experiment.js';
 
 type Kind = 'reactor' | 'true proactor' | 'emulated proactor';
 
+/** One server. */
 export interface WhoCopiesRow {
   /** 'proactor:io_uring' */
   readonly subject: string;
   readonly kind: Kind;
   readonly messages: number;
-  /** Calls of the process that received bytes, a message. */
+  /** Calls of the process that received bytes, per message. */
   readonly reads: number;
-  /** Calls of the process that sent bytes, a message. */
+  /** Calls of the process that sent bytes, per message. */
   readonly writes: number;
-  /** Receives and sends that it only started, and the system carried out (WSARecv, WSASend), a message. */
+  /** Receives and sends that it started and the system carried out (WSARecv, WSASend), per message. */
   readonly started: number;
-  /** All its system calls. */
+  /** All its system calls by name. */
   readonly calls: readonly { readonly name: string; readonly perMessage: number }[];
   /** Calls that were not recorded. */
   readonly dropped: number;
 }
 
+/** The figures of this experiment. */
 export interface WhoCopiesFigures {
   readonly rows: readonly WhoCopiesRow[];
 }
@@ -39,7 +41,7 @@ const CONNECTIONS = 4;
 const SIZE = 64;
 const MESSAGES: Readonly<Record<MeasureContext['effort'], number>> = { full: 4000, quick: 400 };
 
-/** Of each kind what this system has, the best where there is a choice. */
+/** The subjects of each kind that this system has: the best reactor and emulated proactor, and every true proactor. */
 function subjectsHere(): readonly { readonly kind: Kind; readonly subject: Subject }[] {
   const here = mechanismsHere.filter(({ available }) => available);
   const isEmulated = ({ mechanism }: Availability): boolean => mechanism.startsWith('emulated:');
@@ -57,7 +59,7 @@ function subjectsHere(): readonly { readonly kind: Kind; readonly subject: Subje
   ];
 }
 
-// ------------------------------------------------------------------------------------------------------ how it is measured
+// -------------------------------------------------------------------------------------------------------------- measurement
 
 async function measure(context: MeasureContext): Promise<WhoCopiesFigures> {
   const { effort, signal } = context;
@@ -75,7 +77,7 @@ async function rowOf(kind: Kind, subject: Subject, messages: number, signal: Abo
   await using server = await MeasuredServer.start(subject, { isTraced: true });
   const options = { port: server.port, connections: CONNECTIONS, messages, size: SIZE };
   await using load = await Load.ready(options, signal);
-  server.trace?.take(); // the connections, and the warming up
+  server.trace?.take(); // drops the records of connecting and warming up
   const done = await load.run();
   const records = server.trace?.take() ?? [];
   return { subject: subject.name, kind, ...counted(records, done.messages), dropped: server.trace?.dropped ?? 0 };
@@ -83,7 +85,7 @@ async function rowOf(kind: Kind, subject: Subject, messages: number, signal: Abo
 
 const READS: readonly string[] = ['recv', 'recvfrom', 'recvmsg', 'WSARecv'];
 const WRITES: readonly string[] = ['send', 'sendto', 'sendmsg', 'WSASend'];
-/** They fail with WSA_IO_PENDING, or are done at once. */
+/** Calls that fail with WSA_IO_PENDING or complete at once. */
 const OVERLAPPED: readonly string[] = ['WSARecv', 'WSASend'];
 
 type Counted = Pick<WhoCopiesRow, 'messages' | 'reads' | 'writes' | 'started' | 'calls'>;
@@ -104,35 +106,38 @@ function counted(records: readonly SyscallRecord[], messages: number): Counted {
   };
 }
 
-// ------------------------------------------------------------------------------------------------------ what the figures say
+// ------------------------------------------------------------------------------------------------------------------ verdict
 
 /**
- * Messages of one connection come one after the other, each when the last one is answered: who makes the reads makes one a message. A tenth
- * either way is for what is under way when the counting begins and ends.
+ * Reads per message. Each client sends its next message after the last reply, so a process that reads by itself makes one read per message.
+ * The tenth is for messages that are in progress when the counting begins and ends.
  *
- * Writes do not decide: there is nearly always room, and Windows then sends within WSASend what it was only to start.
+ * Writes are not used: there is nearly always room in the send buffer, and Windows then sends within WSASend what should only be started.
  */
-const ALL = 0.9;
-const NONE = 0.1;
-const FEWEST_MESSAGES = 100;
+const MIN_SELF = 0.9;
+const MAX_SYSTEM = 0.1;
+const MIN_MESSAGES = 100;
 
-const readsItself = ({ reads }: WhoCopiesRow): boolean => reads >= ALL;
-const leavesIt = ({ reads }: WhoCopiesRow): boolean => reads <= NONE;
+const processReads = ({ reads }: WhoCopiesRow): boolean => reads >= MIN_SELF;
+const systemReads = ({ reads }: WhoCopiesRow): boolean => reads <= MAX_SYSTEM;
 
 function verdict({ rows }: WhoCopiesFigures): Verdict {
   const kinds: readonly Kind[] = ['reactor', 'true proactor', 'emulated proactor'];
   const missing = kinds.find((kind) => rows.every((row) => row.kind !== kind));
-  if (missing !== undefined) return { outcome: 'undecided', because: `there are no figures of a ${missing}` };
-  const poor = rows.find(({ messages, dropped }) => messages < FEWEST_MESSAGES || dropped > 0);
-  if (poor !== undefined) {
-    const why = poor.dropped > 0 ? `${poor.dropped} calls were not recorded` : `${poor.messages} messages are too few`;
-    return { outcome: 'undecided', because: `${poor.subject}: ${why}` };
+  if (missing !== undefined) return { outcome: 'undecided', because: `no figures of a ${missing}` };
+  const unusable = rows.find(({ messages, dropped }) => messages < MIN_MESSAGES || dropped > 0);
+  if (unusable !== undefined) {
+    const why =
+      unusable.dropped > 0
+        ? `${unusable.dropped} calls were not recorded`
+        : `${unusable.messages} messages are too few`;
+    return { outcome: 'undecided', because: `${unusable.subject}: ${why}` };
   }
-  const made = rows.map(({ subject, reads }) => `${subject} made ${threeDigits(reads)}`).join(', ');
-  const because = `of the reads of a message, the process of ${made}`;
+  const readsOf = rows.map(({ subject, reads }) => `${subject} ${threeDigits(reads)}`).join(', ');
+  const because = `reads per message made by the server’s process: ${readsOf}`;
   const isTrue = (row: WhoCopiesRow): boolean => row.kind === 'true proactor';
-  if (rows.every((row) => (isTrue(row) ? leavesIt(row) : readsItself(row)))) return { outcome: 'holds', because };
-  if (rows.some((row) => (isTrue(row) ? readsItself(row) : leavesIt(row))))
+  if (rows.every((row) => (isTrue(row) ? systemReads(row) : processReads(row)))) return { outcome: 'holds', because };
+  if (rows.some((row) => (isTrue(row) ? processReads(row) : systemReads(row))))
     return { outcome: 'does not hold here', because };
   return { outcome: 'undecided', because: `${because}: neither all nor none` };
 }
@@ -140,8 +145,8 @@ function verdict({ rows }: WhoCopiesFigures): Verdict {
 function tables({ rows }: WhoCopiesFigures): ReportTable[] {
   return [
     {
-      title: 'Who receives and sends: calls of the server’s process, a message',
-      columns: ['server', 'kind', 'reads made', 'writes made', 'only started', 'all calls'],
+      title: 'Who receives and sends: calls of the server’s process per message',
+      columns: ['server', 'kind', 'reads', 'writes', 'only started', 'all calls'],
       rows: rows.map(({ subject, kind, reads, writes, started, calls }) => [
         subject,
         kind,
@@ -152,8 +157,8 @@ function tables({ rows }: WhoCopiesFigures): ReportTable[] {
       ]),
     },
     {
-      title: 'System calls a message, by name',
-      columns: ['server', 'system call', 'a message'],
+      title: 'System calls per message, by name',
+      columns: ['server', 'system call', 'calls per message'],
       rows: rows.flatMap(({ subject, calls }) => calls.map(({ name, perMessage }) => [subject, name, perMessage])),
     },
   ];
@@ -164,8 +169,8 @@ function charts({ rows }: WhoCopiesFigures): ReportChart[] {
   return [
     {
       kind: 'bar',
-      title: 'System calls a message',
-      value: { label: 'calls of the server’s process' },
+      title: 'System calls per message',
+      value: { label: 'system calls per message' },
       categories: rows.map(({ subject }) => subject),
       series: names.map((name) => ({
         name,
@@ -184,12 +189,12 @@ export const whoCopies: Experiment<WhoCopiesFigures> = {
   name: 'who-copies',
   title: 'Which process makes the read',
   claim:
-    'In a reactor the program itself reads and writes. In a proactor the operating system does, and reports that it has. A proactor in the ' +
-    'style of asyncio on Unix is a reactor underneath.',
+    'In a reactor the program itself reads and writes. In a proactor the operating system does, and reports the completion. A proactor in ' +
+    'the style of asyncio on Unix is a reactor underneath.',
   source: 'post 002, claims (d) and (e); the post knew one true proactor, IOCP, and io_uring is another',
   setUp:
-    `The same echo server as a reactor, as a proactor over what the kernel has of that kind, and as one emulated over readiness. ${CONNECTIONS} ` +
-    `clients send ${SIZE} bytes each, and again when they are back. The system calls that the server’s process makes are recorded.`,
+    `The same echo server as a reactor, as a proactor over the kernel’s completion mechanism, and as a proactor emulated over readiness. ` +
+    `${CONNECTIONS} clients send ${SIZE} bytes each, and again once they are back. The system calls of the server’s process are recorded.`,
   isAvailable: trueProactors.some(({ available }) => available),
   why: trueProactors.map(({ mechanism, why }) => `${mechanism}: ${why}`).join('; '),
   measure,

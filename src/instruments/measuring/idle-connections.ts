@@ -1,6 +1,7 @@
-/** Clients that connect, and say nothing. */
+/** Connections on which nothing is sent. */
 import { Socket } from '../../index.js';
 
+/** Idle connections to one port of 127.0.0.1. */
 export class IdleConnections implements Disposable {
   readonly #port: number;
   readonly #sockets: Socket[] = [];
@@ -9,7 +10,7 @@ export class IdleConnections implements Disposable {
     this.#port = port;
   }
 
-  /** More of them, until there are so many. BLOCKS until the kernel has shaken hands. @throws EMFILE */
+  /** Connects until there are `count` connections. Blocks during each handshake. @throws EMFILE */
   grow(count: number): void {
     while (this.#sockets.length < count) {
       const socket = new Socket();

@@ -1,18 +1,19 @@
-/** A child process that is asked, and answers, by lines of JSON: over pipes, which every system has, also behind strace. */
+/** A child process that answers requests: lines of JSON over pipes, which work on every system, and under strace. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
-/** One whose input has ended ends within so many milliseconds, or is killed. */
-const GRACE = 15_000;
+/** Milliseconds that a child may take to exit after its input has ended; then it is killed. */
+const EXIT_TIMEOUT = 15_000;
 
 export interface LineChildOptions {
   readonly env?: NodeJS.ProcessEnv;
-  /** What it runs under: ['strace', '-f'] */
+  /** Command in front of the program: ['strace', '-f'] */
   readonly wrapper?: readonly string[];
-  /** Aborted: no answer is waited for any more. Who has started the child ends it. */
+  /** Aborted: pending answers reject with the signal's reason. The child keeps running until it is disposed. */
   readonly signal?: AbortSignal | undefined;
 }
 
+/** The parent's side. */
 export class LineChild implements AsyncDisposable {
   readonly #process: ChildProcess;
   readonly #ended: Promise<void>;
@@ -22,9 +23,9 @@ export class LineChild implements AsyncDisposable {
   #error: { readonly reason: unknown } | null = null;
 
   /**
-   * @param program the file of a program of this package
-   * @param start what it is started with: its first argument, as JSON
-   * @throws the signal's reason where it is aborted already: nothing is started
+   * @param program path of a JavaScript file
+   * @param start the child's first argument, passed as JSON
+   * @throws the signal's reason if it is already aborted: nothing is started
    */
   constructor(program: string, start: unknown, { env = {}, wrapper = [], signal }: LineChildOptions = {}) {
     signal?.throwIfAborted();
@@ -34,7 +35,7 @@ export class LineChild implements AsyncDisposable {
       env: { ...process.env, ...env },
       windowsHide: true,
     });
-    this.#process.stdin?.on('error', () => undefined); // it has died; its end is told
+    this.#process.stdin?.on('error', () => undefined); // the child has exited: 'close' reports it
     this.#process.stderr?.on(
       'data',
       (bytes: Buffer) => (this.#stderr = (this.#stderr + bytes.toString()).slice(-4000)),
@@ -52,18 +53,19 @@ export class LineChild implements AsyncDisposable {
         resolve();
       });
       this.#process.on('close', (code, by) => {
-        const how = by ?? `exit code ${code}`;
-        this.#fail(new Error(`a process of the measurement has ended with ${how}: ${this.#stderr.trim()}`));
+        const status = by ?? `exit code ${code}`;
+        this.#fail(new Error(`a process of the measurement ended with ${status}: ${this.#stderr.trim()}`));
         resolve();
       });
     }).finally(() => signal?.removeEventListener('abort', onAbort));
   }
 
+  /** Process id; -1 if it could not be started. */
   get pid(): number {
     return this.#process.pid ?? -1;
   }
 
-  /** Its next line. @throws where it has ended, with what it said on its standard error */
+  /** Waits for the child's next line. @throws if the child has exited, with its standard error */
   answer(): Promise<unknown> {
     return new Promise<string>((resolve, reject) => {
       this.#answers.push(resolve);
@@ -72,21 +74,22 @@ export class LineChild implements AsyncDisposable {
     }).then((line) => JSON.parse(line) as unknown);
   }
 
-  /** Asks, and waits for the answer. Answers come in the order of what was asked. */
+  /** Sends a request and waits for its answer. Answers come in the order of the requests. */
   ask(request: unknown): Promise<unknown> {
     const answered = this.answer();
     this.#process.stdin?.write(`${JSON.stringify(request)}\n`);
     return answered;
   }
 
+  /** Sends SIGKILL. */
   kill(): void {
     this.#process.kill('SIGKILL');
   }
 
-  /** Ends its input, which is how it is told to end, and waits until it has. */
+  /** Ends the child's input, which makes it exit, and waits until it has exited. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#process.stdin?.end();
-    const timer = setTimeout(() => this.kill(), GRACE);
+    const timer = setTimeout(() => this.kill(), EXIT_TIMEOUT);
     await this.#ended;
     clearTimeout(timer);
   }
@@ -98,11 +101,12 @@ export class LineChild implements AsyncDisposable {
   }
 }
 
-/** The child's side: answers each line, until there are no more. */
+/** The child's side: answers each request until its input ends. */
 export async function answerLines(answer: (request: unknown) => unknown): Promise<void> {
-  for await (const line of createInterface(process.stdin)) say(await answer(JSON.parse(line)));
+  for await (const line of createInterface(process.stdin)) sendLine(await answer(JSON.parse(line)));
 }
 
-export function say(message: unknown): void {
+/** The child's side: sends one line. */
+export function sendLine(message: unknown): void {
   process.stdout.write(`${JSON.stringify(message)}\n`);
 }

@@ -1,33 +1,36 @@
-/** The process of the clients. Started by Load. */
+/** The program that runs the clients. Started by Load. */
 import { type Connection, Reactor, createSelector } from '../../index.js';
 import { native } from '../../native.js';
-import { answerLines, say } from './line-child.js';
+import { answerLines, sendLine } from './line-child.js';
 import { DEFAULT_WARM_UP, type LoadOptions, type LoadResult, latencyOf } from './load.js';
 
-/** Where nothing has come back for so many milliseconds, the server is taken to serve no more. */
-const LONGEST_SILENCE = 30_000;
+/** Milliseconds without a reply after which the server counts as failed. */
+const MAX_SILENCE = 30_000;
 
-/** Milliseconds since 1970. The clock of performance.now() does not jump, and this process is new. */
+/** Milliseconds since 1970. performance.now() is monotonic, and this process is too new for the two clocks to differ. */
 const wallClock = (): number => performance.timeOrigin + performance.now();
 
 interface Progress {
-  /** Of the message that is on its way. */
+  /** Bytes received of the current message. */
   received: number;
+  /** Messages still to be exchanged. */
   left: number;
+  /** When the current message was sent: performance.now(). */
   sentAt: number;
 }
 
-/** Each byte of a message is another one than its neighbours: what is missing, or comes twice, is seen. */
+/** Neighbouring bytes differ, so that a lost or repeated byte is detected. */
 function messageOf(size: number): Buffer {
   return Buffer.from(Uint8Array.from({ length: size }, (_, i) => (i * 31 + (i >> 8)) & 0xff));
 }
 
+/** All clients on one reactor; each sends its next message once the reply is complete. */
 class Clients {
   readonly #loop = new Reactor({ selector: createSelector() });
   readonly #options: LoadOptions;
   readonly #message: Buffer;
   readonly #connections: Connection<Progress>[] = [];
-  #times = new Float64Array(0);
+  #roundTrips = new Float64Array(0);
   #done = 0;
   #open = 0;
   #error: Error | null = null;
@@ -47,14 +50,14 @@ class Clients {
           open: () => this.#open++,
           data: (client, chunk) => this.#onData(client, chunk),
           close: (_, error) => {
-            this.#error ??= error ?? new Error('the server has closed a connection');
+            this.#error ??= error ?? new Error('the server closed a connection');
           },
         },
       );
       connection.data = { received: 0, left: 0, sentAt: 0 };
       this.#connections.push(connection);
     }
-    this.#turnUntil(() => this.#open === connections);
+    this.#runUntil(() => this.#open === connections);
     this.#exchange(warmUp);
   }
 
@@ -70,23 +73,23 @@ class Clients {
     return {
       messages: all,
       messagesPerSecond: (1000 * all) / (ended - begun),
-      latency: latencyOf(this.#times),
+      latency: latencyOf(this.#roundTrips),
       begun,
       ended,
       wallClock: { begun: wallBegun, ended: wallEnded },
     };
   }
 
-  /** So many messages of each connection. */
+  /** Exchanges `each` messages on every connection. */
   #exchange(each: number): void {
-    this.#times = new Float64Array(each * this.#connections.length);
+    this.#roundTrips = new Float64Array(each * this.#connections.length);
     this.#done = 0;
     if (each === 0) return;
     for (const connection of this.#connections) {
       connection.data.left = each;
       this.#send(connection);
     }
-    this.#turnUntil(() => this.#done === this.#times.length);
+    this.#runUntil(() => this.#done === this.#roundTrips.length);
   }
 
   #send(client: Connection<Progress>): void {
@@ -100,24 +103,24 @@ class Clients {
     const { received } = progress;
     const expected = this.#message.subarray(received, received + chunk.length);
     if (!expected.equals(chunk)) {
-      this.#error ??= new Error(`what came back is not what was sent: ${chunk.length} bytes after ${received}`);
+      this.#error ??= new Error(`the reply differs from the message: ${chunk.length} bytes after ${received}`);
       return;
     }
     progress.received += chunk.length;
     if (progress.received < this.#message.length) return;
-    this.#times[this.#done++] = 1000 * (performance.now() - progress.sentAt);
+    this.#roundTrips[this.#done++] = 1000 * (performance.now() - progress.sentAt);
     if (--progress.left > 0) this.#send(client);
   }
 
-  #turnUntil(isSo: () => boolean): void {
-    while (!isSo()) {
+  #runUntil(condition: () => boolean): void {
+    while (!condition()) {
       const since = performance.now();
-      const events = this.#loop.runOnce(LONGEST_SILENCE);
+      const events = this.#loop.runOnce(MAX_SILENCE);
       if (this.#error !== null) throw this.#error;
-      if (events === 0 && performance.now() - since >= LONGEST_SILENCE)
+      if (events === 0 && performance.now() - since >= MAX_SILENCE)
         throw new Error(
-          `the server was silent for ${LONGEST_SILENCE / 1000} seconds; ` +
-            `${this.#open} connections were open, and ${this.#done} messages had come back`,
+          `the server was silent for ${MAX_SILENCE / 1000} seconds; ` +
+            `${this.#open} connections were open, and ${this.#done} replies had arrived`,
         );
     }
   }
@@ -126,7 +129,7 @@ class Clients {
 async function main(): Promise<void> {
   const clients = new Clients(JSON.parse(process.argv[2] ?? '') as LoadOptions);
   clients.connect();
-  say('ready');
+  sendLine('ready');
   await answerLines(() => clients.run());
 }
 

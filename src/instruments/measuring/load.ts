@@ -1,40 +1,44 @@
-/** Clients in a process of their own, that all ask at once and check each byte of what comes back. */
+/** Clients in a process of their own, which all send at once and check each byte of the replies. */
 import { join } from 'node:path';
 import { LineChild } from './line-child.js';
 
+/** The work of the clients. */
 export interface LoadOptions {
+  /** TCP port on 127.0.0.1. */
   readonly port: number;
-  /** So many connections are open at the same time; each sends its next message when the last one has come back whole. */
+  /** Concurrent connections. Each sends its next message once the reply to the last one is complete. */
   readonly connections: number;
-  /** In all. Rounded up to a multiple of the connections. */
+  /** Messages over all connections, rounded up to a multiple of `connections`. */
   readonly messages: number;
-  /** Of a message, in bytes. */
+  /** Size of a message, in bytes. */
   readonly size: number;
-  /** So many messages a connection before the time begins to count. 10 where nothing is said. */
+  /** Messages per connection before the measurement. Default: 10. */
   readonly warmUp?: number;
 }
 
 export const DEFAULT_WARM_UP = 10;
 
-/** Times of round trips, in microseconds. */
+/** Round-trip times in microseconds: median, 99th percentile and maximum. */
 export interface Latency {
   readonly p50: number;
   readonly p99: number;
   readonly max: number;
 }
 
+/** What the clients measured. */
 export interface LoadResult {
   readonly messages: number;
   readonly messagesPerSecond: number;
   readonly latency: Latency;
-  /** When the first message was sent, and the last one had come back: milliseconds of the clock that traces have. */
+  /** When the first message was sent: milliseconds of the monotonic clock that traces use. */
   readonly begun: number;
+  /** When the last reply was complete, on the same clock. */
   readonly ended: number;
-  /** The same by the wall clock: milliseconds since 1970, as `strace -ttt` prints them. */
+  /** The same on the wall clock, as `strace -ttt` prints it: milliseconds since 1970. */
   readonly wallClock: { readonly begun: number; readonly ended: number };
 }
 
-/** What the clients are asked for: to connect and warm up, and then to begin. */
+/** The process of the clients: ready() connects and warms up, run() measures. */
 export class Load implements AsyncDisposable {
   readonly #child: LineChild;
   readonly #signal: AbortSignal | undefined;
@@ -45,9 +49,9 @@ export class Load implements AsyncDisposable {
   }
 
   /**
-   * All are connected, and warm.
-   * @param signal aborted: no result is waited for any more
-   * @throws what went wrong; the signal's reason
+   * Resolves once all clients are connected and warmed up.
+   * @param signal aborted: ready() and run() reject with its reason
+   * @throws Error with the clients' error text; the signal's reason
    */
   static async ready(options: LoadOptions, signal?: AbortSignal): Promise<Load> {
     const load = new Load(options, signal);
@@ -60,22 +64,23 @@ export class Load implements AsyncDisposable {
     }
   }
 
+  /** Exchanges the messages. @throws as ready() */
   async run(): Promise<LoadResult> {
     return (await this.#child.ask('begin')) as LoadResult;
   }
 
-  /** Before they have ended. */
+  /** Kills the process before it has finished. */
   kill(): void {
     this.#child.kill();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#signal?.aborted) this.kill(); // in the midst of its work it does not hear that its input ends
+    if (this.#signal?.aborted) this.kill(); // while it works it does not read its input
     await this.#child[Symbol.asyncDispose]();
   }
 }
 
-/** @param times will be sorted */
+/** @param times round trips in microseconds, at least one: sorted in place */
 export function latencyOf(times: Float64Array): Latency {
   times.sort();
   const at = (share: number): number => times[Math.min(times.length - 1, Math.floor(share * times.length))] ?? NaN;

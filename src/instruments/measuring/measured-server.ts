@@ -1,4 +1,4 @@
-/** A subject that serves in a process of its own, and what it costs there. */
+/** A subject that serves in a process of its own, and what it costs there: CPU, memory, system calls. */
 import { join } from 'node:path';
 import { type ApplicationName, SERVER_MODELS, type ServerStats, type WorkerStats } from '../../servers.js';
 import { ProcessesTrace } from '../../trace/processes-trace.js';
@@ -7,24 +7,27 @@ import type { ServerStart } from './server-program.js';
 import type { Subject } from './subjects.js';
 import { type Usage, childCpuOf, usageOf } from './usage.js';
 
+/** Options of MeasuredServer.start(). `application` to `maxQueued` are those of createServer(). */
 export interface MeasuredServerOptions {
   readonly application?: ApplicationName;
   readonly workers?: number;
   readonly maxConnections?: number;
   readonly maxQueued?: number;
-  /** Its system calls are recorded: see `trace`. */
+  /** Records its system calls: see `trace`. Default: false. */
   readonly isTraced?: boolean;
-  /** How many records the trace has room for before they are taken: a power of two. 2^18 where nothing is said. */
+  /** Records that the trace holds before they are taken: a power of two. Default: 2^18. */
   readonly traceCapacity?: number;
-  /** What it runs under: ['strace', '-f', '-c', '-o', FILE]. */
+  /** Command in front of the program: ['strace', '-f', '-c', '-o', FILE]. Default: none. */
   readonly wrapper?: readonly string[];
-  /** Aborted: it answers no more. Who has started it ends it. */
+  /** Aborted: pending requests reject with its reason. The server keeps running until it is disposed. */
   readonly signal?: AbortSignal | undefined;
 }
 
+/** A running server. */
 export class MeasuredServer implements AsyncDisposable {
+  /** TCP port on 127.0.0.1. */
   readonly port: number;
-  /** Its system calls, and those of its workers. null: they are not recorded. */
+  /** System calls of the server and its workers. null: not recorded. */
   readonly trace: ProcessesTrace | null;
   readonly #subject: Subject;
   readonly #child: LineChild;
@@ -36,7 +39,7 @@ export class MeasuredServer implements AsyncDisposable {
     this.port = port;
   }
 
-  /** @throws what the server has said, where it does not start; the signal's reason */
+  /** Resolves once the server listens. @throws Error with the server's standard error if it does not start; the signal's reason */
   static async start(
     subject: Subject,
     { isTraced = false, traceCapacity = 2 ** 18, wrapper = [], signal, ...options }: MeasuredServerOptions = {},
@@ -56,13 +59,13 @@ export class MeasuredServer implements AsyncDisposable {
     }
   }
 
-  /** CPU time of its process, with all threads, in microseconds. */
+  /** CPU time of its process with all threads, in microseconds. */
   async ownCpu(): Promise<number> {
     return (await this.#child.ask('cpu')) as number;
   }
 
   /**
-   * The same with its child processes, which only Linux tells, in steps of 10,000. NaN: it has child processes, and nobody tells of them.
+   * As ownCpu(), with its child processes, which only Linux reports, in steps of 10,000 µs. NaN: it has child processes on another system.
    */
   async cpu(): Promise<number> {
     const own = await this.ownCpu();
@@ -70,21 +73,22 @@ export class MeasuredServer implements AsyncDisposable {
     return own + (childCpuOf(this.#child.pid) ?? (row?.workers === 'processes' ? NaN : 0));
   }
 
-  /** Of it and all its child processes. null: this system does not tell (it is asked on Linux). */
+  /** Usage of it and all its child processes. null: not Linux, or it has exited. */
   usage(): Usage | null {
     return usageOf(this.#child.pid);
   }
 
-  /** null: of node:net, which counts nothing. */
+  /** The server's counters. null: node:net, which has none. */
   async stats(): Promise<ServerStats | null> {
     return (await this.#child.ask('stats')) as ServerStats | null;
   }
 
+  /** The counters of each worker. Empty for node:net. */
   async workers(): Promise<readonly WorkerStats[]> {
     return ((await this.#child.ask('workers')) as readonly WorkerStats[] | null) ?? [];
   }
 
-  /** Waits until it has ended. The trace stays. The second time nothing happens. */
+  /** Ends the server and waits until it has exited. The trace stays. Calling it again has no effect. */
   async end(): Promise<void> {
     await this.#child[Symbol.asyncDispose]();
   }

@@ -1,10 +1,10 @@
-/** How something grows: y = c · x^exponent, a straight line in a picture with two logarithmic axes. */
+/** Fits y = c · x^exponent, a straight line on two logarithmic axes. */
 
 export type Point = readonly [x: number, y: number];
 
 /**
- * The exponent of the line that fits best (least squares of the logarithms). 1: y is proportional to x; 0: it does not depend on x.
- * NaN for fewer than two different x.
+ * The exponent by least squares of the logarithms. 1: y is proportional to x; 0: y does not depend on x. NaN for fewer than two different x.
+ * @param points x and y greater than 0
  */
 export function exponentOf(points: readonly Point[]): number {
   const logarithms = points.map(([x, y]) => [Math.log(x), Math.log(y)] as const);

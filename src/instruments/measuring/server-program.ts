@@ -1,10 +1,11 @@
-/** The process in which a subject serves while it is measured. Started by MeasuredServer. */
+/** The program in which a subject serves while it is measured. Started by MeasuredServer. */
 import { type AddressInfo, createServer as createNodeServer } from 'node:net';
 import type { ServerOptions } from '../../servers.js';
 import { createServer } from '../../servers.js';
-import { answerLines, say } from './line-child.js';
+import { answerLines, sendLine } from './line-child.js';
 import type { Subject } from './subjects.js';
 
+/** The argument of this program. */
 export interface ServerStart {
   readonly subject: Subject;
   readonly options: Pick<ServerOptions, 'application' | 'workers' | 'maxConnections' | 'maxQueued'>;
@@ -39,7 +40,7 @@ async function serveModel({ subject, options }: ServerStart): Promise<Served> {
   };
 }
 
-/** The textbook's echo server over node:net. */
+/** The textbook echo server over node:net. */
 async function serveNodeNet(): Promise<Served> {
   const server = createNodeServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
     socket.on('data', (chunk) => socket.write(chunk));
@@ -55,16 +56,16 @@ async function serveNodeNet(): Promise<Served> {
   };
 }
 
-/** Ctrl-C goes to all processes of a terminal. Who has started this one ends it, and so nothing is left of the server. */
-function leaveSignalsToTheParent(): void {
+/** Ctrl-C signals all processes of a terminal. This one exits when the parent ends its input, so that it can close the server first. */
+function ignoreTerminationSignals(): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 }
 
 async function main(): Promise<void> {
-  leaveSignalsToTheParent();
+  ignoreTerminationSignals();
   const start = JSON.parse(process.argv[2] ?? '') as ServerStart;
   const served = start.subject.model === null ? await serveNodeNet() : await serveModel(start);
-  say({ port: served.port });
+  sendLine({ port: served.port });
   await answerLines((request) => served.answer(request as ServerRequest));
   await served.close();
 }

@@ -1,54 +1,58 @@
-/** Clients that come, ask for one thing, and leave. */
+/** Clients that connect, send one message, receive it back and close. */
 import { Client } from './client.js';
 
+/** The work of the clients. */
 export interface ShortConnectionsOptions {
   readonly port: number;
-  /** In all, at the most. */
+  /** Maximum number of connections over all clients. */
   readonly connections: number;
-  /** So many clients come one after the other, each when the last one has gone. */
-  readonly atOnce: number;
-  /** Nobody comes any more after so many milliseconds, */
-  readonly longest?: number;
-  /** unless these have not come yet. */
-  readonly fewest?: number;
+  /** Concurrent clients. Each connects again once its last connection is closed. */
+  readonly concurrency: number;
+  /** Milliseconds after which no connection is started, except for the first `minConnections`. Default: Infinity. */
+  readonly maxDuration?: number;
+  /** Connections that are made in any case. Default: 0. */
+  readonly minConnections?: number;
 }
 
+/** What the clients measured. */
 export interface ShortConnections {
-  /** Milliseconds from the first packet of each connection to its answer. */
+  /** Milliseconds from connect() to the whole reply, per connection. */
   readonly times: readonly number[];
+  /** Connections per second. */
   readonly perSecond: number;
 }
 
 const MESSAGE = Buffer.alloc(64, 'x');
 
-/** Over the echo application. @throws where a connection is not answered */
+/** Runs the clients against an echo server. @throws if a connection gets no reply */
 export async function shortConnections(
-  { port, connections, atOnce, longest = Infinity, fewest = 0 }: ShortConnectionsOptions,
+  { port, connections, concurrency, maxDuration = Infinity, minConnections = 0 }: ShortConnectionsOptions,
   signal: AbortSignal,
 ): Promise<ShortConnections> {
   const times: number[] = [];
   const begun = performance.now();
-  let come = 0;
-  const comeAndGo = async (): Promise<void> => {
-    while (come < connections && (come < fewest || performance.now() - begun < longest)) {
-      come++;
-      times.push(await answeredIn(port, signal));
+  let started = 0;
+  const runClient = async (): Promise<void> => {
+    while (started < connections && (started < minConnections || performance.now() - begun < maxDuration)) {
+      started++;
+      times.push(await exchangeOne(port, signal));
     }
   };
-  await Promise.all(Array.from({ length: atOnce }, comeAndGo));
+  await Promise.all(Array.from({ length: concurrency }, runClient));
   return { times, perSecond: (1000 * times.length) / (performance.now() - begun) };
 }
 
-async function answeredIn(port: number, signal: AbortSignal): Promise<number> {
+/** @returns milliseconds from connect() to the whole reply */
+async function exchangeOne(port: number, signal: AbortSignal): Promise<number> {
   const begun = performance.now();
   using client = await Client.connect(port, signal);
   client.send(MESSAGE);
   for (let length = 0; length < MESSAGE.length;) {
-    const chunk = await client.received();
-    if (chunk === null) throw new Error('the server has ended a connection without an answer');
+    const chunk = await client.receive();
+    if (chunk === null) throw new Error('the server closed a connection without a reply');
     length += chunk.length;
   }
-  const answered = performance.now() - begun;
-  await client.leave();
-  return answered;
+  const time = performance.now() - begun;
+  await client.end();
+  return time;
 }

@@ -1,4 +1,4 @@
-/** What can be measured: each server model over each of its mechanisms, and Node's own net as the yardstick. */
+/** Subjects of a measurement: each server model over each of its mechanisms, and node:net as the reference. */
 import { invalidType, invalidValue, unavailable } from '../../errors.js';
 import {
   ACCEPT_STRATEGIES,
@@ -9,9 +9,10 @@ import {
 } from '../../servers.js';
 import type { Mechanism } from '../../index.js';
 
-/** The yardstick: `net.createServer()`. */
+/** The reference: `net.createServer()`. */
 export const NODE_NET = 'node:net';
 
+/** One way to serve. */
 export interface Subject {
   /** 'reactor:epoll', 'proactor:emulated:epoll', 'thread-pool', 'prefork:lock', 'node:net' */
   readonly name: string;
@@ -21,12 +22,14 @@ export interface Subject {
   readonly accept?: AcceptStrategy;
 }
 
+/** A subject, and whether this system has it. */
 export interface SubjectRow extends Subject {
   readonly isAvailable: boolean;
+  /** Why it is available or not, as text. */
   readonly why: string;
 }
 
-/** `model:…`, as often as there are ways to run it. */
+/** One row per mechanism or accept strategy: `model:…`. */
 function rowsOf(row: ServerModelRow): SubjectRow[] {
   const { name, mechanisms, isAvailable, why } = row;
   if (name === 'prefork') {
@@ -42,7 +45,7 @@ function rowsOf(row: ServerModelRow): SubjectRow[] {
   return mechanisms.map((mechanism) => ({ name: `${name}:${mechanism}`, model: name, mechanism, isAvailable, why }));
 }
 
-/** All that this system has, and those accept strategies that it has not. */
+/** All subjects of this system, and also the models and accept strategies that it lacks: `isAvailable` is false. */
 export function allSubjects(): readonly SubjectRow[] {
   return [
     ...SERVER_MODELS.flatMap(rowsOf),
@@ -51,8 +54,8 @@ export function allSubjects(): readonly SubjectRow[] {
 }
 
 /**
- * One subject by its name. A model without its mechanism runs on the best.
- * @throws ERR_INVALID_ARG_TYPE; ERR_INVALID_ARG_VALUE: there is none; ERR_UNAVAILABLE: not on this system
+ * The subject of this name. A model's name alone stands for its best mechanism.
+ * @throws ERR_INVALID_ARG_TYPE; ERR_INVALID_ARG_VALUE: unknown name; ERR_UNAVAILABLE: not on this system
  */
 export function subjectNamed(name: unknown): Subject {
   if (typeof name !== 'string') throw invalidType('subject', 'a string', name);
@@ -64,7 +67,7 @@ export function subjectNamed(name: unknown): Subject {
   const model = SERVER_MODELS.find((one) => one.name === name);
   if (model !== undefined) return { name, model: model.name };
   throw invalidValue(
-    `there is no subject '${name}' here; there is: ${allSubjects()
+    `unknown subject '${name}'; this system has: ${allSubjects()
       .map((one) => one.name)
       .join(', ')}`,
   );

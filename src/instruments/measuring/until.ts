@@ -1,20 +1,21 @@
-/** Waiting within a measurement, which somebody may give up at any moment. */
+/** Waiting for a condition within a measurement that may be aborted. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Milliseconds. */
-const BETWEEN = 1;
-const LONGEST = 15_000;
+const POLL_INTERVAL = 1;
+/** Milliseconds. */
+const DEFAULT_TIMEOUT = 15_000;
 
-/** Asks until it is so. @throws AbortError; an Error where it never is */
+/** Polls until the condition is true. @param timeout in milliseconds. @throws AbortError; an Error that names `what` after the timeout */
 export async function until(
   what: string,
-  isSo: () => boolean | Promise<boolean>,
+  condition: () => boolean | Promise<boolean>,
   signal: AbortSignal,
-  longest = LONGEST,
+  timeout = DEFAULT_TIMEOUT,
 ): Promise<void> {
-  const deadline = performance.now() + longest;
-  while (!(await isSo())) {
-    if (performance.now() > deadline) throw new Error(`waited in vain: ${what}`);
-    await sleep(BETWEEN, undefined, { signal });
+  const deadline = performance.now() + timeout;
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error(`timed out waiting: ${what}`);
+    await sleep(POLL_INTERVAL, undefined, { signal });
   }
 }

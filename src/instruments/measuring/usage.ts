@@ -1,16 +1,17 @@
-/** What a process and its descendants use, as /proc tells it (proc(5)). */
+/** CPU, memory and context switches of a process and its descendants, read from /proc (proc(5)). */
 import { readFileSync, readdirSync } from 'node:fs';
 
+/** Sums over a process and its descendants. */
 export interface Usage {
-  /** Microseconds, in steps of 10,000: clock ticks. Of processes that have ended as well, once they were waited for. */
+  /** CPU time in microseconds, in steps of 10,000 (clock ticks). Includes children that have exited and were waited for. */
   readonly cpu: number;
-  /** Resident memory, in bytes: what is shared is counted once a process. */
+  /** Resident memory (VmRSS) in bytes: shared pages count once per process. */
   readonly memory: number;
-  /** Proportional memory, in bytes: what several processes share is divided among them. 0 where the kernel does not tell. */
+  /** Proportional memory (Pss) in bytes: shared pages are divided among the processes. 0 if the kernel does not report it. */
   readonly proportionalMemory: number;
   readonly threads: number;
   readonly processes: number;
-  /** Of threads that live. */
+  /** Context switches of the threads that still run. */
   readonly contextSwitches: number;
 }
 
@@ -18,7 +19,7 @@ const TICK = 10_000;
 
 const read = (path: string): string => readFileSync(path, 'utf8');
 
-/** null: this system has no /proc, or the process has ended. */
+/** Usage of a process and its descendants. null: not Linux, or the process has exited. */
 export function usageOf(pid: number): Usage | null {
   if (process.platform !== 'linux') return null;
   try {
@@ -44,7 +45,7 @@ function added(one: Usage, other: Usage): Usage {
 
 const tasksOf = (pid: number): readonly string[] => readdirSync(`/proc/${pid}/task`);
 
-/** Of all its threads. @throws where it has ended */
+/** Process ids of the children of all its threads. @throws if it has exited */
 export function childrenOf(pid: number): number[] {
   return tasksOf(pid).flatMap((task) =>
     read(`/proc/${pid}/task/${task}/children`)
@@ -54,32 +55,32 @@ export function childrenOf(pid: number): number[] {
   );
 }
 
-/** CPU time of a process, and of its children that have ended and were waited for, in microseconds. */
-function cpuOf(pid: number): { own: number; ended: number } {
-  // The name, in parentheses, may hold anything.
+/** CPU time in microseconds of a process, and of its children that have exited and were waited for. */
+function cpuOf(pid: number): { own: number; waitedFor: number } {
+  // The name, in parentheses, may contain spaces and parentheses.
   const fields = read(`/proc/${pid}/stat`)
     .replace(/^.*\) /s, '')
     .split(' ')
     .map(Number);
   const [utime = 0, stime = 0, cutime = 0, cstime = 0] = fields.slice(11, 15);
-  return { own: (utime + stime) * TICK, ended: (cutime + cstime) * TICK };
+  return { own: (utime + stime) * TICK, waitedFor: (cutime + cstime) * TICK };
 }
 
-/** CPU time of a process' descendants, without its own, as Usage has it. null: this system does not tell, or the process has ended. */
+/** CPU time of a process's descendants, without its own, as Usage.cpu. null: not Linux, or the process has exited. */
 export function childCpuOf(pid: number): number | null {
   if (process.platform !== 'linux') return null;
   try {
     const living = childrenOf(pid).reduce((sum, child) => sum + cpuOf(child).own + (childCpuOf(child) ?? 0), 0);
-    return cpuOf(pid).ended + living;
+    return cpuOf(pid).waitedFor + living;
   } catch {
-    return null; // this moment
+    return null; // it has just exited
   }
 }
 
 function ownUsageOf(pid: number): Usage {
-  const { own, ended } = cpuOf(pid);
+  const { own, waitedFor } = cpuOf(pid);
   return {
-    cpu: own + ended,
+    cpu: own + waitedFor,
     memory: memoryOf('VmRSS', `/proc/${pid}/status`),
     proportionalMemory: memoryOf('Pss', `/proc/${pid}/smaps_rollup`),
     threads: tasksOf(pid).length,
@@ -95,11 +96,11 @@ function switchesOf(path: string): number {
       0,
     );
   } catch {
-    return 0; // the thread has ended
+    return 0; // the thread has exited
   }
 }
 
-/** How often the first threads of these processes gave up the processor to wait, in all. null: as usageOf(). */
+/** Voluntary context switches of the main threads of these processes, summed. null: as usageOf(). */
 export function voluntarySwitchesOf(pids: readonly number[]): number | null {
   if (process.platform !== 'linux') return null;
   try {
@@ -111,7 +112,7 @@ export function voluntarySwitchesOf(pids: readonly number[]): number | null {
   }
 }
 
-/** In bytes. 0 where the kernel does not tell. */
+/** In bytes. 0 if the kernel does not report it. */
 function memoryOf(name: string, path: string): number {
   try {
     return 1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(read(path))?.[1] ?? 0);

@@ -1,41 +1,46 @@
-/** Threads that wake a loop of this one: how many times each, and whether they wait until it has noticed. */
+/** Threads that wake a loop of this thread a given number of times, one by one or without waiting. */
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 
-// What is shared with them: numbers of 32 bits.
-/** Counts up with each job. */
+// Indices of the shared numbers, of 32 bits.
+/** Number of the job: incremented to start it. */
 export const JOB = 0;
-/** The wakeupHandle. */
+/** The wakeupHandle of the loop. */
 export const HANDLE = 1;
-/** How many threads wake, and how often each. */
+/** Number of threads that take part. */
 export const THREADS = 2;
-export const TIMES = 3;
-/** 1: a thread waits until its wake-up was acknowledged before the next. */
+/** Number of wake-ups of each thread. */
+export const WAKEUPS_PER_THREAD = 3;
+/** 1: a thread waits until its wake-up is acknowledged before it makes the next. */
 export const ONE_BY_ONE = 4;
-/** How many wake-ups were made, or are about to be; up to which one the loop has noticed. */
+/** Number of wake-ups made or about to be made. */
 export const MADE = 5;
+/** Number of wake-ups that the loop has acknowledged. */
 export const ACKNOWLEDGED = 6;
-/** How many threads have finished the job. */
+/** Number of threads that have finished the job. */
 export const FINISHED = 7;
 const CELLS = 8;
 
+/** The workerData of a thread. */
 export interface WakingData {
   readonly index: number;
   readonly cells: Int32Array;
 }
 
+/** One job of the threads. */
 export interface WakingJob {
-  /** Of whom they wake. */
+  /** The wakeupHandle of the loop. */
   readonly handle: number;
-  /** So many of the threads do it. All of them where nothing is said. */
+  /** Number of threads that take part. Default: all. */
   readonly threads?: number;
-  /** Each so many times. */
+  /** Wake-ups per thread. */
   readonly times: number;
-  /** Each waits for acknowledge() before the next time. */
+  /** Each thread waits for acknowledge() before its next wake-up. Default: false. */
   readonly isOneByOne?: boolean;
 }
 
+/** The threads, which run one job at a time. */
 export class WakingThreads implements AsyncDisposable {
   readonly #cells = new Int32Array(new SharedArrayBuffer(CELLS * Int32Array.BYTES_PER_ELEMENT));
   readonly #workers: readonly Worker[];
@@ -47,7 +52,7 @@ export class WakingThreads implements AsyncDisposable {
     });
   }
 
-  /** Resolves when they wait for their first job. @throws what a thread has died of */
+  /** Resolves once all threads wait for their first job. @throws the error that ended a thread */
   static async start(count: number): Promise<WakingThreads> {
     const threads = new WakingThreads(count);
     try {
@@ -59,37 +64,37 @@ export class WakingThreads implements AsyncDisposable {
     }
   }
 
-  /** They go about it at once, whether this thread blocks or not. The job before must be finished. */
+  /** Starts a job at once; this thread may block meanwhile. The previous job must be finished. */
   begin({ handle, threads = this.#workers.length, times, isOneByOne = false }: WakingJob): void {
     const cells = this.#cells;
     cells[HANDLE] = handle;
     cells[THREADS] = threads;
-    cells[TIMES] = times;
+    cells[WAKEUPS_PER_THREAD] = times;
     cells[ONE_BY_ONE] = isOneByOne ? 1 : 0;
     cells[MADE] = cells[ACKNOWLEDGED] = cells[FINISHED] = 0;
     Atomics.add(cells, JOB, 1);
     Atomics.notify(cells, JOB);
   }
 
-  /** How many wake-ups were made, or are about to be. */
+  /** Number of wake-ups made or about to be made. */
   get made(): number {
     return Atomics.load(this.#cells, MADE);
   }
 
-  /** Up to this one they were noticed. */
+  /** Acknowledges the first `made` wake-ups. */
   acknowledge(made: number): void {
     Atomics.store(this.#cells, ACKNOWLEDGED, made);
     Atomics.notify(this.#cells, ACKNOWLEDGED);
   }
 
-  /** BLOCKS until the job is done. @throws where it is not in so many milliseconds */
-  waitUntilFinished(longest: number): void {
-    const deadline = performance.now() + longest;
+  /** Blocks until the job is finished. @param timeout in milliseconds. @throws after the timeout */
+  waitUntilFinished(timeout: number): void {
+    const deadline = performance.now() + timeout;
     for (;;) {
       const finished = Atomics.load(this.#cells, FINISHED);
       if (finished === this.#workers.length) return;
       const left = deadline - performance.now();
-      if (left <= 0) throw new Error('the threads do not finish');
+      if (left <= 0) throw new Error('the waking threads did not finish in time');
       Atomics.wait(this.#cells, FINISHED, finished, left);
     }
   }
