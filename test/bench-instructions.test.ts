@@ -80,7 +80,7 @@ describe('the baseline', () => {
   });
 
   it('is refused if it is invalid', () => {
-    expect(() => parseBaseline('{"reactor": 2000}')).toThrow('it is not what --update writes');
+    expect(() => parseBaseline('{"reactor": 2000}')).toThrow('it was not written by --update');
     expect(() => parseBaseline('2000 instructions')).toThrow(SyntaxError);
   });
 });

@@ -44,11 +44,11 @@ describe('figures', () => {
   it('a goal is reached at its bar, and missed beyond it', () => {
     expect(goal(1.04, 'echo, epoll', '≤ 1.04 CPU of c-epoll')).toMatchObject({ measured: 1.04, isReached: true });
     expect(goal(1.05, 'echo, epoll', '≤ 1.04 CPU of c-epoll')).toMatchObject({ measured: 1.05, isReached: false });
-    expect(goal(1, 'messages a second', '≥ 1.5 times node-net')).toMatchObject({ measured: 1.5, isReached: true });
-    expect(goal(1, 'messages a second', '≥ 1.1 times bun')).toBeUndefined();
+    expect(goal(1, 'messages/s', '≥ 1.5 times node-net')).toMatchObject({ measured: 1.5, isReached: true });
+    expect(goal(1, 'messages/s', '≥ 1.1 times bun')).toBeUndefined();
     expect(goal(1, 'epoll turn', '≤ 1.35 CPU of c')).toMatchObject({ measured: 1.3, isReached: true });
     expect(goal(1, 'epoll turn', '≥ 2.5 times faster than cpython')).toMatchObject({ measured: 2, isReached: false });
-    expect(goal(1, 'idle, bytes each', '≤ 768')).toMatchObject({ measured: 769, isReached: false });
+    expect(goal(1, 'idle, bytes per connection', '≤ 768')).toMatchObject({ measured: 769, isReached: false });
   });
 
   it('a failed or missing subject is reported with the reason', () => {

@@ -125,7 +125,7 @@ describe('the page', () => {
     });
     expect(text.length).toBeLessThan(40_000);
     expect(text).toContain('script-src &#39;none&#39;');
-    expect(text.split('There is nothing to draw').length - 1).toBe(3);
+    expect(text.split('No figures to draw').length - 1).toBe(3);
   });
 
   it('has the figures of each chart as a table, right-aligned, with null as —', () => {

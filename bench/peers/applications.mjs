@@ -1,6 +1,6 @@
 /**
- * The applications of bun.js and deno.mjs. A server calls one for each connection, and what that returns with each chunk of bytes; it gets
- * the bytes that answer it. The answers of `chat` go to everybody. An error says that no more sense can be made of the connection.
+ * The applications of bun.js and deno.mjs. A server calls one per connection and gets a function, which it calls with each chunk of bytes and
+ * which returns the reply. Replies of `chat` go to all connections. The function throws if the bytes are invalid.
  */
 
 const LONGEST = 1 << 20;
@@ -27,7 +27,7 @@ function said(line) {
   if (line.trim() === '') return '';
   const { user, text } = JSON.parse(line);
   if (typeof user !== 'string' || typeof text !== 'string') throw new Error('no message');
-  // One line: a newline within would let anybody speak as somebody else.
+  // A newline in the text would let a client send lines in another user's name.
   return `[${user}] ${text}`.replace(/[\r\n\u2028\u2029]+/g, ' ') + '\n';
 }
 
@@ -80,7 +80,7 @@ export function joined(chunks) {
   return bytes;
 }
 
-/** What is left from `start` on, as a copy: the memory of a chunk is the next one's. */
+/** A copy of the rest from `start` on, because the memory of a chunk is reused for the next. */
 function kept(bytes, start) {
   if (bytes.length - start > LONGEST) throw new Error('too long');
   return start === bytes.length ? NOTHING : new Uint8Array(bytes.subarray(start));

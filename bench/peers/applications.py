@@ -36,7 +36,7 @@ def chat():
 
 def said(line):
     message = json.loads(line.decode())
-    # One line: a newline within would let anybody speak as somebody else.
+    # A newline in the text would let a client send lines in another user's name.
     return (BREAKS.sub(' ', f'[{message["user"]}] {message["text"]}') + '\n').encode()
 
 
@@ -75,7 +75,7 @@ APPLICATIONS = {'echo': echo, 'chat': chat, 'rpc': rpc}
 
 
 def named(arguments):
-    """The application that the program's first argument names; the program ends where it names none."""
+    """The application that the program's first argument names. Exits if there is no such application."""
     name = arguments[1] if len(arguments) > 1 else None
     if name not in APPLICATIONS:
         print(f'{name}: not one of {", ".join(APPLICATIONS)}', file=sys.stderr)

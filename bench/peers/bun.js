@@ -1,6 +1,6 @@
 /**
- * Bun's own sockets. `write` takes what the kernel takes and keeps nothing: what is over waits here until `drain` says that there is room,
- * and no more is read from that connection until then. The backlog is 512, whatever one asks for.
+ * Bun's own sockets. `write` accepts only what the kernel takes and queues nothing. The rest is queued here until `drain` reports room, and
+ * the connection is not read until then. The backlog is always 512.
  */
 import { applications, joined } from './applications.mjs';
 

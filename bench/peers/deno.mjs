@@ -1,4 +1,4 @@
-/** Deno's own sockets: an async function for each connection, which reads, answers and reads again. */
+/** Deno's own sockets: one async function per connection, which reads, replies and reads again. */
 import { applications, joined } from './applications.mjs';
 
 const name = Deno.args[0];
@@ -9,11 +9,11 @@ if (!Object.hasOwn(applications, name)) {
 const application = applications[name];
 const room = new Set();
 
-/** Somebody in the chat room, whom everybody writes to: one write is under way at a time, what comes meanwhile goes with the next one. */
+/** A member of the chat room, whom all members write to. One write is in progress at a time; later bytes go with the next one. */
 class Member {
   #conn;
   #waiting = [];
-  /** Fulfilled when nothing waits any more. It never rejects: an error is told to whoever reads from the connection. */
+  /** Fulfilled when the queue is empty. It never rejects: the read of the connection reports an error. */
   written = null;
 
   constructor(conn) {
@@ -52,7 +52,7 @@ async function serve(conn) {
       }
     }
   } catch {
-    // Reset by its peer, or it makes no sense: it is closed, and the others go on.
+    // Reset by its peer, or invalid: it is closed, and the others go on.
   }
   room.delete(member);
   conn.close();
@@ -69,7 +69,7 @@ for (;;) {
   try {
     void serve(await listener.accept());
   } catch (error) {
-    // Who was reset before it was accepted is told here, and is no reason to wait. Else no descriptor is left: one may be in a moment.
+    // A connection that was reset before it was accepted is no reason to wait. Otherwise no descriptor is free: one may be soon.
     if (!(error instanceof Deno.errors.NotConnected)) await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

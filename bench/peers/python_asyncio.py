@@ -14,7 +14,7 @@ room = set()
 
 
 class Connection(asyncio.Protocol):
-    """What comes is answered. While the transport says that enough waits to be sent, no more is read."""
+    """Replies to what is received. While the transport's write buffer is full, nothing is read."""
 
     def connection_made(self, transport):
         self.transport = transport  # both loops have set TCP_NODELAY

@@ -19,7 +19,7 @@ room = set()
 
 
 class Connection:
-    """What comes is answered. While a part of an answer waits for room in the kernel, no more is read."""
+    """Replies to what is received. While part of a reply is unsent, nothing is read."""
 
     def __init__(self, sock):
         self.sock = sock

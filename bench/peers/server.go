@@ -1,5 +1,5 @@
-// Go's net package: a goroutine for each connection, which blocks in Read and Write while the runtime waits for all of them in one epoll.
-// It sets TCP_NODELAY on what it accepts; its backlog is the system's somaxconn, for it has no argument for that.
+// Go's net package: one goroutine per connection, which blocks in Read and Write while the runtime waits for all of them in one epoll.
+// It sets TCP_NODELAY on accepted sockets; its backlog is the system's somaxconn and cannot be set.
 package main
 
 import (
@@ -24,7 +24,7 @@ const (
 	longest    = 1 << 20
 )
 
-// Each serves one connection until it ends, or until it makes no sense.
+// Each serves one connection until it ends or its bytes are invalid.
 var applications = map[string]func(net.Conn){"echo": echo, "chat": chat, "rpc": rpc}
 
 func main() {
@@ -83,7 +83,7 @@ func rpc(conn net.Conn) {
 	defer conn.Close()
 	in := bufio.NewReaderSize(conn, bufferSize)
 	out := bufio.NewWriterSize(conn, bufferSize)
-	// What was answered is sent before one waits for more.
+	// Replies are sent before the next wait.
 	read := func(bytes []byte) error {
 		if in.Buffered() < len(bytes) {
 			if err := out.Flush(); err != nil {
@@ -135,7 +135,7 @@ var room = struct {
 	members map[*member]bool
 }{members: map[*member]bool{}}
 
-// A member is written to by everybody: what they say waits until its own goroutine has sent it.
+// All members write to a member: their messages are queued until its own goroutine has sent them.
 type member struct {
 	sync.Mutex
 	changed sync.Cond
@@ -181,7 +181,7 @@ func (m *member) send(message []byte) {
 	m.changed.Broadcast()
 }
 
-// wait returns when what waited is being sent: who does not read what there is, is not heard either.
+// wait returns when the queue is being sent: a member that does not read is not read from either.
 func (m *member) wait() {
 	m.Lock()
 	for len(m.waiting) > 0 && !m.left {
@@ -197,7 +197,7 @@ func (m *member) leave() {
 	m.changed.Broadcast()
 }
 
-// write sends what waits, all of it at once, until the member has left.
+// write sends the queue, all of it at once, until the member has left.
 func (m *member) write(conn net.Conn) {
 	defer conn.Close() // the reader is told so, where it does not know yet
 	defer m.leave()
@@ -219,7 +219,7 @@ func (m *member) write(conn net.Conn) {
 	}
 }
 
-// A newline within a message would let anybody speak as somebody else.
+// A newline in the text would let a client send lines in another user's name.
 var breaks = regexp.MustCompile("[\r\n\u2028\u2029]+")
 
 func said(line []byte) ([]byte, error) {

@@ -1,4 +1,4 @@
-"""What a turn of CPython's selectors costs: select(0) again and again, of descriptors that stay ready.
+"""Measures a turn of CPython's selectors: select(0), repeatedly, with descriptors that stay ready.
 
 turns.py epoll|poll|select N ACTIVE SECONDS FIRST_FD
 
@@ -23,7 +23,7 @@ WARM_UP = 0.1
 
 
 def turns_of(selector, seconds):
-    """How many turns were done, and how many keys they brought."""
+    """The number of turns, and of the ready keys that they returned."""
     turns = ready = fds = 0
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -56,5 +56,5 @@ def main(mechanism, count, seconds, first):
 
 if len(sys.argv) != 6 or sys.argv[1] not in SELECTORS:
     fail('turns.py epoll|poll|select N ACTIVE SECONDS FIRST_FD')
-# ACTIVE is for the programs that must know; here each turn tells.
+# Other programs need ACTIVE; here each turn returns the number.
 main(sys.argv[1], int(sys.argv[2]), float(sys.argv[4]), int(sys.argv[5]))

@@ -1,12 +1,12 @@
 /**
- * What it costs with the npm package `epoll` to be told of each of the descriptors that are ready, which is a turn elsewhere.
+ * Measures how long the npm package `epoll` takes to report each ready descriptor once, which corresponds to a turn of the others.
  *
  *     turns_npm_epoll.js N ACTIVE SECONDS FIRST_FD
  *
- * The package has no wait of its own: its thread waits for one event, wakes Node's loop, which calls back, and goes on when that has
- * returned. So as many calls as descriptors are ready are taken for a turn, for epoll gives those that stay ready in rotation. The CPU time
- * is that of both threads. The descriptors and the line of JSON are those of turns.py. The package is looked for from the folder that
- * NPM_EPOLL names, and from where this is run.
+ * The package has no wait of its own: its thread waits for one event, wakes Node's loop, which calls back, and continues when that has
+ * returned. As many callbacks as there are ready descriptors count as a turn, because epoll reports descriptors that stay ready in rotation.
+ * The CPU time is that of both threads. The descriptors and the line of JSON are those of turns.py. The package is looked up from the folder
+ * NPM_EPOLL and from the current folder.
  */
 const { createRequire } = require('node:module');
 const { join } = require('node:path');
@@ -19,7 +19,7 @@ if (process.argv.length !== 6 || !(active > 0))
   fail('turns_npm_epoll.js N ACTIVE SECONDS FIRST_FD, with ACTIVE above 0');
 const { Epoll } = load();
 
-/** How often each was told of: as a program would look at each. */
+/** Number of reports per descriptor, which a program would read. */
 const told = new Uint32Array(count);
 let calls = 0;
 let end = performance.now() + WARM_UP;

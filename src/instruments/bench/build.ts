@@ -1,17 +1,17 @@
-/** The parts of the benchmark that are compiled on the way, into `.bench/`: bench/c/NAME.c, and the server in Go. */
+/** Compiles the C programs (bench/c/NAME.c) and the Go server of the benchmark into `.bench/`. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Missing, findProgram } from './programs.js';
 
 const root = join(__dirname, '../../..');
-/** Of the sources. */
+/** The folder of the sources. */
 export const benchFolder = join(root, 'bench');
 const outFolder = join(root, '.bench');
 
 interface CProgram {
   readonly libraries: readonly string[];
-  /** Debian's package of what it needs besides a compiler. */
+  /** Debian package that it needs besides a compiler. */
   readonly needs?: string;
 }
 
@@ -24,7 +24,7 @@ const C_PROGRAMS = {
   libevent: { libraries: ['-levent'], needs: 'libevent-dev' },
 } satisfies Readonly<Record<string, CProgram>>;
 
-/** A program that was not built before in this process is looked at once; what is missing does not come. */
+/** Each program is built at most once per process; a missing tool stays missing. */
 const known = new Map<string, string | Missing>();
 
 function once(name: string, build: () => string): string {
@@ -42,19 +42,19 @@ function once(name: string, build: () => string): string {
   return built;
 }
 
-/** @returns its path. @throws Missing */
+/** Builds a C program if its sources are newer. @returns its path. @throws Missing */
 export function builtC(name: keyof typeof C_PROGRAMS): string {
   return once(name, () => {
     const { libraries, needs }: CProgram = C_PROGRAMS[name];
     const compiler = findProgram(process.env.CC ?? 'cc');
-    if (compiler === null) throw new Missing('there is no C compiler (Debian: gcc; or CC=PATH)');
+    if (compiler === null) throw new Missing('no C compiler (Debian: gcc; or CC=PATH)');
     const flags = ['-std=c11', '-D_GNU_SOURCE', '-O2', '-Wall', '-Wextra'];
     const source = join(benchFolder, 'c', `${name}.c`);
     return built(name, 'c', needs, (out) => run(compiler, [...flags, '-o', out, source, ...libraries]));
   });
 }
 
-/** @returns its path. @throws Missing */
+/** Builds a Go program if its sources are newer. @returns its path. @throws Missing */
 export function builtGo(name: string): string {
   return once(`go-${name}`, () => {
     const go = findProgram('go');
@@ -64,21 +64,21 @@ export function builtGo(name: string): string {
   });
 }
 
-/** Anew where a source of its folder is younger. Two that build at once do not see each other's halves. */
+/** Builds if a source of the folder is newer. The result is renamed into place, so that concurrent builds see no partial file. */
 function built(name: string, folder: string, needs: string | undefined, build: (out: string) => void): string {
   const out = join(outFolder, name);
   const sources = readdirSync(join(benchFolder, folder)).map((file) => join(benchFolder, folder, file));
-  const youngest = Math.max(...sources.map((file) => statSync(file).mtimeMs));
-  if ((statSync(out, { throwIfNoEntry: false })?.mtimeMs ?? 0) > youngest) return out;
+  const newest = Math.max(...sources.map((file) => statSync(file).mtimeMs));
+  if ((statSync(out, { throwIfNoEntry: false })?.mtimeMs ?? 0) > newest) return out;
   mkdirSync(outFolder, { recursive: true });
   const temporary = `${out}.${process.pid}`;
   try {
     build(temporary);
   } catch (error) {
-    const said = (error as { readonly stderr?: Buffer }).stderr?.toString() ?? String(error);
-    if (needs === undefined) throw new Error(`${name} cannot be compiled:\n${said}`, { cause: error });
+    const output = (error as { readonly stderr?: Buffer }).stderr?.toString() ?? String(error);
+    if (needs === undefined) throw new Error(`${name} cannot be compiled:\n${output}`, { cause: error });
     throw new Missing(
-      `it cannot be compiled (Debian: ${needs}): ${said.split('\n').find((line) => line.includes('error')) ?? said}`,
+      `it cannot be compiled (Debian: ${needs}): ${output.split('\n').find((line) => line.includes('error')) ?? output}`,
     );
   }
   renameSync(temporary, out);

@@ -1,8 +1,9 @@
-/** What this package is held to: a row a bar, and whether it is reached. */
+/** The performance goals of this package, one row each, and whether they are reached. */
 import { type BenchResults, type Round, ratio, valuesOf } from './results.js';
 import { C, C_SECOND_THREAD, OURS } from './turn-programs.js';
 import { spreadOf } from '../measuring/spread.js';
 
+/** A goal and its measurement. */
 export interface Goal {
   readonly what: string;
   /** '≤ 1.04 CPU of c-epoll' */
@@ -21,7 +22,7 @@ const barText = (sense: Sense, bound: number, unit: string, of: string): string 
 const reached = (measured: number | null, sense: Sense, bound: number): boolean | null =>
   measured === null ? null : sense === 'at most' ? measured <= bound : measured >= bound;
 
-/** Of servers: one figure of a subject, as a ratio to another's in the same rounds. */
+/** A goal of a server: one figure of a subject as a ratio to that of another subject in the same rounds. */
 interface ServedGoal {
   readonly what: string;
   readonly cell: string;
@@ -43,7 +44,7 @@ const cpu = (what: string, cell: string, subject: string, of: string, bound: num
 });
 
 const faster = (cell: string, of: string, bound: number): ServedGoal => ({
-  what: 'messages a second',
+  what: 'messages/s',
   cell,
   figure: 'perSecond',
   subject: 'reactor',
@@ -75,7 +76,7 @@ interface TurnsGoal {
   readonly cell: string;
   readonly of: string;
   readonly bound: number;
-  /** How often the other is this package's, instead of the reverse. */
+  /** The ratio is that of the other to this package: how many times faster this package is. */
   readonly isFaster?: true;
 }
 
@@ -109,9 +110,10 @@ const TURN_GOALS: readonly TurnsGoal[] = [
   ),
 ];
 
-const MOST_IDLE_BYTES = 768;
+const MAX_IDLE_BYTES = 768;
 const IDLE_CELL = 'idle 10000';
 
+/** All goals, measured or not. */
 export function goalsOf({ served, turns, idle }: Pick<BenchResults, 'served' | 'turns' | 'idle'>): readonly Goal[] {
   const ofServers = SERVED.map(({ what, cell, figure, subject, of, sense, bound }): Goal => {
     const found = served.find((one) => one.cell === cell);
@@ -138,11 +140,11 @@ export function goalsOf({ served, turns, idle }: Pick<BenchResults, 'served' | '
     ...ofServers,
     ...ofTurns,
     {
-      what: 'idle, bytes each',
+      what: 'idle, bytes per connection',
       cell: IDLE_CELL,
-      bar: `≤ ${MOST_IDLE_BYTES}`,
+      bar: `≤ ${MAX_IDLE_BYTES}`,
       measured,
-      isReached: reached(measured, 'at most', MOST_IDLE_BYTES),
+      isReached: reached(measured, 'at most', MAX_IDLE_BYTES),
     },
   ];
 }

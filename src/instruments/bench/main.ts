@@ -1,4 +1,4 @@
-/** npm run bench: this package beside what else there is to serve with, in the same run. */
+/** npm run bench: compares this package with C and other runtimes in the same run. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import Table from 'cli-table3';
@@ -36,7 +36,7 @@ const QUICK = { rounds: 3, seconds: 0.3 };
 function parseSeconds(text: string): number {
   const seconds = Number(text);
   if (!/^\d*\.?\d+$/.test(text) || !(seconds >= 0.1 && seconds <= 60))
-    throw new InvalidArgumentError('Seconds, from 0.1 to 60.');
+    throw new InvalidArgumentError('It must be 0.1 to 60 seconds.');
   return seconds;
 }
 
@@ -45,7 +45,7 @@ function parseSubjects(text: string): readonly BenchSubject[] {
     const found = SUBJECTS.find((one) => one.name === name);
     if (found === undefined)
       throw new InvalidArgumentError(
-        `There is no subject '${name}'; there is: ${SUBJECTS.map((one) => one.name).join(', ')}.`,
+        `Unknown subject '${name}'; there are: ${SUBJECTS.map((one) => one.name).join(', ')}.`,
       );
     return found;
   });
@@ -54,20 +54,21 @@ function parseSubjects(text: string): readonly BenchSubject[] {
 function parseResults(path: string): string {
   try {
     const { served, idle, turns } = JSON.parse(readFileSync(path, 'utf8')) as Partial<BenchResults>;
-    if (![served, idle, turns].every(Array.isArray)) throw new Error('It is not what --json writes.');
+    if (![served, idle, turns].every(Array.isArray)) throw new Error('It was not written by --json.');
     return path;
   } catch (error) {
     throw new InvalidArgumentError((error as Error).message);
   }
 }
 
-const TEACH = `
-Workloads (all of them where none is named):
+const HELP = `
+Workloads (default: all):
 ${[...WORKLOADS, IDLE, TURNS].map(({ name, title }) => beside(`  ${name}`, title, 13)).join('\n')}
 
-Server and clients get a processor each. All subjects run in the same rounds, and
-every byte that comes back is checked. What is not installed is named, and left out.
-BUN, DENO, PYTHON: paths of programs; NPM_EPOLL: a folder with that npm package.
+Server and clients each run on a processor of their own. All subjects run in the same
+rounds, and every byte of the replies is checked. Subjects that are not installed are
+listed and left out. BUN, DENO, PYTHON: paths of programs; NPM_EPOLL: a folder with
+that npm package.
 
 Try it:
   npm run bench -- --quick
@@ -77,27 +78,27 @@ Try it:
 
 const program = new Command('npm run bench --')
   .description(
-    'echo, chat, rpc, connections, idle ones, and selector turns: this package beside the others, and beside C',
+    'echo, chat, rpc, connections, idle connections and selector turns: compare this package with others and with C',
   )
   .argument('[workload...]', 'which workloads')
-  .option('--subjects <names>', 'these subjects, with commas', parseSubjects)
-  .option('--cells <cells>', 'these cells of the workloads that have several: 50x64,1000x64', (text) => text.split(','))
+  .option('--subjects <names>', 'these subjects, separated by commas', parseSubjects)
+  .option('--cells <cells>', 'these cells of workloads with several cells: 50x64,1000x64', (text) => text.split(','))
   .option('--rounds <number>', 'visits of each subject in each cell', parseCount, 5)
-  .option('--seconds <seconds>', 'of each visit', parseSeconds, 1)
-  .option('--quick', `${QUICK.rounds} rounds of ${QUICK.seconds} s: figures that are worth less`)
+  .option('--seconds <seconds>', 'duration of each visit', parseSeconds, 1)
+  .option('--quick', `${QUICK.rounds} rounds of ${QUICK.seconds} s: less reliable figures`)
   .option('--json <file>', 'write the results', parseOutputFile)
   .option('--html <file>', 'write a page with tables and charts', parseOutputFile)
-  .option('--from <file>', 'measure nothing: show what --json has written', parseResults)
-  .option('--list', 'print the subjects, and what is missing of them')
-  .addHelpText('after', TEACH)
-  .showHelpAfterError('(--help says more)')
+  .option('--from <file>', 'measure nothing: show the results that --json has written', parseResults)
+  .option('--list', 'print the subjects, and what is missing for them')
+  .addHelpText('after', HELP)
+  .showHelpAfterError('(see --help)')
   .action(async (names: readonly string[], options: BenchOptions, command: Command) => {
     const unknown = names.find((name) => !WORKLOAD_NAMES.includes(name));
     if (unknown !== undefined)
-      return command.error(`error: there is no workload '${unknown}'; there is: ${WORKLOAD_NAMES.join(', ')}`);
+      return command.error(`error: unknown workload '${unknown}'; there are: ${WORKLOAD_NAMES.join(', ')}`);
     const plan = planOf(names.length === 0 ? WORKLOAD_NAMES : names, options.cells);
     if (plan.isEmpty)
-      return command.error(`error: no cell is called ${options.cells?.join(', ') ?? ''}: ${cellNames()}`);
+      return command.error(`error: unknown cell ${options.cells?.join(', ') ?? ''}; there are: ${cellNames()}`);
     if (options.list) return list();
     if (options.from !== undefined)
       return show(JSON.parse(readFileSync(options.from, 'utf8')) as BenchResults, options);
@@ -140,10 +141,10 @@ const presentTurnPrograms = () => present(TURN_PROGRAMS, ({ command }) => comman
 function assertCanRun(): void {
   if (process.platform !== 'linux')
     throw new Error(
-      'the benchmark is for Linux: its limits are epoll(7) and io_uring(7) in C. Elsewhere: npx selectors-native compare',
+      'the benchmark needs Linux: its references are epoll(7) and io_uring(7) in C. Elsewhere: npx selectors-native compare',
     );
   for (const tool of ['setpriv', 'taskset'])
-    if (findProgram(tool) === null) throw new Error(`there is no ${tool}(1) (Debian: util-linux)`);
+    if (findProgram(tool) === null) throw new Error(`${tool}(1) is not installed (Debian: util-linux)`);
   builtC('load');
 }
 
@@ -162,7 +163,7 @@ async function measure(plan: Plan, { subjects, rounds, seconds }: BenchOptions):
     );
   const bar = progressBar();
   const measured: Measured = { served: [], idle: [], turns: [] };
-  // Interrupted, it shows the cells that are done.
+  // After an interrupt the finished cells are shown.
   await untilInterrupted((signal) =>
     measureAll(plan, measured, {
       ...{ subjects: here, turnPrograms: turners.here },
@@ -175,7 +176,7 @@ async function measure(plan: Plan, { subjects, rounds, seconds }: BenchOptions):
       [
         'pinned',
         processors === null
-          ? 'no: there is one processor'
+          ? 'no: only one processor'
           : `server to ${processors.server}, clients to ${processors.clients}`,
       ],
     ]),
@@ -212,7 +213,7 @@ function show(results: BenchResults, { json, html }: BenchOptions): void {
   process.stdout.write(`${machine.join('\n')}\n\n${sections.map(sectionText).join('\n\n')}\n`);
   if (json !== undefined) writeFileSync(json, `${JSON.stringify(results, null, 1)}\n`);
   if (html === undefined) return;
-  const page = { title: 'selectors-native beside the others', subtitle: 'npm run bench', sections };
+  const page = { title: 'selectors-native compared with others', subtitle: 'npm run bench', sections };
   writeFileSync(html, renderPage(page, Object.entries(results.machine)));
   process.stderr.write(`the report is in ${html}\n`);
 }
@@ -233,7 +234,7 @@ function list(): void {
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
-  process.exit(); // `… | head -1`: nobody reads any further
+  process.exit(); // `… | head -1`: the reader has closed the pipe
 });
 program.parseAsync().catch((error: unknown) => {
   process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);

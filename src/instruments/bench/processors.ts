@@ -1,4 +1,4 @@
-/** Server and clients each have a processor of their own, as far as there are two. */
+/** Pins server and clients to a processor each, if there are two. */
 import { readFileSync } from 'node:fs';
 
 export interface Processors {
@@ -6,11 +6,11 @@ export interface Processors {
   readonly clients: number;
 }
 
-/** Of those that this process may use (sched_setaffinity(2)). null: there is only one, and nobody is bound to it. */
+/** Two of the processors that this process may use (sched_setaffinity(2)). null: only one; nothing is pinned. */
 export function chooseProcessors(): Processors | null {
   const [server, ...others] = allowed();
   if (server === undefined) return null;
-  // Not the other half of the same core, where there is a choice.
+  // Prefers another core to the second hardware thread of the same core.
   const siblings = siblingsOf(server);
   const clients = others.find((one) => !siblings.includes(one)) ?? others[0];
   return clients === undefined ? null : { server, clients };
@@ -26,11 +26,11 @@ function siblingsOf(processor: number): number[] {
     const path = `/sys/devices/system/cpu/cpu${processor}/topology/thread_siblings_list`;
     return numbersIn(readFileSync(path, 'utf8').trim());
   } catch {
-    return []; // this system does not tell
+    return []; // this system does not report it
   }
 }
 
-/** Of '0-3,8'. */
+/** Parses '0-3,8'. */
 function numbersIn(list: string): number[] {
   return list.split(',').flatMap((part) => {
     const [first = NaN, last = first] = part.split('-').map(Number);
@@ -38,7 +38,7 @@ function numbersIn(list: string): number[] {
   });
 }
 
-/** What a program is run under: on a processor (taskset(1)), and ended with this process, however that ends (setpriv(1)). */
+/** The command in front of a program: taskset(1) pins it to a processor; setpriv(1) ends it with this process, however that ends. */
 export function boundTo(processor: number | undefined): readonly string[] {
   const ended = ['setpriv', '--pdeathsig', 'KILL'];
   return processor === undefined ? ended : [...ended, 'taskset', '-c', String(processor)];

@@ -1,9 +1,9 @@
-/** Programs of this machine: where they are, and what they say. */
+/** Finds the programs of this machine and runs them. */
 import { execFileSync } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join } from 'node:path';
 
-/** Something is not installed. The message says what, and how to get it. */
+/** A program is not installed. The message names it and how to install it. */
 export class Missing extends Error {
   override readonly name = 'Missing';
 }
@@ -17,14 +17,14 @@ function isProgram(path: string): boolean {
   }
 }
 
-/** Its path; null: it is not in PATH. */
+/** Path of a program. null: it is not in PATH. */
 export function findProgram(name: string): string | null {
   if (isAbsolute(name)) return isProgram(name) ? name : null;
   const folders = (process.env.PATH ?? '').split(delimiter);
   return folders.map((folder) => join(folder, name)).find(isProgram) ?? null;
 }
 
-/** What it prints, without the newline; null: it failed. */
+/** Runs a program and returns its output without the last newline. null: it failed. */
 export function outputOf([command = '', ...args]: readonly string[]): string | null {
   try {
     return execFileSync(command, args, {
@@ -37,7 +37,7 @@ export function outputOf([command = '', ...args]: readonly string[]): string | n
   }
 }
 
-/** Who can be started here, and what is missing of the others. @param start throws Missing */
+/** Splits rows into those that can be started here and those that miss something. @param start throws Missing */
 export function present<T extends { readonly name: string }>(
   all: readonly T[],
   start: (one: T) => unknown,

@@ -1,4 +1,4 @@
-/** What the benchmark has measured: as it is written as JSON, and as it is looked at. */
+/** The results of the benchmark, as written to JSON, and figures computed from them. */
 import { type Spread, spreadOf } from '../measuring/spread.js';
 
 /** One visit of the clients. */
@@ -16,13 +16,13 @@ export interface Round {
 export interface ServedCell {
   readonly cell: string;
   readonly rounds: Readonly<Record<string, readonly Round[]>>;
-  /** Who was to be measured and could not be. */
+  /** Subjects that could not be measured, and why. */
   readonly failed: Readonly<Record<string, string>>;
 }
 
 export interface IdleCell {
   readonly cell: string;
-  /** Resident bytes a connection, by subject: each time anew. */
+  /** Resident bytes per connection, by subject: one value per round, each of a new server. */
   readonly bytes: Readonly<Record<string, readonly number[]>>;
   readonly failed: Readonly<Record<string, string>>;
 }
@@ -32,7 +32,7 @@ export interface TurnsCell {
   readonly mechanism: string;
   readonly registered: number;
   readonly active: number;
-  /** CPU nanoseconds a turn, by program. */
+  /** CPU nanoseconds per turn, by program: one value per round. */
   readonly turns: Readonly<Record<string, readonly number[]>>;
   readonly failed: Readonly<Record<string, string>>;
 }
@@ -48,7 +48,7 @@ export interface BenchResults {
   readonly turns: readonly TurnsCell[];
 }
 
-/** Of one subject in one cell. null: it was not measured there. */
+/** Figures of one subject in one cell. null: not measured. */
 export function figures(
   cell: ServedCell,
   subject: string,
@@ -72,8 +72,8 @@ export function figures(
 }
 
 /**
- * How often the one is the other: the median of what it is round by round, for the two of one round had the machine in the same mood.
- * null: one of the two was not measured.
+ * The median of the ratios of each round, because conditions vary less within a round than between rounds. null: one of the two was not
+ * measured.
  */
 export function ratio(values: readonly number[] | undefined, of: readonly number[] | undefined): number | null {
   const both = (values ?? []).flatMap((value, round) => {

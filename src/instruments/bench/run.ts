@@ -1,6 +1,6 @@
 /**
- * The measurement: in each cell all subjects are started, each is visited once to warm up, and then, round by round, all of them in another
- * order each time. What the machine's other work does to one of them, it so does to all.
+ * The measurement. In each cell all subjects are started and visited once to warm up, then all of them in each round, in random order. So
+ * other work of the machine affects all subjects alike.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { builtC } from './build.js';
@@ -15,11 +15,11 @@ export interface RunOptions {
   readonly subjects: readonly BenchSubject[];
   readonly turnPrograms: readonly TurnProgram[];
   readonly rounds: number;
-  /** Of one visit. */
+  /** Duration of one visit. */
   readonly seconds: number;
   readonly processors: Processors | null;
   readonly signal: AbortSignal;
-  /** Before each visit. */
+  /** Called before each visit. */
   readonly onVisit: (what: string) => void;
 }
 
@@ -35,14 +35,15 @@ interface LoadFigures {
   readonly p99: number;
 }
 
-/** Before the time of a visit begins to count. */
+/** Seconds of a visit before the measurement. */
 const WARM_UP = 0.2;
-/** Between two visits, in milliseconds. */
+/** Milliseconds between two visits. */
 const PAUSE = 30;
 const MANY = 1000;
-const PAUSE_OF_MANY = 250;
-/** Of turns: enough for a just-in-time compiler is within the programs. */
-const SHORTEST_TURNS = 0.2;
+/** The same after a visit with MANY connections or more. */
+const PAUSE_AFTER_MANY = 250;
+/** Minimum seconds of turns. The programs themselves warm up their just-in-time compiler. */
+const MIN_TURN_SECONDS = 0.2;
 
 function shuffled<T>(all: readonly T[]): T[] {
   const order = all.map((one) => ({ one, at: Math.random() }));
@@ -51,7 +52,7 @@ function shuffled<T>(all: readonly T[]): T[] {
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** Visits of one cell. Who fails once is left out from then on, and what it said is told. */
+/** Visits of one cell. A subject that fails once is left out from then on, and its error is reported. */
 class Visits<T> {
   readonly values: Record<string, T[]> = {};
   readonly failed: Record<string, string> = {};
@@ -68,13 +69,13 @@ class Visits<T> {
       if (isCounted) (this.values[name] ??= []).push(value);
     } catch (error) {
       this.#signal.throwIfAborted();
-      Reflect.deleteProperty(this.values, name); // who is wrong once is not believed before
+      Reflect.deleteProperty(this.values, name); // discards all samples of a subject that failed once
       this.failed[name] = error instanceof TooFewDescriptors ? `left out: ${error.message}` : messageOf(error);
     }
   }
 }
 
-/** How many visits a cell takes, for the progress bar. */
+/** Number of visits of a cell, for the progress bar. */
 export const visitsOf = (subjects: number, rounds: number): number => subjects * (rounds + 1);
 
 export const servedBy = (workload: Workload, subjects: readonly BenchSubject[]): readonly BenchSubject[] =>
@@ -103,14 +104,14 @@ export async function runServed(workload: Workload, cell: LoadCell, options: Run
       if (server === undefined) continue;
       onVisit(`${cell.name}, ${name}`);
       await visits.visit(name, () => load(workload, cell, server, seconds, options), round > 0);
-      // The server has yet to hear that its clients have gone, on the processor that is the next one's.
-      await sleep(cell.connections >= MANY ? PAUSE_OF_MANY : PAUSE);
+      // The server still handles the closed connections, on the processor that the next subject needs.
+      await sleep(cell.connections >= MANY ? PAUSE_AFTER_MANY : PAUSE);
     }
   }
   return { cell: cell.name, rounds: visits.values, failed: visits.failed };
 }
 
-/** bench/c/load.c */
+/** The command line of bench/c/load.c. */
 function clients(
   workload: string,
   { port }: ServerProcess,
@@ -121,7 +122,7 @@ function clients(
   return [...boundTo(processors?.clients), builtC('load'), ...options, workload, String(port)];
 }
 
-/** Of a visit that is not counted. */
+/** The result of a visit that is not counted. */
 const NOTHING: Round = { cpu: NaN, perSecond: NaN, p50: NaN, p99: NaN, clientBusy: NaN };
 
 async function load(
@@ -145,8 +146,8 @@ async function load(
 }
 
 /**
- * A new server each time, for what it has once grown to, it does not grow again; and one that has served before, for the code that is compiled
- * with the first connections is not theirs.
+ * Memory per idle connection. Each visit starts a new server, because memory that has grown is reused. The server serves other connections
+ * before, because code that is compiled for the first connections is not part of their memory.
  */
 export async function runIdle(connections: number, options: RunOptions): Promise<IdleCell> {
   const { rounds, processors, signal, onVisit } = options;
@@ -184,10 +185,10 @@ export async function runTurns(
       onVisit(`${cell}, ${name}`);
       await visits.visit(name, async () => {
         const eventfds = [registered, active, TURNS.first].map(String);
-        const program = command(mechanism, registered, active, Math.max(SHORTEST_TURNS, seconds / 2));
+        const program = command(mechanism, registered, active, Math.max(MIN_TURN_SECONDS, seconds / 2));
         const bound = [...boundTo(processors?.server), builtC('with-eventfds'), ...eventfds, ...program];
         const { ns, ready } = await measured<{ ns: number; ready: number }>(bound, signal);
-        if (Math.abs(ready - active) > 0.01) throw new Error(`${active} are ready, and it tells of ${ready}`);
+        if (Math.abs(ready - active) > 0.01) throw new Error(`${active} are ready, but it reports ${ready}`);
         return ns;
       });
     }
@@ -195,7 +196,7 @@ export async function runTurns(
   return { cell, mechanism, registered, active, turns: visits.values, failed: visits.failed };
 }
 
-/** AsyncDisposableStack, which Node 20 has not. */
+/** AsyncDisposableStack, which Node 20 lacks. */
 class AsyncDisposableStackOf implements AsyncDisposable {
   readonly #all: AsyncDisposable[] = [];
 

@@ -1,4 +1,4 @@
-/** The results as sections of a report: tables for a terminal, and charts for a page. */
+/** The results as sections of a report: tables and charts. */
 import { type Spread, spreadOf } from '../measuring/spread.js';
 import type { BarChart, Cell, LineChart, ReportSection, ReportTable } from '../report/report.js';
 import { type Goal, goalsOf } from './goals.js';
@@ -17,7 +17,7 @@ import { IDLE, TURNS, WORKLOADS, type Workload } from './workloads.js';
 
 const LIMIT = 'c-epoll';
 
-/** '4.61 ± 0.08': the median, and half of the distance between the quartiles. */
+/** '4.61 ± 0.08': median and half the interquartile range. */
 const withSpread = ({ median, low, high }: Spread): string => `${median.toFixed(2)} ± ${((high - low) / 2).toFixed(2)}`;
 
 const times = (value: number | null): string | null => (value === null ? null : value.toFixed(2));
@@ -47,16 +47,13 @@ function aboutSection({ versions, missing, rounds, seconds }: BenchResults): Rep
   ];
   return {
     id: 'subjects',
-    title: 'Who is measured',
+    title: 'Subjects',
     facts: [
-      ['rounds', `${rounds} of ${seconds} s, all subjects in another order in each; every byte is checked`],
-      [
-        'figures',
-        'medians, ± half of the distance between the quartiles; a ratio is the median of the ratios of the rounds',
-      ],
+      ['rounds', `${rounds} of ${seconds} s, all subjects in random order in each; every byte is checked`],
+      ['figures', 'medians, ± half the interquartile range; a ratio is the median of the ratios of the rounds'],
       ['CPU', "user and system time of the server's process with all its threads, by the scheduler's clock"],
-      ['× its limit', 'CPU time, of that of c-io_uring for what is over io_uring, of c-epoll for all else'],
-      ['clients', 'how busy their processor was: near 100 %, messages a second are as many as the clients can ask for'],
+      ['× its limit', 'CPU time relative to c-io_uring for subjects over io_uring, to c-epoll for all others'],
+      ['clients', 'how busy their processor was: near 100 %, the clients limit the messages/s'],
     ],
     tables: [{ title: 'Subjects', columns: ['subject', 'what', 'version'], rows }],
     charts: [],
@@ -107,28 +104,20 @@ function servedTable({ unit }: Workload, cell: ServedCell): ReportTable {
   });
   return {
     title: cell.cell,
-    columns: [
-      'subject',
-      `CPU a ${unit}, µs`,
-      '× its limit',
-      `${pluralOf(unit)} a second`,
-      'p50, µs',
-      'p99, µs',
-      'clients',
-    ],
+    columns: ['subject', `CPU per ${unit}, µs`, '× its limit', `${pluralOf(unit)}/s`, 'p50, µs', 'p99, µs', 'clients'],
     rows,
   };
 }
 
-/** Messages of different sizes are not compared with one another: charts of their own. */
+/** One chart per size of message: different sizes are not comparable. */
 function chartsOf({ cells, unit }: Workload, measured: readonly ServedCell[]): readonly BarChart[] {
   const sizes = [...new Set(cells.map(({ size }) => size))];
   return sizes.flatMap((size) => {
     const ofSize = measured.filter(({ cell }) => cells.some((one) => one.name === cell && one.size === size));
     if (ofSize.length === 0) return [];
     return [
-      servedChart(`CPU time a ${unit} of ${size} bytes`, 'microseconds', ofSize, 'cpu'),
-      servedChart(`${capital(pluralOf(unit))} a second, of ${size} bytes`, 'a second', ofSize, 'perSecond'),
+      servedChart(`CPU time per ${unit} of ${size} bytes`, `CPU per ${unit}, µs`, ofSize, 'cpu'),
+      servedChart(`${capital(pluralOf(unit))} of ${size} bytes per second`, `${pluralOf(unit)}/s`, ofSize, 'perSecond'),
     ];
   });
 }
@@ -165,7 +154,7 @@ function idleSections({ idle }: BenchResults): readonly ReportSection[] {
       facts: [['note', IDLE.note], ...idle.flatMap(notesOf)],
       tables: [
         {
-          title: 'Bytes a connection',
+          title: 'Bytes per connection',
           columns: ['subject', ...idle.map(({ cell }) => cell)],
           rows: names.map((name) => [name, ...idle.map((cell) => bytesOf(cell, name))]),
         },
@@ -173,8 +162,8 @@ function idleSections({ idle }: BenchResults): readonly ReportSection[] {
       charts: [
         {
           kind: 'bar',
-          title: 'Resident bytes a connection',
-          value: { label: 'bytes' },
+          title: 'Resident bytes per connection',
+          value: { label: 'bytes per connection' },
           categories: names,
           series: idle.map((cell) => ({ name: cell.cell, values: names.map((name) => bytesOf(cell, name)) })),
         },
@@ -203,7 +192,7 @@ function turnsTable(mechanism: string, turns: readonly TurnsCell[]): ReportTable
   const cells = turns.filter((one) => one.mechanism === mechanism);
   const names = TURN_PROGRAMS.map(({ name }) => name).filter((name) => cells.some((one) => name in one.turns));
   return {
-    title: `${mechanism}: ns a turn, and what ${OURS} is of the programs in C`,
+    title: `${mechanism}: ns per turn, and the ratio of ${OURS} to the programs in C`,
     columns: ['registered', 'active', ...names, `of ${C}`, `of ${C}, second thread`],
     rows: cells.map((one) => [
       one.registered,
@@ -225,7 +214,7 @@ function turnsChart(mechanism: string, active: number, turns: readonly TurnsCell
     kind: 'line',
     title: `${mechanism}, ${active} active`,
     x: { label: 'registered descriptors', isLogarithmic: true },
-    y: { label: 'ns a turn', isLogarithmic: true },
+    y: { label: 'ns per turn', isLogarithmic: true },
     series: names.map((name) => ({
       name,
       points: cells.flatMap((one) => {
@@ -245,15 +234,15 @@ function goalSections(results: BenchResults): readonly ReportSection[] {
   return [
     {
       id: 'goals',
-      title: 'What this package is held to',
+      title: 'Performance goals',
       facts: [
         ['reached', `${goals.length - missed.length} of ${goals.length}`],
-        ['why not', 'docs/performance.md has the causes of what falls short'],
+        ['missed', 'docs/performance.md explains the causes'],
       ],
       tables: [
         {
           title: 'Goals',
-          columns: ['what', 'where', 'bar', 'measured'],
+          columns: ['goal', 'cell', 'bound', 'measured'],
           rows: goals.map((goal) => [goal.what, goal.cell, goal.bar, shown(goal)]),
         },
       ],

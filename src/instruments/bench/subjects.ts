@@ -1,4 +1,4 @@
-/** What serves in the benchmark: this package's loops, two limits in C, and what else there is to serve with. A row each. */
+/** The servers of the benchmark, one row each: this package's loops, two references in C, and other runtimes. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { benchFolder, builtGo, builtC } from './build.js';
@@ -9,12 +9,12 @@ export type ServedApplication = 'echo' | 'chat' | 'rpc';
 export interface BenchSubject {
   readonly name: string;
   readonly what: string;
-  /** This package's. */
+  /** It belongs to this package. */
   readonly isOurs?: true;
   readonly serves: readonly ServedApplication[];
-  /** The subject that shows how far one can get; c-epoll where nothing is said. */
+  /** The reference that shows the limit of what is possible. Default: c-epoll. */
   readonly limit?: string;
-  /** What serves it: it prints `listening on 127.0.0.1:PORT`. @throws Missing, with what to install */
+  /** The command of the server, which prints `listening on 127.0.0.1:PORT`. @throws Missing, with what to install */
   readonly command: (application: ServedApplication) => readonly string[];
   /** 'Bun 1.4.5' */
   readonly version?: () => string;
@@ -27,11 +27,11 @@ const NODE = process.execPath;
 
 const serve = (...options: readonly string[]): readonly string[] => [NODE, cli, 'serve', ...options, '--port', '0'];
 
-/** @param hint how one gets it */
+/** The path of a program. @param hint how to install it. @throws Missing */
 function required(environment: string, names: readonly string[], hint: string): string {
   const given = process.env[environment];
   if (given !== undefined && given !== '') {
-    if (!existsSync(given)) throw new Missing(`${environment}=${given}: there is no such file`);
+    if (!existsSync(given)) throw new Missing(`${environment}=${given}: no such file`);
     return given;
   }
   const found = names.map(findProgram).find((path) => path !== null);
@@ -55,7 +55,7 @@ function python(module?: string): string {
   return chosen;
 }
 
-/** All Pythons of a run are one where that is possible: the one that has uvloop. */
+/** The Python with uvloop, if there is one, so that all subjects in Python use the same. */
 function anyPython(): string {
   try {
     return python('uvloop');
@@ -161,7 +161,7 @@ export const SUBJECTS: readonly BenchSubject[] = [
   },
   {
     name: 'go',
-    what: 'Go, net, a goroutine a connection, GOMAXPROCS 1',
+    what: 'Go, net, a goroutine per connection, GOMAXPROCS 1',
     serves: ALL,
     command: (application) => [builtGo('server'), application],
     version: () => outputOf(['go', 'version'])?.replace('go version ', '') ?? '',

@@ -1,4 +1,4 @@
-/** Who makes selector turns: a row each. */
+/** The programs that measure selector turns, one row each. */
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { benchFolder, builtC } from './build.js';
@@ -32,7 +32,7 @@ export const TURN_PROGRAMS: readonly TurnProgram[] = [
   },
   {
     name: C_SECOND_THREAD,
-    what: 'the same in a process that has a second thread, as Node always has: the kernel then counts a reference a descriptor',
+    what: 'the same in a process with a second thread, as Node always has: the kernel then takes a reference per descriptor',
     mechanisms: ['epoll', 'poll', 'select'],
     command: (mechanism, registered, _, seconds) => [
       builtC('turns'),

@@ -1,11 +1,11 @@
-/** What is asked of the servers: a row a cell of the tables. */
+/** The workloads of the servers: one row per cell of the tables. */
 import type { ServedApplication } from './subjects.js';
 
 export interface Workload {
-  /** As it is asked for on the command line. */
+  /** Name on the command line. */
   readonly name: string;
   readonly title: string;
-  /** What one of what is counted is called. */
+  /** What is counted. */
   readonly unit: 'message' | 'delivery' | 'connection';
   readonly application: ServedApplication;
   readonly note?: string;
@@ -16,9 +16,9 @@ export interface LoadCell {
   /** 'echo 50 x 64' */
   readonly name: string;
   readonly connections: number;
-  /** Bytes of a message. */
+  /** Size of a message, in bytes. */
   readonly size: number;
-  /** On the way at the same time, on each connection. */
+  /** Messages in flight per connection. */
   readonly pipelined: number;
 }
 
@@ -41,7 +41,7 @@ export const WORKLOADS: readonly Workload[] = [
   },
   {
     name: 'pipelined',
-    title: 'Echo, 16 messages on the way on each connection',
+    title: 'Echo, 16 messages in flight per connection',
     unit: 'message',
     application: 'echo',
     cells: [cell('pipelined', 50, 64, 16)],
@@ -51,7 +51,7 @@ export const WORKLOADS: readonly Workload[] = [
     title: 'Chat: one message to 1,000 readers',
     unit: 'delivery',
     application: 'chat',
-    note: 'one speaks, and says the next when all have heard the last; the time is until a reader has it',
+    note: 'one client sends its next message once all readers have the last; the time is until a reader has it',
     cells: [cell('chat', 1000, 64)],
   },
   {
@@ -63,21 +63,21 @@ export const WORKLOADS: readonly Workload[] = [
   },
   {
     name: 'connect',
-    title: 'Connections: opened, one message, closed from both sides',
+    title: 'Connections: open, one message, close on both sides',
     unit: 'connection',
     application: 'echo',
-    note: 'the clients, who open as many sockets, are busier than the servers: it is the CPU time that compares',
+    note: 'the clients open as many sockets and are busier than the servers: compare the CPU time',
     cells: [cell('connect', 50, 64)],
   },
 ];
 
 export const IDLE = {
   name: 'idle',
-  title: 'Idle connections: resident bytes each',
-  note: 'what a server that has served 50 connections before has grown by, when each has echoed one message',
+  title: 'Idle connections: resident bytes per connection',
+  note: 'growth of a server that has served 50 connections before, after each connection has echoed one message',
   connections: [10_000, 19_000],
   size: 7,
-  /** Seconds, 50 connections. */
+  /** Seconds that the server serves 50 connections before. */
   servesBefore: 0.5,
 } as const;
 
@@ -89,16 +89,16 @@ export interface TurnsRow {
 export const TURNS = {
   name: 'turns',
   title: 'Selector turns: CPU time of one select(0)',
-  note: 'inherited eventfds, some of which can be read and stay so; select(2) takes no descriptor above 1023',
+  note: 'inherited eventfds, some of which are and stay readable; select(2) accepts no descriptor above 1023',
   active: [1, 100],
   mechanisms: [
     { mechanism: 'epoll', registered: [100, 1000, 10_000, 19_000] },
     { mechanism: 'poll', registered: [100, 1000, 10_000, 19_000] },
     { mechanism: 'select', registered: [100, 900] },
   ] satisfies readonly TurnsRow[],
-  /** Below are the descriptors of the programs themselves. */
+  /** The first inherited descriptor. Lower ones are those of the programs themselves. */
   first: 64,
 } as const;
 
-/** By the name of a workload, all that can be asked for. */
+/** The names of all workloads. */
 export const WORKLOAD_NAMES: readonly string[] = [...WORKLOADS.map(({ name }) => name), IDLE.name, TURNS.name];

@@ -1,11 +1,11 @@
-/** The axes of values: linear ones are Plotly's own, logarithmic ones get ticks whose labels are all of one size. */
+/** Value axes. Linear axes use Plotly's ticks; logarithmic axes get ticks with labels of one size. */
 import { formatName } from './format.js';
 import { type PlotAxis, plotText } from './plot.js';
 import type { Axis } from './report.js';
 
-/** More decades than this, and their labels collide on a narrow screen. */
-const MOST_DECADES = 6;
-/** Fewer, and 2 and 5 are labelled too. */
+/** With more labelled decades the labels collide on a narrow screen. */
+const MAX_DECADES = 6;
+/** With fewer decades 2 and 5 are labelled, too. */
 const FEW_DECADES = 2;
 
 const SUPERSCRIPT: Readonly<Record<string, string>> = {
@@ -22,7 +22,7 @@ const SUPERSCRIPT: Readonly<Record<string, string>> = {
   9: '⁹',
 };
 
-/** @param values those that are drawn: none of them 0 or below if the axis is logarithmic */
+/** @param values the drawn values: all greater than 0 if the axis is logarithmic */
 export function valueAxis(axis: Axis, values: readonly number[]): PlotAxis {
   const title = { text: plotText(axis.label) };
   if (axis.isLogarithmic !== true)
@@ -35,7 +35,7 @@ function logarithmicTicks(smallest: number, largest: number): Pick<PlotAxis, 'ti
   const to = Math.ceil(Math.log10(largest)) + 1;
   const decades = Array.from({ length: to - from + 1 }, (_, i) => from + i);
   const span = Math.log10(largest / smallest);
-  const each = Math.max(1, Math.ceil(span / MOST_DECADES));
+  const each = Math.max(1, Math.ceil(span / MAX_DECADES));
   const digits = span < FEW_DECADES ? [1, 2, 5] : [1];
   const shown = decades.filter((exponent) => exponent % each === 0);
   const tickvals = shown.flatMap((exponent) => digits.map((digit) => power(digit, exponent)));
@@ -49,14 +49,14 @@ function logarithmicTicks(smallest: number, largest: number): Pick<PlotAxis, 'ti
   };
 }
 
-/** 3e-7 as JavaScript reads it: 3 * 10 ** -7 is 3.0000000000000004e-7. */
+/** Parses '3e-7', because 3 * 10 ** -7 is 3.0000000000000004e-7. */
 const power = (digit: number, exponent: number): number => Number(`${digit}e${exponent}`);
 
-/** '10⁻⁹': not in Plotly's own small type, which is hard to read. */
+/** '10⁻⁹': Plotly's own superscripts are too small to read. */
 const powerOfTen = (exponent: number): string =>
   `10${Array.from(String(exponent), (digit) => SUPERSCRIPT[digit] ?? '').join('')}`;
 
-/** The range of a logarithmic axis on which bars stand: they begin a good bit below the smallest, which would have no length otherwise. */
+/** The exponents of a logarithmic axis for bars. It begins well below the smallest value, whose bar would have no length otherwise. */
 export function barRange(smallest: number, largest: number, room: number): readonly [from: number, to: number] {
   const from = Math.floor(Math.log10(smallest) - 0.2);
   const to = Math.log10(largest);

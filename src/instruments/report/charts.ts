@@ -1,17 +1,17 @@
-/** Charts: what is drawn of them, what is not, and their figures as a table. */
+/** Charts: their plot, the figures that are not drawn, a description, and their figures as a table. */
 import { barPlot } from './bar-plot.js';
 import { linePlot } from './line-plot.js';
 import { type Plot, isDrawn } from './plot.js';
 import type { Axis, Cell, ReportChart, ReportTable } from './report.js';
 
-/** null: there is nothing to draw. */
+/** The plot of a chart. null: it has no values to draw. */
 export function plotOf(chart: ReportChart): Plot | null {
   const plot = chart.kind === 'bar' ? barPlot(chart) : linePlot(chart);
   const isEmpty = plot.traces.every(({ x, y }) => !x.some((value, i) => value !== null && y[i] !== null));
   return isEmpty ? null : plot;
 }
 
-/** How many figures have no place on a logarithmic axis, and would be missed by nobody. */
+/** Number of figures that have no place on a logarithmic axis. */
 export function leftOut(chart: ReportChart): number {
   const lost = (value: number | null, axis: Axis): boolean => isDrawn(value, { label: '' }) && !isDrawn(value, axis);
   if (chart.kind === 'line')
@@ -20,7 +20,7 @@ export function leftOut(chart: ReportChart): number {
   return chart.series.flatMap(({ values }) => values).filter((value) => lost(value, chart.value)).length;
 }
 
-/** What it shows, in words, for who does not see it. */
+/** A description for screen readers. */
 export function describe(chart: ReportChart): string {
   const names = chart.series.map(({ name }) => name).join(', ');
   const axes =
@@ -30,6 +30,7 @@ export function describe(chart: ReportChart): string {
   return `${chart.kind === 'bar' ? 'Bar' : 'Line'} chart: ${chart.title}. ${axes}. Series: ${names}. The figures are in the table below.`;
 }
 
+/** The figures of a chart as a table. */
 export function tableOf(chart: ReportChart): ReportTable {
   const columns = chart.series.map(({ name }) => name);
   if (chart.kind === 'bar') {
@@ -47,7 +48,7 @@ const withUnit = (name: string, { label }: Axis): string => (name === '' ? label
 
 type Lines = Extract<ReportChart, { kind: 'line' }>['series'];
 
-/** A row for each x. */
+/** One row per x. */
 function linesAsRows(series: Lines): readonly (readonly Cell[])[] {
   const all = series.map(({ points }) => new Map(points));
   const xs = [...new Set(all.flatMap((line) => [...line.keys()]))].sort((a, b) => a - b);

@@ -1,9 +1,10 @@
-/** HTML from text: whatever is put into a template is escaped, unless it is HTML already. */
+/** Templates of HTML that escape each part, unless it is HTML already. */
 
+/** Text that is HTML. */
 export class Html {
   readonly text: string;
 
-  /** @param text taken as it is: only what this package itself has written */
+  /** @param text inserted without escaping: only text that this package itself has written */
   constructor(text: string) {
     this.text = text;
   }
@@ -13,6 +14,7 @@ export class Html {
   }
 }
 
+/** A part of a template: strings and numbers are escaped. */
 export type HtmlPart = string | number | Html | readonly Html[];
 
 const ENTITIES: Readonly<Record<string, string>> = {
@@ -23,10 +25,10 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
-/** For text and for quoted attributes. */
+/** Escapes text for elements and quoted attributes. */
 export const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '');
 
-/** html`<p>${text}</p>` */
+/** Template tag: html`<p>${text}</p>` */
 export function html(strings: TemplateStringsArray, ...parts: readonly HtmlPart[]): Html {
   return new Html(strings.map((text, i) => (i === 0 ? text : textOf(parts[i - 1] ?? '') + text)).join(''));
 }
@@ -36,11 +38,12 @@ function textOf(part: HtmlPart): string {
   return typeof part === 'object' ? part.map((one) => one.text).join('') : escapeHtml(String(part));
 }
 
+/** Empty HTML. */
 export const NOTHING = new Html('');
 
 /**
- * Data for a `<script type="application/json">`. In there nothing is unescaped but the end of the element is looked for (`</script`, and
- * `<!--` changes what counts as its end), so no `<` may stand in it. JSON has another way of writing it.
+ * Data for a `<script type="application/json">`. Its text is not unescaped, but the parser looks for the end of the element (`</script`, and
+ * `<!--` changes what counts as its end). Therefore each `<` is written as a JSON escape.
  */
 export const scriptJson = (value: unknown): Html => new Html(JSON.stringify(value).replace(/</g, '\\u003c'));
 
@@ -48,9 +51,9 @@ export const scriptJson = (value: unknown): Html => new Html(JSON.stringify(valu
 export const scriptText = (program: string): Html =>
   new Html(
     program
-      .replace(/\r\n?/g, '\n') // as the parser does, before the hash of the Content-Security-Policy is compared
+      .replace(/\r\n?/g, '\n') // the parser does this before it compares the hash of the Content-Security-Policy
       .replace(/<(?=\/script|!--)/gi, '<\\'),
   );
 
-/** With not one character more than what the Content-Security-Policy has the hash of: a template is formatted, and that adds some. */
+/** Adds no character to the text whose hash is in the Content-Security-Policy: a formatted template would add spaces. */
 export const scriptElement = ({ text }: Html): Html => new Html(`<script>${text}</script>`);

@@ -1,4 +1,4 @@
-/** A line chart: one curve a series, each of its points marked. */
+/** A line chart: one line per series, with a marker at each point. */
 import { valueAxis } from './axes.js';
 import { formatCell, formatName } from './format.js';
 import { type Plot, isDrawn, tooltip } from './plot.js';
@@ -6,6 +6,7 @@ import type { LineChart } from './report.js';
 
 const HEIGHT = 380;
 
+/** The Plotly description of a line chart. */
 export function linePlot({ series, x, y }: LineChart): Plot {
   const lines = series.map(({ name, points }) => ({
     name,

@@ -1,10 +1,12 @@
-/** Where figures were measured: without it they say nothing. */
+/** The machine on which figures were measured: figures of different machines are not comparable. */
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import { join } from 'node:path';
 
+/** A labelled text. */
 export type Fact = readonly [label: string, text: string];
 
+/** System, processor, versions and date. */
 export function machineFacts(now = new Date()): readonly Fact[] {
   const { version } = JSON.parse(readFileSync(join(__dirname, '../../../package.json'), 'utf8')) as { version: string };
   return [
@@ -19,13 +21,13 @@ export function machineFacts(now = new Date()): readonly Fact[] {
   ];
 }
 
-/** 'Debian GNU/Linux 12 (bookworm)', of os-release(5). */
+/** 'Debian GNU/Linux 12 (bookworm)', from os-release(5). */
 function distribution(): string {
   try {
     const name = /^PRETTY_NAME="?([^"\n]+)/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1];
     if (name !== undefined) return name;
   } catch {
-    // Not a Linux, or one without a name.
+    // Not Linux, or a distribution without the file.
   }
   return process.platform;
 }

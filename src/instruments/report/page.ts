@@ -1,6 +1,6 @@
 /**
- * One HTML page that needs nothing but itself: it opens from disk, asks no network (its Content-Security-Policy allows none), and prints. The
- * charts are Plotly's, which is written into the page.
+ * One self-contained HTML page: it opens from disk, uses no network (its Content-Security-Policy allows none), and can be printed. Plotly,
+ * which draws the charts, is embedded.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -14,13 +14,18 @@ import type { Plot } from './plot.js';
 import type { Outcome, ReportChart, ReportSection } from './report.js';
 import { badgeHtml, factsHtml, sectionHtml } from './section-html.js';
 
+/** What the page shows. */
 export interface ReportPage {
   readonly title: string;
   readonly subtitle?: string;
   readonly sections: readonly ReportSection[];
 }
 
-/** @param machine where it was measured: this machine, now, unless something else is said */
+/**
+ * Renders a page.
+ * @param machine facts about the machine of the measurement. Default: this machine, now.
+ * @returns the HTML
+ */
 export function renderPage(page: ReportPage, machine: readonly Fact[] = machineFacts()): string {
   const { title, subtitle, sections } = page;
   const { plots, numbers } = plotsOf(sections);
@@ -63,7 +68,7 @@ function plotsOf(sections: readonly ReportSection[]): { plots: readonly Plot[]; 
   return { plots, numbers };
 }
 
-/** What can be gone to, and what came of it: nothing where there is one section. */
+/** Links to the sections, with their verdicts. Nothing for a single section. */
 function contents(sections: readonly ReportSection[]): Html {
   if (sections.length < 2) return NOTHING;
   const entries = sections.map(
@@ -93,7 +98,7 @@ function tally(sections: readonly ReportSection[]): Html {
   </p>`;
 }
 
-/** Nothing is loaded from anywhere, and no script runs but these; 'unsafe-inline' because Plotly makes a style element. */
+/** Nothing is loaded, and only these scripts run. 'unsafe-inline': Plotly creates a style element. */
 function policy(scripts: readonly Html[]): string {
   const hashes = scripts.map(({ text }) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`);
   return `default-src 'none'; script-src ${hashes.join(' ') || "'none'"}; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'`;

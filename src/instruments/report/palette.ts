@@ -1,11 +1,12 @@
 /**
- * The colours of the page and of its charts, for light and for dark. test/report.test.ts computes what they are held to: text stands out as WCAG 2.2
- * wants it (4.5 to 1), lines and bars as graphics (3 to 1), and two series stay apart for those who see no red or no green.
+ * The colours of the page and its charts, light and dark. test/report.test.ts checks the contrasts of WCAG 2.2: 4.5 to 1 for text, 3 to 1 for
+ * lines and bars, and that two series differ for readers who cannot see red or green.
  */
 
+/** The colours of one scheme. */
 export interface Palette {
   readonly background: string;
-  /** Of boxes on it. */
+  /** Boxes on the background. */
   readonly surface: string;
   readonly text: string;
   /** Labels, axes. */
@@ -15,7 +16,7 @@ export interface Palette {
   readonly good: string;
   readonly bad: string;
   readonly open: string;
-  /** After Okabe and Ito, darker or lighter where they are too near to the background. */
+  /** After Okabe and Ito; darker or lighter if too close to the background. */
   readonly series: readonly string[];
 }
 

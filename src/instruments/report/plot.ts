@@ -1,8 +1,9 @@
-/** What Plotly draws (plotly.com/javascript/reference), but for colours and widths: those are the screen's, and page/draw.js adds them. */
+/** The input of Plotly (plotly.com/javascript/reference) without colours and widths, which depend on the screen: page/draw.js adds them. */
 import { escapeHtml } from './html.js';
 import { shorten } from './format.js';
 import type { Axis } from './report.js';
 
+/** One chart. */
 export interface Plot {
   readonly kind: 'bar' | 'line';
   readonly traces: readonly PlotTrace[];
@@ -13,22 +14,24 @@ export interface Plot {
   readonly height: number;
 }
 
+/** One series. */
 export interface PlotTrace {
-  /** As it is: page/draw.js shortens it to what the width allows, and escapes it. So with the names on an axis. */
+  /** Unescaped and in full: page/draw.js shortens it to the width and escapes it, as it does with the names on an axis. */
   readonly name: string;
   readonly x: readonly (number | null)[];
   readonly y: readonly (number | null)[];
   readonly orientation?: 'h' | 'v';
-  /** Beside the bars. */
+  /** Labels at the ends of the bars. */
   readonly text?: readonly string[];
-  /** Of each point's tooltip. */
+  /** Tooltip of each point. */
   readonly customdata: readonly string[];
 }
 
+/** One axis. */
 export interface PlotAxis {
   readonly title?: { readonly text: string };
   readonly type: 'linear' | 'log';
-  /** Of a logarithmic axis: the exponents. */
+  /** Exponents, if the axis is logarithmic. */
   readonly range?: readonly [from: number, to: number];
   readonly tickvals?: readonly number[];
   readonly ticktext?: readonly string[];
@@ -36,18 +39,19 @@ export interface PlotAxis {
   readonly minor?: { readonly tickvals: readonly number[]; readonly showgrid: boolean };
   readonly showgrid: boolean;
   readonly rangemode?: 'tozero' | 'normal';
-  /** Its ticktext are names of categories. */
+  /** `ticktext` holds names of categories. */
   readonly isNames?: boolean;
 }
 
-/** Plotly takes text for a small HTML: `<b>`, `<a>`, `&amp;`. */
+/** Escapes text for Plotly, which interprets some HTML: `<b>`, `<a>`, `&amp;`. */
 export const plotText = (text: string): string => escapeHtml(text).replaceAll('&#39;', "'").replaceAll('&quot;', '"');
 
-const LONGEST_IN_TOOLTIP = 44;
+const MAX_TOOLTIP_LINE = 44;
 
+/** A tooltip of several lines. */
 export const tooltip = (...lines: readonly string[]): string =>
-  lines.map((line) => plotText(shorten(line, LONGEST_IN_TOOLTIP))).join('<br>');
+  lines.map((line) => plotText(shorten(line, MAX_TOOLTIP_LINE))).join('<br>');
 
-/** Does it have a place on the axis? Infinity, NaN and null have none, and what is not above 0 has none on a logarithmic axis. */
+/** Whether a value has a place on the axis. Infinity, NaN and null have none; 0 and negative values have none on a logarithmic axis. */
 export const isDrawn = (value: number | null, { isLogarithmic }: Axis): value is number =>
   value !== null && Number.isFinite(value) && (isLogarithmic !== true || value > 0);

@@ -1,32 +1,36 @@
-/** What a comparison or an experiment has to show, for whoever draws it: the terminal (cli/), a page (page.ts), a machine (as JSON). */
+/** The result of a comparison or an experiment, which the terminal (cli/), a page (page.ts) or a program (JSON) shows. */
 
-/** A number is printed with three significant digits, null as '—'. */
+/** A cell: a number is printed with three significant digits, null as '—'. */
 export type Cell = string | number | null;
 
+/** A table. */
 export interface ReportTable {
   readonly title: string;
-  /** With their units: 'CPU a message, µs'. The first one names the row. */
+  /** Column headings with units: 'CPU per message, µs'. The first column names the row. */
   readonly columns: readonly string[];
   readonly rows: readonly (readonly Cell[])[];
 }
 
+/** An axis of values. */
 export interface Axis {
-  /** With its unit. */
+  /** Title with its unit: 'messages/s'. */
   readonly label: string;
   readonly isLogarithmic?: boolean;
 }
 
+/** A bar chart: one bar per category and series. */
 export interface BarChart {
   readonly kind: 'bar';
   readonly title: string;
   readonly value: Axis;
   readonly categories: readonly string[];
-  /** As many values each as there are categories. */
+  /** One value per category; null: none. */
   readonly series: readonly { readonly name: string; readonly values: readonly (number | null)[] }[];
-  /** The series are parts of a whole, one on top of the other. */
+  /** The series are parts of a whole, stacked. Default: false, side by side. */
   readonly isStacked?: boolean;
 }
 
+/** A line chart: one line per series. */
 export interface LineChart {
   readonly kind: 'line';
   readonly title: string;
@@ -38,22 +42,25 @@ export interface LineChart {
   }[];
 }
 
+/** A chart. */
 export type ReportChart = BarChart | LineChart;
 
-/** 'undecided': the figures do not carry an answer, and `because` says why not. */
+/** 'undecided': the figures do not suffice for an answer, and `because` gives the reason. */
 export type Outcome = 'holds' | 'does not hold here' | 'undecided';
 
+/** Whether a claim holds. */
 export interface Verdict {
   readonly outcome: Outcome;
-  /** One sentence, with the figures that decide. */
+  /** One sentence, with the deciding figures. */
   readonly because: string;
 }
 
+/** One section of a report. */
 export interface ReportSection {
-  /** Of a link: letters, digits and hyphens. */
+  /** Anchor of links: letters, digits and hyphens. */
   readonly id: string;
   readonly title: string;
-  /** Before the tables: ['claim', '…'], ['source', 'post 004 (b)'], ['set-up', '…']. */
+  /** Labelled texts in front of the tables: ['claim', '…'], ['source', 'post 004 (b)'], ['set-up', '…']. */
   readonly facts: readonly (readonly [label: string, text: string])[];
   readonly verdict?: Verdict;
   readonly tables: readonly ReportTable[];

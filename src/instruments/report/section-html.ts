@@ -1,4 +1,4 @@
-/** A section of the page: what was asked, what came of it, the charts, the tables. */
+/** The HTML of a section: facts, verdict, charts, tables. */
 import { describe, leftOut, tableOf } from './charts.js';
 import { formatCell, formatName } from './format.js';
 import { type Html, NOTHING, html } from './html.js';
@@ -11,13 +11,13 @@ const BADGES: Readonly<Record<Outcome, readonly [kind: string, sign: string]>> =
   undecided: ['open', '?'],
 };
 
-/** Told by its sign and its words; the colour comes on top. */
+/** A badge with a sign and words, so that it does not depend on its colour. */
 export function badgeHtml(outcome: Outcome): Html {
   const [kind, sign] = BADGES[outcome];
   return html`<span class="badge ${kind}"><span class="sign" aria-hidden="true">${sign}</span> ${outcome}</span>`;
 }
 
-/** @param plotNumber of a chart: where its plot is among those of the page, null if there is nothing to draw */
+/** @param plotNumber index of a chart's plot among those of the page; null: nothing to draw */
 export function sectionHtml(section: ReportSection, plotNumber: (chart: ReportChart) => number | null): Html {
   const { id, title, facts, verdict, tables, charts } = section;
   return html`<section id="${id}">
@@ -32,6 +32,7 @@ export function sectionHtml(section: ReportSection, plotNumber: (chart: ReportCh
   </section> `;
 }
 
+/** Labelled texts as a definition list. */
 export function factsHtml(facts: readonly Fact[]): Html {
   if (facts.length === 0) return NOTHING;
   return html`<dl>
@@ -53,10 +54,10 @@ function figureHtml(chart: ReportChart, plot: number | null): Html {
   const lost = leftOut(chart);
   const drawing =
     plot === null
-      ? html`<p class="note">There is nothing to draw: not one figure.</p>`
+      ? html`<p class="note">No figures to draw.</p>`
       : html`<div class="plot" role="img" aria-label="${describe(chart)}" data-plot="${plot}"></div>`;
   const note = html`<p class="note">
-    Not drawn: ${lost} of the figures, which are not above 0 and have no place on a logarithmic axis.
+    Not drawn: ${lost} of the figures, which are not greater than 0 and have no place on a logarithmic axis.
   </p>`;
   return html`<figure>
     <figcaption>${chart.title}</figcaption>
@@ -68,7 +69,7 @@ function figureHtml(chart: ReportChart, plot: number | null): Html {
   </figure> `;
 }
 
-/** 'proactor:emulated:epoll' may break behind a colon, if it must. */
+/** The name of a row, which may wrap after a separator: 'proactor:emulated:epoll'. */
 function rowName(cell: Cell): Html {
   const parts = formatName(cell).split(/(?<=[:/_.])/);
   return html`${parts.map((part, i) => (i === 0 ? html`${part}` : html`<wbr />${part}`))}`;

@@ -1,35 +1,38 @@
-/** What was counted before, and what has become of it: bench/instructions.json is kept with the code that it was counted of. */
+/** The earlier counts, and comparisons with them. bench/instructions.json is committed with the code that it was counted for. */
 
-/** What a count depends on, beside the code. */
+/** What a count depends on besides the code. */
 export interface Toolchain {
   readonly node: string;
   readonly architecture: string;
-  /** Of the addon. */
+  /** The compiler of the addon. */
   readonly compiler: string;
   readonly valgrind: string;
 }
 
+/** The contents of bench/instructions.json. */
 export interface Baseline {
   readonly toolchain: Toolchain;
-  /** By the name of the workload. */
+  /** Instructions per unit, by name of the workload. */
   readonly instructions: Readonly<Record<string, number>>;
 }
 
-/** Beyond this share of the baseline it is another count. The same code differs by less than a thousandth. */
+/** Relative difference from the baseline that counts as a change. The same code differs by less than 0.001. */
 export const TOLERANCE = 0.05;
 
 /** 'unknown': the baseline has no such workload. */
 export type Outcome = 'within' | 'more' | 'fewer' | 'unknown';
 
+/** A count beside its baseline. */
 export interface Comparison {
   readonly outcome: Outcome;
-  /** null: unknown. */
+  /** null: the baseline has no such workload. */
   readonly baseline: number | null;
   readonly now: number;
-  /** Of the baseline; 0.1: a tenth more. NaN: unknown. */
+  /** Relative change; 0.1: a tenth more. NaN: unknown. */
   readonly change: number;
 }
 
+/** Compares a count with its baseline. */
 export function compared(name: string, now: number, { instructions }: Baseline): Comparison {
   const baseline = Object.hasOwn(instructions, name) ? (instructions[name] ?? null) : null;
   if (baseline === null) return { outcome: 'unknown', baseline, now, change: NaN };
@@ -37,18 +40,18 @@ export function compared(name: string, now: number, { instructions }: Baseline):
   return { outcome: change > TOLERANCE ? 'more' : change < -TOLERANCE ? 'fewer' : 'within', baseline, now, change };
 }
 
-/** What a run has to answer for. */
+/** Whether the outcome makes a run fail. */
 export const isFailure = ({ outcome }: Pick<Comparison, 'outcome'>): boolean =>
   outcome === 'more' || outcome === 'unknown';
 
-/** Why counts of the one and of the other are not comparable; null: they are. */
+/** The reason why counts of two toolchains are not comparable. null: they are. */
 export function incomparable(kept: Toolchain, here: Toolchain): string | null {
   const name = ({ node, architecture }: Toolchain): string => `Node ${node} on ${architecture}`;
   if (name(kept) === name(here)) return null;
   return `the baseline was counted with ${name(kept)}, and this is ${name(here)}: other machine code`;
 }
 
-/** What else is different, and may be the reason for a small difference. */
+/** Other differences between two toolchains, which may explain small changes. */
 export function differences(kept: Toolchain, here: Toolchain): readonly string[] {
   const all = [
     ['valgrind', kept.valgrind, here.valgrind],
@@ -59,7 +62,7 @@ export function differences(kept: Toolchain, here: Toolchain): readonly string[]
     .map(([what, before, now]) => `${what}: the baseline was counted with ${before}, and this is ${now}`);
 }
 
-/** @param kept those that were not counted now stay as they are. null: there were none */
+/** The new baseline. @param kept the old one: counts that are not renewed stay. null: there is none */
 export function updated(
   kept: Baseline | null,
   toolchain: Toolchain,
@@ -73,9 +76,9 @@ export function updated(
   return { toolchain, instructions: Object.fromEntries(all) };
 }
 
-/** @throws Error for what is none */
+/** @throws Error if the text is no baseline */
 export function parseBaseline(text: string): Baseline {
   const { toolchain, instructions } = JSON.parse(text) as Partial<Baseline>;
-  if (toolchain === undefined || instructions === undefined) throw new Error('it is not what --update writes');
+  if (toolchain === undefined || instructions === undefined) throw new Error('it was not written by --update');
   return { toolchain, instructions };
 }

@@ -1,12 +1,12 @@
 /**
- * node under `valgrind --tool=callgrind`, so that the same program counts the same instructions each time, on a busy machine too. What
- * would make the difference is taken out: threads that compile and collect garbage beside the program, and so at any moment; seeds; the
- * environment. Addresses need nothing: valgrind gives the same ones each time.
+ * Runs node under `valgrind --tool=callgrind` so that the same program has the same instruction count each time, on a busy machine, too.
+ * Sources of variation are removed: threads that compile and collect garbage concurrently, random seeds, the environment. Addresses do not
+ * vary: valgrind assigns the same ones each time.
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** The function at which callgrind writes down what it has counted: process.ppid calls it, and nothing else does. */
+/** The function at which callgrind dumps and resets its counts: only process.ppid calls it. */
 const MARK = 'uv_os_getppid';
 
 const FLAGS = [
@@ -14,16 +14,16 @@ const FLAGS = [
   '--predictable',
   '--hash-seed=1',
   '--random-seed=1',
-  // Larger than what a measurement makes: garbage is collected before it.
+  // Larger than the garbage of a measurement, so that it is collected only before.
   '--min-semi-space-size=16',
   '--max-semi-space-size=16',
   '--expose-gc',
 ];
 
 /**
- * For LineChild.
- * @param folder where the counts will be
- * @param budget how soon V8 compiles a function for good, in bytes of its bytecode that were run (67,584 where nothing is said)
+ * The wrapper of LineChild.
+ * @param folder where the counts are written
+ * @param budget executed bytecode in bytes after which V8 optimizes a function (V8's default: 67,584)
  */
 export function underCallgrind(folder: string, budget: number): readonly string[] {
   const callgrind = `valgrind -q --command-line-only=yes --vgdb=no --tool=callgrind --dump-line=no --dump-before=${MARK} --callgrind-out-file="$out"`;
@@ -32,14 +32,14 @@ export function underCallgrind(folder: string, budget: number): readonly string[
   return ['sh', '-c', script, 'sh', join(folder, 'out')];
 }
 
-/** Number 1 goes from the program's beginning to the first mark. */
-const FIRST = 2;
+/** Number of the first dump that counts: dump 1 covers the start of the program up to the first mark. */
+const FIRST_DUMP = 2;
 
-/** Instructions between one mark and the next, in their order. */
+/** Instructions between each mark and the next, in order. */
 export function sectionsIn(folder: string): readonly number[] {
   return readdirSync(folder)
     .map((name) => Number(/^out\.(\d+)$/.exec(name)?.[1]))
-    .filter((number) => number >= FIRST)
+    .filter((number) => number >= FIRST_DUMP)
     .sort((a, b) => a - b)
     .map((number) => Number(/^totals: (\d+)/m.exec(readFileSync(join(folder, `out.${number}`), 'utf8'))?.[1]));
 }

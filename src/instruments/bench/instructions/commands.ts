@@ -1,27 +1,28 @@
-/** What the program under callgrind is told, a line each; it answers each when it is done. So both sides go in step: an exchange is a turn. */
+/** Commands of the program under callgrind, one per line. It answers each when it is done, so both sides run in lock-step. */
 
 export const COMMANDS = {
-  /** Accept those who have connected. */
+  /** Accept the waiting connections. */
   admit: 0,
-  /** Serve what was sent. */
+  /** Serve the requests that were sent. */
   exchange: 1,
-  /** Nothing: what it costs to be told and to answer. */
+  /** Do nothing: measures the cost of a command and its answer. */
   nothing: 2,
-  /** What was counted so far is written down, and counted anew from here. */
+  /** Dump the counts so far and start at 0. */
   mark: 3,
-  /** The garbage is collected, so that it is not while something is counted. */
+  /** Collect the garbage now, so that it is not collected during a count. */
   collect: 4,
 } as const;
 
+/** The argument of the program. */
 export interface Start {
-  /** Of the workload. */
+  /** Name of the workload. */
   readonly name: string;
   /** Where the clients connect. */
   readonly path: string;
 }
 
-/** The first line of the program. */
+/** The first line that the program prints. */
 export interface Started {
-  /** Why this system cannot; '' where it can. */
+  /** Why this system cannot run the workload; '': it can. */
   readonly lacks: string;
 }

@@ -1,9 +1,9 @@
 /**
- * Instructions a message, a delivery or a turn: in user space, the server's alone.
+ * Counts instructions per message, delivery or turn: in user space, of the server only.
  *
- * It is warmed up until V8 has compiled what is hot; then several windows of as many exchanges each are counted, and some in which nothing
- * is asked for. The median of the ones less the median of the others is the count: a function that is compiled late spoils one window. What
- * the garbage collector will do later is not in it.
+ * After a warm-up, in which V8 compiles the hot functions, several windows of as many exchanges are counted, then idle windows without
+ * requests. The count is the difference of their medians: a function that is compiled late affects only one window. Later work of the
+ * garbage collector is not included.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,10 +17,10 @@ import { AT_ONCE, type Clients, type Workload } from './workloads.js';
 
 const WINDOWS = 9;
 const IDLE_WINDOWS = 3;
-/** Again after the garbage was collected, for that can take compiled functions with it. */
+/** Share of the warm-up that is repeated after the garbage collection, which can discard compiled functions. */
 const SECOND_WARM_UP = 0.2;
-/** What was answered is there; milliseconds. */
-const PATIENCE = 10_000;
+/** Milliseconds for a reply, which should already be there. */
+const REPLY_TIMEOUT = 10_000;
 
 export interface CountOptions {
   /** When V8 compiles: see underCallgrind(). */
@@ -30,7 +30,7 @@ export interface CountOptions {
   readonly onProgress?: (share: number) => void;
 }
 
-/** @returns the count; or why this system has none. @throws what went wrong; the signal's reason, and no process is left */
+/** @returns the count, or the reason why this system has none. @throws Error of the program; the signal's reason. All processes have exited. */
 export async function count(
   workload: Workload,
   { budget, signal, onProgress }: CountOptions,
@@ -43,7 +43,7 @@ export async function count(
     try {
       const { lacks } = (await child.answer()) as Started;
       if (lacks !== '') return lacks;
-      await talk(workload, start.path, child, onProgress);
+      await runClients(workload, start.path, child, onProgress);
     } catch (error) {
       child.kill();
       throw error;
@@ -60,14 +60,14 @@ function perUnit(sections: readonly number[], { window, units }: Workload): numb
   const expected = WINDOWS + IDLE_WINDOWS;
   if (sections.length !== expected)
     throw new Error(
-      `callgrind has made ${sections.length} counts, not ${expected}: does it know Node's functions by name?`,
+      `callgrind made ${sections.length} counts, not ${expected}: does it know Node's functions by name?`,
     );
   const [busy, idle] = [sections.slice(0, WINDOWS), sections.slice(WINDOWS)].map((some) => spreadOf(some).median);
   return ((busy ?? NaN) - (idle ?? NaN)) / (window * units);
 }
 
-/** The clients' side, from the first connection to the last. */
-async function talk(
+/** The clients' side, from connecting to closing. */
+async function runClients(
   workload: Workload,
   path: string,
   child: LineChild,
@@ -118,12 +118,12 @@ async function run(
 
 async function connect(sockets: Socket[], { connections }: Clients, path: string, child: LineChild): Promise<void> {
   while (sockets.length < connections) {
-    const most = Math.min(sockets.length + AT_ONCE, connections);
-    while (sockets.length < most) {
+    const limit = Math.min(sockets.length + AT_ONCE, connections);
+    while (sockets.length < limit) {
       const socket = new Socket({ family: 'unix' });
       sockets.push(socket);
       socket.connect({ path });
-      socket.timeout = PATIENCE;
+      socket.timeout = REPLY_TIMEOUT;
     }
     await child.ask(COMMANDS.admit);
   }
@@ -135,15 +135,15 @@ function send(sockets: readonly Socket[], { senders, request }: Clients): void {
 
 const received = Buffer.alloc(65_536);
 
-/** Each byte that comes back. */
+/** Checks each byte of the replies. */
 function check(sockets: readonly Socket[], { reply }: Clients): void {
   for (const socket of sockets) {
     let length = 0;
     while (length < reply.length) {
       const more = socket.recvInto(received, length, reply.length - length) ?? 0;
-      if (more === 0) throw new Error('the server has closed a connection');
+      if (more === 0) throw new Error('the server closed a connection');
       length += more;
     }
-    if (reply.compare(received, 0, length) !== 0) throw new Error('the server has answered something else');
+    if (reply.compare(received, 0, length) !== 0) throw new Error('the server sent a wrong reply');
   }
 }

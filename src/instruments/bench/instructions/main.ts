@@ -1,4 +1,4 @@
-/** npm run bench:instructions: instructions a message, against what they were. */
+/** npm run bench:instructions: compares instructions per message with a baseline. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Argument, Command } from 'commander';
@@ -24,18 +24,18 @@ const FILE = join(__dirname, '../../../../bench/instructions.json');
 const NAMES = workloads.map(({ name }) => name);
 
 /**
- * See underCallgrind(). What V8 puts into one piece of machine code depends on when it compiles, and a small change of the code can tip
- * it, by 2 % or so. What seems to have grown is therefore counted again with V8 in other moods, and must have grown in each.
+ * See underCallgrind(). What V8 inlines depends on when it compiles, and a small change of the code can shift that, which changes the count
+ * by some 2 %. A count that has grown is therefore repeated with other budgets, and must have grown with each.
  */
 const BUDGETS = [5000, 6000, 7000] as const;
 
-const TEACH = `
-Workloads (all of them where none is named; a minute and a half):
+const HELP = `
+Workloads (default: all, which takes a minute and a half):
 ${workloads.map(({ name, what }) => beside(`  ${name}`, what, 13)).join('\n')}
 
-Counts what the processor does in user space (valgrind's callgrind), not how long it
-takes: the same code comes to the same count, on a busy machine too. Exit code 1 where
-one is more than 5 % above the baseline, which is kept in bench/instructions.json.`;
+Counts instructions in user space (valgrind's callgrind) instead of time: the same code
+has the same count, on a busy machine, too. Exit code 1: a count is more than 5 % above
+the baseline, which is in bench/instructions.json.`;
 
 interface Options {
   readonly update?: true;
@@ -43,12 +43,12 @@ interface Options {
 }
 
 new Command('npm run bench:instructions --')
-  .description('instructions a message, a delivery, a turn, against a baseline')
+  .description('instructions per message, delivery or turn, compared with a baseline')
   .addArgument(new Argument('[workload...]', 'which workloads').choices(NAMES))
-  .option('--update', 'keep what is counted now as the baseline')
-  .option('--json', 'for machines')
-  .addHelpText('after', TEACH)
-  .showHelpAfterError('(--help says more)')
+  .option('--update', 'write these counts to the baseline')
+  .option('--json', 'print JSON')
+  .addHelpText('after', HELP)
+  .showHelpAfterError('(see --help)')
   .action(async (names: readonly string[], options: Options, command: Command) => {
     const valgrind = valgrindVersion();
     if (valgrind === null)
@@ -61,7 +61,7 @@ new Command('npm run bench:instructions --')
       if (reason !== null && chosen.length < workloads.length) return command.error(`error: ${reason}; update all`);
       return update(chosen, kept, here);
     }
-    if (kept === null) return command.error(`error: there is no ${FILE}; --update writes it`);
+    if (kept === null) return command.error(`error: ${FILE} is missing; --update writes it`);
     if (reason !== null) return skip(reason, options, false);
     await check(chosen, kept, here, options);
   })
@@ -71,13 +71,13 @@ new Command('npm run bench:instructions --')
     process.exitCode = 1;
   });
 
-/** Nothing can be said here. */
+/** Reports that nothing could be counted here. */
 function skip(reason: string, { json }: Options, isFailure: boolean): void {
   process.stdout.write(json ? `${JSON.stringify({ skipped: reason }, null, 2)}\n` : `skipped: ${reason}\n`);
   if (isFailure) process.exitCode = 1;
 }
 
-/** null: there is none. */
+/** null: there is no baseline. */
 function readBaseline(command: Command): Baseline | null {
   if (!existsSync(FILE)) return null;
   try {
@@ -87,7 +87,7 @@ function readBaseline(command: Command): Baseline | null {
   }
 }
 
-/** @returns null: interrupted */
+/** Runs the workloads in order. @returns null: interrupted */
 function forEach<T>(
   chosen: readonly Workload[],
   run: (workload: Workload, count: (budget: number) => Promise<number | string>) => Promise<T>,

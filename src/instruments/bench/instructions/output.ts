@@ -1,4 +1,4 @@
-/** The counts as a table, or as a line each where nobody sits before a terminal. */
+/** The counts as a table on a terminal, else as one line each. */
 import Table from 'cli-table3';
 import { pc } from '../../../terminal/colors.js';
 import { type Comparison, TOLERANCE, isFailure } from './baseline.js';
@@ -22,7 +22,7 @@ export const resultsText = (results: readonly Result[]): string =>
 
 function tableText(results: readonly Result[]): string {
   const table = new Table({
-    head: ['', 'workload', 'instructions a', 'baseline', 'now', 'difference'],
+    head: ['', 'workload', 'instructions per', 'baseline', 'now', 'difference'],
     colAligns: ['left', 'left', 'left', 'right', 'right', 'right'],
     style: { head: [], border: [] },
   });
@@ -37,21 +37,21 @@ function tableText(results: readonly Result[]): string {
 
 const differenceText = ({ outcome, change }: Comparison): string => (outcome === 'unknown' ? '—' : percent(change));
 
-/** What .ci/run counts. */
+/** One line, which .ci/run reads. */
 function lineText({ workload: { name, unit }, ...result }: Result): string {
   if ('skipped' in result) return `- ${name}: skipped: ${result.skipped}`;
   const { outcome, baseline, now } = result;
   const of = outcome === 'unknown' ? 'not in the baseline' : `${differenceText(result)} of ${figure(baseline)}`;
-  return `${mark(result)} ${name}: ${figure(now)} instructions a ${unit}, ${of}`;
+  return `${mark(result)} ${name}: ${figure(now)} instructions per ${unit}, ${of}`;
 }
 
-/** What is to be done. */
+/** What to do about the counts that differ. */
 export function summaryText(results: readonly Result[]): readonly string[] {
   const named = (wanted: Comparison['outcome']): string =>
     results.flatMap((one) => ('outcome' in one && one.outcome === wanted ? [one.workload.name] : [])).join(', ');
   const lines = [
-    [named('more'), `beyond ${percent(TOLERANCE)}, however V8 compiles it. Where it is meant so, --update keeps it`],
-    [named('fewer'), `beyond ${percent(-TOLERANCE)}: --update keeps it`],
+    [named('more'), `beyond ${percent(TOLERANCE)}, however V8 compiles it. If intended, --update accepts it`],
+    [named('fewer'), `beyond ${percent(-TOLERANCE)}: --update accepts it`],
     [named('unknown'), 'not in the baseline: --update adds it'],
   ] as const;
   return lines.filter(([names]) => names !== '').map(([names, text]) => `${names}: ${text}`);

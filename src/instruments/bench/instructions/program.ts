@@ -1,4 +1,4 @@
-/** The server's side of one workload, under callgrind: does what it is told on its standard input (commands.ts), and ends with that. */
+/** The server's side of one workload, under callgrind: executes the commands of its standard input (commands.ts) until that ends. */
 import { readSync, writeSync } from 'node:fs';
 import { COMMANDS, type Start, type Started } from './commands.js';
 import { type Served, workloads } from './workloads.js';
@@ -10,26 +10,26 @@ const done = Buffer.from('0\n');
 function start(): Served | null {
   const { name, path } = JSON.parse(process.argv[2] ?? '') as Start;
   const workload = workloads.find((one) => one.name === name);
-  if (workload === undefined) throw new Error(`there is no workload '${name}'`);
+  if (workload === undefined) throw new Error(`unknown workload '${name}'`);
   try {
     return workload.serve(path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ERR_UNAVAILABLE') throw error;
-    tell({ lacks: (error as Error).message });
+    sendStarted({ lacks: (error as Error).message });
     return null;
   }
 }
 
-const tell = (started: Started): void => void writeSync(1, `${JSON.stringify(started)}\n`);
+const sendStarted = (started: Started): void => void writeSync(1, `${JSON.stringify(started)}\n`);
 
-function obey(served: Served, command: number): void {
+function execute(served: Served, command: number): void {
   switch (command) {
     case COMMANDS.admit:
       return served.admit();
     case COMMANDS.exchange:
       return served.exchange();
     case COMMANDS.mark:
-      // Node asks uv_os_getppid for it, and for nothing else: that is where callgrind writes down what it has counted.
+      // Node calls uv_os_getppid only for this property; there callgrind dumps its counts.
       Reflect.get(process, 'ppid');
       return;
     case COMMANDS.collect:
@@ -37,17 +37,17 @@ function obey(served: Served, command: number): void {
   }
 }
 
-/** @returns false: nobody asks any more */
-function next(served: Served): boolean {
+/** Executes the next command. @returns false: the input has ended */
+function executeNext(served: Served): boolean {
   if (readSync(0, line) === 0) return false;
-  obey(served, (line[0] as number) - DIGIT_0);
+  execute(served, (line[0] as number) - DIGIT_0);
   writeSync(1, done);
   return true;
 }
 
 const served = start();
 if (served !== null) {
-  tell({ lacks: '' });
-  while (next(served));
-  process.exit(); // loops and sockets are left to the kernel
+  sendStarted({ lacks: '' });
+  while (executeNext(served));
+  process.exit(); // the kernel closes loops and sockets
 }

@@ -1,4 +1,4 @@
-/** What a count depends on, beside the code. */
+/** What a count depends on besides the code. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import type { Toolchain } from './baseline.js';
 const ADDON = join(__dirname, '../../../../build/Release/selectors_native.node');
 const UNKNOWN = 'unknown';
 
-/** '3.19.0'; null: it is not installed. */
+/** '3.19.0'. null: valgrind is not installed. */
 export function valgrindVersion(): string | null {
   const { stdout, status } = spawnSync('valgrind', ['--version'], { encoding: 'utf8' });
   return status === 0 ? stdout.trim().replace('valgrind-', '') : null;
@@ -20,7 +20,7 @@ export const toolchainWith = (valgrind: string): Toolchain => ({
   valgrind,
 });
 
-/** As the compiler has written it into the addon (elf(5), .comment): 'GCC: (Debian 12.2.0-14) 12.2.0' */
+/** The compiler's entry in the addon (elf(5), .comment): 'GCC: (Debian 12.2.0-14) 12.2.0' */
 function compilerOf(addon: string): string {
   try {
     return /(GCC: \([^)]*\)|clang version) [\w.+-]+/.exec(readFileSync(addon, 'latin1'))?.[0] ?? UNKNOWN;

@@ -1,9 +1,9 @@
 /**
- * What is counted: a row each. The server's side runs under callgrind (program.ts); the clients, of which the row says what they send and
- * what must come back, do not (count.ts).
+ * The workloads, one row each. The server's side runs under callgrind (program.ts); the clients do not (count.ts). A row gives their
+ * requests and the expected replies.
  *
- * All meet on Unix sockets. What is sent there lies in the receiver's queue when send(2) returns; over TCP that is for the kernel's other
- * threads to do, and a busy machine would now and then make two turns of one. In user space, which is what is counted, they are the same.
+ * They use Unix sockets, where a message is in the receiver's queue when send(2) returns. Over TCP other threads of the kernel deliver it,
+ * and on a busy machine one turn would sometimes become two. In user space, which is what is counted, both are the same.
  */
 import {
   type BaseSelector,
@@ -21,54 +21,55 @@ import {
 } from '../../../index.js';
 import { type ApplicationName, applicationRow } from '../../../servers/applications/index.js';
 
+/** The clients of a workload. */
 export interface Clients {
   readonly connections: number;
-  /** So many of them, the first ones, send in each exchange. */
+  /** Number of connections, the first ones, that send in each exchange. */
   readonly senders: number;
   readonly request: Buffer;
-  /** What each connection receives in each exchange. */
+  /** The bytes that each connection receives in each exchange. */
   readonly reply: Buffer;
 }
 
 /** The server's side, in a process of its own. */
 export interface Served {
-  /** Accepts those who are waiting: AT_ONCE of them, or the rest. */
+  /** Accepts waiting connections: AT_ONCE, or the rest. */
   admit(): void;
-  /** One exchange: serves all that was sent. */
+  /** Serves all requests of one exchange. */
   exchange(): void;
 }
 
 export interface Workload {
   readonly name: string;
   readonly what: string;
-  /** Of what are so many instructions counted. */
+  /** What instructions are counted per. */
   readonly unit: 'message' | 'delivery' | 'turn';
-  /** So many of them an exchange. */
+  /** Units per exchange. */
   readonly units: number;
-  /** null: nobody asks. */
+  /** null: a workload without clients. */
   readonly clients: Clients | null;
-  /** Exchanges before it is counted. */
+  /** Exchanges before the first count. */
   readonly warmUp: number;
-  /** Exchanges that are counted at a time. */
+  /** Exchanges per count. */
   readonly window: number;
-  /** @param path where the clients connect. @throws ERR_UNAVAILABLE where this system lacks the mechanism */
+  /** Starts the server. @param path of the Unix socket. @throws ERR_UNAVAILABLE if this system lacks the mechanism */
   serve(path: string): Served;
 }
 
-/** So many connect before they are accepted: fewer than the smallest backlog (128 before Linux 5.4: listen(2)). */
+/** Clients that connect before they are accepted: fewer than the smallest backlog (128 before Linux 5.4: listen(2)). */
 export const AT_ONCE = 100;
 const CONNECTIONS = 50;
 /**
- * Of the ring. Newer kernels tell of no more than the first 20 completions at once (IO_LOCAL_TW_DEFAULT_MAX of io_uring; 6.18 does): 50
- * messages would be two turns on one kernel, and one on another.
+ * Connections of the ring. Newer kernels (6.18) report at most 20 completions at once (IO_LOCAL_TW_DEFAULT_MAX of io_uring): 50 messages
+ * would take two turns on one kernel and one on another.
  */
-const CONNECTIONS_OF_RING = 16;
+const RING_CONNECTIONS = 16;
 const SIZE = 64;
 const PIPELINED = 16;
 const READERS = 1000;
 const REGISTERED = 100;
-/** So often nothing may be ready: what was sent is there already. */
-const MOST_TURNS = 10_000;
+/** Turns without the expected events after which a workload fails: the requests are already there. */
+const MAX_TURNS = 10_000;
 
 // ----------------------------------------------------------------------------------------------------------------- loops
 
@@ -87,8 +88,8 @@ function onLoop(loop: EventLoop, path: string, application: ApplicationName, cli
   );
   return {
     admit() {
-      const most = Math.min(open + AT_ONCE, clients.connections);
-      for (let turn = 0; open < most; turn++) turnOf(loop, turn);
+      const limit = Math.min(open + AT_ONCE, clients.connections);
+      for (let turn = 0; open < limit; turn++) turnOf(loop, turn);
     },
     exchange() {
       let left = clients.senders;
@@ -98,7 +99,7 @@ function onLoop(loop: EventLoop, path: string, application: ApplicationName, cli
 }
 
 function turnOf(loop: EventLoop, turn: number): number {
-  if (turn === MOST_TURNS) throw new Error('the loop does not see what was sent');
+  if (turn === MAX_TURNS) throw new Error('the loop does not report what was sent');
   return loop.runOnce(0);
 }
 
@@ -109,8 +110,8 @@ const onReactor = (path: string, application: ApplicationName, clients: Clients)
 
 type Callback = (key: SelectorKey<Callback>) => void;
 
-/** As the documentation of Python's selectors has it: the callback is the key's data, and makes its system calls by itself. */
-function inPythonsShape(path: string, { connections, senders }: Clients): Served {
+/** As in the documentation of Python's selectors: the callback is the key's data and makes its own system calls. */
+function pythonStyle(path: string, { connections, senders }: Clients): Served {
   const listener = new Socket({ family: 'unix' }).bind({ path }).listen();
   const selector = new DefaultSelector<Callback>();
   const buffer = Buffer.allocUnsafeSlow(65_536);
@@ -122,7 +123,7 @@ function inPythonsShape(path: string, { connections, senders }: Clients): Served
   };
   return {
     admit() {
-      for (const most = Math.min(open + AT_ONCE, connections); open < most; open++) {
+      for (const limit = Math.min(open + AT_ONCE, connections); open < limit; open++) {
         const socket = listener.accept() as Socket;
         socket.blocking = false;
         selector.register(socket, EVENT_READ, echo);
@@ -136,7 +137,7 @@ function inPythonsShape(path: string, { connections, senders }: Clients): Served
   };
 }
 
-/** select() alone: nobody reads what makes the first ones ready, and so they stay it. */
+/** select() alone: the first sockets stay ready, because their bytes are never read. */
 function turns(selector: BaseSelector, active: number, units: number): Served & { readonly open: unknown } {
   const pairs = Array.from({ length: REGISTERED }, () => Socket.pair());
   for (const [index, [watched, other]] of pairs.entries()) {
@@ -144,7 +145,7 @@ function turns(selector: BaseSelector, active: number, units: number): Served & 
     if (index < active) other.send('x');
   }
   return {
-    open: pairs, // or the garbage collector closes them
+    open: pairs, // keeps the garbage collector from closing them
     admit: () => undefined,
     exchange() {
       for (let turn = 0; turn < units; turn++) {
@@ -159,7 +160,7 @@ function turns(selector: BaseSelector, active: number, units: number): Served & 
 
 const ONE = Buffer.alloc(SIZE, 'message ');
 const MANY = Buffer.concat(Array.from({ length: PIPELINED }, () => ONE));
-const SAID = 'a line of sixty-four bytes, as short as what people say';
+const CHAT_TEXT = 'a line of sixty-four bytes, as short as what people say';
 
 const echoing = (connections: number, bytes: Buffer): Clients => ({
   connections,
@@ -168,16 +169,16 @@ const echoing = (connections: number, bytes: Buffer): Clients => ({
   reply: bytes,
 });
 const ECHO = echoing(CONNECTIONS, ONE);
-const ECHO_OF_RING = echoing(CONNECTIONS_OF_RING, ONE);
+const ECHO_OF_RING = echoing(RING_CONNECTIONS, ONE);
 const PIPELINE = echoing(CONNECTIONS, MANY);
 const CHAT: Clients = {
   connections: READERS,
   senders: 1,
-  request: Buffer.from(`${JSON.stringify({ user: 'ann', text: SAID })}\n`),
-  reply: Buffer.from(`[ann] ${SAID}\n`),
+  request: Buffer.from(`${JSON.stringify({ user: 'ann', text: CHAT_TEXT })}\n`),
+  reply: Buffer.from(`[ann] ${CHAT_TEXT}\n`),
 };
 
-/** Functions that are called once a turn are compiled by V8 after some hundred turns, those that are called for each message much earlier. */
+/** V8 compiles functions that run once per turn after some hundred turns, and functions that run per message much earlier. */
 const MESSAGES = { unit: 'message', warmUp: 600, window: 20 } as const;
 const TURNS = { unit: 'turn', clients: null, warmUp: 300, window: 20 } as const;
 
@@ -193,8 +194,8 @@ export const workloads: readonly Workload[] = [
   {
     ...MESSAGES,
     name: 'proactor',
-    what: `ProactorLoop over io_uring, echo of ${SIZE} bytes on ${CONNECTIONS_OF_RING} connections`,
-    units: CONNECTIONS_OF_RING,
+    what: `ProactorLoop over io_uring, echo of ${SIZE} bytes on ${RING_CONNECTIONS} connections`,
+    units: RING_CONNECTIONS,
     clients: ECHO_OF_RING,
     serve: (path) => onLoop(new ProactorLoop({ proactor: new IoUringProactor() }), path, 'echo', ECHO_OF_RING),
   },
@@ -204,7 +205,7 @@ export const workloads: readonly Workload[] = [
     what: `DefaultSelector as in Python, recvInto and send, echo of ${SIZE} bytes on ${CONNECTIONS} connections`,
     units: CONNECTIONS,
     clients: ECHO,
-    serve: (path) => inPythonsShape(path, ECHO),
+    serve: (path) => pythonStyle(path, ECHO),
   },
   {
     ...MESSAGES,

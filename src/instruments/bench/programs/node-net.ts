@@ -1,4 +1,4 @@
-/** This package's applications over Node's own `net`, in its idiom: node-net echo|chat|rpc */
+/** Serves this package's applications over Node's own `net`: node-net echo|chat|rpc */
 import { type AddressInfo, type Socket, createServer } from 'node:net';
 import type { Peer } from '../../../servers/applications/application.js';
 import { type ApplicationName, applicationRow, applications } from '../../../servers/applications/index.js';
@@ -10,7 +10,7 @@ if (!Object.hasOwn(applications, name)) {
 }
 const application = applicationRow(name as ApplicationName).create();
 
-/** net.Socket has all that an application asks of a peer but a place for its state. */
+/** net.Socket has everything that an application needs of a peer except a place for its state. */
 class SocketPeer implements Peer {
   data: unknown;
   constructor(readonly socket: Socket) {}

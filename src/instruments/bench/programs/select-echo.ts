@@ -1,6 +1,6 @@
 /**
- * Post 004's server, in the shape of Python's `selectors`: `select()` tells which keys are ready, and `key.data` is called, which receives
- * and sends by itself. What the kernel does not take waits, and nothing is received meanwhile.
+ * Post 004's server in the style of Python's `selectors`: `select()` reports the ready keys, and `key.data`, the callback, receives and sends.
+ * After a short write the rest is queued, and nothing is received until it is sent.
  *
  *   select-echo [select | poll | epoll | kqueue]
  */

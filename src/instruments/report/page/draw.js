@@ -1,4 +1,4 @@
-// Draws the charts of the page with Plotly: anew when the width changes, when light turns to dark, and for the printer.
+// Draws the charts of the page with Plotly, and redraws them when the width or the colour scheme changes and for printing.
 (() => {
   const { plots, palettes } = JSON.parse(document.getElementById('plots').textContent);
   const elements = [...document.querySelectorAll('[data-plot]')];
@@ -6,29 +6,29 @@
   const print = matchMedia('print');
   let isPrinting = false;
 
-  // The layout changes only after 'beforeprint': this fits on A4 and on Letter with the margins of page.css.
+  // Width in CSS pixels for print, because the layout changes only after 'beforeprint'. Fits A4 and Letter with the margins of page.css.
   const PAPER = 660;
   const FONT = 12;
   const LEGEND_ROW = 30;
-  // Of an average character.
+  // Average width of a character, in pixels.
   const CHARACTER = 6.6;
-  // In the legend, where it is to fit beside its sign at 400 pixels.
-  const LONGEST_ENTRY = 40;
-  // Beside the colours, for who sees none, and after eight series.
+  // Characters of a legend entry that fit at 400 pixels.
+  const MAX_ENTRY = 40;
+  // They distinguish series without colours, and beyond eight series.
   const SYMBOLS = ['circle', 'square', 'diamond', 'triangle-up', 'cross', 'triangle-down', 'star', 'x'];
   const DASHES = ['solid', 'dash', 'dot', 'dashdot'];
   const HATCHES = ['', '', '', '', '/', '\\', '-', 'x'];
 
-  const shorten = (text, longest) => (text.length > longest ? `${text.slice(0, longest - 1)}…` : text);
+  const shorten = (text, max) => (text.length > max ? `${text.slice(0, max - 1)}…` : text);
   const escape = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 
-  // Into two lines, behind a hyphen, a colon, a slash or a space, if there is one.
-  function fold(text, longest) {
-    if (text.length <= longest) return escape(text);
-    const at = text.slice(0, longest).search(/[-:/ _][^-:/ _]*$/) + 1;
+  // Wraps a text into two lines, after a hyphen, colon, slash or space if there is one.
+  function wrap(text, max) {
+    if (text.length <= max) return escape(text);
+    const at = text.slice(0, max).search(/[-:/ _][^-:/ _]*$/) + 1;
     return at === 0
-      ? escape(shorten(text, longest))
-      : `${escape(text.slice(0, at))}<br>${escape(shorten(text.slice(at), longest))}`;
+      ? escape(shorten(text, max))
+      : `${escape(text.slice(0, at))}<br>${escape(shorten(text.slice(at), max))}`;
   }
 
   function styled(plot, palette) {
@@ -36,7 +36,7 @@
       const color = palette.series[i % palette.series.length];
       const common = {
         ...trace,
-        name: escape(shorten(trace.name, LONGEST_ENTRY)),
+        name: escape(shorten(trace.name, MAX_ENTRY)),
         hovertemplate: '%{customdata}<extra></extra>',
       };
       if (plot.kind === 'line') {
@@ -62,8 +62,8 @@
   }
 
   function axisOf({ isNames, ticktext, ...axis }, palette, width) {
-    const longest = Math.max(12, Math.min(40, Math.floor((0.36 * width) / CHARACTER)));
-    const names = isNames ? ticktext.map((name) => fold(name, longest)) : ticktext;
+    const max = Math.max(12, Math.min(40, Math.floor((0.36 * width) / CHARACTER)));
+    const names = isNames ? ticktext.map((name) => wrap(name, max)) : ticktext;
     return {
       automargin: true,
       fixedrange: true,
@@ -94,7 +94,7 @@
       xaxis: axisOf(plot.xaxis, palette, width),
       yaxis: axisOf(plot.yaxis, palette, width),
       showlegend: plot.traces.length > 1,
-      // Of the whole drawing, not of what is within the axes: it then takes no part in Plotly's reckoning of the margins.
+      // Relative to the whole drawing, so that Plotly leaves the legend out of its computation of margins.
       legend: {
         orientation: 'h',
         xref: 'container',
@@ -122,7 +122,7 @@
     const width = isPaper ? PAPER : element.clientWidth;
     const drawWith = (height) =>
       Plotly.react(element, styled(plot, palette), layoutOf(plot, palette, width, height), { displayModeBar: false });
-    // How high a legend is, is known when it has been drawn.
+    // The height of a legend is known only after it is drawn.
     const guess = plot.traces.length > 1 ? LEGEND_ROW : 0;
     drawWith(guess);
     const height = Math.ceil(element.querySelector('.legend .bg')?.getBBox().height ?? 0);
