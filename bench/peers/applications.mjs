@@ -3,7 +3,7 @@
  * which returns the reply. Replies of `chat` go to all connections. The function throws if the bytes are invalid.
  */
 
-const LONGEST = 1 << 20;
+const MAX_FRAME = 1 << 20;
 const PREFIX = 4;
 const NEWLINE = 10;
 const NOTHING = new Uint8Array(0);
@@ -19,11 +19,11 @@ function chat() {
     const bytes = rest.length === 0 ? chunk : joined([rest, chunk]);
     const end = bytes.lastIndexOf(NEWLINE) + 1;
     rest = kept(bytes, end);
-    return encoder.encode(decoder.decode(bytes.subarray(0, end)).split('\n').map(said).join(''));
+    return encoder.encode(decoder.decode(bytes.subarray(0, end)).split('\n').map(chatLine).join(''));
   };
 }
 
-function said(line) {
+function chatLine(line) {
   if (line.trim() === '') return '';
   const { user, text } = JSON.parse(line);
   if (typeof user !== 'string' || typeof text !== 'string') throw new Error('no message');
@@ -82,6 +82,6 @@ export function joined(chunks) {
 
 /** A copy of the rest from `start` on, because the memory of a chunk is reused for the next. */
 function kept(bytes, start) {
-  if (bytes.length - start > LONGEST) throw new Error('too long');
+  if (bytes.length - start > MAX_FRAME) throw new Error('too long');
   return start === bytes.length ? NOTHING : new Uint8Array(bytes.subarray(start));
 }

@@ -1,7 +1,7 @@
 """The applications of python_selectors.py and python_asyncio.py.
 
-A server calls one for each connection, and what that returns with each chunk of bytes; it gets the bytes that answer it. The answers of
-`chat` go to everybody. An exception says that no more sense can be made of the connection.
+A server calls one per connection and gets a function, which it calls with each chunk of bytes and which returns the reply. Replies of
+`chat` go to all connections. The function raises an exception if the bytes are invalid.
 """
 
 import json
@@ -9,7 +9,7 @@ import re
 import struct
 import sys
 
-LONGEST = 1 << 20
+MAX_FRAME = 1 << 20
 PREFIX = struct.Struct('<I')
 # As JavaScript's JSON.stringify has it, but for some numbers: 1.0 stays 1.0. Made once, for json.dumps would make one at each call.
 encode = json.JSONEncoder(separators=(',', ':'), ensure_ascii=False).encode
@@ -27,14 +27,14 @@ def chat():
     def answer(chunk):
         nonlocal rest
         *lines, rest = (rest + chunk).split(b'\n')
-        if len(rest) > LONGEST:
+        if len(rest) > MAX_FRAME:
             raise ValueError('too long')
-        return b''.join([said(line) for line in lines if line.strip()])
+        return b''.join([chat_line(line) for line in lines if line.strip()])
 
     return answer
 
 
-def said(line):
+def chat_line(line):
     message = json.loads(line.decode())
     # A newline in the text would let a client send lines in another user's name.
     return (BREAKS.sub(' ', f'[{message["user"]}] {message["text"]}') + '\n').encode()
@@ -56,7 +56,7 @@ def rpc():
             answers.append(answered(rest[body:end].decode()))
             start = end
         del rest[:start]
-        if len(rest) > LONGEST:
+        if len(rest) > MAX_FRAME:
             raise ValueError('too long')
         return b''.join(answers)
 

@@ -19,7 +19,7 @@ function send(socket, bytes) {
     return;
   }
   const written = socket.write(bytes);
-  if (written < 0 || written === bytes.length) return; // less than nothing: it is closed, which `close` is told
+  if (written < 0 || written === bytes.length) return; // -1: it is closed, and `close` is called
   connection.waiting = [bytes.subarray(written)];
   socket.pause();
 }

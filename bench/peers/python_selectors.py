@@ -50,7 +50,7 @@ class Connection:
         except BlockingIOError:
             sent = 0
         except OSError:
-            return  # the selector says so too, and on_ready closes
+            return  # the selector reports it too, and on_ready closes
         if sent < len(data):
             self.waiting += data[sent:]
             selector.modify(self.sock, EVENT_WRITE, self.on_ready)

@@ -157,7 +157,7 @@ func chat(conn net.Conn) {
 		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
 			continue
 		}
-		message, err := said(lines.Bytes())
+		message, err := chatLine(lines.Bytes())
 		if err != nil {
 			break
 		}
@@ -199,7 +199,7 @@ func (m *member) leave() {
 
 // write sends the queue, all of it at once, until the member has left.
 func (m *member) write(conn net.Conn) {
-	defer conn.Close() // the reader is told so, where it does not know yet
+	defer conn.Close() // so that a blocked reader returns
 	defer m.leave()
 	for {
 		m.Lock()
@@ -222,7 +222,7 @@ func (m *member) write(conn net.Conn) {
 // A newline in the text would let a client send lines in another user's name.
 var breaks = regexp.MustCompile("[\r\n\u2028\u2029]+")
 
-func said(line []byte) ([]byte, error) {
+func chatLine(line []byte) ([]byte, error) {
 	var message struct{ User, Text *string }
 	if err := json.Unmarshal(line, &message); err != nil {
 		return nil, err

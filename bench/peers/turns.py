@@ -2,8 +2,8 @@
 
 turns.py epoll|poll|select N ACTIVE SECONDS FIRST_FD
 
-The descriptors FIRST_FD to FIRST_FD + N - 1 are inherited; ACTIVE of them are readable, and nobody reads. Prints a line of JSON: the
-turns, the CPU time of one in nanoseconds, and the keys that one brought.
+The descriptors FIRST_FD to FIRST_FD + N - 1 are inherited; ACTIVE of them are and stay readable. Prints a line of JSON: the number of
+turns, the CPU time per turn in nanoseconds, and the ready keys per turn.
 """
 
 import json

@@ -3,16 +3,19 @@ import { type Spread, spreadOf } from '../measuring/spread.js';
 
 /** One visit of the clients. */
 export interface Round {
-  /** Microseconds of the server's CPU time, all threads, a message (chat: a delivery; connect: a connection). */
+  /** CPU time of all threads of the server, in microseconds per message (chat: per delivery; connect: per connection). */
   readonly cpu: number;
+  /** Messages (deliveries, connections) per second. */
   readonly perSecond: number;
-  /** Round trips, in microseconds. */
+  /** Median round trip, in microseconds. */
   readonly p50: number;
+  /** 99th percentile of the round trips, in microseconds. */
   readonly p99: number;
-  /** What share of the time the clients' processor was busy: near 1, it is they who are measured. */
+  /** Share of the time that the clients' processor was busy: near 1, the clients limit the throughput. */
   readonly clientBusy: number;
 }
 
+/** The rounds of a workload's cell, by subject. */
 export interface ServedCell {
   readonly cell: string;
   readonly rounds: Readonly<Record<string, readonly Round[]>>;
@@ -20,6 +23,7 @@ export interface ServedCell {
   readonly failed: Readonly<Record<string, string>>;
 }
 
+/** Memory of idle connections, by subject. */
 export interface IdleCell {
   readonly cell: string;
   /** Resident bytes per connection, by subject: one value per round, each of a new server. */
@@ -27,6 +31,7 @@ export interface IdleCell {
   readonly failed: Readonly<Record<string, string>>;
 }
 
+/** Selector turns, by program. */
 export interface TurnsCell {
   readonly cell: string;
   readonly mechanism: string;
@@ -37,6 +42,7 @@ export interface TurnsCell {
   readonly failed: Readonly<Record<string, string>>;
 }
 
+/** The JSON of --json. */
 export interface BenchResults {
   readonly machine: Readonly<Record<string, string>>;
   readonly versions: Readonly<Record<string, string>>;

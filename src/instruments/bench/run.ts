@@ -11,6 +11,7 @@ import type { BenchSubject } from './subjects.js';
 import type { TurnProgram } from './turn-programs.js';
 import { IDLE, type LoadCell, TURNS, type TurnsRow, type Workload } from './workloads.js';
 
+/** Options of a measurement. */
 export interface RunOptions {
   readonly subjects: readonly BenchSubject[];
   readonly turnPrograms: readonly TurnProgram[];
@@ -78,9 +79,11 @@ class Visits<T> {
 /** Number of visits of a cell, for the progress bar. */
 export const visitsOf = (subjects: number, rounds: number): number => subjects * (rounds + 1);
 
+/** The subjects that serve a workload. */
 export const servedBy = (workload: Workload, subjects: readonly BenchSubject[]): readonly BenchSubject[] =>
   subjects.filter(({ serves }) => serves.includes(workload.application));
 
+/** Measures one cell of a workload. */
 export async function runServed(workload: Workload, cell: LoadCell, options: RunOptions): Promise<ServedCell> {
   const { rounds, seconds, processors, signal, onVisit } = options;
   await using stack = new AsyncDisposableStackOf();
@@ -171,6 +174,7 @@ export async function runIdle(connections: number, options: RunOptions): Promise
   return { cell: `idle ${connections}`, bytes: visits.values, failed: visits.failed };
 }
 
+/** Measures one cell of selector turns. */
 export async function runTurns(
   { mechanism }: TurnsRow,
   registered: number,

@@ -15,6 +15,7 @@ import { type BenchSubject, SUBJECTS } from './subjects.js';
 import { C, OURS, TURN_PROGRAMS } from './turn-programs.js';
 import { IDLE, TURNS, WORKLOADS, type Workload } from './workloads.js';
 
+/** The default reference. */
 const LIMIT = 'c-epoll';
 
 /** '4.61 ± 0.08': median and half the interquartile range. */
@@ -26,6 +27,7 @@ const namesOf = (all: Readonly<Record<string, unknown>>, order: readonly string[
 const subjectNames = SUBJECTS.map(({ name }) => name);
 const limitOf = (name: string): string => SUBJECTS.find((one) => one.name === name)?.limit ?? LIMIT;
 
+/** All sections of the report. */
 export function sectionsOf(results: BenchResults): readonly ReportSection[] {
   return [
     aboutSection(results),

@@ -6,6 +6,7 @@ import { Missing, findProgram, outputOf } from './programs.js';
 
 export type ServedApplication = 'echo' | 'chat' | 'rpc';
 
+/** A server of the benchmark. */
 export interface BenchSubject {
   readonly name: string;
   readonly what: string;

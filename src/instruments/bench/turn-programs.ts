@@ -5,6 +5,7 @@ import { benchFolder, builtC } from './build.js';
 import { Missing, findProgram } from './programs.js';
 import { TURNS, type TurnsRow } from './workloads.js';
 
+/** A program that measures turns. It prints one line of JSON. */
 export interface TurnProgram {
   readonly name: string;
   readonly what: string;

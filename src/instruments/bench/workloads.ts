@@ -1,6 +1,7 @@
 /** The workloads of the servers: one row per cell of the tables. */
 import type { ServedApplication } from './subjects.js';
 
+/** A workload of the servers. */
 export interface Workload {
   /** Name on the command line. */
   readonly name: string;
@@ -12,6 +13,7 @@ export interface Workload {
   readonly cells: readonly LoadCell[];
 }
 
+/** One cell of a workload. */
 export interface LoadCell {
   /** 'echo 50 x 64' */
   readonly name: string;
