@@ -1,6 +1,6 @@
 /**
- * Where mechanisms and systems differ. A row says what is lacking and why; the cases that need it are skipped with that reason, and a
- * case of its own shows what happens instead.
+ * The differences between mechanisms and systems. A row names what is missing and why; the cases that need it are skipped with that
+ * reason, and a separate case shows what happens instead.
  */
 import { isMainThread } from 'node:worker_threads';
 import type { Mechanism } from '../../src/index.js';
@@ -30,7 +30,7 @@ const ofSystem: Partial<Record<NodeJS.Platform, Lacks>> = {
     'reset seen': 'under Wine 8 a reset arrives as a plain end of the stream',
     'SO_ERROR cleared': 'Winsock keeps the error of a failed connect in SO_ERROR',
     'hang-up before connect': 'on Windows an unconnected socket is not ready',
-    'port unreachable told': 'Wine 8 does not tell it',
+    'port unreachable reported': 'Wine 8 does not report it',
     'shutdown ends receiving': 'Winsock’s shutdown() refuses later calls, and ends none that waits',
     'sockets closed by number': 'fs.closeSync is not for the handles of Winsock',
   },
@@ -52,7 +52,7 @@ const ofSystem: Partial<Record<NodeJS.Platform, Lacks>> = {
   },
 };
 
-/** Linux with the ways of macOS (npm run test:as-xnu). */
+/** Linux that behaves like macOS (npm run test:as-xnu). */
 const ofAsXnu: Lacks = { SO_ACCEPTCONN: 'as on macOS: XNU’s getsockopt does not know it' };
 
 const reported: Lacks = {
@@ -101,8 +101,8 @@ const ofMechanismOnSystem: Partial<Record<`${Mechanism} on ${NodeJS.Platform}`, 
   },
 };
 
-/** What the system lacks, whatever the mechanism. */
-/** What worker threads lack, in which vitest runs the tests under the sanitizers. */
+/** What the system lacks, for every mechanism. */
+/** What worker threads lack; under the sanitizers vitest runs the tests in worker threads. */
 const ofWorkers: Lacks = isMainThread ? {} : { chdir: 'Node lets the main thread alone change the working directory' };
 
 export function lacksOfSystem(): Lacks {
@@ -124,20 +124,20 @@ const ofProactor: Partial<Record<Mechanism, Lacks>> = {
   io_uring: { 'order of submission': 'whichever of several the kernel tries again first' },
 };
 
-/** What a mechanism of completion lacks. */
+/** What a completion mechanism lacks. */
 export function lacksOfProactor(mechanism: Mechanism): Lacks {
   return { ...(mechanism === 'iocp' ? {} : manyLoops), ...lacksOfSystem(), ...ofProactor[mechanism] };
 }
 
 const ordered: Lacks = { 'answers as they are done': 'it promises the order of the requests' };
-/** Clients that are silent hold up nobody, and hundreds can be there at once. */
+/** Silent clients do not block the others, and hundreds of clients can be connected at once. */
 const multiplexed: Lacks = {
   ...ordered,
   'held up by silent clients': 'who is silent costs it nothing but a connection',
   'a fixed number at once': 'it serves as many at once as come',
   'one started for each': 'it starts nothing for a connection or a request',
 };
-/** A worker serves one client to its end. */
+/** A worker serves one client until it disconnects. */
 const fixedNumber: Lacks = {
   ...ordered,
   'serves beside silent clients': 'post 000: recv blocks, and there are as many workers as there are',
@@ -149,7 +149,7 @@ const startedForEach: Lacks = {
   'a fixed number at once': 'it serves as many at once as it has room for',
 };
 
-/** Where the server models differ: their `strengths` and `weaknesses`, as the cases want them. */
+/** The differences between the server models: their `strengths` and `weaknesses`, as capabilities. */
 const ofModel: Readonly<Record<ServerModelName, Lacks>> = {
   iterative: { ...fixedNumber, 'serves several at once': 'it serves one client after the other' },
   'busy-wait': multiplexed,

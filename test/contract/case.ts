@@ -1,10 +1,10 @@
 /**
- * Contract cases know no test runner: each has a name that begins with the numbers of the behaviours it shows, says what it needs of
- * the system, and runs against whatever it is given. test/*.test.ts give them every mechanism of the machine.
+ * Contract cases are independent of the test runner. The name of each begins with the numbers of the behaviours it shows. Each lists what
+ * it needs of the system, and runs against the context it is given. test/*.test.ts run them over every mechanism of the machine.
  */
 export interface Case<C> {
   readonly name: string;
-  /** Capabilities without which the case has no meaning; a mechanism that lacks one says why (capabilities.ts). */
+  /** Capabilities that the case needs; capabilities.ts gives the reason why a mechanism lacks one. */
   readonly needs?: readonly Capability[];
   run(context: C): void | Promise<void>;
 }
@@ -43,7 +43,7 @@ export type Capability =
   | 'POLLPRI'
   | 'no POLLPRI'
   | 'order of submission'
-  | 'port unreachable told'
+  | 'port unreachable reported'
   | 'shutdown ends receiving'
   | 'sockets closed by number'
   | 'answers in order'
@@ -58,10 +58,10 @@ export type Capability =
   | 'one loop a file'
   | 'SO_ACCEPTCONN';
 
-/** What a mechanism lacks, and why. */
+/** The capabilities that a mechanism lacks, with the reasons. */
 export type Lacks = Partial<Record<Capability, string>>;
 
-/** Why the case cannot run, or undefined. */
+/** The reason why the case cannot run, or undefined. */
 export function reasonToSkip(needs: readonly Capability[] | undefined, lacks: Lacks): string | undefined {
   return needs?.map((need) => lacks[need]).find((reason) => reason !== undefined);
 }

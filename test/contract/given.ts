@@ -1,4 +1,4 @@
-/** Sockets that a loop is given: connections that were accepted elsewhere (adopt), and sockets that listen already (listen). */
+/** The contract of adopted sockets: connections accepted elsewhere (adopt), and sockets that listen already (listen). */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,14 +8,14 @@ import { throwsCode } from '../support/expect.js';
 import type { Case } from './case.js';
 import { type LoopContext, Reader, clientOf, echo, listen, recorder } from './loop.js';
 
-/** Blocking, as whoever accepts by hand has them: [client, server]. */
+/** Blocking sockets, as accept() returns them: [client, server]. */
 function accepted(bench: Bench): [client: Socket, server: Socket] {
   const listener = bench.listener({});
   const client = clientOf(bench, { address: listener.localAddress });
   return [client, bench.own(listener.accept() as Socket)];
 }
 
-/** Still the caller's: it blocks, and bytes go there and back. */
+/** Checks that the caller still owns the socket: it is blocking, and data passes in both directions. */
 function assertUntouched(socket: Socket, peer: Socket): void {
   assert.ok(socket.fd >= 0);
   assert.equal(socket.blocking, true);
@@ -60,7 +60,7 @@ const adopting: readonly Case<LoopContext>[] = [
         server.timeout = timeout;
         const connection = loop.adopt(server, echo);
         const number = Socket.fromFd(connection.fd);
-        assert.equal(number.blocking, process.platform === 'win32', 'Windows cannot tell');
+        assert.equal(number.blocking, process.platform === 'win32', 'Windows cannot report the mode');
         number.detach();
         connection.write(Buffer.alloc(10_000_000));
         let got = 0;
@@ -259,7 +259,7 @@ const adopting: readonly Case<LoopContext>[] = [
       proactor.wait();
       assertUntouched(server, client);
       const connection = loop.adopt(server, {});
-      // A second object for the same number: whose would it be?
+      // A second object for the same number: its owner would be ambiguous.
       const second = Socket.fromFd(connection.fd);
       throwsCode('ERR_KEY_EXISTS', () => loop.adopt(second, {}));
       connection.pause();
@@ -299,7 +299,7 @@ const adopting: readonly Case<LoopContext>[] = [
   },
 ];
 
-/** Two loops take turns until so many clients are served. */
+/** Runs turns of two loops alternately until `count` clients are served. */
 async function bothUntil(until: LoopContext['until'], loop: EventLoop, other: EventLoop, done: () => boolean) {
   await until(loop, 'all of them', () => {
     other.runOnce(0);
@@ -359,7 +359,7 @@ const listening: readonly Case<LoopContext>[] = [
       for (const { text } of readers) assert.match(text, /^[01]$/, 'served once');
       for (const { client } of readers) client.close();
       await bothUntil(until, one, other, () => first?.connections === 0 && second?.connections === 0);
-      // One of them goes; the other has them all.
+      // One loop closes its listener; the other one accepts every client.
       first?.close();
       const before = served[1] ?? 0;
       const last = new Reader(clientOf(bench, second as NonNullable<typeof second>));

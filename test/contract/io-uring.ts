@@ -1,6 +1,6 @@
 /**
- * io_uring(7) as the class IoUring has it, and the streams of a loop that stand on it: U1 to U34 of the behaviours, as far as JavaScript
- * can reach them. Links (U12, U13), bundles (U18) and zero copy (U31) are not offered; nor is cancelling by descriptor.
+ * io_uring(7) through the class IoUring, and the streams of a loop over it: behaviours U1 to U34, as far as JavaScript
+ * can reach them. Not offered: links (U12, U13), bundles (U18), zero copy (U31) and cancelling by descriptor.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -22,13 +22,13 @@ import type { Case } from './case.js';
 
 export interface RingContext {
   readonly bench: Bench;
-  /** A new ring, closed at the end. */
+  /** Makes a ring; it is closed at the end. */
   ring(entries?: number): IoUring;
 }
 
 export interface RingLoopContext {
   readonly bench: Bench;
-  /** A new loop over io_uring, closed at the end. */
+  /** Makes a loop over io_uring; it is closed at the end. */
   loop(onError?: (error: unknown) => void): ProactorLoop;
 }
 
@@ -38,7 +38,7 @@ const FEAT_NODROP = 2;
 const F_MORE = 2;
 const LONGEST = 10_000;
 
-/** Enters until so many completions are there. @returns them, in their order */
+/** Calls enter() until `count` completions have arrived. @returns the completions, in order */
 function collect(ring: IoUring, count: number): Cqe[] {
   const all: Cqe[] = [];
   const deadline = performance.now() + LONGEST;
@@ -47,21 +47,21 @@ function collect(ring: IoUring, count: number): Cqe[] {
     ring.enter(1, 100);
     all.push(...ring.completions());
   }
-  assert.equal(all.length, count, 'more than were submitted');
+  assert.equal(all.length, count, 'no more completions than submissions');
   return all;
 }
 
-/** What came of each number, in whichever order. */
+/** The result of each number, whatever the order of completion. */
 function results(ring: IoUring, count: number): Record<number, number> {
   const all = collect(ring, count);
   const byNumber = Object.fromEntries(all.map(({ userData, res }) => [userData, res]));
-  assert.equal(Object.keys(byNumber).length, count, 'one completed twice');
+  assert.equal(Object.keys(byNumber).length, count, 'none completes twice');
   return byNumber;
 }
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
-/** Each kind that is under way until it is cancelled, numbered from 1. @returns how many */
+/** Prepares one operation of each kind that stays pending until cancelled, numbered from 1. @returns how many */
 function prepareEachKind(bench: Bench, ring: IoUring): number {
   const [a, b] = bench.tcpPair();
   const [output] = bench.pipe();
@@ -108,7 +108,7 @@ const queues: readonly Case<RingContext>[] = [
       for (let i = 0; i < 4; i++) four.prepNop(i);
       assert.deepEqual(four.completions(), [], 'nothing is submitted yet');
       for (let i = 4; i < 100; i++) four.prepNop(i);
-      assert.ok(four.enter() <= 4, 'the others were submitted before');
+      assert.ok(four.enter() <= 4, 'the others are submitted already');
       assert.deepEqual(
         collect(four, 100).map(({ userData }) => userData),
         range(100),
@@ -156,7 +156,7 @@ const queues: readonly Case<RingContext>[] = [
       const eight = ring(8);
       for (let i = 0; i < 3; i++) eight.prepNop(i);
       assert.equal(eight.enter(3, null), 3);
-      assert.equal(eight.enter(3, null), 0, 'they are there already');
+      assert.equal(eight.enter(3, null), 0, 'the completions are in the queue already');
       assert.equal(eight.completions(2).length, 2);
       assert.equal(eight.completions(0).length, 0);
       assert.equal(eight.completions().length, 1);
@@ -338,7 +338,7 @@ const operations: readonly Case<RingContext>[] = [
       one.prepNop(5);
       one.enter(1, 1000);
       one.prepCancel(5, 6);
-      assert.deepEqual(results(one, 2), { 5: 0, 6: -ENOENT }, 'completed, and not collected');
+      assert.deepEqual(results(one, 2), { 5: 0, 6: -ENOENT }, 'completed, but not collected yet');
       one.prepCancel(5, 7);
       assert.deepEqual(results(one, 1), { 7: -ENOENT });
     },
@@ -369,7 +369,7 @@ const operations: readonly Case<RingContext>[] = [
       bytes.fill(0);
       assert.deepEqual(results(one, 1), { 1: 9 });
       assert.equal(b.recv(100)?.toString(), 'as it was');
-      // Dropped, transferred, and shrunk while the kernel waits.
+      // Buffers that are dropped, transferred and shrunk while the kernel uses them.
       const resizable = Reflect.construct(ArrayBuffer, [64, { maxByteLength: 64 }]) as ArrayBuffer & {
         resize?(size: number): void;
       };
@@ -520,8 +520,8 @@ const lives: readonly Case<RingContext>[] = [
         client.connect(listener.localAddress);
         if (submits) one.enter(1, 5000);
         const { ms } = timed(() => one.close());
-        assert.ok(ms < 4500, String(ms)); // it gives up after 5000
-        // Accepted for nobody, or by nobody yet.
+        assert.ok(ms < 4500, String(ms)); // close() gives up after 5000 ms
+        // The connection was accepted and discarded, or is still in the backlog.
         listener.close();
         client.timeout = 5000;
         recvOrReset(client);
@@ -535,7 +535,7 @@ const lives: readonly Case<RingContext>[] = [
       one.close();
       one.close();
       assert.deepEqual([one.closed, one.fd], [true, -1]);
-      const junk = new Proxy({}, { get: () => assert.fail('it was looked at') }) as never;
+      const junk = new Proxy({}, { get: () => assert.fail('an argument was accessed') }) as never;
       for (const name of Object.getOwnPropertyNames(IoUring.prototype)) {
         const method: unknown = Object.getOwnPropertyDescriptor(IoUring.prototype, name)?.value;
         if (typeof method !== 'function' || ['constructor', 'close'].includes(name)) continue;
@@ -600,7 +600,7 @@ const lives: readonly Case<RingContext>[] = [
         try {
           IoUring.prototype.prepNop.call(clone as IoUring, 1);
         } catch (error) {
-          // A private member that is not there.
+          // A private member that does not exist.
           assert.ok(error instanceof TypeError);
           throw Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' });
         }
@@ -651,12 +651,12 @@ const lives: readonly Case<RingContext>[] = [
   {
     name: 'U33 a signal during a wait: nothing is lost, and the timeout is unchanged',
     async run() {
-      // In a process of its own: workers, in which tests may run, hear no signals.
+      // In its own process: tests may run in workers, which receive no signals.
       const { stdout, stderr, code } = await runProgram(`
         const { spawn } = require('node:child_process');
         const { once } = require('node:events');
-        let heard = 0;
-        process.on('SIGUSR2', () => heard++);
+        let signals = 0;
+        process.on('SIGUSR2', () => signals++);
         const signals = () =>
           once(spawn('sh', ['-c', 'for i in 1 2 3 4 5; do sleep 0.03; kill -USR2 ' + process.pid + '; done']), 'exit');
         const timed = (call) => { const start = performance.now(); call(); return performance.now() - start; };
@@ -677,14 +677,14 @@ const lives: readonly Case<RingContext>[] = [
           console.log(inTime(performance.now() - start, 300));
           console.log(ring.completions().map(({ userData, res }) => userData + ' ' + res).join());
           await over;
-          console.log(heard > 0);
+          console.log(signals > 0);
         })();`);
       assert.deepEqual([stdout, code], [`true\ntrue\n1 1,2 ${-ETIME}\ntrue\n`, 0], stderr);
     },
   },
 ];
 
-/** The peer has closed, in whichever way. */
+/** Reads until the peer's close, which may be a reset. */
 function recvOrReset(socket: Socket): void {
   try {
     assert.equal(socket.recv(1)?.length, 0);
@@ -695,10 +695,10 @@ function recvOrReset(socket: Socket): void {
 
 export const ringCases: readonly Case<RingContext>[] = [...queues, ...operations, ...lives];
 
-// ------------------------------------------------------------------------------------------- the streams, as C++ has them
+// ------------------------------------------------------------------------------------------- the streams of the addon
 
 /** One record of a turn. */
-interface Told {
+interface TurnRecord {
   readonly fd: number;
   readonly what: number;
   readonly result: number;
@@ -723,7 +723,7 @@ class NativeStreams {
     this.#size = size;
   }
 
-  turn(timeout = 5000): Told[] {
+  turn(timeout = 5000): TurnRecord[] {
     const { RECORD } = this.numbers;
     const out = new Int32Array(64 * RECORD);
     const count = this.ring.turn(timeout, out, 64, new Uint8Array(0), 0, 1 << 30);
@@ -754,7 +754,7 @@ const streams: readonly Case<RingContext>[] = [
           [-ENOBUFS, '', RECEIVED | LAST],
         ],
       );
-      assert.deepEqual(s.turn(0), [], 'it is not armed any more');
+      assert.deepEqual(s.turn(0), [], 'the receive is no longer armed');
       assert.equal(s.ring.receiveStream(b.fd, 2, true), 0);
       assert.deepEqual(
         s.turn().map(({ result, text }) => [result, text]),
@@ -775,13 +775,13 @@ const streams: readonly Case<RingContext>[] = [
       s.ring.receiveStream(b.fd, 1, true);
       assert.equal(s.turn()[0]?.text, 'xxxx');
       s.ring.receiveStream(d.fd, 1, true);
-      s.ring.enter(0, 0); // before the next turn gives the buffer back
+      s.ring.enter(0, 0); // before the next turn returns the buffer
       assert.deepEqual(
         s.turn().map(({ fd, result }) => [fd, result]),
         [[d.fd, -ENOBUFS]],
       );
       s.ring.receiveStream(d.fd, 2, true);
-      assert.deepEqual(s.turn(20), [], 'there is a buffer again');
+      assert.deepEqual(s.turn(20), [], 'a buffer is free again');
     },
   },
   {
@@ -795,8 +795,8 @@ const streams: readonly Case<RingContext>[] = [
         s.ring.enter(0, 0);
         if (round % 2 === 0) a.send('data');
         s.ring.cancelStream(RECEIVED, b.fd, round);
-        const told = s.turn().filter(({ result }) => result !== -ECANCELED && result !== -ENOBUFS);
-        const text = told.map((one) => one.text).join('') + (b.recv(10)?.toString() ?? '');
+        const records = s.turn().filter(({ result }) => result !== -ECANCELED && result !== -ENOBUFS);
+        const text = records.map((one) => one.text).join('') + (b.recv(10)?.toString() ?? '');
         assert.equal(text, round % 2 === 0 ? 'data' : '');
       }
     },
@@ -812,12 +812,12 @@ const streams: readonly Case<RingContext>[] = [
       s.ring.acceptStream(fd, 1, true, true);
       s.ring.enter(0, 0);
       const connect = () => bench.own(new Socket()).connect(address);
-      const accepted = (told: readonly Told[]) => {
+      const accepted = (records: readonly TurnRecord[]) => {
         assert.deepEqual(
-          told.map(({ what, result }) => [what, result >= 0]),
+          records.map(({ what, result }) => [what, result >= 0]),
           [[ACCEPTED, true]],
         );
-        new native.Descriptor(told[0]?.result as number).close();
+        new native.Descriptor(records[0]?.result as number).close();
       };
       connect();
       accepted(s.turn());
@@ -836,7 +836,7 @@ const streams: readonly Case<RingContext>[] = [
 
 export const nativeStreamCases = streams;
 
-// ------------------------------------------------------------------------------------------------------ a loop's streams
+// ------------------------------------------------------------------------------------------------------- a loop's streams
 
 /** Turns until the condition holds. */
 function until(loop: EventLoop, what: string, condition: () => boolean): void {
@@ -847,7 +847,7 @@ function until(loop: EventLoop, what: string, condition: () => boolean): void {
   }
 }
 
-/** The processor's time of a loop that has nothing to do for so long. */
+/** The CPU time that an idle loop uses in this time, ms. */
 function idle(loop: EventLoop, ms: number): { readonly turns: number; readonly busy: number } {
   const before = process.cpuUsage();
   let turns = 0;
@@ -904,9 +904,9 @@ export const ringLoopCases: readonly Case<RingLoopContext>[] = [
       for (const chunks of received.values()) assert.ok(Buffer.concat(chunks).equals(bytes));
       assert.ok(turns < 5000, `${turns} turns`);
       const { turns: idleTurns, busy } = idle(one, 300);
-      assert.ok(idleTurns < 20, `${idleTurns} turns with nothing to do`);
-      assert.ok(busy < 150, `${busy} ms of 300 busy with nothing to do`);
-      // It still serves everybody.
+      assert.ok(idleTurns < 20, `${idleTurns} turns while idle`);
+      assert.ok(busy < 150, `${busy} ms of 300 of CPU time while idle`);
+      // It still serves every client.
       for (const client of clients) client.send('!');
       until(one, 'the last bytes', () => total() === count * (size + 1));
     },
@@ -935,7 +935,7 @@ export const ringLoopCases: readonly Case<RingLoopContext>[] = [
         until(one, 'three are open', () => opened >= 3);
         if (!within) listener.close();
         throwsCode('ECONNREFUSED', () => bench.own(new Socket()).connect(address));
-        // The port is free at once.
+        // The port is free immediately.
         const { port } = address as { port: number };
         one.listen({ port }, {}).close();
         const before = opened;

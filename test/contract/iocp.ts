@@ -1,4 +1,4 @@
-/** What completion ports do: I1 to I32 of the behaviours, of the calls themselves and of the proactor over them. Windows. */
+/** The contract of completion ports, of the calls and of the proactor over them: behaviours I1 to I32. Windows. */
 import assert from 'node:assert/strict';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,7 +23,7 @@ function portOf(bench: Bench): Iocp {
   return bench.own(new Iocp());
 }
 
-/** A port, and two connected sockets, the first of which is associated with it. */
+/** A port and two connected sockets; the first one is associated with it. */
 function associated(bench: Bench): [port: Iocp, a: Socket, b: Socket] {
   const [a, b] = bench.tcpPair();
   const port = portOf(bench);
@@ -35,7 +35,7 @@ function datagrams(bench: Bench): Socket {
   return bench.own(new Socket({ type: 'dgram', blocking: false })).bind({ host: '127.0.0.1', port: 0 });
 }
 
-/** So many packets, in their order. */
+/** Waits for `count` packets. @returns the packets, in order */
 function packets(port: Iocp, count: number): CompletionPacket[] {
   const all: CompletionPacket[] = [];
   for (const deadline = performance.now() + 5000; all.length < count && performance.now() < deadline;)
@@ -44,7 +44,7 @@ function packets(port: Iocp, count: number): CompletionPacket[] {
   return all;
 }
 
-/** The packet of one operation, with what it failed with. */
+/** The packet of one operation, with its error. */
 function packetOf(
   port: Iocp,
   operation: number,
@@ -54,7 +54,7 @@ function packetOf(
   return { key: packet.key, bytes: packet.bytes, error: packet.error?.code ?? '' };
 }
 
-/** What an operation fails with: at once, and then there is no packet, or in its packet. */
+/** The error of an operation: it is either thrown, and then there is no packet, or it is in the packet. */
 function failureOf(port: Iocp, start: () => number): string {
   try {
     return packetOf(port, start()).error;
@@ -67,7 +67,7 @@ const nothingMore = (port: Iocp) => {
   assert.deepEqual(port.getQueuedCompletionStatus(8, 0), []);
 };
 
-/** A reset, as far as the system's close() makes one. */
+/** Closes with a reset, as far as the system's close() supports it. */
 function reset(socket: Socket): void {
   socket.setOption('SO_LINGER', 0);
   socket.close();
@@ -213,7 +213,7 @@ const port: Cases = [
   },
 ];
 
-// --------------------------------------------------------------------------------------------------------- its operations
+// --------------------------------------------------------------------------------------------------------- operations of the port
 
 const operations: Cases = [
   {
@@ -463,11 +463,11 @@ const operations: Cases = [
     name: 'I28 close() waits at most five seconds for an operation that cannot be cancelled, then fails',
     run({ bench }) {
       const [iocp, a] = associated(bench);
-      // The file stays open, and by the number that the operation was started with nobody can name it any more.
+      // The file stays open, but the number that the operation was started with no longer refers to it.
       const copy = bench.own(a.dup());
       iocp.wsaRecv(a, new Uint8Array(8));
       a.close();
-      if (iocp.getQueuedCompletionStatus(1, 50).length > 0) return; // given up with its handle
+      if (iocp.getQueuedCompletionStatus(1, 50).length > 0) return; // cancelled when its handle was closed
       const { ms } = timed(() => {
         throwsCode('ETIMEDOUT', () => {
           iocp.close();
@@ -530,11 +530,11 @@ const proactor: Cases = [
         try {
           peer = JSON.stringify(accepted.remoteAddress);
         } catch {
-          // It has gone.
+          // The client has disconnected.
         }
         if (peer === wanted) return;
       }
-      assert.fail('the client that stayed was not accepted');
+      assert.fail('the client that stayed connected was not accepted');
     },
   },
   {
@@ -643,9 +643,9 @@ const proactor: Cases = [
       const deaf = datagrams(bench);
       const nowhere = deaf.localAddress;
       deaf.close();
-      const unheard = p.sendTo(receiver, 'nobody there', nowhere);
+      const unreceived = p.sendTo(receiver, 'nobody there', nowhere);
       finish(p);
-      assert.equal(unheard.result, 12);
+      assert.equal(unreceived.result, 12);
       for (let tries = 0; ; tries++) {
         const recv = p.recvFrom(receiver, 4);
         const send = p.sendTo(sender, 'too long', receiver.localAddress);

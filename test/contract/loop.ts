@@ -1,4 +1,4 @@
-/** What every event loop does, over any mechanism, blocking and inside Node's own loop: S111 to S122 and R1 to R33 of the behaviours. */
+/** The contract of every event loop, over any mechanism, blocking and inside Node's loop: behaviours S111 to S122 and R1 to R33. */
 import assert from 'node:assert/strict';
 import { closeSync, existsSync, mkdirSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,15 +19,15 @@ import type { Case } from './case.js';
 
 export interface LoopContext {
   readonly bench: Bench;
-  /** A new one of the mechanism under test, closed at the end. */
+  /** Makes a loop over the mechanism under test; it is closed at the end. */
   loop(onError?: (error: unknown) => void): EventLoop;
   /** Runs the loop until the condition holds. */
   until(loop: EventLoop, what: string, condition: () => boolean): Promise<void>;
-  /** Runs the loop, the way that is under test, until something stops it. */
+  /** Runs the loop, in the mode under test, until it is stopped. */
   run(loop: EventLoop): Promise<void>;
 }
 
-/** A blocking client of the operating system's, connected. */
+/** A connected blocking client socket. */
 export function clientOf(bench: Bench, { address }: { readonly address: SocketAddress }): Socket {
   const client = bench.own(new Socket());
   client.connect(address);
@@ -35,7 +35,7 @@ export function clientOf(bench: Bench, { address }: { readonly address: SocketAd
   return client;
 }
 
-/** What has arrived at a non-blocking client; null at the end of the stream. */
+/** The data that has arrived at a non-blocking client; null at the end of the stream. */
 function readAll(client: Socket): { readonly text: string; readonly ended: boolean } {
   let text = '';
   for (;;) {
@@ -46,7 +46,7 @@ function readAll(client: Socket): { readonly text: string; readonly ended: boole
   }
 }
 
-/** A client's side of a conversation, read bit by bit. */
+/** Reads a client's end of a connection step by step. */
 export class Reader {
   text = '';
   ended = false;
@@ -62,7 +62,7 @@ export class Reader {
 
 export const echo: ConnectionHandler = { data: (connection, chunk) => void connection.write(chunk) };
 
-/** A handler that keeps what it was told. */
+/** A handler that records its callbacks. */
 export function recorder(more: ConnectionHandler = {}) {
   const log: string[] = [];
   const connections: Connection[] = [];
@@ -134,7 +134,7 @@ const callbacks: readonly Case<LoopContext>[] = [
       const loop = make();
       let called: string[] = [];
       const late: number[] = [];
-      // A timer's time begins with its own call: the calls compared are made within 5 ms, or made again.
+      // A timer starts at its own call: all calls compared must be made within 5 ms, or are repeated.
       for (let timers: Timer[] = [], took = Infinity; took > 5;) {
         for (const timer of timers.splice(0)) timer.cancel();
         const order: string[] = (called = []);
@@ -150,7 +150,7 @@ const callbacks: readonly Case<LoopContext>[] = [
       }
       await until(loop, 'all', () => called.length === 8);
       assert.deepEqual(called.slice(2), ['10.5', '20', '30', 'x', 'y', 'z']);
-      for (const ms of late) assert.ok(ms >= 0, `early by ${-ms} ms`);
+      for (const ms of late) assert.ok(ms >= 0, `${-ms} ms early`);
     },
   },
   {
@@ -159,7 +159,7 @@ const callbacks: readonly Case<LoopContext>[] = [
       const loop = make();
       const said: string[] = [];
       let timers: Timer[] = [];
-      // The first, however long it takes to make the others.
+      // The first timer expires first, however long it takes to add the others.
       loop.callLater(0, () => {
         const end = loop.now() + 120;
         while (loop.now() < end);
@@ -287,7 +287,7 @@ const callbacks: readonly Case<LoopContext>[] = [
     async run({ bench, loop: make, until }) {
       const errors: unknown[] = [];
       const loop = make((error) => errors.push(error));
-      // Of another realm, and a thenable of a library: typed as what TypeScript lets them stand for.
+      // A promise of another realm and a library's thenable; cast to a type that TypeScript accepts here.
       const rejected = (text: string): void => vm.runInNewContext(`Promise.reject('${text}')`) as undefined;
       const thenable = (text: string): void =>
         ({ then: (_: unknown, reject: (error: unknown) => void) => reject(text) }) as unknown as undefined;
@@ -573,7 +573,7 @@ const streams: readonly Case<LoopContext>[] = [
         sent += took ?? 0;
         return refused > 20;
       });
-      assert.ok(received < sent, 'the server stopped receiving');
+      assert.ok(received < sent, 'the server stops receiving');
       assert.ok(most <= 2 * 65_536, `${most} bytes were buffered`);
       let got = 0;
       await until(loop, 'all came back', () => {
@@ -623,17 +623,17 @@ const streams: readonly Case<LoopContext>[] = [
       const loop = make();
       loop.callSoon(() => {
         loop.close();
-        throw new Error('told');
+        throw new Error('reported');
       });
-      await assert.rejects(run(loop), /told/);
+      await assert.rejects(run(loop), /reported/);
       const other = make();
       other.connect(listen(other, {}).address, {
         open: () => other.close(),
         close() {
-          throw new Error('told by close');
+          throw new Error('thrown by close');
         },
       });
-      await assert.rejects(run(other), /told by close/);
+      await assert.rejects(run(other), /thrown by close/);
     },
   },
   {
@@ -689,7 +689,11 @@ const streams: readonly Case<LoopContext>[] = [
       for (const client of clients) client.send('destroy');
       await until(loop, 'one is destroyed', () => all.length === 1);
       for (let i = 0; i < 5; i++) loop.runOnce(2);
-      assert.equal(said.filter((text) => text === 'destroy').length, 1, 'what the other had sent is told to nobody');
+      assert.equal(
+        said.filter((text) => text === 'destroy').length,
+        1,
+        'the pending data of the destroyed connection is dropped',
+      );
     },
   },
   {
@@ -704,9 +708,9 @@ const streams: readonly Case<LoopContext>[] = [
       const { address } = listen(loop, server.handler);
       const heir = recorder({ open: (connection) => void connection.write('of the heir') });
       const number = connections[0]?.fd;
-      // After the wait, and before what it has found is told.
+      // After the wait, and before its events are dispatched.
       loop.callSoon(() => {
-        for (let lower = 0; lower < 8; lower++) bench.own(new Socket()); // numbers that somebody else has let go of
+        for (let lower = 0; lower < 8; lower++) bench.own(new Socket()); // occupies lower free numbers
         connections[0]?.destroy();
         assert.equal(loop.connect(address, heir.handler).fd, number);
       });
@@ -726,11 +730,11 @@ const streams: readonly Case<LoopContext>[] = [
       await until(loop, 'it opens', () => lost.connections.length === 1);
       const server = recorder({ data: (connection, chunk) => void connection.write(chunk) });
       const { address } = listen(loop, server.handler);
-      for (let lower = 0; lower < 8; lower++) bench.own(new Socket()); // numbers that are free below it
+      for (let lower = 0; lower < 8; lower++) bench.own(new Socket()); // occupies lower free numbers
       const readers = [0, 1, 2, 3].map(() => new Reader(bench.own(new Socket())));
       const number = lost.connections[0]?.fd as number;
       let areConnected = false;
-      // Within a turn: between two runs something of Node's or of ours could be given the number.
+      // Within a turn: between two runs, Node or this package could reuse the number.
       loop.callSoon(() => {
         areConnected = true;
         closeSync(number);
@@ -742,9 +746,9 @@ const streams: readonly Case<LoopContext>[] = [
       });
       await until(loop, 'all echoes', () => areConnected && readers.every((reader) => reader.poll().text === 'x'));
       assert.ok(server.connections.some(({ fd }) => fd === number));
-      await until(loop, 'it is told', () => lost.errors.length === 1);
+      await until(loop, 'the error is reported', () => lost.errors.length === 1);
       assert.equal((lost.errors[0] as NodeJS.ErrnoException).code, 'EBADF');
-      lost.connections[0]?.destroy(); // closes nothing of the others'
+      lost.connections[0]?.destroy(); // closes no descriptor of the others
       for (const { client } of readers) client.send('y');
       await until(loop, 'the next echoes', () => readers.every((reader) => reader.poll().text === 'xy'));
     },
@@ -768,7 +772,7 @@ const streams: readonly Case<LoopContext>[] = [
         end(connection) {
           ended++;
           const all = Buffer.concat(received.get(connection) ?? []);
-          assert.ok(all.equals(bytes), `${all.length} of ${bytes.length} bytes, or others`);
+          assert.ok(all.equals(bytes), `${all.length} of ${bytes.length} bytes, or wrong bytes`);
           connection.end();
         },
       });
@@ -809,7 +813,7 @@ const streams: readonly Case<LoopContext>[] = [
       const listener = listen(loop, handler);
       const client = clientOf(bench, listener);
       await until(loop, 'it opens', () => connections.length === 1);
-      loop.runOnce(0); // what has begun is under way
+      loop.runOnce(0); // submits what was started
       listener.close();
       const { port } = listener.address as { readonly port: number };
       const say = (connection: Connection): void => {
@@ -819,7 +823,7 @@ const streams: readonly Case<LoopContext>[] = [
       const again = listen(loop, { open: say }, { port });
       connections[0]?.destroy();
       client.timeout = 5000;
-      assert.equal(client.recv(10)?.length, 0, 'the end, without another turn');
+      assert.equal(client.recv(10)?.length, 0, 'the end of the stream, without another turn');
       const other = clientOf(bench, again);
       await run(loop);
       other.timeout = 5000;
@@ -1039,7 +1043,7 @@ const streams: readonly Case<LoopContext>[] = [
         assert.deepEqual(connection.remoteAddress, listener.address);
         await until(loop, 'the echo', () => client.log.includes('close'));
         assert.equal(client.bytes, 'through any name');
-        // A client with a name: its peer can connect to where it came from.
+        // A client bound to a name: its peer can connect to that address.
         const named = bench.own(new Socket({ family: 'unix', blocking: false }));
         named.bind({ path: Buffer.concat([Buffer.of(0), Buffer.from([process.pid & 0xff, 0, 0xff])]) });
         named.connect(listener.address);
@@ -1093,10 +1097,10 @@ const streams: readonly Case<LoopContext>[] = [
         return total > 3_000_000;
       });
       await until(loop, 'all of it', () => received === total);
-      // Each chunk counts up; the two clients' streams are told apart by where they begin.
+      // Each chunk counts up; the first value identifies the client.
       for (const chunk of kept) {
         const first = chunk[0] ?? 0;
-        assert.ok(chunk.equals(counting.subarray(first, first + chunk.length)), 'a chunk was written to');
+        assert.ok(chunk.equals(counting.subarray(first, first + chunk.length)), 'a kept chunk was overwritten');
       }
     },
   },

@@ -1,4 +1,4 @@
-/** What proactors promise, whatever carries the operations out: U1 to U34, I1 to I34 of the behaviours as far as callers can see them. */
+/** The contract of every proactor, whatever its mechanism: behaviours U1 to U34 and I1 to I34, as far as callers can observe them. */
 import assert from 'node:assert/strict';
 import { closeSync } from 'node:fs';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
@@ -15,7 +15,7 @@ import type { Case } from './case.js';
 
 export interface ProactorContext {
   readonly bench: Bench;
-  /** A new one, closed at the end. */
+  /** Makes a proactor; it is closed at the end. */
   readonly proactor: () => BaseProactor;
 }
 
@@ -24,7 +24,7 @@ type Cases = readonly Case<ProactorContext>[];
 const anyPort = { host: '127.0.0.1', port: 0 };
 const COUNT_OF_RACES = 1000;
 
-/** Two connected TCP sockets that block, or not: [client, server]. */
+/** Two connected TCP sockets, blocking or non-blocking: [client, server]. */
 function tcp(bench: Bench, blocking: boolean): [Socket, Socket] {
   const pair = bench.tcpPair();
   for (const socket of pair) socket.blocking = blocking;
@@ -35,7 +35,7 @@ function datagrams(bench: Bench): Socket {
   return bench.own(new Socket({ type: 'dgram', blocking: false })).bind(anyPort);
 }
 
-/** What is in the socket now, and the end of it counted as nothing. */
+/** The data available in the socket now; the end of the stream counts as no data. */
 function rest(socket: Socket): Buffer {
   socket.blocking = false;
   const parts: Buffer[] = [];
@@ -46,7 +46,7 @@ function rest(socket: Socket): Buffer {
   }
 }
 
-/** Receives until the peer has finished, or so many bytes are there. */
+/** Receives until the end of the stream, or until this many bytes have arrived. */
 function receiveAll(proactor: BaseProactor, socket: Socket, most = Infinity): Buffer {
   const parts: Buffer[] = [];
   for (let count = 0; count < most;) {
@@ -58,7 +58,7 @@ function receiveAll(proactor: BaseProactor, socket: Socket, most = Infinity): Bu
   return Buffer.concat(parts);
 }
 
-/** Each kind that can be under way for ever. */
+/** One operation of each kind that can stay pending forever. */
 function pendingOnes(bench: Bench, proactor: BaseProactor): Operation[] {
   const [a, b] = bench.tcpPair();
   return [
@@ -70,7 +70,7 @@ function pendingOnes(bench: Bench, proactor: BaseProactor): Operation[] {
   ];
 }
 
-// ----------------------------------------------------------------------------------------------------------- ordinary use
+// --------------------------------------------------------------------------------------------------------- ordinary use
 
 const conversations: Cases = [true, false].map((blocking) => ({
   name: `accept, connect, send and recv on ${blocking ? 'blocking' : 'non-blocking'} sockets: kinds, data, results`,
@@ -88,7 +88,7 @@ const conversations: Cases = [true, false].map((blocking) => ({
     assert.equal(p.pending, 0);
     assert.deepEqual([connecting.error, connecting.result], [undefined, undefined]);
     const server = bench.own(accepting.result as Socket);
-    assert.equal(server.blocking, blocking, 'as the listener');
+    assert.equal(server.blocking, blocking, 'the same mode as the listener');
     assert.deepEqual(server.remoteAddress, client.localAddress);
     assert.deepEqual(client.remoteAddress, server.localAddress);
     const receiving = p.recv(server, 100);
@@ -108,7 +108,7 @@ const ordinary: Cases = [
     name: 'a blocking socket stays blocking during an operation and after it',
     run({ bench, proactor }) {
       const p = proactor();
-      // As the system says, where it does: a duplicate shares the mode.
+      // Read from the system, where it reports the mode: a duplicate shares it.
       const areBlocking = (...sockets: Socket[]) => {
         for (const socket of sockets) assert.ok(bench.own(Socket.fromFd(socket.dup().detach())).blocking);
       };
@@ -178,7 +178,7 @@ const ordinary: Cases = [
   },
   {
     name: 'I22 a datagram to a port without a receiver: an error of one operation, not of the socket',
-    needs: ['port unreachable told'],
+    needs: ['port unreachable reported'],
     run({ bench, proactor }) {
       const p = proactor();
       const a = datagrams(bench);
@@ -404,7 +404,7 @@ const ordinary: Cases = [
       a.send('little');
       const part = resultOf(p, p.recv(b, 1 << 26));
       assert.equal(part.toString(), 'little');
-      assert.ok(part.buffer.byteLength < 1 << 20, 'and keeps no more memory than that');
+      assert.ok(part.buffer.byteLength < 1 << 20, 'the result keeps no larger buffer');
     },
   },
   {
@@ -478,7 +478,7 @@ const ordinary: Cases = [
   },
 ];
 
-// --------------------------------------------------------------------------------------------------- ends, errors, cancels
+// ------------------------------------------------------------------------------------------------ ends, errors, cancels
 
 const ends: Cases = [
   {
@@ -526,7 +526,7 @@ const ends: Cases = [
       c.send('new');
       assert.equal(resultOf(p, receiving).toString(), 'new');
       finish(p, ...old);
-      // The one that is closed second may see the end that the first has sent, before it is closed itself.
+      // The socket closed second may receive the end of the stream before it is closed itself.
       for (const { error, result } of old) assert.ok(error?.code === 'ECANCELED' || (result as Buffer).length === 0);
     },
   },
@@ -610,7 +610,7 @@ const ends: Cases = [
       const client = bench.own(new Socket());
       client.connect(listener.localAddress);
       const port = (address: SocketAddress) => ('port' in address ? address.port : 0);
-      // Linux hands the dead one over all the same.
+      // Linux accepts the reset connection all the same.
       for (let i = 0; ; i++) {
         const server = bench.own(resultOf(p, p.accept(listener)));
         client.send('x');
@@ -678,14 +678,14 @@ const ends: Cases = [
         finish(p, operation);
         assert.match(String(operation.error?.code), codes, operation.kind);
       };
-      const [, b] = bench.tcpPair(); // accepted: connect(2) may still be asked of the other end, for the last time
+      const [, b] = bench.tcpPair(); // the accepted end: a repeated connect(2) on the other one may still succeed
       const to = datagrams(bench);
       to.sendTo('x', to.localAddress);
       refused(/^EINVAL$/, p.accept(bench.own(new Socket())));
       refused(/^(EPIPE|ENOTCONN|ECONNRESET)$/, p.send(bench.own(new Socket()), 'x')); // Wine: the last
       refused(/^ENOTCONN$/, p.recv(bench.own(new Socket()), 1));
       refused(/^EISCONN$/, p.connect(b, b.remoteAddress));
-      refused(/^(ENOTSUP|EOPNOTSUPP)$/, p.accept(to)); // one number on Linux
+      refused(/^(ENOTSUP|EOPNOTSUPP)$/, p.accept(to)); // the same number on Linux
     },
   },
   {
@@ -726,7 +726,7 @@ const ends: Cases = [
       for (const one of operations) one.cancel();
       assert.ok(
         operations.every(({ pending }) => pending),
-        'not over before it is returned',
+        'pending until wait() returns it',
       );
       const returned = finish(p, ...operations);
       assert.deepEqual(new Set(returned), new Set(operations));
@@ -813,7 +813,7 @@ const ends: Cases = [
 
 // ---------------------------------------------------------------------------------------------------------------- races
 
-/** A thread that connects, and sends `count` bytes in small pieces. */
+/** Starts a thread that connects and sends `count` bytes in small chunks. */
 function sender(bench: Bench, address: SocketAddress, count: number): Worker {
   const text = programText(`
     const { workerData } = require('node:worker_threads');
@@ -863,12 +863,12 @@ const races: Cases = [
           assert.equal(receiving.error.code, 'ECANCELED');
           outcomes.canceled++;
         }
-        // What a cancelled one has left: the next one is to find nothing.
+        // Receive what a cancelled recv left, so that the next one finds no data.
         const left = sent - received.reduce((sum, { length }) => sum + length, 0);
         if (left > 0) received.push(receiveAll(p, b, left));
       }
       a.shutdown('write');
-      assert.ok(Buffer.concat(received).equals(pattern(sent)), 'all that was sent, in its order');
+      assert.ok(Buffer.concat(received).equals(pattern(sent)), 'every byte that was sent, in order');
       assert.ok(outcomes.result > 100 && outcomes.canceled > 100, JSON.stringify(outcomes));
     },
   },
@@ -967,7 +967,7 @@ const waiting: Cases = [
     run({ proactor }) {
       const p = proactor();
       for (const timeout of [undefined, null, Infinity]) {
-        const start = performance.now(); // before the operation, whose time may begin at once
+        const start = performance.now(); // before the operation: its timeout may start at once
         const operation = p.timeout(20);
         assert.deepEqual(p.wait(timeout), [operation]);
         assertWaited(performance.now() - start, 19);
@@ -1018,7 +1018,7 @@ const waiting: Cases = [
       while (p.pending > 0) {
         for (const { data } of p.wait()) {
           order.push(data as number);
-          assert.ok(performance.now() - start >= (data as number), `${String(data)} came early`);
+          assert.ok(performance.now() - start >= (data as number), `${String(data)} completed early`);
         }
       }
       assert.deepEqual(order, [0, 0.3, 10, 10, 25.5, 40]);
@@ -1357,7 +1357,7 @@ const life: Cases = [
       await setImmediate();
       gc();
       for (const [a] of pairs) {
-        // What it is sent from is garbage at once.
+        // The buffer that it is sent from is garbage at once.
         p.send(a, Buffer.alloc(1000, 'x'));
       }
       gc();

@@ -1,4 +1,4 @@
-/** What the systems' own calls do: S71 to S97 of the behaviours, one table a mechanism. */
+/** The contract of the system calls: behaviours S71 to S97, one table per mechanism. */
 import assert from 'node:assert/strict';
 import type { FileObject, Socket } from '../../src/index.js';
 import {
@@ -42,10 +42,10 @@ export interface RawContext {
 
 const { MSG_OOB = 1 } = constants;
 
-/** What a closed descriptor is called: Windows has only sockets. */
+/** The error of a closed descriptor: on Windows every descriptor is a socket. */
 const CLOSED = process.platform === 'win32' ? 'ENOTSOCK' : 'EBADF';
 
-/** Makes something readable, and waits until the kernel says so. */
+/** Makes a descriptor readable, and waits until the kernel reports it. */
 function sendTo(reader: Socket, writer: Socket, text: string): void {
   writer.send(text);
   assert.deepEqual(select([reader], [], [], 5000).read, [reader]);
@@ -58,7 +58,7 @@ const selectCases: readonly Case<RawContext>[] = [
       const [a] = bench.pair();
       const ready = select([a], [a, a], [], 1000);
       assert.deepEqual(ready, { read: [], write: [a, a], except: [] });
-      assert.deepEqual(select([], [a.fd, a], [], 1000).write, [a.fd, a], 'as they were given');
+      assert.deepEqual(select([], [a.fd, a], [], 1000).write, [a.fd, a], 'the objects that were passed in');
     },
   },
   {
@@ -117,8 +117,8 @@ const selectCases: readonly Case<RawContext>[] = [
   },
 ];
 
-/** What poll says, as letters: POLLIN is two bits on Windows, of which one is told. */
-function told(poll: Poll, timeout?: number | null): [fd: number, events: string][] {
+/** The events of poll, as letters: POLLIN is two bits on Windows, and poll reports one of them. */
+function pollEventsOf(poll: Poll, timeout?: number | null): [fd: number, events: string][] {
   const letters = [
     ['r', POLLIN],
     ['w', POLLOUT],
@@ -151,7 +151,7 @@ const pollCases: readonly Case<RawContext>[] = [
       const poll = bench.own(new Poll());
       poll.register(server);
       sendTo(server, client, 'x');
-      assert.deepEqual(told(poll, 1000), [[server.fd, 'rw']]);
+      assert.deepEqual(pollEventsOf(poll, 1000), [[server.fd, 'rw']]);
     },
   },
   {
@@ -163,9 +163,9 @@ const pollCases: readonly Case<RawContext>[] = [
       poll.register(a, POLLIN);
       assert.deepEqual(poll.poll(0), []);
       sendTo(a, b, 'x');
-      assert.deepEqual(told(poll, 1000), [[a.fd, 'r']]);
+      assert.deepEqual(pollEventsOf(poll, 1000), [[a.fd, 'r']]);
       poll.modify(a, POLLOUT);
-      assert.deepEqual(told(poll, 1000), [[a.fd, 'w']]);
+      assert.deepEqual(pollEventsOf(poll, 1000), [[a.fd, 'w']]);
     },
   },
   {
@@ -199,13 +199,13 @@ const pollCases: readonly Case<RawContext>[] = [
       const poll = bench.own(new Poll());
       const sockets = Array.from({ length: 20 }, () => bench.pair()).flat();
       for (const socket of sockets) poll.register(socket, POLLOUT);
-      const told = () => new Set(poll.poll(1000).map(({ fd }) => fd));
+      const reported = () => new Set(poll.poll(1000).map(({ fd }) => fd));
       const left = new Set(sockets.map(({ fd }) => fd));
       for (const at of [0, 39, 17, 1, 38, 20]) {
         const { fd } = sockets[at] as Socket;
         poll.unregister(fd);
         left.delete(fd);
-        assert.deepEqual(told(), left);
+        assert.deepEqual(reported(), left);
       }
     },
   },
@@ -216,9 +216,9 @@ const pollCases: readonly Case<RawContext>[] = [
       for (const timeout of [-1, -1000, -1e-100, -Infinity, null, undefined]) {
         const poll = bench.own(new Poll());
         poll.register(a, POLLIN);
-        // Nobody can wake it but what is ready already: it is, and so it returns.
+        // There is no wake-up: poll returns because a descriptor is ready already.
         b.send('x');
-        assert.deepEqual(told(poll, timeout), [[a.fd, 'r']]);
+        assert.deepEqual(pollEventsOf(poll, timeout), [[a.fd, 'r']]);
       }
     },
   },
@@ -287,7 +287,11 @@ const epollCases: readonly Case<RawContext>[] = [
       assert.deepEqual(epoll.wait(-1, 1000), [{ data: a.fd, events: EPOLLOUT }]);
       b.send('x');
       assert.deepEqual(epoll.wait(-1, 1000), [{ data: a.fd, events: EPOLLIN | EPOLLOUT }]);
-      assert.deepEqual(epoll.wait(-1, 1000), [{ data: a.fd, events: EPOLLIN | EPOLLOUT }], 'as long as it is ready');
+      assert.deepEqual(
+        epoll.wait(-1, 1000),
+        [{ data: a.fd, events: EPOLLIN | EPOLLOUT }],
+        'reported as long as it is ready',
+      );
       epoll.modify(a, EPOLLIN);
       assert.deepEqual(epoll.wait(-1, 1000), [{ data: a.fd, events: EPOLLIN }]);
       epoll.delete(a);
@@ -367,7 +371,7 @@ const epollCases: readonly Case<RawContext>[] = [
       epoll.add(a, EPOLLIN | EPOLLET);
       b.send('x');
       assert.equal(epoll.wait(1, 1000).length, 1);
-      assert.equal(epoll.wait(1, 0).length, 0, 'told already');
+      assert.equal(epoll.wait(1, 0).length, 0, 'reported already');
       b.send('y');
       assert.equal(epoll.wait(1, 1000).length, 1, 'new data');
     },

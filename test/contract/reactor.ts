@@ -1,4 +1,4 @@
-/** What a reactor adds to a loop: readiness of any descriptor. */
+/** The contract that a reactor adds to a loop's: readiness of any descriptor. */
 import assert from 'node:assert/strict';
 import { closeSync } from 'node:fs';
 import { EVENT_READ, EVENT_WRITE, Reactor, Socket, wakeup } from '../../src/index.js';
@@ -11,7 +11,7 @@ export interface ReactorContext extends LoopContext {
   loop(onError?: (error: unknown) => void): Reactor;
 }
 
-/** The same socket under a number that select cannot hold. */
+/** The same socket under a number above select's limit. */
 function above(bench: Bench, socket: Socket): Socket {
   for (;;) {
     const copy = bench.own(socket.dup());
@@ -70,7 +70,7 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
       assert.equal(loop.removeReader(a), false);
       assert.equal(loop.selector.getKey(a).events, EVENT_WRITE);
       a.close();
-      assert.equal(loop.removeWriter(a), true, 'by the object that it was registered with');
+      assert.equal(loop.removeWriter(a), true, 'identified by the object that was registered');
       assert.equal(loop.selector.getMap().size, 0);
       assert.equal(loop.removeWriter(a), false);
       throwsCode('ERR_INVALID_ARG_TYPE', () => loop.addReader(b, undefined as unknown as () => void));
@@ -109,14 +109,14 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
           turns.set(i, turn);
           pairs.forEach(([, other], k) => {
             loop.removeReader(other);
-            // Anew, in the middle of the batch that has found it ready.
+            // Added again during the batch that reported it ready.
             if (k === (i + 1) % 8) loop.addReader(other, () => turns.set(100 + k, turn));
           });
         });
       });
       loop.runOnce(1000);
-      assert.equal(called.size, 1, 'the first of the batch has removed all others');
-      assert.equal(turns.size, 1, 'and what it has added is not called');
+      assert.equal(called.size, 1, 'the first callback of the batch removes all others');
+      assert.equal(turns.size, 1, 'callbacks that it added are not called in that batch');
       turn = 1;
       await until(loop, 'the added one', () => turns.size === 2);
       assert.equal([...turns.values()].at(-1), 1);
@@ -218,7 +218,7 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
         {
           data(connection, chunk) {
             got.push(chunk.toString());
-            // More than a wait has room for at the beginning: its records move.
+            // More than the initial capacity of a wait: its records are reallocated.
             for (let i = 0; i < 50; i++) {
               const [reader] = bench.pair();
               loop.addReader(reader, () => undefined);
@@ -244,7 +244,7 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
       const [connection, client] = bench.pair();
       const [writable] = bench.pair();
       const others = Array.from({ length: 3 }, () => bench.pair());
-      // The turn finds the connection and the writable one; this finds three more, in the places of those.
+      // The turn reports the connection and the writable socket; this wait overwrites them with three others.
       loop.adopt(connection, {
         data() {
           said.push('data');
@@ -271,10 +271,10 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
       first.runOnce(0);
       new Reactor({ selector: first.selector });
       const [a, b] = bench.pair();
-      let heard = '';
-      first.addReader(b, () => (heard += b.recv(10)?.toString() ?? ''));
+      let received = '';
+      first.addReader(b, () => (received += b.recv(10)?.toString() ?? ''));
       a.send('hello');
-      await until(first, 'what was sent', () => heard === 'hello');
+      await until(first, 'what was sent', () => received === 'hello');
     },
   },
   {
@@ -298,7 +298,7 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
       await until(loop, 'all are accepted', () => listener.connections === 3);
       for (const client of clients) client.send('one');
       await until(loop, 'those of the others', () => got.length === 2);
-      // Node 20 copies it, later ones refuse.
+      // Node 20 copies it; later versions refuse.
       for (const error of errors) assert.equal((error as Error).name, 'DataCloneError');
       assert.equal(listener.connections, 3 - errors.length);
     },
@@ -312,16 +312,16 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
       const loop = make((error) => errors.push(error));
       const listener = loop.listen({}, echo);
       const readers = [0, 1, 2].map(() => new Reader(bench.own(new Socket())));
-      for (let lower = 0; lower < 8; lower++) bench.own(new Socket()); // numbers that are free below those of the pair
+      for (let lower = 0; lower < 8; lower++) bench.own(new Socket()); // occupies free numbers below those of the pair
       const old = stale === 'listener' ? loop.listen({}, echo) : undefined;
       const [a, b] = bench.pair();
-      const dup = bench.own(a.dup()); // the old file lives on
+      const dup = bench.own(a.dup()); // keeps the old file open
       if (stale === 'reader' || stale === 'both') loop.addReader(a, () => calls++);
       if (stale === 'writer' || stale === 'both') loop.addWriter(a, () => calls++);
       if (stale === 'key') loop.selector.register(a, EVENT_READ, 'a key');
       const ofListener = [...loop.selector.getMap().values()].find(({ data }) => data === old && old !== undefined);
       let areConnected = false;
-      // Within a turn: between two runs something of Node's or of ours could be given the number.
+      // Within a turn: between two runs, Node or this package could reuse the number.
       loop.callSoon(() => {
         areConnected = true;
         if (ofListener !== undefined) closeSync(ofListener.fd);
@@ -359,17 +359,17 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
       const [c, d] = bench.pair();
       const [mine, peer] = c.fd === fd ? [c, d] : [d, c];
       assert.equal(mine.fd, fd);
-      let heard = '';
-      loop.addReader(mine, () => (heard += mine.recv(10)?.toString() ?? ''));
+      let received = '';
+      loop.addReader(mine, () => (received += mine.recv(10)?.toString() ?? ''));
       peer.send('x');
-      await until(loop, 'it is read', () => heard === 'x');
+      await until(loop, 'it is read', () => received === 'x');
       mine.close();
       const [e, f] = bench.pair();
       const [given, other] = e.fd === fd ? [e, f] : [f, e];
       assert.equal(given.fd, fd);
-      loop.adopt(given, { data: (_, chunk) => void (heard += chunk.toString()) });
+      loop.adopt(given, { data: (_, chunk) => void (received += chunk.toString()) });
       other.send('y');
-      await until(loop, 'it is served', () => heard === 'xy');
+      await until(loop, 'it is served', () => received === 'xy');
       assert.equal(errors.length, 2);
     },
   },
@@ -386,10 +386,10 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
       const [c, d] = bench.pair();
       const [mine, peer] = c.fd === fd ? [c, d] : [d, c];
       assert.equal(mine.fd, fd);
-      let heard = '';
-      loop.addReader(mine, () => (heard += mine.recv(10)?.toString() ?? ''));
+      let received = '';
+      loop.addReader(mine, () => (received += mine.recv(10)?.toString() ?? ''));
       peer.send('x');
-      await until(loop, 'it is read', () => heard === 'x');
+      await until(loop, 'it is read', () => received === 'x');
       assert.deepEqual(
         errors.map((error) => (error as NodeJS.ErrnoException).code),
         ['ERR_STALE_KEY'],
@@ -420,10 +420,10 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
       for (let i = 0; i < 3; i++) {
         clientOf(bench, listener);
         let taken: Socket | null = null;
-        // After the wait, which has found the listener ready, and before it accepts.
+        // After the wait has reported the listener, and before the loop accepts.
         loop.callSoon(() => (taken = other.accept()));
         while (loop.runOnce(1000) === 0);
-        if (taken === null) throw new Error('nobody was there to be taken away');
+        if (taken === null) throw new Error('there was no connection to accept');
         (taken as Socket).close();
       }
       assert.equal(loop.runOnce(0), 0);
@@ -439,19 +439,19 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
       const loop = make();
       const [a, b] = bench.pair({});
       const listener = bench.listener({});
-      let heard = 0;
-      loop.addReader(b, () => (heard += b.recv(10)?.length ?? 0));
-      loop.addReader(listener, () => (heard += listener.accept() === null ? 0 : 1));
+      let received = 0;
+      loop.addReader(b, () => (received += b.recv(10)?.length ?? 0));
+      loop.addReader(listener, () => (received += listener.accept() === null ? 0 : 1));
       throwsCode('ERR_KEY_EXISTS', () => loop.adopt(b, {}));
       throwsCode('ERR_KEY_EXISTS', () => loop.listen({ socket: listener }, {}));
       assert.deepEqual([b.blocking, listener.blocking], [true, true]);
       a.send('x');
       clientOf(bench, { address: listener.localAddress });
-      await until(loop, 'both', () => heard === 2);
+      await until(loop, 'both', () => received === 2);
       loop.removeReader(b);
-      loop.adopt(b, { data: () => heard++ });
+      loop.adopt(b, { data: () => received++ });
       a.send('x');
-      await until(loop, 'the data', () => heard === 3);
+      await until(loop, 'the data', () => received === 3);
     },
   },
   {
@@ -480,21 +480,21 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
       loop.addReader(b, () => assert.fail('its descriptor is closed'));
       const { fd } = b;
       b.close();
-      // The kernel cannot be told of the old file any more: it has no number.
+      // The old file has no number any more, so it cannot be removed from the kernel's set.
       assert.equal(loop.removeReader(fd), true);
       const [c, d] = bench.pair();
       const heir = c.fd === fd ? c : d;
       assert.equal(heir.fd, fd);
-      let told = 0;
+      let calls = 0;
       loop.addReader(heir, () => {
-        told++;
+        calls++;
         assert.equal(heir.recv(100)?.toString(), 'for the heir');
       });
       a.send('for nobody');
       for (let i = 0; i < 5; i++) loop.runOnce(2);
-      assert.equal(told, 0);
+      assert.equal(calls, 0);
       (heir === c ? d : c).send('for the heir');
-      await until(loop, 'the heir is told', () => told === 1);
+      await until(loop, 'the new owner is called back', () => calls === 1);
     },
   },
   {
@@ -503,12 +503,12 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
       const loop = make();
       const [a, b] = bench.pair();
       const [c, d] = bench.pair();
-      let heard = 0;
+      let received = 0;
       loop.addReader(a, () => loop.removeReader(a));
-      loop.addReader(d, () => (heard += d.recv(10)?.length ?? 0));
+      loop.addReader(d, () => (received += d.recv(10)?.length ?? 0));
       a.close();
       c.send('x');
-      await until(loop, 'the other', () => heard === 1);
+      await until(loop, 'the other', () => received === 1);
       loop.removeReader(a);
       b.close();
     },

@@ -1,4 +1,4 @@
-/** What every selector does: S1 to S70 and W1 to W12 of the behaviours, over one mechanism. */
+/** The contract of every selector, over one mechanism: behaviours S1 to S70 and W1 to W12. */
 import assert from 'node:assert/strict';
 import { openSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -12,7 +12,7 @@ import type { Case } from './case.js';
 
 export interface SelectorContext {
   readonly bench: Bench;
-  /** A new one of the mechanism under test, closed at the end. */
+  /** Makes a selector of the mechanism under test; it is closed at the end. */
   selector<D = unknown>(): BaseSelector<D>;
 }
 
@@ -335,8 +335,8 @@ const mapping: readonly Case<SelectorContext>[] = [
       throwsCode('ERR_CLOSED', () => s.select(0));
       throwsCode('ERR_CLOSED', () => s.wakeup());
       await rejectsCode('ERR_CLOSED', s.selectAsync());
-      for await (const _ of s) assert.fail('a closed selector gives no batch');
-      wakeup(handle); // no error: it may have been on its way
+      for await (const _ of s) assert.fail('a closed selector yields no batch');
+      wakeup(handle); // no error: a wake-up may race with close()
       assert.ok(a.fd >= 0, 'the file objects stay open');
     },
   },
@@ -359,7 +359,7 @@ const mapping: readonly Case<SelectorContext>[] = [
       const s = selector();
       const { fd } = s;
       assert.ok(fd !== undefined && fd >= 0);
-      // It is a file that polls: readable when one of its own is ready.
+      // It can be polled: readable when one of its descriptors is ready.
       const outer = selector();
       const [a] = bench.pair();
       outer.register(fd, EVENT_READ, 'inner');
@@ -427,7 +427,7 @@ const selecting: readonly Case<SelectorContext>[] = [
         assert.equal(done, false);
         s.wakeup();
         assert.deepEqual(await waiting, []);
-        // The same call, blocking; the wake-up came before it.
+        // The same call, blocking; the wake-up preceded it.
         s.wakeup();
         assert.deepEqual(s.select(timeout), []);
       }
@@ -476,7 +476,7 @@ const selecting: readonly Case<SelectorContext>[] = [
         let done = false;
         const waiting = s.selectAsync({ timeout }).then(() => (done = true));
         await sleep(20);
-        assert.equal(done, false, `${timeout} ms are over`);
+        assert.equal(done, false, `a wait of ${timeout} ms ended early`);
         s.wakeup();
         await waiting;
         s.wakeup();
@@ -583,15 +583,15 @@ const selecting: readonly Case<SelectorContext>[] = [
         const ready = s.select(0);
         for (const pair of ready) spoil(pair as unknown as unknown[]);
         ready.length = 0;
-        const told = s.select(0);
-        assert.deepEqual(byData(told), { a: EVENT_WRITE, b: EVENT_WRITE });
-        assert.ok(told.every((pair) => [...pair].length === 2));
+        const ready = s.select(0);
+        assert.deepEqual(byData(ready), { a: EVENT_WRITE, b: EVENT_WRITE });
+        assert.ok(ready.every((pair) => [...pair].length === 2));
       }
       const changed = s.modify(b, BOTH, 'c');
       b.send('x');
       a.send('y');
-      const told = s.select(0).find(([key]) => key.fd === b.fd);
-      assert.deepEqual([...(told ?? [])], [changed, BOTH]);
+      const pair = s.select(0).find(([key]) => key.fd === b.fd);
+      assert.deepEqual([...(pair ?? [])], [changed, BOTH]);
     },
   },
   {
@@ -695,7 +695,7 @@ const readiness: readonly Case<SelectorContext>[] = [
       const s = selector();
       const a = bench.own(new Socket({ blocking: false }));
       const address = bench.deafAddress();
-      // Windows tries for two seconds, Linux says it at once.
+      // Windows retries for two seconds; Linux fails at once.
       assert.equal(a.connect(address), false);
       s.register(a, EVENT_WRITE, 'a');
       untilReady(s, { a: EVENT_WRITE });
@@ -853,7 +853,7 @@ const warts: readonly Case<SelectorContext>[] = [
       b.send('for the duplicate');
       const cpu = process.cpuUsage();
       const { value, ms } = timed(() => s.select(150));
-      assert.deepEqual(value, [], 'nobody else’s event');
+      assert.deepEqual(value, [], 'no event of another descriptor');
       assertWaited(ms, 150);
       const used = process.cpuUsage(cpu);
       assert.ok((used.user + used.system) / 1000 < 120, `${(used.user + used.system) / 1000} ms of CPU in 150`);
@@ -894,7 +894,7 @@ const asynchronous: readonly Case<SelectorContext>[] = [
         const [gone, a] = [bench.pair()[0], bench.pair()[0]];
         s.register(gone, EVENT_READ, 'gone');
         const waiting = s.selectAsync({ timeout: 5000 });
-        // At whatever point of its beginning the wait is by now.
+        // The wait may be at any point of its start by now.
         if (i % 4 > 0) await new Promise((resolve) => setImmediate(resolve));
         if (i % 4 > 1) await new Promise((resolve) => setImmediate(resolve));
         s.unregister(gone);
@@ -919,9 +919,9 @@ const asynchronous: readonly Case<SelectorContext>[] = [
       gone.close();
       const others: [Socket, Socket][] = [];
       while (!others.flat().some((socket) => socket.fd === fd)) others.push(bench.pair());
-      for (const pair of others) for (const socket of pair) socket.send('for nobody');
+      for (const pair of others) for (const socket of pair) socket.send('for closed descriptors');
       assert.deepEqual(s.select(0), []);
-      // A duplicate lives on, so the set reports a file that no key names.
+      // A duplicate is still open, so the set reports a file that no key refers to.
       bench.own(ghost.dup());
       s.unregister(ghost);
       const number = ghost.fd;
@@ -1039,7 +1039,7 @@ const asynchronous: readonly Case<SelectorContext>[] = [
     async run({ selector }) {
       const s = selector();
       const abort = new AbortController();
-      // The platform's, behind an object that has its methods and is no instance of it.
+      // A native signal behind an object with the same methods that is no instance of AbortSignal.
       const signalOf = ({ signal }: AbortController, aborted = signal.aborted) => ({
         aborted,
         reason: 'enough',
@@ -1098,13 +1098,13 @@ export const selectorCases: readonly Case<SelectorContext>[] = [
   ...asynchronous,
 ];
 
-/** A new socket that has just this number: the lowest free one is given out first. */
+/** Opens a socket with exactly this number: the kernel uses the lowest free one. */
 function reopenAs(bench: Bench, fd: number): Socket {
   for (let i = 0; i < 100; i++) {
     const socket = bench.own(new Socket({ type: 'dgram', blocking: false }));
     if (socket.fd === fd) return socket;
   }
-  throw new Error(`the number ${fd} was not given out again`);
+  throw new Error(`the number ${fd} was not reused`);
 }
 
 /** A socket whose descriptor is at least `least`. */

@@ -1,4 +1,4 @@
-/** What every server of every model does, whatever it serves. */
+/** The contract of a server, for every model and every application. */
 import assert from 'node:assert/strict';
 import type { Bench } from '../support/bench.js';
 import { Client } from '../support/client.js';
@@ -21,14 +21,14 @@ export interface ServerContext {
   readonly application: ApplicationName;
   readonly server: ModelServer;
   readonly address: { readonly host: string; readonly port: number };
-  /** How many threads or processes it has. */
+  /** The number of its worker threads or processes. */
   readonly workers: number;
-  /** How many clients are hundreds here. */
+  /** The number of clients of the tests that connect hundreds. */
   readonly hundreds: number;
   has(capability: Capability): boolean;
 }
 
-/** A client with a name, and its side of the conversation. */
+/** A client with a name, and the exchanges that it has requested. */
 class Speaker {
   readonly #exchanges: Exchange[] = [];
 
@@ -38,12 +38,12 @@ class Speaker {
     readonly client: Client,
   ) {}
 
-  /** How many bytes it has asked with. */
+  /** The number of bytes of its requests so far. */
   get asked(): number {
     return requestsOf(this.#exchanges).length;
   }
 
-  /** @returns what to send */
+  /** @returns the bytes of `count` new requests */
   prepare(count: number, size?: number): Buffer {
     const from = this.#exchanges.length;
     const exchanges = exchangesOf(talks[this.context.application], this.name, count, {
@@ -54,7 +54,7 @@ class Speaker {
     return requestsOf(exchanges);
   }
 
-  /** Until everything that was asked is answered, by what it should be. */
+  /** Waits until every request is answered, and checks the replies. */
   async answered(): Promise<void> {
     const expected = answersOf(this.#exchanges);
     const { client, name, context } = this;
@@ -69,7 +69,7 @@ class Speaker {
     await this.answered();
   }
 
-  /** Goes, and is gone when this is over. */
+  /** Disconnects; resolves when the connection is closed. */
   leave(): Promise<void> {
     return this.client.leave();
   }
@@ -82,19 +82,19 @@ async function speakerOf(context: ServerContext, options: { readonly reads?: boo
   return new Speaker(context, `client${++speakers}`, client);
 }
 
-/** So many at once. */
+/** Connects `count` clients at once. */
 function speakersOf(context: ServerContext, count: number): Promise<Speaker[]> {
   return Promise.all(Array.from({ length: count }, () => speakerOf(context)));
 }
 
-/** Nothing comes meanwhile that should not: a server that did serve this client would have done so by now. */
+/** How long a test waits to see that nothing arrives, ms: a server that did serve this client would reply within this time. */
 const A_WHILE = 150;
 const aWhile = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, A_WHILE));
 
 const untilOpen = (server: ModelServer, count: number): Promise<void> =>
   until(`${count} open connections`, async () => (await server.stats()).open === count);
 
-/** What has been counted since. */
+/** The counters, less those of `before`. */
 async function countedSince(before: ServerStats, server: ModelServer): Promise<Partial<ServerStats>> {
   const { accepted, open, bytesIn, bytesOut, rejected, lost, queued } = await server.stats();
   return {
@@ -108,7 +108,7 @@ async function countedSince(before: ServerStats, server: ModelServer): Promise<P
   };
 }
 
-/** As many clients as there are workers, connected, who say nothing; and one more, who asks. */
+/** Connects `silent` clients that send nothing, and one more that sends requests. */
 async function oneBesideTheSilent(context: ServerContext, silent: number): Promise<[Speaker[], Speaker]> {
   const { accepted } = await context.server.stats();
   const quiet = await speakersOf(context, silent);
@@ -231,7 +231,7 @@ const cases: readonly Case<ServerContext>[] = [
         context.has('serves several at once') ? context.workers : 1,
       );
       await aWhile();
-      assert.equal(another.client.length, 0, 'it was served');
+      assert.equal(another.client.length, 0, 'it is not served');
       await silent[0]?.leave();
       await another.answered();
       await another.leave();
@@ -292,7 +292,7 @@ const cases: readonly Case<ServerContext>[] = [
         const speaker = await speakerOf(context);
         await speaker.exchange(count, size);
         await speaker.leave();
-        await untilOpen(context.server, 0); // or the next member of a chat would be told as well
+        await untilOpen(context.server, 0); // or the next member of a chat would receive its message as well
         bytesIn += speaker.asked;
         bytesOut += speaker.client.length;
       }
@@ -309,7 +309,7 @@ const cases: readonly Case<ServerContext>[] = [
   },
 ];
 
-/** Of echo and rpc: an answer is for who has asked. */
+/** Cases of echo and rpc: a reply goes to the client that sent the request. */
 const requestCases: readonly Case<ServerContext>[] = [
   {
     name: 'a client that sends 1 MiB before it reads gets it all when it reads',
@@ -379,7 +379,7 @@ const rpcCases: readonly Case<ServerContext>[] = [
       await speaker.client.over();
       assert.equal(speaker.client.error, null);
       await speaker.answered();
-      speaker.client.write(Buffer.alloc(100_000)); // of no meaning any more, and so of no harm
+      speaker.client.write(Buffer.alloc(100_000)); // sent after the server has closed the connection: ignored
       await speaker.leave();
       const next = await speakerOf(context);
       await next.exchange();
@@ -388,7 +388,7 @@ const rpcCases: readonly Case<ServerContext>[] = [
   },
 ];
 
-/** In which order a request that takes long and one that does not are answered, when both were sent at once. */
+/** The order of the replies to a long request and a short one that are sent together. */
 async function answersOfSlowAndFast(context: ServerContext, ms = 150): Promise<string[]> {
   const { client } = await speakerOf(context);
   client.write(Buffer.concat([rpcRequest('sleep', ms), rpcRequest('ping', 'fast')]));
@@ -408,14 +408,14 @@ const orderCases: readonly Case<ServerContext>[] = [
     name: 'R29 a long request is answered after the one behind it (post 003)',
     needs: ['answers as they are done'],
     async run(context) {
-      // Each has a thread of its own, which takes its time to start.
+      // Each request has its own thread, which takes time to start.
       assert.deepEqual(await answersOfSlowAndFast(context, isSlowHere ? 4000 : 500), ['pong', 'slept']);
     },
   },
 ];
 
-/** More than the buffers of a connection take, on both sides. */
-const TOO_MUCH = 24 << 20;
+/** More bytes than the buffers of a connection hold, on both sides. */
+const MORE_THAN_BUFFERED = 24 << 20;
 
 const chatCases: readonly Case<ServerContext>[] = [
   {
@@ -423,7 +423,7 @@ const chatCases: readonly Case<ServerContext>[] = [
     async run(context) {
       const members = await speakersOf(context, 5);
       const [ann, bob, eve] = members as [Speaker, Speaker, Speaker];
-      // A member is one when it has been heard: a connection may be waiting still.
+      // A client is a member once a message of its has arrived: until then its connection may wait to be accepted.
       for (const member of members) await member.exchange();
       const last = `[${members.at(-1)?.name}] `;
       for (const { client } of members) await client.receivedWhere('the last one', (bytes) => bytes.includes(last));
@@ -488,7 +488,11 @@ const chatCases: readonly Case<ServerContext>[] = [
       await untilOpen(context.server, 3);
       const text = 'x'.repeat(60_000);
       const line = Buffer.from(`${JSON.stringify({ user: 'a', text })}\n`);
-      for (let sent = 0; sent < TOO_MUCH && (await context.server.stats()).open === 3; sent += 8 * text.length) {
+      for (
+        let sent = 0;
+        sent < MORE_THAN_BUFFERED && (await context.server.stats()).open === 3;
+        sent += 8 * text.length
+      ) {
         const { length } = ann.client;
         for (let i = 0; i < 8; i++) ann.client.write(line);
         await ann.client.received(length + 8 * (text.length + '[a] \n'.length));

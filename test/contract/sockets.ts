@@ -1,4 +1,4 @@
-/** What sockets do: S98 to S110 of the behaviours, and the contract of Socket. */
+/** The contract of Socket: behaviours S98 to S110, and each method. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -34,7 +34,7 @@ function readable(...sockets: Socket[]): void {
   assert.deepEqual(select(sockets, [], [], 5000).read, sockets);
 }
 
-/** Everything until the peer has finished. */
+/** All data until the end of the stream. */
 function readAll(socket: Socket): Buffer {
   const parts: Buffer[] = [];
   for (;;) {
@@ -247,7 +247,7 @@ const lifeCases: readonly Case<SocketContext>[] = [
       const { fd } = a;
       a.close();
       a.close();
-      // The number is another socket's now, which must not be touched.
+      // The number belongs to another socket now, which must not be affected.
       const others = Array.from({ length: 4 }, () => bench.own(new Socket()));
       if (process.platform !== 'win32') assert.ok(others.some((other) => other.fd === fd));
       assert.deepEqual([a.fd, a.fileno()], [-1, -1]);
@@ -480,7 +480,7 @@ const streamCases: readonly Case<SocketContext>[] = [
       a.send('y');
       readable(b);
       b.recv(10);
-      assert.equal(first.toString(), 'x', 'the next recv does not write over it');
+      assert.equal(first.toString(), 'x', 'the next recv does not overwrite it');
       let got = 0;
       a.sendAll(Buffer.alloc(100_000, 7));
       while (got < 100_000) {
@@ -542,12 +542,12 @@ const datagramCases: readonly Case<SocketContext>[] = [
         assert.equal(data.toString(), 'one');
         assert.deepEqual(address, a.localAddress);
         readable(b);
-        assert.equal(b.recvFrom(100)?.data.length, 0, 'an empty datagram is one');
+        assert.equal(b.recvFrom(100)?.data.length, 0, 'an empty datagram is received');
         a.sendTo('long', b.localAddress);
         readable(b);
-        assert.equal(b.recvFrom(2)?.data.toString(), 'lo', 'what is longer is cut off');
-        assert.equal(b.recvFrom(2), null, 'and lost');
-        // Connected, it takes and sends without an address.
+        assert.equal(b.recvFrom(2)?.data.toString(), 'lo', 'a longer datagram is truncated');
+        assert.equal(b.recvFrom(2), null, 'and the rest is lost');
+        // A connected socket sends and receives without an address.
         a.connect(b.localAddress);
         assert.equal(a.send('two'), 3);
         readable(b);
@@ -750,7 +750,7 @@ const pairCases: readonly Case<SocketContext>[] = [
       assert.equal(a.recv(20)?.toString(), 'answer');
       b.connect(address);
       assert.deepEqual(b.remoteAddress, address);
-      // As long as sun_path: no NUL is behind it (unix(7)).
+      // As long as sun_path: no NUL follows (unix(7)).
       const longest = { path: join(folder, 'x'.repeat(108 - folder.length - 1)) };
       const listener = bench.own(new Socket({ family: 'unix' })).bind(longest);
       assert.deepEqual(listener.listen().localAddress, longest);
@@ -788,7 +788,7 @@ const pairCases: readonly Case<SocketContext>[] = [
     name: 'a resolver’s error keeps its own name',
     needs: ['EAI_ADDRFAMILY'],
     run({ bench }) {
-      // A number of IPv4, in a form that only getaddrinfo(3) knows.
+      // A numeric IPv4 address, in a form that only getaddrinfo(3) accepts.
       const v6 = bench.own(new Socket({ family: 'ipv6' }));
       assert.throws(
         () => v6.connect({ host: '127.1', port: 9 }),
@@ -829,7 +829,7 @@ const pairCases: readonly Case<SocketContext>[] = [
       const { raw } = socket.localAddress as { raw: Uint8Array };
       assert.equal(raw.length, 12);
       assert.equal(new Uint16Array(raw.buffer, 0, 1)[0], AF_NETLINK);
-      assert.notEqual(new Uint32Array(raw.buffer, 4, 1)[0], 0, 'the kernel gave it a port');
+      assert.notEqual(new Uint32Array(raw.buffer, 4, 1)[0], 0, 'the kernel assigned a port');
       const again = bench.own(Socket.fromFd(socket.detach()));
       assert.deepEqual([again.family, again.type], [AF_NETLINK, 'raw']);
     },
@@ -857,13 +857,13 @@ const passingCases: readonly Case<SocketContext>[] = [
       c.close();
       copyOfC.send('through the copy');
       assert.equal(copyOfD.recv(100)?.toString(), 'through the copy');
-      assert.equal(a.sendFds([d]), 1, 'a byte goes with them where there is no data');
+      assert.equal(a.sendFds([d]), 1, 'one byte is sent with the descriptors if there is no data');
       bench.own(Socket.fromFd((b.recvFds(1)?.fds ?? [])[0] as number));
       assert.equal(a.sendFds([], Buffer.from('none')), 4);
       assert.deepEqual(b.recvFds(3, 10)?.fds, []);
       a.close();
       const { fds, data } = b.recvFds(1) as { fds: number[]; data: Buffer };
-      assert.deepEqual([fds, data.length], [[], 0], 'the peer has finished sending');
+      assert.deepEqual([fds, data.length], [[], 0], 'the end of the stream');
     },
   },
   {
@@ -879,7 +879,7 @@ const passingCases: readonly Case<SocketContext>[] = [
         assert.notEqual(got.flags & MSG_CTRUNC, 0);
         for (const fd of got.fds) Socket.fromFd(fd).close();
       }
-      // All copies are closed: closing c is the end of the stream.
+      // All copies are closed, so closing c ends the stream.
       c.close();
       readable(d);
       assert.equal(d.recv(1)?.length, 0);
@@ -896,7 +896,7 @@ const passingCases: readonly Case<SocketContext>[] = [
       try {
         b.setOption(SOL_SOCKET, SO_PASSPIDFD, 1);
       } catch (error) {
-        assert.equal((error as NodeJS.ErrnoException).code, 'ENOPROTOOPT', 'Linux 6.5 has it');
+        assert.equal((error as NodeJS.ErrnoException).code, 'ENOPROTOOPT', 'available since Linux 6.5');
       }
       const before = openDescriptors().size;
       for (const [sent, most] of [
@@ -911,9 +911,9 @@ const passingCases: readonly Case<SocketContext>[] = [
         const got = b.recvFds(most, 10) as { fds: number[]; data: Buffer; flags: number };
         assert.deepEqual([got.fds.length, got.data.toString()], [Math.min(sent.length, most), 'data']);
         assert.equal((got.flags & MSG_CTRUNC) !== 0, sent.length > most);
-        assert.equal(openDescriptors().size, before + got.fds.length, 'no other is left open');
+        assert.equal(openDescriptors().size, before + got.fds.length, 'no other descriptor stays open');
         for (const fd of got.fds) Socket.fromFd(fd).close();
-        assert.equal(openDescriptors().size, before, 'no other was closed');
+        assert.equal(openDescriptors().size, before, 'no other descriptor is closed');
       }
       for (const receive of [() => b.recv(10), () => b.recvInto(new Uint8Array(10)), () => b.recvFrom(10)]) {
         a.sendFds([c]);
@@ -965,7 +965,7 @@ const passingCases: readonly Case<SocketContext>[] = [
       assert.deepEqual(b.recv(100_000, MSG_TRUNC), Buffer.alloc(4));
       a.close();
       readable(b);
-      assert.equal(b.recv(4, MSG_TRUNC)?.length, 0, 'the peer has finished sending');
+      assert.equal(b.recv(4, MSG_TRUNC)?.length, 0, 'the end of the stream');
     },
   },
   {
@@ -1072,7 +1072,7 @@ const connectCases: readonly Case<SocketContext>[] = [
       assert.equal(client.error(), null);
       assert.equal(typeof connected, 'boolean');
       throwsCode('EISCONN', () => {
-        client.connect(listener.localAddress); // Linux takes one more, which ends the connecting
+        client.connect(listener.localAddress); // Linux accepts one more call, which completes the connect
         client.connect(listener.localAddress);
       });
       const refused = bench.own(new Socket({ blocking: false }));
@@ -1082,7 +1082,7 @@ const connectCases: readonly Case<SocketContext>[] = [
         while (!selector.select(5000).some(([{ data }]) => data === 'refused'));
         assert.equal(refused.error()?.code, 'ECONNREFUSED');
       } catch (error) {
-        assert.equal((error as NodeJS.ErrnoException).code, 'ECONNREFUSED'); // BSD may say so at once
+        assert.equal((error as NodeJS.ErrnoException).code, 'ECONNREFUSED'); // BSD may fail at once
       }
     },
   },

@@ -1,5 +1,5 @@
 /**
- * Each public function and method, with each wrong value in each place, the other arguments being good. No runtime import of the
+ * Calls each public function and method with each wrong value for each parameter; the other arguments are valid. No runtime import of the
  * package: test/bad-input.test.ts gives it the sources, and a child process the built package.
  */
 import { readdirSync, readlinkSync } from 'node:fs';
@@ -19,34 +19,34 @@ import type {
 import { type Api, type BadValue, badValues, isLiveBytes } from './bad-values.js';
 import { temporaryFolder } from './folders.js';
 
-/** One place of a call's arguments. */
+/** One parameter of a call. */
 interface Place {
   readonly name: string;
   readonly good: () => unknown;
-  /** Is a call with this value allowed to succeed? */
+  /** Whether a call with this value may succeed. */
   readonly accepts: (value: unknown) => boolean;
-  /** Left out: asks the network's name servers, or makes a file. */
+  /** Whether to skip the value: it would query DNS, or create a file. */
   readonly leaveOut?: (value: unknown) => boolean;
 }
 
 interface Target {
   readonly places: readonly Place[];
   call(...args: readonly unknown[]): unknown;
-  /** Compared, member for member, before and after. */
+  /** Members are compared before and after each call. */
   state?(): readonly unknown[];
   /** Undoes a call that succeeded. */
   undo?(): void;
-  /** Throws when the object no longer works. */
+  /** Throws if the object no longer works. */
   usable?(): void;
 }
 
 export interface Attack {
   readonly name: string;
-  /** @param own closed afterwards */
+  /** @param own objects closed after the attack */
   prepare(own: <T extends { close(): void }>(closable: T) => T): Target;
 }
 
-// ----------------------------------------------------------------------------------------------- what is legal in a place
+// ----------------------------------------------------------------------------------------------- valid values of a parameter
 
 const HIGHEST_FD = process.platform === 'win32' ? 0xffff_ffff : 0x7fff_ffff;
 const INT_MAX = 0x7fff_ffff;
@@ -86,7 +86,7 @@ const place = (name: string, good: () => unknown, accepts: Accepts, leaveOut?: P
   ...(leaveOut && { leaveOut }),
 });
 
-// ------------------------------------------------------------------------------------------------------------ the attacks
+// --------------------------------------------------------------------------------------------------------------- the attacks
 
 const SELECTORS = {
   select: 'SelectSelector',
@@ -124,7 +124,7 @@ function selectorAttacks({ index }: Api): Attack[] {
               selector.select(0);
               const ready = selector.select(1000).map(([{ fileobj }, events]) => [fileobj, events]);
               if (ready.length !== 1 || ready[0]?.[0] !== registered || ready[0][1] !== EVENT_WRITE) {
-                throw new Error(`the selector answers ${ready.length} ready`);
+                throw new Error(`the selector returns ${ready.length} ready keys`);
               }
             },
           };
@@ -179,7 +179,7 @@ function selectorAttacks({ index }: Api): Attack[] {
     attack('select', (s) => ({
       places: [place('timeout', () => 0, isTimeout)],
       call(timeout) {
-        s.wakeup(); // so that it ends whatever the timeout
+        s.wakeup(); // the wait ends at once, whatever its timeout
         return s.select(timeout as number);
       },
     }));
@@ -260,7 +260,7 @@ function socketAttacks({ index }: Api): Attack[] {
       attacks.push({
         name: `${name}.${field}`,
         prepare: () => ({
-          // null and undefined: as if nothing were said.
+          // null and undefined select the default.
           places: [
             place(
               field,
@@ -273,7 +273,7 @@ function socketAttacks({ index }: Api): Attack[] {
       });
     }
   };
-  // A number is the system's own: any that the kernel takes.
+  // Numeric options are passed to the kernel: any that it accepts is valid.
   const fields: Record<string, [unknown, Accepts]> = {
     family: ['ipv4', whole(0, 0xffff)],
     type: ['stream', whole(0, INT_MAX)],
@@ -297,7 +297,7 @@ function socketAttacks({ index }: Api): Attack[] {
           try {
             return Socket.fromFd(copy, options as object);
           } catch (error) {
-            Socket.fromFd(copy).close(); // refused: it is still the caller's
+            Socket.fromFd(copy).close(); // fromFd() failed: the caller still owns the descriptor
             throw error;
           }
         },
@@ -315,7 +315,7 @@ function socketAttacks({ index }: Api): Attack[] {
           try {
             return Socket.fromFd(fd, { blocking: blocking as boolean });
           } catch (error) {
-            Socket.fromFd(fd).close(); // refused: it is still the caller's
+            Socket.fromFd(fd).close(); // fromFd() failed: the caller still owns the descriptor
             throw error;
           }
         },
@@ -330,7 +330,7 @@ function socketAttacks({ index }: Api): Attack[] {
     }),
   });
 
-  /** A non-blocking connected pair of stream sockets, with something to receive. */
+  /** A non-blocking connected pair of stream sockets, with data to receive. */
   const attack = (
     name: string,
     make: (a: Socket, b: Socket) => Pick<Target, 'places' | 'call' | 'undo'>,
@@ -357,7 +357,7 @@ function socketAttacks({ index }: Api): Attack[] {
           },
           usable() {
             drain();
-            if (a.send('probe') !== 5) throw new Error('it does not send');
+            if (a.send('probe') !== 5) throw new Error('the socket does not send');
             const deadline = performance.now() + 2000;
             let got: Buffer | null = null;
             while (got === null && performance.now() < deadline) got = b.recv(10);
@@ -406,7 +406,7 @@ function socketAttacks({ index }: Api): Attack[] {
     call: (data) => a.send(data as string),
   }));
   attack('sendAll', (a) => ({
-    // A hundred thousand characters may be more than the kernel holds while nobody receives.
+    // A hundred thousand characters may exceed the kernel's buffers while the peer does not receive.
     places: [
       place(
         'data',
@@ -429,7 +429,7 @@ function socketAttacks({ index }: Api): Attack[] {
   }));
   attack('setOption(name, value)', (a) => ({
     places: [
-      // A number is a level, and 1 is not an option of each.
+      // A number is a level, and not every level has an option 1.
       place(
         'name',
         () => 'SO_KEEPALIVE',
@@ -506,7 +506,7 @@ function socketAttacks({ index }: Api): Attack[] {
     }));
   }
 
-  /** Names are looked up, and '' and '1' are addresses. */
+  /** Host names are resolved; '' and '1' are valid addresses. */
   const isName = (value: unknown) => typeof value === 'string' && !value.includes('\0');
   const isSockaddr: Accepts = isLiveBytes;
   const addressed = (method: 'bind' | 'connect' | 'sendTo', type: 'stream' | 'dgram') => {
@@ -573,7 +573,7 @@ function syscallAttacks({ index, syscalls }: Api): Attack[] {
         const lists = (list: unknown) =>
           [[], [a.fd], []].map((good, i) => (i === index ? list : good)) as [number[], number[], number[]];
         return {
-          // A writable socket is always among the good ones: no timeout is waited for.
+          // The valid arguments include a writable socket, so that no call waits for its timeout.
           places: [place('list', () => (index === 1 ? [a.fd] : []), isList), place('timeout', () => 0, isNotNegative)],
           call: (list, timeout) => syscalls.select(...lists(list), timeout as number),
         };
@@ -605,7 +605,7 @@ function syscallAttacks({ index, syscalls }: Api): Attack[] {
           usable() {
             const rows = object.poll(1000);
             if (rows.length !== 1 || rows[0]?.fd !== a.fd || rows[0].events !== POLLOUT)
-              throw new Error(`poll() answers ${JSON.stringify(rows)}`);
+              throw new Error(`poll() returns ${JSON.stringify(rows)}`);
           },
         };
       },
@@ -652,7 +652,7 @@ function syscallAttacks({ index, syscalls }: Api): Attack[] {
     call: (timeout) => p.poll(timeout as number),
   }));
 
-  // Objects of their own: each is made by a constructor that takes nothing.
+  // Each constructor takes no arguments and makes an independent object.
   for (const [name, Class] of Object.entries({ Poll, Epoll, Kqueue })) {
     attacks.push({
       name: `new ${name}`,
@@ -669,7 +669,7 @@ function syscallAttacks({ index, syscalls }: Api): Attack[] {
           try {
             made.close();
           } catch {
-            // a number that is no open descriptor
+            // not an open descriptor
           }
         },
       }),
@@ -685,7 +685,7 @@ function syscallAttacks({ index, syscalls }: Api): Attack[] {
           try {
             made.close();
           } catch {
-            // a number that is no open descriptor
+            // not an open descriptor
           }
         },
       }),
@@ -709,13 +709,13 @@ function syscallAttacks({ index, syscalls }: Api): Attack[] {
             usable() {
               const rows = object.wait(-1, 1000);
               if (rows.length !== 1 || rows[0]?.data !== 7 || rows[0].events !== EPOLLOUT)
-                throw new Error(`wait() answers ${JSON.stringify(rows)}`);
+                throw new Error(`wait() returns ${JSON.stringify(rows)}`);
             },
           };
         },
       });
     };
-    // Bits that epoll does not know are the kernel's to judge.
+    // The kernel validates bits that epoll does not define.
     const events = place('events', () => EPOLLOUT, whole(-0x8000_0000, 0xffff_ffff));
     const data = place('data', () => 7, optional(whole(0, Number.MAX_SAFE_INTEGER)));
     epoll('add', (e, _, b) => ({
@@ -771,7 +771,7 @@ function syscallAttacks({ index, syscalls }: Api): Attack[] {
             state: () => [object.fd, object.closed, object.fileno()],
             usable() {
               const rows = object.control([], 10, 1000);
-              if (!rows.some(({ udata }) => udata === 7)) throw new Error(`control() answers ${JSON.stringify(rows)}`);
+              if (!rows.some(({ udata }) => udata === 7)) throw new Error(`control() returns ${JSON.stringify(rows)}`);
             },
           };
         },
@@ -787,7 +787,7 @@ function syscallAttacks({ index, syscalls }: Api): Attack[] {
     }));
     for (const field of ['ident', 'filter', 'flags', 'fflags', 'data', 'udata']) {
       kqueue(`control({${field}})`, (k, b) => ({
-        // What a filter makes of its numbers is the kernel's to say.
+        // The kernel validates the numbers of a filter.
         places: [
           place(
             field,
@@ -816,7 +816,7 @@ function syscallAttacks({ index, syscalls }: Api): Attack[] {
   attacks.push({
     name: 'kevent',
     prepare: () => ({
-      // Builds a record; control() looks at it.
+      // The constructor builds a record; control() validates it.
       places: ['ident', 'filter', 'flags', 'fflags', 'data', 'udata'].map((field) => place(field, () => 0, always)),
       call: (...args) => syscalls.kevent(...(args as [number])),
     }),
@@ -879,7 +879,7 @@ function functionAttacks({ index }: Api): Attack[] {
   ];
 }
 
-/** What callbacks throw is told here, and is no fault. */
+/** Receives what callbacks throw; such an error is not a fault of the package. */
 const ignore = (): void => undefined;
 const isFunction: Accepts = (value) => typeof value === 'function';
 const CALLBACKS = ['open', 'data', 'drain', 'end', 'close'] as const;
@@ -889,7 +889,7 @@ const nothing = place('nothing', () => undefined, always);
 
 type Own = Parameters<Attack['prepare']>[0];
 
-/** A socket that a loop is given: another, as soon as a call has taken it over; and one that fails leaves it as it is. */
+/** A socket for a loop to adopt: a new one after each call that adopted it. A call that fails must leave the socket unchanged. */
 function giving(own: Own, make: () => Socket, accepts: Accepts): Place & { orLeft<T>(call: () => T): T } {
   let given: Socket | undefined;
   return {
@@ -902,14 +902,14 @@ function giving(own: Own, make: () => Socket, accepts: Accepts): Place & { orLef
         return call();
       } catch (error) {
         if (given?.fd !== fd || given?.blocking === false)
-          throw new Error('the socket is not as it was', { cause: error });
+          throw new Error('the call changed the socket', { cause: error });
         throw error;
       }
     },
   };
 }
 
-/** What all loops have, on a loop that `begin` makes of a new one. */
+/** The methods that all loops have, on a loop that `begin` sets up. */
 function attacksOnLoop<L extends EventLoop>(
   kind: string,
   { Socket: SocketClass }: Api['index'],
@@ -935,7 +935,7 @@ function attacksOnLoop<L extends EventLoop>(
   const options: Record<string, [unknown, Accepts, Place['leaveOut']?]> = {
     host: ['127.0.0.1', never, (value) => typeof value === 'string' && !value.includes('\0')],
     port: [0, whole(0, 0xffff)],
-    // Bytes are all zero here: names in the abstract namespace.
+    // All bytes are zero here: names in the abstract namespace.
     path: [undefined, (value) => value === '' || value === '\0' || isLiveBytes(value), MAKES_A_FILE],
     backlog: [1, whole(-INT_MAX, INT_MAX)],
     reusePort: [false, isBoolean],
@@ -1011,7 +1011,7 @@ function attacksOnLoop<L extends EventLoop>(
     ['address', (value) => value, never],
     ['{host}', (host) => ({ host, port: 9 }), never, (value) => typeof value === 'string' && !value.includes('\0')],
     ['{port}', (port) => ({ host: '127.0.0.1', port }), whole(0, 0xffff)],
-    // Where nobody listens, `close` is told so.
+    // Without a listener, `close` receives the error.
     ['{path}', (path) => ({ path }), isBytesOrString],
     ['{raw}', (raw) => ({ raw }), isLiveBytes],
   ];
@@ -1057,14 +1057,14 @@ function attacksOnLoop<L extends EventLoop>(
       loop.onSignal(...(args as ['SIGHUP', () => void]))[Symbol.dispose]();
     },
   }));
-  // Stopped before, a turn does not wait.
+  // After stop() a turn does not wait.
   for (const name of ['run', 'runOnce', 'start'] as const) {
     attack(name, (loop) => ({
       places: [name === 'runOnce' ? place('timeout', () => 0, isTimeout) : nothing],
       async call(value) {
         loop.stop();
         await (loop[name] as (v: unknown) => unknown)(value);
-        // What Node's loop has closed is gone at the end of its turn.
+        // Node's loop closes handles by the end of its turn.
         if (name === 'start') for (let turn = 0; turn < 2; turn++) await setImmediate();
       },
     }));
@@ -1139,7 +1139,7 @@ function reactorAttacks({ index }: Api): Attack[] {
       },
     ),
   );
-  /** A loop that watches one socket, which can be written to. */
+  /** A loop that watches one writable socket. */
   const attack = (
     name: string,
     make: (
@@ -1183,7 +1183,7 @@ function reactorAttacks({ index }: Api): Attack[] {
       undo: () => loop[`remove${name}`](other),
     }));
     attack(`remove${name}`, (loop, registered, _, watch) => ({
-      // Of what has no descriptor, none was ever watched.
+      // An object without a descriptor was never watched.
       places: [
         place(
           'fileobj',
@@ -1198,7 +1198,7 @@ function reactorAttacks({ index }: Api): Attack[] {
   return attacks;
 }
 
-/** A reactor that watches one socket, which can be written to. */
+/** A reactor that watches one writable socket. */
 function watching(loop: Reactor, written: () => number): Pick<Target, 'state' | 'usable'> {
   return {
     state: () => [loop.closed, loop.mechanism, ...loop.selector.getMap().values()],
@@ -1208,7 +1208,7 @@ function watching(loop: Reactor, written: () => number): Pick<Target, 'state' | 
       let soon = 0;
       loop.callSoon(() => soon++);
       const handled = loop.runOnce(0);
-      if (soon !== 1 || written() !== before + 1) throw new Error(`a turn handles ${handled}`);
+      if (soon !== 1 || written() !== before + 1) throw new Error(`a turn handled ${handled}`);
     },
   };
 }
@@ -1216,7 +1216,7 @@ function watching(loop: Reactor, written: () => number): Pick<Target, 'state' | 
 function proactorLoopAttacks({ index }: Api): Attack[] {
   const { BaseProactor, ProactorLoop } = index;
   const begin = (loop: ProactorLoop): Pick<Target, 'state' | 'usable'> => {
-    // What a wait beside Node's loop opens once, and keeps.
+    // A background wait opens these descriptors once and keeps them.
     loop.proactor.attach(ignore).close();
     return {
       state: () => [loop.closed, loop.mechanism, loop.proactor, loop.proactor.pending],
@@ -1226,7 +1226,7 @@ function proactorLoopAttacks({ index }: Api): Attack[] {
         loop.whenDone(loop.proactor.timeout(0), () => done++);
         const deadline = performance.now() + 2000;
         while (done === 0 && performance.now() < deadline) loop.runOnce(10);
-        if (soon !== 1 || done !== 1) throw new Error(`a turn calls ${soon} and ${done}`);
+        if (soon !== 1 || done !== 1) throw new Error(`a turn called ${soon} and ${done} callbacks`);
       },
     };
   };
@@ -1274,7 +1274,7 @@ function proactorLoopAttacks({ index }: Api): Attack[] {
   return attacks;
 }
 
-/** A connection of a loop, and the socket at its other end. */
+/** A connection of a loop, and its peer's socket. */
 function connectionAttacks({ index }: Api, kind: 'Reactor' | 'ProactorLoop'): Attack[] {
   const { Socket } = index;
   const attacks: Attack[] = [];
@@ -1356,7 +1356,7 @@ function iocpAttacks({ index, syscalls }: Api): Attack[] {
   const { Socket } = index;
   const attacks: Attack[] = [];
   type Port = InstanceType<typeof syscalls.Iocp>;
-  /** A port with one socket, another that it does not have, and a receive under way. */
+  /** A port with one associated socket, one socket that is not associated, and a pending receive. */
   const attack = (name: string, make: (port: Port, ours: Socket, other: Socket) => Pick<Target, 'places' | 'call'>) => {
     attacks.push({
       name: `Iocp ${name}`,
@@ -1373,7 +1373,7 @@ function iocpAttacks({ index, syscalls }: Api): Attack[] {
             while ((other.recv(65_536)?.length ?? 0) > 0);
             port.post(5, 6);
             const [packet] = port.getQueuedCompletionStatus(1, 1000);
-            if (packet?.key !== 5) throw new Error(`the port answers ${JSON.stringify(packet)}`);
+            if (packet?.key !== 5) throw new Error(`the port returns ${JSON.stringify(packet)}`);
           },
         };
       },
@@ -1431,7 +1431,7 @@ function iocpAttacks({ index, syscalls }: Api): Attack[] {
     }));
   }
   attack('cancelIoEx', (p, ours) => ({
-    // Whatever is not under way on it: false.
+    // false for anything that is not pending on it.
     places: [
       place('socket', () => ours, whole(0, HIGHEST_FD)),
       place('operation', () => 1, optional(whole(1, Number.MAX_SAFE_INTEGER))),
@@ -1441,7 +1441,7 @@ function iocpAttacks({ index, syscalls }: Api): Attack[] {
   attack('getQueuedCompletionStatus', (p) => ({
     places: [place('maxEntries', () => 1, optional(whole(1, INT_MAX))), place('timeout', () => 0, isTimeout)],
     call(...args) {
-      p.post(1); // so that no timeout is waited for
+      p.post(1); // so that no wait lasts until its timeout
       return p.getQueuedCompletionStatus(...(args as [number]));
     },
   }));
@@ -1450,7 +1450,7 @@ function iocpAttacks({ index, syscalls }: Api): Attack[] {
 
 const PROACTORS: Readonly<Record<string, string>> = { io_uring: 'IoUringProactor', iocp: 'IocpProactor' };
 
-/** undefined: it has no class. */
+/** undefined: there is no class. */
 function makerOf({ index }: Api, mechanism: string): (() => BaseProactor) | undefined {
   const [kind, selector] = mechanism.split(':');
   if (kind === 'emulated') return () => new index.EmulatedProactor({ selector: index.createSelector(selector) });
@@ -1543,7 +1543,7 @@ function proactorAttacks(api: Api): Attack[] {
   return attacks;
 }
 
-/** What an operation may be begun on. */
+/** What an operation may be started on. */
 interface Ground {
   readonly connected: Socket;
   readonly listener: Socket;
@@ -1584,7 +1584,7 @@ function attacksOn({ index }: Api, mechanism: string, make: () => BaseProactor):
             proactor.wait(1000);
             const due = proactor.timeout(0);
             const [only, ...others] = proactor.wait(1000);
-            if (only !== due || others.length > 0) throw new Error('the proactor answers something else');
+            if (only !== due || others.length > 0) throw new Error('the proactor returns another operation');
           },
         };
       },
@@ -1618,7 +1618,7 @@ function attacksOn({ index }: Api, mechanism: string, make: () => BaseProactor):
     places: [socket(datagrams), size, data],
     call: (...args) => p.recvFrom(...(args as [Socket, number])),
   }));
-  // To where nobody receives, so that `usable` has its proactor for itself.
+  // Sent to an address without a receiver, so that no other operation of `usable`'s proactor completes.
   attack('send', (p, { listener }) => ({
     places: [socket(listener), bytes, data],
     call: (...args) => p.send(...(args as [Socket, string])),
@@ -1649,7 +1649,7 @@ function attacksOn({ index }: Api, mechanism: string, make: () => BaseProactor):
   attack('wait', (p) => ({
     places: [place('timeout', () => 0, isTimeout)],
     call(timeout) {
-      p.wakeup(); // so that it ends whatever the timeout
+      p.wakeup(); // the wait ends at once, whatever its timeout
       return p.wait(timeout as number);
     },
   }));
@@ -1706,7 +1706,7 @@ function ringAttacks({ index, syscalls }: Api): Attack[] {
           ...make(ring, a, b),
           state: () => [ring.fd, ring.closed, ring.sqEntries, ring.cqEntries, ring.features],
           usable() {
-            // What is under way of that number is given up, until there is none: ENOENT.
+            // Cancels pending operations of that number; ENOENT when there are none left.
             for (let is = true; is;) {
               ring.prepCancel(NUMBER, CANCEL);
               ring.enter(1, 1000);
@@ -1716,7 +1716,7 @@ function ringAttacks({ index, syscalls }: Api): Attack[] {
             ring.enter(1, 1000);
             const found = ring.completions();
             if (!found.some(({ userData, res }) => userData === NOP && res === 0))
-              throw new Error(`the ring answers ${JSON.stringify(found)}`);
+              throw new Error(`the ring returns ${JSON.stringify(found)}`);
           },
         };
       },
@@ -1754,7 +1754,7 @@ function ringAttacks({ index, syscalls }: Api): Attack[] {
   attack('enter', (r) => ({
     places: [place('minComplete', () => 1, optional(whole(0, 0xffff_ffff))), place('timeout', () => 0, isNotNegative)],
     call(...args) {
-      for (let i = 0; i < r.cqEntries; i++) r.prepNop(1); // so that it ends whatever the timeout
+      for (let i = 0; i < r.cqEntries; i++) r.prepNop(1); // the wait ends at once, whatever its timeout
       return r.enter(...(args as [number, number]));
     },
   }));
@@ -1780,7 +1780,7 @@ function sharedFileAttacks({ syscalls }: Api): Attack[] {
       const path = pathOf(own);
       return {
         places: [
-          // These would be files of the working directory.
+          // These would create files in the working directory.
           place(
             'path',
             () => path,
@@ -1840,15 +1840,15 @@ export function attacks(api: Api): Attack[] {
   ];
 }
 
-// ------------------------------------------------------------------------------------------------------------ carrying out
+// ------------------------------------------------------------------------------------------------------- running the attacks
 
-/** How many files are open. */
+/** The number of open files. */
 const openCount = () => (process.platform === 'linux' ? readdirSync('/proc/self/fd').length : 0);
 
-/** libkqueue closes the inside of a kqueue later, in a thread of its own. */
+/** libkqueue closes the internals of a kqueue later, in its own thread. */
 const closesLater = (api: Api) => process.platform === 'linux' && api.syscalls.EVFILT_READ !== 0;
 
-/** Descriptors of the kinds that this package makes; others come and go with Node and the test runner. */
+/** Descriptors of the kinds that this package opens; Node and the test runner open and close other kinds at any time. */
 function descriptors(): Set<string> {
   if (process.platform !== 'linux') return new Set();
   const open = new Set<string>();
@@ -1857,15 +1857,15 @@ function descriptors(): Set<string> {
       const what = readlinkSync(`/proc/self/fd/${name}`);
       if (/^(socket:|anon_inode:\[(eventfd|eventpoll)\])/.test(what)) open.add(`${name} ${what}`);
     } catch {
-      // The one by which the folder was read.
+      // The descriptor that read the folder; it is closed by now.
     }
   }
   return open;
 }
 
-/** What is wrong with an error; undefined: nothing. */
+/** What is wrong with an error; undefined if nothing is. */
 export function faultOf(error: unknown): string | undefined {
-  if (!types.isNativeError(error)) return `threw what is no Error: ${typeof error}`;
+  if (!types.isNativeError(error)) return `threw a value that is not an Error: ${typeof error}`;
   const { code, message } = error as NodeJS.ErrnoException;
   if (typeof code !== 'string' || !/^(ERR_[A-Z_]+|E[A-Z0-9_]+|ABORT_ERR|UNKNOWN)$/.test(code)) {
     return `threw an error without a code: ${error.stack ?? message}`;
@@ -1917,13 +1917,13 @@ async function strike(
     complain(`it no longer works afterwards: ${(error as Error).message}`);
   }
   if (openCount() > open) {
-    // Node and the test runner may have opened something meanwhile: what counts is of our kinds, and new.
+    // Node and the test runner may have opened files meanwhile: only new descriptors of our kinds count.
     for (const what of descriptors()) if (known?.has(what) === false) complain(`left a descriptor open: ${what}`);
   }
   return faults;
 }
 
-/** Everything that is wrong; nothing, it is to be hoped. */
+/** @returns a description of each fault; empty if there is none. */
 export async function carryOut(api: Api, attack: Attack): Promise<{ faults: string[]; strikes: number }> {
   const owned: { close(): void }[] = [];
   const target = attack.prepare((closable) => {

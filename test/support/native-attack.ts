@@ -1,6 +1,6 @@
 /**
- * The addon itself, called directly with wrong values. TypeScript lets none of them through; a mistake there must still be an error,
- * not a crash and not a byte written outside of the memory that was given. Runs in a child process: no runtime import of the package.
+ * Calls the addon directly with wrong values. The TypeScript layer rejects them all; should it fail to, the addon must throw,
+ * and neither crash nor write outside the memory it was given. Runs in a child process: no runtime import of the package.
  */
 import { constants } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ export type Addon = Readonly<Record<string, unknown>>;
 type Callable = (...args: readonly unknown[]) => unknown;
 type Class = new (...args: readonly unknown[]) => Record<string, Callable>;
 
-/** What an argument must be; anything else must throw. */
+/** The valid values of an argument; any other value must throw. */
 const kinds = {
   fd: (value: unknown) =>
     isWhole(
@@ -24,7 +24,7 @@ const kinds = {
     ),
   int: (value: unknown) => isWhole(value, -0x8000_0000, 0x7fff_ffff),
   size: (value: unknown) => isWhole(value, 0, 0xffff_ffff),
-  // Numbers that are no sizes of an argument beside them.
+  // Numbers that are not the size of another argument.
   count: (value: unknown) => isWhole(value, 0, 0xffff_ffff),
   length: (value: unknown) => isWhole(value, 0, 0x7fff_ffff),
   label: (value: unknown) => isWhole(value, 0, Number.MAX_SAFE_INTEGER),
@@ -50,14 +50,14 @@ const kinds = {
 } as const;
 type Kind = keyof typeof kinds;
 
-/** Bytes that one turn of a ring receives of one connection. */
+/** Bytes that one turn of a ring receives from one connection. */
 const SHARE = 65_536;
 
 function isWhole(value: unknown, least: number, most: number): boolean {
   return typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most;
 }
 
-/** The multiplexers that were made. */
+/** The multiplexers created so far. */
 const waits = new Set<unknown>();
 
 function makeWait(native: Addon, mechanism: string): Callable {
@@ -70,7 +70,7 @@ const GUARD = 64;
 const CANARY = 0xa5;
 const guarded = new Set<{ readonly buffer: ArrayBufferLike; readonly start: number; readonly end: number }>();
 
-/** A view with untouched memory before and after it. */
+/** A view between two guards: memory that must stay unchanged. */
 function within<T>(
   Type: { new (buffer: ArrayBufferLike, offset: number, length: number): T; readonly BYTES_PER_ELEMENT: number },
   length: number,
@@ -87,7 +87,7 @@ function within<T>(
   return view;
 }
 
-/** The same, in memory that threads share. */
+/** The same, in a SharedArrayBuffer. */
 function shared(length: number): Int32Array {
   return within(Int32Array, length, undefined, SharedArrayBuffer);
 }
@@ -132,7 +132,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
   const anyWait = makeWait(native, 'poll');
   const set = (mechanism: string) => ({ epoll: sets?.fd, kqueue: kqueue?.fd })[mechanism] ?? 0;
   const mechanisms = Object.keys(native.multiplexers as object);
-  // The socket is ready to be written, so that no timeout is waited for.
+  // The socket is writable, so that no call waits for its timeout.
   const signatures: Readonly<Record<string, readonly Parameter[]>> = {
     wakeup: [['size', () => wakeup.handle?.()]],
     endOnRepeat: [number('int', -1)],
@@ -200,9 +200,9 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
     WSADuplicateSocket: [fd, number('size', process.pid), bytes(1024)],
     WSASocket: [bytes(1024)],
   };
-  /** Which take fewer, and how many. */
+  /** Calls that accept fewer arguments, and how many. */
   const shorter: Readonly<Record<string, readonly number[]>> = { recv: [2, 4], send: [2, 4] };
-  /** What a call that succeeded opened. */
+  /** Closes what a successful call opened. */
   const opens: Readonly<Record<string, (result: number, args: readonly unknown[]) => readonly number[]>> = {
     socket: (result) => [result],
     epoll_create1: (result) => [result],
@@ -226,10 +226,10 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
     } catch (error) {
       if (!(error instanceof TypeError || error instanceof RangeError)) complain(`${what}: threw ${String(error)}`);
     }
-    if (!guardsHold()) complain(`${what}: wrote outside of the memory it was given`);
+    if (!guardsHold()) complain(`${what}: wrote outside the memory it was given`);
     try {
       while ((b.recv(65_536)?.length ?? 0) > 0);
-      b.send('x'); // so that there is something to receive
+      b.send('x'); // data to receive
     } catch (error) {
       complain(`${what}: broke the socket (${String(error)})`);
       [a, b] = Socket.pair({ blocking: false });
@@ -243,7 +243,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
     const good = () => parameters.map(([, make]) => make());
     for (const [at, [kind]] of parameters.entries()) {
       for (const { name: valueName, value } of badValues(api)) {
-        // Names are looked up in the network.
+        // Names would be resolved by DNS.
         if (name === 'resolve' && kind === 'text' && typeof value === 'string') continue;
         const args = good();
         args[at] = value;
@@ -274,7 +274,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
     const many = [...good(), ...badValues(api).map(({ value }) => value)];
     strike(`${name} with ${many.length} arguments`, () => call(...many), false, many, name);
     strike(`new ${name}`, () => Reflect.construct(call, good()) as unknown, false, [], '');
-    // Sizes that say more than there is, and views of all lengths.
+    // Sizes larger than the memory, and views of all lengths.
     for (const [at, [kind]] of parameters.entries()) {
       if (kind === 'size' && !['wakeup', 'resolve', 'WSADuplicateSocket'].includes(name)) {
         const args = good();
@@ -291,7 +291,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
         strike(`${name}, argument ${at} of length ${length}`, () => call(...args), false, args, name);
       }
     }
-    // One memory for all, its parts overlapping.
+    // One buffer for all arguments, with overlapping parts.
     for (let shift = 0; shift < 4; shift++) {
       const buffer = new ArrayBuffer(256);
       new Int32Array(buffer).fill(a.fd);
@@ -306,7 +306,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
   };
   for (const name of functions.filter((one) => !['recordInFile', 'startProcessFaults'].includes(one))) {
     const parameters = signatures[name];
-    if (parameters === undefined) complain(`${name}: has no row here`);
+    if (parameters === undefined) complain(`${name}: has no row in this table`);
     else attackCall(name, native[name] as Callable, parameters);
   }
 
@@ -366,7 +366,7 @@ function attackClasses(
   strike: (what: string, call: () => unknown, mustThrow: boolean) => void,
 ): string[] {
   const names = Object.keys(native).filter((name) => typeof native[name] === 'function' && /^[A-Z](?!SA)/.test(name));
-  /** Of a descriptor, and of a turn, this is what there must be. */
+  /** The constructor's argument: a Turn needs a wait, a Descriptor a number. */
   const given = (name: string) => (name === 'Turn' ? makeWait(native, 'poll') : 999_999);
   const make = Object.fromEntries(names.map((name) => [name, () => new (native[name] as Class)(given(name))]));
   const [watched, other] = api.index.Socket.pair({ blocking: false });
@@ -374,7 +374,7 @@ function attackClasses(
   wakeup.open?.();
   const signal = constants.signals.SIGHUP;
   const folder = temporaryFolder();
-  /** What makes an object of work, and what ends that; open() and close() where nothing is said. */
+  /** The methods that open and close an object. Default: open() and close(). */
   const opening: Readonly<Record<string, (object: Record<string, Callable>) => unknown>> = {
     Descriptors: (object) => object.add?.(999_999),
     LoopWatch: (object) => object.open?.(watched.fd, () => undefined),
@@ -393,12 +393,12 @@ function attackClasses(
     Iocp: (object) => object.close?.(1000),
     IoUring: (object) => object.close?.(1000),
   };
-  /** Of these, no value is right in all places. */
+  /** Calls for which no value is valid for every parameter. */
   const neverRight = ['Waiter.start', 'LoopWatch.open', 'Turn.setSlot', 'Turn.wait'];
   for (const method of ['about', 'connect', 'send', 'sendmsg', 'write', 'acceptStream', 'connectStream', 'sendStream'])
     neverRight.push(`IoUring.${method}`);
   neverRight.push('IoUring.peerOf', 'IoUring.flush', 'IoUring.turn');
-  /** A wait for as many completions and milliseconds as the value says, or a file in the working directory. */
+  /** The value would be a number of completions or milliseconds to wait for, or a file in the working directory. */
   const spared = (method: string, value: unknown) =>
     (method === 'IoUring.enter' && typeof value === 'number' && value > 0) ||
     (method === 'SharedFile.open' && isFileName(value));
@@ -407,7 +407,7 @@ function attackClasses(
     const methods = Object.getOwnPropertyNames(Type.prototype).filter((method) => method !== 'constructor');
     strike(`${name} without new`, () => (native[name] as Callable)(1), true);
     for (const other of names) {
-      // An object of one class in the clothes of another.
+      // An object of one class with the prototype of another.
       strike(
         `${name} built for ${other}`,
         () => {
@@ -439,7 +439,7 @@ function attackClasses(
         );
         (closing[name] ?? (() => object.close?.()))(object);
         strike(`${name}.${method}(${valueName}) closed`, () => object[method]?.(value), false);
-        // What this has opened again.
+        // Close what these calls reopened.
         (closing[name] ?? (() => object.close?.()))(object);
       }
     }
@@ -471,18 +471,18 @@ type Complain = (what: string) => unknown;
 const INT_MIN = -0x8000_0000;
 const INT_MAX = 0x7fff_ffff;
 const EXTREMES = [INT_MIN, INT_MIN + 1, -65, -2, -1, 0, 1, 7, 8, 9, 65, INT_MAX];
-/** What there is to be sent or received; CANARY is what there is not. */
+/** The byte to send or receive; CANARY fills the memory outside it. */
 const CONTENT = 0x11;
 
-/** Turn: numbers that name no memory, memory that goes away, arrays that run code. */
+/** Turn: invalid slots and lengths, buffers that are detached or shrink, arrays whose getters run code. */
 function attackTurn(native: Addon, api: Api, strike: Strike, complain: Complain): void {
   const flushAll = native.flush as Callable;
   const [a, b] = api.index.Socket.pair({ blocking: false });
   const content = (length: number) => within(Uint8Array, length, (view) => view.fill(CONTENT));
-  /** Is all that was sent of the memory that was given? */
+  /** Whether every byte sent comes from the memory that was given. */
   const look = (what: string) => {
     for (let chunk; (chunk = b.recv(65_536)) !== null;)
-      if (!chunk.every((byte) => byte === CONTENT)) complain(`${what}: sent what was not given`);
+      if (!chunk.every((byte) => byte === CONTENT)) complain(`${what}: sent bytes that were not given`);
   };
   const flush = (what: string, numbers: Int32Array, buffers: unknown, slab: Uint8Array, mustThrow = false) => {
     strike(what, () => flushAll(numbers, Math.floor(numbers.length / 3), slab, buffers), mustThrow);
@@ -509,7 +509,7 @@ function attackTurn(native: Addon, api: Api, strike: Strike, complain: Complain)
   for (const { name, value } of badValues(api))
     strike(`flush, buffer ${name}`, () => flushAll(outgoing(999_999, -1, 4), 1, content(8), [value]), false);
 
-  // Elements that run code.
+  // Array elements whose getters run code.
   const accessors: Readonly<Record<string, (memory: ArrayBufferView[], list: unknown[]) => unknown>> = {
     'takes the memory away': (memory) => memory.map((view) => detached(view)),
     throws: () => {
@@ -522,7 +522,7 @@ function attackTurn(native: Addon, api: Api, strike: Strike, complain: Complain)
   };
   for (const [what, act] of Object.entries(accessors)) {
     for (const at of [0, 1]) {
-      // Without guards, whose memory cannot be taken away.
+      // Without guards: guarded memory cannot be detached.
       const numbers = Int32Array.of(a.fd, -1, 4, a.fd, -2, 4);
       const [slab, other] = [new Uint8Array(8).fill(CONTENT), new Uint8Array(8).fill(CONTENT)];
       const list: unknown[] = [other, other];
@@ -537,7 +537,7 @@ function attackTurn(native: Addon, api: Api, strike: Strike, complain: Complain)
     }
   }
 
-  // Received: in a slot, or packed in the pool.
+  // Received data is in a slot, or packed in the pool.
   const prepare = native.prepareWait as Callable;
   const found = (['poll', 'select'] as const).map((name) => {
     const wait = makeWait(native, name);
@@ -568,7 +568,7 @@ function attackTurn(native: Addon, api: Api, strike: Strike, complain: Complain)
           if (received > 10_000 || (place >= 0 && (place < offset || place + received > pool.length)))
             complain(`${what}: put ${received} bytes to ${place}`);
           if (place >= 0 && !pool.subarray(place, place + received).every((byte) => byte === CONTENT))
-            complain(`${what}: packed what was not received`);
+            complain(`${what}: packed bytes that were not received`);
         },
         false,
       );
@@ -590,7 +590,7 @@ function attackTurn(native: Addon, api: Api, strike: Strike, complain: Complain)
     wait(`Turn.wait, generation ${generation}`, receiving, 5, within(Uint8Array, 100), 0);
   }
   wait('Turn.wait, nobody to receive for', within(Int32Array, a.fd), 5, within(Uint8Array, 9), 0);
-  // The slot, the pool and the records are one memory.
+  // The slot, the pool and the records share one buffer.
   for (const shift of [0, 4, 8, 12, 16, 64]) {
     const { buffer: memory } = within(Uint8Array, 256, undefined, SharedArrayBuffer);
     const receiving = within(Int32Array, a.fd + 1, (view) => view.fill(1));
@@ -603,7 +603,7 @@ function attackTurn(native: Addon, api: Api, strike: Strike, complain: Complain)
       turn.setSlot?.(0, new Uint8Array(8));
     }
   }
-  // What epoll was told is no descriptor, or another's.
+  // The number that epoll holds is not a descriptor, or is another object's.
   if (native.epoll_ctl !== undefined) {
     const epoll = new api.syscalls.Epoll();
     const control = native.epoll_ctl as Callable;
@@ -613,7 +613,7 @@ function attackTurn(native: Addon, api: Api, strike: Strike, complain: Complain)
     for (const [low, high] of EXTREMES.flatMap((one) => EXTREMES.map((two) => [one, two] as const))) {
       control(epoll.fd, 1, a.fd, api.syscalls.EPOLLOUT, low, high);
       const receiving = within(Int32Array, a.fd + 1, (view) => view.fill(high));
-      // Of the first descriptors, which are the test's own, nothing is received.
+      // Nothing is received from the first descriptors: they belong to the test.
       receiving.fill(0, 0, a.fd);
       prepare(epollWait, epoll.fd, new Int32Array(0), 0, shared(10));
       const what = `epoll_data ${low} ${high}`;
@@ -623,7 +623,7 @@ function attackTurn(native: Addon, api: Api, strike: Strike, complain: Complain)
     }
     epoll.close();
   }
-  // Slots: one after the other, and no more than there may be.
+  // Slots: in order, and at most as many as are allowed.
   const filled = new (native.Turn as Class)(found[0]?.wait);
   const most = native.MAX_SLOTS as number;
   strike('Turn.setSlot, the second before the first', () => filled.setSlot?.(1, new Uint8Array(1)), true);
@@ -633,7 +633,7 @@ function attackTurn(native: Addon, api: Api, strike: Strike, complain: Complain)
   b.close();
 }
 
-/** Waits that were never told what to wait for, memory that is not shared, or is dropped, and what only looks like a wait. */
+/** Waits without a target, memory that is not shared or is dropped, and objects that only look like a wait. */
 function attackWaits(native: Addon, api: Api, strike: Strike, complain: Complain): void {
   const prepare = native.prepareWait as Callable;
   const [a, b] = api.index.Socket.pair({ blocking: false });
@@ -672,7 +672,7 @@ function attackWaits(native: Addon, api: Api, strike: Strike, complain: Complain
     for (const [what, memory] of Object.entries(memories))
       strike(`${mechanism}: memory, ${what}`, () => prepare(wait, 0, ready, 1, memory), true);
   }
-  // The memory that it has is dropped, and so are the waits; those of poll go on with what they were told.
+  // The memory and the waits are dropped; waits of poll continue with the list that they were given.
   const collect = (globalThis as { readonly gc?: () => void }).gc;
   const turns: Record<string, Callable>[] = [];
   for (let i = 0; i < 50; i++) {
@@ -701,7 +701,7 @@ function attackWaits(native: Addon, api: Api, strike: Strike, complain: Complain
       false,
     );
   }
-  // More than one descriptor, and no room for all.
+  // Several descriptors, and room for fewer.
   const all = Int32Array.of(a.fd, api.syscalls.POLLOUT, b.fd, api.syscalls.POLLOUT);
   for (const mechanism of ['poll', 'select']) {
     const wait = makeWait(native, mechanism);
@@ -722,7 +722,7 @@ function attackWaits(native: Addon, api: Api, strike: Strike, complain: Complain
   b.close();
 }
 
-/** Each method of a completion port, on a connected socket that it has. */
+/** Each method of a completion port, on an associated connected socket. */
 function attackIocp(
   native: Addon,
   fd: number,
@@ -775,7 +775,7 @@ function attackIocp(
   attackCall(
     'Iocp.getQueuedCompletionStatusEx',
     (...args) => {
-      port.postQueuedCompletionStatus?.(1, 1); // so that no timeout is waited for
+      port.postQueuedCompletionStatus?.(1, 1); // so that no wait lasts until its timeout
       return port.getQueuedCompletionStatusEx?.(...args);
     },
     [['doubles', () => within(Float64Array, 10)], ['size', () => 2], time],
@@ -892,7 +892,7 @@ function attackRing(
     'IoUring.enter',
     (...args) => {
       const ring = opened();
-      // So that no timeout is waited for.
+      // So that no wait lasts until its timeout.
       for (let i = 0; i < 64; i++) ring.nop?.(1);
       try {
         return ring.enter?.(...args);
@@ -918,7 +918,7 @@ function attackRing(
   attackCall('IoUring.close', (...args) => opened().close?.(...args), [time]);
 }
 
-/** A ring's streams: numbers that name no memory, memory that goes away, arrays that run code. */
+/** A ring's streams: invalid buffer numbers, buffers that are detached or shrink, arrays whose getters run code. */
 function attackRingStreams(native: Addon, api: Api, strike: Strike, complain: Complain): void {
   const Ring = native.IoUring as Class;
   const { RECORD = 5 } = native.streamNumbers as Record<string, number>;
@@ -932,7 +932,8 @@ function attackRingStreams(native: Addon, api: Api, strike: Strike, complain: Co
   };
   const look = (what: string) => {
     for (let chunk; (chunk = b.recv(65_536)) !== null;)
-      if (!chunk.every((byte) => byte === CONTENT || byte === 0x78)) complain(`${what}: sent what was not given`);
+      if (!chunk.every((byte) => byte === CONTENT || byte === 0x78))
+        complain(`${what}: sent bytes that were not given`);
   };
   const outgoing = (...numbers: readonly number[]) => within(Int32Array, numbers.length, (view) => view.set(numbers));
   const ring = opened();
@@ -951,7 +952,7 @@ function attackRingStreams(native: Addon, api: Api, strike: Strike, complain: Co
     flush(`IoUring.flush, fd ${place}`, numbers, [], content(8));
     if ((numbers[2] as number) >= 0) complain(`IoUring.flush, fd ${place}: sent ${numbers[2]}`);
   }
-  // More pieces than the queue has entries, of one descriptor and of two in turns.
+  // More chunks than the queue has entries, of one descriptor, then of two alternately.
   flush(
     'IoUring.flush, a thousand pieces',
     outgoing(...new Array<number[]>(1000).fill([a.fd, 0, 1]).flat()),
@@ -971,7 +972,7 @@ function attackRingStreams(native: Addon, api: Api, strike: Strike, complain: Co
   }
   ring.close?.(1000);
 
-  // Elements of the array run code: the ring is closed, or memory is gone, when its turn comes.
+  // Getters of the array run code: they close the ring or detach memory before an element is used.
   const acts: Readonly<Record<string, (ring: Record<string, Callable>, memory: readonly Uint8Array[]) => void>> = {
     'closes the ring': (one) => one.close?.(1000),
     'transfers the memory': (_, memory) => {
@@ -1005,7 +1006,7 @@ function attackRingStreams(native: Addon, api: Api, strike: Strike, complain: Co
       look(what);
       one.close?.(1000);
     }
-    // What completions() makes is an array, of whose prototype somebody has taken hold.
+    // completions() returns an array, and its prototype has been modified.
     const one = opened();
     for (let i = 0; i < 5; i++) one.nop?.(i);
     one.enter?.(5, 1000);
@@ -1030,7 +1031,7 @@ function attackRingStreams(native: Addon, api: Api, strike: Strike, complain: Co
     one.close?.(1000);
   }
 
-  // Records and bytes that are received: as many as there is room for, and within.
+  // Received records and bytes: at most as many as fit, and inside the buffers.
   for (const size of [0, 1, 63, 64, 100]) {
     for (const length of [0, 4, 5, 9, 50]) {
       const one = opened();
@@ -1061,7 +1062,7 @@ function attackRingStreams(native: Addon, api: Api, strike: Strike, complain: Co
     }
   }
 
-  // Every number for a stream; what is cancelled twice, or never was.
+  // Every number as a stream; cancels of operations cancelled before, or never submitted.
   for (const fd of EXTREMES) {
     const one = opened();
     for (const generation of [0, 1, 0xfff_ffff]) {
@@ -1083,7 +1084,7 @@ function attackRingStreams(native: Addon, api: Api, strike: Strike, complain: Co
     strike('IoUring.close', () => one.close?.(1000), false);
   }
 
-  // The buffers: how many, how large; seen after the ring is closed, transferred, and asked for when there are none.
+  // The buffers: their number and size; read after the ring is closed, transferred, and requested when there are none.
   for (const count of [0, 1, 2, 3, 32_768, 32_769, 65_536])
     for (const size of [0, 1, 64, 1 << 24, 2 ** 31]) {
       if (count * size > 1 << 28) continue;
@@ -1111,7 +1112,7 @@ function attackRingStreams(native: Addon, api: Api, strike: Strike, complain: Co
       if (length !== 64) new Uint8Array(memory).fill(CONTENT);
     }
 
-  // Closed is closed: nothing is prepared, nothing waits, and it is not opened again.
+  // After close() nothing is prepared, nothing waits, and the ring cannot be reopened.
   const closed = opened();
   closed.recv?.(a.fd, 10, 0, 1);
   closed.enter?.(0, 0);
@@ -1137,7 +1138,7 @@ function attackRingStreams(native: Addon, api: Api, strike: Strike, complain: Co
         what,
         () => {
           const result = one[name]?.(...args);
-          if (typeof result !== 'number' || result >= 0) complain(`${what}: answered ${String(result)}`);
+          if (typeof result !== 'number' || result >= 0) complain(`${what}: returned ${String(result)}`);
         },
         false,
       );
@@ -1152,7 +1153,7 @@ function attackRingStreams(native: Addon, api: Api, strike: Strike, complain: Co
   b.close();
 }
 
-/** accept, with room for the peer's address and without. */
+/** accept, with and without room for the peer's address. */
 function attackAccept(native: Addon, api: Api, strike: Strike, complain: Complain): void {
   const { Socket } = api.index;
   const listener = new Socket({ blocking: false }).bind({ host: '127.0.0.1', port: 0 }).listen();
@@ -1164,9 +1165,9 @@ function attackAccept(native: Addon, api: Api, strike: Strike, complain: Complai
       () => {
         const out = within(Int32Array, 1 + (size % 3));
         const fd = (native.accept as Callable)(listener.fd, size % 2 === 0, within(Uint8Array, size), out) as number;
-        if (fd < 0) complain(`accept, an address of ${size} bytes: answered ${fd}`);
+        if (fd < 0) complain(`accept, an address of ${size} bytes: returned ${fd}`);
         else new (native.Descriptor as Class)(fd).close?.();
-        if ((out[0] as number) > size) complain(`accept, an address of ${size} bytes: says ${out[0]}`);
+        if ((out[0] as number) > size) complain(`accept, an address of ${size} bytes: returns length ${out[0]}`);
       },
       false,
     );
@@ -1177,7 +1178,7 @@ function attackAccept(native: Addon, api: Api, strike: Strike, complain: Complai
 
 /** SignalWatch.open(signal, wakeupHandle). */
 function attackSignals(native: Addon, handle: unknown, strike: Strike, complain: Complain): void {
-  // A handler of these is Node's own business, and of others than these a program does not live on.
+  // Node handles these signals itself; it depends on no others.
   const spared: readonly (number | undefined)[] = [constants.signals.SIGCHLD, constants.signals.SIGPROF];
   for (let signal = -2; signal < 140; signal++) {
     if (spared.includes(signal)) continue;
@@ -1190,10 +1191,10 @@ function attackSignals(native: Addon, handle: unknown, strike: Strike, complain:
   for (const wrong of [0, 1, 999_999, 0xffff_ffff]) {
     const watch = new (native.SignalWatch as Class)();
     if (wrong !== handle && (watch.open?.(constants.signals.SIGHUP, wrong) as number) >= 0 && wrong > 1)
-      complain(`SignalWatch.open: took the wake channel ${wrong}`);
+      complain(`SignalWatch.open: accepted the wake channel ${wrong}`);
     watch.close?.();
   }
-  // More than there is room for, of a channel that is closed meanwhile.
+  // More than there is room for, on a channel that is closed meanwhile.
   const wakeup = new (native.Wakeup as Class)();
   wakeup.open?.();
   const watches = Array.from({ length: 300 }, () => new (native.SignalWatch as Class)());
@@ -1204,7 +1205,7 @@ function attackSignals(native: Addon, handle: unknown, strike: Strike, complain:
   for (const watch of watches) watch.close?.();
 }
 
-/** Descriptor: it has its descriptor once, and is nothing afterwards, whatever is asked of it then. */
+/** Descriptor: it owns its descriptor once; after close() every method must fail or do nothing. */
 function attackDescriptor(native: Addon, strike: Strike, complain: Complain): void {
   const Owner = native.Descriptor as Class;
   const open = () => (native.socket as Callable)(2, 1, 0) as number;
@@ -1219,11 +1220,13 @@ function attackDescriptor(native: Addon, strike: Strike, complain: Complain): vo
         strike(
           order,
           () => {
-            if (owner[first]?.() !== (first === 'close' ? 0 : fd)) complain(`${order}: the first answers wrongly`);
-            if (isOpen(fd) !== (first === 'release')) complain(`${order}: the first leaves it wrongly`);
+            if (owner[first]?.() !== (first === 'close' ? 0 : fd))
+              complain(`${order}: the first call returns a wrong value`);
+            if (isOpen(fd) !== (first === 'release'))
+              complain(`${order}: the first call leaves the descriptor in a wrong state`);
             for (const again of [second, third])
-              if (owner[again]?.() !== (again === 'close' ? 0 : -1)) complain(`${order}: had it twice`);
-            if (isOpen(fd) !== (first === 'release')) complain(`${order}: closed what was given up`);
+              if (owner[again]?.() !== (again === 'close' ? 0 : -1)) complain(`${order}: owned the descriptor twice`);
+            if (isOpen(fd) !== (first === 'release')) complain(`${order}: closed the released descriptor`);
           },
           false,
         );
@@ -1235,7 +1238,7 @@ function attackDescriptor(native: Addon, strike: Strike, complain: Complain): vo
     const body = Owner.prototype[method] as Callable;
     const fd = open();
     const owner = new Owner(fd);
-    // None of these is that object.
+    // None of these is a Descriptor.
     const others = [
       new Proxy(owner, {}),
       Object.create(owner),
@@ -1243,16 +1246,16 @@ function attackDescriptor(native: Addon, strike: Strike, complain: Complain): vo
       Object.setPrototypeOf({}, owner),
     ];
     for (const other of others) strike(`Descriptor.${method} on another`, () => Reflect.apply(body, other, []), true);
-    if (!isOpen(fd)) complain(`Descriptor.${method}: closed by another`);
-    // Frozen, without its prototype: it is that object still.
+    if (!isOpen(fd)) complain(`Descriptor.${method}: closed by a call on another object`);
+    // Frozen and without its prototype, it is still a Descriptor.
     Object.freeze(Object.setPrototypeOf(owner, null));
     strike(`Descriptor.${method}, frozen`, () => Reflect.apply(body, owner, []), false);
-    if (isOpen(fd) !== (method === 'release')) complain(`Descriptor.${method}: does nothing where it is frozen`);
+    if (isOpen(fd) !== (method === 'release')) complain(`Descriptor.${method}: does nothing on a frozen object`);
     strike(`Descriptor.${method}, frozen, again`, () => Reflect.apply(body, owner, []), false);
     if (method === 'release') new Owner(fd).close?.();
     strike(`Descriptor on a Descriptor`, () => Reflect.apply(Owner as unknown as Callable, owner, [fd]), true);
   }
-  // Left to the garbage collector, in all states.
+  // Left to the garbage collector in every state.
   for (let i = 0; i < 200; i++) {
     const owner = new Owner(open());
     if (i % 4 > 0) owner[i % 4 === 1 ? 'close' : 'release']?.();
@@ -1261,7 +1264,7 @@ function attackDescriptor(native: Addon, strike: Strike, complain: Complain): vo
 
 const isFileName = (value: unknown) => ['x', '1', '\ud800'].includes(value as string);
 
-/** SharedFile: each method, in each order, and memory that is moved and that outlives its file. */
+/** SharedFile: each method, in each order; memory that is transferred, and memory that outlives its file. */
 function attackSharedFile(
   native: Addon,
   strike: Strike,
@@ -1291,7 +1294,7 @@ function attackSharedFile(
   const grow: Callable = (...args) => {
     const file = opened();
     try {
-      // Whatever it answers: what is mapped must be there.
+      // Whatever it returns, the mapped memory must be accessible.
       const answer = file.grow?.(...args);
       const memory = file.map?.();
       if (memory instanceof ArrayBuffer) new Uint8Array(memory).fill(1, memory.byteLength - 1);
@@ -1314,7 +1317,7 @@ function attackSharedFile(
     [['flag', () => false]],
   );
 
-  // Each order of three calls; the answer is a number or an ArrayBuffer, and never an endless wait.
+  // Each order of three calls; each returns a number or an ArrayBuffer, and never blocks forever.
   const calls: Readonly<Record<string, (file: Record<string, Callable>) => unknown>> = {
     open: (file) => file.open?.(path),
     grow: (file) => file.grow?.(50),
@@ -1349,7 +1352,7 @@ function attackSharedFile(
     }
   }
 
-  // Memory whose file is closed, that is moved, that is dropped.
+  // Memory whose file is closed, memory that is transferred, memory that is dropped.
   for (let i = 0; i < 100; i++) {
     const file = opened();
     const [memory, second] = [file.map?.() as ArrayBuffer, file.map?.() as ArrayBuffer];
@@ -1376,7 +1379,7 @@ function transfer(memory: ArrayBuffer): void {
   (memory as { transfer?: () => unknown }).transfer?.();
 }
 
-/** Waiter.start(useSelect, interest, count, timeout, handle, callback), each place. */
+/** Waiter.start(useSelect, interest, count, timeout, handle, callback): each parameter. */
 function attackStart(
   native: Addon,
   api: Api,
@@ -1391,7 +1394,7 @@ function attackStart(
       const args = good();
       args[at] = value;
       const mustThrow = !kinds[kind](value) || (at === 2 && (value as number) > 0);
-      // What a callback throws belongs to the process.
+      // An exception of a callback is an uncaught exception of the process.
       if (!(kind === 'function' && typeof value === 'function'))
         strike(`Waiter.start, argument ${at} = ${name}`, () => waiter.start?.(...args), mustThrow);
       waiter.interrupt?.();
@@ -1400,7 +1403,7 @@ function attackStart(
     }
   }
   for (let i = 0; i < 100; i++) {
-    // Dropped while it waits, in each of its states.
+    // Dropped in each state of its wait.
     const waiter = new (native.Waiter as Class)();
     if (i % 4 > 0) waiter.open?.();
     if (i % 4 > 1) waiter.start?.(i % 2 === 0, new Int32Array(0), 0, i, 0, () => undefined);

@@ -1,4 +1,4 @@
-/** The package keeps its promises: tsc refuses this file where a name, a parameter or a type is not what was promised. */
+/** Checks the public contract: tsc rejects this file if a name, a parameter or a type differs from the promised one. */
 import type * as index from '../../../src/index.js';
 import type * as servers from '../../../src/servers.js';
 import type * as syscalls from '../../../src/syscalls.js';
@@ -8,7 +8,7 @@ import type * as promisedServers from './servers.js';
 import type * as promisedSyscalls from './syscalls.js';
 import type * as promisedTrace from './trace.js';
 
-/** Every value that is promised is there, with a type that serves where the promised one is expected. */
+/** Every promised value exists, with a type assignable to the promised one. */
 type Keeps<Promised, Real extends Promised> = [Promised, Real];
 
 export type IndexValues = Keeps<Omit<typeof promisedIndex, Classes>, Omit<typeof index, Classes>>;
@@ -17,7 +17,7 @@ export type SyscallsValues = Keeps<
   typeof syscalls
 >;
 
-// Classes by their instances and their static sides: a class with private members is never another class.
+// Classes are compared by their instances and static sides: a class with private members is never assignable to another class.
 type Classes =
   | 'BaseSelector'
   | 'SelectSelector'
@@ -56,7 +56,7 @@ export type Sockets = [
   Keeps<Omit<typeof promisedIndex.Socket, 'prototype'>, typeof index.Socket>,
   Keeps<new (options?: promisedIndex.SocketOptions) => promisedIndex.Socket, typeof index.Socket>,
 ];
-/** Without what takes or gives a Socket: that class is compared above. */
+/** Without members that accept or return a Socket: that class is compared above. */
 type OfSockets = 'accept' | 'connect' | 'recv' | 'recvInto' | 'recvFrom' | 'send' | 'sendTo';
 type Proactor = Omit<promisedIndex.BaseProactor, OfSockets>;
 export type Proactors = [
@@ -83,7 +83,7 @@ export type Operations = [
   Keeps<Begins<'sendTo'>, Began<'sendTo'>>,
 ];
 export type Loops = [
-  // The class's own `selector` is compared as what it is, above.
+  // The class's own `selector` is compared above.
   Keeps<Omit<promisedIndex.Reactor, 'selector'>, Omit<index.Reactor, 'selector'>>,
   Keeps<promisedIndex.EventLoop, index.Reactor>,
   Keeps<Omit<promisedIndex.ProactorLoop, 'proactor'>, Omit<index.ProactorLoop, 'proactor'>>,
@@ -93,7 +93,7 @@ export type Loops = [
   Keeps<promisedIndex.Connection<string>, index.Connection<string>>,
   Keeps<promisedIndex.Listener, index.Listener>,
   Keeps<promisedIndex.Timer, index.Timer>,
-  // What callers give: promised ones must be taken.
+  // What callers pass: the promised types must be accepted.
   Keeps<index.ConnectionHandler<string>, promisedIndex.ConnectionHandler<string>>,
   Keeps<index.ListenOptions, promisedIndex.ListenOptions>,
   Keeps<index.ConnectionOptions, promisedIndex.ConnectionOptions>,
@@ -143,7 +143,7 @@ export type Servers = [
   Keeps<ConstructorParameters<typeof servers.EchoServer>, ConstructorParameters<typeof promisedServers.EchoServer>>,
   Keeps<promisedServers.ModelServer, servers.ModelServer>,
   Keeps<promisedServers.ServerStats, servers.ServerStats>,
-  // What callers give: promised ones must be taken.
+  // What callers pass: the promised types must be accepted.
   Keeps<servers.ServerOptions, promisedServers.ServerOptions>,
   Keeps<servers.ServerModelName, promisedServers.ServerModelName>,
   Keeps<servers.AcceptStrategy, promisedServers.AcceptStrategy>,
@@ -157,7 +157,7 @@ export type Traces = [
   Keeps<promisedTrace.Trace, trace.Trace>,
   Keeps<promisedTrace.SyscallRecord, trace.SyscallRecord>,
   Keeps<promisedTrace.SyscallSummary, trace.SyscallSummary>,
-  // What callers give: promised ones must be taken.
+  // What callers pass: the promised types must be accepted.
   Keeps<trace.ComparisonOptions, promisedTrace.ComparisonOptions>,
   Keeps<
     NonNullable<Parameters<typeof trace.startTrace>[0]>,
