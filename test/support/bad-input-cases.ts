@@ -1,4 +1,4 @@
-/** Each argument, each wrong value (./bad-input.ts), while the garbage collector is at work. */
+/** Each argument, each wrong value (./bad-input.ts), while the garbage collector runs. */
 import { expect, it } from 'vitest';
 import { Bench } from './bench.js';
 import { answerOf, runScript } from './program.js';

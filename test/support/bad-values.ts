@@ -1,4 +1,4 @@
-/** Every kind of wrong value that a caller can come up with. No runtime import of the package: children get it as a parameter. */
+/** Every kind of wrong value that a caller can pass. No runtime import of the package: children get it as a parameter. */
 import { types } from 'node:util';
 import { createServer, Socket as NetSocket } from 'node:net';
 import type * as Index from '../../src/index.js';
@@ -32,13 +32,13 @@ function withGetters(...names: readonly string[]): object {
   return object;
 }
 
-/** Its memory is gone. */
+/** Its memory is detached. */
 export function detached<T extends { readonly buffer: ArrayBufferLike }>(view: T): T {
   structuredClone(view.buffer, { transfer: [view.buffer as ArrayBuffer] });
   return view;
 }
 
-/** What the caller throws is itself hostile. */
+/** The error that the caller throws is itself hostile. */
 function hostileError(): Error {
   return Object.defineProperty(new Error('hostile'), 'code', { get: refuse });
 }
@@ -59,7 +59,7 @@ export function isLiveBytes(value: unknown): boolean {
   }
 }
 
-/** New ones at each call: some of them break when they are touched. */
+/** New values at each call: using some of them breaks them. */
 export function badValues({ index, syscalls }: Api): BadValue[] {
   const list: BadValue[] = [];
   const add = (name: string, value: unknown) => list.push({ name, value });
@@ -139,7 +139,7 @@ export function badValues({ index, syscalls }: Api): BadValue[] {
   );
   add('object of Uint8Array.prototype', Object.create(Uint8Array.prototype));
 
-  // Objects that throw when they are asked
+  // Objects that throw when they are accessed
   add('throwing proxy', throwingProxy({}));
   add('throwing proxy of an array', throwingProxy([1]));
   add(
@@ -175,16 +175,16 @@ export function badValues({ index, syscalls }: Api): BadValue[] {
   );
   add('getter that throws undefined', {
     get timeout(): never {
-      // eslint-disable-next-line @typescript-eslint/only-throw-error -- what a caller may do
+      // eslint-disable-next-line @typescript-eslint/only-throw-error -- callers may throw anything
       throw undefined;
     },
     get fd(): never {
-      // eslint-disable-next-line @typescript-eslint/only-throw-error -- what a caller may do
+      // eslint-disable-next-line @typescript-eslint/only-throw-error -- callers may throw anything
       throw undefined;
     },
   });
 
-  // File objects that have no descriptor
+  // File objects without a descriptor
   add('fileno() that throws', { fileno: refuse });
   for (const answer of ['x', NaN, -1, 1.5, 2 ** 32, 1e308, null, undefined, {}, 3n, Symbol('fd')]) {
     add(`fileno() of ${String(answer)}`, { fileno: () => answer });
@@ -220,13 +220,13 @@ export function badValues({ index, syscalls }: Api): BadValue[] {
     add('closed Epoll', epoll);
   }
 
-  // Signals that are none
+  // Objects that are not AbortSignals
   add('object of AbortSignal.prototype', Object.create(AbortSignal.prototype));
   add('signal whose addEventListener throws', badSignal());
   return list;
 }
 
-/** Passes for an AbortSignal, and throws when it is listened to. */
+/** Looks like an AbortSignal, and throws from addEventListener. */
 export function badSignal(): AbortSignal {
   return Object.create(AbortSignal.prototype, {
     aborted: { value: false },

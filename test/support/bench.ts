@@ -1,4 +1,4 @@
-/** What tests work with, and what is cleared away after each of them. */
+/** The resources of a test, closed at its end. */
 import { execFileSync } from 'node:child_process';
 import { closeSync, constants, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { temporaryFolder } from './folders.js';
 export class Bench implements Disposable {
   readonly #undo: (() => void)[] = [];
 
-  /** Closed at the end of the test, if it is not closed by then. */
+  /** Closes the object at the end of the test, unless it is closed by then. */
   own<T extends { close(): void }>(closable: T): T {
     this.#undo.push(() => closable.close());
     return closable;
@@ -42,7 +42,7 @@ export class Bench implements Disposable {
     return [client, server];
   }
 
-  /** A loopback address where nobody listens. */
+  /** A loopback address without a listener. */
   deafAddress(): { host: string; port: number } {
     const listener = this.listener();
     const address = listener.localAddress as { host: string; port: number };
@@ -50,7 +50,7 @@ export class Bench implements Disposable {
     return address;
   }
 
-  /** A new one, and its path. */
+  /** Makes a temporary folder. @returns its path */
   folder(): string {
     return this.own(temporaryFolder()).path;
   }
@@ -76,7 +76,7 @@ export class Bench implements Disposable {
   }
 }
 
-/** A file descriptor of Node's fs, closed once. */
+/** A file descriptor of Node's fs that is closed only once. */
 export class Descriptor {
   #open = true;
   constructor(readonly fd: number) {}

@@ -1,4 +1,4 @@
-/** The experiments as they are built: servers and threads load files of their own, which Node cannot as TypeScript. */
+/** The built experiments: servers and threads load further files, and Node cannot load TypeScript. */
 import { createRequire } from 'node:module';
 import type { Experiment } from '../../src/instruments/experiments/experiment.js';
 

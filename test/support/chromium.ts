@@ -1,4 +1,4 @@
-/** A browser without a screen, and what pages ask it for. */
+/** A headless browser, and what pages request from it. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
@@ -6,7 +6,7 @@ import { root } from './program.js';
 
 const PROGRAM = '/usr/bin/chromium';
 
-/** Nothing of its own on the network: no updates, no services, no profile. */
+/** Options that keep the browser itself off the network: no updates, no services, no profile. */
 const ARGUMENTS = [
   '--no-sandbox',
   '--disable-gpu',
@@ -23,7 +23,7 @@ export function reasonForNoBrowser(): string {
   return existsSync(PROGRAM) ? '' : ` — not here: no ${PROGRAM} (Debian: chromium)`;
 }
 
-/** With an empty folder of user data, which goes with it. */
+/** With an empty user data folder, which is removed with it. */
 export async function startBrowser(): Promise<Browser> {
   const { chromium } = await import('playwright-core');
   return chromium.launch({ executablePath: PROGRAM, headless: true, args: ARGUMENTS });
@@ -31,7 +31,7 @@ export async function startBrowser(): Promise<Browser> {
 
 export interface OpenPage extends AsyncDisposable {
   readonly page: Page;
-  /** Warnings, errors, exceptions, and what was asked for beside the file itself. */
+  /** Warnings, errors, exceptions, and requests other than the file's. */
   readonly complaints: readonly string[];
 }
 

@@ -1,4 +1,4 @@
-/** The command line's server models, as a user meets them: what each model and each accept strategy must do. */
+/** The server models on the command line: what each model and each accept strategy must do. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
@@ -17,18 +17,18 @@ export async function serve(bench: Bench, args: readonly string[]) {
   return { program, port: Number(port), what };
 }
 
-/** `selectors-native client`, with this for its input. */
+/** Runs `selectors-native client` with this input. */
 export function client(app: string, port: number, input: string) {
   const program = startCli(['client', app, '--port', String(port)]);
   program.process.stdin?.end(input);
   return program.ended;
 }
 
-/** A connection that stays open, once it has been served. */
+/** Opens a connection that stays open after its first reply. */
 export async function guest(bench: Bench, port: number) {
   const socket = connect({ port, host: '127.0.0.1' });
   bench.atEnd(() => socket.destroy());
-  socket.on('error', () => undefined); // the server's end may be a reset
+  socket.on('error', () => undefined); // the server may close with a reset
   socket.write('hello');
   await once(socket, 'data');
   return socket;

@@ -1,22 +1,22 @@
-/** One client for the servers of all models: a socket of Node's own, so that nothing of what is tested tests itself. */
+/** One client for the servers of all models: a socket of node:net, so that the package does not test itself. */
 import assert from 'node:assert/strict';
 import { Socket } from 'node:net';
 import { inTime } from './servers.js';
 
 export class Client {
   readonly socket: Socket;
-  /** The peer has finished sending. */
+  /** Whether the peer has finished sending. */
   hasEnded = false;
   isClosed = false;
   error: NodeJS.ErrnoException | null = null;
   #chunks: Buffer[] = [];
   #length = 0;
-  /** Told of whatever happens. */
+  /** Called after each event. */
   #onNews: (() => void)[] = [];
 
   private constructor(reads: boolean) {
     this.socket = new Socket({ allowHalfOpen: true });
-    this.socket.setNoDelay(true); // each write is a packet of its own
+    this.socket.setNoDelay(true); // each write is a separate packet
     if (reads) this.read();
     this.socket.on('end', () => {
       this.hasEnded = true;
@@ -32,7 +32,7 @@ export class Client {
     });
   }
 
-  /** @param options.reads false: nothing is received before read() */
+  /** @param options.reads false: receives nothing until read() */
   static async connect(
     address: { readonly host: string; readonly port: number },
     { reads = true }: { readonly reads?: boolean } = {},
@@ -57,7 +57,7 @@ export class Client {
     return all;
   }
 
-  /** Begins to receive. */
+  /** Starts to receive. */
   read(): void {
     this.socket.on('data', (chunk) => {
       this.#chunks.push(chunk);
@@ -70,13 +70,13 @@ export class Client {
     this.socket.write(bytes);
   }
 
-  /** Each byte in a write of its own: the next one when the system has this one. */
+  /** Writes each byte separately: the next one when the system has taken this one. */
   async writeByteByByte(bytes: Uint8Array): Promise<void> {
     for (const byte of bytes)
       await inTime('a byte to go', new Promise<void>((sent) => this.socket.write(Buffer.of(byte), () => sent())));
   }
 
-  /** Says something to an echo server, and waits until it has come back. */
+  /** Sends data to an echo server, and waits for the echo. */
   async echoes(text: string): Promise<void> {
     const { length } = this;
     this.write(Buffer.from(text));
@@ -84,7 +84,7 @@ export class Client {
     assert.equal(this.bytes.toString('utf8', length), text);
   }
 
-  /** Half-closes, and waits for the end. */
+  /** Half-closes, and waits for the end of the stream. */
   async leave(): Promise<void> {
     this.end();
     await this.over();
@@ -97,7 +97,7 @@ export class Client {
     this.socket.end();
   }
 
-  /** Goes with a reset. */
+  /** Closes with a reset. */
   reset(): void {
     this.socket.resetAndDestroy();
   }
@@ -106,7 +106,7 @@ export class Client {
     this.socket.destroy();
   }
 
-  /** Until so many bytes have come, in all. A connection that is over before that is an error. */
+  /** Waits until `length` bytes have arrived in total. @throws if the connection ends before that */
   async received(length: number): Promise<void> {
     await this.#until(`${length} bytes`, () => {
       if (this.#length < length && (this.isClosed || this.hasEnded))
@@ -115,7 +115,7 @@ export class Client {
     });
   }
 
-  /** Until what has come so far is as it should be. */
+  /** Waits until the received data satisfies the condition. */
   async receivedWhere(what: string, isSo: (bytes: Buffer) => boolean): Promise<void> {
     await this.#until(what, () => {
       if (isSo(this.bytes)) return true;
@@ -125,7 +125,7 @@ export class Client {
     });
   }
 
-  /** Until the peer has finished sending, or reset. */
+  /** Waits until the peer has finished sending, or has reset the connection. */
   async over(): Promise<void> {
     await this.#until('the end', () => this.hasEnded || this.isClosed);
   }

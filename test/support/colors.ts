@@ -1,9 +1,9 @@
-/** How colours differ, for those who see them all and for those who do not. */
+/** Colour differences, for full and for deficient colour vision. */
 
 const hex = (color: string): readonly number[] =>
   [1, 3, 5].map((at) => Number.parseInt(color.slice(at, at + 2), 16) / 255);
 
-/** Light, of sRGB. */
+/** Linear light from sRGB. */
 const linear = (color: string): readonly number[] =>
   hex(color).map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
 
@@ -12,7 +12,7 @@ const dot = (row: readonly number[], color: readonly number[]): number =>
 
 const luminance = (color: string): number => dot([0.2126, 0.7152, 0.0722], linear(color));
 
-/** WCAG 2.2: from 1 to 21. */
+/** WCAG 2.2 contrast ratio: 1 to 21. */
 export function contrast(a: string, b: string): number {
   const [dark = 0, light = 0] = [luminance(a), luminance(b)].sort((x, y) => x - y);
   return (light + 0.05) / (dark + 0.05);
@@ -51,7 +51,7 @@ function lab(color: readonly number[]): readonly number[] {
   return [116 * y - 16, 500 * (x - y), 200 * (y - z)];
 }
 
-/** CIE76, as it is seen so. */
+/** CIE76 difference under this colour vision. */
 export function difference(a: string, b: string, vision: keyof typeof VISIONS): number {
   const seen = (color: string): readonly number[] =>
     lab(VISIONS[vision].map((row) => Math.min(1, Math.max(0, dot(row, linear(color))))));

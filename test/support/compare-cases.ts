@@ -1,4 +1,4 @@
-/** What compare() finds out about a subject: the figures agree with one another. */
+/** The figures that compare() measures of a subject agree with one another. */
 import { describe, expect, it } from 'vitest';
 import type { ComparisonOptions, ComparisonRow } from '../../src/trace.js';
 import { allSubjects, compare, subjectNamed } from './comparison.js';
@@ -8,7 +8,7 @@ export const CONNECTIONS = 4;
 export const MESSAGES = 400;
 export const available = allSubjects().filter(({ isAvailable }) => isAvailable);
 
-/** One of each kind. */
+/** One subject of each kind. */
 const KINDS = [
   ...available.filter(({ model }) => model === 'reactor').map(({ name }) => name),
   ...available
@@ -23,7 +23,7 @@ const KINDS = [
   ...['multi-process-reactor', 'multi-proactor', 'node:net'],
 ];
 
-/** Those that differ most: a loop of each sort, threads, processes that accept, and a server that is not of this package. */
+/** The subjects that differ most: a loop of each kind, threads, processes that accept, and a server that is not of this package. */
 export const DIFFERENT_KINDS = KINDS.filter((name) => {
   const { model } = subjectNamed(name);
   if (model === 'reactor') return name === KINDS[0];
@@ -47,7 +47,7 @@ export function describeFigures(subjects: readonly string[]): void {
       expect(p50).toBeGreaterThan(0);
       expect(p99).toBeGreaterThanOrEqual(p50);
       expect(max).toBeGreaterThanOrEqual(p99);
-      // Little's law: so many are under way at a time, and so the mean round trip is known.
+      // Little's law: the number of requests in flight gives the mean round trip.
       const mean = (1e6 * CONNECTIONS) / row.messagesPerSecond;
       expect(mean).toBeLessThan(1.1 * max);
       const { model } = subjectNamed(subject);

@@ -1,4 +1,4 @@
-/** What comparisons are tested with: the package as it is built, for its processes load files of their own, and what they leave behind. */
+/** Helpers to test comparisons: the built package, whose processes load further files, and what they leave behind. */
 import { readFileSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type * as compareEntry from '../../src/trace.js';
@@ -15,7 +15,7 @@ export const { Load } = built('../../dist/instruments/measuring/load.js') as typ
 export const { MeasuredServer } = built('../../dist/instruments/measuring/measured-server.js') as typeof server;
 export const { allSubjects, subjectNamed } = built('../../dist/instruments/measuring/subjects.js') as typeof subjects;
 
-/** A folder for temporary files. Who has it in its environment is found again, and so is what it has put there. */
+/** A folder for temporary files. It identifies the processes that have it in their environment, and the files that they create. */
 export class Surroundings {
   readonly #folder: string;
   readonly env: Readonly<Record<string, string>>;
@@ -25,7 +25,7 @@ export class Surroundings {
     this.env = { TMPDIR: this.#folder, TEMP: this.#folder, TMP: this.#folder };
   }
 
-  /** For what this process starts. */
+  /** Sets it for the processes that this process starts. */
   enter(bench: Bench): void {
     const before = { ...process.env };
     Object.assign(process.env, this.env);
@@ -37,9 +37,9 @@ export class Surroundings {
     });
   }
 
-  /** Files, and (where there is a /proc) processes. */
+  /** The files left, and the processes (if the system has /proc). */
   leftOver(): string[] {
-    // Windows deletes no file that is mapped, and a trace's memory goes with the collector.
+    // Windows deletes no mapped file, and only the garbage collector unmaps a trace's memory.
     const isKept = (name: string) => process.platform === 'win32' && name.startsWith('selectors-native-trace-');
     const files = readdirSync(this.#folder).filter((name) => !isKept(name));
     return [...files, ...this.processes().map((pid) => `process ${pid}`)];
@@ -54,7 +54,7 @@ export class Surroundings {
     try {
       return readFileSync(`/proc/${pid}/environ`, 'utf8').includes(this.#folder);
     } catch {
-      return false; // it has ended this moment
+      return false; // it has just exited
     }
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Seeded conversations between the two ends of one loop. What is said depends on the seed alone, and not on how the bytes come in pieces;
+ * Seeded conversations between two ends on one loop. The data depends on the seed alone, and not on how the bytes are split into chunks,
  * so the transcripts of every loop are the same.
  */
 import assert from 'node:assert/strict';
@@ -7,11 +7,11 @@ import { createHash } from 'node:crypto';
 import type { Connection, ConnectionHandler, EventLoop } from '../../src/index.js';
 import { Random } from './random.js';
 
-const MOST_AT_ONCE = 40;
-const MOST_LINES = 12;
+const MAX_CONCURRENT = 40;
+const MAX_LINES = 12;
 const SIZES = [0, 1, 60, 4096, 5000, 65_536, 150_000];
 
-/** The server's side: lines that ask for something. One object for all connections. */
+/** The server's side: handles lines with commands. One object for all connections. */
 class Server implements ConnectionHandler<{ line: string; said: string[] }> {
   readonly #loop: EventLoop;
   readonly #tell: (name: string, said: readonly string[]) => void;
@@ -54,7 +54,7 @@ class Server implements ConnectionHandler<{ line: string; said: string[] }> {
   }
 }
 
-/** The client's side: says its lines in pieces of any size, then half-closes and listens to the end. */
+/** The client's side: sends its lines in chunks of any size, then half-closes and reads to the end of the stream. */
 function clientOf(lines: string, random: Random, over: (received: string) => void): ConnectionHandler {
   const hash = createHash('sha256');
   let length = 0;
@@ -86,7 +86,7 @@ function clientOf(lines: string, random: Random, over: (received: string) => voi
 
 function linesOf(number: number, random: Random): string {
   const lines = [`name ${number}`];
-  for (let count = random.below(MOST_LINES); count > 0; count--) {
+  for (let count = random.below(MAX_LINES); count > 0; count--) {
     const size = random.of(SIZES);
     lines.push(random.of([`give ${size}`, `echo ${'abc'.repeat(size / 3)}`, `wait ${random.below(3)}`]));
   }
@@ -95,7 +95,7 @@ function linesOf(number: number, random: Random): string {
 
 const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 16);
 
-/** @returns the transcripts, by the numbers of the conversations: what both ends were told */
+/** @returns the transcripts, by the numbers of the conversations: the callbacks of both ends */
 export function converse(loop: EventLoop, seed: number, conversations: number): string[] {
   const heard = new Map<string, string>();
   const said = new Map<string, string>();
@@ -113,7 +113,7 @@ export function converse(loop: EventLoop, seed: number, conversations: number): 
     };
     loop.connect(address, clientOf(lines, random, over));
   };
-  for (let i = 0; i < MOST_AT_ONCE; i++) begin();
+  for (let i = 0; i < MAX_CONCURRENT; i++) begin();
   const deadline = loop.now() + 120_000;
   while (heard.size < conversations || said.size < conversations) {
     assert.ok(loop.now() < deadline, `${heard.size} and ${said.size} of ${conversations} are over`);

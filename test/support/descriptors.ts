@@ -1,15 +1,15 @@
-/** Before each test file the open descriptors are counted, and after it counted again: none may be left over. */
+/** Counts the open descriptors before and after each test file: none may be left open. */
 import { readdirSync, readlinkSync } from 'node:fs';
 import { afterAll, beforeAll, expect } from 'vitest';
 
-/** What each descriptor of this process is: 'socket:[1234]', 'anon_inode:[eventfd]', a path. Linux only. */
+/** What each descriptor of this process refers to: 'socket:[1234]', 'anon_inode:[eventfd]', a path. Linux only. */
 export function openDescriptors(): Map<number, string> {
   const open = new Map<number, string>();
   for (const name of readdirSync('/proc/self/fd')) {
     try {
       open.set(Number(name), readlinkSync(`/proc/self/fd/${name}`));
     } catch {
-      // The one by which the folder was read is closed again.
+      // The descriptor that read the folder is closed again.
     }
   }
   return open;
@@ -17,13 +17,13 @@ export function openDescriptors(): Map<number, string> {
 
 const isLinux = process.platform === 'linux';
 
-/** The same, and nothing where nobody can tell. For leftOver(). */
+/** The same for leftOver(): empty on systems without /proc. */
 export const opened = (): Map<number, string> => (isLinux ? openDescriptors() : new Map<number, string>());
 
-/** Opened now and then by the sanitizers' runtime, and by no code of ours. */
+/** The sanitizers' runtime opens it now and then; this package never does. */
 const DEV_NULL = '/dev/null';
 
-/** What is open beyond what was, by kind, once what Node itself closes late has gone. */
+/** The descriptors opened since `before`, by kind. Waits, at most about two seconds, for those that Node closes late. */
 export async function leftOver(before: ReadonlyMap<number, string>): Promise<string[]> {
   for (let i = 0; ; i++) {
     const kinds = (open: ReadonlyMap<number, string>) =>
@@ -37,12 +37,12 @@ export async function leftOver(before: ReadonlyMap<number, string>): Promise<str
   }
 }
 
-/** Of our making: Node and the test runner open files and pipes of theirs at any time, but neither of these. */
+/** Kinds that this package opens. Node and the test runner open files and pipes at any time, but none of these. */
 const isOurs = (what: string) => /^(socket:|anon_inode:\[(eventfd|eventpoll)\])/.test(what);
 
 const ours = () => [...openDescriptors()].filter(([, what]) => isOurs(what)).map(([fd, what]) => `${fd} ${what}`);
 
-/** Lets Node's own sockets and loops, which close on a later turn, be gone; gives up after a while. */
+/** Waits until Node's own sockets and loops, which close on a later turn, are closed; gives up after a minute. */
 async function settled(before: readonly string[]): Promise<string[]> {
   const deadline = performance.now() + 60_000;
   for (;;) {

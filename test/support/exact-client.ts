@@ -1,13 +1,13 @@
-/** A client of an echo server that knows each byte that must come back. */
+/** A client of an echo server that checks each byte that comes back. */
 import { type Socket, connect } from 'node:net';
 
 /** What a client saw. */
 export type Seen = 'all' | 'part' | 'wrong bytes';
 
-/** Bytes of the messages of a client, one after the other. */
+/** The sizes of a client's messages in bytes, in order. */
 const MESSAGES = [1, 5, 100, 3000, 1, 20_000, 17];
 
-/** Sends its messages, each when the one before has come back, and ends. Each byte is one of a sequence of its own. */
+/** Sends its messages, each after the echo of the previous one, and ends. The bytes are a sequence of the client's own. */
 export class ExactClient {
   readonly #socket: Socket;
   readonly #seed: number;
@@ -36,7 +36,7 @@ export class ExactClient {
     return (this.#seed * 31 + index * 7 + (index >> 8)) & 0xff;
   }
 
-  /** Sends what is left. */
+  /** Sends the rest of the message. */
   begin(): void {
     this.#next();
   }

@@ -1,8 +1,8 @@
-/** Assertions that the cases share; node:assert's, so that no test runner is needed. */
+/** Shared assertions, over node:assert, so that no test runner is needed. */
 import assert from 'node:assert/strict';
 import type { BaseSelector, ReadyEvent } from '../../src/index.js';
 
-/** Does it throw an Error with this code? */
+/** Checks that the call throws an Error with this code. */
 export function throwsCode(code: string, call: () => unknown): void {
   assert.throws(call, (error: unknown) => {
     assert.ok(error instanceof Error);
@@ -24,7 +24,7 @@ export function byData(ready: readonly ReadyEvent[]): Record<string, number> {
   return Object.fromEntries(ready.map(([key, events]) => [String(key.data), events]));
 }
 
-/** select() until it says what is expected: what the network does takes its time. */
+/** Calls select() until it returns the expected events: network events take time. */
 export function untilReady(selector: BaseSelector, expected: Record<string, number>): void {
   const deadline = performance.now() + 60_000;
   for (;;) {
@@ -49,7 +49,7 @@ export function timed<T>(call: () => T): Timed<T> {
   return { value, ms: performance.now() - start };
 }
 
-/** Not early, ever; late by less than a machine can be busy. */
+/** Checks that a wait was not early, and at most as late as a busy machine explains. */
 export function assertWaited(ms: number, atLeast: number): void {
   assert.ok(ms >= atLeast, `waited ${ms} ms, less than ${atLeast}`);
   assert.ok(ms < atLeast + 20_000, `waited ${ms} ms instead of ${atLeast}`);

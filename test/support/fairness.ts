@@ -1,4 +1,4 @@
-/** What clients send to an application while they flood it, and what a quiet one asks; and the loops that serve them. */
+/** The requests of flooding clients and of a quiet client, per application; and the loops that serve them. */
 import {
   type ConnectionHandler,
   type EventLoop,
@@ -18,7 +18,7 @@ export const CHUNK = 65_536;
 
 export interface Traffic {
   readonly application: ConnectionHandler;
-  /** What a flooding client sends, over and over again. */
+  /** What a flooding client sends repeatedly. */
   readonly flood: Buffer;
   readonly request: string | Buffer;
   /** The end of the reply to it. */

@@ -1,4 +1,4 @@
-/** native.FaultPlan: rules that are none, counters that are somebody else's, memory that goes away. For attackAddon(). */
+/** native.FaultPlan: invalid rules, foreign counters, memory that is detached or collected. For attackAddon(). */
 import { detached } from './bad-values.js';
 
 type Strike = (what: string, call: () => unknown, mustThrow: boolean) => void;
@@ -20,7 +20,7 @@ const CANARY = 0xa5;
 /** kind, value, first, last, every, probability: each call fails with error 5. */
 const RULE = [1, 5, 1, Infinity, 1, 1];
 
-/** Counters of so many rules, and a guard before and after them. */
+/** Counters for `count` rules, between two guards. */
 function counters(rules: number, size = 8 + 16 * rules, offset = GUARD): Uint8Array {
   const whole = new Uint8Array(new SharedArrayBuffer(size + 2 * GUARD)).fill(CANARY);
   return new Uint8Array(whole.buffer, offset, size).fill(0);
@@ -31,12 +31,12 @@ function isWhole({ buffer, byteOffset, byteLength }: Uint8Array): boolean {
   return outside.every((bytes) => bytes.every((byte) => byte === CANARY));
 }
 
-/** As FaultPlan.start() takes it. It names no call. */
+/** The format of FaultPlan.start(). It names no call. */
 export const faultPlan = (): readonly unknown[] => ['nothing', Float64Array.from(RULE), 0, counters(1), false, false];
 
 export function attackFaults(native: FaultAddon, strike: Strike, complain: (what: string) => unknown): void {
   const closed = native.isOpen(500_000);
-  /** Does it begin? Whatever it does then, it keeps to its counters, and does not outlive stop(). */
+  /** Whether the plan starts. Checks that a started plan writes only to its counters, and ends with stop(). */
   const start = (
     what: string,
     args: readonly unknown[],

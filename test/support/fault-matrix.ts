@@ -1,15 +1,15 @@
-/** The fault matrix: what is injected into which loop, and what may happen then. */
+/** The fault matrix: which fault is injected into which loop, and which outcome is allowed. */
 
 /**
- * unnoticed   every client has every byte, and nothing is reported
- * reported    the same, and `onError` has the error, once in a row
- * refused     as many connections as faults were injected are closed before their handler has them; `onError` has the error
- * one lost    as many connections as faults were injected end; their handler has the error; all others have every byte
+ * unnoticed   every client receives every byte, and no error is reported
+ * reported    the same, and `onError` receives the error, once for consecutive failures
+ * refused     one connection per injected fault is closed before its handler is called; `onError` receives the error
+ * one lost    one connection per injected fault ends, and its handler receives the error; all others receive every byte
  */
 export type Outcome = 'unnoticed' | 'reported' | 'refused' | 'one lost';
 
 export interface Row {
-  /** The call, as a fault plan names it. */
+  /** The name of the call in a fault plan. */
   readonly call: string;
   /** Errors, `short=N`. */
   readonly faults: readonly string[];
@@ -76,7 +76,7 @@ const OF_CLOSE: readonly Row[] = [
   },
 ];
 
-/** EINTR of a wait, and that the kernel has no memory for it. */
+/** A wait that fails with EINTR or ENOMEM. */
 const ofWait = (call: string, outOfMemory: readonly string[]): readonly Row[] => [
   { call, faults: ['EINTR'], when: 'every2', outcome: 'unnoticed', why: 'the wait goes on' },
   { call, faults: outOfMemory, when: '4..6', outcome: 'reported', why: 'the loop waits again after a pause' },
@@ -134,7 +134,7 @@ const OF_EPOLL: readonly Row[] = [
     why: 'the next wait has the other events',
   },
 ];
-/** A reactor's third call is that for an accepted connection. (An emulation also removes, which the kernel never refuses so.) */
+/** A reactor's third call registers an accepted connection. (An emulation also unregisters; that never fails with these errors.) */
 const OF_EPOLL_CTL: readonly Row[] = [
   {
     ...{ call: 'epoll_ctl', faults: ['ENOMEM', 'ENOSPC'], when: '3' },
@@ -155,7 +155,7 @@ const READINESS: readonly (readonly [mechanism: string, rows: readonly Row[]])[]
   ['select', ofWait('select', ['ENOMEM'])],
 ];
 
-/** [who, what is tried there] */
+/** [subject, the rules tried on it] */
 export const MATRIX: readonly (readonly [Subject, readonly Row[]])[] = [
   ...READINESS.flatMap(([mechanism, rows]) =>
     (['run', 'start'] as const).map(
@@ -191,10 +191,10 @@ export const MATRIX: readonly (readonly [Subject, readonly Row[]])[] = [
   ),
 ];
 
-/** As a fault plan has it. */
+/** The rule in a fault plan. */
 export const ruleOf = ({ call, when }: Row, fault: string): string => `${call}:${fault}@${when}`;
 
-/** Where the table stands in docs/semantics.md. */
+/** The table in docs/semantics.md, between its markers. */
 export const TABLE = /(<!-- faults: test\/fault-matrix.test.ts -->\n\n)[^]*?(\n\n<!-- end -->)/;
 
 /** @param holds the cells that hold, as 'subject/rule' */

@@ -1,7 +1,7 @@
 /**
- * The server of the fault matrix: a process, for each cell a loop that echoes, under one fault plan. The parent sends {make, mechanism, mode,
- * plan}; the ports come back. What follows goes over a connection to the second port, which a loop that blocks can receive: 'f' starts the
- * faults, 'c' asks how many system calls were made, 's' ends the cell.
+ * The server of the fault matrix: one process; for each cell, an echo loop under one fault plan. The parent sends {make, mechanism, mode,
+ * plan} and receives the ports. Commands go over a connection to the second port, which a blocking loop can receive: 'f' starts the
+ * faults, 'c' requests the number of system calls made, 's' ends the cell.
  */
 'use strict';
 const fs = require('node:fs');
@@ -20,7 +20,7 @@ const ours = () =>
       try {
         return [fs.readlinkSync(`/proc/self/fd/${fd}`)];
       } catch {
-        return []; // the one by which the folder was read
+        return []; // the descriptor that read the folder
       }
     })
     .filter((what) => /^(socket:|anon_inode:)/.test(what)).length;
@@ -47,7 +47,7 @@ async function runCell(cell) {
   const commands = {
     f: (connection) => {
       faults = injectFaults(cell.plan);
-      // An accept that goes on for ever is submitted once: a listener of its own is accepted for under the plan from the first.
+      // A multishot accept is submitted once: open a second listener, whose accept is under the plan from the start.
       const isOfAccept = cell.plan.startsWith('accept.completion');
       answer(connection, isOfAccept ? loop.listen({ port: 0 }, handler).address.port : served.address.port);
     },
@@ -76,7 +76,7 @@ async function runCell(cell) {
   loop.close();
   loop.selector?.close();
   loop.proactor?.close();
-  // What Node's own loop closes is closed on a later turn.
+  // Node's loop closes its handles on a later turn.
   for (let i = 0; i < 200 && ours() > before; i++) await new Promise((resolve) => setTimeout(resolve, 5));
   process.send({ told, counts, left: ours() - before });
 }

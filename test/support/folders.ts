@@ -1,9 +1,9 @@
-/** Folders that go with the test. No runtime import of the package. */
+/** Folders that are removed with the test. No runtime import of the package. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** A new folder. close() removes it, but on Windows: that deletes no file that is mapped, and what is mapped goes with the collector. */
+/** A new folder. close() removes it, except on Windows: that deletes no mapped file, and only the garbage collector unmaps it. */
 export function temporaryFolder(): { readonly path: string; close(): void } {
   const path = mkdtempSync(join(tmpdir(), 'selectors-native-'));
   return {

@@ -2,10 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import { noRingFaults, withFault } from './strace.js';
 
-/** @param whens of which calls fail, as strace has them: inject=…:when= */
+/** @param whens which calls fail, in strace's syntax: inject=…:when= */
 export function describeDeaf(whens: readonly string[]): void {
   describe('inside Node', { concurrent: true }, () => {
-    // 1 is the probe's; then the constructor's, and one or two of each turn.
+    // Call 1 is the probe's; then come the constructor's, and one or two per turn.
     it
       .skipIf(noRingFaults)
       .each(['EAGAIN', 'EBUSY', 'EINTR', 'ENOMEM'].flatMap((error) => whens.map((when) => [error, when])))(

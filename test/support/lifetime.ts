@@ -1,9 +1,9 @@
 /**
- * Thousands of operations that are carried out, cancelled, forgotten, or overtaken by the close of their socket or their proactor, at
+ * Thousands of operations that complete, are cancelled, are dropped, or are ended by the close of their socket or their proactor, at
  * random. Each must have one outcome, and no byte may be lost: what was received and what is left in the sockets is what was sent.
  *
- * The caller that is played here has forgotten an operation when it keeps no reference to it. wait() still returns it; only where the
- * proactor is closed first does nobody learn what came of it, and then the connection's bytes cannot be counted any more.
+ * The simulated caller drops an operation when it keeps no reference to it. wait() still returns it. Only if the
+ * proactor is closed first, its outcome remains unknown, and the connection's bytes can no longer be counted.
  */
 import assert from 'node:assert/strict';
 import { closeSync, openSync, writeFileSync } from 'node:fs';
@@ -15,8 +15,8 @@ import { gc } from './gc.js';
 import { Random } from './random.js';
 
 const PAIRS = 8;
-const MOST_PENDING = 64;
-const MOST_IN_BACKLOG = 50;
+const MAX_PENDING = 64;
+const MAX_IN_BACKLOG = 50;
 const FILE_SIZE = 10_000;
 
 export interface Lives {
@@ -31,13 +31,13 @@ export interface Lives {
   accepted: number;
 }
 
-/** One end of a connection, and what went through it. */
+/** One end of a connection, and its byte counts. */
 class End {
   sent = 0;
   received = 0;
   receiving = false;
   sending = false;
-  /** Something came of an operation that nobody learned. */
+  /** false if the outcome of an operation on it is unknown. */
   isKnown = true;
   constructor(readonly socket: Socket) {}
 }
@@ -45,13 +45,13 @@ class End {
 interface Life {
   readonly kind: Operation['kind'];
   readonly number: number;
-  /** Called once, when it is over; undefined: nobody learned what came of it. */
+  /** Called once, with the completed operation; undefined if its outcome is unknown. */
   readonly over: (operation: Operation | undefined) => void;
-  /** Kept by the caller. */
+  /** The caller's reference to the operation. */
   held: Operation | undefined;
 }
 
-/** @param create makes a proactor: several will be closed */
+/** @param create makes a proactor; called again after each close */
 export async function liveAndDie(create: () => BaseProactor, seed: number, operations: number): Promise<Lives> {
   using bench = new Bench();
   const lives = new Player(create, bench, new Random(seed));
@@ -96,7 +96,7 @@ class Player {
 
   step(): void {
     const dice = this.#random.below(1000);
-    if (this.#lives.size >= MOST_PENDING || dice < 150) this.#collect(0);
+    if (this.#lives.size >= MAX_PENDING || dice < 150) this.#collect(0);
     else if (dice < 280) this.#cancelOne();
     else if (dice < 300) this.#closeSockets(this.#random.below(PAIRS));
     else if (dice < 310) this.#closeProactor();
@@ -104,15 +104,15 @@ class Player {
     else this.#submit();
   }
 
-  /** Cancels what is left, and counts. */
+  /** Cancels the pending operations, and checks the counts. */
   end(): void {
     for (let i = 0; i < PAIRS; i++) this.#closeSockets(i, false);
     for (const { held } of this.#lives.values()) held?.cancel();
     this.#emptyBacklogs();
     for (const listener of this.#listeners) listener.close();
-    // Of timeouts that nobody can cancel any more there is no end but the proactor's.
+    // Dropped timeouts cannot be cancelled: only closing the proactor ends them.
     const others = () => [...this.#lives.values()].filter(({ kind }) => kind !== 'timeout').map(({ kind }) => kind);
-    while (others().length > 0) assert.ok(this.#collect(10_000) > 0, `never came back: ${others().join(', ')}`);
+    while (others().length > 0) assert.ok(this.#collect(10_000) > 0, `never completed: ${others().join(', ')}`);
     assert.equal(this.#proactor.pending, this.#lives.size);
     this.#proactor.close();
     for (const life of [...this.#lives.values()]) this.#over(life, life.held);
@@ -137,7 +137,7 @@ class Player {
     random.of(choices)();
   }
 
-  /** @param start begins it @param over what is to be done with its outcome */
+  /** @param start starts the operation @param over receives its outcome */
   #begin<T>(start: (data: number) => Operation<T, number>, over: (operation: Operation<T> | undefined) => void): void {
     const number = ++this.tally.operations;
     const operation = start(number);
@@ -162,7 +162,7 @@ class Player {
       if (operation?.result === undefined) return;
       const bytes = into === undefined ? (operation.result as Buffer) : into.subarray(0, operation.result as number);
       assert.ok(bytes.length <= size);
-      assert.ok(bytes.equals(pattern(bytes.length, end.received)), 'the bytes that come next');
+      assert.ok(bytes.equals(pattern(bytes.length, end.received)), 'the next bytes of the stream');
       end.received += bytes.length;
       this.tally.bytes += bytes.length;
     };
@@ -188,7 +188,7 @@ class Player {
         end.sent += operation?.result ?? 0;
       },
     );
-    bytes.fill(255); // copied by now
+    bytes.fill(255); // send() has copied the bytes
   }
 
   #accept(listener: Socket): void {
@@ -204,7 +204,7 @@ class Player {
   }
 
   #connect(listener: Socket): void {
-    if (this.#connects.succeeded - this.tally.accepted > MOST_IN_BACKLOG) this.#emptyBacklogs();
+    if (this.#connects.succeeded - this.tally.accepted > MAX_IN_BACKLOG) this.#emptyBacklogs();
     const socket = new Socket({ blocking: this.#random.chance(0.5) });
     this.#connects.started++;
     this.#begin(
@@ -235,7 +235,7 @@ class Player {
       (data) => this.#proactor.timeout(ms, data),
       (operation) => {
         const succeeded = operation !== undefined && operation.error === undefined;
-        if (succeeded) assert.ok(performance.now() - start >= ms, 'not early');
+        if (succeeded) assert.ok(performance.now() - start >= ms, 'the timeout does not expire early');
       },
     );
   }
@@ -275,7 +275,7 @@ class Player {
     if (held.length === 0) return;
     const life = this.#random.of(held);
     life.held?.cancel();
-    // And is forgotten, now and then.
+    // Now and then the caller drops its reference.
     if (this.#random.chance(0.3)) life.held = undefined;
   }
 
@@ -287,13 +287,13 @@ class Player {
     return [new End(this.#bench.own(a)), new End(this.#bench.own(b))];
   }
 
-  /** Closes both ends under whatever is under way, and counts by duplicates what was left in them. */
+  /** Closes both ends during their pending operations, and counts the bytes left in them through duplicates. */
   #closeSockets(index: number, replace = true): void {
     const ends = this.#pairs[index] as [End, End];
     const copies = ends.map(({ socket }) => socket.dup());
     for (const { socket } of this.#random.chance(0.5) ? ends : [...ends].reverse()) socket.close();
     const isOver = () => ends.every(({ receiving, sending }) => !receiving && !sending);
-    while (!isOver()) assert.ok(this.#collect(10_000) > 0, 'nothing ends the operations of a closed socket');
+    while (!isOver()) assert.ok(this.#collect(10_000) > 0, 'the operations of a closed socket end');
     ends.forEach((end, side) => {
       this.#countLeft(end, ends[1 - side] as End, copies[side] as Socket);
     });
@@ -308,12 +308,12 @@ class Player {
     if (!isExact) return;
     while (end.received < peer.sent) {
       const bytes = socket.recv(65_536) as Buffer;
-      assert.ok(bytes.length > 0 && bytes.equals(pattern(bytes.length, end.received)), 'what is left');
+      assert.ok(bytes.length > 0 && bytes.equals(pattern(bytes.length, end.received)), 'the bytes left in the socket');
       end.received += bytes.length;
       this.tally.bytes += bytes.length;
     }
     socket.blocking = false;
-    assert.equal(socket.recv(1), null, 'no byte more than was sent');
+    assert.equal(socket.recv(1), null, 'no more bytes than were sent');
   }
 
   #closeProactor(): void {
@@ -329,7 +329,7 @@ class Player {
     });
   }
 
-  /** Who connected and was not accepted is still there: none is lost. */
+  /** Accepts the clients that wait in the backlogs: none may be lost. */
   #emptyBacklogs(): void {
     for (const listener of this.#listeners) {
       const { blocking } = listener;
@@ -342,7 +342,7 @@ class Player {
     }
     const { started, succeeded, unknown } = this.#connects;
     const underWay = [...this.#lives.values()].filter(({ kind }) => kind === 'accept' || kind === 'connect').length;
-    assert.ok(this.tally.accepted >= succeeded - unknown - underWay, 'a client was lost');
-    assert.ok(this.tally.accepted <= started, 'a client was accepted twice');
+    assert.ok(this.tally.accepted >= succeeded - unknown - underWay, 'no client is lost');
+    assert.ok(this.tally.accepted <= started, 'no client is accepted twice');
   }
 }

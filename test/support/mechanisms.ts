@@ -1,9 +1,9 @@
-/** The mechanisms of this machine, by what they are for. */
+/** The mechanisms of this machine, by kind. */
 import { availableMechanisms } from '../../src/index.js';
 
 const all = availableMechanisms();
 
-/** Of selectors, the ones that are not available among them, with their reason. */
+/** Selectors: all of them; one that is not available has its reason. */
 export const readinessMechanisms = all.filter(({ kind }) => kind === 'readiness');
-/** Of proactors. */
+/** Proactors. */
 export const completionMechanisms = all.filter(({ kind }) => kind === 'completion');

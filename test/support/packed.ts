@@ -1,4 +1,4 @@
-/** The package as a stranger gets it: packed and unpacked where its dependencies are. */
+/** The package as npm installs it: packed, and unpacked beside its dependencies. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,13 +7,13 @@ import { root } from './program.js';
 function reasonNotToPack(): string {
   if (process.platform === 'win32') return ' — not here: under Wine there is no npm and no compiler';
   if (process.env.SELECTORS_NATIVE_SANITIZED)
-    return ' — not here: npm and the compiler would be looked at instead of the addon';
+    return ' — not here: npm and the compiler would be checked instead of the addon';
   return '';
 }
-/** Why the package cannot be packed here; empty where it can. */
+/** Why the package cannot be packed here; empty if it can. */
 export const noPackage = reasonNotToPack();
 
-/** Its dependencies, and what their types need. */
+/** Packages that the dependencies' types need. */
 const BESIDES = [
   '@types',
   'undici-types',
@@ -24,7 +24,7 @@ const BESIDES = [
   'ansi-regex',
 ];
 
-/** Unpacks it below `folder`, without an addon, and returns its path. Nothing is fetched: its dependencies are those of the project. */
+/** Unpacks it into `folder`, without an addon, and returns its path. Nothing is downloaded: the dependencies are the project's. */
 export function unpack(folder: string): string {
   const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', folder];
   const [packed] = JSON.parse(execFileSync('npm', args, { cwd: root, encoding: 'utf8' })) as [{ filename: string }];

@@ -1,4 +1,4 @@
-// Put into a page before its own scripts: what of it can be seen, as numbers. test/report-page.test.ts asks.
+// Injected into a page before its own scripts: measures what is visible. Used by test/long/report-page.test.ts.
 window.probe = (() => {
   const plots = () => [...document.querySelectorAll('.plot')];
   const all = (element, selector) => [...element.querySelectorAll(selector)];
@@ -22,7 +22,7 @@ window.probe = (() => {
     }));
   }
 
-  // Elements that have text of their own and are shown.
+  // Visible elements with text of their own.
   function textElements() {
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     const found = new Set();
@@ -73,7 +73,7 @@ window.probe = (() => {
 
   const LABELS = '.xtick text, .ytick text, .legendtext, .xtitle, .ytitle, .bartext';
 
-  // Labels of one chart that lie on one another, or reach out of it. A pixel is nothing: boxes are higher than letters.
+  // Labels of one chart that overlap, or exceed the chart. One pixel is ignored: boxes are taller than letters.
   function collisions() {
     return plots().flatMap((plot) => {
       const frame = plot.getBoundingClientRect();
@@ -98,7 +98,7 @@ window.probe = (() => {
     tags: all(document, 'section img, section script, section b').length,
   });
 
-  // Where the first bar is, for the mouse.
+  // The position of the first bar, for the mouse.
   function firstBar() {
     const { x, y, width, height } = document.querySelector('.barlayer .point path').getBoundingClientRect();
     return { x: x + width / 2, y: y + height / 2 };
@@ -106,7 +106,7 @@ window.probe = (() => {
 
   const hovered = () => document.querySelector('.hoverlayer')?.textContent ?? '';
 
-  // The directive that forbids it.
+  // The directive that blocked it.
   const forbidden = (url) =>
     new Promise((resolve) => {
       document.addEventListener('securitypolicyviolation', (event) => resolve(event.effectiveDirective), {

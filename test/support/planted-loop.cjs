@@ -1,8 +1,8 @@
 /**
- * An echo server over a selector with one mistake on purpose, by which the tests see that the fault matrix finds it:
+ * An echo server over a selector with one deliberate bug, to test that the fault matrix finds it:
  *
- *   'drops-a-byte'     after a short send the rest is sent from one byte too far on
- *   'leaks-on-EMFILE'  the descriptor that is kept in reserve for EMFILE is opened again, and the old one forgotten
+ *   'drops-a-byte'     after a short send, the rest starts one byte too late
+ *   'leaks-on-EMFILE'  the descriptor reserved for EMFILE is reopened, and the old one is leaked
  */
 'use strict';
 const path = require('node:path');
@@ -11,7 +11,7 @@ const syscalls = require(path.join(__dirname, '../../dist/syscalls.js'));
 
 const { EVENT_READ, EVENT_WRITE } = selectors;
 
-/** As much of an EventLoop as the server of the matrix needs. @param mistake one of those above */
+/** The part of an EventLoop that the server of the matrix needs. @param mistake one of those above */
 function plantedLoop(mistake) {
   const selector = new selectors.DefaultSelector();
   let goesOn = true;

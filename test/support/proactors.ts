@@ -1,9 +1,9 @@
-/** How each mechanism of completion is made, by its name. */
+/** The constructor of each completion mechanism, by name. */
 import * as index from '../../src/index.js';
 import { type BaseProactor, EmulatedProactor, type Mechanism, createSelector } from '../../src/index.js';
 import { completionMechanisms } from './mechanisms.js';
 
-/** By name, for this file is written before some of them are. */
+/** Looked up by name: the package may not export the class. */
 const classOf = (name: string): (() => BaseProactor) | undefined => {
   const made = (index as Readonly<Record<string, unknown>>)[name] as (new () => BaseProactor) | undefined;
   return made && (() => new made());
@@ -17,12 +17,12 @@ function factoryOf(mechanism: Mechanism): (() => BaseProactor) | undefined {
 
 export interface ProactorRow {
   readonly mechanism: Mechanism;
-  /** undefined: not here. */
+  /** undefined if it is not available here. */
   readonly create: (() => BaseProactor) | undefined;
   readonly why: string;
 }
 
-/** Every mechanism that there is, those that cannot be had here with the reason. */
+/** Every mechanism; one that is not available here has its reason. */
 export const proactorRows: readonly ProactorRow[] = completionMechanisms.map(({ mechanism, available, why }) => {
   const create = factoryOf(mechanism);
   if (!available) return { mechanism, create: undefined, why };

@@ -1,12 +1,12 @@
-/** Who runs: threads of this process, and processes. Linux tells by /proc; elsewhere, processes alone are asked for. */
+/** Threads of this process, and running processes. Linux reads /proc; other systems report processes only. */
 import { readFileSync, readdirSync } from 'node:fs';
 
 const isLinux = process.platform === 'linux';
 
-/** 0 where nobody can tell. */
+/** The number of threads of this process; 0 if the system does not report it. */
 export const threadCount = (): number => (isLinux ? readdirSync('/proc/self/task').length : 0);
 
-/** Does the process run? One that has ended, and whose parent does not ask how, does not. */
+/** Whether the process runs. A zombie does not. */
 export function isRunning(pid: number): boolean {
   if (isLinux) return stateOf(pid) !== 'Z' && stateOf(pid) !== '';
   try {
@@ -16,16 +16,16 @@ export function isRunning(pid: number): boolean {
   }
 }
 
-/** R, S, Z …, of proc(5); '' if there is none. */
+/** Its state: R, S, Z …, of proc(5); '' if there is no such process. */
 const stateOf = (pid: number): string => statOf(pid)[0] ?? '';
 
-/** The fields behind the name: state, parent, … */
+/** The fields after the name: state, parent, … */
 function statOf(pid: number): string[] {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   } catch {
-    return []; // it has gone
+    return []; // it has exited
   }
 }
 

@@ -1,4 +1,4 @@
-/** Child processes: small programs over the built package, and the command line itself. */
+/** Child processes: small programs over the built package, and the command line. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -8,7 +8,7 @@ import type { Bench } from './bench.js';
 export const root = join(import.meta.dirname, '../..');
 export const cli = join(root, 'dist/cli/main.js');
 
-/** A program that has the built package at hand (Node cannot load TypeScript): `selectors`, `syscalls`, and the addon as `native`. */
+/** The source of a program with the built package (Node cannot load TypeScript) as `selectors`, `syscalls`, and the addon as `native`. */
 export function programText(body: string): string {
   const load = (entry: string) => `require(${JSON.stringify(join(root, 'dist', `${entry}.js`))})`;
   return `'use strict';
@@ -25,7 +25,7 @@ export interface Outcome {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** A running program: what it has printed so far, and its end. */
+/** A running program: its output so far, and its exit. */
 export class Program {
   readonly process: ChildProcess;
   readonly ended: Promise<Outcome>;
@@ -49,7 +49,7 @@ export class Program {
     this.process.kill('SIGKILL');
   }
 
-  /** Waits until it has printed what matches, and returns the match. */
+  /** Waits until its output matches. @returns the match */
   async printed(pattern: RegExp): Promise<RegExpExecArray> {
     for (;;) {
       const match = pattern.exec(this.stdout);
@@ -60,7 +60,7 @@ export class Program {
   }
 }
 
-/** `node -e` with the package at hand. */
+/** Starts `node -e` with the package loaded. */
 export function startProgram(body: string, nodeOptions: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Program {
   return new Program(process.execPath, [...nodeOptions, '-e', programText(body)], env);
 }
@@ -69,12 +69,12 @@ export function runProgram(body: string, nodeOptions: readonly string[] = []): P
   return startProgram(body, nodeOptions).ended;
 }
 
-/** `selectors-native …` */
+/** Starts `selectors-native …`. */
 export function startCli(args: readonly string[], env: NodeJS.ProcessEnv = {}): Program {
   return new Program(process.execPath, [cli, ...args], env);
 }
 
-/** The same from a folder where files of test/support/ are beside it: './name.js'. */
+/** The same, with files of test/support/ in the program's folder: './name.js'. */
 export async function runScript(
   bench: Bench,
   support: readonly string[],
@@ -90,7 +90,7 @@ export async function runScript(
 }
 
 async function transpiled(path: string): Promise<string> {
-  // Here and not above: it takes a quarter of a second to load, and most files do without it.
+  // Loaded here: it takes a quarter of a second, and most test files do not need it.
   const { default: ts } = await import('typescript');
   const { outputText } = ts.transpileModule(readFileSync(path, 'utf8'), {
     compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022, esModuleInterop: true },
@@ -98,7 +98,7 @@ async function transpiled(path: string): Promise<string> {
   return outputText;
 }
 
-/** What a program printed last, as JSON. One that crashed, hung or failed throws, with all that it said. */
+/** The last line that a program printed, parsed as JSON. @throws its whole output if it crashed, hung or failed */
 export async function answerOf(outcome: Promise<Outcome>): Promise<unknown> {
   const { stdout, stderr, code, signal } = await outcome;
   if (code !== 0)

@@ -1,6 +1,6 @@
-/** Random numbers that are the same each time, from a seed. */
+/** Reproducible random numbers, from a seed. */
 
-/** mulberry32: from 0 up to 1. */
+/** mulberry32: numbers in [0, 1). */
 export function randomOf(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -11,7 +11,7 @@ export function randomOf(seed: number): () => number {
   };
 }
 
-/** Choices out of such numbers. */
+/** Random choices. */
 export class Random {
   readonly #next: () => number;
 
@@ -19,7 +19,7 @@ export class Random {
     this.#next = randomOf(seed);
   }
 
-  /** A whole number from 0 up to, and without, `count`. */
+  /** An integer in [0, count). */
   below(count: number): number {
     return Math.floor(this.#next() * count);
   }

@@ -1,4 +1,4 @@
-/** native.Recording and native.recordInFile: memory that is none of a trace’s, that lies, that goes away. For attackAddon(). */
+/** native.Recording and native.recordInFile: memory that is not a trace’s, has invalid contents, or is detached. For attackAddon(). */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { types } from 'node:util';
@@ -21,7 +21,7 @@ export interface RecordingAddon {
   readonly TRACE_MAGIC: number;
 }
 
-// TypeScript knows it in browsers alone.
+// TypeScript declares it for browsers only.
 const { WebAssembly } = globalThis as unknown as {
   readonly WebAssembly: {
     readonly Memory: new (size: { readonly initial: number }) => { readonly buffer: ArrayBuffer };
@@ -33,11 +33,11 @@ const GUARD = 1024;
 const CANARY = 0xa5;
 
 const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object;
-/** What Recording.start() takes: all other memory may go away. Some say that they are what they are not. */
+/** The memory that Recording.start() accepts: any other could be detached. Some objects pretend to be such memory. */
 export const isSharedBytes = (value: unknown): boolean =>
   types.isUint8Array(value) && types.isSharedArrayBuffer(Reflect.get(typedArray, 'buffer', value));
 
-/** Memory of a trace, and a guard before and after it that must stay as it is. */
+/** Memory of a trace, between two guards that must stay unchanged. */
 class Guarded {
   readonly bytes: Uint8Array;
   readonly numbers: Uint32Array;
@@ -60,7 +60,7 @@ class Guarded {
   }
 }
 
-/** As Recording.start() takes it. */
+/** The format of Recording.start(). */
 export const traceMemory = (native: RecordingAddon): Uint8Array => new Guarded(native, 4, 4).bytes;
 
 export function attackRecording(
@@ -73,7 +73,7 @@ export function attackRecording(
   const call = (): void => {
     for (let i = 0; i < 10; i++) native.isOpen(500_000 + i);
   };
-  /** Does it begin? Whatever it does then, it keeps to what it was given. */
+  /** Whether it starts. Checks that a started recording writes only to its memory. */
   const record = (
     what: string,
     memory: Guarded,
@@ -124,7 +124,7 @@ export function attackRecording(
     if (record(`Recording.start, ${shift} bytes aside`, memory, undefined, memory.bytes.subarray(shift)))
       complain(`${shift} bytes aside: taken`);
   }
-  // Each of the header’s numbers, and of the first records’, is another one while it is written.
+  // Each number of the header and of the first records is changed during the recording.
   for (let index = 0; index < (TRACE_HEADER_SIZE + TRACE_RECORD_SIZE) / 4; index++) {
     for (const number of NUMBERS) {
       const memory = new Guarded(native, 4, 4);
@@ -135,7 +135,7 @@ export function attackRecording(
   attackFiles(native, strike, complain);
 }
 
-/** Memory that goes away is refused, and a Recording is dropped, started and stopped in each order. */
+/** Memory that can be detached is refused; a Recording is dropped, started and stopped in each order. */
 function attackLifetime(
   native: RecordingAddon,
   strike: Strike,
@@ -160,7 +160,7 @@ function attackLifetime(
   for (const [what, make] of Object.entries(away))
     strike(`Recording.start, ${what}`, () => new native.Recording().start(make()), true);
 
-  // What grows stays where it is.
+  // A growable buffer does not move when it grows.
   const growing = Reflect.construct(SharedArrayBuffer, [size, { maxByteLength: 16 * size }]) as SharedArrayBuffer & {
     grow?(size: number): void;
   };

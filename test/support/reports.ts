@@ -1,4 +1,4 @@
-/** Reports as the commands make them, with figures of a real machine's size; and one with everything that is odd. */
+/** Reports as the commands make them, with realistic figures; and one with every edge case. */
 import type { BarChart, LineChart, Outcome, ReportSection } from '../../src/instruments/report/report.js';
 
 const SUBJECTS = [
@@ -189,7 +189,7 @@ const claim = ([id, title, outcome]: (typeof CLAIMS)[number]): ReportSection => 
 
 export const experiments: readonly ReportSection[] = [scaling, ...CLAIMS.map(claim)];
 
-/** Not a tag of it may come to life, in HTML, in a script's data or in Plotly's text. */
+/** No tag of it may be interpreted, in HTML, in a script's data or in Plotly's text. */
 export const HOSTILE = `</script><script>globalThis.broken=1</script><img src=x onerror="globalThis.broken=1"><!--<b>'"&amp;`;
 
 const LONG = 'a-name-that-nobody-would-give:but-somebody-did:'.repeat(5);

@@ -1,4 +1,4 @@
-/** Gives contract cases to vitest; what a mechanism or a system lacks is a skip that says why. */
+/** Runs contract cases in vitest. A case whose needs the mechanism or the system lacks is skipped with the reason. */
 import { it } from 'vitest';
 import { type Case, type Lacks, reasonToSkip } from '../contract/case.js';
 import type { Bench } from './bench.js';

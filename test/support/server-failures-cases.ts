@@ -1,4 +1,4 @@
-/** What a server does when the system refuses what it asks for: what is transient is tried again, what is not ends it with the reason. */
+/** Servers whose system calls fail: they retry after transient errors, and end with the reason after others. */
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, writeFileSync } from 'node:fs';
@@ -16,7 +16,7 @@ import { rpcRequest } from './talks.js';
 
 type Names = readonly ServerModelName[];
 
-/** The models that start threads or processes to serve or to work. */
+/** The models that start threads or processes for connections or tasks. */
 export const working: Names = SERVER_MODELS.filter(({ name, isAvailable }) => {
   const { work, task } = models[name];
   return isAvailable && (work !== undefined || task !== undefined);
@@ -24,7 +24,7 @@ export const working: Names = SERVER_MODELS.filter(({ name, isAvailable }) => {
 
 export const started = /listening on 127\.0\.0\.1:(\d+)/;
 
-/** `serve`, with a system call of each of its threads made to fail. */
+/** Starts `serve` with an injected fault in a system call of each of its threads. */
 export function serveWith(
   bench: Bench,
   call: string,
@@ -34,7 +34,7 @@ export function serveWith(
 ) {
   const strace = ['-f', '-qq', '-o', '/dev/null', '-e', `trace=${call}`, '-e', `inject=${call}:${fault}`];
   const program = new Program('strace', [...strace, process.execPath, cli, 'serve', ...args, '--port', '0'], env);
-  // The server itself: it would go on without strace, which ends with it.
+  // End the server, and not strace: strace exits with it, but the server would outlive strace.
   bench.atEnd(() => childrenOf(program.process.pid ?? -1).forEach((pid) => process.kill(pid, 'SIGKILL')));
   return program;
 }
@@ -44,12 +44,12 @@ export async function echo(bench: Bench, port: number): Promise<string> {
   bench.atEnd(() => socket.destroy());
   socket.write('hello');
   const [bytes] = (await once(socket, 'data')) as [Buffer];
-  socket.end(); // or a worker that serves one client at a time would not be free for the next one
+  socket.end(); // frees a worker that serves one client at a time
   await once(socket, 'close');
   return bytes.toString();
 }
 
-/** What a client of echo receives before its end: 'hello', or nothing. */
+/** What a client of echo receives before the end of the stream: 'hello', or nothing. */
 async function endOf(port: number): Promise<string> {
   const socket = connect({ port, host: '127.0.0.1' });
   socket.on('error', () => undefined); // a reset is an end
@@ -60,13 +60,13 @@ async function endOf(port: number): Promise<string> {
   return received;
 }
 
-/** A hand-over of a connection to each of these fails. */
+/** For each model: passing a connection to a worker fails. */
 export function describeHandOvers(names: Names): void {
-  /** In each thread and process: the calls by which it takes a connection over, and those by which one is detached. */
+  /** The calls that receive a connection, and those that detach one, in each thread and process. */
   const handOvers = names
     .filter((name) => models[name].work !== undefined && !/^(process-per|prefork|multi-process)/.test(name))
     .flatMap((name) => [
-      // A process makes some for what it inherits.
+      // A process makes a few of these calls for the sockets that it inherits.
       {
         name,
         call: 'getsockopt',
@@ -99,7 +99,7 @@ export function describeHandOvers(names: Names): void {
 }
 
 /**
- * NODE_OPTIONS by which the workers of a server throw as soon as they start.
+ * NODE_OPTIONS that make the workers of a server throw as soon as they start.
  * @param roles of the workers: work, task
  * @param file they throw once this file exists; default: always
  */
@@ -116,7 +116,7 @@ function failingWorkers(bench: Bench, roles: readonly string[], file?: string): 
   return `--require ${JSON.stringify(preload)}`;
 }
 
-/** Asks again and again until the server is gone; each connection must end. */
+/** Sends requests until the server has exited; each connection must end. */
 async function askUntil(ended: Promise<unknown>, port: number): Promise<void> {
   let isOver = false as boolean;
   void ended.then(() => (isOver = true));
@@ -132,9 +132,9 @@ async function askUntil(ended: Promise<unknown>, port: number): Promise<void> {
 
 const ITS_WORKERS = /its workers end as soon as they are started: (made to fail|exit code 1)/;
 
-/** Servers of each of them in one program, whose workers end from a moment on as soon as they start. */
+/** A server of each model in one program; from a given moment on, its workers exit as soon as they start. */
 export function describeDyingTogether(names: Names): void {
-  // The servers pause before they start a worker again: side by side.
+  // The servers pause before they restart a worker: run the tests in parallel.
   describe.concurrent('workers that exit, in one program', () => {
     it('after it serves: the server ends, and gives the reason', async () => {
       using bench = new Bench();
@@ -173,7 +173,7 @@ export function describeDyingTogether(names: Names): void {
   });
 }
 
-/** Each of them, as a program whose workers end as soon as they start. */
+/** For each model: a program whose workers exit as soon as they start. */
 export function describeDyingWorkers(names: Names): void {
   const cases = names.flatMap((name) => [
     { name, roles: ['work', 'task'] },
@@ -190,12 +190,12 @@ export function describeDyingWorkers(names: Names): void {
         const program = bench.own(
           startCli(['serve', name, '--app', 'rpc', '--port', '0', ...workers], {
             ...{ TMPDIR: folder, TEMP: folder, TMP: folder },
-            // A dozen of programs end at once. LeakSanitizer ends one with exit code 0 where it cannot start its own thread; crashes are still told.
+            // A dozen programs end at once. LeakSanitizer exits with 0 if it cannot start its thread; crashes are still reported.
             ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ''}:detect_leaks=0`,
             NODE_OPTIONS: failingWorkers(bench, roles),
           }),
         );
-        // Those that start workers for each client or task listen before.
+        // Models that start workers per client or task listen first.
         const startsPerConnection = models[name].startsPerConnection === true || models[name].workers === null;
         if (startsPerConnection) await askUntil(program.ended, Number((await program.printed(started))[1]));
         const { code, stdout, stderr } = await program.ended;
@@ -204,19 +204,19 @@ export function describeDyingWorkers(names: Names): void {
         if (!startsPerConnection) expect(stdout).toBe('');
         expect(readdirSync(folder)).toEqual([]);
         const deaths = stderr.match(/ has exited: /g) ?? [];
-        expect(deaths.length, 'few are started, with pauses').toBeLessThan(40);
+        expect(deaths.length, 'few workers are started, with pauses').toBeLessThan(40);
       },
     );
   });
 }
 
-/** Runs a command under RLIMIT_MEMLOCK, of which CAP_IPC_LOCK would be exempt. */
+/** Runs a command under RLIMIT_MEMLOCK, without CAP_IPC_LOCK, which would exempt it. */
 const LIMITED = (bytes: number): string[] => [
   ...['prlimit', `--memlock=${bytes}:${bytes}`],
   ...(process.getuid?.() === 0 ? ['setpriv', '--bounding-set=-ipc_lock', '--inh-caps=-ipc_lock'] : []),
 ];
 
-/** Why RLIMIT_MEMLOCK cannot be tried here; empty where it can. */
+/** Why RLIMIT_MEMLOCK cannot be tested here; empty if it can. */
 function reasonWithoutLimit(): string {
   const ring = completionMechanisms.find(({ mechanism }) => mechanism === 'io_uring');
   if (ring?.available !== true) return ` — not here: ${ring?.why}`;
@@ -245,7 +245,7 @@ export const echoesOf = async (bench: Bench, program: Program): Promise<string> 
 };
 export const commands = ['proactor', 'proactor --stats', 'multi-proactor --workers 2'];
 
-/** Default and chosen by name, with so much memory to lock, in bytes. */
+/** The default mechanism and a named one, under this limit of locked memory, in bytes. */
 export function describeLimits(sizes: readonly number[]): void {
   describe.skipIf(noLimit)(`RLIMIT_MEMLOCK is large enough for some rings${noLimit}`, { concurrent: true }, () => {
     it.each(sizes)(
@@ -283,7 +283,7 @@ export function describeLimits(sizes: readonly number[]): void {
   });
 }
 
-/** A signal while each of them starts. */
+/** For each model: a signal during its start. */
 export function describeInterruptions(names: Names): void {
   describe.skipIf(process.platform === 'win32')('Ctrl-C at any moment', { concurrent: true }, () => {
     it.each(names)('%s: leaves neither a folder nor a process behind', async (model) => {

@@ -1,4 +1,4 @@
-/** Servers begin, end and are killed: nothing of them is left, nobody waits for them, and whoever can serve goes on. For the models that the test file names. */
+/** Servers start, end and are killed: nothing is left, no caller hangs, the other workers serve on. The test file names the models. */
 import { once } from 'node:events';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ import { type ModelServer, type ServerModelRow, type WorkerExit, createServer, i
 
 const isWindows = process.platform === 'win32';
 const noSignals = isWindows ? ' — not here: Windows has no signals to send' : '';
-/** Wine keeps the socket of a process that was killed within recv(): its client waits for the end for ever. */
+/** Wine keeps the socket of a process that was killed within recv(): its client waits forever for the end of the stream. */
 const keptByWine = ({ name }: { readonly name: string }): string =>
   isWindows && ['process-per-connection', 'process-pool', 'prefork'].includes(name)
     ? ' — not here: Wine keeps the socket of a process that was killed within recv'
@@ -25,7 +25,7 @@ const seed = Number(process.env.SEED ?? 20);
 
 export type Address = Awaited<ReturnType<ModelServer['listen']>>;
 
-/** Where the servers of a test have their files: empty at the end. */
+/** The folder of the servers' files in a test: empty at the end. */
 function ownFolder(bench: Bench): () => string[] {
   const folder = bench.folder();
   const names = isWindows ? ['TEMP', 'TMP'] : ['TMPDIR'];
@@ -41,7 +41,7 @@ function ownFolder(bench: Bench): () => string[] {
   return () => readdirSync(folder);
 }
 
-/** How many scoreboards this process has mapped. Told by /proc of Linux; elsewhere none is seen. */
+/** The number of scoreboards that this process has mapped. Read from Linux's /proc; 0 on other systems. */
 export const scoreboards = (): number =>
   process.platform === 'linux'
     ? readFileSync('/proc/self/maps', 'utf8')
@@ -49,7 +49,7 @@ export const scoreboards = (): number =>
         .filter((line) => /\/scoreboard( \(deleted\))?$/.test(line)).length
     : 0;
 
-/** Watches from now on: the returned function says what a server has left behind. */
+/** Takes a snapshot; the returned function checks that a server has left nothing behind since. */
 export function watchLeftOvers(bench: Bench): (pids: readonly number[]) => Promise<void> {
   const files = ownFolder(bench);
   const threads = threadCount();
@@ -60,7 +60,7 @@ export function watchLeftOvers(bench: Bench): (pids: readonly number[]) => Promi
     await until('no thread is left', () => threadCount() <= threads);
     expect(await leftOver(before), 'descriptors').toEqual([]);
     expect(files(), 'files').toEqual([]);
-    // A thread that was ending when the count began may still have one.
+    // A thread that was ending at the snapshot may still have one mapped.
     await until('no mapping is left', () => scoreboards() <= mapped);
   };
 }
@@ -76,13 +76,13 @@ export const echoed = async (address: Address, text: string): Promise<void> => {
 
 type Models = readonly ServerModelRow[];
 
-/** Each of them begins and ends in four ways. */
+/** For each model: start, and end in four ways. */
 export function describeEnds(models: Models): void {
   describe.each(models)('$name: close()', ({ name }) => {
     it('idle: no process, thread, descriptor or file is left; a second close() is no error; listen() afterwards is', async () => {
       using bench = new Bench();
       const before = createServer(name, { workers: 2 });
-      await before.listen(); // what the first server of all makes for all, Node's own things
+      await before.listen(); // makes what the first server creates once per process, also inside Node
       await before.close();
       const nothingIsLeft = watchLeftOvers(bench);
       const server = createServer(name, { workers: 2 });
@@ -118,7 +118,7 @@ export function describeEnds(models: Models): void {
       let isOver = false;
       const load = (async (): Promise<void> => {
         for (let i = 0; !isOver; i++) await busy.echoes(`load ${i} `);
-      })().catch(() => undefined); // the server's end is its own
+      })().catch(() => undefined); // the server ends the connection
       for (let i = 0; i < 64; i++) deaf.write(Buffer.alloc(1 << 16, 'x'));
       const since = (await server.stats()).bytesIn;
       await until('there is load', async () => (await server.stats()).bytesIn > since + 100);
@@ -166,10 +166,10 @@ export function describeEnds(models: Models): void {
   });
 }
 
-/** Clients that ask, leave and come again, until they are told to stop. */
+/** Clients that connect, send requests and disconnect, repeatedly, until stop(). */
 class Load {
   answers = 0;
-  /** Connections that ended though their answer had not come. */
+  /** Connections that ended before the reply had arrived. */
   lost = 0;
   readonly #over: Promise<unknown>;
   #isOver = false;
@@ -204,7 +204,7 @@ class Load {
   }
 }
 
-/** Workers of each of them are killed, so many of a server. A model without workers has none to kill. */
+/** For each model that has workers: `count` of them are killed. */
 export function describeKills(models: Models, count: number): void {
   const mortal = models.filter(({ workers, name }) => workers !== null || name === 'reactor-thread-per-task');
 
@@ -221,7 +221,7 @@ export function describeKills(models: Models, count: number): void {
           const load = new Load(address, 4);
           bench.atEnd(() => void load.stop());
           const random = new Random(seed);
-          // One that was just about to end by itself is no news.
+          // A worker that was about to exit by itself may not be reported.
           while (exits.length < count) {
             const { answers } = load;
             await until('there is load', () => load.answers > answers + 8);
@@ -234,21 +234,21 @@ export function describeKills(models: Models, count: number): void {
               if (kind === 'thread' || random.chance(0.5)) return server.killWorker(id);
               return isRunning(id) && process.kill(id, 'SIGKILL');
             });
-            await until('it has gone', async () => !(await server.workers()).some(({ id }) => id === killed));
+            await until('it has exited', async () => !(await server.workers()).some(({ id }) => id === killed));
           }
           const { answers } = load;
           await until('it serves on', () => load.answers > answers + 8);
           await load.stop();
-          await until('nobody is left, and nothing waits', async () => {
+          await until('no connection is open, and none is queued', async () => {
             const { open, queued } = await server.stats();
             return open + queued === 0;
           });
-          const told = exits.reduce((sum, { lost }) => sum + lost, 0);
+          const reported = exits.reduce((sum, { lost }) => sum + lost, 0);
           expect(exits.filter(({ role, why }) => role === 'main' || why === '')).toEqual([]);
-          // A process that accepts by itself may die with a connection that accept(2) has just given it, and that it has not counted yet.
+          // A process that accepts may be killed between accept(2) and counting the connection.
           const uncounted = name === 'prefork' || name === 'multi-process-reactor' ? exits.length : 0;
           expect(load.lost).toBeLessThanOrEqual((await server.stats()).lost + uncounted);
-          expect(told).toBeLessThanOrEqual((await server.stats()).lost);
+          expect(reported).toBeLessThanOrEqual((await server.stats()).lost);
           await echoed(address, 'and it serves on');
         },
       );
@@ -262,16 +262,16 @@ export const withServers = (models: Models, body: string): string => `
   (async () => { ${body} })();
 `;
 
-/** The textbook's two lines, over each of them. */
+/** For each model: EchoServer's two-line program. */
 export function describeTextbook(models: Models): void {
   describe('EchoServer', () => {
     const textbook = (port: number, name: string): string =>
       withServers(models, `new servers.EchoServer('127.0.0.1', ${port}, { model: '${name}' }).run();`);
 
-    /** It says nothing when it listens. */
+    /** Retries the connect: the program prints nothing when it listens. */
     async function firstClient(bench: Bench, address: Address): Promise<Client> {
       let client: Client | undefined;
-      await until('somebody listens', async () => {
+      await until('the server listens', async () => {
         client = await Client.connect(address).catch(() => undefined);
         return client !== undefined;
       });
@@ -287,7 +287,7 @@ export function describeTextbook(models: Models): void {
         const client = await firstClient(bench, address);
         await client.echoes('hello');
         const children = childrenOf(program.process.pid ?? -1);
-        // The program's end, and not that of its output: a child that serves somebody has that too, until its client goes.
+        // Wait for the program's exit, not the end of its output: a child that still serves a client keeps the output open.
         const ended = once(program.process, 'exit');
         program.process.kill('SIGINT');
         expect(await inTime('its end', ended)).toEqual([null, 'SIGINT']);

@@ -1,4 +1,4 @@
-/** The server contract over a model and an application. */
+/** Runs the server contract over a model and an application. */
 import { afterAll, afterEach, beforeAll, describe, it } from 'vitest';
 import { lacksOfModel } from '../contract/capabilities.js';
 import { serverCases } from '../contract/server.js';
@@ -22,7 +22,7 @@ export function describeServer({ name, isAvailable, why }: ServerModelRow, appli
       return;
     }
     const lacks = lacksOfModel(name);
-    // One server for all cases: what one of them leaves behind, the next one meets.
+    // One server for all cases: the state that one case leaves behind affects the next.
     let server: ModelServer;
     let address: { host: string; port: number };
     beforeAll(async () => {

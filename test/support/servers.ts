@@ -1,6 +1,6 @@
 /**
- * The servers' entry as it is built: their threads and processes load files of their own, which Node cannot as TypeScript. And what their
- * tests share to wait for them.
+ * The built entry of the servers: their threads and processes load further files, and Node cannot load TypeScript. And shared helpers of
+ * their tests to wait for conditions.
  */
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -21,10 +21,10 @@ export type {
   WorkerInfo,
 } from '../../src/servers.js';
 
-/** On Wine, and under the sanitizers, a thread or a process takes several times as long to start. */
+/** On Wine and under the sanitizers, threads and processes start several times slower. */
 export const isSlowHere = process.platform === 'win32' || process.env.SELECTORS_NATIVE_SANITIZED !== undefined;
 
-/** Those that hand connections over in different ways: enough where threads and processes take long to start. */
+/** Models that pass connections on in different ways: enough where threads and processes start slowly. */
 export const DIFFERENT: readonly string[] = [
   'thread-pool',
   'process-pool',
@@ -33,10 +33,10 @@ export const DIFFERENT: readonly string[] = [
   'multi-proactor',
 ];
 
-/** Where threads and processes take long to start, of each kind one that serves echo, and those that serve rpc. */
+/** Where threads and processes start slowly: one model of each kind for echo, and the models for rpc. */
 const ECHO_WHERE_SLOW: readonly string[] = ['iterative', 'thread-pool', 'reactor', 'proactor'];
 const RPC_WHERE_SLOW: readonly string[] = [...DIFFERENT, 'iterative', 'busy-wait', 'reactor', 'proactor'];
-/** Those that start a thread or a process for each client or request take several seconds. */
+/** Models that start a thread or a process per client or request take several seconds. */
 const STARTS_FOR_EACH: readonly string[] = [
   'thread-per-connection',
   'process-per-connection',
@@ -51,14 +51,14 @@ export function isInShort(model: ServerModelName, application: ApplicationName):
 }
 
 /**
- * For cases that start many servers. Where systems or the memory of threads can differ (Wine, the sanitizers), all of those are of interest;
+ * The models for cases that start many servers. Where the system or threads' memory may differ (Wine, the sanitizers), all of them run;
  * elsewhere `npm test` takes one with threads and one with processes, and test/long/ the others.
  */
 export const FEW: readonly string[] = isSlowHere ? DIFFERENT : ['thread-pool', 'process-pool'];
 
 const PATIENCE = 60_000;
 
-/** Asks until it is so. */
+/** Polls until the condition holds. */
 export async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = performance.now() + PATIENCE;
   while (!(await isSo())) {
@@ -67,7 +67,7 @@ export async function until(what: string, isSo: () => boolean | Promise<boolean>
   }
 }
 
-/** The same for what tells of itself. */
+/** The same for a promise. */
 export async function inTime<T>(what: string, promise: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {

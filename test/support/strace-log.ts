@@ -1,4 +1,4 @@
-/** What strace has seen, with the stack of each call (strace -f -k): which calls are the addon's own. */
+/** Parses the log of strace -f -k, with the stack of each call, to find the addon's own calls. */
 import { readFileSync } from 'node:fs';
 
 export interface StraceCall {
@@ -7,11 +7,11 @@ export interface StraceCall {
   readonly arguments: string;
   readonly result: number;
   readonly error: string | null;
-  /** Innermost first: the C library's function, and who called it. */
+  /** Innermost first: the C library's function, then its callers. */
   readonly frames: readonly string[];
 }
 
-/** `123 recvfrom(5, "", …) = 0`; a call that others came between is in two lines. One that did not return is none. */
+/** `123 recvfrom(5, "", …) = 0`; an interrupted record is in two lines. A call that did not return is ignored. */
 export function readStraceLog(path: string): StraceCall[] {
   const calls: StraceCall[] = [];
   const unfinished = new Map<number, string>();
@@ -23,14 +23,14 @@ export function readStraceLog(path: string): StraceCall[] {
       continue;
     }
     frames = [];
-    const [, number = '', said = ''] = /^(\d+) +(.*)$/.exec(line) ?? [];
+    const [, number = '', text = ''] = /^(\d+) +(.*)$/.exec(line) ?? [];
     const thread = Number(number);
-    const [, begun] = /^(.*) <unfinished \.\.\.>$/.exec(said) ?? [];
+    const [, begun] = /^(.*) <unfinished \.\.\.>$/.exec(text) ?? [];
     if (begun !== undefined) {
       unfinished.set(thread, begun);
       continue;
     }
-    const whole = said.replace(/^<\.\.\. \w+ resumed>/, () => unfinished.get(thread) ?? '');
+    const whole = text.replace(/^<\.\.\. \w+ resumed>/, () => unfinished.get(thread) ?? '');
     const [, name, args = '', result, error] =
       /^(\w+)\((.*)\) += (0x[0-9a-f]+|-?\d+)(?: ([A-Z]\w+))?/.exec(whole) ?? [];
     if (name === undefined || result === undefined) continue;
@@ -50,11 +50,11 @@ export function readStraceLog(path: string): StraceCall[] {
 const ADDON = 'selectors_native.node';
 const C_LIBRARY = /^[^ ]*\/(libc\.so|libc-|libpthread|ld-)/;
 
-/** Made by the addon, and not by the C library for it (malloc, a mutex, a new thread). */
+/** Whether the addon made the call itself, and not the C library on its behalf (malloc, a mutex, a new thread). */
 export function isOwn({ frames }: StraceCall): boolean {
   const caller = frames.findIndex((frame) => !C_LIBRARY.test(frame));
   return caller >= 0 && caller <= 2 && (frames[caller] as string).includes(ADDON);
 }
 
-/** What a signal's handler does is not recorded (signal-safety(7)). */
+/** Calls of signal handlers are not recorded (signal-safety(7)). */
 export const isOfHandler = ({ frames }: StraceCall): boolean => frames.some((frame) => frame.includes('OnSignal'));

@@ -1,8 +1,8 @@
-/** Programs under strace: what they ask of the kernel, and what it may answer. */
+/** Runs programs under strace, to count their system calls and to inject faults. */
 import { spawnSync } from 'node:child_process';
 import { Program, programText } from './program.js';
 
-/** Why nothing can be run under strace here; empty where it can. */
+/** Why strace cannot be used here; empty if it can. */
 function reasonWithoutStrace(): string {
   if (process.platform !== 'linux') return ' — not here: strace is of Linux';
   if (process.env.SELECTORS_NATIVE_SANITIZED)
@@ -12,8 +12,8 @@ function reasonWithoutStrace(): string {
 export const noStrace = reasonWithoutStrace();
 
 /**
- * Why io_uring_enter cannot be made to fail in a program that returns to Node's loop; empty where it can. libuv changes epoll's list through a
- * ring of its own, and aborts where that fails (src/unix/linux.c, uv__epoll_ctl_flush). Node 20 does not use it.
+ * Why faults of io_uring_enter cannot be tested in Node's loop; empty if they can. libuv updates the epoll set through a
+ * ring of its own, and aborts if that fails (src/unix/linux.c, uv__epoll_ctl_flush). Node 20 does not use it.
  */
 function reasonWithoutRingFaults(): string {
   if (noStrace !== '') return noStrace;
@@ -26,7 +26,7 @@ function reasonWithoutRingFaults(): string {
 }
 export const noRingFaults = reasonWithoutRingFaults();
 
-/** Runs a program with a system call of its main thread made to fail, and says how often it did. */
+/** Runs a program with an injected fault in a system call of its main thread. @returns how many calls failed */
 export async function withFault(call: string, fault: string, body: string, nodeOptions: readonly string[] = []) {
   const options = ['-qq', '-e', `trace=${call}`, '-e', `inject=${call}:${fault}`];
   const outcome = await new Program('strace', [...options, process.execPath, ...nodeOptions, '-e', programText(body)])
@@ -34,7 +34,7 @@ export async function withFault(call: string, fault: string, body: string, nodeO
   return { ...outcome, injected: outcome.stderr.split('\n').filter((line) => line.includes('INJECTED')).length };
 }
 
-/** How many such calls Node's main thread makes before a program begins. */
+/** The number of such calls that Node's main thread makes before a program starts. */
 export async function callsOfNode(call: string): Promise<number> {
   const program = "require('node:fs').writeSync(2, 'BEGIN')";
   const { stderr } = await new Program('strace', ['-qq', '-e', `trace=${call}`, process.execPath, '-e', program]).ended;

@@ -1,20 +1,20 @@
-/** What a client of each application says, and what it should hear: the same conversation for every server. */
+/** The requests of a client of each application, and the expected replies: the same for every server. */
 import assert from 'node:assert/strict';
 import { frame } from '../../src/servers/applications/framing.js';
 import type { ApplicationName } from './servers.js';
 
-/** One request, and its answer. */
+/** One request and its reply. */
 export interface Exchange {
   readonly request: Buffer;
   readonly answer: Buffer;
 }
 
 export interface Talk {
-  /** @param who tells one client from another. @param size of the request's contents, in bytes */
+  /** @param who identifies the client @param size of the request's contents, in bytes */
   exchange(who: string, number: number, size?: number): Exchange;
-  /** What of the bytes that came answers this client, and not another one. */
+  /** The received bytes that are replies to this client, and not to another one. */
   ownOf(who: string, received: Buffer): Buffer;
-  /** What may come in another order where a server keeps none. */
+  /** The parts of the reply that may arrive in another order if the server does not keep the order. */
   pieces(answers: Buffer): readonly (string | number)[];
 }
 
@@ -54,7 +54,7 @@ const rpc: Talk = {
   pieces: framesOf,
 };
 
-/** Every line but the last, which is not complete. */
+/** Every complete line: all but the last. */
 const linesOf = (bytes: Buffer): string[] => bytes.toString('utf8').split('\n').slice(0, -1);
 
 const chat: Talk = {
@@ -74,7 +74,7 @@ const chat: Talk = {
 
 export const talks: Readonly<Record<ApplicationName, Talk>> = { echo, rpc, chat };
 
-/** As many exchanges, numbered from `from`. */
+/** `count` exchanges, numbered from `from`. */
 export function exchangesOf(
   talk: Talk,
   who: string,
@@ -89,7 +89,7 @@ export const requestsOf = (exchanges: readonly Exchange[]): Buffer =>
 export const answersOf = (exchanges: readonly Exchange[]): Buffer =>
   Buffer.concat(exchanges.map(({ answer }) => answer));
 
-/** @param inOrder false: the same pieces, whatever their order */
+/** @param inOrder false: the parts may be in any order */
 export function assertAnswers(talk: Talk, received: Buffer, expected: Buffer, inOrder: boolean): void {
   if (inOrder ? received.equals(expected) : received.length === expected.length && inAnyOrder(talk, received, expected))
     return;

@@ -1,4 +1,4 @@
-/** The torture of each loop (./torture.ts), of a length that the test file chooses. A failure names its seed. */
+/** The torture test of each loop (./torture.ts); the test file sets its length. A failure names its seed. */
 import { describe, expect, it } from 'vitest';
 import { ProactorLoop, Reactor, Socket, createProactor, createSelector } from '../../src/index.js';
 import { proactorRows } from './proactors.js';
@@ -25,9 +25,9 @@ function describeTorture(name: string, first: number, others: number, api: Tortu
 }
 
 /**
- * Each loop that this system has.
- * @param full operations of the first seed on the first mechanism of its kind, at least 10; the other mechanisms differ from it in the wait
- * alone: they and the other seeds get a tenth
+ * Runs the torture test over each loop of this system.
+ * @param full operations of the first seed on the first mechanism of its kind, at least 10. The other mechanisms differ from it only in
+ * the wait: they and the other seeds run a tenth
  */
 export function describeTortures(full: number): void {
   const others = Math.ceil(full / 10);

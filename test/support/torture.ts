@@ -1,9 +1,9 @@
 /**
- * Random operations on a loop, held against a model of what each connection must see. Clients are plain sockets, driven between the turns
- * of the loop; what its handlers do is random too. Every byte is a function of who sent it and where in the stream it stands, so that one
- * that is lost, doubled or another's is seen.
+ * Random operations on a loop, checked against a model of what each connection must see. Clients are plain sockets, driven between the turns
+ * of the loop; its handlers act at random too. Every byte is a function of its sender and its position in the stream, so that a
+ * lost, duplicated or misdelivered byte is detected.
  *
- * The same seed makes the same choices; the kernel's answers may differ.
+ * The same seed makes the same choices; the results of system calls may differ.
  */
 import assert from 'node:assert/strict';
 import type {
@@ -19,9 +19,9 @@ import { randomOf } from './random.js';
 
 export interface TortureApi {
   readonly Socket: typeof Socket;
-  /** A new loop. */
+  /** Makes a loop. */
   loop(onError: (error: unknown) => void): EventLoop;
-  /** Of loops that watch descriptors: addReader and the like. */
+  /** Also for loops that watch descriptors: addReader and the like. */
   watching?(loop: EventLoop): Reactor | undefined;
 }
 
@@ -38,31 +38,31 @@ export interface Tally {
   numbersUsedAgain: number;
 }
 
-const MOST_CLIENTS = 150;
-const MOST_PIECE = 80_000;
+const MAX_CLIENTS = 150;
+const MAX_PIECE = 80_000;
 const PERIOD = 65_521;
-/** So small that a few messages fill them: the kernel then takes a part, or nothing. */
+/** Buffer size so small that a few messages fill it: sends are then short, or would block. */
 const SMALL_BUFFER = 4096;
-/** A reset clears away unread bytes at both ends; a clean close must not. */
+/** SO_LINGER for a reset, which discards unread bytes at both ends; a clean close must not. */
 const LINGER = 0;
 
 const pattern = Buffer.from(
-  Array.from({ length: PERIOD + 2 * MOST_PIECE }, (_, i) => ((i % PERIOD) * 2_654_435_761) >>> 23),
+  Array.from({ length: PERIOD + 2 * MAX_PIECE }, (_, i) => ((i % PERIOD) * 2_654_435_761) >>> 23),
 );
 
-/** What stands in stream `id` from `position` on. */
+/** The bytes of stream `id` from `position` on. */
 function streamOf(id: number, position: number, length: number): Buffer {
   const offset = (id * 7919 + position) % PERIOD;
   return pattern.subarray(offset, offset + length);
 }
 
 function checkStream(who: string, id: number, position: number, bytes: Buffer): void {
-  for (let start = 0; start < bytes.length; start += MOST_PIECE) {
-    const part = bytes.subarray(start, start + MOST_PIECE);
+  for (let start = 0; start < bytes.length; start += MAX_PIECE) {
+    const part = bytes.subarray(start, start + MAX_PIECE);
     if (part.equals(streamOf(id, position + start, part.length))) continue;
     const expected = streamOf(id, position + start, part.length);
     const at = part.findIndex((byte, i) => byte !== expected[i]);
-    assert.fail(`${who}: byte ${position + start + at} is another one, of ${part.length} from ${position + start} on`);
+    assert.fail(`${who}: byte ${position + start + at} differs, in ${part.length} bytes from ${position + start} on`);
   }
 }
 
@@ -70,8 +70,8 @@ function portsOf(server: SocketAddress, client: SocketAddress): string {
   return [server, client].map((address) => ('port' in address ? address.port : '?')).join(' and ');
 }
 
-/** A listener that no loop has: what it accepts is adopted at once, and opens in the next turn. */
-class ByHand implements Pick<Listener, 'address' | 'connections' | 'close'> {
+/** A listener outside the loop: the loop adopts each accepted socket at once, and calls `open` in the next turn. */
+class ManualListener implements Pick<Listener, 'address' | 'connections' | 'close'> {
   readonly address: SocketAddress;
   readonly connections = 0;
   readonly #socket: Socket;
@@ -92,17 +92,17 @@ class ByHand implements Pick<Listener, 'address' | 'connections' | 'close'> {
   }
 }
 
-/** One conversation, as both ends must see it. */
+/** One connection, as both ends must see it. */
 class Conversation {
-  /** Bytes that the client has given to the kernel, and that the server was told. */
+  /** Bytes that the client has sent, and that the server's handler has received. */
   asked = 0;
-  heard = 0;
-  /** Bytes that the server has written, and that the client has got. */
+  received = 0;
+  /** Bytes that the server has written, and that the client has received. */
   said = 0;
   got = 0;
   clientFinished = false;
   clientSawEnd = false;
-  /** Somebody has cut it short: then a prefix is all that can be asked for. */
+  /** The connection was aborted: only a prefix of each stream can be expected. */
   cut = false;
   serverEnded = false;
   state: 'waiting' | 'open' | 'closed' = 'waiting';
@@ -113,7 +113,7 @@ class Conversation {
     readonly id: number,
     readonly client: Socket | undefined,
     readonly isSlow: boolean,
-    /** The server sends back what it is sent, in the memory that it came in. */
+    /** The server writes back each chunk in the memory that it received it in. */
     readonly isEcho: boolean,
   ) {}
 
@@ -142,10 +142,10 @@ class Torture {
   readonly #api: TortureApi;
   readonly #random: () => number;
   readonly #loop: EventLoop;
-  readonly #listeners: (Listener | ByHand)[] = [];
+  readonly #listeners: (Listener | ManualListener)[] = [];
   readonly #clients: Conversation[] = [];
   /**
-   * By the ports of both ends: whose connections wait to be accepted, in their order. A port may be used again, even between the same
+   * By the ports of both ends: the connections that wait to be accepted, in order. A port may be reused, even between the same
    * ends, before a connection that was reset meanwhile has been accepted.
    */
   readonly #waiting = new Map<string, Conversation[]>();
@@ -184,7 +184,7 @@ class Torture {
     }
   }
 
-  // -------------------------------------------------------------------------------------------------------------- chances
+  // -------------------------------------------------------------------------------------------------------------- random choices
 
   #chance(probability: number): boolean {
     return this.#random() < probability;
@@ -200,19 +200,19 @@ class Torture {
 
   #size(): number {
     const kind = this.#random();
-    return 1 + this.#below(kind < 0.7 ? 100 : kind < 0.95 ? 5000 : MOST_PIECE);
+    return 1 + this.#below(kind < 0.7 ? 100 : kind < 0.95 ? 5000 : MAX_PIECE);
   }
 
   // ----------------------------------------------------------------------------------------------------------- the server
 
-  /** One whose socket the loop is given, one of its own, and one whose connections it is given. */
-  #listen(index: number): Listener | ByHand {
+  /** Listener 0: a listening socket that the loop adopts. 1: a listener of the loop. 2: its accepted connections are adopted. */
+  #listen(index: number): Listener | ManualListener {
     const highWaterMark = [1000, 65_536, 300_000][index] ?? 1;
     const handler = this.#handler(index);
     if (index === 1) return this.#loop.listen({ highWaterMark, maxConnections: 60 }, handler);
     const socket = new this.#api.Socket().bind({ host: '127.0.0.1', port: 0 }).listen();
     if (index === 0) return this.#loop.listen({ socket, highWaterMark, maxConnections: 60 }, handler);
-    return new ByHand(socket, (accepted) => this.#loop.adopt(accepted, handler, { highWaterMark }));
+    return new ManualListener(socket, (accepted) => this.#loop.adopt(accepted, handler, { highWaterMark }));
   }
 
   #handler(index: number): ConnectionHandler {
@@ -221,17 +221,20 @@ class Torture {
       open: (connection) => this.#opened(connection),
       data: (connection, chunk) => {
         const conversation = this.#of(connection);
-        assert.equal(conversation.peerEnded, false, 'data after the end');
-        checkStream(`client ${conversation.id} → server`, conversation.question, conversation.heard, chunk);
-        conversation.heard += chunk.length;
+        assert.equal(conversation.peerEnded, false, 'no data after the end of the stream');
+        checkStream(`client ${conversation.id} → server`, conversation.question, conversation.received, chunk);
+        conversation.received += chunk.length;
         this.tally.bytesIn += chunk.length;
         if (conversation.isEcho) this.#echo(connection, conversation, chunk);
         this.#act(connection, conversation);
       },
       drain: (connection) => {
         const conversation = this.#of(connection);
-        assert.ok(conversation.owesDrain, 'drain without need');
-        assert.ok(4 * connection.writableLength <= ([1000, 65_536, 300_000][index] ?? 1), 'drain too early');
+        assert.ok(conversation.owesDrain, 'drain only after write() returned false');
+        assert.ok(
+          4 * connection.writableLength <= ([1000, 65_536, 300_000][index] ?? 1),
+          'drain only below a quarter of highWaterMark',
+        );
         conversation.owesDrain = false;
         this.tally.drains++;
         if (this.#chance(0.5)) this.#write(connection, conversation);
@@ -239,10 +242,10 @@ class Torture {
       close: (connection, error) => this.#closed(connection, error),
     };
     if (index !== 2) return handler;
-    // The write side is the handler's: ended now, or some turns later.
+    // With an `end` handler the write side stays open: it is ended now, or in a later turn.
     handler.end = (connection) => {
       const conversation = this.#of(connection);
-      assert.equal(conversation.peerEnded, false, 'end twice');
+      assert.equal(conversation.peerEnded, false, '`end` is called once');
       conversation.peerEnded = true;
       const end = (): void => {
         if (connection.fd < 0) return;
@@ -266,10 +269,10 @@ class Torture {
     const ports = portsOf(connection.localAddress, connection.remoteAddress);
     const waiting = this.#waiting.get(ports);
     const conversation = waiting?.shift();
-    assert.ok(conversation?.state === 'waiting', `a connection to and from ${ports}, where nobody waits`);
+    assert.ok(conversation?.state === 'waiting', `no client waits for a connection between ${ports}`);
     if (waiting?.length === 0) this.#waiting.delete(ports);
     conversation.state = 'open';
-    assert.equal(this.#open.has(connection), false, 'opened twice');
+    assert.equal(this.#open.has(connection), false, '`open` is called once');
     this.#open.set(connection, conversation);
     if (conversation.isSlow) this.#shrink(connection.fd, 'SO_SNDBUF');
     if (this.#numbers.has(connection.fd)) this.tally.numbersUsedAgain++;
@@ -284,15 +287,15 @@ class Torture {
     conversation.state = 'closed';
     this.tally.closed++;
     if (error === null && !conversation.cut) {
-      assert.ok(conversation.clientFinished, 'a clean end before the client has finished');
+      assert.ok(conversation.clientFinished, 'a clean close only after the client has finished');
       assert.equal(
-        conversation.heard,
+        conversation.received,
         conversation.asked,
         `client ${conversation.id}: bytes lost on the way to the server`,
       );
     }
     if (error !== null) {
-      // Only what somebody has done on purpose may fail.
+      // Only connections that were aborted on purpose may fail.
       assert.ok(conversation.cut, `client ${conversation.id}: ${error.message}`);
       conversation.cut = true;
     }
@@ -311,7 +314,7 @@ class Torture {
 
   #echo(connection: Connection, conversation: Conversation, chunk: Buffer): void {
     this.#send(connection, conversation, chunk);
-    // Nobody is answered twice with the same memory: it is as if it were gone.
+    // The loop must not use the memory again after write() has returned: overwrite it.
     if (chunk.length <= 4096 && this.#chance(0.5)) chunk.fill(0);
   }
 
@@ -321,10 +324,10 @@ class Torture {
     const goesOn = connection.write(bytes);
     const taken = connection.writableLength - before;
     if (taken === 0) {
-      // It says so, and only for a peer that has finished, or left: such a connection is ended, and takes nothing more.
+      // write() returned false and took nothing: allowed only if the peer has finished or left, so that the connection has ended.
       assert.ok(
         !goesOn && (conversation.clientFinished || conversation.cut),
-        'a connection that is not ended takes nothing',
+        'write() takes the bytes unless the connection has ended',
       );
       return;
     }
@@ -334,7 +337,7 @@ class Torture {
     this.tally.bytesOut += bytes.length;
   }
 
-  /** What a handler may do. */
+  /** Does at random one of the things that a handler may do. */
   #act(connection: Connection, conversation: Conversation): void {
     const kind = this.#random();
     if (kind < 0.6) return this.#write(connection, conversation);
@@ -343,7 +346,7 @@ class Torture {
       return;
     }
     if (kind < 0.72) {
-      // Itself, or another, for which something may have come in the same batch.
+      // This connection, or another one that may have an event in the same batch.
       const [paused] = this.#chance(0.5) ? [connection] : (this.#pick([...this.#open]) ?? [connection]);
       paused.pause();
       const resume = (): void => paused.resume();
@@ -367,7 +370,7 @@ class Torture {
       throw new Error('on purpose');
     }
     if (kind < 0.78) {
-      // Another connection is written to.
+      // Write to another connection.
       const other = this.#pick([...this.#open]);
       if (other !== undefined) this.#write(...other);
     }
@@ -390,7 +393,7 @@ class Torture {
 
   #connect(): void {
     const listener = this.#pick(this.#listeners);
-    if (this.#clients.length >= MOST_CLIENTS || listener === undefined) return;
+    if (this.#clients.length >= MAX_CLIENTS || listener === undefined) return;
     const client = new this.#api.Socket();
     const isSlow = this.#chance(0.3);
     if (isSlow) client.setOption('SO_RCVBUF', SMALL_BUFFER);
@@ -403,14 +406,14 @@ class Torture {
     if (waiting === undefined) this.#waiting.set(ports, [conversation]);
     else waiting.push(conversation);
     this.#clients.push(conversation);
-    if (listener instanceof ByHand) listener.accept();
+    if (listener instanceof ManualListener) listener.accept();
   }
 
-  /** A listener gives way to another, and its clients stay. */
+  /** Replaces a listener; its connections stay open. */
   #relisten(): void {
     const index = this.#below(this.#listeners.length);
     const waiting = [...this.#waiting.values()].flat().some(({ cut }) => !cut);
-    if (waiting) return; // whoever waits in the backlog would be reset
+    if (waiting) return; // clients in the backlog would be reset
     this.#listeners[index]?.close();
     this.#listeners[index] = this.#listen(index);
   }
@@ -436,7 +439,7 @@ class Torture {
     if (received === null) return;
     checkStream(`server → client ${conversation.id}`, conversation.answer, conversation.got, received);
     conversation.got += received.length;
-    assert.ok(conversation.got <= conversation.said, 'more than was written');
+    assert.ok(conversation.got <= conversation.said, 'no more than was written');
     if (received.length > 0) return;
     conversation.clientSawEnd = true;
     if (!conversation.cut)
@@ -458,7 +461,7 @@ class Torture {
     const { client } = conversation;
     this.#clients[index] = this.#clients.at(-1) as Conversation;
     this.#clients.pop();
-    // Unless it has seen the end of the stream, the system answers what still comes with a reset.
+    // If data arrives after the close, the system replies with a reset, unless the client has read the end of the stream.
     if (!conversation.clientSawEnd || !conversation.clientFinished || byReset) conversation.cut = true;
     if (byReset) {
       this.tally.resets++;
@@ -467,7 +470,7 @@ class Torture {
     client?.close();
   }
 
-  /** A connection that was cut may fail here. */
+  /** Runs `act`, in which an aborted connection may fail. @returns whether it succeeded */
   #orCut(conversation: Conversation, act: () => void): boolean {
     try {
       act();
@@ -475,7 +478,7 @@ class Torture {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (!['ECONNRESET', 'EPIPE', 'ENOTCONN', 'ECONNABORTED'].includes(code ?? '')) throw error;
-      // The server has closed while this client was asking: that, too, is a reset.
+      // The server closed while this client was sending: that is a reset, too.
       assert.ok(conversation.cut || conversation.serverEnded, `client ${conversation.id}: ${(error as Error).message}`);
       conversation.cut = true;
       return false;
@@ -490,9 +493,9 @@ class Torture {
     if (this.#unexpected.length > 0) throw this.#unexpected[0];
   }
 
-  /** Everybody finishes asking and reads to the end; then nothing may be left. */
+  /** Half-closes every client and reads until the end of the stream; then no connection may be left. */
   #finish(): void {
-    // So long nothing may happen at all: how long the whole takes is a question of the machine.
+    // The maximum time without progress, ms. The total time depends on the machine.
     const patience = 20_000;
     let deadline = performance.now() + patience;
     let progress = '';
@@ -509,12 +512,12 @@ class Torture {
     }
     const { tally } = this;
     assert.equal(tally.closed, tally.opened, '`close` once for each `open`');
-    assert.equal(tally.throws, this.#expectedThrows, 'errors told');
+    assert.equal(tally.throws, this.#expectedThrows, 'errors reported');
     for (const listener of this.#listeners) assert.equal(listener.connections, 0);
   }
 }
 
-/** Descriptors that are watched by hand, registered and unregistered all the time. */
+/** Descriptors that are watched directly, and registered and unregistered all the time. */
 class WatchedPairs {
   readonly #pairs: { readonly near: Socket; readonly far: Socket; waiting: number; watched: boolean }[] = [];
   readonly #loop: Reactor;
@@ -541,9 +544,9 @@ class WatchedPairs {
     } else {
       pair.watched = true;
       this.#loop.addReader(far, () => {
-        assert.ok(pair.watched, 'called after it was removed');
+        assert.ok(pair.watched, 'no callback after it was removed');
         const bytes = far.recv(100);
-        assert.ok(bytes !== null && bytes.length > 0, 'told of readiness that is none');
+        assert.ok(bytes !== null && bytes.length > 0, 'no spurious readiness');
         pair.waiting -= bytes.length;
         assert.ok(pair.waiting >= 0);
         if (this.#random() < 0.3) {
@@ -563,7 +566,7 @@ class WatchedPairs {
   }
 }
 
-/** @throws where the loop does not do what the model says */
+/** @throws if the loop differs from the model */
 export function torture(api: TortureApi, seed: number, operations: number): Tally {
   return new Torture(api, seed).run(operations);
 }

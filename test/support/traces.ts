@@ -1,26 +1,26 @@
-/** What a trace is looked at with. */
+/** Helpers to inspect traces. */
 import { join } from 'node:path';
 import type { SyscallRecord } from '../../src/trace.js';
 import { root } from './program.js';
 
 const isWindows = process.platform === 'win32';
-/** As the system names them. */
+/** The system's names of the calls. */
 export const SEND = isWindows ? 'send' : 'sendto';
 export const RECV = isWindows ? 'recv' : 'recvfrom';
-/** native.isOpen(), which makes one call, whatever the number is: then its first argument is that, and it fails. */
+/** The system call of native.isOpen(): one per call, with the number as its first argument. It fails if the number is not open. */
 export const IS_OPEN = isWindows ? 'getsockopt' : 'fcntl';
 
-/** Numbers of descriptors that nobody has: a call with one of them is known again. */
+/** The first of the descriptor numbers that are never open: a call with such a number marks a place in the trace. */
 export const NOBODY = 500_000;
 
-/** The numbers that native.isOpen() was called with. */
+/** The marks of a trace: the numbers that native.isOpen() was called with. */
 export function marksOf(records: readonly SyscallRecord[]): number[] {
   return records.filter(({ name }) => name === IS_OPEN).map((record) => Number.parseInt(record.arguments, 10));
 }
 
 /**
- * A program, or a worker's, that has `startTrace`, `injectFaults`, the addon as `native`, and `mark(number)`, a call that is known again.
- * Nothing else of the package, which looks for mechanisms when it is loaded.
+ * The source of a program or a worker with `startTrace`, `injectFaults`, the addon as `native`, and `mark(number)`, which marks the trace.
+ * It loads nothing else of the package, whose index probes for mechanisms.
  */
 export const tracedText = (body: string): string => `'use strict';
   const { startTrace } = require(${JSON.stringify(join(root, 'dist/trace/trace.js'))});
@@ -29,7 +29,7 @@ export const tracedText = (body: string): string => `'use strict';
   const mark = (number) => native.isOpen(${NOBODY} + number);
   ${body}`;
 
-/** A worker's, that has `post(message)` and `on(callback)` beside that. */
+/** The same for a worker, with `post(message)` and `on(callback)` as well. */
 export const workerText = (body: string): string =>
   tracedText(`
     const { parentPort, workerData, Worker } = require('node:worker_threads');
