@@ -583,9 +583,9 @@ const selecting: readonly Case<SelectorContext>[] = [
         const ready = s.select(0);
         for (const pair of ready) spoil(pair as unknown as unknown[]);
         ready.length = 0;
-        const ready = s.select(0);
-        assert.deepEqual(byData(ready), { a: EVENT_WRITE, b: EVENT_WRITE });
-        assert.ok(ready.every((pair) => [...pair].length === 2));
+        const events = s.select(0);
+        assert.deepEqual(byData(events), { a: EVENT_WRITE, b: EVENT_WRITE });
+        assert.ok(events.every((pair) => [...pair].length === 2));
       }
       const changed = s.modify(b, BOTH, 'c');
       b.send('x');

@@ -36,7 +36,7 @@ export class ExactClient {
     return (this.#seed * 31 + index * 7 + (index >> 8)) & 0xff;
   }
 
-  /** Sends the rest of the message. */
+  /** Sends the first message. */
   begin(): void {
     this.#next();
   }
