@@ -36,12 +36,12 @@ const { ECANCELED, ECONNREFUSED, EBADF, EINVAL, ENOENT, ENOBUFS, ETIME, EALREADY
 const [OP_NOP, OP_RECV, OP_NONE] = [0, 27, 255];
 const FEAT_NODROP = 2;
 const F_MORE = 2;
-const LONGEST = 10_000;
+const MAX_WAIT = 10_000;
 
 /** Calls enter() until `count` completions have arrived. @returns the completions, in order */
 function collect(ring: IoUring, count: number): Cqe[] {
   const all: Cqe[] = [];
-  const deadline = performance.now() + LONGEST;
+  const deadline = performance.now() + MAX_WAIT;
   while (all.length < count) {
     assert.ok(performance.now() < deadline, `${all.length} of ${count} completions`);
     ring.enter(1, 100);
@@ -456,7 +456,7 @@ const operations: readonly Case<RingContext>[] = [
     name: 'U25 errors of the kernel come with the completion and are never thrown',
     run({ bench, ring }) {
       const one = ring();
-      one.prepConnect(bench.own(new Socket()), bench.deafAddress(), 1);
+      one.prepConnect(bench.own(new Socket()), bench.unusedAddress(), 1);
       one.prepRecv(999_999, new Uint8Array(1), 0, 2);
       one.prepAccept(bench.own(new Socket()), 0, 3);
       one.prepRead(999_999, new Uint8Array(1), 0, 4);

@@ -273,7 +273,7 @@ const operations: Cases = [
       const client = bench.own(new Socket());
       const iocp = portOf(bench);
       iocp.associate(client, 2);
-      const operation = iocp.connectEx(client, bench.deafAddress());
+      const operation = iocp.connectEx(client, bench.unusedAddress());
       assert.equal(packetOf(iocp, operation).error, 'ECONNREFUSED');
     },
   },

@@ -601,7 +601,7 @@ const streams: readonly Case<LoopContext>[] = [
     async run({ bench, loop: make, until }) {
       const errors: unknown[] = [];
       const loop = make((error) => errors.push(error));
-      const address = bench.deafAddress();
+      const address = bench.unusedAddress();
       let connects = 0;
       let timer = false;
       const again: ConnectionHandler = {
@@ -882,7 +882,7 @@ const streams: readonly Case<LoopContext>[] = [
     async run({ bench, loop: make, until }) {
       const loop = make();
       const { handler, errors, log } = recorder();
-      const address = bench.deafAddress();
+      const address = bench.unusedAddress();
       const connection = loop.connect(address, handler);
       connection.write('early');
       await until(loop, 'it fails', () => log.length > 0);

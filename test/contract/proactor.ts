@@ -629,7 +629,11 @@ const ends: Cases = [
     run({ bench, proactor }) {
       const p = proactor();
       for (const blocking of [true, false]) {
-        const error = failsWith('ECONNREFUSED', p, p.connect(bench.own(new Socket({ blocking })), bench.deafAddress()));
+        const error = failsWith(
+          'ECONNREFUSED',
+          p,
+          p.connect(bench.own(new Socket({ blocking })), bench.unusedAddress()),
+        );
         assert.equal(error.syscall, 'connect');
         assert.equal(typeof error.errno, 'number');
       }
@@ -662,8 +666,8 @@ const ends: Cases = [
         p.recv(a, 1),
         p.send(a, 'x'),
         p.recvFrom(listener, 1),
-        p.sendTo(listener, 'x', bench.deafAddress()),
-        p.connect(listener, bench.deafAddress()),
+        p.sendTo(listener, 'x', bench.unusedAddress()),
+        p.connect(listener, bench.unusedAddress()),
         p.accept(listener),
       ];
       for (const socket of [a, listener]) socket.detach();
@@ -1261,12 +1265,12 @@ const life: Cases = [
       await rejectsCode('ERR_CLOSED', p.waitAsync());
       const calls = [
         () => p.accept(a),
-        () => p.connect(a, bench.deafAddress()),
+        () => p.connect(a, bench.unusedAddress()),
         () => p.recv(a, 1),
         () => p.recvInto(a, new Uint8Array(1)),
         () => p.recvFrom(a, 1),
         () => p.send(a, 'x'),
-        () => p.sendTo(a, 'x', bench.deafAddress()),
+        () => p.sendTo(a, 'x', bench.unusedAddress()),
         () => p.read(0, 1, 0),
         () => p.write(0, new Uint8Array(1), 0),
         () => p.timeout(1),

@@ -694,7 +694,7 @@ const readiness: readonly Case<SelectorContext>[] = [
     run({ bench, selector }) {
       const s = selector();
       const a = bench.own(new Socket({ blocking: false }));
-      const address = bench.deafAddress();
+      const address = bench.unusedAddress();
       // Windows retries for two seconds; Linux fails at once.
       assert.equal(a.connect(address), false);
       s.register(a, EVENT_WRITE, 'a');
@@ -708,7 +708,7 @@ const readiness: readonly Case<SelectorContext>[] = [
     run({ bench, selector }) {
       const s = selector();
       const a = bench.own(new Socket({ blocking: false }));
-      a.connect(bench.deafAddress());
+      a.connect(bench.unusedAddress());
       s.register(a, EVENT_WRITE, 'a');
       untilReady(s, { a: EVENT_WRITE });
       assert.equal(a.error()?.code, 'ECONNREFUSED');
@@ -787,7 +787,7 @@ const readiness: readonly Case<SelectorContext>[] = [
   },
 ];
 
-const warts: readonly Case<SelectorContext>[] = [
+const edgeCases: readonly Case<SelectorContext>[] = [
   {
     name: 'W4 close() ends a pending wait: it rejects with ERR_CLOSED',
     async run({ bench, selector }) {
@@ -1094,7 +1094,7 @@ export const selectorCases: readonly Case<SelectorContext>[] = [
   ...mapping,
   ...selecting,
   ...readiness,
-  ...warts,
+  ...edgeCases,
   ...asynchronous,
 ];
 

@@ -109,7 +109,7 @@ async function countedSince(before: ServerStats, server: ModelServer): Promise<P
 }
 
 /** Connects `silent` clients that send nothing, and one more that sends requests. */
-async function oneBesideTheSilent(context: ServerContext, silent: number): Promise<[Speaker[], Speaker]> {
+async function connectWithSilent(context: ServerContext, silent: number): Promise<[Speaker[], Speaker]> {
   const { accepted } = await context.server.stats();
   const quiet = await speakersOf(context, silent);
   await until('all accepted', async () => (await context.server.stats()).accepted - accepted === silent);
@@ -202,7 +202,7 @@ const cases: readonly Case<ServerContext>[] = [
     name: 'a client is served beside one that is connected and idle',
     needs: ['serves several at once'],
     async run(context) {
-      const [[silent], another] = await oneBesideTheSilent(context, 1);
+      const [[silent], another] = await connectWithSilent(context, 1);
       await another.answered();
       await another.exchange(3);
       await another.leave();
@@ -214,7 +214,7 @@ const cases: readonly Case<ServerContext>[] = [
     name: 'as many idle clients as workers do not block the others',
     needs: ['serves beside silent clients'],
     async run(context) {
-      const [silent, another] = await oneBesideTheSilent(context, context.workers);
+      const [silent, another] = await connectWithSilent(context, context.workers);
       await another.answered();
       await another.leave();
       await untilOpen(context.server, silent.length);
@@ -226,7 +226,7 @@ const cases: readonly Case<ServerContext>[] = [
     name: 'as many idle clients as workers block all others, until one of them leaves (post 000)',
     needs: ['held up by silent clients'],
     async run(context) {
-      const [silent, another] = await oneBesideTheSilent(
+      const [silent, another] = await connectWithSilent(
         context,
         context.has('serves several at once') ? context.workers : 1,
       );

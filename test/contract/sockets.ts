@@ -419,7 +419,7 @@ const streamCases: readonly Case<SocketContext>[] = [
   {
     name: 'errors name the call and the address: refused, in use, not local, not connected',
     run({ bench }) {
-      const deaf = bench.deafAddress();
+      const deaf = bench.unusedAddress();
       assert.throws(() => bench.own(new Socket()).connect(deaf), {
         code: 'ECONNREFUSED',
         syscall: 'connect',
@@ -1077,7 +1077,7 @@ const connectCases: readonly Case<SocketContext>[] = [
       });
       const refused = bench.own(new Socket({ blocking: false }));
       try {
-        refused.connect(bench.deafAddress());
+        refused.connect(bench.unusedAddress());
         selector.register(refused, EVENT_WRITE, 'refused');
         while (!selector.select(5000).some(([{ data }]) => data === 'refused'));
         assert.equal(refused.error()?.code, 'ECONNREFUSED');
@@ -1091,7 +1091,7 @@ const connectCases: readonly Case<SocketContext>[] = [
     run({ bench }) {
       const socket = bench.own(new Socket());
       socket.timeout = 5000;
-      throwsCode('ECONNREFUSED', () => socket.connect(bench.deafAddress()));
+      throwsCode('ECONNREFUSED', () => socket.connect(bench.unusedAddress()));
       const listener = bench.listener();
       const other = bench.own(new Socket());
       other.timeout = 5000;

@@ -949,13 +949,13 @@ function attacksOnLoop<L extends EventLoop>(
     }));
   }
   for (const field of [...CALLBACKS, 'borrowsChunks']) {
-    const spot = place(field, () => undefined, optional(field === 'borrowsChunks' ? isBoolean : isFunction));
+    const parameter = place(field, () => undefined, optional(field === 'borrowsChunks' ? isBoolean : isFunction));
     attack(`listen(handler.${field})`, (loop) => ({
-      places: [spot],
+      places: [parameter],
       call: (value) => loop.listen({}, { [field]: value }),
     }));
     attack(`connect(handler.${field})`, (loop) => ({
-      places: [spot],
+      places: [parameter],
       call(value) {
         loop.connect({ host: '127.0.0.1', port: 9 }, { [field]: value }).destroy();
       },
@@ -1100,10 +1100,10 @@ function attacksOnLoop<L extends EventLoop>(
 function reactorAttacks({ index }: Api): Attack[] {
   const { BaseSelector, Reactor, Socket } = index;
   const attacks: Attack[] = [];
-  const constructing = (name: string, spot: Place, options: (value: unknown) => unknown) => {
+  const constructing = (name: string, parameter: Place, options: (value: unknown) => unknown) => {
     attacks.push({
       name,
-      prepare: () => ({ places: [spot], call: (value) => new Reactor(options(value) as object) }),
+      prepare: () => ({ places: [parameter], call: (value) => new Reactor(options(value) as object) }),
     });
   };
   constructing(
@@ -1232,10 +1232,10 @@ function proactorLoopAttacks({ index }: Api): Attack[] {
   };
   const create = () => new ProactorLoop({ onError: ignore });
   const attacks = attacksOnLoop('ProactorLoop', index, create, begin);
-  const constructing = (name: string, spot: Place, options: (value: unknown) => unknown) => {
+  const constructing = (name: string, parameter: Place, options: (value: unknown) => unknown) => {
     attacks.push({
       name,
-      prepare: () => ({ places: [spot], call: (value) => new ProactorLoop(options(value) as object) }),
+      prepare: () => ({ places: [parameter], call: (value) => new ProactorLoop(options(value) as object) }),
     });
   };
   constructing(
@@ -1278,7 +1278,12 @@ function proactorLoopAttacks({ index }: Api): Attack[] {
 function connectionAttacks({ index }: Api, kind: 'Reactor' | 'ProactorLoop'): Attack[] {
   const { Socket } = index;
   const attacks: Attack[] = [];
-  const attack = (name: keyof Connection, spot: Place, again: boolean, undo?: (connection: Connection) => void) => {
+  const attack = (
+    name: keyof Connection,
+    parameter: Place,
+    again: boolean,
+    undo?: (connection: Connection) => void,
+  ) => {
     attacks.push({
       name: `Connection ${name}, of a ${kind}`,
       prepare(own) {
@@ -1302,7 +1307,7 @@ function connectionAttacks({ index }: Api, kind: 'Reactor' | 'ProactorLoop'): At
         accept();
         const both = () => [connection, peer] as unknown as [Connection, Socket];
         return {
-          places: [spot],
+          places: [parameter],
           call: (value) => (both()[0][name] as (v: unknown) => unknown)(value),
           state: () => [both()[0].fd, both()[0].writableLength, listener.address, listener.connections],
           undo() {
@@ -1465,10 +1470,10 @@ function proactorAttacks(api: Api): Attack[] {
     const make = makerOf(api, mechanism);
     return make === undefined ? [] : attacksOn(api, mechanism, make);
   });
-  const constructing = (name: string, spot: Place, options: (value: unknown) => unknown) => {
+  const constructing = (name: string, parameter: Place, options: (value: unknown) => unknown) => {
     attacks.push({
       name,
-      prepare: () => ({ places: [spot], call: (value) => new index.EmulatedProactor(options(value) as object) }),
+      prepare: () => ({ places: [parameter], call: (value) => new index.EmulatedProactor(options(value) as object) }),
     });
   };
   constructing(
@@ -1544,7 +1549,7 @@ function proactorAttacks(api: Api): Attack[] {
 }
 
 /** What an operation may be started on. */
-interface Ground {
+interface OperationTargets {
   readonly connected: Socket;
   readonly listener: Socket;
   readonly datagrams: Socket;
@@ -1553,7 +1558,10 @@ interface Ground {
 function attacksOn({ index }: Api, mechanism: string, make: () => BaseProactor): Attack[] {
   const { Socket } = index;
   const attacks: Attack[] = [];
-  const attack = (name: string, describe: (p: BaseProactor, ground: Ground) => Pick<Target, 'places' | 'call'>) => {
+  const attack = (
+    name: string,
+    describe: (p: BaseProactor, ground: OperationTargets) => Pick<Target, 'places' | 'call'>,
+  ) => {
     attacks.push({
       name: `${mechanism} ${name}`,
       prepare(own) {
@@ -1653,9 +1661,9 @@ function attacksOn({ index }: Api, mechanism: string, make: () => BaseProactor):
       return p.wait(timeout as number);
     },
   }));
-  const waitAsync = (name: string, spot: Place, options: (value: unknown) => unknown) => {
+  const waitAsync = (name: string, parameter: Place, options: (value: unknown) => unknown) => {
     attack(name, (p) => ({
-      places: [spot],
+      places: [parameter],
       call(value) {
         p.wakeup();
         return p.waitAsync(options(value) as object);
@@ -1888,17 +1896,17 @@ async function strike(
   { name: valueName, value }: BadValue,
   known: ReadonlySet<string> | null,
 ): Promise<string[]> {
-  const spot = target.places[at];
-  if (spot === undefined || spot.leaveOut?.(value) === true) return [];
+  const parameter = target.places[at];
+  if (parameter === undefined || parameter.leaveOut?.(value) === true) return [];
   const faults: string[] = [];
-  const complain = (what: string) => faults.push(`${name}, ${spot.name} = ${valueName}: ${what}`);
+  const complain = (what: string) => faults.push(`${name}, ${parameter.name} = ${valueName}: ${what}`);
   const args = target.places.map(({ good }, index) => (index === at ? value : good()));
   const [state, open] = [target.state?.() ?? [], known === null ? Infinity : openCount()];
   let failed = false;
   try {
     const result: unknown = target.call(...args);
     const settled: unknown = types.isPromise(result) ? await result : result;
-    if (!spot.accepts(value)) complain('was accepted');
+    if (!parameter.accepts(value)) complain('was accepted');
     release(settled);
     target.undo?.();
   } catch (error) {

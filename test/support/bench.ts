@@ -43,7 +43,7 @@ export class Bench implements Disposable {
   }
 
   /** A loopback address without a listener. */
-  deafAddress(): { host: string; port: number } {
+  unusedAddress(): { host: string; port: number } {
     const listener = this.listener();
     const address = listener.localAddress as { host: string; port: number };
     listener.close();

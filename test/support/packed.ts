@@ -14,7 +14,7 @@ function reasonNotToPack(): string {
 export const noPackage = reasonNotToPack();
 
 /** Packages that the dependencies' types need. */
-const BESIDES = [
+const TYPE_DEPENDENCIES = [
   '@types',
   'undici-types',
   'string-width',
@@ -32,7 +32,7 @@ export function unpack(folder: string): string {
   mkdirSync(installed, { recursive: true });
   execFileSync('tar', ['-xzf', join(folder, packed.filename), '-C', installed, '--strip-components=1']);
   const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { dependencies: object };
-  for (const name of [...Object.keys(dependencies), ...BESIDES])
+  for (const name of [...Object.keys(dependencies), ...TYPE_DEPENDENCIES])
     symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name), 'dir');
   return installed;
 }

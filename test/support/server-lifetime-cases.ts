@@ -206,9 +206,9 @@ class Load {
 
 /** For each model that has workers: `count` of them are killed. */
 export function describeKills(models: Models, count: number): void {
-  const mortal = models.filter(({ workers, name }) => workers !== null || name === 'reactor-thread-per-task');
+  const killable = models.filter(({ workers, name }) => workers !== null || name === 'reactor-thread-per-task');
 
-  describe.each(mortal.map((model) => ({ ...model, not: keptByWine(model) })))(
+  describe.each(killable.map((model) => ({ ...model, not: keptByWine(model) })))(
     '$name: workers are killed under load$not',
     ({ name, not }) => {
       it.skipIf(not)(
@@ -282,7 +282,7 @@ export function describeTextbook(models: Models): void {
       `$name: serves; Ctrl-C ends it, and no child is left${noSignals}`,
       async ({ name }) => {
         using bench = new Bench();
-        const address = bench.deafAddress();
+        const address = bench.unusedAddress();
         const program = bench.own(startProgram(textbook(address.port, name)));
         const client = await firstClient(bench, address);
         await client.echoes('hello');
