@@ -35,7 +35,7 @@ const cell = (text) => text.replaceAll(/\s+/g, ' ').replaceAll('|', '\\|').trim(
 
 /** 'How many. Default: 50. Or more.' → ['How many. Or more.', '50'] */
 function splitDefault(text) {
-  const found = /\bDefault: ([^]*?)\.(?=\s|$)/.exec(text);
+  const found = /\bDefault: ([^]*?)(?:\.(?=\s|$)|$)/.exec(text);
   return found === null ? [text, ''] : [text.replace(found[0], ''), found[1]];
 }
 
