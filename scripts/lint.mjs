@@ -1,4 +1,4 @@
-// npm run lint: eslint, prettier and tsc for JavaScript and TypeScript; clang-format and clang-tidy for C++. Exit code 1: a step failed.
+// npm run lint: eslint, prettier, tsc and TypeDoc (reference.mjs); clang-format and clang-tidy for C++. Exit code 1: a step failed.
 //
 // The output of clang-format differs between versions, so both clang tools must be Debian 12's. If one is missing, its step is skipped with
 // a message; if the environment variable CI is set, the step fails.
@@ -53,6 +53,7 @@ const benchmarks = readdirSync(join(root, 'bench/c')).map((name) => join('bench/
 await step('eslint', process.execPath, [bin('eslint/bin/eslint.js'), '.']);
 await step('prettier', process.execPath, [bin('prettier/bin/prettier.cjs'), '--check', '--log-level=warn', '.']);
 await step('tsc', process.execPath, [bin('typescript/bin/tsc'), '-p', '.']);
+await step('typedoc', process.execPath, ['scripts/reference.mjs']);
 
 const format = clangTool('clang-format');
 if (format === undefined)
