@@ -130,7 +130,7 @@ describe('a process with a wrong value', () => {
     using bench = new Bench();
     const path = join(bench.folder(), 'folder');
     mkdirSync(path);
-    await warns(bench, path, /no memory of a trace/);
+    await warns(bench, path, /not the memory of a trace/);
   });
 
   it.each([
@@ -144,7 +144,7 @@ describe('a process with a wrong value', () => {
     using bench = new Bench();
     const path = join(bench.folder(), 'file');
     writeFileSync(path, contents);
-    await warns(bench, path, /no memory of a trace|native argument 1/);
+    await warns(bench, path, /not the memory of a trace|native argument 1/);
     expect(readFileSync(path).equals(contents)).toBe(true);
   });
 

@@ -39,7 +39,7 @@ describe('experiment', () => {
     expect([stderr, code], 'no bar where there is no terminal').toEqual(['', 0]);
     for (const line of stdout.split('\n')) expect(line.length, line).toBeLessThanOrEqual(100);
     const parts = [
-      /^Many count as one, none is lost\n/,
+      /^Wake-ups coalesce, none is lost\n/,
       /^claim +A thread can end the wait of another/m,
       /^source +post 003, reactor \+ thread pool/m,
     ];
