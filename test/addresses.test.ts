@@ -1,4 +1,4 @@
-/** Names with several addresses, all addresses of a machine, and which resolver is asked. */
+/** Names with several addresses, wildcard addresses, and which resolver is used. */
 import { networkInterfaces } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -19,7 +19,7 @@ import { proactorRows } from './support/proactors.js';
 import { noStrace, withFault } from './support/strace.js';
 
 const hasIPv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'));
-/** Addresses of the loopback: each system has the first. */
+/** Loopback addresses, in the resolver's order. */
 const ADDRESSES = hasIPv6 ? ['::1', '127.0.0.1'] : ['127.0.0.1'];
 
 const loops: readonly (readonly [name: string, make: () => EventLoop])[] = [
@@ -37,9 +37,9 @@ const loops: readonly (readonly [name: string, make: () => EventLoop])[] = [
     ),
 ];
 
-/** What the system's resolver answers to 'many.test', by IP address and in this order. */
+/** The answer of the fake system resolver for 'many.test': these addresses in this order. */
 let answers: string[] = [];
-/** Names that it was asked for. */
+/** Names that were looked up. */
 let asked: string[] = [];
 let bench: Bench;
 
@@ -62,7 +62,7 @@ afterEach(() => {
   bench[Symbol.dispose]();
 });
 
-/** 127.0.0.1, where nobody listens on that port at the other addresses. */
+/** Listens on 127.0.0.1 only: the other addresses refuse the port. @returns the port */
 function listening(loop: EventLoop): number {
   return (loop.listen({ host: '127.0.0.1' }, {}).address as { port: number }).port;
 }
@@ -73,7 +73,7 @@ function until(loop: EventLoop, condition: () => boolean): void {
   expect(condition()).toBe(true);
 }
 
-// Windows: no 127.0.0.2 refuses at once; a refused connect takes two seconds there.
+// On Windows, 127.0.0.2 does not refuse at once: a refused connect takes two seconds.
 describe.skipIf(process.platform === 'win32')(
   'connect() by a name with several addresses — not on Windows, where a refused connect takes 2 s',
   () => {
@@ -93,7 +93,7 @@ describe.skipIf(process.platform === 'win32')(
       expect(connection.getOption('SO_KEEPALIVE')).toBe(1);
       expect(connection.getOption('TCP_NODELAY')).toBe(1);
       expect(connection.write('x')).toBe(true);
-      // The new listener, and both ends of the connection: nothing of the attempts.
+      // The listener and both ends of the connection; no socket of a failed attempt.
       if (before > 0) expect(opened().size - before).toBe(3);
     });
 
@@ -218,7 +218,7 @@ describe("inside Node's loop", () => {
       loop.close();
       expect(closed.length).toBeGreaterThan(before);
       await again;
-      await sleep(20); // the resolver's answer comes to a closed loop
+      await sleep(20); // the resolver answers after the loop is closed
     },
   );
 });

@@ -1,4 +1,4 @@
-/** The applications without any socket: bytes in, bytes out. */
+/** The applications without sockets: bytes in, bytes out. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Application, Peer } from '../src/servers/applications/application.js';
 import { MAX_LINE, MAX_UNSENT, chat } from '../src/servers/applications/chat.js';
@@ -7,7 +7,7 @@ import { MAX_MESSAGES, frame } from '../src/servers/applications/framing.js';
 import { MAX_NAME, jsonForTerminal, printableLines } from '../src/servers/applications/plain-text.js';
 import { MAX_FRAME, rpc } from '../src/servers/applications/rpc.js';
 
-/** The other end, without a wire in between. What it is sent is copied at once, as a kernel does. */
+/** The peer of an in-memory connection. Copies what it receives at once, as a kernel does. */
 class TestPeer implements Peer {
   data: unknown;
   got = Buffer.alloc(0);
@@ -24,7 +24,7 @@ class TestPeer implements Peer {
     return this.waiting;
   }
 
-  /** Sends in memory that is another's afterwards, as a loop's is. */
+  /** Sends from a buffer that is reused afterwards, as a loop's is. */
   sends(bytes: Uint8Array | string): this {
     const chunk = Buffer.from(bytes as Uint8Array);
     this.application.data(this, chunk);
@@ -57,7 +57,7 @@ class TestPeer implements Peer {
     return this.got.toString('utf8');
   }
 
-  /** The frames that came, parsed. */
+  /** The received frames, parsed. */
   get replies(): unknown[] {
     const replies: unknown[] = [];
     for (let at = 0; at < this.got.length;) {
@@ -71,7 +71,7 @@ class TestPeer implements Peer {
 
 const request = (name: unknown, params?: unknown): Buffer => frame(JSON.stringify({ in: name, params }));
 
-/** One whose loop turns when it is asked to. */
+/** A peer whose loop turns only on request. */
 class LoopPeer extends TestPeer {
   readonly soon: (() => void)[] = [];
   readonly loop = { callSoon: (callback: () => void): void => void this.soon.push(callback) };
@@ -82,7 +82,7 @@ class LoopPeer extends TestPeer {
 }
 
 describe('the share of one peer in a turn', () => {
-  /** The time of a turn is never over: only its messages are counted, however busy the machine is. */
+  /** The time limit of a turn is never reached: only the message limit applies, on any machine. */
   const stopClock = (): void => void vi.spyOn(performance, 'now').mockReturnValue(0);
   afterEach(() => void vi.restoreAllMocks());
 
@@ -90,27 +90,27 @@ describe('the share of one peer in a turn', () => {
     rpc: {
       create: () => rpc(),
       bytes: (i: number) => request('ping', i),
-      heard: (peer: TestPeer) => peer.replies.length,
+      repliesOf: (peer: TestPeer) => peer.replies.length,
     },
     chat: {
       create: () => chat(),
       bytes: (i: number) => Buffer.from(`{"user": "a", "text": "${i}"}\n`),
-      heard: (peer: TestPeer) => peer.text.split('\n').length - 1,
+      repliesOf: (peer: TestPeer) => peer.text.split('\n').length - 1,
     },
   };
 
   it.each(Object.entries(make))(
     '%s: bounded in messages; the rest in later turns, in order',
-    (_, { create, bytes, heard }) => {
+    (_, { create, bytes, repliesOf }) => {
       stopClock();
       const peer = new LoopPeer(create());
       peer.sends(Buffer.concat(Array.from({ length: 1000 }, (_unused, i) => bytes(i))));
-      expect(heard(peer)).toBe(MAX_MESSAGES);
+      expect(repliesOf(peer)).toBe(MAX_MESSAGES);
       expect(peer.paused).toBe(true);
       while (peer.soon.length > 0) {
-        const before = heard(peer);
+        const before = repliesOf(peer);
         peer.turn();
-        expect(heard(peer) - before).toBeLessThanOrEqual(MAX_MESSAGES);
+        expect(repliesOf(peer) - before).toBeLessThanOrEqual(MAX_MESSAGES);
       }
       expect(peer.paused).toBe(false);
       const whole = new TestPeer(create()).sends(Buffer.concat(Array.from({ length: 1000 }, (_unused, i) => bytes(i))));
@@ -189,7 +189,7 @@ describe('rpc', () => {
     expect(bad.replies).toEqual([{ out: 'pong', result: 1 }]);
     expect(bad.ended).toBe(true);
     expect(bad.destroyed).toBe(undefined);
-    // What it goes on to send is ignored, so that no reset takes its answers back; but not for ever.
+    // Further input is discarded, because a reset would destroy the replies in flight; but only up to a limit.
     bad.sends(request('ping', 2)).sends(Buffer.alloc(1 << 20));
     expect(bad.replies).toHaveLength(1);
     expect(bad.destroyed).toBe(undefined);
@@ -237,7 +237,7 @@ describe('rpc', () => {
     const methods = { ping: { out: 'pong', call: (params: unknown) => params } };
     const deep = frame(`{"in":"ping","params":${'['.repeat(2e5)}${']'.repeat(2e5)}}`);
     const { replies } = new TestPeer(rpc(methods)).sends(Buffer.concat([deep, request('ping', 1)]));
-    // V8 writes it without recursion since Node 26, and throws a RangeError before. Compared by name: whoever prints it recurses, too.
+    // V8 serializes without recursion since Node 26; before, it throws a RangeError. Compared by name: printing the value recurses, too.
     expect(replies.map((reply) => (reply as { out: string }).out)).toEqual([
       expect.stringMatching(/^(?:error|pong)$/),
       'pong',
@@ -313,9 +313,9 @@ describe('chat', () => {
       '\udc00x',
       '\u202eabc',
     ]) {
-      for (const heard of [said('eve', evil), said(evil.slice(0, 100), 'x')]) {
-        expect(heard.slice(0, -1)).not.toMatch(dangerous);
-        expect(heard.split('\n')).toHaveLength(2);
+      for (const reply of [said('eve', evil), said(evil.slice(0, 100), 'x')]) {
+        expect(reply.slice(0, -1)).not.toMatch(dangerous);
+        expect(reply.split('\n')).toHaveLength(2);
       }
     }
     expect(said('bob] hi', 'x')).toBe('[bob) hi] x\n');

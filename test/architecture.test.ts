@@ -1,4 +1,4 @@
-/** The rules of the house (CONTRIBUTING.md): who may import whom, and what the addon may ask of Node. */
+/** The rules of CONTRIBUTING.md: allowed imports between folders, and the symbols that the addon may import from Node. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -23,21 +23,21 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'addon.ts': [],
   'recording.ts': ['addon.ts'],
   faults: ['addon.ts', 'errors.ts', 'validate.ts'],
-  // A thread or process that loads the addon joins the traces and the fault plans that are under way.
+  // A thread or process that loads the addon joins the active traces and fault plans.
   'native.ts': ['addon.ts', 'recording.ts', 'faults'],
   syscalls: ['addon.ts', 'native.ts', 'errors.ts', 'validate.ts'],
   wait: ['addon.ts', 'native.ts', 'errors.ts', 'validate.ts'],
   net: ['addon.ts', 'native.ts', 'errors.ts', 'validate.ts', 'syscalls'],
   selectors: ['native.ts', 'errors.ts', 'validate.ts', 'syscalls', 'wait'],
-  // The emulation is over a selector.
+  // The emulation uses a selector.
   proactors: ['addon.ts', 'native.ts', 'errors.ts', 'validate.ts', 'syscalls', 'wait', 'net', 'selectors'],
   loops: ['addon.ts', 'native.ts', 'errors.ts', 'validate.ts', 'syscalls', 'wait', 'net', 'selectors', 'proactors'],
-  // The entries export, and do nothing else.
+  // The entry points only export.
   'index.ts': ['loops', 'net', 'proactors', 'selectors', 'syscalls', 'wait'],
   'syscalls.ts': ['native.ts', 'syscalls'],
-  // Sans-I/O.
+  // No I/O.
   'servers/applications': [],
-  // As any program: over the entries.
+  // Uses the entry points, as any program does.
   'servers/protocol': ['index.ts', 'syscalls', 'servers/applications'],
   'servers/worker': [
     ...['index.ts', 'errors.ts', 'validate.ts', 'net', 'syscalls'],
@@ -54,9 +54,9 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   ],
   'servers.ts': ['servers/applications', 'servers/protocol', 'servers/models', 'servers'],
   trace: ['addon.ts', 'native.ts', 'recording.ts', 'faults', 'errors.ts', 'validate.ts', 'syscalls'],
-  // Plain data in, text out.
+  // Formats plain data as text.
   'instruments/report': [],
-  // As any program: over the entries. And the clock that traces have, and the frames of what its clients talk to.
+  // Uses the entry points, as any program does; also the clock of traces, and the frames of the applications.
   'instruments/measuring': [
     ...['index.ts', 'native.ts', 'servers.ts', 'errors.ts', 'validate.ts', 'trace'],
     ...['servers/applications', 'servers/models', 'servers/worker'],
@@ -70,16 +70,16 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     ...['index.ts', 'syscalls.ts', 'servers.ts', 'trace.ts'],
     ...['servers/applications', 'servers/models', 'instruments/measuring', 'instruments/report'],
   ],
-  // What programs with a command line share: arguments, Ctrl-C, progress bars, tables, colours.
+  // Shared by the command-line programs: arguments, Ctrl-C, progress bars, tables, colours.
   terminal: ['syscalls', 'instruments/report'],
-  // As any program: over the entry. And the frames of what it talks to.
+  // Uses the entry point, as any program does; also the frames of the applications.
   demos: ['index.ts', 'servers/applications', 'servers/worker'],
   cli: [
     ...['index.ts', 'syscalls.ts', 'servers.ts', 'trace.ts', 'demos', 'syscalls', 'trace', 'terminal'],
     ...['servers/applications', 'servers/models', 'servers/protocol', 'servers/worker', 'servers'],
     ...['instruments/measuring', 'instruments/compare', 'instruments/experiments', 'instruments/report'],
   ],
-  // Its servers are also started by the command line.
+  // The command line also starts its servers.
   'instruments/bench': ['index.ts', 'servers/applications', 'terminal', 'instruments/measuring', 'instruments/report'],
 };
 
@@ -96,7 +96,7 @@ function importsOf(path: string): string[] {
   );
 }
 
-/** A file that imports itself by way of others, and the way; undefined: there is none. */
+/** An import cycle as the list of its files; undefined if there is none. */
 function findCircle(files: readonly string[]): string[] | undefined {
   const done = new Set<string>();
   const visit = (path: string, way: readonly string[]): string[] | undefined => {
@@ -141,7 +141,7 @@ describe('TypeScript', () => {
       /^src\/(selectors|proactors|syscalls)\/(select|poll|epoll|kqueue|io-uring|iocp|emulated)\.ts$/.test(one),
     )) {
       const own = /([\w-]+)\.ts$/.exec(path)?.[1];
-      // poll(2) is how a thread waits for an epoll, a kqueue or a ring, and so the constants of poll are theirs too.
+      // A thread waits for an epoll, a kqueue or a ring with poll(2): they use its constants, too.
       const others = mechanisms.filter(
         (name) => name !== own && !(name === 'poll' && !path.startsWith('src/syscalls')),
       );
@@ -198,7 +198,7 @@ describe('README.md and docs/', () => {
 
   const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...files('docs', /^[^/]+\.md$/)];
 
-  /** The anchors of a document's headings, as GitHub makes them. */
+  /** The anchors of a document's headings, as GitHub generates them. */
   const anchorsOf = (path: string) =>
     Array.from(read(path).matchAll(/^#+ (.+)$/gm), ([, heading = '']) =>
       heading
@@ -227,7 +227,7 @@ describe('behaviours', () => {
       ...Array.from({ length: 34 }, (_, i) => `I${i + 1}`),
     ];
     const names = files('test', /\.ts$/)
-      .filter((path) => !path.startsWith('test/long/')) // npm test shows each of them
+      .filter((path) => !path.startsWith('test/long/')) // each of them is in `npm test`, too
       .flatMap((path) => read(path).split('\n'))
       .filter((line) => /(name: |\bit|\)\(|^)\s*\(?['`]/.test(line));
     const untested = read('docs/semantics.md').split('## Not tested here')[1] ?? '';
@@ -267,7 +267,7 @@ describe('C++', () => {
   });
 });
 
-/** The dynamic symbols of an ELF file (elf(5)), the undefined ones. */
+/** The undefined dynamic symbols of an ELF file (elf(5)). */
 function importedSymbols(path: string): string[] {
   const elf = readFileSync(path);
   const at = (offset: number) => Number(elf.readBigUInt64LE(offset));

@@ -1,4 +1,4 @@
-/** What macOS' kernel does otherwise, shown on Linux by a preloaded library: test/native/as-xnu.c. */
+/** Behaviour of the macOS kernel, simulated on Linux by a preloaded library: test/native/as-xnu.c. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -26,7 +26,7 @@ describe.skipIf(reason !== undefined)(`as on macOS${reason === undefined ? '' : 
   });
   afterAll(() => rmSync(folder, { recursive: true }));
 
-  /** What the program prints last, as JSON. One that blocks is ended by the test's time limit. */
+  /** Runs a program. @returns its last output line, parsed as JSON. The test's time limit ends a program that blocks. */
   async function run(body: string, send?: string): Promise<unknown> {
     using bench = new Bench();
     const env = { LD_PRELOAD: library, ...(send === undefined ? {} : { AS_XNU_SEND: send }) };

@@ -1,4 +1,4 @@
-/** Wrong input of every kind: typed errors, nothing changed, nothing left open, and never a crash. */
+/** Invalid input of every kind: a typed error, no changed state, no leaked descriptor, no crash. */
 import assert from 'node:assert/strict';
 import { types } from 'node:util';
 import { describe, expect, it } from 'vitest';
@@ -18,7 +18,7 @@ const { EVENT_READ, EVENT_WRITE, Socket, createSelector } = index;
 const mechanisms = readinessMechanisms.flatMap(({ mechanism, available }) => (available ? [mechanism] : []));
 const has = (mechanism: string) => mechanisms.some((one) => one === mechanism);
 
-/** Node 20 and 22 throw where an object is no signal but in name, Node 24 takes it for one that is never aborted. */
+/** For an object that only claims to be an AbortSignal, Node 20 and 22 throw; Node 24 treats it as one that never aborts. */
 function isListenedTo(signal: AbortSignal): boolean {
   try {
     EventTarget.prototype.addEventListener.call(signal, 'abort', () => undefined);
@@ -28,7 +28,7 @@ function isListenedTo(signal: AbortSignal): boolean {
   }
 }
 
-/** Of a loop, also what it has of its parents: they are no exports of their own. */
+/** Own properties; of a loop also the inherited ones, because its base classes are not exported. */
 function propertiesOf(prototype: object): PropertyDescriptorMap {
   const own = Object.getOwnPropertyDescriptors(prototype);
   const parent = Object.getPrototypeOf(prototype) as object;
@@ -36,8 +36,8 @@ function propertiesOf(prototype: object): PropertyDescriptorMap {
   return isLoop && parent !== Object.prototype ? { ...propertiesOf(parent), ...own } : own;
 }
 
-/** Where each call takes several times as long, all of them are made once: in a process of their own. */
-const once = isSlowHere ? ' (not here: it takes long, and the process below makes them all)' : '';
+/** On a slow build (sanitizers), the calls are made only once: in the separate process below. */
+const once = isSlowHere ? ' (skipped here: too slow; the process below makes all calls)' : '';
 
 describe('each argument, each wrong value', () => {
   for (const attack of attacks(api)) {
@@ -54,7 +54,7 @@ describe('each argument, each wrong value', () => {
     const names = attacks(api).map(({ name }) => name);
     const isAttacked = (what: string) => names.some((name) => name.includes(what));
     const missing: string[] = [];
-    // What takes no argument, and what ends the object, have tests of their own in the contract suites.
+    // Methods without arguments, and those that close the object, are tested in the contract suites.
     const exempt = ['constructor', 'close', 'detach', 'toString'];
     for (const [name, value] of Object.entries({ ...index, ...syscalls })) {
       if (typeof value !== 'function') continue;
@@ -65,7 +65,7 @@ describe('each argument, each wrong value', () => {
       const isSelector = value.prototype instanceof index.BaseSelector || value === index.BaseSelector;
       const isProactor = value.prototype instanceof index.BaseProactor || value === index.BaseProactor;
       const mechanism = isSelector ? 'poll' : isProactor ? 'emulated:poll' : name;
-      // On a system without it, nothing of it can be called.
+      // Not callable on a system that lacks the mechanism.
       if (!isSelector && ['Epoll', 'Kqueue'].includes(name) && !has(name.toLowerCase())) continue;
       if (name === 'Iocp' && process.platform !== 'win32') continue;
       if (name === 'IoUring' && !index.IoUringProactor.isAvailable) continue;
@@ -80,13 +80,13 @@ describe('each argument, each wrong value', () => {
 
         .filter(([method, { value: body }]) => typeof body === 'function' && !lacking.includes(method))
         .map(([method]) => method);
-      if (isSelector && value !== index.BaseSelector) continue; // the base has them all
+      if (isSelector && value !== index.BaseSelector) continue; // BaseSelector has all methods
       if (isProactor && value !== index.BaseProactor) continue;
       for (const method of methods)
         if (!isAttacked(`${mechanism} ${method}`)) missing.push(`${name}.prototype.${method}`);
       for (const method of statics) if (!isAttacked(`${name}.${method}`)) missing.push(`${name}.${method}`);
     }
-    // These are made by a loop.
+    // Only a loop creates these.
     const made = {
       'emulated:poll': ['cancel'],
       Connection: ['write', 'end', 'pause', 'resume', 'destroy'],
@@ -95,7 +95,7 @@ describe('each argument, each wrong value', () => {
     };
     for (const [name, methods] of Object.entries(made))
       for (const method of methods) if (!isAttacked(`${name} ${method}`)) missing.push(`${name}.prototype.${method}`);
-    // Protected, or @internal: their arguments come from this package.
+    // Protected or @internal: only this package passes their arguments.
     const ofLoops = [
       ...['wake', 'hasWork', 'wait', 'dispatch', 'settle', 'attach', 'closeAll', 'nextDue', 'closeMechanism'],
       ...['assertOpen', 'assertGoingOn', 'report', 'warn', 'guarded', 'kick', 'send', 'isBorrowed', 'startConnecting'],
@@ -117,7 +117,7 @@ describe('each argument, each wrong value', () => {
   });
 });
 
-/** A file object that does something when it is asked for its descriptor. */
+/** A file object whose fileno() has a side effect. */
 const fileobj = (fd: number, act: () => void) => ({
   fileno(): number {
     act();
@@ -196,7 +196,7 @@ describe('the caller’s code runs in between', () => {
       if (isListenedTo(badSignal())) assert.equal((await waiting).length, 1);
       else await rejectsCode('ERR_INVALID_ARG_VALUE', waiting);
       assert.equal((await selector.selectAsync({ timeout: 1000 })).length, 1);
-      // A real one whose methods somebody has replaced is still a signal.
+      // A real AbortSignal with replaced methods is still accepted.
       const controller = new AbortController();
       const refuse = () => {
         throw new Error('replaced');
@@ -371,7 +371,7 @@ describe('the caller’s code runs in between', () => {
   });
 });
 
-/** A connection of the loop, and the socket at its other end. */
+/** A connection of the loop, and the socket of its peer. */
 function connectionOf(bench: Bench, loop: index.Reactor, handler: index.ConnectionHandler = {}) {
   const opened: index.Connection[] = [];
   const listener = loop.listen({}, { ...handler, open: (connection) => opened.push(connection) });
@@ -382,8 +382,8 @@ function connectionOf(bench: Bench, loop: index.Reactor, handler: index.Connecti
   return { connection: opened[0] as index.Connection, peer, listener };
 }
 
-/** All that the peer receives until the connection has sent everything. */
-function drained(loop: index.Reactor, connection: index.Connection, peer: index.Socket, length: number): Buffer {
+/** Everything that the peer receives until the connection has sent all its bytes. */
+function receiveAll(loop: index.Reactor, connection: index.Connection, peer: index.Socket, length: number): Buffer {
   const chunks: Buffer[] = [];
   const deadline = performance.now() + 5000;
   while (Buffer.concat(chunks).length < length || connection.writableLength > 0) {
@@ -404,7 +404,7 @@ describe('a loop, and the caller’s code in between', () => {
     using bench = new Bench();
     const [a] = bench.pair();
     const listener = bench.listener();
-    /** What closes the loop when this field is read. */
+    /** An object that closes the loop when this field is read. */
     const closing = (loop: index.Reactor, name: string, value: unknown, others: object = {}): never =>
       Object.defineProperty({ ...others }, name, {
         get() {
@@ -459,7 +459,7 @@ describe('a loop, and the caller’s code in between', () => {
       const ends = (socket: index.Socket) =>
         doing(() => {
           if (end === 'close') return socket.close();
-          bench.own(Socket.fromFd(socket.detach())); // its number is open, and somebody else's
+          bench.own(Socket.fromFd(socket.detach())); // the descriptor stays open, under another owner
         });
       throwsCode('ERR_CLOSED', () => loop.adopt(a, ends(a)));
       throwsCode('ERR_CLOSED', () => loop.listen({ socket: listener }, ends(listener)));
@@ -528,15 +528,15 @@ describe('a loop, and the caller’s code in between', () => {
     ];
     const { connection, peer } = connectionOf(bench, loop);
     for (const bytes of kinds) {
-      // Copied; sent from where it is; more than the kernel takes at once.
+      // Copied; sent without a copy; more than the kernel accepts at once.
       const sizes = [4, 5000, 3_000_000];
       for (const size of sizes) connection.write(bytes(size));
       const total = sizes.reduce((sum, size) => sum + size);
       assert.equal(connection.writableLength, total);
-      const got = drained(loop, connection, peer, total);
+      const got = receiveAll(loop, connection, peer, total);
       assert.ok(got.equals(Buffer.concat(sizes.map((size) => Buffer.alloc(size, size % 251)))));
     }
-    // While it connects: kept apart.
+    // While connecting: queued separately.
     const server = bench.listener();
     const connecting = loop.connect(server.localAddress, {});
     for (const bytes of kinds) connecting.write(bytes(4));
@@ -548,7 +548,7 @@ describe('a loop, and the caller’s code in between', () => {
     }
     const other = bench.own(accepted as index.Socket);
     other.blocking = false;
-    const got = drained(loop, connecting, other, 4 * kinds.length + 3);
+    const got = receiveAll(loop, connecting, other, 4 * kinds.length + 3);
     assert.ok(got.equals(Buffer.concat([Buffer.alloc(4 * kinds.length, 4), Buffer.from('end')])));
   });
 
@@ -560,7 +560,7 @@ describe('a loop, and the caller’s code in between', () => {
       const { connection, peer } = connectionOf(bench, loop, { close: (_, error) => closed.push(error) });
       const other = connectionOf(bench, loop);
       if (waits) {
-        connection.write(new Uint8Array(8_000_000)); // more than the kernel takes
+        connection.write(new Uint8Array(8_000_000)); // more than the kernel accepts
         loop.runOnce(0);
         assert.ok(connection.writableLength > 0);
       }
@@ -574,14 +574,14 @@ describe('a loop, and the caller’s code in between', () => {
         loop.runOnce(1);
         try {
           for (let chunk; (chunk = peer.recv(1 << 20)) !== null && chunk.length > 0;)
-            assert.ok(!chunk.includes('after'), 'what follows is sent all the same');
+            assert.ok(!chunk.includes('after'), 'bytes after the detached chunk must not be sent');
         } catch (error) {
           if ((error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw error;
         }
       }
       assert.equal((closed[0] as NodeJS.ErrnoException | undefined)?.code, 'ERR_INVALID_ARG_VALUE');
       assert.deepEqual([connection.fd, connection.writableLength], [-1, 0]);
-      assert.equal(drained(loop, other.connection, other.peer, 5).toString(), 'other');
+      assert.equal(receiveAll(loop, other.connection, other.peer, 5).toString(), 'other');
     }
   });
 
@@ -608,7 +608,7 @@ describe('a loop, and the caller’s code in between', () => {
       connection.end();
       for (let turn = 0; connection.fd >= 0 && turn < 10; turn++) loop.runOnce(50);
       if (name === 'drain') {
-        // Only who writes is told.
+        // Only the writer sees the error.
         assert.equal(errors.length, 0);
         continue;
       }
@@ -771,7 +771,7 @@ describe('a method called on another object', () => {
             try {
               const returned: unknown = Reflect.apply(body, target, []);
               const result: unknown = types.isPromise(returned) ? await returned : returned;
-              // A few ask nothing of their object.
+              // A few methods do not use `this`.
               assert.ok(
                 result === undefined || typeof result !== 'number' || ['fd', 'now'].includes(name),
                 `${name} answered ${String(result)}`,

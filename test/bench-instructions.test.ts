@@ -1,4 +1,4 @@
-/** The guard of instructions per message: what it makes of counts. The counts themselves are in test/long/bench-instructions.test.ts. */
+/** The check of instructions per message: its verdict on given counts. The measurement is in test/long/bench-instructions.test.ts. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';

@@ -1,4 +1,4 @@
-/** `npm run bench`: what is made of the figures. What runs is in test/long/bench.test.ts. */
+/** `npm run bench`: the evaluation of its figures. The runs are in test/long/bench.test.ts. */
 import { describe, expect, it } from 'vitest';
 import { goalsOf } from '../src/instruments/bench/goals.js';
 import { type BenchResults, type Round, ratio } from '../src/instruments/bench/results.js';

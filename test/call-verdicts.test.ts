@@ -1,7 +1,4 @@
-/**
- * The verdicts of the experiments that look at system calls, each fed with figures that hold, that must turn it around, and that carry
- * nothing.
- */
+/** The verdicts of the system-call experiments, for figures that confirm, refute, or leave the claim undecided. */
 import { describe, expect, it } from 'vitest';
 import type { BusyWaitFigures, BusyWaitRow } from '../src/instruments/experiments/busy-wait.js';
 import type { LevelOrEdgeFigures } from '../src/instruments/experiments/level-or-edge.js';
@@ -77,7 +74,7 @@ describe('the verdict of', () => {
   describe('scaling', () => {
     const flat = (): number => 0.5;
     const proportional = (n: number): number => 0.3 + 0.07 * n;
-    /** @param noise by how much the quartiles are off where there are many descriptors */
+    /** @param noise relative distance of the quartiles from the median for many descriptors */
     const curve = (mechanism: string, cost: (n: number) => number, numbers: readonly number[], noise = 1) =>
       numbers.map((descriptors) => {
         const median = cost(descriptors);

@@ -1,4 +1,4 @@
-/** The command line's server models, as a user meets them. */
+/** The command line's server models as a user runs them. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
@@ -95,7 +95,7 @@ describe('serve MODEL', () => {
     bench.atEnd(() => waiting.destroy());
     waiting.on('error', () => undefined);
     await program.printed(/^2 open, 2 accepted, 1 queued/m);
-    // A reset, or an end (Wine): anything but an answer, or none at all.
+    // A reset, or an end (Wine): no reply in either case.
     expect(await client('echo', port, 'is anybody there?')).toMatchObject({ stdout: '' });
     await program.printed(/^2 open, 3 accepted, 1 queued/m);
   });
@@ -183,9 +183,9 @@ describe('serve MODEL', () => {
     const { program, port } = await serve(bench, ['process-pool']);
     await guest(bench, port);
     const children = childrenOf(program.process.pid ?? -1);
-    // A child that does not listen to SIGTERM for now holds up the first one.
+    // A child that ignores SIGTERM for a while delays the first one.
     for (const child of children) process.kill(child, 'SIGSTOP');
-    // npx passes on a Ctrl-C that the terminal has sent already: that is no second one.
+    // npx forwards a Ctrl-C that the terminal has already sent: it does not count as a second one.
     for (const wait of [50, 400, 0]) {
       program.process.kill('SIGINT');
       await new Promise((resolve) => setTimeout(resolve, wait));

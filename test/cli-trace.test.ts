@@ -1,4 +1,4 @@
-/** `selectors-native trace`, as a user meets it. */
+/** `selectors-native trace` as a user runs it. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -10,14 +10,14 @@ import { inTime, until } from './support/servers.js';
 
 const isWindows = process.platform === 'win32';
 const noSignals = isWindows ? ' — not here: Windows has no signals to send' : '';
-const linuxOnly = process.platform === 'linux' ? '' : ' — not here: only Linux tells of child processes';
+const linuxOnly = process.platform === 'linux' ? '' : ' — not here: only Linux lists child processes';
 
-/** `node -e` with the package at hand. */
+/** `node -e` with the package loaded. */
 const own = (body: string): readonly string[] => [process.execPath, '-e', programText(body)];
 const POLLS = own(`const poll = new syscalls.Poll(); for (let i = 0; i < 7; i++) poll.poll(0); console.log('said');`);
-/** And what is asked as the package is loaded. */
-const AT_LEAST = 7;
-/** The one that waits: WSAPoll refuses to wait for nothing, and Sleep does it there. */
+/** At least the calls of POLLS; loading the package makes more. */
+const MIN_CALLS = 7;
+/** The call that waits: WSAPoll rejects an empty set, so Sleep is used on Windows. */
 const waits = isWindows ? 'Sleep' : 'poll';
 
 interface Lines {
@@ -40,7 +40,7 @@ describe('trace', () => {
     expect(stdout).not.toContain('\u001b[');
     const lines = stdout.split('\n').filter((line) => /^\d+ /.test(line));
     const waiting = lines.filter((line) => line.includes(` ${waits}(`));
-    expect(waiting.length).toBeGreaterThanOrEqual(AT_LEAST);
+    expect(waiting.length).toBeGreaterThanOrEqual(MIN_CALLS);
     expect(stdout).toMatch(/^│ calls │ errors │ +ms │ µs per call │ system call +│$/m);
     expect(stdout).toMatch(new RegExp(`^│ +${waiting.length} │ +0 │ +\\d+\\.\\d\\d │ +\\d+\\.\\d │ ${waits} +│$`, 'm'));
   });
@@ -57,7 +57,7 @@ describe('trace', () => {
     const { stdout } = await startCli(['trace', '--json', ...POLLS]).ended;
     const { records, end } = linesOf(stdout);
     expect(records.map(({ sequence }) => sequence)).toEqual(records.map((_, i) => i));
-    expect(records.filter(({ name }) => name === waits).length).toBeGreaterThanOrEqual(AT_LEAST);
+    expect(records.filter(({ name }) => name === waits).length).toBeGreaterThanOrEqual(MIN_CALLS);
     expect(end.summary.reduce((sum, { calls }) => sum + calls, 0)).toBe(records.length);
     expect(end.dropped).toBe(0);
   });

@@ -1,4 +1,4 @@
-/** The command line, as a user meets it. */
+/** The command line as a user runs it. */
 import { spawnSync } from 'node:child_process';
 import { connect, createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
@@ -13,7 +13,7 @@ import { isSlowHere } from './support/servers.js';
 const mechanisms = readinessMechanisms.filter(({ available }) => available).map(({ mechanism }) => mechanism as string);
 const noSignals = process.platform === 'win32' ? ' — not here: Windows has no signals to send' : '';
 
-/** What a server answers to these bytes, sent in pieces, until it closes. */
+/** Sends these pieces. @returns the reply, until the server closes */
 async function talk(port: number, pieces: readonly string[]): Promise<string> {
   const socket = connect({ port, host: '127.0.0.1' });
   let text = '';
@@ -102,8 +102,8 @@ describe('serve reactor', () => {
       using bench = new Bench();
       const { port } = await serve(bench, ['--app', 'chat', '--mechanism', mechanism]);
       const listener = connect({ port, host: '127.0.0.1' });
-      let heard = '';
-      listener.on('data', (bytes) => (heard += bytes.toString('utf8')));
+      let received = '';
+      listener.on('data', (bytes) => (received += bytes.toString('utf8')));
       await new Promise((resolve) => listener.on('connect', resolve));
       const said = await talk(port, [
         '{"user": "ann", ',
@@ -111,8 +111,8 @@ describe('serve reactor', () => {
         'nonsense\n{"user":1}\n',
       ]);
       expect(said).toMatch(/^\[ann\] grüße\n\[ann\] 2\na message is a line like .*\na message is a line like .*\n$/);
-      while (!heard.includes('2\n')) await new Promise((resolve) => listener.once('data', resolve));
-      expect(heard).toBe('[ann] grüße\n[ann] 2\n');
+      while (!received.includes('2\n')) await new Promise((resolve) => listener.once('data', resolve));
+      expect(received).toBe('[ann] grüße\n[ann] 2\n');
       listener.destroy();
     },
   );
@@ -146,7 +146,7 @@ describe('serve reactor', () => {
     const { program, port } = await serve(bench, ['--app', 'chat']);
     const client = connect({ port, host: '127.0.0.1' });
     await new Promise((resolve) => client.on('connect', resolve));
-    client.on('error', () => undefined); // a reset, where it was not accepted yet
+    client.on('error', () => undefined); // a reset, if it was not accepted yet
     program.process.kill('SIGINT');
     expect(await program.ended).toMatchObject({ code: 0, signal: null, stderr: '' });
     client.destroy();
@@ -167,16 +167,16 @@ describe('serve reactor', () => {
       socket.sendAll('{"user": "x", "text": "here"}\n');
       expect(socket.recv(100)?.toString()).toContain('[x] here');
     }
-    // Both in one turn of the server: the message comes first, and eve's reset is met on the way to her.
+    // Both in one turn of the server: first the message, then eve's reset when the server sends to her.
     program.process.kill('SIGSTOP');
     ann.sendAll('{"user": "ann", "text": "to all"}\n');
     eve.setOption('SO_LINGER', 0).close();
     program.process.kill('SIGCONT');
     const hears = (socket: Socket, text: string) => {
-      for (let heard = ''; !heard.includes(text);) {
+      for (let received = ''; !received.includes(text);) {
         const part = socket.recv(100) as Buffer;
-        expect(part.length, 'the server has hung up').toBeGreaterThan(0);
-        heard += part.toString();
+        expect(part.length, 'the server closed the connection').toBeGreaterThan(0);
+        received += part.toString();
       }
     };
     for (const socket of [ann, bob]) hears(socket, 'to all');
@@ -196,13 +196,13 @@ describe('serve reactor', () => {
   });
 });
 
-/** Each of them starts a program, which takes five seconds there. */
+/** Each test starts a program, which takes five seconds on a slow build. */
 const notSanitized =
   process.env.SELECTORS_NATIVE_SANITIZED === undefined
     ? ''
     : ' — not under the sanitizers: it does not reach the addon';
 
-/** What the command line finds by itself is the same on every system. */
+/** Errors that the command line finds itself are the same on every system. */
 const ofTheCommandLine = [
   [['serve', 'reactor', '--port', 'x'], /A port is a number/],
   [['serve', 'reactor', '--port', '70000'], /A port is a number/],
@@ -288,7 +288,7 @@ describe('client', () => {
     for (const typed of ['', 'x\n', null]) {
       const program = bench.own(startCli(['client', 'echo', '--port', String(port)]));
       if (typed !== null) program.process.stdin?.end(typed);
-      program.process.stdin?.on('error', () => undefined); // EPIPE: it has ended already
+      program.process.stdin?.on('error', () => undefined); // EPIPE: it has exited already
       expect(await program.ended).toMatchObject({ stdout: 'bye\n', stderr: '', code: 0 });
     }
   });

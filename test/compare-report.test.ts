@@ -1,4 +1,4 @@
-/** A comparison as a section of a report, and as a page. */
+/** A comparison as a section of a report and as an HTML page. */
 import { describe, expect, it } from 'vitest';
 import { notesOf, sectionsOf } from '../src/instruments/compare/sections.js';
 import type { ComparisonRow } from '../src/trace.js';

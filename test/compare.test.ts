@@ -1,4 +1,4 @@
-/** Server models side by side: the figures, and what they are counted by. */
+/** Comparisons of server models: the figures, checked against other counters. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -61,16 +61,16 @@ describe('compare()', () => {
   });
 
   it('reports progress before each run and at the end: how many are done, and which subject is next', async () => {
-    const told: unknown[] = [];
+    const reported: unknown[] = [];
     const names = ['reactor', 'proactor'];
     const rows = await compare({
       subjects: names,
       connections: 1,
       messages: 10,
-      onProgress: (...progress) => told.push(progress),
+      onProgress: (...progress) => reported.push(progress),
     });
     expect(rows.map(({ subject }) => subject)).toEqual(names);
-    expect(told).toEqual([
+    expect(reported).toEqual([
       ...[
         [0, 4, 'reactor'],
         [1, 4, 'reactor'],
@@ -90,14 +90,14 @@ describe('compare()', () => {
 });
 
 describe('compare() and strace count the same', () => {
-  /** Which Node itself does not call: its loop waits by epoll_pwait, and its pipes are read. */
+  /** Calls that Node itself does not make: its loop waits in epoll_pwait and reads its pipes with read. */
   const OURS: Readonly<Record<string, readonly string[]>> = {
     'reactor:epoll': ['epoll_wait', 'recvfrom', 'sendto', 'accept4'],
     'proactor:io_uring': ['io_uring_enter', 'io_uring_setup'],
   };
   const names = Object.keys(OURS).filter((name) => noStrace !== '' || available.some((row) => row.name === name));
 
-  /** Its calls beside Node's own. */
+  /** The server's calls without Node's own. */
   const reasonOf = (name: string): string => (name === 'proactor:io_uring' ? noRingFaults : noStrace);
 
   it.for(names)('%s, under strace -f -c, call for call', async (name, context) => {
@@ -114,7 +114,7 @@ describe('compare() and strace count the same', () => {
     const during = counter.between(result.begun, result.ended);
     await load[Symbol.asyncDispose]();
     await server.end();
-    // From the first call to the last, for strace -c knows of no time.
+    // Over the whole run: strace -c has no time range.
     const all = counter.all();
     const seen = straceCounts(readFileSync(file, 'utf8'));
     expect(server.trace.dropped).toBe(0);
@@ -122,7 +122,7 @@ describe('compare() and strace count the same', () => {
     const [main = ''] = OURS[name] ?? [];
     expect(all.get(main)).toBeGreaterThan(80);
     if (name !== 'reactor:epoll') return;
-    // And so do the figures of the table, whose messages are those of the work alone.
+    // So do the figures of the table, which count only the messages of the measured work.
     const total = (counts: ReadonlyMap<string, number>) =>
       ['epoll_wait', 'recvfrom', 'sendto'].reduce((sum, call) => sum + (counts.get(call) ?? 0), 0);
     const figure = perMessage(during, result, '').syscallsPerMessage;
@@ -131,7 +131,7 @@ describe('compare() and strace count the same', () => {
     expect(figure / (total(seen) / messages)).toBeLessThan(1.02);
   });
 
-  /** strace -c: `% time  seconds  usecs/call  calls  errors  syscall`, where errors may be missing. */
+  /** strace -c: `% time  seconds  usecs/call  calls  errors  syscall`, errors may be empty. */
   function straceCounts(table: string): Map<string, number> {
     const rows = Array.from(table.matchAll(/^ *[\d.]+ +[\d.]+ +\d+ +(\d+)(?: +\d+)? +(\w+)$/gm));
     return new Map(rows.map(([, calls, call]) => [call ?? '', Number(calls)]));

@@ -1,4 +1,4 @@
-/** The queue of connections between threads, and the sections in which a thread is not ended. */
+/** The queue of connections between threads, and critical sections, in which a thread is not terminated. */
 import { describe, expect, it } from 'vitest';
 import { Socket } from '../src/index.js';
 import { ConnectionQueue } from '../src/servers/worker/connection-queue.js';
@@ -14,7 +14,7 @@ describe('a queue of connections', () => {
       const fds = sockets.map(({ fd }) => fd);
       expect(sockets.map((socket) => queue.put(socket))).toEqual([true, true, true]);
       expect(queue.length).toBe(3);
-      expect(sockets.map(({ fd }) => fd)).toEqual([-1, -1, -1]); // they are the queue's now
+      expect(sockets.map(({ fd }) => fd)).toEqual([-1, -1, -1]); // the queue owns them now
       const taken = fds.map(() => bench.own(queue.take() as Socket));
       expect(taken.map(({ fd }) => fd)).toEqual(fds);
       for (const socket of taken) socket.close();
@@ -30,7 +30,7 @@ describe('a queue of connections', () => {
     const { fd } = fifth;
     expect(queue.put(fifth)).toBe(false);
     expect(fifth.fd).toBe(fd);
-    const other = new ConnectionQueue(queue.memory, null); // as another thread has it
+    const other = new ConnectionQueue(queue.memory, null); // as another thread opens it
     for (let i = 0; i < 4; i++) other.take()?.close();
     expect(queue.put(fifth)).toBe(true);
     other.take()?.close();
@@ -62,7 +62,7 @@ describe('a critical section', () => {
   });
 
   it('is not interrupted: ending its thread waits until the section is left', async () => {
-    const memory = createSectionMemory(); // a new thread is in one, until it has what it was handed
+    const memory = createSectionMemory(); // a new thread starts in a critical section, until it has adopted its sockets
     let isEnded = false;
     const ended = new Promise<void>((resolve) =>
       terminateOutside(memory, () => {

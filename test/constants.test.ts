@@ -1,4 +1,4 @@
-/** `constants` against the headers themselves, as the compiler reads them. Linux. */
+/** `constants` compared with the system's headers, as the compiler reads them. Linux. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -26,7 +26,7 @@ describe('constants', () => {
   }
   const names = Array.from(compiler(['-dM', '-E'], headers).matchAll(PREFIXES), ([, name]) => name as string);
 
-  // Headers that are richer than the list say nothing against it; then: node scripts/list-constants.mjs.
+  // Newer headers may define more constants than the list; then run: node scripts/list-constants.mjs.
   const [, glibc] = /__GLIBC_MINOR__ (\d+)/.exec(compiler(['-dM', '-E'], headers)) ?? [];
   const newer = Number(glibc ?? Infinity) > 36 ? ' — not here: the list is of Debian 12, these headers are others' : '';
   it.skipIf(newer)(

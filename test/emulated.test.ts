@@ -1,4 +1,4 @@
-/** What is the emulation's own: its selector, and what it does where the kernel only says what can be done. */
+/** What only the emulation has: its selector, and I/O of its own after the kernel reports readiness. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { closeSync, constants, openSync } from 'node:fs';
@@ -40,7 +40,7 @@ it('BaseProactor is abstract, and available nowhere', () => {
 
 describe.each(mechanisms)('emulated:%s', (mechanism) => {
   const lacks = lacksOf(mechanism);
-  /** A proactor, and its selector. */
+  /** A proactor and its selector. */
   const start = (bench: Bench) => {
     const selector = createSelector(mechanism);
     return { selector, proactor: bench.own(new EmulatedProactor({ selector })) };
@@ -98,7 +98,7 @@ describe.each(mechanisms)('emulated:%s', (mechanism) => {
     failsWith('ERR_KEY_EXISTS', proactor, proactor.recv(b, 10));
     failsWith('ERR_KEY_EXISTS', proactor, proactor.send(b, 'x'));
     expect(selector.getKey(b)).toBe(key);
-    a.send('x'); // always ready, and nobody's
+    a.send('x'); // always ready, without an operation
     expect(proactor.wait(20)).toEqual([]);
     selector.unregister(b);
     expect(resultOf(proactor, proactor.recv(b, 10)).toString()).toBe('x');
@@ -258,21 +258,21 @@ describe.each(mechanisms)('emulated:%s', (mechanism) => {
     using bench = new Bench();
     const { proactor } = start(bench);
     const [a, b] = bench.pair();
-    const told: (string | undefined)[] = [];
+    const received: (string | undefined)[] = [];
     let turns = 0;
     const attachment = proactor.attach(() => {
       turns++;
       proactor.turn(0);
     });
-    proactor.begin({ kind: 'recv', fd: b.fd, size: 10 }, ({ data }) => told.push(data?.toString()));
+    proactor.begin({ kind: 'recv', fd: b.fd, size: 10 }, ({ data }) => received.push(data?.toString()));
     await sleep(5);
     const users = proactor.recv(a, 10);
     a.send('to the loop');
-    while (told.length === 0) await sleep(1);
-    expect(told).toEqual(['to the lo'.padEnd(10, 'o')]);
+    while (received.length === 0) await sleep(1);
+    expect(received).toEqual(['to the lo'.padEnd(10, 'o')]);
     b.send('to the caller');
     while (users.pending) await sleep(1);
-    expect(proactor.pending).toBe(1); // over, and not collected
+    expect(proactor.pending).toBe(1); // completed, not yet collected
     expect(proactor.wait(0)).toEqual([users]);
     expect(proactor.pending).toBe(0);
     expect(proactor.wait(0)).toEqual([]);
@@ -302,7 +302,7 @@ describe.each(mechanisms)('emulated:%s', (mechanism) => {
       { eval: true, workerData: mechanism },
     );
     bench.atEnd(() => void worker.terminate());
-    // Listened to beforehand: a worker's last message and its end may come in one turn.
+    // Listen first: a worker's last message and its exit may arrive in one turn.
     const exited = new Promise((resolve) => worker.once('exit', resolve));
     const answer = await new Promise((resolve, reject) => {
       worker.once('message', resolve);

@@ -1,8 +1,8 @@
 /**
- * Programs that used the package end of themselves with exit code 0 and without a warning, on every version of Node.
+ * Programs that use the package exit by themselves with code 0 and without a warning, on every version of Node.
  *
- * What C++ shows to JavaScript of memory of its own, Node detaches at the end of a thread, and it aborts where it cannot
- * (CallbackInfo::CleanupHook, src/node_buffer.cc): since Node 24 it cannot where markAsUntransferable() was called for that memory.
+ * At the end of a thread Node detaches external ArrayBuffers, and aborts if it cannot (CallbackInfo::CleanupHook, src/node_buffer.cc): since
+ * Node 24 it cannot after markAsUntransferable().
  *
  * ENDINGS=10 runs each program ten times: `npm run test:node -- 24 --endings`.
  */
@@ -17,7 +17,7 @@ import { DIFFERENT, SERVER_MODELS, isSlowHere } from './support/servers.js';
 const SERVERS = JSON.stringify(join(root, 'dist/servers.js'));
 const RUNS = Number(process.env.ENDINGS ?? 1);
 
-/** Runs a program until it ends. @returns what it printed at last */
+/** Runs a program until it exits. @returns its last output line */
 async function endsQuietly(body: string): Promise<string> {
   using bench = new Bench();
   let printed = '';
@@ -29,7 +29,7 @@ async function endsQuietly(body: string): Promise<string> {
   return printed;
 }
 
-/** A client that sends a small and a large message, and reads both back. */
+/** A client that sends a small and a large message and reads both echoes. */
 const CLIENT = `
   const net = require('node:net');
   const talk = (address) => new Promise((resolve, reject) => {
@@ -44,7 +44,7 @@ const CLIENT = `
   });
 `;
 
-/** moved(memory): the same memory in another ArrayBuffer, by any way that this version of Node allows; undefined where there is none. */
+/** moved(memory): the same memory in another ArrayBuffer, transferred in any way this Node version allows; undefined if none does. */
 const MOVED = `
   const { parentPort } = require('node:worker_threads');
   async function moved(memory) {
@@ -62,7 +62,7 @@ const MOVED = `
   }
 `;
 
-/** Runs a program in a thread, which posts memory home. Reads all of that when the thread has ended; prints the sum of their sizes. */
+/** Runs a program in a thread that posts memory to its parent. The parent reads it after the thread's exit and prints the sum of the sizes. */
 const inThread = (body: string): string => `
   const { Worker } = require('node:worker_threads');
   const worker = new Worker(${JSON.stringify(programText(body))}, { eval: true });
@@ -125,7 +125,7 @@ describe('a program whose chunks were moved to another thread ends with exit cod
                     borrowsChunks: ${borrowsChunks},
                     data(connection, chunk) {
                       connection.write(Buffer.from(chunk));
-                      // Not Node's own pool: in Node 20 a reader of it never answers.
+                      // Not from Node's buffer pool: in Node 20 its reader never answers.
                       if (chunk.buffer.byteLength !== 8192) memories.add(chunk.buffer);
                     },
                   });

@@ -24,8 +24,8 @@ import { Program, root } from './support/program.js';
 const read = (path: string): string => readFileSync(join(root, path), 'utf8').replaceAll('\r\n', '\n');
 
 /**
- * A port of the loopback on which no server listens, below the ephemeral ports: a client that repeatedly tries one of those eventually
- * connects to itself (RFC 9293, simultaneous open).
+ * A free port of the loopback below the ephemeral range: a client that retries a port of that range eventually connects to itself (RFC 9293,
+ * simultaneous open).
  */
 function freePort(): number {
   for (;;) {
@@ -57,7 +57,7 @@ class Example {
     return new Example(bench, [join(root, 'examples', file)], env);
   }
 
-  /** A program in TypeScript, which `npm run lint` checks. Its text runs from the root, where the package finds itself by its name. */
+  /** A TypeScript program; `npm run lint` checks its types. It runs in the root, where the package resolves its own name. */
   static transpiled(bench: Bench, file: string): Example {
     const compilerOptions = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext };
     const { outputText } = ts.transpileModule(read(`examples/${file}`), { compilerOptions });
@@ -112,9 +112,9 @@ class Example {
   }
 }
 
-async function servesOthersBesideHostileClients(server: Example): Promise<void> {
+async function servesBesideHostileClients(server: Example): Promise<void> {
   const deaf = (await server.open()).pause();
-  // More than both kernels' buffers hold: the server cannot take it all.
+  // More than both socket buffers hold: the server cannot send it all.
   for (let i = 0; i < 32; i++) deaf.write(Buffer.alloc(1 << 20));
   expect(await server.received('first')).toBe('first');
   for (let i = 0; i < 5; i++) {
@@ -134,21 +134,13 @@ async function servesOthersBesideHostileClients(server: Example): Promise<void> 
 const EVERYWHERE = '';
 const LINUX = process.platform === 'linux' ? '' : ' — not here: epoll is of Linux';
 const ECHO = 'serves others beside clients that reset, never read, or send byte by byte';
-const echo = (file: string) => (bench: Bench) => servesOthersBesideHostileClients(Example.of(bench, file));
+const echo = (file: string) => (bench: Bench) => servesBesideHostileClients(Example.of(bench, file));
 
 /** What each does; why it is not run here ('' if it is); the run. */
 const EXAMPLES: Record<string, readonly [does: string, why: string, run: (bench: Bench) => Promise<void>]> = {
   'echo.mjs': [ECHO, EVERYWHERE, echo('echo.mjs')],
-  'reactor.ts': [
-    ECHO,
-    EVERYWHERE,
-    (bench) => servesOthersBesideHostileClients(Example.transpiled(bench, 'reactor.ts')),
-  ],
-  'proactor.ts': [
-    ECHO,
-    EVERYWHERE,
-    (bench) => servesOthersBesideHostileClients(Example.transpiled(bench, 'proactor.ts')),
-  ],
+  'reactor.ts': [ECHO, EVERYWHERE, (bench) => servesBesideHostileClients(Example.transpiled(bench, 'reactor.ts'))],
+  'proactor.ts': [ECHO, EVERYWHERE, (bench) => servesBesideHostileClients(Example.transpiled(bench, 'proactor.ts'))],
   'event-loop.mjs': [ECHO, EVERYWHERE, echo('event-loop.mjs')],
   'textbook-server.mjs': [ECHO, EVERYWHERE, echo('textbook-server.mjs')],
 
@@ -217,7 +209,7 @@ const EXAMPLES: Record<string, readonly [does: string, why: string, run: (bench:
     async (bench) => {
       const folder = bench.folder();
       const url = pathToFileURL(join(root, 'examples/compare.mjs')).href;
-      // It writes into the working directory.
+      // It writes to the working directory.
       const text = `process.chdir(${JSON.stringify(folder)}); await import(${JSON.stringify(url)})`;
       expect(await new Example(bench, ['--input-type=module', '--eval', text]).output()).toBe('');
       const page = readFileSync(join(folder, 'compare.html'), 'utf8');
@@ -266,7 +258,7 @@ const EXAMPLES: Record<string, readonly [does: string, why: string, run: (bench:
       const where = ['--module', 'nodenext', '--rootDir', '.', '--outDir', folder, 'examples/typed.mts'];
       const compiled = spawnSync(process.execPath, [tsc, ...options, ...where], { cwd: root, encoding: 'utf8' });
       expect({ stdout: compiled.stdout, status: compiled.status }).toEqual({ stdout: '', status: 0 });
-      // From the root: where the file itself is, there is no package of this name.
+      // In the root: the package's name does not resolve from the file's folder.
       const text = readFileSync(join(folder, 'examples/typed.mjs'), 'utf8');
       const example = new Example(bench, ['--input-type=module', '--eval', text]);
       expect(await example.received('')).toBe('hello\n');

@@ -1,17 +1,17 @@
 /**
- * A quiet client beside clients that flood, on every loop: what one connection gets in a turn is bounded. Counted in bytes that the loop
- * has served to the flood between a request of the quiet client and its reply. Milliseconds are compared in test/long/fairness.test.ts.
+ * A quiet client beside flooding clients, on every loop: the work for one connection per turn is bounded. Measured in bytes that the loop
+ * serves to the flood between a request of the quiet client and its reply. test/long/fairness.test.ts compares times.
  */
 import { describe, expect, it } from 'vitest';
 import { type ConnectionHandler, Socket } from '../src/index.js';
 import { Bench } from './support/bench.js';
 import { CHUNK, LOOPS, TRAFFIC, type Traffic } from './support/fairness.js';
 
-/** Turns from a request to its reply, in each of which a flooding client may be served its share. */
+/** Turns from a request to its reply; in each, a flooding client may be served its share. */
 const MAX_TURNS = 4;
 const ROUNDS = 10;
 
-/** Everything that has arrived. */
+/** Reads everything that has arrived. */
 function drain(client: Socket): string {
   let text = '';
   for (;;) {
@@ -21,7 +21,7 @@ function drain(client: Socket): string {
   }
 }
 
-/** Sends as much as the kernel takes, from where it stopped last. */
+/** Sends as much as the kernel accepts, from the last position on. */
 class Flood {
   #at = 0;
   constructor(
@@ -78,7 +78,7 @@ describe.each(LOOPS)('%s beside a flooding client', (_, unavailable, make) => {
             for (let turns = 0; turns < 1000; turns++) {
               loop.runOnce(10);
               for (const one of flooding) {
-                drain(one.client); // its replies: it would be held back
+                drain(one.client); // its replies: otherwise back-pressure would stop it
                 one.go();
               }
               got = got.slice(-100) + drain(quiet);

@@ -1,4 +1,4 @@
-/** Faults injected into each loop: others are served, no byte is lost or doubled, nothing spins, no descriptor is left, the error is reported. */
+/** Faults in each loop: others are served, no byte is lost or duplicated, no busy loop, no leaked descriptor, the error is reported. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { type Socket, connect } from 'node:net';
@@ -19,7 +19,7 @@ interface Cell {
   readonly plan: string;
 }
 interface Ended {
-  /** The errors that `onError` had, and `close CODE` for those of connections. */
+  /** The error codes that `onError` received, and `close CODE` for those of connections. */
   readonly told: readonly string[];
   readonly counts: readonly { readonly calls: number; readonly injected: number }[];
   /** Descriptors that are still open. */
@@ -28,29 +28,29 @@ interface Ended {
 interface Result extends Ended {
   readonly seen: readonly Seen[];
   readonly late: Seen;
-  /** System calls while no client did anything. */
+  /** System calls while all clients were idle. */
   readonly idle: number;
 }
 
 const EARLY = 2;
 const CLIENTS = 6;
-/** Milliseconds in which nothing happens, and system calls that are not yet a spin: those of the question itself, and of pauses that end. */
+/** Idle time in ms, and the system calls allowed in it: those of the query itself, and of pauses that end. */
 const IDLE = 30;
 const MAX_IDLE = 60;
 
-/** A client that has received nothing for so long gives up, in milliseconds: where a byte was lost, it would wait for ever. */
-const PATIENCE = 60_000;
-/** The same where a byte is lost on purpose. */
-const LITTLE_PATIENCE = 500;
+/** A client fails after so many ms without data: after a lost byte it would wait forever. */
+const CLIENT_TIMEOUT = 60_000;
+/** The same where a byte is lost on purpose, ms. */
+const SHORT_CLIENT_TIMEOUT = 500;
 
-/** The connection over which the server is asked. */
+/** The control connection to the server. */
 class Control {
   readonly #socket: Socket;
   readonly #lines: AsyncIterator<string>;
 
   constructor(port: number) {
     this.#socket = connect({ port, host: '127.0.0.1' });
-    this.#socket.on('error', () => undefined); // the loop closes it
+    this.#socket.on('error', () => undefined); // the loop under test closes it
     this.#lines = createInterface(this.#socket)[Symbol.asyncIterator]();
   }
 
@@ -65,7 +65,7 @@ class Control {
   }
 }
 
-/** What the server says next. */
+/** The server's next message. */
 function messageOf(server: ChildProcess): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const onMessage = (message: unknown): void => {
@@ -78,18 +78,18 @@ function messageOf(server: ChildProcess): Promise<unknown> {
   });
 }
 
-async function run(server: ChildProcess, cell: Cell, patience = PATIENCE): Promise<Result> {
+async function run(server: ChildProcess, cell: Cell, timeout = CLIENT_TIMEOUT): Promise<Result> {
   const listening = messageOf(server);
   server.send(cell);
   const { port, control: controlPort } = (await listening) as { readonly port: number; readonly control: number };
   const control = new Control(controlPort);
-  const clients = Array.from({ length: EARLY }, (_, i) => new ExactClient(port, i, patience));
+  const clients = Array.from({ length: EARLY }, (_, i) => new ExactClient(port, i, timeout));
   await control.ask('c');
   const faulty = (await control.ask('f')) as number;
-  clients.push(...Array.from({ length: CLIENTS }, (_, i) => new ExactClient(faulty, EARLY + i, patience)));
+  clients.push(...Array.from({ length: CLIENTS }, (_, i) => new ExactClient(faulty, EARLY + i, timeout)));
   for (const client of clients) client.begin();
   const seen = await Promise.all(clients.map((client) => client.seen));
-  const newcomer = new ExactClient(faulty, 100, patience);
+  const newcomer = new ExactClient(faulty, 100, timeout);
   newcomer.begin();
   const late = await newcomer.seen;
   const before = (await control.ask('c')) as number;
@@ -104,7 +104,7 @@ function startServer(): ChildProcess {
   return fork(join(root, 'test/support/fault-server.cjs'), { execArgv: [] });
 }
 
-/** The rules of each outcome. Throws where one is broken. */
+/** Checks the rules of each outcome. Throws if one is broken. */
 function judge({ told, counts, left, seen, late, idle }: Result, outcome: Outcome, error: string): void {
   const injected = counts.reduce((sum, count) => sum + count.injected, 0);
   expect(injected, 'faults injected').toBeGreaterThan(0);
@@ -123,7 +123,7 @@ function judge({ told, counts, left, seen, late, idle }: Result, outcome: Outcom
 }
 
 describe.skipIf(notHere)(`faults${notHere}`, () => {
-  /** The cells that hold: 'reactor, epoll, run()/recv:EINTR@every2'. */
+  /** The cells that passed: 'reactor, epoll, run()/recv:EINTR@every2'. */
   const holds = new Set<string>();
 
   const subjects = MATRIX.map(([subject, rows]) => {
@@ -138,7 +138,7 @@ describe.skipIf(notHere)(`faults${notHere}`, () => {
     afterAll(() => void server.kill('SIGKILL'));
 
     const cells = rows.flatMap((row) => row.faults.map((fault) => ({ ...row, fault, rule: ruleOf(row, fault) })));
-    // One that has failed may still be under way.
+    // A failed cell may still be running.
     afterEach(({ task }) => {
       if (task.result?.state !== 'fail') return;
       server.kill('SIGKILL');
@@ -174,6 +174,6 @@ describe.skipIf(notHere)(`a planted mistake is found${notHere}`, () => {
     ['leaks-on-EMFILE', 'accept:EMFILE@2..4', (result: Result) => result.left === 3],
   ] as const)('%s, by %s', async (mistake, plan, isFound) => {
     const cell = { make: 'planted', mechanism: mistake, mode: 'run', plan };
-    expect(await run(server, cell, LITTLE_PATIENCE)).toSatisfy(isFound);
+    expect(await run(server, cell, SHORT_CLIENT_TIMEOUT)).toSatisfy(isFound);
   });
 });

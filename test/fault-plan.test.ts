@@ -1,4 +1,4 @@
-/** Fault plans as they are written: what is a plan, and what is refused with which words. */
+/** The syntax of fault plans: valid plans, and the error messages for invalid ones. */
 import { readFileSync, readdirSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
@@ -12,10 +12,10 @@ import { root } from './support/program.js';
 const isWindows = process.platform === 'win32';
 const { errno } = constants as { readonly errno: Readonly<Record<string, number | undefined>> };
 const EIO = isWindows ? 'EACCES' : 'EIO';
-/** [kind, value, first, last, every, probability] of the one rule. */
+/** [kind, value, first, last, every, probability] of the plan's only rule. */
 const numbersOf = (plan: string): readonly number[] => [...parseFaultPlan(plan).numbers];
 
-/** Of the ERR_INVALID_ARG_VALUE that it throws. */
+/** The message of the ERR_INVALID_ARG_VALUE that the call throws. */
 function messageOf(call: () => unknown): string {
   try {
     call();

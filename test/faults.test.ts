@@ -1,4 +1,4 @@
-/** Fault plans: what they do to the calls of this thread, of workers, of a process, and to completions. */
+/** Fault plans: their effect on the calls of this thread, of workers, of a process, and on completions. */
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -28,13 +28,13 @@ import { IS_OPEN, NOBODY, RECV, SEND, tracedText, workerText } from './support/t
 const isWindows = process.platform === 'win32';
 const mechanisms = readinessMechanisms.flatMap(({ mechanism, available }) => (available ? [mechanism] : []));
 
-/** A plan that ends with the test. */
+/** Injects a plan until the end of the test. */
 const inject = (bench: Bench, ...given: Parameters<typeof injectFaults>): Faults => {
   const faults = injectFaults(...given);
   bench.atEnd(() => faults.stop());
   return faults;
 };
-/** native.isOpen() makes one call; does it fail with EIO? Without a plan it fails with EBADF. */
+/** Whether the one call of native.isOpen() fails with EIO. Without a plan it fails with EBADF. */
 const EIO = isWindows ? 'EACCES' : 'EIO';
 const isDisturbed = (): boolean => native.isOpen(NOBODY) !== native.badDescriptor;
 const disturbed = (count: number): number[] =>
@@ -320,7 +320,7 @@ describe('scope', () => {
     for (let round = 0; round < 200; round++) {
       using faults = injectFaults(`${IS_OPEN}:${EIO}@every2`, { scope: 'process' });
       disturbed(10);
-      await until('the other thread is disturbed', () => (faults.counts()[0]?.calls ?? 0) > 20);
+      await until('faults in the other thread', () => (faults.counts()[0]?.calls ?? 0) > 20);
       faults.stop();
       const { calls, injected } = faults.counts()[0] as { calls: number; injected: number };
       expect(injected).toBe(Math.floor(calls / 2));
@@ -472,8 +472,8 @@ describe('completions', () => {
 describe('a loop', () => {
   const bytes = Buffer.from(Array.from({ length: 5000 }, (_, i) => i % 251));
 
-  /** 5,000 bytes there and back: what came, what the client was told at its end, and what the loop reported. */
-  function converse(loop: EventLoop): { same: boolean; error: string | undefined } {
+  /** Echoes 5,000 bytes. @returns whether the same bytes came back, and the error code that close() received */
+  function echoBytes(loop: EventLoop): { same: boolean; error: string | undefined } {
     const received: Buffer[] = [];
     let got = 0;
     let error: string | undefined;
@@ -501,7 +501,7 @@ describe('a loop', () => {
     const onError = (error: unknown): void => void errors.push((error as NodeJS.ErrnoException).code ?? String(error));
     const loop = bench.own(new Reactor({ selector: createSelector(mechanism), onError }));
     const faults = inject(bench, `recv:EINTR@every2, send:short=7@every2, recv:short=99, accept:EMFILE@1..2, ${waits}`);
-    expect(converse(loop)).toEqual({ same: true, error: undefined });
+    expect(echoBytes(loop)).toEqual({ same: true, error: undefined });
     const injected = Object.fromEntries(faults.counts().map((count) => [count.rule, count.injected]));
     expect(injected).toMatchObject({ 'accept:EMFILE@1..2': 2 });
     expect(injected['recv:EINTR@every2']).toBeGreaterThan(10);
@@ -520,7 +520,7 @@ describe('a loop', () => {
     using bench = new Bench();
     const loop = bench.own(new ProactorLoop({ proactor: new IoUringProactor(), onError: () => undefined }));
     const faults = inject(bench, plan);
-    expect(converse(loop)).toEqual({ same: true, error: undefined });
+    expect(echoBytes(loop)).toEqual({ same: true, error: undefined });
     for (const { rule, injected } of faults.counts()) expect(injected, rule).toBeGreaterThan(0);
   });
 });
@@ -531,7 +531,7 @@ function range(first: number, last: number): number[] {
   return Array.from({ length: last - first + 1 }, (_, i) => first + i);
 }
 
-/** Answers each message with what the call of native.isOpen() has returned. */
+/** Answers each message with the result of native.isOpen(). */
 const ANSWER = `on(() => post(mark(0)));`;
 
 async function startWorker(bench: Bench, body: string): Promise<Worker> {

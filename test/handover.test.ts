@@ -13,7 +13,7 @@ const notOnWindows = isWindows ? ' — not here: Windows hands sockets over othe
 const SERVERS = 3;
 const CLIENTS = 60;
 
-/** Each answers with its name, and counts whom it has answered. */
+/** Each server replies with its name and counts its replies. */
 const handler = (name: string): string => `
   const served = new Set();
   const handler = {
@@ -22,7 +22,7 @@ const handler = (name: string): string => `
   };
 `;
 
-/** A loop in a thread, which is told the numbers of connected sockets. */
+/** A loop in a thread that receives the descriptors of connected sockets. */
 const worker = `
   const { parentPort, workerData } = require('node:worker_threads');
   const { make, name } = workerData;
@@ -37,7 +37,7 @@ const worker = `
   loop.start();
 `;
 
-/** A process that has inherited a listening socket. */
+/** A process that inherited a listening socket. */
 class Child {
   readonly #process: ChildProcess;
   #said = '';
@@ -63,7 +63,7 @@ class Child {
     while (this.#said === '') await Promise.race([once(this.#process.stdout as Readable, 'data'), this.#failed()]);
   }
 
-  /** @returns how many it has served */
+  /** @returns the number of connections served */
   async end(): Promise<number> {
     this.#process.kill('SIGTERM');
     expect(await once(this.#process, 'close')).toEqual([0, null]);
@@ -75,7 +75,7 @@ class Child {
   }
 }
 
-/** Blocking clients, who ask one after the other. @returns who has answered each */
+/** Connects blocking clients one after the other. @returns the name in each reply */
 function askAll(bench: Bench, connect: (client: Socket) => void): string[] {
   const clients = Array.from({ length: CLIENTS }, () => {
     const client = bench.own(new Socket());

@@ -1,8 +1,8 @@
 /**
- * Post 003: how many of a server's processes one connection wakes, by how they accept.
+ * Post 003: how many of a server's processes one connection wakes, by accept strategy.
  *
- * A process that is woken and finds nobody to accept is an empty wake-up, if it comes to look: Linux looks first, before select, poll or
- * epoll_wait returns, and lets who comes too late sleep on, unseen. Its context switches tell of those, too.
+ * An empty wake-up is a process that wakes and finds no connection to accept. Linux checks again before select, poll or epoll_wait returns:
+ * a process that is too late goes back to sleep without returning. Its context switches count those, too.
  */
 import { readFileSync } from 'node:fs';
 import { once } from 'node:events';
@@ -17,16 +17,16 @@ const CONNECTIONS = isSlowHere ? 60 : 1000;
 
 interface Herd {
   readonly stats: ServerStats;
-  /** Wake-ups with nobody to accept, a connection. */
+  /** Wake-ups without a connection to accept, per connection. */
   readonly empty: number;
-  /** How often a process had slept and was woken, a connection; undefined where the system does not tell. */
+  /** Voluntary context switches per connection; undefined where the system does not report them. */
   readonly switches: number | undefined;
-  /** How many connections each process had, the busiest first. */
+  /** The number of connections of each process, in descending order. */
   readonly shares: readonly number[];
 }
 
-/** Of a process's first thread: how often it gave up the processor to wait. */
-function switchesOf(pid: number): number {
+/** The voluntary context switches of a process's main thread. */
+function voluntarySwitchesOf(pid: number): number {
   const status = readFileSync(`/proc/${pid}/task/${pid}/status`, 'utf8');
   return Number(/voluntary_ctxt_switches:\s+(\d+)/.exec(status)?.[1]);
 }
@@ -35,7 +35,7 @@ async function herdOf(accept: AcceptStrategy): Promise<Herd> {
   await using server = createServer('prefork', { workers: PROCESSES, accept });
   const address = await server.listen();
   const pids = (await server.workers()).filter(({ role }) => role === 'work').map(({ id }) => id);
-  const switches = (): number => pids.reduce((sum, pid) => sum + switchesOf(pid), 0);
+  const switches = (): number => pids.reduce((sum, pid) => sum + voluntarySwitchesOf(pid), 0);
   const before = isLinux ? switches() : 0;
   for (let i = 0; i < CONNECTIONS; i++) {
     const client = await Client.connect(address);
@@ -60,7 +60,7 @@ describe('the thundering herd', () => {
     const rows = [...herds].map(([name, { empty, switches, shares }]) => ({
       'how they accept': name,
       'empty wake-ups a connection': empty.toFixed(3),
-      'context switches a connection': switches?.toFixed(2) ?? 'not told here',
+      'context switches per connection': switches?.toFixed(2) ?? 'not reported here',
       'connections of each process': shares.join(' '),
     }));
     console.log(`${PROCESSES} processes, ${CONNECTIONS} connections, one after the other`);
@@ -88,12 +88,12 @@ describe('the thundering herd', () => {
   }
 
   it('R27 one connection wakes several processes only with thundering-herd', () => {
-    // Nobody else waits: who has the lock is alone, as is who has a socket of its own.
+    // Only one process waits: the holder of the lock, or the owner of its own socket.
     for (const alone of ['lock', 'reuseport'] as const) expect(herds.get(alone)?.empty ?? 0).toBe(0);
     const all = herds.get('thundering-herd');
     const one = herds.get('exclusive');
     if (all?.switches === undefined || one?.switches === undefined) return;
-    // Measured: 3.6 times as many, and 1.4 times on a busy machine, where some processes are still awake when the next connection comes.
+    // Measured: 3.6 times as many; 1.4 times on a busy machine, where some processes are still awake when the next connection arrives.
     expect(all.switches).toBeGreaterThan(1.2 * one.switches);
     expect(one.empty).toBeLessThan(0.05);
   });
@@ -101,7 +101,7 @@ describe('the thundering herd', () => {
   it('R28 EPOLLEXCLUSIVE is uneven: with connections one after the other, a few processes get most of them', (context) => {
     const herd = herds.get('exclusive');
     if (herd === undefined) return context.skip('there is no EPOLLEXCLUSIVE here');
-    // The kernel wakes the one that came last to wait (puma/puma#3934).
+    // The kernel wakes the process that started to wait last (puma/puma#3934).
     expect(herd.shares[0]).toBeGreaterThan((2 * CONNECTIONS) / PROCESSES);
   });
 });

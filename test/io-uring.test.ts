@@ -1,4 +1,4 @@
-/** io_uring: the calls, the streams of a loop on it, and what the kernel may refuse. */
+/** io_uring: the calls, the streams of a loop on it, and the refusals of the kernel. */
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
@@ -33,7 +33,7 @@ describe('io_uring, the calls', () => {
   });
 });
 
-/** What a loop does that has all that a stream can have: 300,000 bytes there and back, an end, a close. Prints what came back. */
+/** A loop that uses every event of a stream: echoes 300,000 bytes, ends, closes. Prints the result. */
 const CONVERSATION = `
   const { createHash } = require('node:crypto');
   const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, i) => i % 251));
@@ -53,7 +53,7 @@ const CONVERSATION = `
   loop.close();
   console.log(Buffer.concat(received).equals(bytes) ? 'the same' : 'other bytes');`;
 
-// Each is a process of its own, and some wait for five seconds: side by side.
+// Concurrent: each test runs its own process, and some wait for five seconds.
 describe.skipIf(noStrace)(`io_uring, refusals of the kernel${noStrace}`, { concurrent: true }, () => {
   it.each(['EPERM', 'ENOSYS', 'EACCES'])(
     'U28 io_uring_setup fails with %s: the class reports it, and the loop uses the emulation',
@@ -94,7 +94,7 @@ describe.skipIf(noStrace)(`io_uring, refusals of the kernel${noStrace}`, { concu
     const ofNode = await callsOfNode('io_uring_setup');
     const outcome = await withFault(
       'io_uring_setup',
-      `error=ENOMEM:when=${ofNode + 3}+`, // 1 is the probe's, 2 the first proactor's
+      `error=ENOMEM:when=${ofNode + 3}+`, // call 1 is the probe's, call 2 the first proactor's
       `const first = new selectors.DefaultProactor();
        const second = new selectors.DefaultProactor();
        const third = new selectors.ProactorLoop();
@@ -138,7 +138,7 @@ describe.skipIf(noStrace)(`io_uring, refusals of the kernel${noStrace}`, { concu
          let received = 0;
          const data = (connection, chunk) => void (received += chunk.length);
          loop.adopt(b, { data, borrowsChunks: true });
-         // More than all buffers hold: each has been used.
+         // More than all buffers hold: every buffer is used.
          while (received < 24 << 20) {
            a.send(message);
            loop.runOnce(100);
@@ -187,7 +187,7 @@ describe.skipIf(noStrace)(`io_uring, refusals of the kernel${noStrace}`, { concu
   });
 
   it('U29 all rings the oldest way: single operations of every kind, and their cancelling', async () => {
-    // 1 and 2 of 3: the third way is the oldest one.
+    // Calls 1 and 2 of 3 fail: the third is the oldest setup.
     const outcome = await withFault(
       'io_uring_setup',
       'error=EINVAL:when=2..3',
@@ -206,7 +206,7 @@ describe.skipIf(noStrace)(`io_uring, refusals of the kernel${noStrace}`, { concu
   it('U29 a kernel without buffer rings: the loop uses single operations', async () => {
     const outcome = await withFault(
       'io_uring_register',
-      'error=EINVAL:when=2+', // the first is the probe's
+      'error=EINVAL:when=2+', // the first call is the probe's
       `const loop = new selectors.ProactorLoop();
        console.log(loop.mechanism);
        ${CONVERSATION}`,
@@ -279,7 +279,7 @@ describe.skipIf(noStrace)(`io_uring, refusals of the kernel${noStrace}`, { concu
   it('U4 EAGAIN, raw: enter() fails with it, and the next call submits the prepared entries', async () => {
     const outcome = await withFault(
       'io_uring_enter',
-      'error=EAGAIN:when=2', // the first is the probe's
+      'error=EAGAIN:when=2', // the first call is the probe's
       `const ring = new syscalls.IoUring(2);
        ring.prepNop(1);
        ring.prepNop(2);
@@ -406,7 +406,7 @@ describe.skipIf(row?.available !== true)('io_uring, a process without free descr
   });
 });
 
-/** Of each kind, one that is not over. */
+/** Starts one operation of each kind that stays pending. */
 const IN_FLIGHT = `
   const { spawnSync } = require('node:child_process');
   const { openSync } = require('node:fs');
@@ -445,12 +445,12 @@ describe.skipIf(row?.available !== true)(
   () => {
     it.each([
       ['process.exit()', 'process.exit(7);', 7],
-      ['the end of the program', '', 0],
-      ['an error that nobody catches', "throw new Error('mine');", 1],
-      ['an error that nobody catches, later', "setTimeout(() => { throw new Error('mine'); }, 10);", 1],
-      ['all of it forgotten and collected', 'setTimeout(() => { gc(); gc(); setTimeout(gc, 10); }, 1);', 0],
+      ['normal exit', '', 0],
+      ['an uncaught error', "throw new Error('mine');", 1],
+      ['an uncaught error, later', "setTimeout(() => { throw new Error('mine'); }, 10);", 1],
+      ['all objects unreferenced and collected', 'setTimeout(() => { gc(); gc(); setTimeout(gc, 10); }, 1);', 0],
       ['while the loop is started', 'loop.start(); setTimeout(() => process.exit(3), 20);', 3],
-      ['while somebody waits beside the ring', 'proactor.waitAsync(); setTimeout(() => process.exit(4), 20);', 4],
+      ['while waitAsync() is pending', 'proactor.waitAsync(); setTimeout(() => process.exit(4), 20);', 4],
     ])('%s', async (_, ending, expected) => {
       const { stdout, stderr, code, signal } = await runProgram(`${IN_FLIGHT}\n${ending}`, ['--expose-gc']);
       expect(stdout, stderr).toMatch(/^[78] in flight\n$/);

@@ -1,4 +1,4 @@
-/** Completion ports, where there are any: the calls, the proactor over them, and what happens to operations that nobody waits for. */
+/** Completion ports (Windows): the calls, the proactor over them, and operations whose completion is never read. */
 import { describe, expect, it } from 'vitest';
 import { availableMechanisms } from '../src/index.js';
 import { lacksOfSystem } from './contract/capabilities.js';
@@ -75,7 +75,7 @@ describe.skipIf(row?.available !== true)('iocp: abandoned operations', () => {
       `const { Socket, IocpProactor } = selectors;
        const client = new Socket();
        (() => {
-         // Dropped too: a socket knows the proactor whose operations are to be cancelled before it is closed.
+         // Dropped too: a socket references the proactor whose operations are cancelled before it closes.
          const listener = new Socket().bind({ host: '127.0.0.1', port: 0 }).listen();
          const proactor = new IocpProactor();
          proactor.accept(listener);

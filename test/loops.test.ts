@@ -12,11 +12,11 @@ import { runCases } from './support/run-cases.js';
 import { readinessMechanisms } from './support/mechanisms.js';
 import { proactorRows } from './support/proactors.js';
 
-const PATIENCE = 60_000;
+const MAX_WAIT_MS = 60_000;
 
-/** run(), with a timer of the loop's own that looks at the condition. What that throws ends the run, also of a loop that has an onError. */
+/** run(), with a timer of the loop that checks the condition. An error of the condition ends the run, even if the loop has an onError. */
 function untilBlocking(loop: EventLoop, what: string, condition: () => boolean): Promise<void> {
-  const deadline = loop.now() + PATIENCE;
+  const deadline = loop.now() + MAX_WAIT_MS;
   const failures: Error[] = [];
   const look = (): void => {
     try {
@@ -34,9 +34,9 @@ function untilBlocking(loop: EventLoop, what: string, condition: () => boolean):
   return failed === undefined ? Promise.resolve() : Promise.reject(failed);
 }
 
-/** start(), with a timer of Node's that looks at the condition. */
+/** start(), with a timer of Node that checks the condition. */
 async function untilInside(loop: EventLoop, what: string, condition: () => boolean): Promise<void> {
-  const deadline = loop.now() + PATIENCE;
+  const deadline = loop.now() + MAX_WAIT_MS;
   const ended = loop.start();
   try {
     while (!condition()) {
@@ -56,7 +56,7 @@ const WAYS = [
   ['inside Node', untilInside, (loop: EventLoop) => loop.start()],
 ] as const;
 
-/** Each loop is made with what its cases give it for its errors. */
+/** Runs the contract. Each case passes its own onError to the loops that it creates. */
 type Make<L extends EventLoop> = (onError: { onError?: (error: unknown) => void }) => L;
 
 function describeLoops<L extends EventLoop, C extends LoopContext & { loop(onError?: (error: unknown) => void): L }>(

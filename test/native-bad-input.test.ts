@@ -1,4 +1,4 @@
-/** The addon itself, behind the back of the TypeScript that guards it: errors, and never a crash. */
+/** Direct calls of the addon, without the checks of the TypeScript layer: errors, never a crash. */
 import { describe, expect, it } from 'vitest';
 import { Bench } from './support/bench.js';
 import { completionMechanisms } from './support/mechanisms.js';

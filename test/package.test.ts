@@ -1,4 +1,4 @@
-/** The package as a stranger gets it: packed, installed, imported, required, typed. */
+/** The package as a user gets it: packed, installed, imported, required, type-checked. */
 import { execFileSync } from 'node:child_process';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -18,7 +18,7 @@ describe.skipIf(noPackage)(`the package${noPackage}`, () => {
   beforeAll(() => {
     folder = bench.folder();
     installed = unpack(folder);
-    // The addon as it is built here: that the package builds it is in test/long/package.test.ts.
+    // Uses the addon that is already built: test/long/package.test.ts builds it from the package.
     cpSync(join(root, 'build/Release/selectors_native.node'), join(installed, 'build/Release/selectors_native.node'));
     return () => bench[Symbol.dispose]();
   });
@@ -61,7 +61,7 @@ describe.skipIf(noPackage)(`the package${noPackage}`, () => {
       selector.register(new Socket(), EVENT_READ, 'text');
       for (const [key, events] of selector.select(0)) console.log(key.data.toUpperCase(), events + 1);
       const flag: number = EPOLLIN;
-      // @ts-expect-error: the data of a key is of the selector's type
+      // @ts-expect-error: a key's data has the selector's type
       selector.register(1, EVENT_READ, 5);
       console.log(flag);`;
     const imports = `import { type BaseSelector, DefaultSelector, EVENT_READ, Socket } from 'selectors-native';

@@ -1,4 +1,4 @@
-/** What is the proactor loop's own: whose system calls serve its connections, and the operations of its proactor. */
+/** What only the proactor loop has: its system calls per connection, and the operations of its proactor. */
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -18,7 +18,7 @@ const CONNECTIONS = 50;
 const MESSAGES = 20_000;
 const MESSAGE = Buffer.alloc(64, 'm');
 
-/** So many messages there and back, over all connections at once. */
+/** Echoes MESSAGES messages over all connections at once. */
 function pingPong(port: number): void {
   using loop = new Reactor();
   let left = MESSAGES;
@@ -48,7 +48,7 @@ function pingPong(port: number): void {
   loop.run();
 }
 
-/** The system calls of an io_uring server while it serves, from the listener to the signal that ends it. */
+/** The system calls of an io_uring server from listen until the signal that ends it. */
 async function callsOfServer(): Promise<Map<string, number>> {
   using bench = new Bench();
   const log = join(bench.folder(), 'strace');
@@ -56,7 +56,7 @@ async function callsOfServer(): Promise<Map<string, number>> {
   const program = bench.own(new Program('strace', ['-f', '-qq', '-o', log, process.execPath, ...serve]));
   const [, port] = await program.printed(/listening on 127\.0\.0\.1:(\d+) \(proactor, echo, io_uring\)/);
   pingPong(Number(port));
-  // strace itself does not listen to signals while it writes to a file.
+  // strace ignores signals while it writes to a file.
   const { pid } = program.process;
   process.kill(Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')), 'SIGINT');
   expect(await program.ended).toMatchObject({ code: 0, stderr: '' });
@@ -65,12 +65,12 @@ async function callsOfServer(): Promise<Map<string, number>> {
   const from = lines.findIndex((line) => line.includes(' listen('));
   const to = lines.findIndex((line) => line.includes('--- SIGINT'));
   const counts = new Map<string, number>();
-  const last = new Map<string, string>(); // by thread: what it did last
+  const last = new Map<string, string>(); // last call by thread
   for (const line of lines.slice(from, to < from ? undefined : to)) {
     const [, thread = '', call] = /^(\d+) +(?:<\.\.\. )?(\w+)/.exec(line) ?? [];
     const before = last.get(thread) ?? '';
     last.set(thread, line);
-    // malloc reads it once, before it gives an arena's memory back (glibc, check_may_shrink_heap).
+    // malloc reads it once before it returns an arena's memory (glibc, check_may_shrink_heap).
     if (call === 'read' && /overcommit_memory|openat resumed/.test(before)) continue;
     if (call !== undefined && line.includes(`${call}(`)) counts.set(call, (counts.get(call) ?? 0) + 1);
   }
@@ -82,7 +82,7 @@ describe('uses io_uring for real', () => {
     `an io_uring server enters the ring, and never calls recv, send, accept or a readiness wait: below 0.1 system calls per message${noRing}`,
     async () => {
       let total = Infinity;
-      // Counted again where somebody else has the processor: what is served at once is then less.
+      // Counted again if other programs use the processor: each turn then serves fewer messages.
       for (let attempt = 0; attempt < 10 && total / MESSAGES >= 0.1; attempt++) {
         const counts = await callsOfServer();
         total = [...counts.values()].reduce((sum, count) => sum + count, 0);
@@ -159,8 +159,8 @@ describe.each(proactorRows.filter(({ create }) => create !== undefined))(
     it('a caller’s wait on the loop’s proactor returns the caller’s operations, and the loop gets its own', async () => {
       using bench = new Bench();
       using loop = create();
-      const heard: string[] = [];
-      const { address } = loop.listen({}, { data: (_connection, chunk) => void heard.push(chunk.toString()) });
+      const received: string[] = [];
+      const { address } = loop.listen({}, { data: (_connection, chunk) => void received.push(chunk.toString()) });
       const client = bench.own(new Socket());
       client.connect(address);
       const ended = loop.start();
@@ -170,8 +170,8 @@ describe.each(proactorRows.filter(({ create }) => create !== undefined))(
       const collected = loop.proactor.waitAsync();
       for (let i = 0; i < 3; i++) loop.proactor.wait(0);
       expect(await collected).toEqual([waiting]);
-      while (heard.length === 0) await sleep(1);
-      expect(heard).toEqual(['meanwhile']);
+      while (received.length === 0) await sleep(1);
+      expect(received).toEqual(['meanwhile']);
       loop.stop();
       await ended;
     });
@@ -208,7 +208,7 @@ describe.each(proactorRows.filter(({ create }) => create !== undefined))(
   },
 );
 
-/** Windows' fd_set counts its members, and not their numbers. */
+/** Windows' fd_set limits the number of members, not their values. */
 const noLimit = process.platform === 'win32' ? ' — not here: an fd_set of Windows takes any number' : '';
 
 it.skipIf(noLimit)(

@@ -15,7 +15,7 @@ import { runCases } from './support/run-cases.js';
 
 const lives = process.platform === 'win32' ? 1000 : 2000;
 
-/** Of each seed, what the file was at its end: the same on every mechanism. */
+/** The final contents of the file by seed: the same on every mechanism. */
 const files = new Map<number, string>();
 
 for (const { mechanism, create, why } of proactorRows) {
@@ -55,7 +55,10 @@ for (const { mechanism, create, why } of proactorRows) {
         const [a] = bench.pair();
         finish(proactor, proactor.send(a, 'x'));
       })();
-      assert.ok(await collectUntil(() => openDescriptors().size <= before + 2), 'the two of the pair are the bench’s');
+      assert.ok(
+        await collectUntil(() => openDescriptors().size <= before + 2),
+        'only the two sockets of the pair may stay open',
+      );
     });
   });
 }

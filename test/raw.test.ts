@@ -1,4 +1,4 @@
-/** The systems' own calls, each as far as this machine has it. */
+/** The raw system calls that this machine has. */
 import { describe, expect, it } from 'vitest';
 import { availableMechanisms } from '../src/index.js';
 import { Epoll, Kqueue } from '../src/syscalls.js';

@@ -1,4 +1,4 @@
-/** The reactor as a program: signals, limits of the system, memory, the end of a process. POSIX, for the most part. */
+/** The reactor in real processes: signals, system limits, memory, process exit. Mostly POSIX. */
 import { spawnSync } from 'node:child_process';
 import { closeSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,9 +11,9 @@ import { readinessMechanisms } from './support/mechanisms.js';
 
 const mechanisms = readinessMechanisms.filter(({ available }) => available).map(({ mechanism }) => mechanism as string);
 const noSignals = process.platform === 'win32' ? ' — not here: Windows has no signals to send' : '';
-const notLinux = process.platform === 'linux' ? '' : ' — not here: it looks into Linux’s /proc';
+const notLinux = process.platform === 'linux' ? '' : ' — not here: needs Linux’s /proc';
 const isSanitized = process.env.SELECTORS_NATIVE_SANITIZED === '1';
-const noFigures = isSanitized ? ' — not here: the sanitizers take memory of their own' : notLinux;
+const noFigures = isSanitized ? ' — not here: the sanitizers allocate memory themselves' : notLinux;
 
 const ECHO = '{ data: (connection, chunk) => void connection.write(chunk) }';
 
@@ -168,7 +168,7 @@ describe.skipIf(noSignals)(`onSignal${noSignals}`, () => {
       const port = Number((await program.printed(/listening on 127\.0\.0\.1:(\d+)/))[1]);
       const client = connectTo(bench, port);
       const idle = connectTo(bench, port);
-      // More than the kernel's buffers hold, so that a part waits in the server.
+      // More than the kernel's buffers hold: a part stays queued in the server.
       client.blocking = false;
       let sent = 0;
       for (let refused = 0; refused < 50;) {
@@ -193,7 +193,7 @@ describe.skipIf(noSignals)(`onSignal${noSignals}`, () => {
       idle.close();
       client.close();
       expect(await program.ended).toMatchObject({ code: 0, signal: null, stderr: '' });
-      // All that the server has written, of which the most waited in it, has arrived.
+      // Everything that the server wrote has arrived; most of it was queued in the server.
       const written = Array.from(program.stdout.matchAll(/ gets .* \((\d+) bytes\)/g), ([, bytes]) => Number(bytes));
       expect(got).toBe(written.reduce((sum, bytes) => sum + bytes, 0));
       expect(got).toBeGreaterThan(65_536);
@@ -232,9 +232,9 @@ describe.skipIf(notLinux)(`limits of the system${notLinux}`, () => {
       const loop = new selectors.Reactor({
         selector: selectors.createSelector('${mechanism}'), onError: (error) => errors.push(error) });
       const { address } = loop.listen({}, ${ECHO});
-      // All that are left but five.
+      // All free descriptors but five.
       const taken = [];
-      try { for (;;) taken.push(openSync('/dev/null')); } catch {} // EMFILE: all are taken
+      try { for (;;) taken.push(openSync('/dev/null')); } catch {} // EMFILE: none is free
       for (let i = 0; i < 5; i++) closeSync(taken.pop());
       writeSync(1, address.port + '\\n');
       loop.callLater(300, () => {
@@ -260,7 +260,7 @@ describe.skipIf(notLinux)(`limits of the system${notLinux}`, () => {
       expect(seen.codes).toEqual(['EMFILE']);
       expect(seen.times).toBeLessThan(30);
       expect(seen.cpuMs).toBeLessThan(300);
-      // Each in its turn: whoever is served makes room.
+      // One after the other: each served client frees a descriptor.
       for (const client of clients) {
         expect(client.recv(10)?.toString()).toBe('hello');
         client.close();
@@ -352,7 +352,7 @@ describe.skipIf(notLinux)(`limits of the system${notLinux}`, () => {
     const { stdout } = await runProgram(`
       const { openSync } = require('node:fs');
       const taken = [];
-      // Until EMFILE, where this machine does not allow so many.
+      // Until EMFILE, if the machine's limit is lower.
       try { for (;;) { taken.push(openSync('/dev/null')); if (taken.at(-1) > 70_000) break; } } catch {}
       const { closeSync } = require('node:fs');
       for (let i = 0; i < 20; i++) closeSync(taken.pop());
@@ -425,7 +425,7 @@ describe.skipIf(noFigures)(`memory${noFigures}`, () => {
     for (let reads = 0; ; reads++) {
       const count = client.recvInto(buffer) ?? 0;
       if (count === 0) break;
-      // Each 64 KiB has a value of its own.
+      // Each 64 KiB block has its own byte value.
       for (let i = 0; i < count; i += 4096) {
         if (buffer[i] !== ((((got + i) >> 16) + 1) & 0xff)) throw new Error(`byte ${got + i} is wrong`);
       }
@@ -444,13 +444,13 @@ describe.skipIf(noFigures)(`memory${noFigures}`, () => {
     expect([got, pushed]).toEqual([total, total]);
     expect(drains).toBeGreaterThan(100);
     expect(most).toBeLessThanOrEqual(2 * 65_536);
-    // The buffers that were sent wait for the garbage collector: what it lets wait is the constant.
+    // Sent buffers stay allocated until the garbage collector runs: the constant allows for them.
     expect(highest - before).toBeLessThan(100e6);
   });
 
   it('R33 10,000 idle connections: at most 1 KiB each, and the others are served as before', async () => {
     using bench = new Bench();
-    // V8's young generation grows by megabytes whether clients connect or not: keep it small, so that only connections are measured.
+    // V8's young generation grows by megabytes whether clients connect or not: keep it small to measure only the connections.
     const program = bench.own(
       startCli(['serve', 'reactor', '--port', '0'], { NODE_OPTIONS: '--max-semi-space-size=1' }),
     );
@@ -482,11 +482,11 @@ describe.skipIf(noFigures)(`memory${noFigures}`, () => {
       `   10,000 idle: ${each.toFixed(0)} bytes each; 3000 echoes took ${alone.toFixed(0)} ms alone, ${among.toFixed(0)} ms among them\n`,
     );
     for (const client of idle) {
-      client.setOption('SO_LINGER', true); // no TIME_WAIT: ten thousand ports are needed again soon
+      client.setOption('SO_LINGER', true); // no TIME_WAIT: the ten thousand ports are reused soon
       client.close();
     }
     expect(each).toBeLessThan(1024);
-    // A server that looked at each of ten thousand would take fifty times as long.
+    // A server that scanned all ten thousand would take fifty times as long.
     expect(among).toBeLessThan(8 * alone);
   });
 });
@@ -521,7 +521,7 @@ describe('the end of a process', () => {
     const { fd } = connection;
     closeSync(fd);
     const pairs: [Socket, Socket][] = [];
-    // After the wait, and before what it has found is dispatched.
+    // After the wait, before its events are dispatched.
     loop.callSoon(() => {
       while (!pairs.some((pair) => pair.some((socket) => socket.fd === fd))) pairs.push(bench.pair());
     });
@@ -613,10 +613,10 @@ describe('the end of a process', () => {
       console.log(JSON.stringify(figures));
     `,
         [],
-        // Memory of ArrayBuffers that are not collected yet is elsewhere than on the heap (mallopt(3)): Node 24 collects them later.
+        // ArrayBuffers that are not collected yet are allocated outside the heap (mallopt(3)): Node 24 collects them later.
         { MALLOC_MMAP_THRESHOLD_: '2048' },
       ).ended;
-      // 160 and 350 bytes a connection, where each leaves an object that only Node's loop would free.
+      // 160 and 350 bytes per connection if each leaves an object that only Node's loop frees.
       for (const bytes of JSON.parse(stdout) as number[]) expect(bytes).toBeLessThan(60);
     },
   );
@@ -644,7 +644,7 @@ describe('the end of a process', () => {
           for (const how of ['run', 'start']) {
             const worker = new Worker(body(how), { eval: true });
             const start = performance.now();
-            // A worker that blocks cannot post: its messages come when it is ended.
+            // A blocked worker cannot post: its messages arrive when it is terminated.
             await new Promise((resolve) => setTimeout(resolve, 150 + round * 7));
             await worker.terminate();
             if (performance.now() - start > 3000) throw new Error('slow: ' + how);

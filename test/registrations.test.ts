@@ -1,4 +1,4 @@
-/** What a selector keeps for its descriptors: of any number, in the order in which they were registered. */
+/** The registrations of a selector: descriptors of any value, in the order of registration. */
 import { describe, expect, it } from 'vitest';
 import { type Registration, Registrations } from '../src/selectors/registrations.js';
 
@@ -6,7 +6,7 @@ function registration(fd: number, generation = 1): Registration<undefined> {
   return { key: { fileobj: fd, fd, events: 1, data: undefined }, generation, lastEvent: undefined };
 }
 
-// The highest of Windows' handles among them.
+// Including the highest Windows handles.
 const NUMBERS = [70_000, 3, 0, 131_071, 131_072, 5, 0x7fff_ffff, 0xffff_ffff];
 
 describe('registrations', () => {

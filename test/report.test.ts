@@ -1,4 +1,4 @@
-/** Reports as text: cells, the terminal's 100 columns, and the page's source. What a browser makes of the page: report-page.test.ts. */
+/** Reports as text: cells, the 100 columns of a terminal, and the HTML source. The page in a browser: long/report-page.test.ts. */
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { sectionText } from '../src/terminal/report.js';
@@ -67,7 +67,7 @@ describe('HTML', () => {
   });
 });
 
-/** Scripts, with what stands in them. */
+/** Script elements with their contents. */
 const scriptsOf = (page: string): RegExpMatchArray[] => [...page.matchAll(/<script([^>]*)>([^]*?)<\/script>/g)];
 
 describe('the page', () => {
@@ -80,7 +80,7 @@ describe('the page', () => {
       '',
     ]);
     expect(page).not.toContain('<img');
-    expect(page.split('globalThis.broken=1').length).toBeGreaterThan(20); // it is there, as text
+    expect(page.split('globalThis.broken=1').length).toBeGreaterThan(20); // present, as text
   });
 
   it('allows no network, and only the scripts whose hashes it lists', () => {
@@ -168,7 +168,7 @@ describe('plots', () => {
     const many = plotOf(bar(Array.from({ length: 40 }, (_, i) => i)));
     expect(many?.traces[0]?.orientation).toBe('h');
     expect(many?.height).toBeGreaterThan(40 * 20);
-    expect(many?.yaxis.range).toEqual([39.5, -0.5]); // from the top down
+    expect(many?.yaxis.range).toEqual([39.5, -0.5]); // top to bottom
   });
 
   it('a missing value is a gap, and a chart without values has no plot', () => {
@@ -259,7 +259,7 @@ describe.each(['light', 'dark'] as const)('the colours, %s,', (scheme) => {
     for (const color of series) expect(contrast(color, background), color).toBeGreaterThanOrEqual(3);
   });
 
-  // 2.3 is the least difference that is seen side by side; these are not side by side.
+  // A difference of 2.3 is just noticeable side by side; these colours are not side by side.
   it.each(['normal', 'protanopia', 'deuteranopia', 'tritanopia'] as const)(
     'can be distinguished with %s vision',
     (vision) => {

@@ -1,4 +1,4 @@
-/** What a worker had when it ended, wherever it was. */
+/** The counts of a worker that exits at any point. */
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { type Row, Scoreboard } from '../src/servers/protocol/scoreboard.js';

@@ -27,7 +27,7 @@ it('a key keeps the type of its file object and of its data', () => {
   expectTypeOf(selector.getKey(a.fd).fileobj).toEqualTypeOf<Socket>();
   expectTypeOf(selector.getMap().get(a)?.fileobj).toEqualTypeOf<Socket | undefined>();
   expectTypeOf(selector.unregister(a).fileobj).toEqualTypeOf<Socket>();
-  // @ts-expect-error -- a file object is of the selector's type
+  // @ts-expect-error -- a file object has the selector's type
   selector.register(b.fd, EVENT_READ, 'b');
 });
 

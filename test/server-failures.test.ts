@@ -1,6 +1,6 @@
 /**
- * What a server does when the system refuses what it asks for: what is transient is tried again, what is not ends it with the reason. A
- * few models; the others are in test/long/server-failures.test.ts.
+ * Servers whose system calls fail: transient errors are retried, others end the server and are reported. A few models; the others are in
+ * test/long/server-failures.test.ts.
  */
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
@@ -115,7 +115,7 @@ describe.skipIf(noLimit)(`RLIMIT_MEMLOCK is too small for the rings${noLimit}`, 
   });
 });
 
-// Room for a ring and not for its buffers.
+// Memory for a ring, but not for its buffers.
 describeLimits([339_968]);
 
 describeInterruptions(few);

@@ -1,4 +1,4 @@
-/** Servers begin, end and are killed: nothing of them is left. A few models; the others are in test/long/. */
+/** Servers start, stop and are killed: nothing of them remains. A few models; the others are in test/long/. */
 import { describe, expect, it } from 'vitest';
 import { Bench } from './support/bench.js';
 import { Client } from './support/client.js';
@@ -20,7 +20,7 @@ import { FEW, SERVER_MODELS, type WorkerExit, createServer, inTime, isSlowHere, 
 
 const available = SERVER_MODELS.filter(({ isAvailable }) => isAvailable);
 const few = available.filter(({ name }) => FEW.includes(name));
-/** For what one process does with all of them. */
+/** Time limit of a test that runs all models in one process. */
 const models = isSlowHere ? few : available;
 
 describeEnds(few);
@@ -46,7 +46,7 @@ describe('an idle loop is killed', () => {
     await server.listen();
     const [{ id } = { id: -1 }] = (await server.workers()).filter(({ role }) => role === 'work');
     await Promise.all([server.killWorker(id), server.killWorker(id)]);
-    await until('it has gone', async () => !(await server.workers()).some((worker) => worker.id === id));
+    await until('the worker is removed', async () => !(await server.workers()).some((worker) => worker.id === id));
     await until('another has come', async () => (await server.workers()).length === 3);
     expect(exits).toMatchObject([{ id, why: 'terminated', isReplaced: true }]);
   });
@@ -66,7 +66,7 @@ describe('the server’s own thread is killed', () => {
     expect(await server.killWorker(main?.id ?? -1)).toBe(true);
     await client.over().catch(() => undefined);
     client.close();
-    await until('nobody is left', async () => (await server.workers()).length === 0);
+    await until('all workers are removed', async () => (await server.workers()).length === 0);
     expect(exits).toMatchObject([{ role: 'main', kind: 'thread', isReplaced: false }]);
     await expect(Client.connect(address)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
     expect(await server.stats()).toMatchObject({ accepted: 1, open: 0, bytesIn: 5 });
@@ -75,7 +75,7 @@ describe('the server’s own thread is killed', () => {
   });
 });
 
-const onlyLinux = process.platform === 'linux' ? '' : ' — not here: told by /proc';
+const onlyLinux = process.platform === 'linux' ? '' : ' — not here: needs /proc';
 
 describe('servers that start and stop', () => {
   it.skipIf(process.platform !== 'linux')(
@@ -93,7 +93,7 @@ describe('servers that start and stop', () => {
         );
         const address = await server.listen();
         const client = bench.own(await Client.connect(address));
-        await client.echoes('there'); // and does not leave: who serves it blocks in recv
+        await client.echoes('there'); // and stays connected: its worker blocks in recv
         most = Math.max(most, scoreboards());
         await server.close();
         await until(`${server.model} has no memory mapped`, () => scoreboards() <= before);
@@ -104,8 +104,8 @@ describe('servers that start and stop', () => {
 });
 
 describe('the caller’s event loop', () => {
-  /** Longer than a thread of Node's takes to start on a busy machine, and shorter than anything that waits. */
-  const LONGEST = isSlowHere ? 2000 : 250;
+  /** Longer than a Node thread takes to start on a busy machine, shorter than any wait of a server. In ms. */
+  const MAX_MS = isSlowHere ? 2000 : 250;
 
   it('is not blocked while a server starts, serves and closes', async () => {
     const longest = (await answerOf(
@@ -136,7 +136,7 @@ describe('the caller’s event loop', () => {
     )) as Record<string, number>;
     process.stdout.write(`longest delays of the caller's loop, in ms: ${JSON.stringify(longest)}\n`);
     expect(Object.keys(longest)).toEqual(models.map(({ name }) => name));
-    expect(Object.entries(longest).filter(([, ms]) => ms > LONGEST)).toEqual([]);
+    expect(Object.entries(longest).filter(([, ms]) => ms > MAX_MS)).toEqual([]);
   });
 
   it('may block: all servers go on; when its process is killed, no child is left', async () => {

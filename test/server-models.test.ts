@@ -1,4 +1,4 @@
-/** What the server models promise each of its own: order, full pools, limits; and what createServer() refuses. */
+/** What distinguishes the server models: order, full pools, limits; and the arguments that createServer() rejects. */
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
@@ -24,7 +24,7 @@ const available = SERVER_MODELS.filter(({ isAvailable }) => isAvailable);
 
 type Address = Awaited<ReturnType<ModelServer['listen']>>;
 
-/** A server that listens, and is closed at the end. */
+/** Runs the test with a listening server and closes it afterwards. */
 async function withServer(
   model: ServerModelName,
   options: ServerOptions,
@@ -40,7 +40,7 @@ describe('R29 order in a pool of threads', () => {
   const slept = (client: Client): number[] =>
     framesOf(client.bytes).map((body) => (JSON.parse(body) as { result: number }).result);
 
-  /** Requests of so many milliseconds each, all at once. @returns in which order they were answered, and the time */
+  /** Sends requests that sleep for these times, in ms, all at once. @returns the order of the replies, and the total time */
   async function sleepAll(client: Client, times: readonly number[]): Promise<{ order: number[]; ms: number }> {
     const { length } = slept(client);
     const start = performance.now();
@@ -55,7 +55,7 @@ describe('R29 order in a pool of threads', () => {
   ] as const)('%s: requests run at the same time, and are answered in order', async (model, workers, times) => {
     await withServer(model, { application: 'rpc', workers }, async (_, address, bench) => {
       const client = bench.own(await Client.connect(address));
-      // One for each thread, so that all have started.
+      // One request per thread, so that every thread has started.
       await sleepAll(
         client,
         times.map(() => 1),
@@ -70,7 +70,7 @@ describe('R29 order in a pool of threads', () => {
   it('reactor-thread-per-task: replies come in the order of completion', async () => {
     await withServer('reactor-thread-per-task', { application: 'rpc' }, async (_, address, bench) => {
       const client = bench.own(await Client.connect(address));
-      // Whichever thread starts first, the longest is done last.
+      // Whichever thread starts first, the longest request finishes last.
       const { order } = await sleepAll(client, [2000, 1, 1]);
       expect(order).toEqual([1, 1, 2000]);
     });
@@ -78,7 +78,7 @@ describe('R29 order in a pool of threads', () => {
 });
 
 describe('a pool of threads whose queue is full', () => {
-  /** What becomes of a client for whom there is no room. */
+  /** How a client above the limit is turned away. */
   async function turnedAway(address: Address): Promise<string> {
     const client = await Client.connect(address).catch((error: unknown) => error as NodeJS.ErrnoException);
     if (client instanceof Error) return client.code ?? client.message;
@@ -99,7 +99,7 @@ describe('a pool of threads whose queue is full', () => {
       const expected = lacksOfSystem()['reset seen'] === undefined ? ['ECONNRESET'] : ['ECONNRESET', 'end'];
       for (let i = 1; i <= 3; i++) {
         expect(expected).toContain(await turnedAway(address));
-        // The client sees the reset before the server has counted it.
+        // The client sees the reset before the server counts it.
         await until('it is counted', async () => (await server.stats()).open === 4);
         expect(await server.stats()).toMatchObject({ accepted: 4 + i, queued: 2, rejected: i });
       }
@@ -110,13 +110,13 @@ describe('a pool of threads whose queue is full', () => {
       const late = await connect();
       await late.echoes('once more');
       await late.leave();
-      await until('nobody is left', async () => (await server.stats()).open === 0);
+      await until('no connection is open', async () => (await server.stats()).open === 0);
       expect(await server.stats()).toMatchObject({ accepted: 8, queued: 0, rejected: 3, lost: 0 });
     });
   });
 });
 
-// Each waits for what must not happen: side by side.
+// Concurrent: each test waits to see that something does not happen.
 describe.concurrent.each(available.filter(({ name }) => !isSlowHere || DIFFERENT.includes(name)))(
   '$name: maxConnections',
   ({ name }) => {
@@ -128,7 +128,7 @@ describe.concurrent.each(available.filter(({ name }) => !isSlowHere || DIFFERENT
         await until('one is served', () => [first, second, third].some(({ length }) => length > 0));
         const served = [first, second, third].find(({ length }) => length > 0) as Client;
         const others = [first, second, third].filter((client) => client !== served);
-        await sleep(150); // who would be served would be by now
+        await sleep(150); // long enough for a reply
         expect(others.map(({ length }) => length)).toEqual([0, 0]);
         const { open } = await server.stats();
         expect(open).toBeLessThanOrEqual(1);
@@ -153,7 +153,7 @@ describe('how prefork’s processes accept', () => {
     }
     it(`${name}: clients at the same time, and one after another`, async () => {
       await withServer('prefork', { accept: name, workers: 2 }, async (server, address, bench) => {
-        // SO_REUSEPORT may give two to the same process: so they go, and wait for nobody.
+        // SO_REUSEPORT may assign two clients to one process: they leave and do not wait for replies.
         await Promise.all(
           Array.from({ length: 10 }, async (_, i) => {
             const client = bench.own(await Client.connect(address));
@@ -161,7 +161,7 @@ describe('how prefork’s processes accept', () => {
             await client.leave();
           }),
         );
-        await until('nobody is left', async () => (await server.stats()).open === 0);
+        await until('no connection is open', async () => (await server.stats()).open === 0);
         expect(await server.stats()).toMatchObject({ accepted: 10, bytesIn: 80, bytesOut: 80, lost: 0 });
       });
     });

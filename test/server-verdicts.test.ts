@@ -1,4 +1,4 @@
-/** The verdicts of the experiments with servers: of figures that hold, of figures that must turn them around, of figures that carry nothing. */
+/** The verdicts of the server experiments, for figures that confirm, refute, or leave the claim undecided. */
 import { describe, expect, it } from 'vitest';
 import type { Experiment } from '../src/instruments/experiments/experiment.js';
 import { type ForkCostFigures, forkCost } from '../src/instruments/experiments/fork-cost.js';
@@ -14,7 +14,7 @@ const about = (median: number, count = 20): Spread => ({ count, low: 0.9 * media
 
 type Row<F> = readonly [what: string, outcome: Outcome, figures: F, because: RegExp];
 
-/** Each row is one test. */
+/** One test per row. */
 function verdicts<F>(experiment: Experiment<F>, rows: readonly Row<F>[]): void {
   describe(experiment.name, () => {
     it.each(rows)('%s: %s', (_, outcome, figures, because) => {
@@ -22,7 +22,10 @@ function verdicts<F>(experiment: Experiment<F>, rows: readonly Row<F>[]): void {
       expect(verdict.outcome).toBe(outcome);
       expect(verdict.because).toMatch(because);
       expect(verdict.because).not.toMatch(/NaN|undefined|null|Infinity/);
-      expect(experiment.verdict(JSON.parse(JSON.stringify(figures)) as F), 'of plain data alone').toEqual(verdict);
+      expect(
+        experiment.verdict(JSON.parse(JSON.stringify(figures)) as F),
+        'the same verdict after a JSON round trip',
+      ).toEqual(verdict);
     });
   });
 }
@@ -69,7 +72,7 @@ const point = (model: string, connections: number, own: Partial<Point> = {}): Po
   ...{ contextSwitches: model === 'reactor' ? 0.1 : 1.1, messagesPerSecond: 40_000, p99: 2 },
   ...own,
 });
-/** @param many of the threads with 200 connections */
+/** @param many the threads' figures with 200 connections */
 const threads = (many: Partial<Point> = {}, ofReactor: Partial<Point> = {}): ThreadCostFigures => ({
   points: [
     ...[point('thread-per-connection', 10), point('reactor', 10)],
@@ -230,7 +233,7 @@ verdicts(thunderingHerd, [
 
 // ------------------------------------------------------------------------------------------------------------ head-of-line
 
-/** @param heldUp of 100: by the reactor, by the pool */
+/** @param heldUp how many of 100 requests are delayed: by the reactor, by the pool */
 const line = (heldUp: number | null, heldUpByPool: number, alone = 3): HeadOfLineFigures => ({
   long: 1000,
   models: [

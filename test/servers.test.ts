@@ -1,4 +1,4 @@
-/** The server contract, over every model of this machine and the applications that it serves; the others are in test/long/servers.test.ts. */
+/** The server contract, for every model of this machine and some applications; test/long/servers.test.ts has the others. */
 import { describeServer } from './support/servers-cases.js';
 import { SERVER_MODELS, isInShort } from './support/servers.js';
 

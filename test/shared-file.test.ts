@@ -1,4 +1,4 @@
-/** SharedFile: one memory for objects, threads and processes, and a lock that ends with its holder. */
+/** SharedFile: memory shared by objects, threads and processes, and a lock that is released when its holder exits. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -29,7 +29,7 @@ const opening = (path: string) => `
   const bytes = new Uint8Array(file.memory), numbers = new Int32Array(file.memory);
 `;
 
-/** The same in a thread; `post` sends a message home. */
+/** The same in a worker thread; `post` sends a message to the parent. */
 function thread(bench: Bench, path: string, body: string): Worker {
   const text = programText(`
     const { parentPort, workerData } = require('node:worker_threads');
@@ -41,27 +41,27 @@ function thread(bench: Bench, path: string, body: string): Worker {
   return worker;
 }
 
-/** Moves the memory into a new ArrayBuffer, `moved`, which Node does not know as one over foreign memory. */
+/** Transfers the memory to a new ArrayBuffer, `moved`, which Node does not track as external memory. */
 const MOVING = `
   const stream = new ReadableStream({ type: 'bytes', pull: ({ byobRequest }) => byobRequest.respond(1) });
   const moved = file.memory.transfer?.() ?? (await stream.getReader({ mode: 'byob' }).read(bytes)).value.buffer;`;
 
 const messageOf = async (worker: Worker): Promise<unknown> => ((await once(worker, 'message')) as unknown[])[0];
 
-async function until(what: string, isSo: () => boolean): Promise<void> {
-  for (const deadline = performance.now() + 20_000; !isSo(); await sleep(5))
+async function until(what: string, condition: () => boolean): Promise<void> {
+  for (const deadline = performance.now() + 20_000; !condition(); await sleep(5))
     if (performance.now() > deadline) throw new Error(`not within 20 seconds: ${what}`);
 }
 
 const numbersOf = (file: SharedFile) => new Int32Array(file.memory, 0, SIZE / 4);
 
-/** How many mappings and descriptors of the file this process has. */
+/** The number of mappings and descriptors of the file in this process. */
 const mappings = (path: string) =>
   readFileSync('/proc/self/maps', 'utf8')
     .split('\n')
     .filter((line) => line.endsWith(path)).length;
 const descriptors = (path: string) => [...openDescriptors().values()].filter((what) => what === path).length;
-const onlyLinux = isLinux ? '' : ' — not here: told by /proc';
+const onlyLinux = isLinux ? '' : ' — not here: needs /proc';
 
 describe('memory', () => {
   it('is shared by two objects: zeros at first, as many bytes as asked for, the same ArrayBuffer each time', () => {
@@ -195,7 +195,7 @@ describe('memory', () => {
       views.forEach((view, i) => (view[0] = i));
       expect(views.map((view) => view[0])).toEqual(new Array(10).fill(9));
       using other = new SharedFile(path, SIZE);
-      expect(other.tryLock(), 'the collected one has let go of the lock').toBe(true);
+      expect(other.tryLock(), 'a collected object has released the lock').toBe(true);
       views = [];
       expect(await collectUntil(() => mappings(path) === 1)).toBe(true);
       expect(other.memory.byteLength).toBe(SIZE);
@@ -215,9 +215,9 @@ describe('memory', () => {
       expect(new Int32Array(moved)[0]).toBe(time);
     }
     const file = open(bench, path);
-    expect(file.tryLock(), 'the lock ended with its thread').toBe(true);
+    expect(file.tryLock(), 'the lock was released when its thread exited').toBe(true);
     expect(numbersOf(file)[0]).toBe(3);
-    expect(mappings(path), 'it is shown the same memory').toBe(1);
+    expect(mappings(path), 'the existing mapping is reused').toBe(1);
   });
 
   it.skipIf(!isLinux)(`is unmapped at the end of its thread, however the thread ends${onlyLinux}`, async () => {
@@ -247,13 +247,13 @@ describe('memory', () => {
       bench.atEnd(() => void worker.terminate());
       worker.on('error', () => undefined);
       const exited = new Promise((resolve) => worker.on('exit', resolve));
-      // Its error may be told before what it said.
+      // Its error event may precede its message.
       expect(await new Promise((resolve) => worker.on('message', resolve))).toBe(index);
       if (/^(?:own.*)?for|setInterval/.test(ending)) await worker.terminate();
       await exited;
       expect(mappings(path), ending).toBe(1);
       expect(descriptors(path), ending).toBe(1);
-      expect(seen[0], 'and nobody else’s').toBe(index + 1);
+      expect(seen[0], 'each worker increments it once').toBe(index + 1);
     }
     expect(here.tryLock()).toBe(true);
   });
@@ -317,7 +317,7 @@ describe('the lock', () => {
     const file = open(bench, path);
     const numbers = numbersOf(file);
     const times = isWindows ? 300 : 2000;
-    // Two numbers, which nobody may see differ; in four processes, which wait in the kernel, and in two threads, which do not.
+    // Two numbers that must always be equal under the lock: four processes block in the kernel, two threads poll.
     const counting = (count: number) => `
       let torn = 0;
       for (let i = 0; i < ${count}; i++) {
@@ -346,7 +346,7 @@ describe('the lock', () => {
     const waiter = program(bench, path, 'console.log("waits"); file.lock(); numbers[3] = 1; console.log(1);');
     await waiter.printed(/waits/);
     if (isLinux) {
-      // proc_locks(5): those that wait stand behind an arrow.
+      // proc_locks(5): blocked waiters are marked with an arrow.
       const waiting = new RegExp(`-> FLOCK .*:${statSync(path).ino} `);
       await until('it waits in the kernel', () => waiting.test(readFileSync('/proc/locks', 'utf8')));
     }
@@ -381,7 +381,7 @@ describe('the lock', () => {
     const worker = thread(
       bench,
       path,
-      // One that nothing refers to is collected, and its lock is free.
+      // An unreferenced object is collected, and its lock is released.
       'post(file.tryLock()); file.lock(); post("has it"); setInterval(() => file.closed, 1000);',
     );
     expect(await messageOf(worker)).toBe(false);
@@ -417,7 +417,7 @@ describe('an invalid file', () => {
     throwsCode('ERR_INVALID_ARG_TYPE', () => new SharedFile(path, '1' as unknown as number));
     throwsCode('ERR_INVALID_ARG_TYPE', () => new SharedFile(5 as unknown as string, 1));
     throwsCode('ERR_INVALID_ARG_VALUE', () => new SharedFile(`${path}\0`, 1));
-    expect(existsSync(path), 'nothing was made').toBe(false);
+    expect(existsSync(path), 'no file is created').toBe(false);
   });
 
   it.skipIf(isWindows)('a pipe or a device is EINVAL, and is closed again', () => {

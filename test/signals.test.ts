@@ -33,7 +33,7 @@ describe.skipIf(noSignals)(`signals during select()${noSignals}`, () => {
       const { ready, ms } = JSON.parse(result as string) as { ready: number; ms: number };
       expect(ready).toBe(0);
       expect(ms).toBeGreaterThanOrEqual(600);
-      expect(ms).toBeLessThan(10_000); // 600 ms, and not 600 ms after each signal
+      expect(ms).toBeLessThan(10_000); // 600 ms in total, not 600 ms after each signal
       expect(sent).toBeGreaterThan(10);
       await program.ended;
     },
@@ -160,7 +160,7 @@ describe.skipIf(noStrace)(`errors of the kernel${noStrace}`, () => {
     ['EPERM', 'epoll_wait'],
     ['EPERM', 'epoll_ctl'],
   ])('a sandbox that answers %s to %s: DefaultSelector falls back, and gives the reason', async (error, call) => {
-    // Node itself needs these as it starts: only later calls are refused.
+    // Node needs these calls to start: only later ones fail.
     const own = await callsOfNode(call);
     const outcome = await withFault(
       call,
@@ -231,7 +231,7 @@ describe.skipIf(noStrace)(`errors of the kernel${noStrace}`, () => {
     ['poll', 'poll'],
     ['select', 'pselect6'],
   ])('S43 %s: a fraction of a millisecond is rounded up, and waited for in one call', async (mechanism, call) => {
-    // Rounded down, the rest of each wait would be spent asking again and again (python/asyncio#106).
+    // If the timeout were rounded down, the last millisecond would be busy-waited (python/asyncio#106).
     const outcome = await withFault(
       call,
       'delay_enter=1',
@@ -246,7 +246,7 @@ describe.skipIf(noStrace)(`errors of the kernel${noStrace}`, () => {
     const between = outcome.stderr.slice(outcome.stderr.indexOf('BEGIN'), outcome.stderr.indexOf('END'));
     const calls = between.split(`${call}(`).length - 1;
     expect(calls).toBeGreaterThanOrEqual(30);
-    expect(calls).toBeLessThanOrEqual(45); // a wait may end a little early, and is then made again
+    expect(calls).toBeLessThanOrEqual(45); // a wait may end a little early and is then repeated
   });
 
   it('S21 modify of the data alone makes no system call', async () => {

@@ -1,4 +1,4 @@
-/** The timers of the loops by themselves, where times can be chosen to be equal. */
+/** The timers of the loops in isolation, with chosen times, which may be equal. */
 import { describe, expect, it } from 'vitest';
 import { Timers } from '../src/wait/timers.js';
 
@@ -67,7 +67,7 @@ describe('timers', () => {
     const due = timers.takeDue(1);
     for (const timer of taken) timer.cancel();
     kept[0]?.cancel();
-    expect(timers.size).toBe(100); // one is cancelled, and 100 are not too many
+    expect(timers.size).toBe(100); // one is cancelled; 100 timers cause no cleanup yet
     for (const callback of due) callback();
     run(timers, 2);
     expect(said).toHaveLength(99);

@@ -1,4 +1,4 @@
-/** Random operations on the loops against a model, with the seeds of test/long/torture.test.ts and a twentieth of its length. */
+/** Random operations on the loops, checked against a model: the seeds of test/long/torture.test.ts, a twentieth of its length. */
 import { isSlowHere } from './support/servers.js';
 import { describeTortures } from './support/torture-cases.js';
 

@@ -1,4 +1,4 @@
-/** The memory of a trace: writers that never finish, and whatever else is found in it. */
+/** The shared memory of a trace: writers that never finish, and corrupt contents. */
 import { describe, expect, it } from 'vitest';
 import { native } from '../src/native.js';
 import type { SyscallRecord } from '../src/trace.js';
@@ -11,7 +11,7 @@ const TAIL = 0;
 const { TRACE_ABANDONED, TRACE_HEADER_SIZE, TRACE_RECORD_SIZE } = native;
 const marks = (records: readonly SyscallRecord[]): number[] => marksOf(records).map((number) => number - NOBODY);
 
-/** A memory that this thread records into. */
+/** A trace memory that this thread records into. */
 class Recorded implements Disposable {
   readonly trace: TraceMemory;
   readonly numbers: Int32Array;
@@ -30,7 +30,7 @@ class Recorded implements Disposable {
     this.made += numbers.length;
   }
 
-  /** As somebody does who is killed then. */
+  /** Reserves a record and never finishes it, as a killed writer does. */
   claim(): void {
     Atomics.add(this.numbers, TAIL, 1);
     this.made++;
@@ -47,7 +47,7 @@ class Recorded implements Disposable {
 
 describe('a record that was claimed and never written', () => {
   it('blocks the records behind it for a second, and is then counted as dropped', async () => {
-    // Others of this thread, such as finalizers, make calls meanwhile: there is room for them.
+    // This thread makes other calls meanwhile, in finalizers for example: leave space for them.
     using recorded = new Recorded(1024);
     const { trace } = recorded;
     recorded.mark(1, 2);
@@ -61,7 +61,7 @@ describe('a record that was claimed and never written', () => {
     expect(performance.now() - began).toBeGreaterThanOrEqual(990);
     expect([marks(trace.records()), trace.dropped]).toEqual([[3], 1]);
     recorded.mark(4);
-    // Looking again counts nothing again.
+    // A second read counts nothing twice.
     expect([marks(trace.records()), trace.dropped]).toEqual([[3, 4], 1]);
     const rest = trace.take();
     expect(rest.map(({ sequence }) => sequence)).toEqual(rest.map((_, i) => 2 + i));
@@ -90,14 +90,14 @@ describe('a record that was claimed and never written', () => {
     recorded.claim();
     for (let round = 1; round <= 5; round++) {
       recorded.mark(10 * round, 10 * round + 1, 10 * round + 2);
-      // All but the one that would have been written there.
+      // All but the record of that slot.
       const taken = marks(trace.takeRest());
       kept += taken.length;
       expect(numbers[place]).toBe(TRACE_ABANDONED);
       expect(kept + trace.dropped).toBe(recorded.made);
     }
     expect(kept).toBe(recorded.made - trace.dropped);
-    // Its writer was only stopped: it finishes.
+    // Its writer was only stopped; now it finishes.
     Atomics.store(numbers, place, 0);
     const before = trace.dropped;
     recorded.mark(1, 2, 3, 4, 5, 6);
@@ -111,7 +111,7 @@ describe('a record that was claimed and never written', () => {
     const { trace, numbers } = recorded;
     recorded.mark(1);
     const ready = numbers[recorded.readyAt(0)] ?? 0;
-    numbers[recorded.readyAt(0)] = 0; // it is being written
+    numbers[recorded.readyAt(0)] = 0; // being written
     recorded.mark(2);
     expect(trace.take()).toEqual([]);
     numbers[recorded.readyAt(0)] = ready;
@@ -167,7 +167,7 @@ describe('memory that others write to', () => {
       }
       console.log(JSON.stringify(counts));`);
     const words = (TRACE_HEADER_SIZE + TRACE_RECORD_SIZE) / Int32Array.BYTES_PER_ELEMENT;
-    // records() and take() each show both.
+    // Both records() and take() return both.
     expect(await answerOf(outcome)).toEqual({ untouched: 4, scribbles: 11 * words });
   });
 
@@ -175,16 +175,16 @@ describe('memory that others write to', () => {
     const outcome = runProgram(`
       const { Worker } = require('node:worker_threads');
       const { TraceMemory } = require('./dist/trace/trace-memory.js');
-      // A length that is believed leads some 65,000 bytes too far.
+      // A trusted length would read about 65,000 bytes too far.
       const CAPACITY = 16, GUARD = 70_000;
       const size = TraceMemory.sizeFor(CAPACITY);
       const whole = new SharedArrayBuffer(size + GUARD);
-      // Whoever lays it out sees no more than the trace’s part; the guard behind it must stay as it is.
+      // The layout sees only the trace’s part; the guard behind it must stay unchanged.
       const trace = new TraceMemory(whole, CAPACITY);
       new Uint8Array(whole).fill(0xa5, size);
       const recording = new native.Recording();
       if (recording.start(new Uint8Array(whole, 0, size)) !== 0) throw new Error('start');
-      // Whole, it is read; what is written over may be, or not.
+      // An intact record is read; an overwritten one may be read or dropped.
       native.isOpen(1000);
       const before = trace.records().length;
       const other = new Worker(\`

@@ -1,4 +1,4 @@
-/** The trace of processes: what a child records that is told where, and what it does where that is wrong. */
+/** The trace of child processes: what a child records when the environment names a trace, and how it handles an invalid one. */
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
@@ -52,7 +52,7 @@ describe('a process with the environment variable', () => {
     expect(three.process).not.toBe(pid);
     expect(one.thread).toBe(four.thread);
     expect(new Set([one.thread, two.thread, three.thread]).size).toBe(3);
-    // All by one clock.
+    // All times use one clock.
     expect([one, two, three, four].map((record) => record.start)).toEqual(
       [one, two, three, four].map((record) => record.start).sort((a, b) => a - b),
     );
@@ -138,7 +138,7 @@ describe('a process with a wrong value', () => {
     ['short', Buffer.from('x')],
     ['of text', Buffer.from('not a trace\n'.repeat(1000))],
     ['all 0', Buffer.alloc(100_000)],
-    // Four places, as a trace has them, but for the mark.
+    // A valid trace of four slots, except for the magic number.
     ['almost one', Buffer.from(Uint32Array.of(0, 0, 0, 0, 4, 0, 0, 0).buffer)],
   ])('warns of a file that is %s, and leaves it alone', async (_, contents) => {
     using bench = new Bench();

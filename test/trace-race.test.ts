@@ -1,6 +1,6 @@
 /**
- * Four workers that record as fast as they can, and a reader. Nothing else of the package is loaded here: no other call is made, and all can
- * be counted.
+ * Four workers that record as fast as they can, and a reader. Nothing else of the package is loaded: it makes no other call, so every call
+ * is counted.
  */
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,16 +12,16 @@ import { NOBODY, marksOf, workerText } from './support/traces.js';
 const isSlowHere = process.platform === 'win32' || process.env.SELECTORS_NATIVE_SANITIZED !== undefined;
 const WORKERS = 4;
 const CALLS = isSlowHere ? 10_000 : 100_000;
-/** Each worker's numbers are its own: from so many times its index on. */
-const APART = 1e6;
+/** Distance between the workers' ranges of numbers. */
+const RANGE_PER_WORKER = 1e6;
 
 const work = workerText(`
   on((index) => {
-    for (let i = 0; i < ${CALLS}; i++) mark(${APART} * index + i);
+    for (let i = 0; i < ${CALLS}; i++) mark(${RANGE_PER_WORKER} * index + i);
     post('done');
   });`);
 
-/** All that was taken while they worked, and after. */
+/** All records taken while the workers ran, and after. */
 async function race(trace: Trace): Promise<SyscallRecord[]> {
   const workers = Array.from({ length: WORKERS }, () => new Worker(work, { eval: true }));
   try {
@@ -43,8 +43,8 @@ async function race(trace: Trace): Promise<SyscallRecord[]> {
   }
 }
 
-/** A writer that the system stops for a second has its record given up: then it is tried again. */
-const ATTEMPTS = 3;
+/** If the system stops a writer for a second, its record is dropped: the test is then repeated. */
+const MAX_ATTEMPTS = 3;
 
 async function attempt(capacity: number): Promise<{ records: readonly SyscallRecord[]; dropped: number }> {
   using trace = startTrace({ capacity });
@@ -58,7 +58,8 @@ it.each([16, 1024, 2 ** 19])(
   async (capacity) => {
     const canRegister = capacity > WORKERS * CALLS;
     let { records, dropped } = await attempt(capacity);
-    for (let i = 1; i < ATTEMPTS && canRegister && dropped > 0; i++) ({ records, dropped } = await attempt(capacity));
+    for (let i = 1; i < MAX_ATTEMPTS && canRegister && dropped > 0; i++)
+      ({ records, dropped } = await attempt(capacity));
     if (canRegister) expect(dropped).toBe(0);
 
     const marks = marksOf(records).map((number) => number - NOBODY);
@@ -67,7 +68,7 @@ it.each([16, 1024, 2 ** 19])(
     const threads = new Map<number, Set<number>>();
     for (const [i, { sequence, thread, error }] of records.entries()) {
       const mark = marks[i] as number;
-      const worker = Math.floor(mark / APART);
+      const worker = Math.floor(mark / RANGE_PER_WORKER);
       if (sequence !== i || mark <= (last.get(worker) ?? -1) || !['EBADF', 'ENOTSOCK'].includes(error ?? ''))
         throw new Error(`${i}: ${sequence}, ${mark} after ${last.get(worker)}, ${error}`);
       last.set(worker, mark);

@@ -1,4 +1,4 @@
-/** The trace and worker threads: who is recorded, and what is left of those that end. */
+/** The trace of worker threads: which threads are recorded, and the records of threads that exit. */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
@@ -24,7 +24,7 @@ async function ask(worker: Worker, message: unknown): Promise<unknown> {
   return (await answered)[0];
 }
 
-/** Marks each number that it is told, and answers it. */
+/** Records each number that it receives and sends it back. */
 const MARKS = `on((number) => { mark(number); post(number); });`;
 
 describe('a trace', () => {
@@ -96,7 +96,7 @@ describe('a trace', () => {
       trace.take();
       await until('it records', () => trace.records().length > 100);
       await busy.terminate();
-      // Whole, one after the other, until it was ended. Where there was no more room, the last ones are missing.
+      // Complete and in order until the thread was terminated. If the trace was full, the last records are missing.
       const seen = marks(trace.take());
       expect(seen).toEqual(seen.map((_, i) => (seen[0] ?? 0) + i));
     }
@@ -121,7 +121,7 @@ describe('a trace', () => {
     first.stop();
     const { dropped } = first;
     await busy.terminate();
-    // One call was about to be recorded at the most.
+    // At most one call was about to be recorded.
     expect(first.dropped - dropped).toBeLessThanOrEqual(1);
   });
 });

@@ -1,4 +1,4 @@
-/** The trace of one thread: what is recorded of a call, how much is kept, and when it begins and ends. */
+/** The trace of one thread: the fields of a record, the capacity, start and stop. */
 import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { EVENT_READ, createSelector } from '../src/index.js';
@@ -13,7 +13,7 @@ import { IS_OPEN, NOBODY, RECV, SEND, marksOf } from './support/traces.js';
 const isLinux = process.platform === 'linux';
 const mechanisms = readinessMechanisms.flatMap(({ mechanism, available }) => (available ? [mechanism] : []));
 
-/** Calls that fail, and are known again by their numbers. */
+/** Makes failing calls that are recognized by their numbers. */
 function mark(...numbers: readonly number[]): void {
   for (const number of numbers) native.isOpen(NOBODY + number);
 }
@@ -111,7 +111,7 @@ describe('room', () => {
     mark(...range(10));
     expect(marks(trace.records())).toEqual([0, 1, 2, 3]);
     expect(trace.dropped).toBe(6);
-    // Looking makes no room.
+    // Reading frees no space.
     mark(10);
     expect(marks(trace.records())).toEqual([0, 1, 2, 3]);
     expect(trace.dropped).toBe(7);

@@ -1,4 +1,4 @@
-/** One handler, every loop: what both ends of 1,000 seeded conversations are told is the same, byte for byte. */
+/** One handler on every loop: both ends of 1,000 seeded conversations get the same events, byte for byte. */
 import { describe, expect, it } from 'vitest';
 import { type EventLoop, ProactorLoop, Reactor, createProactor, createSelector } from '../src/index.js';
 import { converse } from './support/conversations.js';
@@ -32,7 +32,7 @@ describe(`transcripts of ${conversations} conversations`, () => {
     const transcripts = converse(loop, SEED, conversations);
     expect(new Set(transcripts).size).toBe(conversations);
     first ??= transcripts;
-    // The first that differs is shown, and not all of them.
+    // Shows only the first difference.
     const different = transcripts.findIndex((transcript, i) => transcript !== first?.[i]);
     expect(transcripts[different], `conversation ${different}`).toBe(first[different]);
   });

@@ -1,4 +1,4 @@
-/** Threads that wake others, which meanwhile open, close, wait, end and are terminated: `npm run test:tsan` looks at what they do at once. */
+/** Threads wake others, which open, close, wait, exit and are terminated: `npm run test:tsan` checks them for data races. */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
@@ -9,7 +9,7 @@ import { programText } from './support/program.js';
 const ROUNDS = 30;
 const WAKERS = 2;
 
-/** Wakes each handle of the shared list, again and again, until cell 0 says so. */
+/** Wakes each handle of the shared list repeatedly, until cell 0 is set. */
 const waker = `
   const handles = new Uint32Array(require('node:worker_threads').workerData);
   while (Atomics.load(handles, 0) === 0)
@@ -19,7 +19,7 @@ const waker = `
     }
 `;
 
-/** Opens selectors and loops, waits until it is woken, closes them, and opens others. */
+/** Opens selectors and loops, waits for a wake-up, closes them, and opens others. */
 const sleeper = `
   const { parentPort, workerData } = require('node:worker_threads');
   const handles = new Uint32Array(workerData.handles);
@@ -54,7 +54,7 @@ describe('threads wake', () => {
       if (how === 'are terminated') {
         const list = new Uint32Array(handles);
         const first = Atomics.load(list, 1 + index);
-        while (Atomics.load(list, 1 + index) === first) await new Promise(setImmediate); // it goes round
+        while (Atomics.load(list, 1 + index) === first) await new Promise(setImmediate); // wait until it has opened others
         await worker.terminate();
       }
       if (how === 'throw') expect(await failed).toMatchObject({ message: 'on purpose' });

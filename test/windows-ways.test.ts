@@ -1,4 +1,4 @@
-/** Ways of Windows that Wine does not show by itself: test/native/windows-ways.c. */
+/** Windows behaviour that Wine lacks, simulated by test/native/windows-ways.c. */
 import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -9,7 +9,7 @@ import { type Program, answerOf, startCli, startProgram } from './support/progra
 const ways = join(process.env.SELECTORS_NATIVE_PREBUILD ?? '', 'windows_ways.node');
 const isHere = process.platform === 'win32' && existsSync(ways);
 
-/** More than MAX_PATH (260) below a folder. */
+/** A path longer than MAX_PATH (260) in a new folder. */
 function longFolder(bench: Bench): string {
   const folder = join(
     bench.folder(),
@@ -94,7 +94,7 @@ describe.skipIf(!isHere)(`Windows${isHere ? '' : ' — not here: npm run test:wi
     const body = `
       const loop = new selectors.Reactor();
       loop.onSignal('SIGHUP', () => {
-        process.on('SIGHUP', () => undefined); // our handler is put back for this
+        process.on('SIGHUP', () => undefined); // installs our handler again
         let turns = 0;
         const turn = () => {
           if (++turns < 20) return void loop.callLater(20, turn);

@@ -1,4 +1,4 @@
-/** Worker threads: one, ten at once, and terminated in whatever they do; nothing is left behind. */
+/** Worker threads: one, ten at once, terminated at any point; nothing leaks. */
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import { readinessMechanisms } from './support/mechanisms.js';
 
 const mechanisms = readinessMechanisms.flatMap(({ mechanism, available }) => (available ? [mechanism] : []));
 
-/** A worker with the built package at hand; `post` sends a message home. */
+/** A worker with the built package loaded; `post` sends a message to the parent. */
 function startWorker(bench: Bench, body: string, workerData: unknown = null): Worker {
   const text = programText(`
     const { parentPort, workerData } = require('node:worker_threads');
@@ -32,7 +32,7 @@ async function messageOf(worker: Worker): Promise<unknown> {
   return message;
 }
 
-/** An echo of its own in a thread: a selector, sockets, blocking and asynchronous waits. */
+/** An echo inside one thread: a selector, sockets, blocking and asynchronous waits. */
 const work = `
   const selector = selectors.createSelector(workerData.mechanism);
   const [a, b] = selectors.Socket.pair({ blocking: false });
@@ -55,7 +55,7 @@ const worked = `${'0123456789'.repeat(5)}and blocking`;
 
 const isLinux = process.platform === 'linux';
 
-// Of what is left to finalizers, nothing goes in such a thread: they are run by a loop of Node's that never turns.
+// Finalizers never run in such a thread: they need Node's loop, which never turns.
 const noMemory =
   process.platform === 'win32'
     ? ' — not here: nothing of it is the system’s, and it takes minutes'
@@ -81,7 +81,7 @@ it.skipIf(noMemory)(`a thread that never turns Node’s loop keeps no memory of 
         rounds(150_000);
         parentPort.postMessage(process.memoryUsage.rss() - before);
       \`, { eval: true, workerData: ${JSON.stringify(join(root, 'dist/index.js'))} }).on('message', (grown) => console.log(grown));`);
-  // 300,000 sockets. They kept 170 bytes each.
+  // 300,000 sockets. A leak of 170 bytes per socket was found here.
   expect(await answerOf(outcome)).toBeLessThan(20e6);
 });
 
@@ -123,7 +123,7 @@ describe.each(mechanisms)('%s in worker threads', (mechanism) => {
       );
       const handle = (await messageOf(worker)) as number;
       const answer = messageOf(worker);
-      await sleep(50); // the wait is under way, most likely; a wake-up that comes before it counts as well
+      await sleep(50); // the wait has probably started; a wake-up before it counts as well
       wakeup(handle);
       const start = performance.now();
       expect(await here.selectAsync({ timeout: 30_000 })).toEqual([]);

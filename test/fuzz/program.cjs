@@ -1,9 +1,9 @@
 /**
- * One random program over the public API: node program.cjs SEED STEPS. `npm run fuzz` runs it again and again in processes of its own.
+ * A random program over the public API: node program.cjs SEED STEPS. `npm run fuzz` runs it repeatedly, each time in a new process.
  *
- * A step is one call with random arguments, of which some are wrong. Callbacks, getters and fileno() make further steps, throw, and close what
- * is in use. Whatever is thrown must be an Error (or what the program itself has thrown). The program prints a line now and then, by which the
- * parent process sees that it is alive, and its last calls where something is wrong.
+ * A step is one call with random arguments, some of them invalid. Callbacks, getters and fileno() make further steps, throw, and close objects
+ * in use. Every exception must be an Error, or THROWN, which the program itself throws. The program regularly prints the number of its steps,
+ * which shows the parent process that it is alive. If a check fails it prints its last calls.
  */
 'use strict';
 const fs = require('node:fs');
@@ -22,8 +22,8 @@ const trace = require(path.join(dist, 'trace.js'));
 const [seed, steps] = isMainThread ? process.argv.slice(2).map(Number) : [workerData.seed, workerData.steps];
 const random = new Random(seed);
 const folder = isMainThread ? fs.mkdtempSync(path.join(os.tmpdir(), 'selectors-fuzz-')) : workerData.folder;
-if (isMainThread) process.chdir(folder); // a wrong path is one of this folder
-/** Only a program without threads may close descriptors under their owners: a thread would get the number in between. */
+if (isMainThread) process.chdir(folder); // a random path stays inside this folder
+/** Only a program without threads may close descriptors under their owners: a thread could reuse the number at once. */
 const closesUnderneath = isMainThread && random.chance(0.3);
 const startsWorkers = isMainThread && !closesUnderneath && random.chance(0.3);
 const startsServers = isMainThread && !closesUnderneath && random.chance(0.05);
@@ -31,12 +31,12 @@ const startsServers = isMainThread && !closesUnderneath && random.chance(0.05);
 const SIGNAL = 'SIGUSR2';
 const KEPT_CALLS = 60;
 const MAX_DEPTH = 3;
-/** Milliseconds. */
+/** In ms. */
 const MAX_WAIT = 3;
 
 const calls = [`closesUnderneath ${closesUnderneath}, workers ${startsWorkers}, servers ${startsServers}`];
 let depth = 0;
-let made = 0;
+let stepsMade = 0;
 
 // ------------------------------------------------------------------------------------------------------------ the verdict
 
@@ -58,7 +58,7 @@ function describe(value) {
 
 function check(error, what) {
   if (error instanceof Error || error === THROWN) return;
-  fail(`${what} has thrown what is no Error`, error);
+  fail(`${what} threw a value that is not an Error`, error);
 }
 
 process.on('uncaughtException', (error) => check(error, 'a callback'));
@@ -66,7 +66,7 @@ process.on('unhandledRejection', (error) => check(error, 'a promise'));
 process.on('warning', () => undefined);
 process.on(SIGNAL, () => undefined);
 
-/** One call. Promises are followed, and what they resolve to is kept. */
+/** Makes one call, and passes its result to `keep`; of a promise, the value that it resolves to. */
 function call(what, run, keep = () => undefined) {
   calls.push(`${'  '.repeat(depth)}${what}`);
   if (calls.length > KEPT_CALLS) calls.splice(1, 1);
@@ -84,16 +84,16 @@ function call(what, run, keep = () => undefined) {
 
 // ------------------------------------------------------------------------------------------------------------- the values
 
-/** What was made, by kind. A kind keeps so many; another takes the place of one of them, which is forgotten or closed. */
+/** The number of objects kept per kind. A further one replaces a random one, which is dropped or closed. */
 const MAX_KEPT = 12;
-const made_ = new Map();
-const all = (kind) => made_.get(kind) ?? [];
-const some = (kind) => random.pick(all(kind));
+const objects = new Map();
+const allOf = (kind) => objects.get(kind) ?? [];
+const anyOf = (kind) => random.pick(allOf(kind));
 
 function keep(kind, value) {
   if (value === undefined || value === null) return;
-  const list = all(kind);
-  made_.set(kind, list);
+  const list = allOf(kind);
+  objects.set(kind, list);
   if (list.length < MAX_KEPT) return void list.push(value);
   const place = random.below(MAX_KEPT);
   if (random.chance(0.5)) close(list[place]);
@@ -113,24 +113,24 @@ function reenter() {
 }
 
 const wrong = wrongValues(random, reenter);
-/** The right value, or in one of fifteen cases a wrong one. */
-const or = (value) => (random.chance(1 / 15) ? wrong() : value);
-/** Never one that means for ever. */
-const NO_TIMEOUTS = [NaN, 'x', {}, [], 5n, true, Symbol('wrong'), () => 1];
-const timeout = () => (random.chance(1 / 15) ? random.pick(NO_TIMEOUTS) : random.below(MAX_WAIT));
-const events = () => or(1 + random.below(3));
+/** The valid value, or in one of fifteen cases an invalid one. */
+const orWrong = (value) => (random.chance(1 / 15) ? wrong() : value);
+/** Invalid timeouts; none of them may mean to wait forever. */
+const INVALID_TIMEOUTS = [NaN, 'x', {}, [], 5n, true, Symbol('wrong'), () => 1];
+const timeout = () => (random.chance(1 / 15) ? random.pick(INVALID_TIMEOUTS) : random.below(MAX_WAIT));
+const events = () => orWrong(1 + random.below(3));
 const fileobj = () =>
-  or(random.pick([some('socket'), some('socket')?.fd, some('connection'), { fd: some('socket')?.fd }]));
+  orWrong(random.pick([anyOf('socket'), anyOf('socket')?.fd, anyOf('connection'), { fd: anyOf('socket')?.fd }]));
 const address = () =>
-  or(
+  orWrong(
     random.pick([
-      some('listening'),
+      anyOf('listening'),
       { path: path.join(folder, `s${random.below(5)}`) },
       { host: '127.0.0.1', port: 1 },
     ]),
   );
 
-/** A callback that does something else, and sometimes throws, or rejects. */
+/** A callback that may make further steps, throw, or reject. */
 function callback(then = () => undefined) {
   const isAsync = random.chance(0.1);
   return (...values) => {
@@ -161,7 +161,7 @@ function adoptable() {
   return b;
 }
 
-/** A blocking socket waits for a few milliseconds at the most; one that cannot be made to (a fault of fcntl) is closed. */
+/** Keeps a socket with a timeout of a few ms, or closes it if setting the timeout fails (a fault of fcntl). */
 function socket(made) {
   keep('socket', made);
   if (!(made instanceof selectors.Socket)) return;
@@ -184,11 +184,11 @@ const PROACTORS = [
   ...(RINGS ? [selectors.IoUringProactor] : []),
 ];
 
-/** Calls a method of something that was made. */
-const on = (kind, method, ...args) => [
+/** A step that calls a method of a kept object. */
+const method = (kind, method, ...args) => [
   `${kind}.${method}`,
   () => {
-    const object = some(kind);
+    const object = anyOf(kind);
     if (object === undefined) return undefined;
     const values = args.map((arg) => arg());
     return object[method](...values);
@@ -212,19 +212,19 @@ const PLANS = [
   ...['poll:ENOMEM@p=0.2', 'fcntl:EIO@p=0.1', 'getsockname:ENOBUFS@p=0.2', 'setsockopt:EINVAL@p=0.2', 'recv:EIO@p=0.1'],
 ];
 
-const flags = () => or(0);
-const size = () => or(random.pick([1, 10, 1000, 65_536]));
-const data = () => or(random.chance(0.3) ? 'text' : random.bytes());
-const number = () => or(random.below(100));
+const flags = () => orWrong(0);
+const size = () => orWrong(random.pick([1, 10, 1000, 65_536]));
+const data = () => orWrong(random.chance(0.3) ? 'text' : random.bytes());
+const number = () => orWrong(random.below(100));
 
-/** [name, what it does, what is kept of it, how often] */
+/** [name, call, what to do with its result]. A more frequent step is listed several times. */
 const STEPS = [
   ...[1, 2, 3].map(() => [
     'Socket.pair',
     () =>
       selectors.Socket.pair({
-        blocking: or(random.chance(0.2)),
-        type: or(random.pick(['stream', 'dgram', 'seqpacket'])),
+        blocking: orWrong(random.chance(0.2)),
+        type: orWrong(random.pick(['stream', 'dgram', 'seqpacket'])),
       }),
     (pair) => pair?.forEach(socket),
   ]),
@@ -232,119 +232,119 @@ const STEPS = [
     'new Socket',
     () =>
       new selectors.Socket(
-        or({
-          family: or(random.pick(['ipv4', 'ipv6', 'unix'])),
-          type: or(random.pick(['stream', 'dgram'])),
+        orWrong({
+          family: orWrong(random.pick(['ipv4', 'ipv6', 'unix'])),
+          type: orWrong(random.pick(['stream', 'dgram'])),
           blocking: false,
         }),
       ),
     socket,
   ],
-  ['a listener', () => new selectors.Socket({ blocking: false }).bind({ host: '127.0.0.1', port: 0 }).listen(or(5)), (made) => { socket(made); keep('listening', made?.localAddress); }], // prettier-ignore
-  [...on('socket', 'accept'), socket],
-  on('socket', 'connect', address),
-  on('socket', 'bind', address),
-  on('socket', 'listen', number),
-  on(
+  ['a listener', () => new selectors.Socket({ blocking: false }).bind({ host: '127.0.0.1', port: 0 }).listen(orWrong(5)), (made) => { socket(made); keep('listening', made?.localAddress); }], // prettier-ignore
+  [...method('socket', 'accept'), socket],
+  method('socket', 'connect', address),
+  method('socket', 'bind', address),
+  method('socket', 'listen', number),
+  method(
     'socket',
     'send',
     data,
-    () => or(undefined),
-    () => or(undefined),
+    () => orWrong(undefined),
+    () => orWrong(undefined),
   ),
-  on('socket', 'send', data),
-  // It waits on a non-blocking socket as well.
-  ['socket.sendAll', () => { const one = some('socket'); if (one !== undefined) { one.timeout = MAX_WAIT; one.sendAll(or(random.chance(0.9) ? 'small' : random.bytes())); } }], // prettier-ignore
-  on('socket', 'recv', size, flags),
-  on(
+  method('socket', 'send', data),
+  // sendAll() waits on a non-blocking socket as well.
+  ['socket.sendAll', () => { const one = anyOf('socket'); if (one !== undefined) { one.timeout = MAX_WAIT; one.sendAll(orWrong(random.chance(0.9) ? 'small' : random.bytes())); } }], // prettier-ignore
+  method('socket', 'recv', size, flags),
+  method(
     'socket',
     'recvInto',
     data,
-    () => or(undefined),
-    () => or(undefined),
+    () => orWrong(undefined),
+    () => orWrong(undefined),
   ),
-  on('socket', 'recvFrom', size),
-  on('socket', 'sendTo', data, address),
-  on(
+  method('socket', 'recvFrom', size),
+  method('socket', 'sendTo', data, address),
+  method(
     'socket',
     'sendFds',
-    () => or([some('socket'), some('socket')].filter((one) => one !== undefined)),
-    () => or(Buffer.from('x')),
+    () => orWrong([anyOf('socket'), anyOf('socket')].filter((one) => one !== undefined)),
+    () => orWrong(Buffer.from('x')),
   ),
   [
-    ...on(
+    ...method(
       'socket',
       'recvFds',
-      () => or(3),
-      () => or(10),
+      () => orWrong(3),
+      () => orWrong(10),
     ),
     (received) => received?.fds?.forEach((fd) => socket(selectors.Socket.fromFd(fd))),
   ],
-  [...on('socket', 'dup'), socket],
-  on('socket', 'shutdown', () => or(random.pick(['read', 'write', 'both']))),
-  on(
+  [...method('socket', 'dup'), socket],
+  method('socket', 'shutdown', () => orWrong(random.pick(['read', 'write', 'both']))),
+  method(
     'socket',
     'setOption',
-    () => or(random.pick(['SO_SNDBUF', 'SO_RCVBUF', 'SO_LINGER', 'TCP_NODELAY', 'SO_REUSEADDR'])),
-    () => or(random.below(10_000)),
+    () => orWrong(random.pick(['SO_SNDBUF', 'SO_RCVBUF', 'SO_LINGER', 'TCP_NODELAY', 'SO_REUSEADDR'])),
+    () => orWrong(random.below(10_000)),
   ),
-  on(
+  method(
     'socket',
     'getOption',
-    () => or(random.pick(['SO_SNDBUF', 'SO_LINGER', 'TCP_NODELAY'])),
-    () => or(undefined),
-    () => or(undefined),
+    () => orWrong(random.pick(['SO_SNDBUF', 'SO_LINGER', 'TCP_NODELAY'])),
+    () => orWrong(undefined),
+    () => orWrong(undefined),
   ),
-  on(
+  method(
     'socket',
     'getOption',
-    () => or(1),
-    () => or(random.below(40)),
-    () => or(random.below(200)),
+    () => orWrong(1),
+    () => orWrong(random.below(40)),
+    () => orWrong(random.below(200)),
   ),
   [
     'socket.detach',
-    () => some('socket')?.detach(),
+    () => anyOf('socket')?.detach(),
     (fd) => typeof fd === 'number' && fd >= 0 && socket(selectors.Socket.fromFd(fd)),
   ],
-  ...['error', 'fileno', 'close', 'close'].map((name) => on('socket', name)),
+  ...['error', 'fileno', 'close', 'close'].map((name) => method('socket', name)),
   ...['localAddress', 'remoteAddress', 'family', 'type', 'timeout', 'inheritable', 'blocking'].map((name) => [
     `socket.${name}`,
-    () => some('socket')?.[name],
+    () => anyOf('socket')?.[name],
   ]),
   ['fileno', () => selectors.fileno(fileobj())],
 
   ['a selector', () => new (random.pick(SELECTORS))(), (made) => keep('selector', made)],
   [
     'createSelector',
-    () => selectors.createSelector(or(random.pick(['epoll', 'poll', 'select']))),
+    () => selectors.createSelector(orWrong(random.pick(['epoll', 'poll', 'select']))),
     (made) => keep('selector', made),
   ],
-  ...[1, 2, 3].map(() => on('selector', 'register', fileobj, events, wrong)),
-  on('selector', 'modify', fileobj, events, wrong),
-  on('selector', 'unregister', fileobj),
-  on('selector', 'select', timeout),
-  on('selector', 'select', timeout),
-  on('selector', 'selectAsync', () =>
-    or({ timeout: timeout(), signal: random.chance(0.2) ? AbortSignal.timeout(random.below(5)) : undefined }),
+  ...[1, 2, 3].map(() => method('selector', 'register', fileobj, events, wrong)),
+  method('selector', 'modify', fileobj, events, wrong),
+  method('selector', 'unregister', fileobj),
+  method('selector', 'select', timeout),
+  method('selector', 'select', timeout),
+  method('selector', 'selectAsync', () =>
+    orWrong({ timeout: timeout(), signal: random.chance(0.2) ? AbortSignal.timeout(random.below(5)) : undefined }),
   ),
-  on('selector', 'wakeup'),
-  ['wakeup', () => selectors.wakeup(or(some('selector')?.wakeupHandle ?? 1))],
-  on('selector', 'getKey', fileobj),
-  ['selector.getMap', () => { for (const [, key] of some('selector')?.getMap() ?? []) { reenter(); String(key.fd); } }], // prettier-ignore
-  ['for await of a selector', async () => { let turns = 0; const one = some('selector'); if (one !== undefined) for await (const ready of one) { reenter(); if (++turns > 2 || ready.length === 0) break; } }], // prettier-ignore
-  on('selector', 'close'),
+  method('selector', 'wakeup'),
+  ['wakeup', () => selectors.wakeup(orWrong(anyOf('selector')?.wakeupHandle ?? 1))],
+  method('selector', 'getKey', fileobj),
+  ['selector.getMap', () => { for (const [, key] of anyOf('selector')?.getMap() ?? []) { reenter(); String(key.fd); } }], // prettier-ignore
+  ['for await of a selector', async () => { let turns = 0; const one = anyOf('selector'); if (one !== undefined) for await (const ready of one) { reenter(); if (++turns > 2 || ready.length === 0) break; } }], // prettier-ignore
+  method('selector', 'close'),
 
   [
     'new Reactor',
     () =>
       new selectors.Reactor(
-        or(
+        orWrong(
           random.pick([
             undefined,
             { onError: callback() },
             { selector: new (random.pick(SELECTORS))() },
-            { selector: some('selector') },
+            { selector: anyOf('selector') },
           ]),
         ),
       ),
@@ -354,174 +354,186 @@ const STEPS = [
     'new ProactorLoop',
     () =>
       new selectors.ProactorLoop(
-        or(
+        orWrong(
           random.pick([
             undefined,
             { onError: callback() },
             { proactor: new (random.pick(PROACTORS))() },
-            { proactor: some('proactor') },
+            { proactor: anyOf('proactor') },
           ]),
         ),
       ),
     (made) => keep('loop', made),
   ],
-  ...[1, 2].map(() => ['loop.listen', () => some('loop')?.listen(or({ ...(random.chance(0.7) ? { port: or(0) } : { path: path.join(folder, `s${random.below(5)}`) }), highWaterMark: or(random.pick([undefined, 1, 1000])), maxConnections: or(random.pick([undefined, 1, 5])), backlog: or(undefined) }), or(handler())), (listener) => { keep('listener', listener); keep('listening', listener?.address); }]), // prettier-ignore
+  ...[1, 2].map(() => ['loop.listen', () => anyOf('loop')?.listen(orWrong({ ...(random.chance(0.7) ? { port: orWrong(0) } : { path: path.join(folder, `s${random.below(5)}`) }), highWaterMark: orWrong(random.pick([undefined, 1, 1000])), maxConnections: orWrong(random.pick([undefined, 1, 5])), backlog: orWrong(undefined) }), orWrong(handler())), (listener) => { keep('listener', listener); keep('listening', listener?.address); }]), // prettier-ignore
   ...[1, 2, 3].map(() => [
-    ...on('loop', 'connect', address, () => or(handler())),
+    ...method('loop', 'connect', address, () => orWrong(handler())),
     (connection) => keep('connection', connection),
   ]),
   [
-    ...on(
+    ...method(
       'loop',
       'adopt',
-      () => or(adoptable()),
-      () => or(handler()),
+      () => orWrong(adoptable()),
+      () => orWrong(handler()),
     ),
     (connection) => keep('connection', connection),
   ],
-  on('loop', 'addReader', fileobj, () => or(callback())),
-  on('loop', 'addWriter', fileobj, () => or(callback())),
-  on('loop', 'removeReader', fileobj),
-  on('loop', 'removeWriter', fileobj),
-  on('loop', 'callSoon', () => or(callback())),
-  [...on('loop', 'callLater', timeout, () => or(callback())), (timer) => keep('timer', timer)],
+  method('loop', 'addReader', fileobj, () => orWrong(callback())),
+  method('loop', 'addWriter', fileobj, () => orWrong(callback())),
+  method('loop', 'removeReader', fileobj),
+  method('loop', 'removeWriter', fileobj),
+  method('loop', 'callSoon', () => orWrong(callback())),
+  [...method('loop', 'callLater', timeout, () => orWrong(callback())), (timer) => keep('timer', timer)],
   [
     'loop.onSignal',
-    () => some('loop')?.onSignal(or(SIGNAL), or(callback())),
+    () => anyOf('loop')?.onSignal(orWrong(SIGNAL), orWrong(callback())),
     (watched) => keep('timer', { cancel: () => watched?.[Symbol.dispose]() }),
   ],
   ['kill', () => process.kill(process.pid, SIGNAL)],
-  ...[1, 2, 3, 4, 5, 6].map(() => on('loop', 'runOnce', timeout)),
-  ['loop.run', () => { const loop = some('loop'); loop?.callLater(MAX_WAIT, () => loop.stop()); loop?.run(); }], // prettier-ignore
-  on('loop', 'start'),
-  on('loop', 'stop'),
-  on('loop', 'now'),
-  on('loop', 'close'),
-  on('timer', 'cancel'),
-  on('listener', 'close'),
-  ...[1, 2, 3].map(() => on('connection', 'write', data)),
-  on('connection', 'end', () => or(random.pick([undefined, 'the end']))),
-  ...['pause', 'resume', 'destroy'].map((name) => on('connection', name)),
-  on('connection', 'destroy', () => or(new Error('on purpose'))),
+  ...[1, 2, 3, 4, 5, 6].map(() => method('loop', 'runOnce', timeout)),
+  ['loop.run', () => { const loop = anyOf('loop'); loop?.callLater(MAX_WAIT, () => loop.stop()); loop?.run(); }], // prettier-ignore
+  method('loop', 'start'),
+  method('loop', 'stop'),
+  method('loop', 'now'),
+  method('loop', 'close'),
+  method('timer', 'cancel'),
+  method('listener', 'close'),
+  ...[1, 2, 3].map(() => method('connection', 'write', data)),
+  method('connection', 'end', () => orWrong(random.pick([undefined, 'the end']))),
+  ...['pause', 'resume', 'destroy'].map((name) => method('connection', name)),
+  method('connection', 'destroy', () => orWrong(new Error('on purpose'))),
   ...['writableLength', 'localAddress', 'remoteAddress', 'fd', 'loop'].map((name) => [
     `connection.${name}`,
-    () => some('connection')?.[name],
+    () => anyOf('connection')?.[name],
   ]),
 
   [
     'a proactor',
-    () => new (random.pick(PROACTORS))(or(random.pick([undefined, { entries: 8 }]))),
+    () => new (random.pick(PROACTORS))(orWrong(random.pick([undefined, { entries: 8 }]))),
     (made) => keep('proactor', made),
   ],
   ...[
-    ['accept', () => or(some('socket'))],
-    ['connect', () => or(some('socket')), address],
-    ['recv', () => or(some('socket')), size],
-    ['recvInto', () => or(some('socket')), data],
-    ['recvFrom', () => or(some('socket')), size],
-    ['send', () => or(some('socket')), data],
-    ['sendTo', () => or(some('socket')), data, address],
-    ['read', () => or(file()), size, () => or(random.pick([-1, 0, 10]))],
-    ['write', () => or(file()), () => or(random.bytes()), () => or(0)],
+    ['accept', () => orWrong(anyOf('socket'))],
+    ['connect', () => orWrong(anyOf('socket')), address],
+    ['recv', () => orWrong(anyOf('socket')), size],
+    ['recvInto', () => orWrong(anyOf('socket')), data],
+    ['recvFrom', () => orWrong(anyOf('socket')), size],
+    ['send', () => orWrong(anyOf('socket')), data],
+    ['sendTo', () => orWrong(anyOf('socket')), data, address],
+    ['read', () => orWrong(file()), size, () => orWrong(random.pick([-1, 0, 10]))],
+    ['write', () => orWrong(file()), () => orWrong(random.bytes()), () => orWrong(0)],
     ['timeout', timeout],
-  ].map(([name, ...args]) => [...on('proactor', name, ...args, wrong), (operation) => keep('operation', operation)]),
+  ].map(([name, ...args]) => [
+    ...method('proactor', name, ...args, wrong),
+    (operation) => keep('operation', operation),
+  ]),
   ...[1, 2, 3].map(() => [
-    ...on('proactor', 'wait', timeout),
+    ...method('proactor', 'wait', timeout),
     (done) => done?.forEach(({ result }) => socket(result instanceof selectors.Socket ? result : undefined)),
   ]),
-  on('proactor', 'waitAsync', () => or({ timeout: timeout() })),
-  on('proactor', 'wakeup'),
-  on('proactor', 'close'),
-  on('operation', 'cancel'),
-  ['operation.result', () => some('operation')?.result],
+  method('proactor', 'waitAsync', () => orWrong({ timeout: timeout() })),
+  method('proactor', 'wakeup'),
+  method('proactor', 'close'),
+  method('operation', 'cancel'),
+  ['operation.result', () => anyOf('operation')?.result],
 
-  ['select', () => syscalls.select(or([some('socket')?.fd ?? 0]), or([some('socket')?.fd ?? 1]), or([]), timeout())],
+  [
+    'select',
+    () =>
+      syscalls.select(orWrong([anyOf('socket')?.fd ?? 0]), orWrong([anyOf('socket')?.fd ?? 1]), orWrong([]), timeout()),
+  ],
   ['new Poll', () => new syscalls.Poll(), (made) => keep('poll', made)],
-  on('poll', 'register', fileobj, number),
-  on('poll', 'modify', fileobj, number),
-  on('poll', 'unregister', fileobj),
-  on('poll', 'poll', timeout),
-  on('poll', 'close'),
+  method('poll', 'register', fileobj, number),
+  method('poll', 'modify', fileobj, number),
+  method('poll', 'unregister', fileobj),
+  method('poll', 'poll', timeout),
+  method('poll', 'close'),
   ['new Epoll', () => new syscalls.Epoll(), (made) => keep('epoll', made)],
-  on(
+  method(
     'epoll',
     'add',
-    () => or(some('socket')?.fd),
+    () => orWrong(anyOf('socket')?.fd),
     number,
-    () => or(random.below(2 ** 31)),
+    () => orWrong(random.below(2 ** 31)),
   ),
-  on('epoll', 'modify', () => or(some('socket')?.fd), number),
-  on('epoll', 'delete', () => or(some('socket')?.fd)),
-  on('epoll', 'wait', () => or(random.below(20) + 1), timeout),
-  on('epoll', 'close'),
+  method('epoll', 'modify', () => orWrong(anyOf('socket')?.fd), number),
+  method('epoll', 'delete', () => orWrong(anyOf('socket')?.fd)),
+  method('epoll', 'wait', () => orWrong(random.below(20) + 1), timeout),
+  method('epoll', 'close'),
   ...(RINGS
     ? [
-        ['new IoUring', () => new syscalls.IoUring(or(8)), (made) => keep('ring', made)],
-        on('ring', 'prepNop', number),
-        on('ring', 'prepAccept', () => or(some('socket')?.fd), flags, number),
-        on('ring', 'prepRecv', () => or(some('socket')?.fd), data, flags, number),
-        on('ring', 'prepSend', () => or(some('socket')?.fd), data, flags, number),
-        on(
+        ['new IoUring', () => new syscalls.IoUring(orWrong(8)), (made) => keep('ring', made)],
+        method('ring', 'prepNop', number),
+        method('ring', 'prepAccept', () => orWrong(anyOf('socket')?.fd), flags, number),
+        method('ring', 'prepRecv', () => orWrong(anyOf('socket')?.fd), data, flags, number),
+        method('ring', 'prepSend', () => orWrong(anyOf('socket')?.fd), data, flags, number),
+        method(
           'ring',
           'prepRead',
-          () => or(some('socket')?.fd),
+          () => orWrong(anyOf('socket')?.fd),
           data,
-          () => or(-1),
+          () => orWrong(-1),
           number,
         ),
-        on('ring', 'prepPollAdd', () => or(some('socket')?.fd), number, number),
-        on('ring', 'prepTimeout', timeout, number),
-        on('ring', 'prepCancel', number, number),
-        on('ring', 'enter', () => or(random.below(2)), timeout),
-        on('ring', 'completions', () => or(10)),
-        on('ring', 'close'),
+        method('ring', 'prepPollAdd', () => orWrong(anyOf('socket')?.fd), number, number),
+        method('ring', 'prepTimeout', timeout, number),
+        method('ring', 'prepCancel', number, number),
+        method('ring', 'enter', () => orWrong(random.below(2)), timeout),
+        method('ring', 'completions', () => orWrong(10)),
+        method('ring', 'close'),
       ]
     : []),
 
   [
     'new SharedFile',
-    () => new syscalls.SharedFile(or(path.join(folder, `f${random.below(3)}`)), or(random.pick([64, 4096]))),
+    () => new syscalls.SharedFile(orWrong(path.join(folder, `f${random.below(3)}`)), orWrong(random.pick([64, 4096]))),
     (made) => keep('shared', made),
   ],
-  on('shared', 'tryLock'),
-  on('shared', 'unlock'),
-  ['shared.memory', () => new Uint8Array(some('shared')?.memory ?? new ArrayBuffer(1)).fill(random.below(256))],
-  on('shared', 'close'),
+  method('shared', 'tryLock'),
+  method('shared', 'unlock'),
+  ['shared.memory', () => new Uint8Array(anyOf('shared')?.memory ?? new ArrayBuffer(1)).fill(random.below(256))],
+  method('shared', 'close'),
 
   [
     'startTrace',
-    () => trace.startTrace(or({ capacity: or(random.pick([1, 16, 1024])) })),
+    () => trace.startTrace(orWrong({ capacity: orWrong(random.pick([1, 16, 1024])) })),
     (made) => keep('trace', made),
   ],
-  ...['records', 'take', 'summary', 'format', 'stop', 'stop'].map((name) => on('trace', name)),
+  ...['records', 'take', 'summary', 'format', 'stop', 'stop'].map((name) => method('trace', name)),
   [
     'injectFaults',
-    () => trace.injectFaults(or(random.pick(PLANS)), or({ scope: or(random.pick(['thread', 'process'])) })),
+    () =>
+      trace.injectFaults(orWrong(random.pick(PLANS)), orWrong({ scope: orWrong(random.pick(['thread', 'process'])) })),
     (made) => keep('faults', made),
   ],
-  on('faults', 'counts'),
-  ...[1, 2, 3].map(() => on('faults', 'stop')),
+  method('faults', 'counts'),
+  ...[1, 2, 3].map(() => method('faults', 'stop')),
   ['renderReport', () => trace.renderReport(wrong())],
   [
     'createServer',
-    () => servers.createServer(or(random.pick(servers.SERVER_MODELS)?.name), or({ workers: or(1), port: or(0) })),
+    () =>
+      servers.createServer(
+        orWrong(random.pick(servers.SERVER_MODELS)?.name),
+        orWrong({ workers: orWrong(1), port: orWrong(0) }),
+      ),
   ],
   ['availableMechanisms', () => selectors.availableMechanisms()],
   ['gc', () => globalThis.gc?.()],
 ];
 
-let file_ = null;
+let dataFile = null;
 function file() {
-  file_ ??= fs.openSync(path.join(folder, 'data'), 'a+');
-  return file_;
+  dataFile ??= fs.openSync(path.join(folder, 'data'), 'a+');
+  return dataFile;
 }
 
 /**
- * Closes a socket's descriptor under whatever watches it. The number is free afterwards, or is another file. The Socket is detached from it:
- * closing it later would close whatever has the number by then, an eventfd of Node.js for one.
+ * Closes a socket's descriptor while it is registered. Afterwards the number is free, or is another file. The Socket is detached, because
+ * closing it later would close the new owner's descriptor, an eventfd of Node.js for example.
  */
 function closeUnderneath() {
-  const owner = some('socket');
+  const owner = anyOf('socket');
   const fd = owner?.fd;
   if (!(fd > 2)) return;
   calls.push(`close(${fd})`);
@@ -558,9 +570,9 @@ async function serve() {
 }
 
 function step() {
-  made++;
-  const [what, run, kept] = random.pick(STEPS);
-  call(what, run, kept);
+  stepsMade++;
+  const [what, run, keepResult] = random.pick(STEPS);
+  call(what, run, keepResult);
 }
 
 // ------------------------------------------------------------------------------------------------------------ the program
@@ -569,11 +581,11 @@ async function main() {
   if (process.env.FUZZ_LOG !== undefined) fs.writeSync(2, `${calls[0]}\n`);
   const workers = [];
   const serving = startsServers ? [serve().catch((error) => check(error, 'a server'))] : [];
-  while (made < steps) {
+  while (stepsMade < steps) {
     for (let i = 0; i < 20; i++) step();
     if (closesUnderneath && random.chance(0.2)) closeUnderneath();
     if (startsWorkers && workers.length < 3 && random.chance(0.02)) workers.push(startWorker());
-    if (isMainThread && made % 500 < 20) fs.writeSync(1, `${made}\n`);
+    if (isMainThread && stepsMade % 500 < 20) fs.writeSync(1, `${stepsMade}\n`);
     await (random.chance(0.5) ? new Promise(setImmediate) : sleep(random.below(3)));
   }
   await Promise.all([...workers.map((worker) => worker.terminate()), ...serving]);
@@ -581,12 +593,12 @@ async function main() {
   if (isMainThread) fs.rmSync(folder, { recursive: true });
   if (ending === 0) process.exit(0);
   if (!closesUnderneath)
-    for (const kind of [...made_.keys()].sort(() => random.below(3) - 1)) for (const one of all(kind)) close(one);
+    for (const kind of [...objects.keys()].sort(() => random.below(3) - 1)) for (const one of allOf(kind)) close(one);
   if (ending === 1) await sleep(10);
   process.exit(0);
 }
 
 main().catch((error) => {
   fs.writeSync(2, `${error?.stack ?? error}\n`);
-  process.exit(71); // a mistake of the fuzz itself
+  process.exit(71); // an error of the fuzzer itself
 });

@@ -1,7 +1,7 @@
-/** Random numbers from a seed (splitmix32), and wrong values of every kind. */
+/** Seeded random numbers (splitmix32), and invalid values of every kind. */
 'use strict';
 
-/** What a getter, a callback or a proxy of the fuzz throws on purpose. */
+/** The value that getters, callbacks and proxies of the fuzzer throw on purpose. It is not an Error. */
 const THROWN = Object.freeze({ on: 'purpose' });
 
 class Random {
@@ -12,7 +12,7 @@ class Random {
     this.#state = seed >>> 0;
   }
 
-  /** A whole number below `limit`. */
+  /** An integer from 0 to `limit` - 1. */
   below(limit) {
     this.#state = (this.#state + 0x9e3779b9) >>> 0;
     let z = this.#state;
@@ -26,12 +26,12 @@ class Random {
     return this.below(1_000_000) < probability * 1_000_000;
   }
 
-  /** An element; undefined of an empty list. */
+  /** A random element; undefined if the list is empty. */
   pick(list) {
     return list[this.below(Math.max(1, list.length))];
   }
 
-  /** Bytes of a length that may be zero, small, or more than a socket's buffer. */
+  /** A buffer that is empty, small, or larger than a socket's buffer. */
   bytes() {
     return Buffer.alloc(this.pick([0, 1, 5, 100, 4096, 70_000, 400_000]), this.below(256));
   }
@@ -43,7 +43,7 @@ function detached() {
   return buffer;
 }
 
-/** Memory that becomes shorter as soon as somebody asks for anything else. */
+/** Bytes whose memory shrinks in the next turn of Node's loop. */
 function shrinking() {
   const memory = new ArrayBuffer(100, { maxByteLength: 100 });
   const bytes = new Uint8Array(memory);
@@ -58,8 +58,8 @@ function revoked() {
 }
 
 /**
- * Makes wrong values.
  * @param reenter makes other random calls: from a getter, a fileno(), a callback
+ * @returns a function that returns a random invalid value
  */
 function wrongValues(random, reenter) {
   const makers = [
@@ -68,16 +68,16 @@ function wrongValues(random, reenter) {
     ...[() => Symbol('wrong'), () => ({}), () => [], () => [1, 2, 3], () => () => undefined, () => new Date()],
     ...[detached, shrinking, revoked, () => new Uint8Array(0), () => new Uint8Array(new SharedArrayBuffer(8))],
     () => new DataView(new ArrayBuffer(8)),
-    () => new Proxy([], { get: () => throwIt() }),
-    () => Object.defineProperty({}, 'fd', { get: throwIt }),
-    () => ({ fileno: throwIt }),
+    () => new Proxy([], { get: () => throwOnPurpose() }),
+    () => Object.defineProperty({}, 'fd', { get: throwOnPurpose }),
+    () => ({ fileno: throwOnPurpose }),
     () => ({ fileno: () => (reenter(), random.below(2) - 1) }),
     () => ({ get timeout() { reenter(); return 1; } }), // prettier-ignore
-    () => Object.defineProperty({ port: 0 }, 'host', { get: throwIt }),
-    () => ({ then: () => throwIt() }),
+    () => Object.defineProperty({ port: 0 }, 'host', { get: throwOnPurpose }),
+    () => ({ then: () => throwOnPurpose() }),
     () => Object.create(null),
   ];
-  function throwIt() {
+  function throwOnPurpose() {
     reenter();
     throw THROWN;
   }

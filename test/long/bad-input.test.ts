@@ -1,4 +1,4 @@
-/** The attacks of test/bad-input.test.ts, once more. */
+/** Repeats the cases of test/bad-input.test.ts. */
 import { describe } from 'vitest';
 import { itAttacksInAProcess } from '../support/bad-input-cases.js';
 

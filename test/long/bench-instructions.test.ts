@@ -1,4 +1,4 @@
-/** The guard of instructions per message: the counts themselves, where valgrind is installed. */
+/** The check of instructions per message: the measurement, if valgrind is installed. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -11,7 +11,7 @@ import { childrenOf, isRunning } from '../support/processes.js';
 import { Program, root } from '../support/program.js';
 import { inTime, until } from '../support/servers.js';
 
-/** Why nothing can be run under valgrind here; empty where it can. */
+/** The reason why valgrind cannot run here; empty if it can. */
 function reasonWithoutValgrind(): string {
   if (process.platform !== 'linux') return ' — not here: valgrind is asked for on Linux alone';
   if (process.env.SELECTORS_NATIVE_SANITIZED) return ' — not here: the sanitizers and valgrind both want the memory';
@@ -25,7 +25,7 @@ function commandOf(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
   } catch {
-    return ''; // it has ended
+    return ''; // it has exited
   }
 }
 

@@ -1,4 +1,4 @@
-/** `npm run bench`: the clients that check every byte, the limits in C, the other servers, and the command. */
+/** `npm run bench`: the clients that check every byte, the reference programs in C, the other servers, and the command. */
 import { type Server, type Socket, createServer } from 'node:net';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -23,7 +23,7 @@ function reasonNotToRun(): string {
 }
 const reason = reasonNotToRun();
 
-// As it is built: it starts programs that lie beside it.
+// The built file: it starts programs of its own folder.
 const built = createRequire(import.meta.url);
 const main = join(root, 'dist/instruments/bench/main.js');
 const start = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
@@ -47,7 +47,7 @@ describe.skipIf(reason)(`what runs${reason}`, () => {
   describe('the clients check every byte', () => {
     let server: Server | undefined;
     afterEach(() => server?.close());
-    /** An echo server that does something else with its Nth chunk. */
+    /** An echo server with a mistake for one of its chunks. */
     async function echoBut(mistake: (chunk: Buffer, socket: Socket) => unknown): Promise<number> {
       let chunks = 0;
       server = createServer({ noDelay: true }, (socket) => {
@@ -96,7 +96,7 @@ describe.skipIf(reason)(`what runs${reason}`, () => {
     });
   });
 
-  /** What it says that it lacks; null: it can be started. */
+  /** The dependency that it reports missing; null: it can be started. */
   function lackOf(run: () => unknown): string | null {
     try {
       run();
@@ -180,7 +180,7 @@ describe.skipIf(reason)(`what runs${reason}`, () => {
       const { stdout, stderr, code } = await start([...args, '--json', json, '--html', html]).ended;
       expect([stderr, code]).toEqual([`the report is in ${html}\n`, 0]);
       for (const line of stdout.split('\n')) expect(line.length, line).toBeLessThanOrEqual(100);
-      // With larger figures a table is wider than 100 columns, and has its last ones below, in another table that begins with the names again.
+      // A table wider than 100 columns continues below, in a second table that repeats the names.
       const cellsOf = (name: string): string[] =>
         stdout
           .split('\n')

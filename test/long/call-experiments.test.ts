@@ -1,4 +1,4 @@
-/** The experiments that look at system calls, each run once, with little effort, to its verdict; and given up while it runs. */
+/** The system-call experiments: each runs once, small, to its verdict; and is aborted while it runs. */
 import { describe, expect, it } from 'vitest';
 import type { BusyWaitFigures } from '../../src/instruments/experiments/busy-wait.js';
 import type { MeasureContext } from '../../src/instruments/experiments/experiment.js';
@@ -12,12 +12,12 @@ import { experiment } from '../support/built-experiments.js';
 import { childrenOf, threadCount } from '../support/processes.js';
 import { until } from '../support/servers.js';
 
-/** What must be so however busy the machine is. */
+/** Facts that hold however busy the machine is. */
 const FACTS: Readonly<Record<string, (figures: unknown) => void>> = {
   'partial-messages'(figures) {
     for (const { frames, right, writes, reads, delivery } of (figures as PartialMessagesFigures).rows) {
       expect(right).toBe(frames);
-      // The next piece was not sent before this one was read.
+      // The next piece is sent only after this one was read.
       if (reads !== null && delivery !== 'many frames a write') expect(reads).toBeGreaterThanOrEqual(writes);
     }
   },

@@ -1,4 +1,4 @@
-/** `selectors-native compare`, as a user meets it. */
+/** `selectors-native compare` as a user runs it. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
@@ -98,7 +98,7 @@ describe('compare', () => {
 });
 
 describe.skipIf(isWindows)(`compare, interrupted${noSignals}`, () => {
-  /** In a group of its own, as a shell starts it. */
+  /** Starts it in its own process group, as a shell does. */
   function start(bench: Bench, surroundings: Surroundings, args: readonly string[]): ChildProcess {
     const child = spawn(process.execPath, [cli, 'compare', ...args], {
       detached: true,
@@ -125,7 +125,7 @@ describe.skipIf(isWindows)(`compare, interrupted${noSignals}`, () => {
       for (const stream of [child.stdout, child.stderr])
         stream?.on('data', (bytes: Buffer) => (output += bytes.toString()));
       const closed = once(child, 'close');
-      // Itself, the server with its four processes, and the clients.
+      // The command itself, the server with its four processes, and the clients.
       await until('all are at work', () => surroundings.processes().length >= 7);
       const pid = child.pid as number;
       process.kill(toGroup ? -pid : pid, signal);

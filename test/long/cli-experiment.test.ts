@@ -1,4 +1,4 @@
-/** `experiment`, as a user meets it. */
+/** `selectors-native experiment` as a user runs it. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -9,7 +9,7 @@ import { startCli } from '../support/program.js';
 import { inTime, until } from '../support/servers.js';
 
 const isLinux = process.platform === 'linux';
-const linuxOnly = isLinux ? '' : ' — not here: only Linux tells of child processes';
+const linuxOnly = isLinux ? '' : ' — not here: only Linux lists child processes';
 
 const words = (text: string): string => text.replace(/[│\s]+/g, ' ');
 

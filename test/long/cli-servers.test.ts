@@ -1,4 +1,4 @@
-/** The command line's server models and accept strategies that test/cli-servers.test.ts leaves out. */
+/** The command line's server models and accept strategies that test/cli-servers.test.ts omits. */
 import { describeServed, describeStrategies } from '../support/cli-servers-cases.js';
 import { ACCEPT_STRATEGIES, DIFFERENT, SERVER_MODELS } from '../support/servers.js';
 

@@ -1,4 +1,4 @@
-/** What cannot be compared, and what is left of a comparison that ended before its time, or well. */
+/** Invalid comparisons, and what remains after a comparison that was aborted or completed. */
 import { describe, expect, it } from 'vitest';
 import type { ComparisonOptions } from '../../src/trace.js';
 import { Bench } from '../support/bench.js';
@@ -32,10 +32,10 @@ describe('invalid comparisons', () => {
     using bench = new Bench();
     const surroundings = new Surroundings(bench);
     surroundings.enter(bench);
-    let told = 0;
-    const given = options === null ? options : { onProgress: () => told++, ...(options as ComparisonOptions) };
+    let calls = 0;
+    const given = options === null ? options : { onProgress: () => calls++, ...(options as ComparisonOptions) };
     await rejectsCode(code, compare(given as ComparisonOptions));
-    expect(told).toBe(0);
+    expect(calls).toBe(0);
     expect(surroundings.leftOver()).toEqual([]);
   });
 
@@ -58,7 +58,7 @@ describe('leaves nothing behind', () => {
     expect(surroundings.leftOver()).toEqual([]);
   });
 
-  // While the server starts, while the clients do, while they work, while calls are counted.
+  // While the server starts, while the clients start, while they work, while calls are counted.
   const moments = [
     [0, 0],
     [0, 60],

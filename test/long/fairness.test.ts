@@ -1,6 +1,6 @@
 /**
- * A quiet client beside clients that flood, of real servers with clients in other processes: its round trips in milliseconds, compared with
- * those of epoll on the same machine at the same time. What a turn serves at most is counted in test/fairness.test.ts.
+ * A quiet client beside flooding clients, with real servers and clients in other processes: its round trips in milliseconds, compared with
+ * those of epoll on the same machine at the same time. test/fairness.test.ts counts what a turn serves at most.
  */
 import { describe, expect, it } from 'vitest';
 import { Bench } from '../support/bench.js';
@@ -9,8 +9,8 @@ import { readinessMechanisms } from '../support/mechanisms.js';
 import { startCli, startProgram } from '../support/program.js';
 
 /**
- * Two connections that flood and a quiet one, in one process: the quiet one gets the processor as often as those do. Prints the 99th
- * percentile of the quiet one's round trips in milliseconds.
+ * Two flooding connections and a quiet one, in one process: they get equal shares of the processor. Prints the 99th percentile of the quiet
+ * connection's round trips in milliseconds.
  */
 const CLIENTS_PROGRAM = `const { connect } = require('node:net');
 const { port, flood, request, reply, roundTrips } = JSON.parse(process.env.TRAFFIC);
@@ -51,14 +51,14 @@ function measure() {
 
 const ROUND_TRIPS = 200;
 /**
- * So often is a comparison made before it counts as lost: other programs have the processors, too. Where they keep the clients from reading
- * for long, the chat closes those.
+ * Attempts before a comparison fails: other programs use the processors, too. If they keep a client from reading for long, the chat server
+ * closes it.
  */
-const ATTEMPTS = 5;
+const MAX_ATTEMPTS = 5;
 
 const EPOLL = ['reactor', '--mechanism', 'epoll'];
 
-/** Infinity: the server has closed one of the clients. */
+/** @returns the 99th percentile, ms; Infinity if the server closed one of the clients */
 async function quietRoundTrip(loop: readonly string[], name: string): Promise<number> {
   using bench = new Bench();
   const { flood, request, reply } = (TRAFFIC[name] as () => Traffic)();
@@ -94,7 +94,7 @@ describe.skipIf(noComparison !== '')(
           `${name}, ${loop}: at most three times as long`,
           async () => {
             const ratios: number[] = [];
-            while (ratios.every((ratio) => ratio > 3) && ratios.length < ATTEMPTS) {
+            while (ratios.every((ratio) => ratio > 3) && ratios.length < MAX_ATTEMPTS) {
               epoll = (ratios.length === 0 ? epoll : undefined) ?? (await quietRoundTrip(EPOLL, name));
               const took = await quietRoundTrip(args, name);
               ratios.push(epoll === Infinity ? Infinity : took / epoll);

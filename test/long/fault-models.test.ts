@@ -1,4 +1,4 @@
-/** Fault plans and the server models, by command line: each serves on, no client misses a byte, and it ends as it should. */
+/** Fault plans with the server models, by command line: each keeps serving, no client misses a byte, and it exits cleanly. */
 import { describe, expect, it } from 'vitest';
 import { SERVER_MODELS } from '../../src/servers.js';
 import { Bench } from '../support/bench.js';
@@ -6,11 +6,11 @@ import { ExactClient } from '../support/exact-client.js';
 import { startCli } from '../support/program.js';
 
 const notHere = process.platform === 'linux' ? '' : ' — not here: fault-matrix.test.ts has Linux’ errors';
-/** Milliseconds: a client that has received nothing for so long gives up. */
-const PATIENCE = 60_000;
+/** A client fails after so many milliseconds without data. */
+const CLIENT_TIMEOUT = 60_000;
 const CLIENTS = 8;
 
-/** Loops on io_uring receive and send without calls of their own; their accept is submitted once, before a client comes. */
+/** Loops on io_uring receive and send without these calls; their accept is submitted once, before a client connects. */
 const CALLS = [
   'recv:EINTR@every2, send:EINTR@every3',
   'recv:short=1@every2, send:short=700@every2',
@@ -24,7 +24,7 @@ const COMPLETIONS = [
   'accept.completion:EMFILE@1..2',
 ];
 const models = SERVER_MODELS.filter(({ isAvailable, applications }) => isAvailable && applications.includes('echo'));
-/** It may answer one connection's requests out of order: a message that is received in two parts is two tasks (docs/servers.md). */
+/** May reply to one connection's requests out of order: a message received in two parts is two tasks (docs/servers.md). */
 const isOutOfOrder = (model: string, plan: string): boolean =>
   model === 'reactor-thread-per-task' && plan.includes('recv:short');
 const cells = models.flatMap(({ name }) =>
@@ -38,7 +38,7 @@ describe.skipIf(notHere)(`server models under faults${notHere}`, () => {
     using bench = new Bench();
     const server = bench.own(startCli(['serve', model, '--port', '0', '--faults', plan]));
     const [, port] = await server.printed(/listening on \S+:(\d+) /);
-    const clients = Array.from({ length: CLIENTS }, (_, i) => new ExactClient(Number(port), i, PATIENCE));
+    const clients = Array.from({ length: CLIENTS }, (_, i) => new ExactClient(Number(port), i, CLIENT_TIMEOUT));
     for (const client of clients) client.begin();
     expect(await Promise.all(clients.map((client) => client.seen))).toEqual(clients.map(() => 'all'));
     server.process.kill('SIGINT');

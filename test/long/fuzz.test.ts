@@ -1,4 +1,4 @@
-/** A minute of the fuzz (scripts/fuzz.mjs). FUZZ_SEED is where it begins; `npm run fuzz` has more. */
+/** Runs the fuzzer (scripts/fuzz.mjs) for a minute. FUZZ_SEED: the first seed; `npm run fuzz` has more options. */
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { Bench } from '../support/bench.js';

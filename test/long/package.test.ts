@@ -1,4 +1,4 @@
-/** The package as a stranger gets it builds its addon. */
+/** The packed package builds its addon from source. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -13,7 +13,7 @@ it.skipIf(noPackage)(
   () => {
     using bench = new Bench();
     const installed = unpack(bench.folder());
-    const nodeGyp = createRequire(join(root, 'package.json')).resolve('node-gyp/bin/node-gyp.js'); // as npm gives it
+    const nodeGyp = createRequire(join(root, 'package.json')).resolve('node-gyp/bin/node-gyp.js'); // as npm provides it
     execFileSync(process.execPath, ['scripts/build-native.mjs'], {
       cwd: installed,
       env: { ...process.env, npm_config_node_gyp: nodeGyp },

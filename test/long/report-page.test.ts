@@ -1,4 +1,4 @@
-/** The HTML report as a reader meets it: opened from disk in a browser, narrow and wide, light and dark, and printed. */
+/** The HTML report as a reader sees it: opened from disk in a browser, narrow and wide, light and dark, and printed. */
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -22,9 +22,9 @@ const REPORTS: Readonly<Record<string, readonly ReportSection[]>> = {
   'odd data': [odd, comparison],
 };
 
-/** The smallest text that is read without effort, in pixels; and WCAG 2.2 AA for text. */
-const SMALLEST_TEXT = 11;
-const LEAST_CONTRAST = 4.5;
+/** The smallest readable text, in pixels; and the contrast of WCAG 2.2 AA for text. */
+const MIN_TEXT_SIZE = 11;
+const MIN_CONTRAST = 4.5;
 
 interface DrawnChart {
   readonly label: string;
@@ -47,7 +47,7 @@ const charts = (page: Page) => page.evaluate<readonly DrawnChart[]>('probe.chart
 const facts = (page: Page) =>
   page.evaluate<{ overflow: number; background: string; broken: unknown; tags: number }>('probe.page()');
 
-/** Marks that the data ask for: a bar of 0 has no area, and what is not above 0 no place on a logarithmic axis. */
+/** The number of marks that the data require: a bar of 0 has no area, and a logarithmic axis shows only values above 0. */
 function marksOf(chart: ReportChart): number {
   const has = (value: number | null, isLogarithmic = false): boolean =>
     value !== null && Number.isFinite(value) && (!isLogarithmic || value > 0);
@@ -64,7 +64,7 @@ function marksOf(chart: ReportChart): number {
 
 const firstFill = (drawn: readonly DrawnChart[]): string | undefined => drawn[0]?.fills[0];
 
-/** Bars of 0 are drawn, though nobody sees them. */
+/** Bars of 0 are drawn, but invisible. */
 const isDrawn = (chart: ReportChart): boolean => marksOf(chart) > 0 || chart.title === 'noughts';
 
 describe.skipIf(reason)(`the page of a report, in Chromium${reason}`, () => {
@@ -104,8 +104,8 @@ describe.skipIf(reason)(`the page of a report, in Chromium${reason}`, () => {
 
     const texts = await page.evaluate<readonly DrawnText[]>('probe.texts()');
     expect(texts.length).toBeGreaterThan(50);
-    expect(texts.filter(({ size }) => size < SMALLEST_TEXT)).toEqual([]);
-    expect(texts.filter(({ contrast }) => contrast < LEAST_CONTRAST)).toEqual([]);
+    expect(texts.filter(({ size }) => size < MIN_TEXT_SIZE)).toEqual([]);
+    expect(texts.filter(({ contrast }) => contrast < MIN_CONTRAST)).toEqual([]);
     expect(await page.evaluate('probe.collisions()')).toEqual([]);
     expect(await facts(page)).toMatchObject({ overflow: 0, broken: null, tags: 0 });
     expect(complaints).toEqual([]);
@@ -149,7 +149,7 @@ describe.skipIf(reason)(`the page of a report, in Chromium${reason}`, () => {
     expect(pdf.subarray(0, 5).toString()).toBe('%PDF-');
     expect(pdf.includes('/Subtype /Image')).toBe(false); // charts are lines, not pixels
     const sheets = pdf.toString('latin1').match(/\/Type \/Page\b(?!s)/g) ?? [];
-    expect(sheets.length).toBeGreaterThanOrEqual(experiments.length); // none is torn, so each has a sheet of its own
+    expect(sheets.length).toBeGreaterThanOrEqual(experiments.length); // no chart is split, so each experiment has its own page
     expect(sheets.length).toBeLessThanOrEqual(experiments.length + 2);
     await until('dark again', async () => firstFill(await charts(page)) === firstFill(onScreen));
 
@@ -158,7 +158,7 @@ describe.skipIf(reason)(`the page of a report, in Chromium${reason}`, () => {
     expect((await facts(page)).background).toBe('rgb(255, 255, 255)');
     for (const { width } of await charts(page)) expect(width).toBe(660);
     const texts = await page.evaluate<readonly DrawnText[]>('probe.texts()');
-    expect(texts.filter(({ contrast }) => contrast < LEAST_CONTRAST)).toEqual([]);
+    expect(texts.filter(({ contrast }) => contrast < MIN_CONTRAST)).toEqual([]);
     expect(complaints).toEqual([]);
   });
 
@@ -169,7 +169,9 @@ describe.skipIf(reason)(`the page of a report, in Chromium${reason}`, () => {
     const { port } = server.address() as AddressInfo;
     await using opened = await openPage(browser, urlOf('a comparison'), {});
     expect(await opened.page.evaluate(`probe.forbidden('http://127.0.0.1:${port}/')`)).toBe('img-src');
-    await until('the console says so', () => opened.complaints.join().includes('Content Security Policy'));
+    await until('the console reports the violation', () =>
+      opened.complaints.join().includes('Content Security Policy'),
+    );
     server.close();
     expect(asked).toBe(0);
   });

@@ -1,4 +1,4 @@
-/** The experiments with servers, each run once, as they are built: what they start loads files of its own. */
+/** The server experiments, each run once from the built files, because the programs that they start load built files. */
 import { createRequire } from 'node:module';
 import { describe, expect, it } from 'vitest';
 import type { MeasureContext } from '../../src/instruments/experiments/experiment.js';
@@ -17,12 +17,12 @@ const NAMES = ['slow-peers', 'thread-cost', 'fork-cost', 'thundering-herd', 'hea
 const chosen = experiments.filter(({ name }) => NAMES.includes(name));
 
 const isLinux = process.platform === 'linux';
-const linuxOnly = isLinux ? '' : ' — not here: only Linux tells of child processes';
+const linuxOnly = isLinux ? '' : ' — not here: only Linux lists child processes';
 
-/** Child processes, and theirs. */
+/** All descendant processes. */
 const descendants = (pid: number): number[] => childrenOf(pid).flatMap((child) => [child, ...descendants(child)]);
 
-/** What is so in any figures of an experiment, whatever the machine is busy with. */
+/** What holds for all figures of an experiment, however busy the machine is. */
 const ALWAYS: Readonly<Record<string, (figures: never) => void>> = {
   'slow-peers': ({ models }: SlowPeersFigures) => {
     for (const { name, cases, crowd } of models) {
@@ -31,7 +31,7 @@ const ALWAYS: Readonly<Record<string, (figures: never) => void>> = {
       expect(answered + turnedAway + queued + inBacklog, name).toBe(12);
       if (name !== 'thread-pool') continue;
       expect(answered).toBe(0);
-      expect(queued).toBeLessThanOrEqual(4); // what its queue has room for
+      expect(queued).toBeLessThanOrEqual(4); // the queue's capacity
     }
   },
   'thread-cost': ({ points }: ThreadCostFigures) => {
@@ -74,7 +74,7 @@ describe.each(chosen.filter(({ isAvailable }) => isAvailable))('$name', (experim
     expect(JSON.parse(JSON.stringify(figures)), 'plain data').toEqual(figures);
     ALWAYS[experiment.name]?.(figures as never);
     const { outcome, because } = experiment.verdict(figures);
-    // Nobody else has refuted them, either: if this does, it has measured something else.
+    // The claims are well established: a refutation means that the experiment measured something else.
     expect(['holds', 'undecided'], because).toContain(outcome);
     expect(because).toMatch(/^[A-Z0-9].*\.$/);
     for (const { columns, rows } of experiment.tables(figures)) {

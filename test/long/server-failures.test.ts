@@ -1,4 +1,4 @@
-/** What a server does when the system refuses what it asks for, over the models and the sizes that test/server-failures.test.ts leaves out. */
+/** Servers whose system calls fail, for the models and sizes that test/server-failures.test.ts omits. */
 import { describe } from 'vitest';
 import {
   describeDyingTogether,
@@ -18,6 +18,6 @@ describe.skipIf(noStrace)(`a call that fails once while a connection is passed o
 });
 describeDyingTogether(others);
 describeDyingWorkers(others);
-// Room for a ring and not for its buffers, for one, one and a half, two, three: the kernel's sizes may differ, what is promised does not.
+// Memory for a ring without its buffers, for one, one and a half, two, three rings: kernels differ in sizes, the behaviour is the same.
 describeLimits([335_872, 344_064, 500_000, 700_000, 1_100_000]);
 describeInterruptions(others);

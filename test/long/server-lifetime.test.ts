@@ -1,4 +1,4 @@
-/** Servers begin, end and are killed, over the models that test/server-lifetime.test.ts leaves out; and more of all are killed. */
+/** Servers start, stop and are killed, for the models that test/server-lifetime.test.ts omits; and more kills of all models. */
 import { describeEnds, describeKills, describeTextbook } from '../support/server-lifetime-cases.js';
 import { FEW, SERVER_MODELS } from '../support/servers.js';
 

@@ -1,4 +1,4 @@
-/** The server contract, over the models and the applications that test/servers.test.ts leaves out. */
+/** The server contract, for the models and applications that test/servers.test.ts omits. */
 import { describeServer } from '../support/servers-cases.js';
 import { SERVER_MODELS, isInShort } from '../support/servers.js';
 

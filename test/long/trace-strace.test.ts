@@ -1,4 +1,4 @@
-/** The trace against strace: the same program, the same calls, seen from within and from without. */
+/** The trace compared with strace: the same calls of the same program. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,18 +14,18 @@ import { type StraceCall, isOfHandler, isOwn, readStraceLog } from '../support/s
 const noStacks =
   noStrace !== '' || spawnSync('strace', ['-k', 'true']).status === 0 ? noStrace : ' — not here: strace has no -k';
 
-/** All that a server of these makes on Linux, and more that it could make. */
+/** All calls that these servers make on Linux, and more that they could make. */
 const NAMES = [
   ...['socket', 'socketpair', 'bind', 'connect', 'listen', 'accept4', 'shutdown', 'getsockname', 'getpeername'],
   ...['setsockopt', 'getsockopt', 'recvfrom', 'sendto', 'sendmsg', 'recvmsg', 'close', 'fcntl', 'read', 'write'],
   ...['epoll_create1', 'epoll_ctl', 'epoll_wait', 'poll', 'pselect6', 'eventfd2'],
   ...['io_uring_setup', 'io_uring_enter', 'io_uring_register', 'rt_sigaction', 'rt_sigprocmask', 'clock_nanosleep'],
 ];
-/** Node makes hundreds of them before the program begins, and strace takes a stack at each: for one of the servers only. */
+/** Node makes hundreds of these before the program starts, and strace takes a stack trace at each: for one server only. */
 const NAMES_OF_MEMORY_AND_FILES = [
   ...['openat', 'newfstatat', 'fallocate', 'ftruncate', 'flock', 'mmap', 'munmap', 'madvise'],
 ];
-/** strace prints more of their arguments: structs of which the trace shows what matters here, or the address. */
+/** strace prints more of their arguments: whole structs, of which the trace shows the relevant fields or the address. */
 const ABBREVIATED = [
   'io_uring_setup',
   'io_uring_register',
@@ -37,7 +37,7 @@ const ABBREVIATED = [
 
 const CLIENTS = 5;
 
-/** As `selectors-native serve`, without the rest of the command line: strace takes long for each file that is loaded. */
+/** `selectors-native serve` without the rest of the command line: under strace, loading each file is slow. */
 const serving = (loop: string, application: string): string =>
   programText(`const { serveOn } = require(${JSON.stringify(join(root, 'dist/servers/worker/serve.js'))});
     const { EpollSelector, PollSelector, IoUringProactor, ProactorLoop, Reactor } = selectors;
@@ -77,7 +77,7 @@ async function observed({ loop, application, exchanges, names, message }: Served
       await client.leave();
     }),
   );
-  // strace itself does not listen to signals while it writes to a file.
+  // strace ignores signals while it writes to a file.
   const { pid } = program.process;
   process.kill(Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')), 'SIGINT');
   expect(await program.ended).toMatchObject({ code: 0, signal: null, stderr: '' });
@@ -86,7 +86,7 @@ async function observed({ loop, application, exchanges, names, message }: Served
   return { seen: readStraceLog(log), recorded };
 }
 
-/** Without what the trace does for itself: it maps its memory before it begins, and lets go of it when it is over. */
+/** Removes the trace's own calls: it maps its memory before it starts and unmaps it when it stops. */
 function ownCalls(seen: readonly StraceCall[]): StraceCall[] {
   const own = seen.filter((call) => isOwn(call) && !isOfHandler(call));
   const mapped = own.find(({ name }) => name === 'mmap');
@@ -109,10 +109,10 @@ function byThread<T extends { readonly thread: number }>(calls: readonly T[]): M
 const show = ({ name, arguments: args, result, error }: StraceCall): string =>
   `${name}(${args}) = ${result} ${error ?? ''}`;
 
-/** Addresses are not compared: strace reads what is there now. */
+/** Addresses are not compared: strace reads the memory later. */
 const withoutAddresses = (args: string): string => args.replaceAll(/0x7f[0-9a-f]+/g, '0x7f…');
 
-/** [as strace has it, as the trace has it] wherever they differ. */
+/** The differing calls: [strace's line, the trace's line]. */
 function differences(seen: readonly StraceCall[], recorded: readonly SyscallRecord[]): string[][] {
   const [ofStrace, ofTrace] = [byThread(seen), byThread(recorded)];
   const different: string[][] = [];
@@ -171,7 +171,7 @@ describe('the trace agrees with strace', () => {
       const { seen, recorded } = await observed(served);
       const own = ownCalls(seen);
       expect(differences(own, recorded).slice(0, 20)).toEqual([]);
-      // strace takes a stack at each call, and the program waits meanwhile: some 25 ms, and several times that beside other work.
+      // strace takes a stack trace at each call while the program waits: about 25 ms, several times that on a busy machine.
       expect(own.length).toBeGreaterThan(350);
       process.stdout.write(`   ${name}: ${own.length} calls, 0 differences\n`);
     },
