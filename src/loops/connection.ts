@@ -96,7 +96,7 @@ const OPENING = 16_384;
 /** The local address of a connection that has no socket yet. */
 const UNBOUND: SocketAddress = { host: '0.0.0.0', port: 0 };
 
-/** The Connection that handlers get; the @internal members are for its loop. */
+/** The Connection that handlers get; the members that are marked as internal are for its loop. */
 export class StreamConnection<D = unknown> implements Connection<D> {
   data: D = undefined as D;
   /** @internal What the loop has registered for it, in bits of the loop's own (EVENT_READ, EVENT_WRITE of a reactor); 0: nothing. */

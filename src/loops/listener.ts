@@ -82,7 +82,7 @@ export interface ListenerHost extends ConnectionHost {
   listenerClosed(listener: StreamListener): void;
 }
 
-/** The Listener that listen() returns; the @internal members are for its loop. */
+/** The Listener that listen() returns; the members that are marked as internal are for its loop. */
 export class StreamListener implements Listener {
   readonly address: SocketAddress;
   connections = 0;
