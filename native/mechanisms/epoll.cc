@@ -136,7 +136,7 @@ class EpollMultiplexer final : public Multiplexer {
     epoll_event events[kMaxEvents];
     const Result result = WaitForEvents(epfd_, std::span(events).first(std::min(out.size(), kMaxEvents)), timeout);
     for (size_t i = 0; static_cast<int64_t>(i) < result.value(); ++i) {
-      // EPOLLHUP and EPOLLERR are reported as readable and writable.
+      // Any bit but EPOLLOUT makes it readable, any but EPOLLIN writable: EPOLLHUP and EPOLLERR make it both.
       const uint32_t reported = events[i].events;
       out[i].fd = static_cast<int32_t>(events[i].data.u64 & UINT32_MAX);
       out[i].generation = static_cast<int32_t>(events[i].data.u64 >> 32);

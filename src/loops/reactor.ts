@@ -54,7 +54,7 @@ class Watch {
 
 const NOT_WATCHED = new Watch(undefined, undefined);
 
-/** Events already dequeued for a removed callback are dropped. */
+/** Cancels the callbacks of `old` that `watch` does not have, so that events already dequeued for them are dropped. */
 function cancelReplaced(old: Watch, watch: Watch): void {
   if (old.reader !== undefined && old.reader !== watch.reader) old.reader.cancelled = true;
   if (old.writer !== undefined && old.writer !== watch.writer) old.writer.cancelled = true;
@@ -123,7 +123,7 @@ export class Reactor extends StreamLoop implements EventLoop {
 
   protected override wait(timeout: number): boolean {
     this.watchChanged();
-    // watchChanged() has closed connections that the multiplexer refused, and their handlers are due.
+    // watchChanged() may have closed connections that the multiplexer refused: their handlers run now, so the turn does not wait.
     this.#loopWait.turn(this.#received, this.hasWork() ? 0 : timeout, this.#found);
     return this.#found.woken;
   }
@@ -202,7 +202,7 @@ export class Reactor extends StreamLoop implements EventLoop {
   }
 
   protected override admit(fd: number): void {
-    // watchConnection() registers it at once, or throws the refusal.
+    // Only drops a stale registration; watchConnection(), which follows, registers the descriptor or throws.
     if (this.isStale(fd)) this.#dropStaleKey(fd);
   }
 
@@ -240,7 +240,7 @@ export class Reactor extends StreamLoop implements EventLoop {
     if (connection.watched !== 0) this.#forget(fd);
   }
 
-  /** Also where other code has closed the selector, or has unregistered from it: the connection is closed all the same. */
+  /** Does nothing if other code has closed the selector or unregistered the descriptor, so that the connection can still be closed. */
   #forget(fd: number): void {
     if (this.#watchSet.generationOf(fd) !== 0) this.selector.unregister(fd);
   }

@@ -192,7 +192,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     }
   }
 
-  /** Ends the wait that is under way, or the next one. It is never lost; several before one wait count as one. @throws ERR_CLOSED */
+  /** Ends the wait that is under way, or the next one. A wake-up is never lost; several before one wait count as one. @throws ERR_CLOSED */
   wakeup(): void {
     this.#watchSet.assertOpen();
     this.#watchSet.wakeChannel.signal();

@@ -13,7 +13,7 @@ interface SelectorClass {
   readonly isAvailable: boolean;
 }
 
-/** One row per mechanism. A new mechanism adds its own here (watch-set.ts describes all the places). */
+/** One row per mechanism. A new mechanism adds its own here (CONTRIBUTING.md lists all the places). */
 export const selectorClasses: Readonly<Record<ReadinessMechanism, SelectorClass>> = {
   epoll: EpollSelector,
   kqueue: KqueueSelector,

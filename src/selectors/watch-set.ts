@@ -5,13 +5,13 @@
  *
  * BaseSelector (base.ts) is what programs see of it. Loops (loop-wait.ts) and the emulated proactor use it directly, by `watchSetOf()`.
  *
- * Stale events. A program closes a registered descriptor, and the system gives its number to another file. epoll goes on reporting the
- * closed file while a duplicate of it is open, under the same number. Each registration therefore has a generation, and epoll and kqueue
- * return it with each event. An event of another generation, or of a descriptor without a registration, is stale: poll() and
- * LoopWait.turn() drop it, and `onStale` then removes its cause from the kernel's set.
+ * Stale events. A program closes a registered descriptor, and the system gives its number to another file. While a duplicate of the closed
+ * file is open, epoll keeps reporting it, under the number that now belongs to the other file. Each registration therefore has a
+ * generation, and epoll and kqueue return it with each event. An event of another generation, or of a descriptor without a registration,
+ * is stale: poll() and LoopWait.turn() drop it, and `onStale` then removes its cause from the kernel's set. poll and select keep no
+ * generation: they watch the number, whatever file it belongs to, and report it under its key.
  *
- * To add a mechanism: its system calls in native/mechanisms/ with a Multiplexer (native/core/multiplexer.h, native/addon.cc); a file
- * here with its subclass of WatchSet and its selector class; a row in default.ts and in syscalls/probe.ts; an export in index.ts.
+ * To add a mechanism: CONTRIBUTING.md lists the places.
  */
 import { check, closedError } from '../errors.js';
 import { native } from '../native.js';
@@ -34,9 +34,9 @@ export abstract class WatchSet<D, F extends FileObject> {
   /** Called after each change of `interest()`. */
   onInterestChanged: (() => void) | undefined;
 
-  /** For poll(). Each loop has another one: while it dispatches what its turn found, a handler may call select(). */
+  /** For poll(). A loop has its own, because a handler may call select() before the loop has read all events of its turn. */
   readonly #multiplexer: Multiplexer;
-  /** Number of changes of the interest. A multiplexer that has seen fewer is prepared again before it waits. */
+  /** Number of changes of the interest. A multiplexer that was prepared for another number is prepared again before it waits. */
   #changes = 0;
   #lastGeneration = 0;
   #isWoken = false;
@@ -62,7 +62,7 @@ export abstract class WatchSet<D, F extends FileObject> {
   protected abstract change(fd: number, events: EventMask, registration: Registration<D, F>): void;
   /** Stops watching. Never throws: the descriptor may be closed, or belong to another file. */
   protected abstract forget(fd: number, events: EventMask): void;
-  /** Descriptors to poll in another thread, or in Node's loop: one is ready when a wait here would report something. */
+  /** The descriptors that another thread, or Node's loop, polls for this set. If one is ready, a wait here returns at once. */
   abstract interest(): Interest;
   /** Closes the mechanism's own kernel objects. */
   protected abstract closeMechanism(): void;
@@ -88,8 +88,8 @@ export abstract class WatchSet<D, F extends FileObject> {
   }
 
   /**
-   * For a mechanism whose wait fails with EBADF if a registered descriptor is closed (select): writes events for the closed ones, and for
-   * those of the others that are ready now.
+   * For a mechanism whose wait fails with EBADF if a registered descriptor is closed (select): reports each closed descriptor as ready,
+   * polls the open ones, and adds those that are ready.
    * @returns the number of events
    */
   protected waitAroundClosed?(multiplexer: Multiplexer): number;
@@ -99,7 +99,7 @@ export abstract class WatchSet<D, F extends FileObject> {
 
   /**
    * Called after a wait with stale events. A mechanism whose kernel drops closed files by itself does not define it.
-   * @param hasOthers the wait has other events too, which an error thrown here would lose
+   * @param hasOthers the same wait also found current events; an error thrown here would lose them
    */
   onStale?(hasOthers: boolean): void;
 

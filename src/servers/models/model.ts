@@ -7,7 +7,7 @@
  *   server.workers.startThread()   worker/workers.ts             posts a StartRequest to the supervisor's thread
  *   Supervisor#start()             supervision/supervisor.ts     assigns a row of the scoreboard
  *   new RunningThread()            supervision/running-workers.ts   new Worker('thread.js')
- *   runProgram()                   supervision/program.ts        models[model].work(server), in the new thread
+ *   runProgram()                   supervision/program.ts        models[model].work(server), in the new thread (or `main`, `task`)
  */
 import type { Mechanism } from '../../index.js';
 import type { ApplicationName } from '../applications/index.js';

@@ -43,10 +43,10 @@ export const prefork: Model = {
   },
 };
 
-/** BLOCKS until the child is woken. null: another process has accepted the connection. */
+/** BLOCKS until the child is woken. null: no connection: another process has it, its client has left, or no descriptor is free. */
 type Accept = () => Socket | null;
 
-/** Set-up of each strategy in a child; the function it returns accepts. */
+/** By strategy: sets it up in a child, and returns the function that accepts. */
 const ACCEPT_LOOPS: Readonly<Record<AcceptStrategy, (server: Server, listener: Socket) => Accept>> = {
   /** All children wait for the same socket. A connection wakes them all, and one of them gets it. */
   'thundering-herd'(server, listener) {

@@ -43,7 +43,7 @@ export interface WorkerContext {
   readonly control: Int32Array;
   /** Starts threads and processes; null in a process, which starts none. */
   readonly workers: Workers | null;
-  /** The sockets of StartRequest.fds; in a process, the lifeline follows them (see Server.parent). */
+  /** The sockets of StartRequest.fds; in a process, followed by the lifeline: a socket that becomes readable when the parent exits. */
   readonly inherited: readonly Socket[];
   readonly queue: ConnectionQueue | null;
   /** null in a process. */
