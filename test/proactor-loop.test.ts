@@ -166,9 +166,11 @@ describe.each(proactorRows.filter(({ create }) => create !== undefined))(
       const ended = loop.start();
       await sleep(20);
       client.send('meanwhile');
-      const waiting = loop.proactor.timeout(20);
+      const [a, b] = bench.pair();
+      const waiting = loop.proactor.recv(a, 1);
       const collected = loop.proactor.waitAsync();
-      for (let i = 0; i < 3; i++) loop.proactor.wait(0);
+      for (let i = 0; i < 3; i++) expect(loop.proactor.wait(0)).toEqual([]);
+      b.send('x');
       expect(await collected).toEqual([waiting]);
       while (received.length === 0) await sleep(1);
       expect(received).toEqual(['meanwhile']);
