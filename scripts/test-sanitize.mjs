@@ -26,8 +26,9 @@ if (!hasFiles) {
 }
 
 // Threads, because vitest's worker processes exit without LeakSanitizer's check. One at a time, because descriptors are counted per process.
-// A test runs up to three times: on a busy machine LeakSanitizer itself sometimes crashes at the exit of a child process (see filter()).
-const vitestOptions = ['--project=quick', '--pool=threads', '--no-file-parallelism', '--retry=2'];
+// LeakSanitizer itself sometimes crashes at the exit of a child process on a busy machine (see filter()): such a test runs up to three times.
+const retry = ['--retry.count=2', '--retry.condition=SIGABRT'];
+const vitestOptions = ['--project=quick', '--pool=threads', '--no-file-parallelism', ...retry];
 const run = [process.execPath, vitest, 'run', ...vitestOptions, ...args];
 const code = await runSanitized([], run, {
   addon,

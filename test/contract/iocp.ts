@@ -643,7 +643,7 @@ const proactor: Cases = [
       const deaf = datagrams(bench);
       const nowhere = deaf.localAddress;
       deaf.close();
-      const unreceived = p.sendTo(receiver, 'nobody there', nowhere);
+      const unreceived = p.sendTo(receiver, 'no receiver', nowhere);
       finish(p);
       assert.equal(unreceived.result, 12);
       for (let tries = 0; ; tries++) {
