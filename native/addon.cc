@@ -75,5 +75,6 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
 }  // namespace
 }  // namespace selectors
 
+// NOLINTNEXTLINE(google-global-names-in-headers): lint.mjs checks many sources at once
 using selectors::Init;
 NODE_API_MODULE(selectors_native, Init)

@@ -50,15 +50,15 @@ const bindings = ['rolldown', 'lightningcss'].map((name) => {
 const addon = buildAddon('windows', '--CDCMAKE_TOOLCHAIN_FILE=cmake/mingw-w64.cmake');
 createPrefix();
 
-/** The tests of test/long/ that start processes and threads differently. The others repeat tests of test/ with more models, seeds and sizes. */
-const LONG_TESTS = ['call-experiments', 'cli-compare', 'cli-experiment', 'compare-lifetime'];
+/** The tests of test/long/ that start processes and threads differently. The others repeat tests of test/ with more models, seeds and sizes, or measure. */
+const LONG_TESTS = ['cli-compare', 'cli-experiment', 'compare-lifetime'];
 const args = process.argv.slice(2);
 if (!args.some((arg) => !arg.startsWith('-'))) {
   const excluded = readdirSync(join(root, 'test/long')).filter(
     (file) => !LONG_TESTS.some((name) => file === `${name}.test.ts`),
   );
   process.stdout.write(
-    `excluded, because they repeat tests of test/ at more length: test/long/{${excluded.join(', ')}}\n`,
+    `excluded, because they repeat tests of test/ at more length, or measure: test/long/{${excluded.join(', ')}}\n`,
   );
   args.push(...excluded.map((file) => `--exclude=test/long/${file}`));
 }

@@ -12,7 +12,7 @@ const { seed, operations } = new Command('torture')
   .option('--seed <number>', 'seed of the random numbers', count, String(Math.floor(Math.random() * 1e9)))
   .option(
     '--operations <number>',
-    'number of operations with the default mechanism; a tenth of it with each other one',
+    'number of operations with the default mechanism; a twentieth of it with each other one',
     count,
     '1000000',
   )

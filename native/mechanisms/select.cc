@@ -20,7 +20,7 @@ namespace {
 
 enum : int32_t { kRead = 1, kWrite = 2, kExcept = 4 };
 
-struct Interest {
+struct InterestSet {
   std::span<int32_t> descriptors;
   int32_t bit;
   fd_set set;
@@ -30,7 +30,7 @@ struct Interest {
 };
 
 // Returns false if a descriptor does not fit into an fd_set.
-bool FillSet(Interest& interest, Fd& highest) {
+bool FillSet(InterestSet& interest, Fd& highest) {
   FD_ZERO(&interest.set);
   size_t count = 0;
   for (const int32_t number : interest.descriptors) {
@@ -47,10 +47,10 @@ bool FillSet(Interest& interest, Fd& highest) {
 // negative error.
 napi_value Select(napi_env env, napi_callback_info info) {
   Args args(env, info);
-  Interest interests[] = {{args.IntsAt(0), kRead, {}}, {args.IntsAt(2), kWrite, {}}, {args.IntsAt(4), kExcept, {}}};
+  InterestSet interests[] = {{args.IntsAt(0), kRead, {}}, {args.IntsAt(2), kWrite, {}}, {args.IntsAt(4), kExcept, {}}};
   size_t total = 0;
   for (size_t i = 0; i < 3; ++i) {
-    Interest& interest = interests[i];
+    InterestSet& interest = interests[i];
     interest.descriptors = interest.descriptors.first(args.SizeAt(2 * i + 1, interest.descriptors.size()));
     total += interest.descriptors.size();
   }
@@ -63,7 +63,7 @@ napi_value Select(napi_env env, napi_callback_info info) {
   const Result result = Wait(timeout, [&](double remaining) {
     Fd highest = kNoFd;
     // The sets are filled before each call: an interrupted select(2) leaves them undefined.
-    for (Interest& interest : interests) fits = fits && FillSet(interest, highest);
+    for (InterestSet& interest : interests) fits = fits && FillSet(interest, highest);
     if (!fits) return Result::Error(kInvalidArgument);
     return SelectFds(highest, &interests[0].set, &interests[1].set, &interests[2].set, remaining);
   });
@@ -75,7 +75,7 @@ napi_value Select(napi_env env, napi_callback_info info) {
 
   size_t pairs = 0;
   if (result.value() > 0) {
-    for (Interest& interest : interests) {
+    for (InterestSet& interest : interests) {
       for (const int32_t number : interest.descriptors) {
         if (!interest.IsReady(static_cast<Fd>(number))) continue;
         out[2 * pairs] = number;

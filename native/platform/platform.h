@@ -289,6 +289,8 @@ struct FileIdentity {
   uint64_t number = 0;
 };
 Result IdentifyFile(FileHandle file, FileIdentity* identity);
+// A larger file would not fit into an ArrayBuffer on every system.
+inline constexpr size_t kMaxMappedBytes = size_t{1} << 30;
 // mmap(2) with MAP_SHARED, MapViewOfFile: maps the first `size` bytes, which the file must have. The mapping stays
 // valid when the file is closed.
 Result MapFile(FileHandle file, size_t size, void** memory);

@@ -297,15 +297,15 @@ Result SelectFds(Fd highest, fd_set* read, fd_set* write, fd_set* except, double
 
 namespace {
 
-// The handlers of each signal. OnSignal reads them in any thread, between any two instructions.
+// The handlers of each signal. CallHandlers reads them in any thread, between any two instructions.
 struct SignalHandlers {
   std::atomic<void (*)(int)> handler;
-  std::atomic<bool> calls_former;  // OnSignal also calls `former`
+  std::atomic<bool> calls_former;  // CallHandlers also calls `former`
   struct sigaction former;
 };
 SignalHandlers signal_handlers[NSIG];
 
-void OnSignal(int signal, siginfo_t* info, void* context) {
+void CallHandlers(int signal, siginfo_t* info, void* context) {
   const int error = errno;
   const SignalHandlers& entry = signal_handlers[signal];
   if (void (*const handler)(int) = entry.handler) handler(signal);
@@ -319,8 +319,8 @@ void OnSignal(int signal, siginfo_t* info, void* context) {
   errno = error;
 }
 
-bool IsOnSignal(const struct sigaction& action) {
-  return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == OnSignal;
+bool IsCallHandlers(const struct sigaction& action) {
+  return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == CallHandlers;
 }
 
 // SA_RESETHAND marks Node's own handler of SIGINT and SIGTERM, which ends the process like the default action.
@@ -338,12 +338,12 @@ Result CatchSignal(int signal, void (*handler)(int)) {
   if (!asked.ok()) return asked;
   SignalHandlers& entry = signal_handlers[signal];
   entry.handler = handler;
-  if (IsOnSignal(current)) return Result::Ok(0);
+  if (IsCallHandlers(current)) return Result::Ok(0);
   entry.calls_former = false;
   entry.former = current;
   entry.calls_former = IsChained(current);
   struct sigaction action {};
-  action.sa_sigaction = OnSignal;
+  action.sa_sigaction = CallHandlers;
   action.sa_flags = SA_SIGINFO | SA_RESTART;
   sigfillset(&action.sa_mask);
   const Result set =
@@ -354,7 +354,7 @@ Result CatchSignal(int signal, void (*handler)(int)) {
 void RestoreSignal(int signal) {
   struct sigaction current {};
   const Result asked = Call<::sigaction>(signal, static_cast<const struct sigaction*>(nullptr), &current);
-  if (!asked.ok() || !IsOnSignal(current)) return;  // other code has replaced the handler since
+  if (!asked.ok() || !IsCallHandlers(current)) return;  // other code has replaced the handler since
   Call<::sigaction>(signal, static_cast<const struct sigaction*>(&signal_handlers[signal].former),
                     static_cast<struct sigaction*>(nullptr))
       .Ignore("it was installed before");

@@ -52,8 +52,6 @@ constexpr Name kMaskHows[] = {NAME(SIG_BLOCK), NAME(SIG_UNBLOCK), NAME(SIG_SETMA
 
 #undef NAME
 
-int IntOf(const CallInfo& call, size_t index) { return call.As<int>(index); }
-
 void AppendVector(std::string& out, const iovec* parts, size_t count, size_t bytes) {
   AppendArray(out, std::span(parts, count), [&out, &bytes](const iovec& part) {
     const size_t shown = std::min(bytes, part.iov_len);
@@ -121,17 +119,17 @@ void SleepTime(std::string& out, const CallInfo& call, size_t index) {
 }
 
 void FileCommand(std::string& out, const CallInfo& call, size_t index) {
-  AppendName(out, kFileCommands, IntOf(call, index), "F_???");
+  AppendName(out, kFileCommands, call.As<int>(index), "F_???");
 }
 
 void FileCommandArgument(std::string& out, const CallInfo& call, size_t index) {
-  switch (IntOf(call, 1)) {
+  switch (call.As<int>(1)) {
     case F_SETFL:
       return AppendOpenFlags(out, call.As<uint32_t>(index));
     case F_SETFD:
       return AppendFlags(out, kDescriptorFlags, call.As<uint32_t>(index));
     case F_DUPFD_CLOEXEC:
-      return AppendDecimal(out, IntOf(call, index));
+      return AppendDecimal(out, call.As<int>(index));
     default:
       return;  // this command has no argument
   }
@@ -139,10 +137,10 @@ void FileCommandArgument(std::string& out, const CallInfo& call, size_t index) {
 
 void FileCommandResult(std::string& out, const CallInfo& call, size_t) {
   const auto flags = static_cast<uint64_t>(call.result);
-  if (IntOf(call, 1) == F_GETFD && flags != 0) {
+  if (call.As<int>(1) == F_GETFD && flags != 0) {
     out += "flags ";
     AppendFlags(out, kDescriptorFlags, flags);
-  } else if (IntOf(call, 1) == F_GETFL) {
+  } else if (call.As<int>(1) == F_GETFL) {
     out += "flags ";
     AppendOpenFlags(out, flags);
   }
@@ -188,16 +186,18 @@ void Protection(std::string& out, const CallInfo& call, size_t index) {
 }
 
 void Advice(std::string& out, const CallInfo& call, size_t index) {
-  AppendName(out, kAdvices, IntOf(call, index), "MADV_???");
+  AppendName(out, kAdvices, call.As<int>(index), "MADV_???");
 }
 
 void MapFlags(std::string& out, const CallInfo& call, size_t index) {
   AppendFlags(out, kMapFlags, call.As<uint32_t>(index));
 }
 
-void SignalName(std::string& out, const CallInfo& call, size_t index) { AppendName(out, kSignals, IntOf(call, index)); }
+void SignalName(std::string& out, const CallInfo& call, size_t index) {
+  AppendName(out, kSignals, call.As<int>(index));
+}
 
-void MaskHow(std::string& out, const CallInfo& call, size_t index) { AppendName(out, kMaskHows, IntOf(call, index)); }
+void MaskHow(std::string& out, const CallInfo& call, size_t index) { AppendName(out, kMaskHows, call.As<int>(index)); }
 
 #ifdef __linux__
 void KernelMaskSize(std::string& out, const CallInfo&, size_t) { out += std::to_string(_NSIG / 8); }

@@ -121,8 +121,6 @@ constexpr Name kPollEvents[] = {
 
 #undef NAME
 
-int IntOf(const CallInfo& call, size_t index) { return call.As<int>(index); }
-
 void AppendInet(std::string& out, const sockaddr_in& address) {
   char text[INET_ADDRSTRLEN] = "";
   inet_ntop(AF_INET, &address.sin_addr, text, sizeof text);
@@ -175,10 +173,10 @@ void AppendMessageFlags(std::string& out, uint64_t flags) { AppendFlags(out, kMe
 void AppendOptionLevel(std::string& out, int level) { AppendName(out, kLevels, level, "SOL_???"); }
 
 // Windows' handles are printed as numbers too: they use 32 bits.
-void Descriptor(std::string& out, const CallInfo& call, size_t index) { AppendDecimal(out, IntOf(call, index)); }
+void Descriptor(std::string& out, const CallInfo& call, size_t index) { AppendDecimal(out, call.As<int>(index)); }
 
 void Family(std::string& out, const CallInfo& call, size_t index) {
-  AppendName(out, kFamilies, IntOf(call, index), "AF_???");
+  AppendName(out, kFamilies, call.As<int>(index), "AF_???");
 }
 
 void SocketType(std::string& out, const CallInfo& call, size_t index) {
@@ -193,9 +191,9 @@ void SocketType(std::string& out, const CallInfo& call, size_t index) {
 }
 
 void Protocol(std::string& out, const CallInfo& call, size_t index) {
-  const int family = IntOf(call, 0);
+  const int family = call.As<int>(0);
   if (family == AF_INET || family == AF_INET6) {
-    AppendName(out, kProtocols, IntOf(call, index), "IPPROTO_???");
+    AppendName(out, kProtocols, call.As<int>(index), "IPPROTO_???");
   } else {
     Decimal(out, call, index);
   }
@@ -228,14 +226,14 @@ void MessageFlags(std::string& out, const CallInfo& call, size_t index) {
 }
 
 void ShutdownHow(std::string& out, const CallInfo& call, size_t index) {
-  AppendName(out, kHows, IntOf(call, index), "SHUT_???");
+  AppendName(out, kHows, call.As<int>(index), "SHUT_???");
 }
 
-void OptionLevel(std::string& out, const CallInfo& call, size_t index) { AppendOptionLevel(out, IntOf(call, index)); }
+void OptionLevel(std::string& out, const CallInfo& call, size_t index) { AppendOptionLevel(out, call.As<int>(index)); }
 
 void OptionName(std::string& out, const CallInfo& call, size_t index) {
-  const int level = IntOf(call, index - 1);
-  const int option = IntOf(call, index);
+  const int level = call.As<int>(index - 1);
+  const int option = call.As<int>(index);
   if (level == SOL_SOCKET) {
     AppendName(out, kSocketOptions, option, "SO_???");
   } else if (level == IPPROTO_TCP) {
@@ -250,8 +248,8 @@ void OptionName(std::string& out, const CallInfo& call, size_t index) {
 namespace {
 
 void AppendOption(std::string& out, const CallInfo& call, size_t index, const void* value, size_t size) {
-  const bool is_socket = IntOf(call, index - 2) == SOL_SOCKET;
-  const int option = IntOf(call, index - 1);
+  const bool is_socket = call.As<int>(index - 2) == SOL_SOCKET;
+  const int option = call.As<int>(index - 1);
   if (is_socket && option == SO_LINGER && size == sizeof(linger)) {
     linger time{};
     std::memcpy(&time, value, sizeof time);
@@ -337,7 +335,7 @@ void AppendSet(std::string& out, const fd_set* set, int count) {
 }  // namespace
 
 void DescriptorSet(std::string& out, const CallInfo& call, size_t index) {
-  AppendSet(out, call.As<const fd_set*>(index), IntOf(call, 0));
+  AppendSet(out, call.As<const fd_set*>(index), call.As<int>(0));
 }
 
 void DescriptorSetsResult(std::string& out, const CallInfo& call, size_t) {
@@ -347,7 +345,7 @@ void DescriptorSetsResult(std::string& out, const CallInfo& call, size_t) {
   for (size_t i = 0; i < 3; ++i) {
     const auto* const set = call.As<const fd_set*>(i + 1);
     std::string members;
-    if (set != nullptr) AppendSet(members, set, IntOf(call, 0));
+    if (set != nullptr) AppendSet(members, set, call.As<int>(0));
     if (members.empty() || members == "[]") continue;
     out.append(separator).append(kNames[i]).append(members);
     separator = ", ";

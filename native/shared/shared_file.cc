@@ -21,9 +21,6 @@
 namespace selectors {
 namespace {
 
-// More does not fit into an ArrayBuffer on every system.
-constexpr size_t kMaxBytes = size_t{1} << 30;
-
 class UniqueFile {
  public:
   UniqueFile() = default;
@@ -140,7 +137,7 @@ class SharedFile : public Napi::ObjectWrap<SharedFile> {
   // grow(size): 0 or a negative error. Makes the file at least `size` bytes long.
   Napi::Value Grow(const Napi::CallbackInfo& info) {
     Args args(info);
-    const size_t size = args.SizeAt(0, kMaxBytes);
+    const size_t size = args.SizeAt(0, kMaxMappedBytes);
     if (args.ok() && size == 0) args.Fail(0, "more than 0");
     if (!args.ok()) return info.Env().Undefined();
     if (!file_.is_open()) return ToValue(info, Result::Error(kBadDescriptor));

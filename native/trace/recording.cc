@@ -22,9 +22,6 @@
 namespace selectors {
 namespace {
 
-// Larger files would not fit into an ArrayBuffer on every system; JavaScript reads the file into one.
-constexpr size_t kMaxBytes = size_t{1} << 30;
-
 class MappedFiles {
  public:
   static MappedFiles& OfProcess() {
@@ -120,7 +117,7 @@ class Recording : public Napi::ObjectWrap<Recording> {
 napi_value RecordInFile(napi_env env, napi_callback_info info) {
   Args args(env, info);
   const std::string path = args.StringAt(0);
-  const size_t size = args.SizeAt(1, kMaxBytes);
+  const size_t size = args.SizeAt(1, kMaxMappedBytes);
   if (args.ok() && path.find('\0') != std::string::npos) args.Fail(0, "a path, without a NUL");
   if (!args.ok()) return nullptr;
   if (size == 0) return ToJavaScript(env, Result::Error(kInvalidArgument));

@@ -42,16 +42,17 @@ struct FirstSignal {
   std::atomic<int> signal;  // 0: none yet
   std::atomic<double> at;   // MonotonicMilliseconds(), which is safe in a handler: clock_gettime(2)
 };
-FirstSignal first;
+FirstSignal first_signal;
 
 // Ends the process if this is a repeated signal, as endOnRepeat() defines it.
 void EndIfRepeated(int signal) {
   const int after = repeat_after;
   if (after < 0) return;
   int none = 0;
-  if (first.signal.compare_exchange_strong(none, signal)) {
-    first.at = MonotonicMilliseconds();
-  } else if (signal != first.signal || (first.at > 0 && MonotonicMilliseconds() - first.at > after)) {
+  if (first_signal.signal.compare_exchange_strong(none, signal)) {
+    first_signal.at = MonotonicMilliseconds();
+  } else if (signal != first_signal.signal ||
+             (first_signal.at > 0 && MonotonicMilliseconds() - first_signal.at > after)) {
     EndProcessBySignal(signal);
   }
 }
@@ -155,8 +156,8 @@ void EndOnRepeat(const Napi::CallbackInfo& info) {
   const int after = args.IntAt(0);
   if (!args.ok()) return;
   repeat_after = -1;
-  first.at = 0;
-  first.signal = 0;
+  first_signal.at = 0;
+  first_signal.signal = 0;
   repeat_after = after;
 }
 

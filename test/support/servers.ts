@@ -51,10 +51,11 @@ export function isInShort(model: ServerModelName, application: ApplicationName):
 }
 
 /**
- * The models for cases that start many servers. Where the system or threads' memory may differ (Wine, the sanitizers), all of them run;
- * elsewhere `npm test` takes one with threads and one with processes, and test/long/ the others.
+ * The models for cases that start many servers: on Windows, whose processes and threads differ, one of each kind; elsewhere one with threads
+ * and one with processes, and under the sanitizers one whose loops use io_uring. On Linux, test/long/ has the others.
  */
-export const FEW: readonly string[] = isSlowHere ? DIFFERENT : ['thread-pool', 'process-pool'];
+export const FEW: readonly string[] =
+  process.platform === 'win32' ? DIFFERENT : ['thread-pool', 'process-pool', ...(isSlowHere ? ['multi-proactor'] : [])];
 
 const PATIENCE = 60_000;
 

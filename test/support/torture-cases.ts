@@ -26,11 +26,11 @@ function describeTorture(name: string, first: number, others: number, api: Tortu
 
 /**
  * Runs the torture test over each loop of this system.
- * @param full operations of the first seed on the first mechanism of its kind, at least 10. The other mechanisms differ from it only in
- * the wait: they and the other seeds run a tenth
+ * @param full operations of the first seed on the first mechanism of its kind, at least 20. The other mechanisms differ from it only in
+ * the wait: they and the other seeds run a twentieth
  */
 export function describeTortures(full: number): void {
-  const others = Math.ceil(full / 10);
+  const others = Math.ceil(full / 20);
   const selectors = readinessMechanisms.filter(({ available }) => available);
   const proactors = proactorRows.filter(({ create }) => create !== undefined);
 
