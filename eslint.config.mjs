@@ -75,6 +75,8 @@ export default ts.config(
         console: 'readonly',
         setTimeout: 'readonly',
         clearTimeout: 'readonly',
+        setInterval: 'readonly',
+        clearInterval: 'readonly',
         require: 'readonly',
         Buffer: 'readonly',
         performance: 'readonly',
@@ -82,7 +84,7 @@ export default ts.config(
     },
   },
   {
-    files: ['test/fuzz/*.cjs', 'test/support/*.cjs'],
+    files: ['test/fuzz/*.cjs', 'test/support/*.cjs', 'scripts/*.cjs'],
     languageOptions: {
       globals: {
         ...{ __dirname: 'readonly', __filename: 'readonly', AbortSignal: 'readonly' },

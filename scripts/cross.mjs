@@ -84,8 +84,11 @@ export function buildAddon(name, ...options) {
   return cmakeJs('compile', name, options);
 }
 
-/** Runs a program in the foreground; kills it after `seconds` and on Ctrl-C. @returns its exit code; 124 after a timeout */
-export function runLimited(command, args, { env = {}, seconds, stdio = 'inherit' }) {
+/**
+ * Runs a program in the foreground; kills it after `seconds`, on Ctrl-C, and when `isLost`, which is asked each second, returns true.
+ * @returns its exit code; 124 if it was killed
+ */
+export function runLimited(command, args, { env = {}, seconds, stdio = 'inherit', isLost = () => false }) {
   return new Promise((resolve) => {
     // detached: its own process group, so that `killGroup` also kills its children.
     const child = spawn(command, args, { cwd: root, env: { ...process.env, ...env }, stdio, detached: true });
@@ -96,12 +99,16 @@ export function runLimited(command, args, { env = {}, seconds, stdio = 'inherit'
         if (error.code !== 'ESRCH') throw error; // already exited
       }
     };
-    let timedOut = false;
-    const timer = setTimeout(() => {
-      timedOut = true;
-      process.stderr.write(`killed: not finished after ${seconds} s\n`);
+    let wasKilled = false;
+    const giveUp = (reason) => {
+      wasKilled = true;
+      process.stderr.write(`killed: ${reason}\n`);
       killGroup();
-    }, seconds * 1000);
+    };
+    const timer = setTimeout(giveUp, seconds * 1000, `not finished after ${seconds} s`);
+    const watch = setInterval(() => {
+      if (!wasKilled && isLost()) giveUp('it cannot finish');
+    }, 1000);
     const onSignal = () => {
       killGroup();
       process.exit(130);
@@ -110,8 +117,9 @@ export function runLimited(command, args, { env = {}, seconds, stdio = 'inherit'
     child.on('error', (error) => fail(`${command}: ${error.message}`));
     child.on('close', (code) => {
       clearTimeout(timer);
+      clearInterval(watch);
       process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
-      resolve(timedOut ? 124 : (code ?? 1));
+      resolve(wasKilled ? 124 : (code ?? 1));
     });
   });
 }

@@ -9,8 +9,8 @@ const VERSIONS = { 20: '20.20.2', 22: '22.23.5', 24: '24.22.3', 26: '26.12.1' };
 const LIMIT_SECONDS = 3600;
 /** --telling: tests of what differs between versions: memory, threads, processes, Node.js's event loop, the command line's output. */
 const VERSION_TESTS = [
-  ...['endings', 'shared-file', 'native-bad-input', 'bad-input', 'selectors', 'sockets', 'loops', 'proactors'],
-  ...['proactor-loop', 'servers', 'trace', 'trace-threads', 'workers', 'cli'],
+  ...['endings', 'shared-file', 'native-bad-input', 'bad-input', 'proactor-loop', 'servers', 'trace', 'trace-threads'],
+  ...['workers', 'cli'],
 ];
 const ENDINGS_RUNS = 10;
 

@@ -51,11 +51,10 @@ export function isInShort(model: ServerModelName, application: ApplicationName):
 }
 
 /**
- * The models for cases that start many servers: on Windows, whose processes and threads differ, one of each kind; elsewhere one with threads
- * and one with processes, and under the sanitizers one whose loops use io_uring. On Linux, test/long/ has the others.
+ * The models for cases that start many servers: one with threads, one with processes, and where the system or threads' memory may differ
+ * (Wine, the sanitizers) one with a proactor in each thread. On Linux, test/long/ has the others.
  */
-export const FEW: readonly string[] =
-  process.platform === 'win32' ? DIFFERENT : ['thread-pool', 'process-pool', ...(isSlowHere ? ['multi-proactor'] : [])];
+export const FEW: readonly string[] = ['thread-pool', 'process-pool', ...(isSlowHere ? ['multi-proactor'] : [])];
 
 const PATIENCE = 60_000;
 
