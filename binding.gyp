@@ -8,7 +8,6 @@
   },
   "targets": [{
     "target_name": "selectors_native",
-    "sources": ["<@(sources_common)"],
     "include_dirs": ["native", "<!(node -p \"require('node-addon-api').include_dir\")"],
     "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_DEPRECATED", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS",
                 "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"],
@@ -21,10 +20,14 @@
     },
     "msvs_settings": { "VCCLCompilerTool": { "AdditionalOptions": ["/std:c++20", "/utf-8"] } },
     "conditions": [
-      ["OS=='linux'", { "sources": ["<@(sources_posix)", "<@(sources_linux)"] }],
-      ["OS=='mac'", { "sources": ["<@(sources_posix)", "<@(sources_kqueue)"], "defines": ["SELECTORS_HAVE_KQUEUE=1"] }],
+      ["OS=='linux'", { "sources": ["<!@(node scripts/unity.cjs <(sources_common) <(sources_posix) <(sources_linux))"] }],
+      ["OS=='mac'", {
+        "sources": ["<!@(node scripts/unity.cjs <(sources_common) <(sources_posix) <(sources_kqueue))"],
+        "defines": ["SELECTORS_HAVE_KQUEUE=1"]
+      }],
       ["OS=='win'", {
-        "sources": ["<@(sources_windows)"],
+        # One by one: this shows that each source includes what it needs.
+        "sources": ["<@(sources_common)", "<@(sources_windows)"],
         "defines": ["WIN32_LEAN_AND_MEAN", "NOMINMAX", "_WIN32_WINNT=0x0A00", "FD_SETSIZE=514"],
         "libraries": ["ws2_32.lib", "iphlpapi.lib"]
       }],

@@ -1,14 +1,14 @@
-// npm's `install` step: builds build/Release/selectors_native.node with node-gyp unless it is up to date. --force: always builds.
+// Builds the addon from source, build/Release/selectors_native.node, with node-gyp, unless it is up to date. --force: always builds. A checkout
+// uses it, and so does the installed package where prebuilds/ has no binary. build/ is looked up before prebuilds/.
 //
 // Uses the headers of the running node (PREFIX/include/node) if they are installed; packages of Debian, nodesource and Docker have them.
 // Otherwise node-gyp downloads them, as it does by default.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { fingerprint, isFresh, root, writeStamp } from './stamp.mjs';
 
-const require = createRequire(import.meta.url);
 const addon = join(root, 'build/Release/selectors_native.node');
 const stamp = 'build/.native-stamp';
 
@@ -16,13 +16,34 @@ function inputFingerprint() {
   const libkqueue = execFileSync(process.execPath, [join(root, 'scripts/libkqueue.cjs'), '--libs'], {
     encoding: 'utf8',
   });
-  return fingerprint(['native', 'binding.gyp'], [process.platform, process.arch, process.versions.modules, libkqueue]);
+  return fingerprint(
+    ['native', 'binding.gyp', 'scripts/unity.cjs'],
+    [process.platform, process.arch, process.versions.modules, libkqueue],
+  );
 }
 
-/** The path of node-gyp: npm's own, if npm runs this script (npm_config_node_gyp), else the project's. */
+/** The path of node-gyp: the project's, else the one that npm has. */
 function nodeGyp() {
   const npmNodeGyp = process.env.npm_config_node_gyp;
-  return npmNodeGyp !== undefined && existsSync(npmNodeGyp) ? npmNodeGyp : require.resolve('node-gyp/bin/node-gyp.js');
+  if (npmNodeGyp !== undefined && existsSync(npmNodeGyp)) return npmNodeGyp;
+  // npm is beside node (Windows) or in ../lib/node_modules, or `npm` in PATH is a link into it.
+  const prefix = dirname(realpathSync(process.execPath));
+  const programs = (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, 'npm'));
+  const places = [
+    join(root, 'package.json'),
+    join(prefix, 'node_modules/npm/package.json'),
+    join(prefix, '../lib/node_modules/npm/package.json'),
+    ...programs.filter((path) => existsSync(path)).map((path) => realpathSync(path)),
+  ];
+  for (const place of places) {
+    try {
+      return createRequire(place).resolve('node-gyp/bin/node-gyp.js');
+    } catch {
+      // not there
+    }
+  }
+  process.stderr.write('selectors-native: node-gyp is not installed: npm install -g node-gyp\n');
+  process.exit(1);
 }
 
 function headerOptions() {

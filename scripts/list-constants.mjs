@@ -1,10 +1,11 @@
 // node scripts/list-constants.mjs: regenerates native/platform/constants.inc, the list from which `constants` is made.
 //
-// C++ code cannot list what a header defines. So this script runs three compilers (g++ for Linux, mingw-w64 for Windows, zig for macOS) and
+// C++ code cannot list what a header defines. So this script runs three compilers (g++ for Linux, mingw-w64 for Windows, zig for musl and macOS) and
 // collects every AF_*, SOCK_*, IPPROTO_*, MSG_*, SOL_*, SO_*, TCP_*, IP_* and IPV6_* of the headers in native/platform/constants_headers.h.
 // Each name is guarded, because older headers and other systems lack some. Run it when a system's headers have new constants.
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fail, requirePrograms, zigCompiler } from './cross.mjs';
 import { root } from './stamp.mjs';
@@ -21,7 +22,12 @@ requirePrograms('The list of constants', [
   ['x86_64-w64-mingw32-g++-posix', 'g++-mingw-w64-x86-64-posix'],
 ]);
 const systems = [
-  { name: 'Linux', guard: 'defined(__linux__)', compiler: ['g++'] },
+  { name: 'Linux with glibc', guard: 'defined(__linux__) && defined(__GLIBC__)', compiler: ['g++'] },
+  {
+    name: 'Linux with musl',
+    guard: 'defined(__linux__) && !defined(__GLIBC__)',
+    compiler: [zigCompiler(), 'c++', '-target', 'x86_64-linux-musl', '-ferror-limit=0'],
+  },
   {
     name: 'Windows',
     guard: 'defined(__MINGW32__)',
@@ -36,7 +42,7 @@ const systems = [
 
 function compile({ compiler: [program, ...target] }, options, source) {
   const args = [...target, '-std=c++20', '-xc++', ...options, `-I${join(root, 'native')}`, '-'];
-  const result = spawnSync(program, args, { input: source, encoding: 'utf8', maxBuffer: 1 << 28 });
+  const result = spawnSync(program, args, { cwd: tmpdir(), input: source, encoding: 'utf8', maxBuffer: 1 << 28 });
   if (result.error !== undefined) fail(`${program}: ${result.error.message}`);
   return result;
 }

@@ -1,4 +1,5 @@
 /** Loads the addon (its types: addon.ts). A thread or process that loads it joins the traces and fault plans under way. */
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import load from 'node-gyp-build';
 import type {
@@ -14,8 +15,36 @@ import type {
 import { joinFaults } from './faults/joining.js';
 import { joinTraces } from './recording.js';
 
+/** The package's folder. */
+const folder = join(__dirname, '..');
+
+function loadAddon(): Addon {
+  let path: string;
+  try {
+    path = load.resolve(folder);
+  } catch (error) {
+    throw noBinary(
+      `has no binary for this system (${(error as Error).message.split('\n')[0]?.replace(/^.* for /, '')})`,
+    );
+  }
+  try {
+    return createRequire(__filename)(path) as Addon;
+  } catch (error) {
+    throw noBinary(`cannot load its binary: ${(error as Error).message}`);
+  }
+}
+
+/** One paragraph that says how to build the addon from source. */
+function noBinary(problem: string): Error {
+  const command = `node ${JSON.stringify(join(folder, 'scripts/build-native.mjs'))}`;
+  const error = new Error(
+    `selectors-native ${problem}. To build it from source: ${command} (needs a C++20 compiler, make and python3). A bundler must leave this package outside of its bundle: see "Bundlers" in its README.md.`,
+  );
+  return Object.assign(error, { code: 'ERR_DLOPEN_FAILED' });
+}
+
 /** The addon: what every system has. */
-export const native = load(join(__dirname, '..')) as Addon;
+export const native = loadAddon();
 joinTraces(native);
 joinFaults(native);
 

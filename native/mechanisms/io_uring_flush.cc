@@ -66,7 +66,7 @@ void IoUring::PrepareSend(io_uring_sqe* sqe, const OutgoingPieces& pieces, size_
   msghdr& message = messages_[first];
   message = {};
   message.msg_iov = &vectors_[first];
-  message.msg_iovlen = count;
+  message.msg_iovlen = static_cast<decltype(message.msg_iovlen)>(count);
   sqe->opcode = IORING_OP_SENDMSG;
   sqe->addr = reinterpret_cast<uintptr_t>(&message);
   sqe->len = 1;

@@ -103,8 +103,8 @@ napi_value RecvFds(napi_env env, napi_callback_info info) {
   const Result result = CallRetry<::recvmsg>(fd, &message, kReceiveCloseOnExec);
   size_t count = 0;
   if (result.ok()) {
-    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
-      if (header->cmsg_len < CMSG_LEN(0)) break;  // not a header: some systems' CMSG_NXTHDR would loop on it forever
+    for (const cmsghdr* header = NextControl(message, nullptr); header != nullptr;
+         header = NextControl(message, header)) {
       if (header->cmsg_level != SOL_SOCKET) continue;
       const std::span<const uint8_t> data = ControlData(message, *header);
       if (header->cmsg_type == SCM_RIGHTS) {

@@ -242,6 +242,9 @@ Result SendVectored(Fd fd, const IoBuffer* buffers, size_t count);
 // The data of a control message, as far as it was received. XNU cuts a control message at msg_controllen and leaves
 // cmsg_len as it was sent (bsd/kern/uipc_syscalls.c, copyout_control): memory beyond msg_controllen must not be read.
 std::span<const uint8_t> ControlData(const msghdr& message, const cmsghdr& header);
+// The control message after `header`, or the first one if `header` is nullptr; nullptr: none, or what follows is not
+// one.
+const cmsghdr* NextControl(const msghdr& message, const cmsghdr* header);
 #endif
 
 // One poll(2) or WSAPoll; `timeout` in milliseconds, negative: none. On Windows as on POSIX, an empty list sleeps, a

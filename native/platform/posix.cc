@@ -281,6 +281,17 @@ std::span<const uint8_t> ControlData(const msghdr& message, const cmsghdr& heade
   return {data, std::min(length - CMSG_LEN(0), static_cast<size_t>(end - data))};
 }
 
+const cmsghdr* NextControl(const msghdr& message, const cmsghdr* header) {
+  // The macros compare signed and unsigned numbers (musl), and some take no constant header.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-compare"
+  header = header == nullptr ? CMSG_FIRSTHDR(&message)
+                             : CMSG_NXTHDR(const_cast<msghdr*>(&message), const_cast<cmsghdr*>(header));
+#pragma GCC diagnostic pop
+  // Not a header if shorter than one: some systems' CMSG_NXTHDR would return it forever.
+  return header != nullptr && header->cmsg_len >= CMSG_LEN(0) ? header : nullptr;
+}
+
 Result PollFds(PollFd* fds, size_t count, int timeout) {
   return Call<::poll>(fds, static_cast<nfds_t>(count), timeout);
 }
@@ -325,7 +336,8 @@ bool IsCallHandlers(const struct sigaction& action) {
 
 // SA_RESETHAND marks Node's own handler of SIGINT and SIGTERM, which ends the process like the default action.
 bool IsChained(const struct sigaction& action) {
-  if ((action.sa_flags & SA_RESETHAND) != 0) return false;
+  // A cast: the macro is unsigned in some headers.
+  if ((action.sa_flags & static_cast<int>(SA_RESETHAND)) != 0) return false;
   return (action.sa_flags & SA_SIGINFO) != 0 || (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN);
 }
 

@@ -65,10 +65,8 @@ void AppendVector(std::string& out, const iovec* parts, size_t count, size_t byt
 void AppendControl(std::string& out, const msghdr& message) {
   out += '[';
   const char* separator = "";
-  auto* const changeable = const_cast<msghdr*>(&message);
-  for (const cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
-       header = CMSG_NXTHDR(changeable, const_cast<cmsghdr*>(header))) {
-    if (header->cmsg_len < CMSG_LEN(0)) break;
+  for (const cmsghdr* header = NextControl(message, nullptr); header != nullptr;
+       header = NextControl(message, header)) {
     out.append(separator).append("{cmsg_len=").append(std::to_string(header->cmsg_len)).append(", cmsg_level=");
     AppendOptionLevel(out, header->cmsg_level);
     const bool has_descriptors = header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS;

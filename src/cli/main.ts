@@ -1,7 +1,5 @@
 #!/usr/bin/env node
 /** The program `selectors-native` (npx selectors-native …). */
-import { newProgram } from './program.js';
-
 // `selectors-native demo | head -1`: the reader has exited. EIO: the terminal is closed.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EIO') return;
@@ -9,8 +7,9 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit();
 });
 
-newProgram()
-  .parseAsync()
+// Not a static import: where the addon cannot be loaded, this program prints the reason, without a stack trace.
+import('./program.js')
+  .then(({ newProgram }) => newProgram().parseAsync())
   .catch((error: unknown) => {
     process.stderr.write(`selectors-native: ${error instanceof Error ? error.message : String(error)}\n`);
     process.exitCode = 1;
