@@ -28,7 +28,7 @@ export default defineConfig({
       // `npm run test:all` runs these too.
       { extends: true, test: { name: 'long', include: ['test/long/*.test.ts'] } },
     ],
-    setupFiles: ['test/support/descriptors.ts'],
+    setupFiles: ['test/support/descriptors-setup.ts'],
     // A guard against a test that hangs, wide enough for a busy machine, Wine and the sanitizers: no test measures by it.
     testTimeout: 300_000,
     hookTimeout: 300_000,

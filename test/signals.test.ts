@@ -209,21 +209,27 @@ describe.skipIf(noStrace)(`errors of the kernel${noStrace}`, () => {
   });
 
   it('no thread available: selectAsync rejects with EAGAIN, and works when a thread is available', async () => {
-    const own = (await callsOfNode('clone3')) + (await callsOfNode('clone'));
-    const outcome = await withFault(
-      'clone,clone3',
-      `error=EAGAIN:when=${own + 1}`,
-      `
-      const selector = new selectors.DefaultSelector();
-      selector.selectAsync({ timeout: 10 }).then(
-        () => console.log('it waited'),
-        async ({ code, syscall }) => {
-          console.log(code, syscall, (await selector.selectAsync({ timeout: 10 })).length);
-        },
+    const failed = async (): Promise<string> => {
+      const own = (await callsOfNode('clone3')) + (await callsOfNode('clone'));
+      const outcome = await withFault(
+        'clone,clone3',
+        `error=EAGAIN:when=${own + 1}`,
+        `
+        const selector = new selectors.DefaultSelector();
+        selector.selectAsync({ timeout: 10 }).then(
+          () => console.log('it waited'),
+          async ({ code, syscall }) => {
+            console.log(code, syscall, (await selector.selectAsync({ timeout: 10 })).length);
+          },
+        );
+      `,
       );
-    `,
-    );
-    expect(outcome.stdout.trim()).toBe('EAGAIN pthread_create 0');
+      return outcome.stdout.trim();
+    };
+    // 'it waited': Node has started a thread more or less than when they were counted, and the fault hit another call or none.
+    let output = await failed();
+    for (let tries = 1; output === 'it waited' && tries < 5; tries++) output = await failed();
+    expect(output).toBe('EAGAIN pthread_create 0');
   });
 
   it.each([

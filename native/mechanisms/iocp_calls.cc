@@ -21,9 +21,9 @@ LONG InvokeNtQueryObject(HANDLE handle, int what, void* out, ULONG size, ULONG* 
 // The argument after the next points to the number of entries. After a timeout that number is wrong (Wine 8: 1).
 void print::CompletionEntries(std::string& out, const CallInfo& call, size_t index) {
   if (!call.ok) return Pointer(out, call, index);
-  const auto* const entries = call.As<const OVERLAPPED_ENTRY*>(index);
+  const auto* const completions = call.As<const OVERLAPPED_ENTRY*>(index);
   const ULONG count = *call.As<const ULONG*>(index + 2);
-  AppendArray(out, std::span(entries, count), [&out](const OVERLAPPED_ENTRY& entry) {
+  AppendArray(out, std::span(completions, count), [&out](const OVERLAPPED_ENTRY& entry) {
     out.append("{key=").append(std::to_string(entry.lpCompletionKey)).append(", overlapped=");
     AppendAddress(out, entry.lpOverlapped);
     out.append(", bytes=").append(std::to_string(entry.dwNumberOfBytesTransferred)).append("}");

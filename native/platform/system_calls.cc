@@ -208,7 +208,7 @@ void SocketAddressOut(std::string& out, const CallInfo& call, size_t index) {
   if (!call.ok || length == nullptr) {
     Pointer(out, call, index);
   } else {
-    AppendSocketAddress(out, call.As<const void*>(index), *length);
+    AppendSocketAddress(out, call.As<const void*>(index), static_cast<size_t>(*length));
   }
 }
 
@@ -272,7 +272,8 @@ void OptionValue(std::string& out, const CallInfo& call, size_t index) {
 
 void OptionValueOut(std::string& out, const CallInfo& call, size_t index) {
   if (!call.ok) return Pointer(out, call, index);
-  AppendOption(out, call, index, call.As<const void*>(index), *call.As<const SocketLength*>(index + 1));
+  AppendOption(out, call, index, call.As<const void*>(index),
+               static_cast<size_t>(*call.As<const SocketLength*>(index + 1)));
 }
 
 namespace {

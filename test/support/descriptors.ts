@@ -1,6 +1,5 @@
-/** Counts the open descriptors before and after each test file: none may be left open. */
+/** The open descriptors of this process. */
 import { readdirSync, readlinkSync } from 'node:fs';
-import { afterAll, beforeAll, expect } from 'vitest';
 
 /** What each descriptor of this process refers to: 'socket:[1234]', 'anon_inode:[eventfd]', a path. Linux only. */
 export function openDescriptors(): Map<number, string> {
@@ -35,29 +34,4 @@ export async function leftOver(before: ReadonlyMap<number, string>): Promise<str
     if (more.length === 0 || i > 100) return more;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-}
-
-/** Kinds that this package opens. Node and the test runner open files and pipes at any time, but none of these. */
-const isOurs = (what: string) => /^(socket:|anon_inode:\[(eventfd|eventpoll)\])/.test(what);
-
-const ours = () => [...openDescriptors()].filter(([, what]) => isOurs(what)).map(([fd, what]) => `${fd} ${what}`);
-
-/** Waits until Node's own sockets and loops, which close on a later turn, are closed; gives up after a minute. */
-async function settled(before: readonly string[]): Promise<string[]> {
-  const deadline = performance.now() + 60_000;
-  for (;;) {
-    const left = ours().filter((line) => !before.includes(line));
-    if (left.length === 0 || performance.now() > deadline) return left;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
-if (isLinux) {
-  let before: string[] = [];
-  beforeAll(() => {
-    before = ours();
-  });
-  afterAll(async () => {
-    expect(await settled(before), 'descriptors left over').toEqual([]);
-  });
 }

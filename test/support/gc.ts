@@ -3,8 +3,14 @@ import { setFlagsFromString } from 'node:v8';
 import { setImmediate } from 'node:timers/promises';
 import { runInNewContext } from 'node:vm';
 
-setFlagsFromString('--expose-gc');
-export const gc = runInNewContext('gc') as () => void;
+function findCollector(): () => void {
+  const { Bun } = globalThis as { Bun?: { gc(synchronously: boolean): void } };
+  if (Bun !== undefined) return () => Bun.gc(true);
+  setFlagsFromString('--expose-gc');
+  return runInNewContext('gc') as () => void;
+}
+
+export const gc = findCollector();
 
 /** Collects until `isDone`, with turns of Node's loop in between for finalizers; gives up after a while. */
 export async function collectUntil(isDone: () => boolean): Promise<boolean> {

@@ -13,16 +13,8 @@ function reasonNotToPack(): string {
 /** Why the package cannot be packed here; empty if it can. */
 export const noPackage = reasonNotToPack();
 
-/** Packages that the dependencies' types need. */
-const TYPE_DEPENDENCIES = [
-  '@types',
-  'undici-types',
-  'string-width',
-  'emoji-regex',
-  'is-fullwidth-code-point',
-  'strip-ansi',
-  'ansi-regex',
-];
+/** What the package's types need. */
+const TYPE_DEPENDENCIES = ['@types', 'undici-types'];
 
 /** Unpacks it into `folder`, without an addon, and returns its path. Nothing is downloaded: the dependencies are the project's. */
 export function unpack(folder: string): string {
