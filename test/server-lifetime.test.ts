@@ -115,8 +115,10 @@ describe('the caller’s event loop', () => {
           `
           const net = require('node:net');
           const { monitorEventLoopDelay } = require('node:perf_hooks');
+          // A busy machine delays a loop now and then; a server that blocks it does so in each try.
           const longest = {};
-          for (const name of models) {
+          for (const name of models.flatMap((model) => [model, model, model])) {
+            if (longest[name] <= ${MAX_MS}) continue;
             const delay = monitorEventLoopDelay({ resolution: 1 });
             delay.enable();
             const server = servers.createServer(name, { workers: 2 });
@@ -127,7 +129,7 @@ describe('the caller’s event loop', () => {
             });
             await server.close();
             delay.disable();
-            longest[name] = Math.round(delay.max / 1e6);
+            longest[name] = Math.min(longest[name] ?? Infinity, Math.round(delay.max / 1e6));
           }
           console.log(JSON.stringify(longest));
         `,
