@@ -1,7 +1,7 @@
 // The systems for which the package has a binary: one row per file in prebuilds/. node-gyp-build picks the file by the folder's name
 // (platform and architecture) and the parts of the file's name (ARM version, C library).
 //
-// Linux with glibc: 2.17 (2012) and later, which Node.js needs since version 18 at least; the C++ library is linked in. Linux with musl: any
+// Linux with glibc: 2.17 (2012) and later; the C++ library is linked in. (Node.js's own binaries need 2.28, distributions' may not.) Linux with musl: any
 // version. macOS: 13 and later. Windows: 10 and later.
 import { zigCompiler } from './cross.mjs';
 

@@ -2,7 +2,7 @@
 // and runs it there, on each system and runtime that this machine can run. Prints a table: one row per system and runtime.
 //
 //   built, symbols   npm run prebuild -- TARGET: it compiles, and needs nothing that the system or node lacks
-//   loaded           the program `info`, and the file that was loaded
+//   loaded           the program `info`; the addon is looked up in prebuilds/ alone
 //   examples         the programs of README.md and docs/: a selector, a reactor, a proactor, each as an echo server with a client
 //   suite            the contract suites (test/package/suites.ts)
 import { spawn, spawnSync } from 'node:child_process';
@@ -345,6 +345,7 @@ async function cellsOf(name) {
     'built, symbols',
     () => void run([process.execPath, 'scripts/prebuild.mjs', target], { cwd: root, seconds: 1800 }),
   );
+  if (!isRun) process.stdout.write(`- ${name}: not run: no program of this system runs here\n`);
   if (!isRun) return { cells: [built, built, 'not run', 'not run', 'not run'], problems };
   if (load !== undefined) return { cells: [built, built, await cell('loaded', load), 'not run', 'not run'], problems };
   const words = wine ? [programPath('wine'), prepareWine('The row win32-x64')] : command();
@@ -369,7 +370,9 @@ async function cellsOf(name) {
           env: { ...environment, PATH: process.env.PATH }, // its cases use programs: mkfifo, ls
           seconds: SUITE_SECONDS,
         });
-        const { passed, skipped } = JSON.parse(stdout.trim().split('\n').at(-1));
+        const { passed, skipped, reasons } = JSON.parse(stdout.trim().split('\n').at(-1));
+        for (const [reason, count] of Object.entries(reasons))
+          process.stdout.write(`- ${name}: ${count} skipped: ${reason}\n`);
         return `${passed} passed, ${skipped} skipped${suites === undefined ? '' : ` (${suites})`}`;
       });
   return { cells: [built, built, loaded, examples, suite], problems };

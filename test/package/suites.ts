@@ -4,7 +4,8 @@
  *
  *   node suites.mjs [--only NAME,…]
  *
- * Prints a line per suite, each failure, and at the end a line of JSON: { passed, failed, skipped }. Exit code 1: a case failed.
+ * Prints a line per suite, each failure, and at the end a line of JSON: { passed, failed, skipped, reasons }, where `reasons` has the number of
+ * cases or suites that were skipped for each reason. Exit code 1: a case failed.
  */
 import { type EventLoop, ProactorLoop, Reactor, createProactor, createSelector } from '../../src/index.js';
 import type { BaseSelector } from '../../src/index.js';
@@ -18,14 +19,18 @@ import { selectorCases } from '../contract/selector.js';
 import { socketCases } from '../contract/sockets.js';
 import { Bench } from '../support/bench.js';
 import { WAYS } from '../support/loop-ways.js';
-import { readinessMechanisms } from '../support/mechanisms.js';
+import { completionMechanisms, readinessMechanisms } from '../support/mechanisms.js';
 import { proactorRows } from '../support/proactors.js';
 
 /** A guard against a case that never ends. */
 const MAX_CASE_MS = 120_000;
 const MAX_PRINTED = 2000;
 
-const total = { passed: 0, failed: 0, skipped: 0 };
+const total = { passed: 0, failed: 0, skipped: 0, reasons: {} as Record<string, number> };
+
+function countReason(reason: string): void {
+  total.reasons[reason] = (total.reasons[reason] ?? 0) + 1;
+}
 
 /** Fails after MAX_CASE_MS; a synchronous case cannot be ended. */
 async function inTime(run: () => void | Promise<void>): Promise<void> {
@@ -48,8 +53,10 @@ async function runSuite<C extends { readonly bench: Bench }>(
 ): Promise<void> {
   const counts = { passed: 0, failed: 0, skipped: 0 };
   for (const { name, needs, run } of cases) {
-    if (reasonToSkip(needs, lacks) !== undefined) {
+    const reason = reasonToSkip(needs, lacks);
+    if (reason !== undefined) {
       counts.skipped++;
+      countReason(reason);
       continue;
     }
     try {
@@ -130,6 +137,9 @@ const SUITES: Readonly<Record<string, () => Promise<void>>> = {
 };
 
 const [option, list = ''] = process.argv.slice(2);
+// A mechanism that this machine lacks is in no suite.
+for (const { mechanism, available, why } of [...readinessMechanisms, ...completionMechanisms])
+  if (!available) countReason(`${mechanism}: ${why}`);
 const names = option === '--only' ? list.split(',') : Object.keys(SUITES);
 for (const name of names) {
   const suite = SUITES[name];
