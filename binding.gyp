@@ -20,7 +20,11 @@
     },
     "msvs_settings": { "VCCLCompilerTool": { "AdditionalOptions": ["/std:c++20", "/utf-8"] } },
     "conditions": [
-      ["OS=='linux'", { "sources": ["<!@(node scripts/unity.cjs <(sources_common) <(sources_posix) <(sources_linux))"] }],
+      ["OS=='linux'", {
+        "sources": ["<!@(node scripts/unity.cjs <(sources_common) <(sources_posix) <(sources_linux))"],
+        # nodelete: Node.js unloads an addon when the worker that loaded it exits, but the addon's signal handlers stay installed.
+        "ldflags": ["-Wl,--version-script=<(module_root_dir)/native/exports.map", "-Wl,-z,nodelete"]
+      }],
       ["OS=='mac'", {
         "sources": ["<!@(node scripts/unity.cjs <(sources_common) <(sources_posix) <(sources_kqueue))"],
         "defines": ["SELECTORS_HAVE_KQUEUE=1"]

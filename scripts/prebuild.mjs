@@ -109,6 +109,8 @@ function check(name, path, format) {
   const { libraries, symbols } = importsOf(path, format);
   const exported = exportsOf(path, format);
   for (const entry of ENTRIES) if (!exported.includes(entry)) problems.push(`it does not export ${entry}`);
+  if (format === 'elf')
+    for (const symbol of exported) if (!ENTRIES.includes(symbol)) problems.push(`it exports ${symbol}`);
   for (const library of libraries)
     if (!LIBRARIES[format].test(library)) problems.push(`it needs the library ${library}`);
 
