@@ -6,6 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { once } from 'node:events';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { AcceptStrategy, ServerStats, WorkerStats } from '../src/servers.js';
 import { Client } from './support/client.js';
@@ -13,7 +14,7 @@ import { ACCEPT_STRATEGIES, createServer, isSlowHere, until } from './support/se
 
 const isLinux = process.platform === 'linux';
 const PROCESSES = isSlowHere ? 3 : 8;
-const CONNECTIONS = isSlowHere ? 60 : 1000;
+const CONNECTIONS = isSlowHere ? 60 : 300;
 
 interface Herd {
   readonly stats: ServerStats;
@@ -25,11 +26,14 @@ interface Herd {
   readonly shares: readonly number[];
 }
 
-/** The voluntary context switches of a process's main thread. */
-function voluntarySwitchesOf(pid: number): number {
-  const status = readFileSync(`/proc/${pid}/task/${pid}/status`, 'utf8');
-  return Number(/voluntary_ctxt_switches:\s+(\d+)/.exec(status)?.[1]);
+/** A line of /proc/PID/task/PID/status, which is about the process's main thread. */
+function statusOf(pid: number, line: RegExp): string | undefined {
+  return line.exec(readFileSync(`/proc/${pid}/task/${pid}/status`, 'utf8'))?.[1];
 }
+
+const voluntarySwitchesOf = (pid: number): number => Number(statusOf(pid, /^voluntary_ctxt_switches:\s+(\d+)/m));
+/** Whether the main thread sleeps in a system call. One that was woken, and waits for a processor, does not. */
+const isAsleep = (pid: number): boolean => statusOf(pid, /^State:\s+(\w)/m) === 'S';
 
 async function herdOf(accept: AcceptStrategy): Promise<Herd> {
   await using server = createServer('prefork', { workers: PROCESSES, accept });
@@ -38,6 +42,8 @@ async function herdOf(accept: AcceptStrategy): Promise<Herd> {
   const switches = (): number => pids.reduce((sum, pid) => sum + voluntarySwitchesOf(pid), 0);
   const before = isLinux ? switches() : 0;
   for (let i = 0; i < CONNECTIONS; i++) {
+    // A process that is still awake may accept a connection for which another one is woken.
+    while (isLinux && !pids.every(isAsleep)) await nextTurn();
     const client = await Client.connect(address);
     client.write(Buffer.from('x'));
     await client.received(1);
@@ -93,9 +99,9 @@ describe('the thundering herd', () => {
     const all = herds.get('thundering-herd');
     const one = herds.get('exclusive');
     if (all?.switches === undefined || one?.switches === undefined) return;
-    // Measured: 3.6 times as many; 1.4 times on a busy machine, where some processes are still awake when the next connection arrives.
-    expect(all.switches).toBeGreaterThan(1.2 * one.switches);
-    expect(one.empty).toBeLessThan(0.05);
+    expect(all.switches).toBeGreaterThan(PROCESSES);
+    expect(one.switches).toBeLessThan(PROCESSES);
+    expect(one.empty).toBeLessThanOrEqual(all.empty);
   });
 
   it('R28 EPOLLEXCLUSIVE is uneven: with connections one after the other, a few processes get most of them', (context) => {
