@@ -156,6 +156,7 @@ export default ts.config(
     '**/loops/*',
     '**/syscalls/*',
     '!**/syscalls/shared-file.js',
+    '!**/syscalls/slices.js',
     '!**/syscalls/temporary-folders.js',
     '!**/syscalls/address.js',
     '**/wait/*',

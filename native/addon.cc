@@ -67,6 +67,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   RegisterWaiter(env, exports);
   RegisterLoopWatch(env, exports);
   RegisterSignals(env, exports);
+  if constexpr (kHasThreadInterrupt) RegisterInterrupt(env, exports);
   RegisterMultiplexers(env, exports, MultiplexersOfThisSystem());
   RegisterTurn(env, exports);
   return exports;

@@ -29,7 +29,8 @@
     "sources_posix": [
       "native/platform/posix.cc",
       "native/platform/posix_calls.cc",
-      "native/net/pass_fds.cc"
+      "native/net/pass_fds.cc",
+      "native/wait/interrupt.cc"
     ],
     "sources_linux": [
       "native/mechanisms/epoll.cc",

@@ -62,6 +62,14 @@ export interface NativeSignalWatch {
   close(): void;
 }
 
+/** Ends a blocking call of the thread that made it. See native/wait/interrupt.cc. */
+export interface NativeThreadInterrupt {
+  open(): number;
+  handle(): number;
+  endWhenReadable(fd: number): number;
+  close(): void;
+}
+
 /** See native/shared/shared_file.cc. */
 export interface NativeSharedFile {
   open(path: string): number;
@@ -177,6 +185,10 @@ export interface Everywhere {
   readonly MAX_SLOTS: number;
   readonly Wakeup: new () => NativeWakeup;
   readonly Waiter: new () => NativeWaiter;
+  /** undefined on Windows. */
+  readonly ThreadInterrupt: (new () => NativeThreadInterrupt) | undefined;
+  /** Signals these handles, or all, until none of them is a ThreadInterrupt any more. undefined on Windows. */
+  readonly interruptUntilEnded: ((handles: Int32Array) => void) | undefined;
   wakeup(handle: number): boolean;
   /** The system call of NativeWakeup.open(), for its errors. */
   readonly wakeSyscall: string;

@@ -47,7 +47,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     ...['index.ts', 'syscalls.ts', 'errors.ts', 'net'],
     ...['servers/applications', 'servers/protocol', 'servers/worker'],
   ],
-  'servers/supervision': ['index.ts', 'net', 'servers/protocol', 'servers/worker', 'servers/models'],
+  'servers/supervision': ['index.ts', 'net', 'syscalls', 'servers/protocol', 'servers/worker', 'servers/models'],
   servers: [
     ...['index.ts', 'errors.ts', 'validate.ts', 'syscalls'],
     ...['servers/applications', 'servers/protocol', 'servers/models', 'servers/supervision'],

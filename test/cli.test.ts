@@ -223,7 +223,10 @@ const ofTheCommandLine = [
   [['serve', 'multi-reactor', '--verbose'], /multi-reactor has no --verbose; it has: /],
   [['serve', 'prefork', '--inside-node'], /prefork has no --inside-node; it has: .*--accept/],
   [['serve', 'prefork', '--max-queued', '1'], /prefork has no --max-queued; it has: /],
-  [['serve', 'prefork', '--accept', 'first'], /Allowed choices are thundering-herd, lock, exclusive, reuseport/],
+  [
+    ['serve', 'prefork', '--accept', 'first'],
+    /Allowed choices are thundering-herd, blocking, lock, exclusive, reuseport/,
+  ],
   [['serve', 'multi-reactor', '--mechanism', 'iocp'], /a multi-reactor has no mechanism 'iocp'; it has: epoll/],
   [['serve', 'multi-reactor', '--workers', '2000'], /workers must be a whole number from 1 to 1024, not 2000/],
   [['serve', 'thread-pool', '--workers', '0'], /A number, 1 or more/],
@@ -235,6 +238,7 @@ const ofTheCommandLine = [
 ] as const;
 const ofTheSystem = [
   [['serve', 'prefork', '--accept', 'exclusive', '--mechanism', 'select'], /EPOLLEXCLUSIVE needs /],
+  [['serve', 'prefork', '--accept', 'blocking', '--mechanism', 'poll'], /'blocking' takes no mechanism/],
   [['serve', 'thread-pool', '--host', '203.0.113.1', '--port', '0'], /EADDRNOTAVAIL/],
   [['serve', 'reactor', '--host', '203.0.113.1', '--port', '0'], /EADDRNOTAVAIL/],
   [['client', 'echo', '--port', '1'], /ECONNREFUSED/],

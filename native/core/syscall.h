@@ -6,6 +6,7 @@
 #pragma once
 
 #include "core/faults.h"
+#include "core/interrupt.h"
 #include "core/result.h"
 #include "core/trace.h"
 #include "platform/platform.h"
@@ -75,12 +76,13 @@ Result Call(Arguments... arguments) {
   return CallUntraced<Function>(arguments...);
 }
 
-// The same, retried when a signal interrupts it (PEP 475). For calls without a timeout; waits are in core/wait.h.
+// The same, retried when a signal interrupts it (PEP 475), unless another thread has requested that (core/interrupt.h).
+// For calls without a timeout; waits are in core/wait.h.
 template <auto Function, typename... Arguments>
 Result CallRetry(Arguments... arguments) {
   for (;;) {
     const Result result = Call<Function>(arguments...);
-    if (result.ok() || result.error() != kInterrupted) return result;
+    if (result.ok() || result.error() != kInterrupted || TakeInterrupt()) return result;
   }
 }
 

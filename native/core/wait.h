@@ -8,6 +8,7 @@
 #include <climits>
 #include <cmath>
 
+#include "core/interrupt.h"
 #include "core/result.h"
 #include "platform/platform.h"
 
@@ -39,13 +40,13 @@ inline SecondsAndNanoseconds SplitTimeout(double timeout, double resolution) {
 
 // Calls call(remaining milliseconds), which returns how many descriptors are ready, until there is one or the deadline
 // has passed. A call that a signal interrupted, or that returned early, is repeated with the remaining time of the
-// monotonic clock.
+// monotonic clock. EINTR: another thread has interrupted the wait (core/interrupt.h).
 template <typename WaitCall>
 Result Wait(double timeout, WaitCall call) {
   const double deadline = timeout > 0 ? MonotonicMilliseconds() + timeout : 0;
   for (double remaining = timeout;;) {
     const Result result = call(remaining);
-    if (result.ok() ? result.value() > 0 : result.error() != kInterrupted) return result;
+    if (result.ok() ? result.value() > 0 : result.error() != kInterrupted || TakeInterrupt()) return result;
     if (timeout == 0 && result.ok()) return result;
     if (timeout > 0) {
       remaining = deadline - MonotonicMilliseconds();

@@ -1,5 +1,6 @@
 #include "core/wakeable.h"
 
+#include <algorithm>
 #include <mutex>
 #include <unordered_map>
 
@@ -36,6 +37,22 @@ void UnregisterWakeable(uint32_t handle) {
   if (found == registry.wakeables.end()) return;
   removed = std::move(found->second);
   registry.wakeables.erase(found);
+}
+
+size_t SignalWakeables(const std::vector<uint32_t>& handles) {
+  std::vector<std::shared_ptr<Wakeable>> found;
+  {
+    Registry& registry = Registry::OfProcess();
+    const std::lock_guard lock(registry.mutex);
+    for (const auto& [handle, wakeable] : registry.wakeables) {
+      if (handles.empty() || std::find(handles.begin(), handles.end(), handle) != handles.end()) {
+        found.push_back(wakeable);
+      }
+    }
+  }
+  for (const auto& wakeable : found) wakeable->Signal().Ignore("the caller repeats it");
+  return static_cast<size_t>(
+      std::count_if(found.begin(), found.end(), [](const auto& wakeable) { return wakeable->IsOfThread(); }));
 }
 
 std::shared_ptr<Wakeable> FindWakeable(uint32_t handle, bool* was_registered) {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "core/result.h"
 #include "platform/platform.h"
@@ -25,6 +26,9 @@ class Wakeable {
   // The same, from a signal handler (signal-safety(7)).
   virtual Result SignalFromHandler() { return Signal(); }
 
+  // Does it interrupt the calls of a thread, until that ends?
+  virtual bool IsOfThread() const { return false; }
+
   // Blocks a background thread (wait/waiter.cc) in what has no descriptor to poll: until there is something for the
   // owner to dequeue, which is left in place, until `is_ended` is true, or until `timeout` milliseconds have passed.
   // Several threads may wait at a time. Default: EINVAL, for what poll(2) can watch.
@@ -38,6 +42,8 @@ class Wakeable {
 // The handle, which is never 0. All three are thread-safe.
 uint32_t RegisterWakeable(std::shared_ptr<Wakeable> wakeable);
 void UnregisterWakeable(uint32_t handle);
+// Signals these, or all if there are none, and returns how many of them end with their thread (Wakeable::IsOfThread).
+size_t SignalWakeables(const std::vector<uint32_t>& handles);
 // Null: unregistered, or never registered. was_registered: whether the handle was ever registered.
 std::shared_ptr<Wakeable> FindWakeable(uint32_t handle, bool* was_registered);
 

@@ -41,6 +41,7 @@ inline constexpr int64_t kMaxFd = UINT32_MAX;
 using PollFd = WSAPOLLFD;
 using SocketLength = int;
 using ThreadHandle = HANDLE;
+using InterruptTarget = DWORD;
 inline constexpr int kInterrupted = WSAEINTR;
 inline constexpr int kBadDescriptor = WSAENOTSOCK;
 inline constexpr int kInvalidArgument = WSAEINVAL;
@@ -64,6 +65,8 @@ inline constexpr bool kHasIocp = true;
 inline constexpr bool kHasIoUring = false;
 inline constexpr bool kHasPassFds = false;
 inline constexpr bool kHasShareSocket = true;
+// Can another thread end the system call that blocks a thread? Not on Windows, where worker threads wait in slices.
+inline constexpr bool kHasThreadInterrupt = false;
 inline constexpr bool kHasAbstractNames = false;
 inline constexpr bool kUnixPathMayLackNul = false;
 // Can uv_poll_start watch any descriptor, also a multiplexer? On Windows libuv polls only sockets.
@@ -86,6 +89,11 @@ inline constexpr int64_t kMaxFd = INT32_MAX;
 using PollFd = pollfd;
 using SocketLength = socklen_t;
 using ThreadHandle = pthread_t;
+#ifdef __linux__
+using InterruptTarget = pid_t;
+#else
+using InterruptTarget = pthread_t;
+#endif
 using RawBytes = void;
 using RawSize = size_t;
 using FileHandle = int;
@@ -137,6 +145,7 @@ inline constexpr const char* kGrowSyscall = "ftruncate";
 inline constexpr bool kHasIocp = false;
 inline constexpr bool kHasPassFds = true;
 inline constexpr bool kHasShareSocket = false;
+inline constexpr bool kHasThreadInterrupt = true;
 #ifdef __linux__
 inline constexpr bool kHasAbstractNames = true;
 // Linux accepts a path that fills sun_path and has no NUL (unix(7), "BUGS").
@@ -196,6 +205,14 @@ class Thread {
   ThreadHandle handle_{};
   bool started_ = false;
 };
+
+// The calling thread, as InterruptThread takes it.
+InterruptTarget CurrentThread();
+// Prepares this process and the calling thread for InterruptThread.
+Result CatchInterrupts();
+// A system call that blocks the thread fails with EINTR. Nothing happens to a thread that is in none. The thread must
+// not have ended.
+Result InterruptThread(InterruptTarget thread);
 
 Result CloseFd(Fd fd);
 // A duplicate, close-on-exec.

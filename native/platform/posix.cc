@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cmath>
 #include <memory>
+#include <mutex>
 
 #include "core/syscall.h"
 #include "core/transfer.h"
@@ -343,7 +344,10 @@ bool IsChained(const struct sigaction& action) {
 
 }  // namespace
 
-Result CatchSignal(int signal, void (*handler)(int)) {
+namespace {
+
+// flags: SA_RESTART, or 0 for a signal that interrupts system calls.
+Result CatchSignalWith(int flags, int signal, void (*handler)(int)) {
   if (signal <= 0 || signal >= NSIG) return Result::Error(EINVAL);
   struct sigaction current {};
   const Result asked = Call<::sigaction>(signal, static_cast<const struct sigaction*>(nullptr), &current);
@@ -356,11 +360,49 @@ Result CatchSignal(int signal, void (*handler)(int)) {
   entry.calls_former = IsChained(current);
   struct sigaction action {};
   action.sa_sigaction = CallHandlers;
-  action.sa_flags = SA_SIGINFO | SA_RESTART;
+  action.sa_flags = SA_SIGINFO | flags;
   sigfillset(&action.sa_mask);
   const Result set =
       Call<::sigaction>(signal, static_cast<const struct sigaction*>(&action), static_cast<struct sigaction*>(nullptr));
   return set.ok() ? Result::Ok(1) : set;
+}
+
+// Ignored by default, so that one that arrives late does no harm; Go's runtime interrupts its threads with it, too.
+constexpr int kInterruptSignal = SIGURG;
+
+Result CatchInterruptSignal() {
+  static auto* const mutex = new std::mutex;
+  const std::lock_guard lock(*mutex);
+  return CatchSignalWith(0, kInterruptSignal, [](int) {});
+}
+
+}  // namespace
+
+Result CatchSignal(int signal, void (*handler)(int)) { return CatchSignalWith(SA_RESTART, signal, handler); }
+
+#ifdef __linux__
+InterruptTarget CurrentThread() { return static_cast<pid_t>(ThreadId()); }
+#else
+InterruptTarget CurrentThread() { return pthread_self(); }
+#endif
+
+Result CatchInterrupts() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, kInterruptSignal);
+  Call<::pthread_sigmask>(SIG_UNBLOCK, static_cast<const sigset_t*>(&signals), static_cast<sigset_t*>(nullptr))
+      .Ignore("it fails only for another first argument (EINVAL)");
+  return CatchInterruptSignal();
+}
+
+Result InterruptThread(InterruptTarget thread) {
+  const Result caught = CatchInterruptSignal();  // other code may have replaced the handler
+  if (!caught.ok()) return caught;
+#ifdef __linux__
+  return Call<SignalThread>(getpid(), thread, kInterruptSignal);
+#else
+  return Call<::pthread_kill>(thread, kInterruptSignal);
+#endif
 }
 
 void RestoreSignal(int signal) {

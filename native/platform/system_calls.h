@@ -392,6 +392,14 @@ inline constexpr SystemCall kSystemCall<::pthread_sigmask>{
     nullptr,
     Failure::kErrorNumber};
 
+// tgkill(2), which older C libraries lack.
+inline int SignalThread(pid_t process, pid_t thread, int signal) {
+  return static_cast<int>(::syscall(SYS_tgkill, process, thread, signal));
+}
+template <>
+inline constexpr SystemCall kSystemCall<SignalThread>{"tgkill",
+                                                      {In(print::Decimal), In(print::Decimal), In(print::SignalName)}};
+
 // Architectures newer than epoll_pwait(2) have only that.
 #ifdef SYS_epoll_wait
 inline constexpr const char* kEpollWaitName = "epoll_wait";
@@ -431,6 +439,9 @@ inline constexpr SystemCall kSystemCall<::pipe>{"pipe", {Out(print::DescriptorPa
 template <>
 inline constexpr SystemCall kSystemCall<::sigaction>{"sigaction",
                                                      {In(print::SignalName), In(print::Pointer), In(print::Pointer)}};
+template <>
+inline constexpr SystemCall kSystemCall<::pthread_kill>{
+    "__pthread_kill", {In(print::Pointer), In(print::SignalName)}, nullptr, Failure::kErrorNumber};
 template <>
 inline constexpr SystemCall kSystemCall<::pthread_sigmask>{
     "sigprocmask", {In(print::MaskHow), In(print::Pointer), In(print::Pointer)}, nullptr, Failure::kErrorNumber};

@@ -46,5 +46,7 @@ void RegisterWaiter(Napi::Env env, Napi::Object exports);
 void RegisterLoopWatch(Napi::Env env, Napi::Object exports);
 // exports.SignalWatch: see signals.cc.
 void RegisterSignals(Napi::Env env, Napi::Object exports);
+// exports.ThreadInterrupt: see interrupt.cc.
+void RegisterInterrupt(Napi::Env env, Napi::Object exports);
 
 }  // namespace selectors

@@ -5,7 +5,13 @@
  *                                                                          closing --signal--> ends at once
  */
 import { once } from 'node:events';
-import { type ServerModelRow, type ServerOptions, type ServerStats, createServer } from '../servers.js';
+import {
+  type AcceptStrategy,
+  type ServerModelRow,
+  type ServerOptions,
+  type ServerStats,
+  createServer,
+} from '../servers.js';
 import { describeExit } from '../servers/protocol/messages.js';
 import { parseServerOptions } from '../servers/server-options.js';
 import { showAddress } from '../servers/worker/serve.js';
@@ -23,13 +29,20 @@ function serverOptions({ app, host, port, ...options }: ServeOptions): ServerOpt
   return { application: app, host, port, ...(Object.fromEntries(given) as ServerOptions) };
 }
 
+/** The multiplexer in which it waits; undefined: it has none. */
+function multiplexerOf({ mechanisms }: ServerModelRow, accept: AcceptStrategy, chosen?: string): string | undefined {
+  if (accept === 'blocking') return undefined;
+  return accept === 'exclusive' ? 'epoll' : (chosen ?? mechanisms[0]);
+}
+
 /** 'prefork, echo, epoll, lock, 2 workers' */
-function describe({ name, mechanisms, options: own }: ServerModelRow, options: ServerOptions): string {
+function describe(model: ServerModelRow, options: ServerOptions): string {
+  const { name, options: own } = model;
   const { application, accept, mechanism, workers } = parseServerOptions(name, options).settings;
-  const best = accept === 'exclusive' ? 'epoll' : mechanisms[0];
+  const multiplexer = multiplexerOf(model, accept, mechanism);
   return [
     ...[name, application],
-    ...(best === undefined ? [] : [mechanism ?? best]),
+    ...(multiplexer === undefined ? [] : [multiplexer]),
     ...(own.includes('accept') ? [accept] : []),
     ...(own.includes('workers') ? [workers === 1 ? '1 worker' : `${workers} workers`] : []),
   ].join(', ');

@@ -41,6 +41,7 @@ const families: Readonly<Record<string, FaultCall>> = {
   nanosleep: call(['clock_nanosleep', 'nanosleep']),
   sigaction: call(['rt_sigaction', 'sigaction']),
   sigprocmask: call(['rt_sigprocmask', 'sigprocmask']),
+  pthread_kill: call(['tgkill', '__pthread_kill']),
 };
 
 const completion = (name: string, hasLength: boolean): readonly [string, FaultCall] => [

@@ -11,7 +11,7 @@ import type { SocketAddressInput } from '../syscalls/address.js';
 import type { Socket } from '../net/socket.js';
 import { Backoff, isTransientOfWait } from '../net/transient.js';
 import type { Mechanism } from '../syscalls/probe.js';
-import { SLICE, sliceOf } from '../syscalls/slices.js';
+import { waitsInKernel, sliceOf } from '../syscalls/slices.js';
 import { timeoutOf } from '../validate.js';
 import type { Attachment } from '../wait/attachment.js';
 import { type Timer, Timers } from '../wait/timers.js';
@@ -161,7 +161,7 @@ export abstract class BaseLoop implements EventLoop {
       for (let remaining = limit; ;) {
         const handled = this.#turn(remaining);
         // In a worker a wait consists of slices.
-        if (handled > 0 || limit === 0 || SLICE === Infinity || this.#woken || this.#stopping) return handled;
+        if (handled > 0 || limit === 0 || waitsInKernel() || this.#woken || this.#stopping) return handled;
         if (limit > 0) {
           remaining = deadline - this.now();
           if (remaining <= 0) return handled;

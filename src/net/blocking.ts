@@ -1,15 +1,11 @@
-/** How a blocking call waits for one descriptor, where the kernel does not do the waiting. */
-import { isMainThread } from 'node:worker_threads';
+/**
+ * How a blocking call waits for one descriptor, where the kernel does not do the waiting: with a timeout, and where waits are sliced
+ * (syscalls/slices.ts). The socket is non-blocking underneath, and waits here.
+ */
 import { check, namedError, systemError } from '../errors.js';
 import { native } from '../native.js';
 import { POLLIN, POLLOUT } from '../syscalls/poll.js';
-import { sliceOf } from '../syscalls/slices.js';
-
-/**
- * worker.terminate() stops JavaScript and not a system call, so it cannot end a worker that blocks in recv(2). In a worker a blocking
- * socket is therefore non-blocking underneath, and waits here, in slices, with JavaScript in between.
- */
-export const BLOCKS_IN_KERNEL = isMainThread;
+import { waitsInKernel, sliceOf } from '../syscalls/slices.js';
 
 /** Winsock's select reports a failed connect; WSAPoll does not on all versions of Windows. */
 const USE_SELECT = process.platform === 'win32';
@@ -128,7 +124,7 @@ export function retryCall(first: number, failed: FailedCall, call: () => number)
  */
 function hasWaited({ fd, timeout, direction, flags }: FailedCall): boolean {
   if ((flags & NEVER_WAITS) !== 0) return true;
-  if (timeout !== null || !BLOCKS_IN_KERNEL || native.isNonBlocking(fd) !== 0) return false;
+  if (timeout !== null || !waitsInKernel() || native.isNonBlocking(fd) !== 0) return false;
   return direction === 'read' || hasSendTimeout(fd);
 }
 
@@ -143,7 +139,7 @@ function hasSendTimeout(fd: number): boolean {
  * socket is non-blocking while the call runs.
  */
 export function sendWithFlags(fd: number, timeout: number | null, flags: number, call: () => number): number {
-  const mayBlock = (flags & MSG_DONTWAIT) !== 0 && timeout === null && BLOCKS_IN_KERNEL;
+  const mayBlock = (flags & MSG_DONTWAIT) !== 0 && timeout === null && waitsInKernel();
   if (!mayBlock || native.isNonBlocking(fd) !== 0) return call();
   check(native.setNonBlocking(fd, true), 'fcntl');
   try {

@@ -1,8 +1,8 @@
 /**
  * A socket of the operating system. Each method makes the system call of its name.
  *
- * A blocking socket waits in the call itself; with a `timeout`, and always in a worker thread, it is non-blocking underneath and waits in
- * poll(2) (blocking.ts). Would-block is null, the end of the stream is an empty Buffer, errors are thrown.
+ * A blocking socket waits in the call itself; with a `timeout`, and where waits are sliced (syscalls/slices.ts: in a worker), it is
+ * non-blocking underneath and waits in poll(2) (blocking.ts). Would-block is null, the end of the stream is an empty Buffer, errors are thrown.
  */
 import type { NativeDescriptor } from '../addon.js';
 import { check, closedError, invalidType, namedError, outOfRange, systemErrorName } from '../errors.js';
@@ -20,8 +20,9 @@ import {
   invalidChoice,
 } from '../syscalls/address.js';
 import { type FileObject, MAX_FD } from '../syscalls/file-object.js';
+import { waitsInKernel } from '../syscalls/slices.js';
 import { boolean, bytesOf, fieldsOf, lengthOf, uint8Array, wholeNumber } from '../validate.js';
-import { BLOCKS_IN_KERNEL, Deadline, type Direction, Retry, retryCall, sendWithFlags } from './blocking.js';
+import { Deadline, type Direction, Retry, retryCall, sendWithFlags } from './blocking.js';
 import { runCloseHooks } from './close-hooks.js';
 import { connectError, connectToAny } from './connect.js';
 import { bytesBeside, descriptorsOf, openShared, scmRights, shareSocket } from './fd-passing.js';
@@ -107,7 +108,7 @@ export class Socket implements Disposable {
       this.#timeout = blocking ? null : 0;
     }
     this.#owner = new native.Descriptor(this.#fd);
-    if (adopted !== undefined && (adopted.hasMode || !adopted.blocking || BLOCKS_IN_KERNEL)) return;
+    if (adopted !== undefined && (adopted.hasMode || !adopted.blocking || waitsInKernel())) return;
     try {
       this.#applyBlockingMode();
     } catch (error) {
@@ -136,8 +137,8 @@ export class Socket implements Disposable {
     const nonBlocking = native.isNonBlocking(number);
     const blocking = asked === undefined ? nonBlocking !== 1 : boolean('blocking', asked);
     // Before there is an object: it would close the descriptor where this throws.
-    if (asked !== undefined || (blocking && !BLOCKS_IN_KERNEL))
-      check(native.setNonBlocking(number, !blocking || !BLOCKS_IN_KERNEL), 'fcntl');
+    if (asked !== undefined || (blocking && !waitsInKernel()))
+      check(native.setNonBlocking(number, !blocking || !waitsInKernel()), 'fcntl');
     return Socket.#adopt(number, family, type, blocking, true);
   }
 
@@ -254,7 +255,7 @@ export class Socket implements Disposable {
    */
   accept(): Socket | null {
     this.#assertOpen();
-    const nonBlocking = this.#timeout === 0 || !BLOCKS_IN_KERNEL;
+    const nonBlocking = this.#timeout === 0 || !waitsInKernel();
     const fd = this.#call('accept', 'read', () => native.accept(this.#fd, nonBlocking, PEER, PEER_LENGTH));
     if (fd === null) return null;
     return Socket.#adopt(fd, this.#family, this.#type, this.blocking);
@@ -528,7 +529,7 @@ export class Socket implements Disposable {
   detach(): number {
     this.#assertOpen();
     const fd = this.#fd;
-    const mode = this.#timeout === null && !BLOCKS_IN_KERNEL ? native.setNonBlocking(fd, false) : 0;
+    const mode = this.#timeout === null && !waitsInKernel() ? native.setNonBlocking(fd, false) : 0;
     if (mode >= 0 || systemErrorName(mode) === 'EBADF') {
       this.#fd = -1;
       this.#owner.release();
@@ -583,7 +584,7 @@ export class Socket implements Disposable {
   }
 
   #applyBlockingMode(): void {
-    check(native.setNonBlocking(this.#fd, this.#timeout !== null || !BLOCKS_IN_KERNEL), 'fcntl');
+    check(native.setNonBlocking(this.#fd, this.#timeout !== null || !waitsInKernel()), 'fcntl');
   }
 
   /** Makes a call, and waits for it as the socket's timeout has it. @returns null: would block */

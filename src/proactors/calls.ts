@@ -12,7 +12,7 @@ import { isTransientAcceptError } from '../net/accept-errors.js';
 import { receiveBuffer, receivedPart } from '../net/receive-buffer.js';
 import { Socket } from '../net/socket.js';
 import { getIntOption } from '../net/sockopt.js';
-import { BLOCKS_IN_KERNEL } from '../net/blocking.js';
+import { waitsInKernel } from '../syscalls/slices.js';
 import type { FileObject } from '../syscalls/file-object.js';
 import type { Completion, Request } from './operation.js';
 
@@ -79,7 +79,7 @@ function makeCall({ request, file }: Call, hasBegun: boolean): Outcome {
 function blocks(fd: number, file: FileObject | undefined): boolean {
   const nonBlocking = native.isNonBlocking(fd);
   if (nonBlocking >= 0) return nonBlocking === 0;
-  return BLOCKS_IN_KERNEL && file instanceof Socket && file.timeout === null;
+  return waitsInKernel() && file instanceof Socket && file.timeout === null;
 }
 
 function withoutBlocking<T>(fd: number, file: FileObject | undefined, call: () => T): T {

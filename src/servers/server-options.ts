@@ -1,5 +1,6 @@
 /** The options of a server, and how they are checked. */
 import { availableParallelism } from 'node:os';
+import { isMainThread } from 'node:worker_threads';
 import { invalidType, invalidValue, unavailable } from '../errors.js';
 import { type Mechanism, availableMechanisms } from '../index.js';
 import { fieldsOf, wholeNumber } from '../validate.js';
@@ -89,6 +90,7 @@ export function parseServerOptions(name: unknown, options: unknown): ParsedServe
       accept: acceptOf(model, accept, mechanism),
       maxConnections: connectionLimit,
       maxQueued: wholeNumber('maxQueued', maxQueued, 1, MAX_QUEUED),
+      interruptible: isMainThread,
     },
   };
 }
@@ -127,5 +129,7 @@ function acceptOf(model: Model, accept: unknown, mechanism: unknown): AcceptStra
   checkAvailable(strategy);
   if (strategy.name === 'exclusive' && mechanism !== undefined && mechanism !== 'epoll')
     throw invalidValue(`EPOLLEXCLUSIVE needs the mechanism epoll, not ${mechanism as string}`);
+  if (strategy.name === 'blocking' && mechanism !== undefined)
+    throw invalidValue(`processes that block in accept have no multiplexer, so accept 'blocking' takes no mechanism`);
   return strategy.name;
 }

@@ -1,6 +1,7 @@
 /** The thread that starts and watches a server's threads and processes, as its owner sees it. */
 import { join } from 'node:path';
-import { MessageChannel, type MessagePort, Worker, receiveMessageOnPort } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, Worker, isMainThread, receiveMessageOnPort } from 'node:worker_threads';
+import { interruptUntilEnded } from '../syscalls/slices.js';
 import { makeTemporaryFolder, removeTemporaryFolder } from '../syscalls/temporary-folders.js';
 import type { Model } from './models/model.js';
 import type { SupervisorEvent, SupervisorRequest } from './protocol/messages.js';
@@ -12,6 +13,15 @@ const MAX_START_MS = 30_000;
 /** How often waitForEvent() checks that limit, in milliseconds. */
 const START_POLL_INTERVAL_MS = 100;
 
+let interruptsAllOnExit = false;
+
+/** When the main thread exits, Node waits for all threads, also for one that is blocked in a system call. */
+function interruptAllOnExit(): void {
+  if (interruptsAllOnExit || !isMainThread) return;
+  interruptsAllOnExit = true;
+  process.on('exit', () => interruptUntilEnded());
+}
+
 export class SupervisorThread {
   readonly worker: Worker;
   /** Emits each SupervisorEvent as a 'message'. */
@@ -22,6 +32,7 @@ export class SupervisorThread {
   readonly #signals = new Int32Array(new SharedArrayBuffer(SIGNAL_CELLS * Int32Array.BYTES_PER_ELEMENT));
 
   constructor({ name }: Model, settings: ServerSettings) {
+    interruptAllOnExit();
     const { port1, port2 } = new MessageChannel();
     this.port = port1;
     this.#folder = makeTemporaryFolder('selectors-native-');

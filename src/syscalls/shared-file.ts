@@ -4,7 +4,7 @@ import { check, closedError, invalidType, invalidValue, lockedAlready, notLocked
 import type { NativeSharedFile } from '../addon.js';
 import { native } from '../native.js';
 import { wholeNumber } from '../validate.js';
-import { SLICE } from './slices.js';
+import { waitsInKernel } from './slices.js';
 
 const MAX_BYTES = 2 ** 30;
 const WHAT = 'shared file';
@@ -86,7 +86,7 @@ export class SharedFile implements Disposable {
    */
   lock(): void {
     this.#assertFree();
-    if (SLICE === Infinity) {
+    if (waitsInKernel()) {
       check(this.#file.lock(true), 'flock');
       this.#locked = true;
       return;

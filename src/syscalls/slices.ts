@@ -1,12 +1,61 @@
-/** Waits in slices: worker.terminate() stops JavaScript, but not a system call. */
+/**
+ * How long one system call of this thread waits.
+ *
+ * In the main thread: for as long as it takes, since that thread ends with the process. In a worker: 100 ms, with JavaScript in between,
+ * because worker.terminate() stops JavaScript and no system call. A worker that was made interruptible waits like the main thread:
+ *
+ *   waiting --wakeup(handle), in another thread--> SIGURG --> the call fails with EINTR
+ */
 import { isMainThread } from 'node:worker_threads';
+import type { NativeThreadInterrupt } from '../addon.js';
+import { check } from '../errors.js';
+import { native } from '../native.js';
 
-/** Maximum wait of one system call, in milliseconds: 100 in a worker; none in the main thread, which ends with the process. */
-export const SLICE = isMainThread ? Infinity : 100;
+/** Maximum wait of one system call in a worker, in milliseconds. */
+const SLICE = 100;
+
+let interrupt: NativeThreadInterrupt | undefined;
+let inKernel = isMainThread;
+
+/** Does a system call of this thread wait for as long as it takes? */
+export const waitsInKernel = (): boolean => inKernel;
+
+/**
+ * Makes the blocking calls of this thread wait for as long as it takes; another thread can end one. To be called before the thread makes a
+ * socket. No call has a request to end before it blocks: whoever makes requests repeats them until the thread has ended.
+ * @returns for wakeup(), which makes the call fail with EINTR; 0: this system cannot end a call (Windows), and waits stay sliced
+ */
+export function makeInterruptible(): number {
+  if (native.ThreadInterrupt === undefined) return 0;
+  if (interrupt === undefined) {
+    interrupt = new native.ThreadInterrupt();
+    check(interrupt.open(), 'sigaction');
+    inKernel = true;
+  }
+  return interrupt.handle();
+}
+
+/**
+ * Makes such requests for these handles, every 10 ms, in a thread of its own, until their threads have ended. Other handles of wakeup(): wakes
+ * their owners. @param handles Default: all handles of this process
+ */
+export function interruptUntilEnded(handles?: readonly number[]): void {
+  native.interruptUntilEnded?.(Int32Array.from(handles ?? []));
+}
+
+/**
+ * makeInterruptible(); when the descriptor is readable or has been hung up, a thread in the background makes requests.
+ * @returns false: as above
+ */
+export function interruptWhenReadable(fd: number): boolean {
+  if (makeInterruptible() === 0 || interrupt === undefined) return false;
+  check(interrupt.endWhenReadable(fd), 'pthread_create');
+  return true;
+}
 
 /** The timeout of the next system call. @param remaining milliseconds, negative: no timeout, as the addon takes it */
 export function sliceOf(remaining: number): number {
-  if (SLICE === Infinity) return remaining;
+  if (inKernel) return remaining;
   return remaining < 0 ? SLICE : Math.min(remaining, SLICE);
 }
 

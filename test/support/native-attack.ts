@@ -136,6 +136,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
   const signatures: Readonly<Record<string, readonly Parameter[]>> = {
     wakeup: [['size', () => wakeup.handle?.()]],
     endOnRepeat: [number('int', -1)],
+    interruptUntilEnded: [['ints', () => within(Int32Array, 1, (view) => view.fill(wakeup.handle?.() as number))]],
     select: [
       ints(),
       number('size', 0),

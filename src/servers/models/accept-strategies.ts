@@ -47,6 +47,15 @@ export const acceptStrategies: readonly AcceptStrategyRow[] = [
     ...everywhere,
   },
   {
+    name: 'blocking',
+    summary: 'all processes block in accept on one socket (post 003); Linux wakes one of them',
+    isAvailable: process.platform !== 'win32',
+    why:
+      process.platform === 'win32'
+        ? 'on Windows, nothing ends the accept of a process whose parent has exited'
+        : 'needs only accept',
+  },
+  {
     name: 'lock',
     summary: 'the process that holds the lock waits for a connection, the others wait for the lock',
     isAvailable: true,

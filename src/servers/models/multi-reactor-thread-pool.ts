@@ -1,4 +1,4 @@
-import { acceptAndDistribute, adoptAssigned } from '../worker/distribution.js';
+import { distributeFromReactor, adoptAssigned } from '../worker/distribution.js';
 import { type Model, REQUEST_APPLICATIONS } from './model.js';
 import { ThreadPool, answerTasks } from '../worker/task-threads.js';
 import { Tasks } from '../worker/tasks.js';
@@ -19,7 +19,7 @@ export const multiReactorThreadPool: Model = {
   options: ['workers', 'maxConnections'],
   maxConnections: 10_000,
 
-  main: acceptAndDistribute,
+  main: distributeFromReactor,
 
   work(server) {
     const loop = server.createReactor();

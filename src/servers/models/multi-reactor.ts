@@ -1,4 +1,4 @@
-import { acceptAndDistribute, adoptAssigned } from '../worker/distribution.js';
+import { distributeFromReactor, adoptAssigned } from '../worker/distribution.js';
 import { type Model, REQUEST_APPLICATIONS } from './model.js';
 import { SELECTOR_MECHANISMS } from './mechanisms.js';
 
@@ -14,7 +14,7 @@ export const multiReactor: Model = {
   options: ['workers', 'maxConnections'],
   maxConnections: 10_000,
 
-  main: acceptAndDistribute,
+  main: distributeFromReactor,
 
   work(server) {
     const loop = server.createReactor();

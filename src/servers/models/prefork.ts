@@ -33,7 +33,6 @@ export const prefork: Model = {
   },
 
   work(server) {
-    server.inherited.blocking = false;
     const accept = ACCEPT_LOOPS[server.settings.accept](server, server.inherited);
     for (;;) {
       const connection = accept();
@@ -50,11 +49,23 @@ type Accept = () => Socket | null;
 const ACCEPT_LOOPS: Readonly<Record<AcceptStrategy, (server: Server, listener: Socket) => Accept>> = {
   /** All children wait for the same socket. A connection wakes them all, and one of them gets it. */
   'thundering-herd'(server, listener) {
+    listener.blocking = false;
     const selector = server.createSelector();
     selector.register(listener, EVENT_READ);
     return () => {
       server.select(selector);
       return server.tryAccept(listener);
+    };
+  },
+
+  /** All children block in accept(2), which wakes one of them. The listener blocks for all processes that share it. */
+  blocking(server, listener) {
+    server.endWithParent();
+    server.markReady();
+    return () => {
+      const connection = server.accept(listener);
+      server.count.wakeups++;
+      return connection;
     };
   },
 
@@ -66,6 +77,7 @@ const ACCEPT_LOOPS: Readonly<Record<AcceptStrategy, (server: Server, listener: S
 
   /** EPOLLEXCLUSIVE (Linux 4.5, nginx 1.11.3): the kernel wakes one of the waiting children, usually the one that began to wait last. */
   exclusive(server, listener) {
+    listener.blocking = false;
     const epoll = new Epoll();
     epoll.add(listener, EPOLLIN | EPOLLEXCLUSIVE);
     if (server.parent !== null) epoll.add(server.parent, EPOLLIN);

@@ -21,7 +21,7 @@ export type ServerModelName =
   | 'multi-proactor';
 
 /** How the processes of `prefork` share one listening socket; ACCEPT_STRATEGIES describes each. */
-export type AcceptStrategy = 'thundering-herd' | 'lock' | 'exclusive' | 'reuseport';
+export type AcceptStrategy = 'thundering-herd' | 'blocking' | 'lock' | 'exclusive' | 'reuseport';
 
 /** The names are those of ServerOptions, with defaults filled in. */
 export interface ServerSettings {
@@ -37,4 +37,9 @@ export interface ServerSettings {
   readonly accept: AcceptStrategy;
   readonly maxConnections: number;
   readonly maxQueued: number;
+  /**
+   * The blocking calls of the server's threads wait for as long as it takes, and the supervisor interrupts them (syscalls/slices.ts). false:
+   * the server belongs to a worker, which other code may terminate; its threads wait in slices.
+   */
+  readonly interruptible: boolean;
 }

@@ -52,13 +52,17 @@ export abstract class RunningWorker {
   abstract post(message: StartReply | WorkerNotice): void;
 }
 
+const WAKE_INTERVAL_MS = 10;
+
 export class RunningThread extends RunningWorker {
   readonly id: number;
   /** What its program threw. */
   error: Error | null = null;
   readonly #thread: Worker;
   readonly #section = createSectionMemory();
+  readonly #wake: () => void;
   #isTerminating = false;
+  #isWoken = false;
 
   constructor(
     row: number,
@@ -67,11 +71,14 @@ export class RunningThread extends RunningWorker {
     start: {
       readonly job: Job;
       readonly control: Int32Array;
+      /** Ends its wait: of its loop, or of the system call that blocks it. */
+      readonly wake: () => void;
       onMessage(message: ThreadMessage, from: RunningWorker): void;
       onExit(worker: RunningWorker): void;
     },
   ) {
     super(row, request, requester);
+    this.#wake = start.wake;
     const { fds, queue, task, taskPort } = request;
     const workerData: ThreadData = {
       ...start.job,
@@ -96,7 +103,22 @@ export class RunningThread extends RunningWorker {
   override terminate(): void {
     if (this.#isTerminating) return;
     this.#isTerminating = true;
-    terminateOutside(this.#section, () => void this.#thread.terminate());
+    terminateOutside(this.#section, () => {
+      void this.#thread.terminate();
+      this.wakeUntilExit();
+    });
+  }
+
+  /** Wakes it again and again until it has exited: a request that arrives before it blocks has no effect. */
+  wakeUntilExit(): void {
+    if (this.#isWoken) return;
+    this.#isWoken = true;
+    const wake = (): void => {
+      if (this.hasExited) return;
+      this.#wake();
+      setTimeout(wake, WAKE_INTERVAL_MS);
+    };
+    wake();
   }
 
   override post(message: StartReply | WorkerNotice): void {

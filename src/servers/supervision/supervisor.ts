@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { Socket } from '../../index.js';
 import { resetStream } from '../../net/reset-stream.js';
+import { interruptUntilEnded } from '../../syscalls/slices.js';
 import { closeQuietly } from '../worker/blocking.js';
 import { ConnectionQueue } from '../worker/connection-queue.js';
 import { type ThreadMessage, type RunningWorker, RunningProcess, RunningThread, openFile } from './running-workers.js';
@@ -91,6 +92,8 @@ class Supervisor {
     this.#freeRows = Array.from({ length: this.#scoreboard.size - 1 }, (_, index) => index + 1);
     this.#lifeline = workers === 'processes' ? Socket.pair() : null;
     port.on('message', (request: SupervisorRequest) => this.#onRequest(request));
+    // If this thread fails, Node waits for the threads that it has started.
+    process.on('exit', () => this.#interruptAll());
     this.#start({ type: 'start', kind: 'thread', role: 'main', fds: [], connections: 0, replace: false }, null);
   }
 
@@ -165,6 +168,7 @@ class Supervisor {
       return new RunningThread(row, request, requester, {
         job,
         control: this.#control,
+        wake: () => wakeLoop(this.#scoreboard.row(row).wakeupHandle),
         onMessage,
         onExit,
       });
@@ -365,13 +369,19 @@ class Supervisor {
     this.#delayed.clear();
     for (const memory of this.#queues) new ConnectionQueue(memory, null).close();
     for (const worker of this.#running.values()) {
-      if (worker instanceof RunningThread) wakeLoop(this.#scoreboard.row(worker.row).wakeupHandle);
+      if (worker instanceof RunningThread) worker.wakeUntilExit();
       else worker.terminate('SIGTERM');
     }
-    // A worker that is blocked in recv(2) does not see CLOSING.
+    // A thread that computes does not see CLOSING, nor does one that is blocked where waits are sliced.
     setTimeout(() => this.#terminateAll('thread'), THREAD_GRACE_MS).unref();
     setTimeout(() => this.#terminateAll('process'), PROCESS_GRACE_MS).unref();
     this.#finishClosing();
+  }
+
+  #interruptAll(): void {
+    const threads = [...this.#running.values()].filter((worker) => worker instanceof RunningThread);
+    const handles = threads.map(({ row }) => this.#scoreboard.row(row).wakeupHandle);
+    if (handles.length > 0) interruptUntilEnded(handles);
   }
 
   #terminateAll(kind: 'thread' | 'process'): void {

@@ -1,5 +1,6 @@
 /** The entry of each thread of a server but the supervisor's: the supervisor starts it with a ThreadData. */
 import { parentPort, workerData } from 'node:worker_threads';
+import { makeInterruptible } from '../../syscalls/slices.js';
 import { adoptFd } from '../worker/adopt-fd.js';
 import { ConnectionQueue } from '../worker/connection-queue.js';
 import { CriticalSection } from '../worker/critical-section.js';
@@ -22,6 +23,7 @@ function start(): void {
   const data = workerData as ThreadData;
   const scoreboard = keepMapped(new Scoreboard(data.scoreboard.path, data.scoreboard.size));
   const count = scoreboard.row(data.row);
+  if (data.settings.interruptible) count.wakeupHandle = makeInterruptible();
   // From here on this thread owns its inherited sockets: they are closed when it exits.
   const onFailed = (error: unknown): void => countFailedHandOver(count, error);
   const inherited = data.fds.flatMap((fd) => adoptFd(fd, onFailed) ?? []);

@@ -15,24 +15,63 @@ const isReset = (error: unknown): boolean => {
 /** Connections that wait for one loop, which takes them in its next turn. */
 const QUEUE_CAPACITY = 1024;
 
-/** Main program: accepts, and passes each connection to the next loop (round robin). BLOCKS until the server is closed. */
+/** Accepts per turn of the main reactor, as loops do. */
+const MAX_ACCEPTS = 64;
+/** How often the main reactor, at the limit of connections, checks their number. Milliseconds. */
+const LIMIT_POLL_INTERVAL_MS = 5;
+
+/** Main program: a blocking accept(2); passes each connection to the next loop (round robin). BLOCKS until the server is closed. */
 export function acceptAndDistribute(server: Server): void {
+  const pass = startLoops(server);
+  const listener = server.listen();
+  for (;;) {
+    server.waitBelowLimit();
+    pass(server.accept(listener));
+  }
+}
+
+/** Main program: the main reactor of post 003, which watches the listener alone. Otherwise as acceptAndDistribute(). */
+export function distributeFromReactor(server: Server): void {
+  const pass = startLoops(server);
+  const loop = server.createReactor();
+  const listener = server.listen();
+  listener.blocking = false;
+  const watch = (): void => {
+    loop.addReader(listener, () => {
+      for (let accepts = 0; accepts < MAX_ACCEPTS; accepts++) {
+        if (server.isAtLimit) return pauseAtLimit();
+        const connection = server.tryAccept(listener);
+        if (connection === null) return;
+        pass(connection);
+      }
+    });
+  };
+  const pauseAtLimit = (): void => {
+    loop.removeReader(listener); // clients wait in the backlog
+    const retry = (): unknown => (server.isAtLimit ? loop.callLater(LIMIT_POLL_INTERVAL_MS, retry) : watch());
+    retry();
+  };
+  watch();
+  server.run(loop);
+}
+
+/** Starts the threads, each with a queue. @returns passes a connection to the next of them */
+function startLoops(server: Server): (connection: Socket) => void {
   const { workers } = server.settings;
   const queues = Array.from({ length: workers }, () => server.newQueue(QUEUE_CAPACITY));
   server.workers.startThreads((index) => queues[index] as ConnectionQueue);
-  const listener = server.listen();
-  for (let next = 0; ; next = (next + 1) % workers) {
-    server.waitBelowLimit();
-    const connection = server.accept(listener);
+  let next = 0;
+  return (connection) => {
     const queue = queues[next] as ConnectionQueue;
+    next = (next + 1) % workers;
     const isPut = server.passOn(connection, () => {
       while (!queue.put(connection)) server.pause(1);
       return true;
     });
-    if (isPut === undefined) continue;
+    if (isPut === undefined) return;
     server.count.enqueued++;
     wakeLoop(queue.wakeupHandle);
-  }
+  };
 }
 
 /** @returns for `afterTurn` of Server.run(): adds the connections in this thread's queue to the loop, and returns their number */

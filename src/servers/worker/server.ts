@@ -20,6 +20,7 @@ import {
   createSelector,
 } from '../../index.js';
 import { isTransientAcceptError } from '../../net/accept-errors.js';
+import { interruptWhenReadable, waitsInKernel } from '../../syscalls/slices.js';
 import { Backoff, isTransient, isTransientOfWait } from '../../net/transient.js';
 import type { Application } from '../applications/application.js';
 import { applicationRow } from '../applications/index.js';
@@ -61,7 +62,7 @@ export interface WorkerContext {
 /** Cell of `control`: not 0 when the server is being closed; Atomics.notify() follows. */
 export const CLOSING = 0;
 
-/** How often a thread that blocks in the kernel checks CLOSING. */
+/** How often a thread that waits in slices checks CLOSING. */
 const POLL_INTERVAL_MS = 100;
 /** How often a thread at the limit of connections checks their number. */
 const LIMIT_POLL_INTERVAL_MS = 5;
@@ -127,12 +128,17 @@ export class Server {
    * accept(2) from a blocking listener. Skips clients that have disconnected meanwhile; waits and retries while no descriptor is free. BLOCKS.
    */
   accept(listener: Socket): Socket {
-    listener.timeout ??= POLL_INTERVAL_MS;
+    if (!waitsInKernel()) listener.timeout ??= POLL_INTERVAL_MS;
     for (;;) {
       this.#throwIfClosing();
       const connection = this.#acceptOnce(() => listener.accept());
       if (connection !== null) return connection;
     }
+  }
+
+  /** In a process: a blocking call that does not return (accept, recv) fails with EINTR when the parent exits. */
+  endWithParent(): void {
+    if (this.parent !== null) interruptWhenReadable(this.parent.fd);
   }
 
   /** accept(2) from a non-blocking listener. @returns null: no client waits, or another process has accepted it */
@@ -149,6 +155,10 @@ export class Server {
     } catch (error) {
       const { code = '' } = error as NodeJS.ErrnoException;
       if (code === 'ETIMEDOUT') return null;
+      if (code === 'EINTR') {
+        if (this.parent !== null) throw new ServerClosing(); // the parent process has exited
+        return null;
+      }
       if (isTransient(error)) {
         if (!this.#acceptBackoff.isUnderWay) this.report(error);
         this.#acceptBackoff.next();
@@ -218,9 +228,14 @@ export class Server {
     writeError(error);
   }
 
+  /** Are maxConnections open? */
+  get isAtLimit(): boolean {
+    return this.#context.scoreboard.open >= this.settings.maxConnections;
+  }
+
   /** BLOCKS while maxConnections are open; clients wait in the backlog. */
   waitBelowLimit(): void {
-    while (this.#context.scoreboard.open >= this.settings.maxConnections) this.pause(LIMIT_POLL_INTERVAL_MS);
+    while (this.isAtLimit) this.pause(LIMIT_POLL_INTERVAL_MS);
   }
 
   /** Resets a connection for which there is no room, so that the client does not wait for a reply. */
@@ -368,7 +383,7 @@ export class Server {
 
   /** BLOCKS until the server is closed, and then throws ServerClosing: for a parent whose processes do all the work. */
   waitUntilClosed(): void {
-    for (;;) this.pause(POLL_INTERVAL_MS);
+    for (;;) this.pause(Infinity);
   }
 
   /** BLOCKS for `ms` milliseconds. @throws ServerClosing as soon as the server is being closed */
