@@ -9,7 +9,7 @@ import { Bench } from './support/bench.js';
 import { childrenOf, isRunning } from './support/processes.js';
 import { client, describeServed, describeStrategies, guest, noSignals, serve } from './support/cli-servers-cases.js';
 import { cli, startCli } from './support/program.js';
-import { DIFFERENT, until } from './support/servers.js';
+import { FEW, until } from './support/servers.js';
 
 describe('an address', () => {
   const raw = (path: string): Uint8Array => Buffer.concat([Buffer.from([1, 0]), Buffer.from(path, 'latin1')]);
@@ -61,9 +61,9 @@ describe('models', () => {
   });
 });
 
-const different = SERVER_MODELS.filter(({ name, isAvailable }) => isAvailable && DIFFERENT.includes(name));
+const few = SERVER_MODELS.filter(({ name, isAvailable }) => isAvailable && FEW.includes(name));
 
-describeServed(different);
+describeServed(few);
 describeStrategies(ACCEPT_STRATEGIES.filter(({ name, isAvailable }) => isAvailable && name === 'lock'));
 
 describe('serve MODEL', () => {

@@ -1,18 +1,11 @@
-/** Comparisons of server models: the figures, checked against other counters. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+/** Comparisons of server models: the figures, checked against other counters. test/long/ has more kinds and counters. */
 import { describe, expect, it } from 'vitest';
 import { parseLine } from '../src/instruments/compare/strace.js';
-import type { ComparisonRow } from '../src/trace.js';
-import { Bench } from './support/bench.js';
-import { CONNECTIONS, DIFFERENT_KINDS, available, describeFigures, only } from './support/compare-cases.js';
-import { CallCounter, Load, MeasuredServer, compare, perMessage, subjectNamed } from './support/comparison.js';
-import { noRingFaults, noStrace } from './support/strace.js';
+import { CONNECTIONS, DIFFERENT_KINDS, available, callsOf, describeFigures, only } from './support/compare-cases.js';
+import { compare, perMessage } from './support/comparison.js';
+import { isSlowHere } from './support/servers.js';
 
-const callsOf = ({ syscalls }: ComparisonRow, ...names: readonly string[]): number =>
-  syscalls.filter(({ name }) => names.includes(name)).reduce((sum, { perMessage: calls }) => sum + calls, 0);
-
-describeFigures(DIFFERENT_KINDS);
+describeFigures(isSlowHere ? DIFFERENT_KINDS : DIFFERENT_KINDS.slice(0, 1));
 
 describe('compare()', () => {
   const noEpoll = available.some(({ name }) => name === 'reactor:epoll') ? '' : ' — not here: there is no epoll';
@@ -28,37 +21,6 @@ describe('compare()', () => {
       expect(row.counted).toBe("counted by this package's trace, over 4,000 messages in a separate run");
     },
   );
-
-  it('a completion port or a ring takes several messages per call, or one overlapped operation each', async () => {
-    const name = available.find(({ mechanism }) => mechanism === 'io_uring' || mechanism === 'iocp')?.name;
-    if (name === undefined) return expect(available.map(({ mechanism }) => mechanism)).not.toContain('io_uring');
-    const row = await only(name);
-    expect(callsOf(row, 'recvfrom', 'recv', 'sendto', 'send'), 'those are of readiness').toBe(0);
-    expect(callsOf(row, 'io_uring_enter', 'GetQueuedCompletionStatusEx')).toBeGreaterThan(0);
-  });
-
-  it.skipIf(noStrace !== '')(
-    `node:net is counted by strace: one read and one write per message${noStrace}`,
-    async () => {
-      const row = await only('node:net', { messages: 2000 });
-      expect(callsOf(row, 'read')).toBeGreaterThanOrEqual(0.99);
-      expect(callsOf(row, 'read')).toBeLessThan(1.1);
-      expect(callsOf(row, 'write')).toBeGreaterThanOrEqual(0.99);
-      expect(callsOf(row, 'write')).toBeLessThan(1.1);
-      expect(row.counted).toBe('counted by strace, over 2,000 messages in a separate run');
-    },
-  );
-
-  it('without strace, node:net has all figures except the system calls', async () => {
-    using bench = new Bench();
-    const path = process.env.PATH ?? '';
-    process.env.PATH = bench.folder();
-    bench.atEnd(() => (process.env.PATH = path));
-    const row = await only('node:net');
-    expect(row).toMatchObject({ syscalls: [], syscallsPerMessage: NaN });
-    expect(row.counted).toMatch(/^not counted: .*strace.*/);
-    expect(row.messagesPerSecond).toBeGreaterThan(0);
-  });
 
   it('reports progress before each run and at the end: how many are done, and which subject is next', async () => {
     const reported: unknown[] = [];
@@ -82,61 +44,9 @@ describe('compare()', () => {
       ],
     ]);
   });
-
-  it('rounds messages up to a multiple of the connections; a large message comes back whole', async () => {
-    const row = await only('reactor', { connections: 3, messages: 10, size: 300_000 });
-    expect(row.messages).toBe(12);
-  });
 });
 
-describe('compare() and strace count the same', () => {
-  /** Calls that Node itself does not make: its loop waits in epoll_pwait and reads its pipes with read. */
-  const OURS: Readonly<Record<string, readonly string[]>> = {
-    'reactor:epoll': ['epoll_wait', 'recvfrom', 'sendto', 'accept4'],
-    'proactor:io_uring': ['io_uring_enter', 'io_uring_setup'],
-  };
-  const names = Object.keys(OURS).filter((name) => noStrace !== '' || available.some((row) => row.name === name));
-
-  /** The server's calls without Node's own. */
-  const reasonOf = (name: string): string => (name === 'proactor:io_uring' ? noRingFaults : noStrace);
-
-  it.for(names)('%s, under strace -f -c, call for call', async (name, context) => {
-    context.skip(reasonOf(name) !== '', reasonOf(name));
-    using bench = new Bench();
-    const file = join(bench.folder(), 'counts');
-    const wrapper = ['strace', '-f', '-qq', '-c', '-o', file];
-    await using server = await MeasuredServer.start(subjectNamed(name), { isTraced: true, wrapper });
-    if (server.trace === null) throw new Error('it is not traced');
-    using counter = new CallCounter(server.trace);
-    const run = { port: server.port, connections: 20, messages: 4000, size: 64, warmUp: 2 };
-    const load = await Load.ready(run);
-    const result = await load.run();
-    const during = counter.between(result.begun, result.ended);
-    await load[Symbol.asyncDispose]();
-    await server.end();
-    // Over the whole run: strace -c has no time range.
-    const all = counter.all();
-    const seen = straceCounts(readFileSync(file, 'utf8'));
-    expect(server.trace.dropped).toBe(0);
-    for (const call of OURS[name] ?? []) expect(all.get(call), call).toBe(seen.get(call));
-    const [main = ''] = OURS[name] ?? [];
-    expect(all.get(main)).toBeGreaterThan(80);
-    if (name !== 'reactor:epoll') return;
-    // So do the figures of the table, which count only the messages of the measured work.
-    const total = (counts: ReadonlyMap<string, number>) =>
-      ['epoll_wait', 'recvfrom', 'sendto'].reduce((sum, call) => sum + (counts.get(call) ?? 0), 0);
-    const figure = perMessage(during, result, '').syscallsPerMessage;
-    const messages = result.messages + run.warmUp * run.connections;
-    expect(figure / (total(seen) / messages)).toBeGreaterThan(0.98);
-    expect(figure / (total(seen) / messages)).toBeLessThan(1.02);
-  });
-
-  /** strace -c: `% time  seconds  usecs/call  calls  errors  syscall`, errors may be empty. */
-  function straceCounts(table: string): Map<string, number> {
-    const rows = Array.from(table.matchAll(/^ *[\d.]+ +[\d.]+ +\d+ +(\d+)(?: +\d+)? +(\w+)$/gm));
-    return new Map(rows.map(([, calls, call]) => [call ?? '', Number(calls)]));
-  }
-
+describe('the log of strace', () => {
   it('parses what strace -f -ttt -T prints: calls that have returned', () => {
     const returned = (line: string) => parseLine(line)?.returned.toFixed(3);
     expect(parseLine('123 1700000000.000100 read(17, ""..., 65536) = 64 <0.000012>')?.name).toBe('read');

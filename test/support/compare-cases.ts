@@ -37,6 +37,10 @@ export async function only(subject: string, options: ComparisonOptions = {}): Pr
   return row as ComparisonRow;
 }
 
+/** Calls of these names per message. */
+export const callsOf = ({ syscalls }: ComparisonRow, ...names: readonly string[]): number =>
+  syscalls.filter(({ name }) => names.includes(name)).reduce((sum, { perMessage: calls }) => sum + calls, 0);
+
 export function describeFigures(subjects: readonly string[]): void {
   describe('compare()', () => {
     it.each(subjects)('%s: the figures are consistent', async (subject) => {

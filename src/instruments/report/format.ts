@@ -1,5 +1,6 @@
 /** Formats cells, the same for the terminal and for the page. */
 import type { Cell } from './report.js';
+import { lazyFormat } from './words.js';
 
 const NOTHING = '—';
 
@@ -7,18 +8,18 @@ const NOTHING = '—';
 const MAX_PLAIN = 1e15;
 const MIN_PLAIN = 1e-6;
 
-const whole = new Intl.NumberFormat('en-GB', { maximumSignificantDigits: 3 });
-const broken = new Intl.NumberFormat('en-GB', { minimumSignificantDigits: 3, maximumSignificantDigits: 3 });
-const exact = new Intl.NumberFormat('en-GB', { maximumSignificantDigits: 15 });
+const whole = lazyFormat({ maximumSignificantDigits: 3 });
+const broken = lazyFormat({ minimumSignificantDigits: 3, maximumSignificantDigits: 3 });
+const exact = lazyFormat({ maximumSignificantDigits: 15 });
 
 /** A figure: numbers with three significant digits and grouped thousands; null, NaN and infinities as '—'. */
 export function formatCell(cell: Cell): string {
-  return typeof cell === 'number' ? formatNumber(cell, Number.isInteger(cell) ? whole : broken) : (cell ?? NOTHING);
+  return typeof cell === 'number' ? formatNumber(cell, Number.isInteger(cell) ? whole() : broken()) : (cell ?? NOTHING);
 }
 
 /** The name of a row: a number keeps all its digits, because 1024 descriptors are not 1020. */
 export function formatName(cell: Cell): string {
-  return typeof cell === 'number' ? formatNumber(cell, exact) : (cell ?? NOTHING);
+  return typeof cell === 'number' ? formatNumber(cell, exact()) : (cell ?? NOTHING);
 }
 
 function formatNumber(value: number, format: Intl.NumberFormat): string {
