@@ -42,5 +42,15 @@
         "libraries": ["<@(libkqueue_libs)"]
       }]
     ]
-  }]
+  }],
+  "conditions": [["OS!='win'", {
+    "targets": [{
+      "target_name": "textbook",
+      "type": "executable",
+      "sources": ["native/textbook/textbook.c"],
+      "cflags_c": ["-std=c11", "-Wall", "-Wextra"],
+      "ldflags": ["-pthread"],
+      "xcode_settings": { "GCC_C_LANGUAGE_STANDARD": "c11", "MACOSX_DEPLOYMENT_TARGET": "13.0" }
+    }]
+  }]]
 }

@@ -1,5 +1,6 @@
-// Builds the addon from source, build/Release/selectors_native.node, with node-gyp, unless it is up to date. --force: always builds. A checkout
-// uses it, and so does the installed package where prebuilds/ has no binary. build/ is looked up before prebuilds/.
+// Builds the addon from source, build/Release/selectors_native.node, with node-gyp, unless it is up to date; and beside it, except on Windows,
+// the program build/Release/textbook (native/textbook/). --force: always builds. A checkout uses it, and so does the installed package where
+// prebuilds/ has no binary. build/ is looked up before prebuilds/.
 //
 // Uses the headers of the running node (PREFIX/include/node) if they are installed; packages of Debian, nodesource and Docker have them.
 // Otherwise node-gyp downloads them, as it does by default.
@@ -9,7 +10,9 @@ import { createRequire } from 'node:module';
 import { delimiter, dirname, join } from 'node:path';
 import { fingerprint, isFresh, root, writeStamp } from './stamp.mjs';
 
-const addon = join(root, 'build/Release/selectors_native.node');
+const outputs = ['selectors_native.node', ...(process.platform === 'win32' ? [] : ['textbook'])].map((name) =>
+  join(root, 'build/Release', name),
+);
 const stamp = 'build/.native-stamp';
 
 function inputFingerprint() {
@@ -52,7 +55,7 @@ function headerOptions() {
 }
 
 const print = inputFingerprint();
-if (!process.argv.includes('--force') && existsSync(addon) && isFresh(stamp, print)) process.exit(0);
+if (!process.argv.includes('--force') && outputs.every((path) => existsSync(path)) && isFresh(stamp, print)) process.exit(0);
 
 // node-gyp prints a lot; show its output only if it fails.
 const result = spawnSync(process.execPath, [nodeGyp(), 'rebuild', '--silent', '-j', 'max', ...headerOptions()], {

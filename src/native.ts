@@ -18,17 +18,19 @@ import { joinTraces } from './recording.js';
 /** The package's folder. */
 const folder = join(__dirname, '..');
 
-function loadAddon(): Addon {
-  let path: string;
+function findAddon(): string {
   try {
-    path = load.resolve(folder);
+    return load.resolve(folder);
   } catch (error) {
     throw noBinary(
       `has no binary for this system (${(error as Error).message.split('\n')[0]?.replace(/^.* for /, '')})`,
     );
   }
+}
+
+function loadAddon(): Addon {
   try {
-    return createRequire(__filename)(path) as Addon;
+    return createRequire(__filename)(addonPath) as Addon;
   } catch (error) {
     throw noBinary(`cannot load its binary: ${(error as Error).message}`);
   }
@@ -42,6 +44,9 @@ function noBinary(problem: string): Error {
   );
   return Object.assign(error, { code: 'ERR_DLOPEN_FAILED' });
 }
+
+/** The path of the addon's file. */
+export const addonPath = findAddon();
 
 /** The addon: what every system has. */
 export const native = loadAddon();

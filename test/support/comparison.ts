@@ -6,6 +6,7 @@ import type * as calls from '../../src/instruments/compare/calls.js';
 import type * as load from '../../src/instruments/measuring/load.js';
 import type * as server from '../../src/instruments/measuring/measured-server.js';
 import type * as subjects from '../../src/instruments/measuring/subjects.js';
+import type * as textbook from '../../src/instruments/measuring/textbook.js';
 import type { Bench } from './bench.js';
 
 const built = createRequire(import.meta.url);
@@ -14,6 +15,9 @@ export const { CallCounter, perMessage } = built('../../dist/instruments/compare
 export const { Load } = built('../../dist/instruments/measuring/load.js') as typeof load;
 export const { MeasuredServer } = built('../../dist/instruments/measuring/measured-server.js') as typeof server;
 export const { allSubjects, subjectNamed } = built('../../dist/instruments/measuring/subjects.js') as typeof subjects;
+export const { textbookModels, textbookProgram } = built(
+  '../../dist/instruments/measuring/textbook.js',
+) as typeof textbook;
 
 /** A folder for temporary files. It identifies the processes that have it in their environment, and the files that they create. */
 export class Surroundings {
