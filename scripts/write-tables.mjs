@@ -96,7 +96,7 @@ const tables = {
       experiments.map(({ name, claim, source }) => [
         `[${name}](../src/instruments/experiments/${name}.ts)`,
         claim,
-        source,
+        source.replaceAll(/post (\d{3})/g, '[post $1](posts.md#post-$1)'),
       ]),
     ),
   program: () => {

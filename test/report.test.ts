@@ -1,14 +1,15 @@
-/** Reports as text: cells, the 100 columns of a terminal, and the HTML source. The page in a browser: long/report-page.test.ts. */
+/** Reports as text: cells, the 80 columns of a terminal, and the HTML source. The page in a browser: long/report-page.test.ts. */
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { sectionText } from '../src/terminal/report.js';
+import { terminalColumns } from '../src/terminal/text.js';
 import { plotOf, tableOf } from '../src/instruments/report/charts.js';
 import { formatCell, formatName, shorten } from '../src/instruments/report/format.js';
 import { html, scriptJson, scriptText } from '../src/instruments/report/html.js';
 import { machineFacts } from '../src/instruments/report/machine.js';
 import { renderPage } from '../src/instruments/report/page.js';
 import { PALETTES } from '../src/instruments/report/palette.js';
-import type { BarChart, LineChart, ReportSection } from '../src/instruments/report/report.js';
+import { type BarChart, type LineChart, type ReportSection, verdictOf } from '../src/instruments/report/report.js';
 import { contrast, difference } from './support/colors.js';
 import { HOSTILE, comparison, experiments, odd, scaling } from './support/reports.js';
 
@@ -109,7 +110,7 @@ describe('the page', () => {
     expect(machine.map(([label]) => label)).toEqual(['system', 'processor', 'Node.js', 'selectors-native', 'date']);
     expect(machine.at(-1)?.[1]).toBe('2026-01-02 03:04 UTC');
     const contents = /<nav[^]*<\/nav>/.exec(text)?.[0] ?? '';
-    expect(contents).toContain('Hold here: 9. Do not: 2. Undecided:\n    1.');
+    expect(contents).toContain('Hold here: 9. In part: 0. Do not:\n    2. Undecided: 1. Not tried: 0.');
     expect(contents.match(/href="#/g)).toHaveLength(experiments.length);
     for (const { id } of experiments) expect(text).toContain(`<section id="${id}">`);
     expect(renderPage({ title: 't', sections: [scaling] })).not.toContain('<nav');
@@ -271,11 +272,11 @@ describe.each(['light', 'dark'] as const)('the colours, %s,', (scheme) => {
 });
 
 describe('the terminal', () => {
-  it('has no line of more than 100 columns', () => {
+  it('has no line of more than 80 columns', () => {
     for (const section of [comparison, ...experiments, odd]) {
       const wide = sectionText(section)
         .split('\n')
-        .filter((one) => Array.from(one).length > 100);
+        .filter((one) => Array.from(one).length > 80);
       expect(wide).toEqual([]);
     }
   });
@@ -297,11 +298,14 @@ describe('the terminal', () => {
       }),
     ).toBe(`What a wait costs as the set grows
 
-claim   select is limited to 1024 descriptors and O(n); epoll keeps the set in the kernel, and what
-        is asked does not grow with it
+✓ holds: from 1 to 10,000 descriptors poll costs 398 times as much, epoll 1.04
+times; select refuses the 1,025th with EINVAL.
+
+claim   select is limited to 1024 descriptors and O(n); epoll keeps the set in
+        the kernel, and what is asked does not grow with it
 source  post 004, claim (b)
-set-up  N socket pairs are registered, one of them is readable; the wait is made 10,000 times and
-        the median taken
+set-up  N socket pairs are registered, one of them is readable; the wait is made
+        10,000 times and the median taken
 
 One wait
 ┌───────┬──────┐
@@ -310,16 +314,60 @@ One wait
 │ 1,024 │ 1.50 │
 ├───────┼──────┤
 │ 2     │    — │
-└───────┴──────┘
+└───────┴──────┘`);
+  });
 
-✓ holds: from 1 to 10,000 descriptors poll costs 398 times as much, epoll 1.04 times; select refuses
-the 1,025th with EINVAL.`);
+  it('prints the verdict of each statement of a claim, and the outcome of the claim', () => {
+    const statements = [
+      { statement: 'one is woken', outcome: 'holds', because: 'One was.' },
+      { statement: 'all are woken', outcome: 'not tried', because: 'This system cannot.' },
+    ] as const;
+    const text = sectionText({ ...scaling, facts: [], tables: [], verdict: verdictOf(statements) });
+    expect(text).toBe(`What a wait costs as the set grows
+
+~ holds in part: 1 of 2 statements hold.
+  one is woken: ✓ holds
+      One was.
+  all are woken: - not tried
+      This system cannot.`);
+    const page = renderPage({ title: 't', sections: [{ ...scaling, verdict: verdictOf(statements) }] });
+    for (const { statement, because } of statements) {
+      expect(page).toContain(statement);
+      expect(page).toContain(because);
+    }
+  });
+
+  it.each([
+    ['holds', ['holds', 'holds']],
+    ['holds in part', ['holds', 'not tried']],
+    ['holds in part', ['does not hold here', 'holds', 'undecided']],
+    ['does not hold here', ['does not hold here', 'undecided']],
+    ['undecided', ['undecided', 'not tried']],
+    ['not tried', ['not tried', 'not tried']],
+  ] as const)('a claim %s if its statements are: %j', (outcome, of) => {
+    const statements = of.map((one) => ({ statement: 's', outcome: one, because: 'b' }));
+    expect(verdictOf(statements).outcome).toBe(outcome);
+  });
+
+  it.each([
+    [undefined, 80],
+    [40, 60],
+    [70, 70],
+    [200, 80],
+  ])('a terminal of %s columns gets lines of %d', (columns, width) => {
+    const { isTTY, columns: before } = process.stdout;
+    Object.assign(process.stdout, { isTTY: columns !== undefined, columns });
+    try {
+      expect(terminalColumns()).toBe(width);
+    } finally {
+      Object.assign(process.stdout, { isTTY, columns: before });
+    }
   });
 
   it('folds a wide table: each part begins with the names of the rows, and no column is lost', () => {
     const text = sectionText(comparison);
-    expect(text.match(/│ subject /g)).toHaveLength(3);
-    expect(text.match(/│ node:net /g)).toHaveLength(3);
+    expect(text.match(/│ subject /g)).toHaveLength(5);
+    expect(text.match(/│ node:net /g)).toHaveLength(5);
     for (const column of comparison.tables[0]?.columns ?? []) expect(text).toContain(column.split(' ')[0]);
   });
 

@@ -1,4 +1,4 @@
-/** A comparison as a table of less than 100 columns, and the list of subjects. */
+/** A comparison as a table of 80 columns, and the list of subjects. */
 import Table from 'cli-table3';
 import { defaultSubjects } from '../instruments/compare/options.js';
 import { notesOf } from '../instruments/compare/sections.js';
@@ -14,6 +14,7 @@ const RARE = 0.005;
 const UNKNOWN = '—';
 /** The column of the text in the notes below the table. */
 const INDENT = 18;
+const MAX_NAME = 21;
 
 const whole = (value: number): string =>
   Number.isFinite(value) ? value.toLocaleString('en', { maximumFractionDigits: 0 }) : UNKNOWN;
@@ -33,6 +34,17 @@ function callLines({ syscalls, syscallsPerMessage }: ComparisonRow): string[] {
   ];
 }
 
+/** 'multi-reactor-thread-pool:epoll' is wrapped after a separator. */
+function nameLines(name: string): string[] {
+  const lines = [''];
+  for (const part of name.split(/(?<=[-:])/)) {
+    const line = lines.at(-1) ?? '';
+    if (line.length + part.length <= MAX_NAME) lines[lines.length - 1] = line + part;
+    else lines.push(part);
+  }
+  return lines;
+}
+
 function latencyLines({ latency }: ComparisonRow): string[] {
   const values = [latency.p50, latency.p99, latency.max].map(whole);
   const width = Math.max(...values.map(({ length }) => length));
@@ -42,14 +54,14 @@ function latencyLines({ latency }: ComparisonRow): string[] {
 /** @param machine the machine on which it was measured */
 export function comparisonText(rows: readonly ComparisonRow[], work: Work, machine: readonly Fact[]): string {
   const table = new Table({
-    head: ['subject', 'messages/s', 'system calls per message', 'CPU per message', 'round trip'],
+    head: ['subject', 'messages/s', 'system calls\nper message', 'CPU per\nmessage', 'round trip'],
     colAligns: ['left', 'right', 'left', 'right', 'left'],
     style: { head: [], border: [] },
   });
   for (const row of rows) {
     const cpu = row.cpuMicrosecondsPerMessage;
     table.push([
-      pc.bold(row.subject),
+      pc.bold(nameLines(row.subject).join('\n')),
       whole(row.messagesPerSecond),
       callLines(row).join('\n'),
       Number.isNaN(cpu) ? UNKNOWN : `${fixed(cpu, 1)} µs`,
@@ -69,12 +81,13 @@ const isIncomplete = ({ syscallsPerMessage, cpuMicrosecondsPerMessage }: Compari
 export function subjectsText(): string {
   const chosen = defaultSubjects().map((name) => bestOf(name));
   const lines = allSubjects().map(({ name, isAvailable, why }) => {
-    if (!isAvailable) return `  ${name} ${pc.yellow(`(not here: ${why})`)}`;
+    if (!isAvailable) return beside('', `${name} (not here: ${why})`, 2);
     return chosen.includes(name) ? `* ${pc.bold(name)}` : `  ${name}`;
   });
   return `${lines.join('\n')}
 * compared by default. A model that is named without a mechanism runs on its best:
-  multi-reactor is ${bestOf('multi-reactor')} here. About the models: selectors-native models`;
+  multi-reactor is ${bestOf('multi-reactor')} here.
+About the models: selectors-native models`;
 }
 
 /** A model that is named without a mechanism runs on its first one. */

@@ -11,6 +11,7 @@ import { Reactor } from '../index.js';
 import type { ApplicationName } from '../servers/applications/index.js';
 import { type LogTraffic, serveOn, showAddress } from '../servers/worker/serve.js';
 import { pc } from '../terminal/colors.js';
+import { beside, wrap, terminalColumns } from '../terminal/text.js';
 import { mechanismTable, systemLine } from './info.js';
 import { showBytes } from './output.js';
 
@@ -62,7 +63,8 @@ async function withServer(app: ApplicationName, conversation: (port: number) => 
   using loop = new Reactor();
   const log: LogTraffic = (peer, event, bytes) => {
     const arrow = event === 'sent' ? '──▶' : event === 'gets' ? '◀──' : '   ';
-    print(`  ${peer.padEnd(16)} ${arrow} ${bytes === undefined ? pc.dim(event) : showBytes(bytes)}`);
+    const head = `  ${peer.padEnd(16)} ${arrow} `;
+    print(bytes === undefined ? head + pc.dim(event) : beside(head, showBytes(bytes), head.length));
   };
   const server = serveOn(loop, {}, app, { log });
   const { address } = server.listener;
@@ -105,7 +107,7 @@ export function addDemo(program: Command): void {
     .command('demo')
     .description('show the mechanisms of this machine, and run an echo and a chat server with real clients')
     .action(async () => {
-      print(`${systemLine()}\n${mechanismTable()}`);
+      print(`${wrap(systemLine(), terminalColumns()).join('\n')}\n${mechanismTable()}`);
       await withServer('echo', echoes);
       await withServer('chat', chats);
     });

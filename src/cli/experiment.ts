@@ -13,7 +13,7 @@ import { parseOutputFile } from '../terminal/arguments.js';
 import { printError } from './output.js';
 import { progressBar } from '../terminal/progress.js';
 import { sectionText } from '../terminal/report.js';
-import { beside } from '../terminal/text.js';
+import { beside, terminalColumns, wrap } from '../terminal/text.js';
 
 interface ExperimentCommandOptions {
   readonly quick?: true;
@@ -22,6 +22,8 @@ interface ExperimentCommandOptions {
 }
 
 const ALL = 'all';
+/** Columns of the list beside the claim: the longest name, and the frame. */
+const NAME_COLUMNS = 24;
 
 const EXTRA_HELP = `
 Try it:
@@ -76,14 +78,13 @@ type Row = Pick<AnyExperiment, 'name' | 'claim' | 'source' | 'isAvailable' | 'wh
 
 function tableOf(rows: readonly Row[]): string {
   const table = new Table({
-    head: ['experiment', 'claim, source, whether this system can run it'],
-    colWidths: [20, 77],
-    wordWrap: true,
+    head: ['experiment', 'claim, source, available here?'],
     style: { head: [], border: [] },
   });
   for (const { name, claim, source, isAvailable, why } of rows) {
     const here = `here: ${isAvailable ? pc.green('yes') : pc.yellow('no')}: ${why}`;
-    table.push([pc.bold(name), [claim, source, here].join('\n')]);
+    const lines = [claim, source, here].flatMap((text) => wrap(text, terminalColumns() - NAME_COLUMNS));
+    table.push([pc.bold(name), lines.join('\n')]);
   }
   return `${table.toString()}\n\nRun one: selectors-native experiment slow-peers\nAll:     selectors-native experiment ${ALL} --html report.html`;
 }
@@ -107,7 +108,7 @@ async function run(chosen: readonly AnyExperiment[], options: ExperimentCommandO
 
 const machineText = (): string =>
   machineFacts()
-    .map(([label, text]) => beside(label, text, 18, 100))
+    .map(([label, text]) => beside(label, text, 18))
     .join('\n');
 
 interface Outcome {

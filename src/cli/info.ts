@@ -5,6 +5,10 @@ import type { Command } from 'commander';
 import { DefaultProactor, DefaultSelector, availableMechanisms } from '../index.js';
 import { FD_SETSIZE } from '../syscalls.js';
 import { pc } from '../terminal/colors.js';
+import { beside, terminalColumns, wrap } from '../terminal/text.js';
+
+/** Columns of the table beside the probe: the longest names, and the frame. */
+const OTHER_COLUMNS = 41;
 
 /** The mechanisms as a table; a star marks the defaults. */
 export function mechanismTable(): string {
@@ -16,11 +20,14 @@ export function mechanismTable(): string {
   for (const { mechanism, kind, available, why } of availableMechanisms()) {
     const name = chosen.includes(mechanism) ? pc.bold(`${mechanism} *`) : mechanism;
     const user = kind === 'readiness' ? 'selectors' : 'proactors';
-    table.push([name, user, available ? pc.green('yes') : pc.yellow('no'), why]);
+    const here = available ? pc.green('yes') : pc.yellow('no');
+    table.push([name, user, here, wrap(why, terminalColumns() - OTHER_COLUMNS).join('\n')]);
   }
-  return `${table.toString()}
-* DefaultSelector: the first available of epoll | kqueue > poll > select
-  DefaultProactor: the first available of iocp | io_uring > emulation over DefaultSelector`;
+  return [
+    table.toString(),
+    beside('*', 'DefaultSelector: the first available of epoll | kqueue > poll > select', 2),
+    beside('', 'DefaultProactor: the first available of iocp | io_uring > emulation over DefaultSelector', 2),
+  ].join('\n');
 }
 
 export function chosenMechanism(): string {
@@ -54,7 +61,7 @@ export function addInfo(program: Command): void {
             null,
             2,
           )
-        : `${systemLine()}\n${mechanismTable()}`;
+        : `${wrap(systemLine(), terminalColumns()).join('\n')}\n${mechanismTable()}`;
       process.stdout.write(`${text}\n`);
     });
 }

@@ -7,7 +7,7 @@ import { ACCEPT_STRATEGIES, SERVER_MODELS, type ServerModelRow } from '../server
 import { models } from '../servers/models/index.js';
 import { pc } from '../terminal/colors.js';
 import { optionsOf } from './options.js';
-import { beside } from '../terminal/text.js';
+import { beside, terminalColumns, wrap } from '../terminal/text.js';
 
 /** @returns null: no model has this name */
 export const findModel = (name: string): ServerModelRow | null =>
@@ -20,12 +20,14 @@ function here({ isAvailable, why }: { readonly isAvailable: boolean; readonly wh
   return `${isAvailable ? pc.green('yes') : pc.yellow('no')}: ${why}`;
 }
 
-/** Two columns, so that sentences fit into a terminal of 80 columns. */
+/** Columns of the tables beside their texts: the longest names, and the frame. */
+const NAME_COLUMNS = 32;
+const STRATEGY_COLUMNS = 25;
+
+/** Two columns, so that sentences fit into a terminal. */
 function modelTable(): string {
   const table = new Table({
     head: ['model', 'what it is, + strengths, - weaknesses'],
-    colWidths: [27, 50],
-    wordWrap: true,
     style: { head: [], border: [] },
   });
   for (const row of SERVER_MODELS) {
@@ -36,8 +38,10 @@ function modelTable(): string {
       ...(mechanisms.length === 0 ? [] : [`over: ${mechanisms.join(', ')}`]),
     ];
     table.push([
-      [pc.bold(name), ...facts].join('\n'),
-      [summary, `+ ${strengths}`, `- ${weaknesses}`, `here: ${here(row)}`].join('\n'),
+      [pc.bold(name), ...facts.flatMap((fact) => wrap(fact, NAME_COLUMNS - 7))].join('\n'),
+      [summary, `+ ${strengths}`, `- ${weaknesses}`, `here: ${here(row)}`]
+        .flatMap((text) => wrap(text, terminalColumns() - NAME_COLUMNS))
+        .join('\n'),
     ]);
   }
   return table.toString();
@@ -45,12 +49,12 @@ function modelTable(): string {
 
 function strategyTable(): string {
   const table = new Table({
-    head: ['prefork --accept', 'how its processes share one listening socket', 'here'],
-    colWidths: [18, 31, 27],
-    wordWrap: true,
+    head: ['prefork --accept', 'how its processes accept', 'here'],
     style: { head: [], border: [] },
   });
-  for (const row of ACCEPT_STRATEGIES) table.push([pc.bold(row.name), row.summary, here(row)]);
+  const width = (terminalColumns() - STRATEGY_COLUMNS) / 2;
+  const cell = (text: string): string => wrap(text, Math.floor(width)).join('\n');
+  for (const row of ACCEPT_STRATEGIES) table.push([pc.bold(row.name), cell(row.summary), cell(here(row))]);
   return table.toString();
 }
 

@@ -1,11 +1,10 @@
-/** A section of a report as text for a terminal of 100 columns. Charts are left out: their figures are in the tables. */
+/** A section of a report as text, as wide as the terminal. Charts are left out: their figures are in the tables. */
 import Table from 'cli-table3';
 import { formatCell, formatName } from '../instruments/report/format.js';
-import type { Outcome, ReportSection, ReportTable, Verdict } from '../instruments/report/report.js';
+import type { Outcome, ReportSection, ReportTable, Statement, Verdict } from '../instruments/report/report.js';
 import { pc } from './colors.js';
-import { beside, wrap } from './text.js';
+import { beside, terminalColumns, wrap } from './text.js';
 
-const COLUMNS = 100;
 /** Characters before text in a cell is wrapped, and before the head of a column of figures is. */
 const MAX_TEXT_WIDTH = 36;
 const MAX_HEAD_WIDTH = 12;
@@ -17,26 +16,38 @@ const PAINTED: Readonly<Record<Outcome, string>> = {
   holds: pc.green('✓ holds'),
   'does not hold here': pc.red('✗ does not hold here'),
   undecided: pc.yellow('? undecided'),
+  'holds in part': pc.yellow('~ holds in part'),
+  'not tried': pc.yellow('- not tried'),
 };
 
 export function sectionText({ title, facts, verdict, tables }: ReportSection): string {
   const indent = Math.min(20, 2 + Math.max(0, ...facts.map(([label]) => label.length)));
   return [
-    pc.bold(wrap(printable(title), COLUMNS).join('\n')),
-    facts
-      .map(([label, text]) => beside(printable(label).slice(0, indent - 1), printable(text), indent, COLUMNS))
-      .join('\n'),
-    ...tables.filter(({ columns }) => columns.length > 0).map(tableText),
+    pc.bold(wrap(printable(title), terminalColumns()).join('\n')),
     verdict === undefined ? '' : verdictText(verdict),
+    facts.map(([label, text]) => beside(printable(label).slice(0, indent - 1), printable(text), indent)).join('\n'),
+    ...tables.filter(({ columns }) => columns.length > 0).map(tableText),
   ]
     .filter((text) => text !== '')
     .join('\n\n');
 }
 
 /** The outcome, and the reason on the same line. */
-function verdictText({ outcome, because }: Verdict): string {
-  const [first = '', ...more] = wrap(printable(because), COLUMNS - outcome.length - 4);
-  return [`${PAINTED[outcome]}: ${first}`, ...wrap(more.join(' '), COLUMNS)].join('\n').trimEnd();
+function verdictText({ outcome, because, statements = [] }: Verdict): string {
+  const [first = '', ...more] = wrap(printable(because), terminalColumns() - outcome.length - 4);
+  return [
+    [`${PAINTED[outcome]}: ${first}`, ...wrap(more.join(' '), terminalColumns())].join('\n').trimEnd(),
+    ...statements.map(statementText),
+  ].join('\n');
+}
+
+/** The statement and its outcome on a line, and the reason below. */
+function statementText({ statement, outcome, because }: Statement): string {
+  const heading = wrap(`${printable(statement)}:`, terminalColumns() - outcome.length - 5);
+  return [
+    `  ${heading.join('\n  ')} ${PAINTED[outcome]}`,
+    ...wrap(printable(because), terminalColumns() - 6).map((line) => `      ${line}`),
+  ].join('\n');
 }
 
 /** A table that is too wide is split into several, each of which begins with the first column. */
@@ -50,7 +61,7 @@ function tableText({ title, columns, rows }: ReportTable): string {
   const widths = columns.map((_, i) => widthOf(cells.map((row) => row[i] ?? '')));
   const parts = fold(widths).map((part) => {
     const [head = [], ...body] = cells.map((row) =>
-      part.map((i) => wrap(row[i] ?? '', widths[i] ?? COLUMNS).join('\n')),
+      part.map((i) => wrap(row[i] ?? '', widths[i] ?? terminalColumns()).join('\n')),
     );
     const table = new Table({
       head: [...head],
@@ -60,7 +71,7 @@ function tableText({ title, columns, rows }: ReportTable): string {
     table.push(...body.map((row) => [...row]));
     return table.toString();
   });
-  return [wrap(printable(title), COLUMNS).join('\n'), ...parts].join('\n');
+  return [wrap(printable(title), terminalColumns()).join('\n'), ...parts].join('\n');
 }
 
 function widthOf([head = '', ...cells]: readonly string[]): number {
@@ -76,7 +87,7 @@ function fold(widths: readonly number[]): readonly (readonly number[])[] {
   let used = first;
   for (const [i, width] of widths.entries()) {
     if (i === 0) continue;
-    if (used + width + CELL_FRAME > COLUMNS) {
+    if (used + width + CELL_FRAME > terminalColumns()) {
       parts.push([0]);
       used = first;
     }

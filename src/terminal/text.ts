@@ -1,10 +1,17 @@
 /** Wrapped text for a terminal. */
 
-/** Default width. */
-const COLUMNS = 80;
+/** Texts and tables are between so many columns wide. */
+const MIN_COLUMNS = 60;
+const MAX_COLUMNS = 80;
+
+/** How many columns to print: those of the terminal, within these limits; 80 into a pipe or a file. */
+export function terminalColumns(): number {
+  if (!process.stdout.isTTY) return MAX_COLUMNS;
+  return Math.min(MAX_COLUMNS, Math.max(MIN_COLUMNS, process.stdout.columns));
+}
 
 /** `label` at the left, `text` beside it from column `indent`, wrapped at words. */
-export function beside(label: string, text: string, indent: number, columns = COLUMNS): string {
+export function beside(label: string, text: string, indent: number, columns = terminalColumns()): string {
   return wrap(text, columns - indent)
     .map((line, index) => (index === 0 ? label : '').padEnd(indent) + line)
     .join('\n');

@@ -18,7 +18,7 @@ describe('experiment', () => {
     const { stdout, stderr, code } = await startCli(['experiment']).ended;
     expect([stderr, code]).toEqual(['', 0]);
     expect(stdout).not.toContain('\u001b[');
-    for (const line of stdout.split('\n')) expect(line.length, line).toBeLessThanOrEqual(100);
+    for (const line of stdout.split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
     for (const { name, claim, source, isAvailable, why } of experiments) {
       expect(stdout).toMatch(new RegExp(`^│ ${name} `, 'm'));
       for (const text of [claim, source]) expect(words(stdout)).toContain(words(text).slice(0, 40));
@@ -32,12 +32,12 @@ describe('experiment', () => {
     expect(rows.map(({ name }) => name)).toEqual(experiments.map(({ name }) => name));
   });
 
-  it('runs one: claim, source, set-up, table and verdict, within 100 columns, and writes a page', async () => {
+  it('runs one: claim, source, set-up, table and verdict, within 80 columns, and writes a page', async () => {
     using bench = new Bench();
     const page = join(bench.folder(), 'report.html');
     const { stdout, stderr, code } = await startCli(['experiment', 'wakeups', '--quick', '--html', page]).ended;
     expect([stderr, code], 'no bar where there is no terminal').toEqual(['', 0]);
-    for (const line of stdout.split('\n')) expect(line.length, line).toBeLessThanOrEqual(100);
+    for (const line of stdout.split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
     const parts = [
       /^Wake-ups coalesce, none is lost\n/,
       /^claim +A thread can end the wait of another/m,

@@ -93,8 +93,8 @@ function tally(sections: readonly ReportSection[]): Html {
   if (outcomes.length === 0) return NOTHING;
   const count = (wanted: Outcome): number => outcomes.filter((one) => one === wanted).length;
   return html`<p>
-    Claims: ${outcomes.length}. Hold here: ${count('holds')}. Do not: ${count('does not hold here')}. Undecided:
-    ${count('undecided')}.
+    Claims: ${outcomes.length}. Hold here: ${count('holds')}. In part: ${count('holds in part')}. Do not:
+    ${count('does not hold here')}. Undecided: ${count('undecided')}. Not tried: ${count('not tried')}.
   </p>`;
 }
 

@@ -45,14 +45,39 @@ export interface LineChart {
 /** A chart. */
 export type ReportChart = BarChart | LineChart;
 
-/** 'undecided': the figures do not suffice for an answer, and `because` gives the reason. */
-export type Outcome = 'holds' | 'does not hold here' | 'undecided';
+/**
+ * 'undecided': the figures do not suffice for an answer, and `because` gives the reason. 'not tried': this system cannot try it. 'holds in
+ * part': some statements of the claim hold, others do not, or were not tried or decided.
+ */
+export type Outcome = 'holds' | 'holds in part' | 'does not hold here' | 'undecided' | 'not tried';
+
+/** One statement of a claim. */
+export interface Statement {
+  /** 'EPOLLEXCLUSIVE wakes one process' */
+  readonly statement: string;
+  readonly outcome: Exclude<Outcome, 'holds in part'>;
+  /** The deciding figures, or why there are none. */
+  readonly because: string;
+}
 
 /** Whether a claim holds. */
 export interface Verdict {
   readonly outcome: Outcome;
   /** One sentence, with the deciding figures. */
   readonly because: string;
+  /** The verdict of each statement, if the claim has several. */
+  readonly statements?: readonly Statement[];
+}
+
+/** The verdict of a claim that consists of these statements, at least one. */
+export function verdictOf(statements: readonly Statement[]): Verdict {
+  const count = (wanted: Outcome): number => statements.filter(({ outcome }) => outcome === wanted).length;
+  const holding = count('holds');
+  const [first] = statements;
+  const areEqual = first !== undefined && count(first.outcome) === statements.length;
+  const refuted = count('does not hold here') > 0 ? 'does not hold here' : 'undecided';
+  const outcome = areEqual ? first.outcome : holding > 0 ? 'holds in part' : refuted;
+  return { outcome, because: `${holding} of ${statements.length} statements hold.`, statements };
 }
 
 /** One section of a report. */

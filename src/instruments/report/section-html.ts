@@ -3,12 +3,14 @@ import { describe, leftOut, tableOf } from './charts.js';
 import { formatCell, formatName } from './format.js';
 import { type Html, NOTHING, html } from './html.js';
 import type { Fact } from './machine.js';
-import type { Cell, Outcome, ReportChart, ReportSection, ReportTable, Verdict } from './report.js';
+import type { Cell, Outcome, ReportChart, ReportSection, ReportTable, Statement, Verdict } from './report.js';
 
 const BADGES: Readonly<Record<Outcome, readonly [kind: string, sign: string]>> = {
   holds: ['good', '✓'],
   'does not hold here': ['bad', '✗'],
   undecided: ['open', '?'],
+  'holds in part': ['open', '~'],
+  'not tried': ['open', '–'],
 };
 
 /** A badge with a sign and words, so that it does not depend on its colour. */
@@ -46,8 +48,21 @@ export function factsHtml(facts: readonly Fact[]): Html {
   </dl>`;
 }
 
-function verdictHtml({ outcome, because }: Verdict): Html {
-  return html`<p class="verdict ${BADGES[outcome][0]}">${badgeHtml(outcome)} ${because}</p>`;
+function verdictHtml({ outcome, because, statements = [] }: Verdict): Html {
+  return html`<div class="verdict ${BADGES[outcome][0]}">
+    <p>${badgeHtml(outcome)} ${because}</p>
+    ${
+      statements.length === 0
+        ? NOTHING
+        : html`<ul>
+            ${statements.map(statementHtml)}
+          </ul>`
+    }
+  </div>`;
+}
+
+function statementHtml({ statement, outcome, because }: Statement): Html {
+  return html`<li>${statement}: ${badgeHtml(outcome)}<br />${because}</li> `;
 }
 
 function figureHtml(chart: ReportChart, plot: number | null): Html {
