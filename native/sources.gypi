@@ -37,9 +37,11 @@
       "native/mechanisms/io_uring.cc",
       "native/mechanisms/io_uring_faults.cc",
       "native/mechanisms/io_uring_flush.cc",
+      "native/mechanisms/io_uring_instruments.cc",
       "native/mechanisms/io_uring_operations.cc",
       "native/mechanisms/io_uring_ring.cc",
       "native/mechanisms/io_uring_streams.cc",
+      "native/mechanisms/io_uring_trace.cc",
       "native/mechanisms/io_uring_turn.cc"
     ],
     "sources_kqueue": [

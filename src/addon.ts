@@ -168,6 +168,8 @@ export interface Everywhere {
   startProcessFaults(names: string, numbers: Float64Array, seed: number): number;
   /** Calls and injected faults per rule of the process's plan. @returns the number of numbers in `out` */
   processFaultCounts(out: Float64Array): number;
+  /** true: later records of this thread are those of a probe. */
+  setProbing(isProbing: boolean): void;
   /** Milliseconds, on the clock of a trace's records. */
   monotonicMilliseconds(): number;
   readonly TRACE_HEADER_SIZE: number;

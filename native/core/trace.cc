@@ -131,6 +131,7 @@ std::atomic<int> instrument_count{0};
 namespace {
 
 thread_local Recorder* current_recorder = nullptr;
+thread_local bool is_in_probe = false;
 
 TraceHeader* HeaderOf(uint8_t* memory) { return reinterpret_cast<TraceHeader*>(memory); }
 
@@ -153,6 +154,8 @@ RecorderScope::RecorderScope(std::shared_ptr<Recorder> recorder) : recorder_(std
 RecorderScope::~RecorderScope() {
   if (current_recorder == recorder_.get()) current_recorder = nullptr;
 }
+
+void SetProbing(bool is_probing) { is_in_probe = is_probing; }
 
 // Claims a slot. False: none is free.
 bool Recorder::Claim(const Ring& ring, Slot* slot) {
@@ -184,7 +187,7 @@ uint64_t Recorder::Add(std::span<uint8_t> memory) {
   if (header.magic != TraceHeader::kMagic || !std::has_single_bit(capacity)) return 0;
   if ((memory.size() - sizeof(TraceHeader)) / sizeof(TraceRecord) < capacity) return 0;
   const std::lock_guard lock(mutex_);
-  rings_.push_back({++last_id_, memory.data(), capacity});
+  rings_.push_back({++last_id_, memory.data(), capacity, header.calls_only != 0});
   ++instrument_count;
   return last_id_;
 }
@@ -209,31 +212,52 @@ bool Recorder::IsRecording() {
   return !rings_.empty();
 }
 
+bool Recorder::RecordsOperations() {
+  if (current_recorder == nullptr) return false;
+  const std::lock_guard lock(current_recorder->mutex_);
+  const auto& rings = current_recorder->rings_;
+  return std::any_of(rings.begin(), rings.end(), [](const Ring& ring) { return !ring.calls_only; });
+}
+
+void Recorder::RecordOperation(const OperationRecord& operation) {
+  if (current_recorder == nullptr) return;
+  const double now = MonotonicMilliseconds();
+  current_recorder->Write({operation.kind, operation.name, operation.arguments, operation.flags, operation.result,
+                           operation.error, operation.fault, now, now});
+}
+
 void Recorder::Record(const SystemCall& call, const CallInfo& info, int error, Fault::Kind fault, double start,
                       double end, const std::string& arguments) {
   std::string returned;
   if (info.ok && call.returned != nullptr) call.returned(returned, info, 0);
+  Write({RecordKind::kCall, call.name, arguments, returned, info.result, error, fault, start, end});
+}
+
+void Recorder::Write(const Fields& fields) {
   const std::lock_guard lock(mutex_);
   // Rings that their reader has stopped: removed here, so that later calls no longer pay for them.
   RemoveIf([](const Ring& ring) { return HeaderOf(ring.data)->stopped.load() != 0; });
   for (const Ring& ring : rings_) {
+    if (ring.calls_only && fields.kind != RecordKind::kCall) continue;
     Slot slot{};
     if (!Claim(ring, &slot)) continue;
     TraceRecord* const record = slot.record;
     record->process = ProcessId();
     record->thread = ThreadId();
-    record->error = error;
-    record->fault = static_cast<uint32_t>(fault);
-    record->start = start - HeaderOf(ring.data)->start;
-    record->duration = end - start;
-    record->result = static_cast<double>(info.result);
+    record->error = fields.error;
+    record->fault = static_cast<uint16_t>(fields.fault);
+    record->kind = static_cast<uint8_t>(fields.kind);
+    record->is_probe = is_in_probe ? 1 : 0;
+    record->start = fields.start - HeaderOf(ring.data)->start;
+    record->duration = fields.end - fields.start;
+    record->result = static_cast<double>(fields.result);
     // Nothing is read back from the record: other processes can write to it. `returned` is short and informative, so
     // its space is reserved before the arguments are cut.
-    const size_t reserved = std::min<size_t>(returned.size(), UINT8_MAX);
-    const size_t name_end = Append(record->text, 0, call.name, UINT8_MAX);
+    const size_t reserved = std::min<size_t>(fields.returned.size(), UINT8_MAX);
+    const size_t name_end = Append(record->text, 0, fields.name, UINT8_MAX);
     const size_t arguments_end =
-        name_end + Append(record->text, name_end, arguments, TraceRecord::kMaxText - name_end - reserved);
-    const size_t end_of_text = arguments_end + Append(record->text, arguments_end, returned, reserved);
+        name_end + Append(record->text, name_end, fields.arguments, TraceRecord::kMaxText - name_end - reserved);
+    const size_t end_of_text = arguments_end + Append(record->text, arguments_end, fields.returned, reserved);
     record->name_length = static_cast<uint8_t>(name_end);
     record->arguments_length = static_cast<uint16_t>(arguments_end - name_end);
     record->returned_length = static_cast<uint8_t>(end_of_text - arguments_end);

@@ -1,4 +1,5 @@
-// Tracing: how each system call that core/syscall.h makes is printed and recorded.
+// Tracing: how each system call that core/syscall.h makes is printed and recorded, and each operation that a program
+// submits to io_uring or IOCP and takes the completion of.
 //
 // A SystemCall names the call and has a printer for each argument; the output is strace's. What the kernel reads is
 // printed before the call, what it writes after it.
@@ -152,8 +153,12 @@ struct TraceHeader {
   std::atomic<uint32_t> stopped;  // not 0: nothing is written any more
   uint32_t capacity;
   uint32_t magic;
-  double start;  // milliseconds of the monotonic clock, which all processes of a system share
+  double start;         // milliseconds of the monotonic clock, which all processes of a system share
+  uint32_t calls_only;  // not 0: no submissions and no completions
+  uint32_t unused;
 };
+// A system call, or an operation of a proactor's mechanism: what was submitted, or that it has completed.
+enum class RecordKind : uint8_t { kCall, kSubmission, kCompletion };
 // A slot of a ring.
 struct TraceRecord {
   static constexpr size_t kMaxText = 456;
@@ -172,10 +177,23 @@ struct TraceRecord {
   uint8_t name_length;
   uint8_t returned_length;
   uint16_t arguments_length;
-  uint32_t fault;       // a Fault::Kind: the fault that was injected
+  uint16_t fault;       // a Fault::Kind: the fault that was injected
+  uint8_t kind;         // a RecordKind
+  uint8_t is_probe;     // not 0: made while SetProbing(true)
   char text[kMaxText];  // the name, the arguments, and SystemCall::returned's output
 };
-static_assert(sizeof(TraceHeader) == 32 && sizeof(TraceRecord) == 504 && alignof(TraceRecord) == 8);
+static_assert(sizeof(TraceHeader) == 40 && sizeof(TraceRecord) == 504 && alignof(TraceRecord) == 8);
+
+// An operation that was submitted, or the completion of one.
+struct OperationRecord {
+  RecordKind kind = RecordKind::kSubmission;
+  const char* name = "";
+  std::string arguments{};
+  int64_t result = 0;   // of a completion; -1 if it failed
+  int error = 0;        // of a completion
+  std::string flags{};  // of a completion
+  Fault::Kind fault = Fault::Kind::kNone;
+};
 
 // Writes the calls of one environment, and of the threads that it has started, to its rings. Also has their fault
 // plans. Thread-safe.
@@ -191,6 +209,10 @@ class Recorder : public std::enable_shared_from_this<Recorder> {
   // When this returns, the ring is no longer written to.
   void Remove(uint64_t id);
   bool IsRecording();
+  // True if the calling thread is recorded in a ring with submissions and completions.
+  static bool RecordsOperations();
+  // Records an operation of the calling thread.
+  static void RecordOperation(const OperationRecord& operation);
   void Record(const SystemCall& call, const CallInfo& info, int error, Fault::Kind fault, double start, double end,
               const std::string& arguments);
   // The fault plans of the same threads.
@@ -201,6 +223,19 @@ class Recorder : public std::enable_shared_from_this<Recorder> {
     uint64_t id;
     uint8_t* data;
     uint32_t capacity;  // a copy of the checked value: other processes can write to the header
+    bool calls_only;
+  };
+  // A record before it is written: times in milliseconds of the monotonic clock.
+  struct Fields {
+    RecordKind kind;
+    const char* name;
+    const std::string& arguments;
+    const std::string& returned;
+    int64_t result;
+    int error;
+    Fault::Kind fault;
+    double start;
+    double end;
   };
   struct Slot {
     TraceRecord* record;
@@ -211,6 +246,7 @@ class Recorder : public std::enable_shared_from_this<Recorder> {
   static bool Claim(const Ring& ring, Slot* slot);
   template <typename Predicate>
   void RemoveIf(Predicate is_removed);
+  void Write(const Fields& fields);
 
   std::mutex mutex_;
   uint64_t last_id_ = 0;
@@ -230,6 +266,9 @@ class RecorderScope {
  private:
   std::shared_ptr<Recorder> recorder_;
 };
+
+// Marks the later records of the calling thread as those of a probe, which only finds out what the system has.
+void SetProbing(bool is_probing);
 
 // The number of rings and fault plans in this process. While it is 0, a call costs one load more.
 extern std::atomic<int> instrument_count;

@@ -143,6 +143,7 @@ inline constexpr uint16_t IO_URING_OP_SUPPORTED = 1U << 0;
 
 inline constexpr uint32_t IORING_CQE_F_BUFFER = 1U << 0;
 inline constexpr uint32_t IORING_CQE_F_MORE = 1U << 1;
+inline constexpr uint32_t IORING_CQE_F_SOCK_NONEMPTY = 1U << 2;
 inline constexpr uint32_t IORING_CQE_BUFFER_SHIFT = 16;
 
 inline constexpr uint8_t IOSQE_BUFFER_SELECT = 1U << 5;

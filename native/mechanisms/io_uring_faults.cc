@@ -58,42 +58,30 @@ void ShortenEntry(io_uring_sqe* sqe, uint64_t max_bytes) {
 
 }  // namespace
 
-void Ring::ApplyFaults() {
-  if (sq_tail_ - fault_index_ > unsubmitted()) fault_index_ = SqHead();  // the others were submitted without a plan
-  for (; fault_index_ != sq_tail_; ++fault_index_) {
-    io_uring_sqe& sqe = *EntryAt(fault_index_);
-    const char* const name = NameOfCompletion(sqe.opcode);
-    if (name == nullptr || sqe.fd < 0) continue;  // without a descriptor: a probe of openStreams()
-    const Fault fault = TakeFault(name);
-    if (fault.kind == Fault::Kind::kShort) ShortenEntry(&sqe, static_cast<uint64_t>(fault.value));
-    if (fault.kind != Fault::Kind::kError) continue;
-    const uint64_t user_data = sqe.user_data;
-    sqe = {};
-    sqe.opcode = IORING_OP_NOP;
-    sqe.fd = -1;
-    sqe.user_data = user_data;
-    injected_.push_back({user_data, -fault.error()});
-    has_injected_ = true;
-  }
+// Takes the fault of an entry that is about to be submitted, and changes the entry accordingly.
+Fault Ring::TakeFaultOf(io_uring_sqe* sqe) {
+  const char* const name = NameOfCompletion(sqe->opcode);
+  if (name == nullptr || sqe->fd < 0) return {};  // without a descriptor: a probe of openStreams()
+  const Fault fault = TakeFault(name);
+  if (fault.kind == Fault::Kind::kShort) ShortenEntry(sqe, static_cast<uint64_t>(fault.value));
+  if (fault.kind != Fault::Kind::kError) return fault;
+  const uint64_t user_data = sqe->user_data;
+  *sqe = {};
+  sqe->opcode = IORING_OP_NOP;
+  sqe->fd = -1;
+  sqe->user_data = user_data;
+  injected_.push_back({user_data, -fault.error()});
+  return fault;
 }
 
-// For entries that are removed unsubmitted: they never complete, and their user_data may be reused.
-void Ring::RemoveFaults(uint32_t count) {
-  if (fault_index_ - SqHead() > unsubmitted() - count) fault_index_ = sq_tail_ - count;
-  for (uint32_t i = 0; i < count && !injected_.empty(); ++i) {
-    if (EntryFromEnd(i)->opcode != IORING_OP_NOP) continue;
-    io_uring_cqe cqe{EntryFromEnd(i)->user_data, 0, 0};
-    ApplyInjectedResult(&cqe);
-  }
-}
-
-void Ring::ApplyInjectedResult(io_uring_cqe* cqe) {
+// True if a fault plan has set the result of this completion.
+bool Ring::ApplyInjectedResult(io_uring_cqe* cqe) {
   const auto found = std::find_if(injected_.begin(), injected_.end(),
                                   [cqe](const Injected& one) { return one.user_data == cqe->user_data; });
-  if (found == injected_.end()) return;
+  if (found == injected_.end()) return false;
   cqe->res = found->result;
   injected_.erase(found);
-  has_injected_ = !injected_.empty();
+  return true;
 }
 
 }  // namespace selectors::uring

@@ -196,8 +196,8 @@ const io_uring_sqe* Ring::EntryFromEnd(uint32_t i) const { return EntryAt(sq_tai
 
 void Ring::RemoveLast(uint32_t count) {
   count = std::min(count, unsubmitted());
-  if (has_injected_ || fault_index_ != 0) [[unlikely]]
-    RemoveFaults(count);
+  if (instruments_completions_ || instrumented_index_ != 0) [[unlikely]]
+    RemoveInstrumented(count);
   sq_tail_ -= count;
 }
 
@@ -208,8 +208,8 @@ bool Ring::Pop(io_uring_cqe* cqe) {
   if (head == Acquire(cq_tail_)) return false;
   *cqe = cqes_[head & (cq_entries_ - 1)];
   Release(cq_head_, head + 1);
-  if (has_injected_) [[unlikely]]
-    ApplyInjectedResult(cqe);
+  if (instruments_completions_) [[unlikely]]
+    InstrumentCompletion(cqe);
   return true;
 }
 
@@ -235,7 +235,7 @@ Result Ring::Enter(uint32_t min_complete, double timeout) {
 
 Result Ring::SubmitAndWait(uint32_t min_complete, double timeout) {
   if (IsInstrumented()) [[unlikely]]
-    ApplyFaults();
+    InstrumentEntries();
   // The kernel reads the tail only inside io_uring_enter: SQPOLL is not used.
   Release(sq_tail_shared_, sq_tail_);
   min_complete = std::min(min_complete, cq_entries_);  // the completion queue holds no more

@@ -8,9 +8,12 @@
 #include <deque>
 #include <memory>
 #include <span>
+#include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "core/descriptor.h"
+#include "core/faults.h"
 #include "mechanisms/io_uring_abi.h"
 
 namespace selectors::uring {
@@ -93,10 +96,17 @@ class Ring {
   io_uring_sqe* EntryAt(uint32_t index) const {
     return reinterpret_cast<io_uring_sqe*>(sqes_.data()) + (index & (sq_entries_ - 1));
   }
+  // io_uring_instruments.cc
+  void InstrumentEntries();
+  void RemoveInstrumented(uint32_t count);
+  void InstrumentCompletion(io_uring_cqe* cqe);
   // io_uring_faults.cc
-  void ApplyFaults();
-  void RemoveFaults(uint32_t count);
-  void ApplyInjectedResult(io_uring_cqe* cqe);
+  Fault TakeFaultOf(io_uring_sqe* sqe);
+  bool ApplyInjectedResult(io_uring_cqe* cqe);
+  // io_uring_trace.cc
+  std::string DescribeSubmission(const io_uring_sqe& sqe);
+  void TraceCompletion(const io_uring_cqe& cqe, bool is_injected);
+  void ForgetSubmission(uint64_t user_data);
   Result SubmitAndWait(uint32_t min_complete, double timeout);
   Result Setup(uint32_t entries, uint32_t cq_entries, io_uring_params* params);
 
@@ -120,9 +130,19 @@ class Ring {
     int32_t result;
   };
   std::vector<Injected> injected_;
-  bool has_injected_ = false;
-  // The first entry that no fault plan was applied to.
-  uint32_t fault_index_ = 0;
+  // Entries that a trace has recorded and whose last completion has not arrived, by user_data. The trace shows a number
+  // in place of the user_data. Several cancels may be in flight with one user_data.
+  struct Submission {
+    uint32_t number;
+    uint32_t in_flight;
+    const char* name;
+  };
+  std::unordered_map<uint64_t, Submission> submissions_;
+  uint32_t last_number_ = 0;
+  // A fault plan or a trace needs to see the completions.
+  bool instruments_completions_ = false;
+  // The first entry that was not instrumented.
+  uint32_t instrumented_index_ = 0;
 };
 
 // Provided buffers (IORING_REGISTER_PBUF_RING): `count` buffers of `size` bytes that the kernel receives into, and the

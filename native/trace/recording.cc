@@ -129,6 +129,14 @@ napi_value RecordInFile(napi_env env, napi_callback_info info) {
   return ToJavaScript(env, is_recorded ? Result::Ok(0) : Result::Error(kInvalidArgument));
 }
 
+// setProbing(isProbing): marks the later records of this thread as those of a probe.
+napi_value MarkProbe(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  const bool is_probing = args.BooleanAt(0);
+  if (args.ok()) SetProbing(is_probing);
+  return nullptr;
+}
+
 // monotonicMilliseconds(): the clock of the records, which all processes of a system share.
 napi_value Now(napi_env env, napi_callback_info) {
   napi_value result = nullptr;
@@ -141,6 +149,7 @@ napi_value Now(napi_env env, napi_callback_info) {
 void RegisterRecording(Napi::Env env, Napi::Object exports) {
   exports.Set("Recording", Recording::Define(env));
   Export(env, exports, "recordInFile", RecordInFile);
+  Export(env, exports, "setProbing", MarkProbe);
   Export(env, exports, "monotonicMilliseconds", Now);
   const auto constant = [&](const char* name, size_t value) {
     exports.Set(name, Napi::Number::New(env, static_cast<double>(value)));

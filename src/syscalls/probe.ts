@@ -167,13 +167,23 @@ function withSet(syscall: string, set: number, use: (set: number, fd: number) =>
 /** Tries one mechanism, at each call: a few microseconds; for io_uring without memory see openWithRetries(). */
 export function probe(mechanism: KernelMechanism): Availability {
   const kind = READINESS_MECHANISMS.some((name) => name === mechanism) ? 'readiness' : 'completion';
-  const steps = probes[mechanism]();
+  const steps = stepsOf(mechanism);
   if (steps === null) return { mechanism, kind, available: false, why: `${systemName(mechanism)} has no ${mechanism}` };
   const failed = steps.find(([, result]) => result < 0);
   const why = failed
     ? `${failed[0]} failed: ${systemErrorName(failed[1])} (${-failed[1]})`
     : `${steps.map(([syscall]) => syscall).join(', ')}: ok`;
   return { mechanism, kind, available: failed === undefined, why };
+}
+
+/** A trace marks the calls as those of a probe. */
+function stepsOf(mechanism: KernelMechanism): readonly Step[] | null {
+  native.setProbing(true);
+  try {
+    return probes[mechanism]();
+  } finally {
+    native.setProbing(false);
+  }
 }
 
 function systemName(mechanism: KernelMechanism): string {

@@ -17,12 +17,15 @@ export class ProcessesTrace implements Disposable {
   /** Environment variables for a child process: with them it records from its first system call on. */
   readonly env: Readonly<Record<string, string>>;
 
-  /** @param capacity records that fit before they are taken: a power of two. Default: 65,536. */
-  constructor(capacity = DEFAULT_CAPACITY) {
+  /**
+   * @param capacity records that fit before they are taken: a power of two. Default: 65,536.
+   * @param callsOnly false: records submissions and completions, too. Default: true.
+   */
+  constructor(capacity = DEFAULT_CAPACITY, callsOnly = true) {
     this.#folder = makeTemporaryFolder('selectors-native-trace-');
     const path = join(this.#folder, 'records');
     const file = new SharedFile(path, TraceMemory.sizeFor(capacity));
-    this.#memory = new TraceMemory(file.memory, capacity);
+    this.#memory = new TraceMemory(file.memory, capacity, callsOnly);
     this.#close = () => file.close();
     this.env = { [TRACE_VARIABLE]: path };
   }
@@ -47,12 +50,12 @@ export class ProcessesTrace implements Disposable {
     return this.#memory.start;
   }
 
-  /** Calls that were not recorded because the memory was full. */
+  /** Records that were not written because the memory was full. */
   get dropped(): number {
     return this.#memory.dropped;
   }
 
-  /** Calls made since the start: recorded or dropped, taken or not. Modulo 2^32. */
+  /** Records since the start, which are calls by default: written or dropped, taken or not. Modulo 2^32. */
   get made(): number {
     return this.#memory.made;
   }

@@ -23,6 +23,7 @@ const CAPACITY = 4;
 const MAGIC = 5;
 /** Offset in bytes: a Float64. */
 const START = 24;
+const CALLS_ONLY = 8;
 
 // Offsets in a record, in bytes.
 const READY = 0;
@@ -36,10 +37,16 @@ const NAME_LENGTH = 40;
 const RETURNED_LENGTH = 41;
 const ARGUMENTS_LENGTH = 42;
 const FAULT = 44;
+const KIND = 46;
+const IS_PROBE = 47;
 const TEXT = 48;
 
 /** Indexed by Fault::Kind of native/core/faults.h. */
 const FAULTS: readonly SyscallRecord['fault'][] = [null, 'INJECTED', 'INJECTED', 'DELAYED'];
+
+/** Indexed by RecordKind of native/core/trace.h. */
+const KINDS: readonly SyscallRecord['kind'][] = ['call', 'submission', 'completion'];
+const CALL = 0;
 
 /** The READY field of a written record: odd, and of 32 bits as the numbers of slots are. */
 const readyOf = (number: number): number => (number << 1) | 1;
@@ -66,13 +73,17 @@ export class TraceMemory {
     return HEADER_SIZE + capacity * RECORD_SIZE;
   }
 
-  /** @param memory of sizeFor(capacity) bytes, all 0 */
-  constructor(memory: ArrayBufferLike, capacity: number) {
+  /**
+   * @param memory of sizeFor(capacity) bytes, all 0
+   * @param callsOnly without submissions and completions
+   */
+  constructor(memory: ArrayBufferLike, capacity: number, callsOnly = false) {
     this.#bytes = Buffer.from(memory);
     this.#numbers = new Int32Array(memory);
     this.#view = new DataView(memory);
     this.#capacity = capacity;
     this.#numbers[CAPACITY] = capacity;
+    this.#numbers[CALLS_ONLY] = callsOnly ? 1 : 0;
     this.#view.setFloat64(START, native.monotonicMilliseconds(), true);
     Atomics.store(this.#numbers, MAGIC, native.TRACE_MAGIC);
   }
@@ -87,12 +98,12 @@ export class TraceMemory {
     return this.#view.getFloat64(START, true);
   }
 
-  /** Calls that were not recorded: the memory was full, or the process ended before it had written the record. */
+  /** Records that were not written: the memory was full, or the process ended before it had written the record. */
   get dropped(): number {
     return (Atomics.load(this.#numbers, DROPPED) >>> 0) + this.#lost;
   }
 
-  /** Calls made since the start: recorded or dropped, taken or not. Modulo 2^32. */
+  /** Records since the start, which are calls if only these are recorded: written or dropped, taken or not. Modulo 2^32. */
   get made(): number {
     return (Atomics.load(this.#numbers, TAIL) + Atomics.load(this.#numbers, DROPPED)) >>> 0;
   }
@@ -119,13 +130,14 @@ export class TraceMemory {
     return this.#take(0);
   }
 
-  /** As take() for counting: several times as fast, because only these fields are decoded. Times in milliseconds. */
+  /** As take() for counting calls: several times as fast, because only these fields are decoded. Times in milliseconds. */
   takeEach(visit: (name: string, start: number, duration: number) => void): void {
     this.#free(
       this.#read(UNWRITTEN_TIMEOUT, (at) => {
+        this.#sequence++;
+        if (this.#view.getUint8(at + KIND) !== CALL) return;
         const name = this.#text(at + TEXT, this.#nameEnd(at));
         visit(name, this.#view.getFloat64(at + STARTED, true), this.#view.getFloat64(at + DURATION, true));
-        this.#sequence++;
       }),
     );
   }
@@ -194,6 +206,7 @@ export class TraceMemory {
     const text = (from: number, to: number): string => this.#text(from, Math.min(to, at + RECORD_SIZE));
     return {
       sequence,
+      kind: KINDS[view.getUint8(at + KIND)] ?? 'call',
       process: view.getInt32(at + PROCESS, true),
       thread: view.getUint32(at + THREAD, true),
       name: text(at + TEXT, nameEnd),
@@ -201,7 +214,8 @@ export class TraceMemory {
       result: view.getFloat64(at + RESULT, true),
       returned: text(argumentsEnd, returnedEnd),
       error: errno === 0 ? null : systemErrorName(errno),
-      fault: FAULTS[view.getUint32(at + FAULT, true)] ?? null,
+      fault: FAULTS[view.getUint16(at + FAULT, true)] ?? null,
+      isProbe: view.getUint8(at + IS_PROBE) !== 0,
       start: view.getFloat64(at + STARTED, true),
       duration: view.getFloat64(at + DURATION, true),
     };

@@ -10,17 +10,20 @@ import { TraceMemory } from './trace-memory.js';
 const DEFAULT_CAPACITY = 65_536;
 const MAX_CAPACITY = 2 ** 20;
 
-/** A running trace. Tracing never blocks: calls are dropped while the memory is full. */
+/** A running trace. Tracing never blocks: records are dropped while the memory is full. */
 export interface Trace extends Disposable {
   /** The records in memory, oldest first. */
   records(): readonly SyscallRecord[];
   /** Returns the records as records() does and removes them, which frees their slots. */
   take(): readonly SyscallRecord[];
-  /** Calls that were not recorded because the memory was full. */
+  /** Records that were not written because the memory was full. */
   readonly dropped: number;
-  /** The records in memory summed by name, the longest total time first. */
+  /** The calls in memory, without operations, summed by name, the longest total time first. */
   summary(): readonly SyscallSummary[];
-  /** The records in memory as text, one line per call, as strace prints it. */
+  /**
+   * The records in memory as text, one line per record, calls as strace prints them. Operations are indented: submissions stand before the call
+   * that submits them, completions after it.
+   */
   format(): string;
   /** Ends the recording; the records stay. Calling it again has no effect. */
   stop(): void;
@@ -34,7 +37,8 @@ export interface TraceOptions {
 
 /**
  * Starts recording the system calls that this package makes in this thread, in the package's helper threads of it, and in workers started
- * later. A call costs some microseconds more while a trace runs, and next to nothing otherwise.
+ * later; on io_uring also each operation that it submits, and each completion that it takes. A call costs some microseconds more while a
+ * trace runs, and next to nothing otherwise.
  *
  * Several traces may run at once, each with all calls. A worker may start its own. Child processes are not recorded: see the command
  * `selectors-native trace`.
@@ -81,7 +85,7 @@ class ThreadsTrace implements Trace {
 
   format(): string {
     return this.records()
-      .map((record) => `${formatRecord(record)}\n`)
+      .map((record) => `${record.kind === 'call' ? '' : '  '}${formatRecord(record)}\n`)
       .join('');
   }
 

@@ -188,6 +188,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
     getsockopt: [fd, number('int', 1), number('int', 2), bytes(4)],
     setLinger: [fd, number('int', -1)],
     getLinger: [fd, ints(0)],
+    setProbing: [flag],
     monotonicMilliseconds: [],
     processFaultCounts: [doubles(0, 0, 0)],
     isOpen: [fd],
