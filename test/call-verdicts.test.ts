@@ -1,12 +1,16 @@
 /** The verdicts of the system-call experiments, for figures that confirm, refute, or leave the claim undecided. */
 import { describe, expect, it } from 'vitest';
 import type { BusyWaitFigures, BusyWaitRow } from '../src/instruments/experiments/busy-wait.js';
+import type { EpollCtlFigures } from '../src/instruments/experiments/epoll-ctl-cost.js';
 import type { LevelOrEdgeFigures } from '../src/instruments/experiments/level-or-edge.js';
 import type { PartialMessagesFigures, PartialMessagesRow } from '../src/instruments/experiments/partial-messages.js';
+import type { RecvAnswer, RecvAnswersFigures } from '../src/instruments/experiments/recv-answers.js';
 import type { ScalingFigures } from '../src/instruments/experiments/scaling.js';
 import type { WakeupsFigures, WakeupsRow } from '../src/instruments/experiments/wakeups.js';
 import type { WhoCopiesFigures, WhoCopiesRow } from '../src/instruments/experiments/who-copies.js';
+import type { WriteSideFigures, WriteSideRow } from '../src/instruments/experiments/write-side.js';
 import { exponentOf } from '../src/instruments/measuring/power-law.js';
+import type { Spread } from '../src/instruments/measuring/spread.js';
 import type { Outcome } from '../src/instruments/report/report.js';
 import { experiment } from './support/built-experiments.js';
 
@@ -15,7 +19,7 @@ type Case<F> = readonly [what: string, figures: F, outcome: Outcome, because: Re
 function verdicts<F>(name: string, cases: readonly Case<F>[]): void {
   it.each(cases)(`${name}: %s`, (_, figures, outcome, because) => {
     const verdict = experiment<F>(name).verdict(figures);
-    expect(verdict).toEqual({ outcome, because: expect.stringMatching(because) as string });
+    expect(verdict).toMatchObject({ outcome, because: expect.stringMatching(because) as string });
   });
 }
 
@@ -236,6 +240,70 @@ describe('the verdict of', () => {
       ['hardly any', of(single, waiting, row('while it is busy', 2, 1)), 'undecided', /too few wake-ups/],
       ['never while it was busy', of(single, waiting), 'undecided', /while it is busy/],
       ['nothing', of(), 'undecided', /no figures/],
+    ]);
+  });
+
+  describe('recv-answers', () => {
+    const call = (isBlocking: boolean, state: RecvAnswer['state'], answer: number | string, duration = 0.1) => ({
+      ...{ isBlocking, state, answer, duration },
+    });
+    const right = [
+      call(false, 'bytes have arrived', 5),
+      call(false, 'nothing has arrived', 'EAGAIN'),
+      call(false, 'the peer has finished sending', 0),
+      call(true, 'bytes have arrived', 5),
+      call(true, 'nothing has arrived', 5, 101),
+      call(true, 'nothing has arrived, the peer is about to finish', 0, 101),
+      call(true, 'the peer has finished sending', 0),
+    ];
+    const of = (...calls: RecvAnswer[]): RecvAnswersFigures => ({ delay: 100, calls });
+    verdicts<RecvAnswersFigures>('recv-answers', [
+      ['all as the man page has it', of(...right), 'holds', /4 of 4/],
+      ['a non-blocking one waits', of(...right, call(false, 'nothing has arrived', 5, 101)), 'holds in part', /3 of 4/],
+      [
+        'a blocking one does not wait',
+        of(...right, call(true, 'nothing has arrived', 5, 1)),
+        'holds in part',
+        /3 of 4/,
+      ],
+      ['0 bytes of a peer that sends', of(...right, call(true, 'bytes have arrived', 0)), 'holds in part', /2 of 4/],
+      ['nothing', of(), 'undecided', /0 of 4/],
+    ]);
+  });
+
+  describe('write-side', () => {
+    const row: WriteSideRow = {
+      ...{ mechanism: 'poll', size: 100, taken: [60, 40], earlyReports: 0, received: 100 },
+      ...{ waits: 10, endedWithWrite: 10, endedWithRead: 0 },
+    };
+    const of = (...rows: Partial<WriteSideRow>[]): WriteSideFigures => ({
+      rows: rows.map((one) => ({ ...row, ...one })),
+    });
+    verdicts<WriteSideFigures>('write-side', [
+      ['what fits, the rest later', of({}, {}), 'holds', /4 of 4/],
+      ['all at once', of({}, { taken: [100] }), 'holds in part', /3 of 4/],
+      ['reported as writable while it is full', of({ earlyReports: 1 }), 'holds in part', /3 of 4/],
+      ['bytes are lost', of({ received: 99 }), 'holds in part', /3 of 4/],
+      ['write interest does not end a wait', of({ endedWithWrite: 9 }), 'holds in part', /3 of 4/],
+      ['nothing', of(), 'undecided', /0 of 4/],
+    ]);
+  });
+
+  describe('epoll-ctl-cost', () => {
+    const spread = (median: number): Spread => ({ count: 5, low: median, median, high: median });
+    /** @param power the costs grow with N^power */
+    const growing = (power: number, ...sizes: readonly number[]): EpollCtlFigures => ({
+      points: sizes.map((descriptors) => {
+        const cost = spread(descriptors ** power);
+        return { descriptors, add: cost, modify: cost, remove: cost };
+      }),
+    });
+    verdicts<EpollCtlFigures>('epoll-ctl-cost', [
+      ['as a tree', growing(0.15, 10, 100, 1000, 10_000), 'holds', /N\^0\.15/],
+      ['as a scan', growing(1, 10, 100, 1000, 10_000), 'does not hold here', /N\^1\.00/],
+      ['in between', growing(0.5, 10, 100, 1000, 10_000), 'undecided', /N\^0\.50/],
+      ['one size alone', growing(0.1, 10, 100), 'undecided', /Too few sizes/],
+      ['nothing', growing(0), 'undecided', /Too few sizes/],
     ]);
   });
 });

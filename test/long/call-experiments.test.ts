@@ -1,6 +1,7 @@
 /** The system-call experiments: each runs once, small, to its verdict; and is aborted while it runs. */
 import { describe, expect, it } from 'vitest';
 import type { BusyWaitFigures } from '../../src/instruments/experiments/busy-wait.js';
+import type { EpollCtlFigures } from '../../src/instruments/experiments/epoll-ctl-cost.js';
 import type { MeasureContext } from '../../src/instruments/experiments/experiment.js';
 import type { LevelOrEdgeFigures } from '../../src/instruments/experiments/level-or-edge.js';
 import type { PartialMessagesFigures } from '../../src/instruments/experiments/partial-messages.js';
@@ -56,6 +57,16 @@ const FACTS: Readonly<Record<string, (figures: unknown) => void>> = {
       expect(returns).toBeLessThanOrEqual(wakeups);
     }
     expect(experiment('wakeups').verdict(figures).outcome).toBe('holds');
+  },
+  'recv-answers'(figures) {
+    expect(experiment('recv-answers').verdict(figures)).toMatchObject({ outcome: 'holds' });
+  },
+  'write-side'(figures) {
+    expect(experiment('write-side').verdict(figures)).toMatchObject({ outcome: 'holds' });
+  },
+  'epoll-ctl-cost'(figures) {
+    for (const { add, modify, remove } of (figures as EpollCtlFigures).points)
+      for (const { low } of [add, modify, remove]) expect(low).toBeGreaterThan(0);
   },
 };
 

@@ -1,25 +1,31 @@
 /** All experiments, in the order of the posts. The command line, the tests and the documents read this list. */
 import { busyWait } from './busy-wait.js';
+import { epollCtlCost } from './epoll-ctl-cost.js';
 import type { Experiment } from './experiment.js';
 import { forkCost } from './fork-cost.js';
 import { headOfLine } from './head-of-line.js';
 import { levelOrEdge } from './level-or-edge.js';
 import { ordering } from './ordering.js';
 import { partialMessages } from './partial-messages.js';
+import { recvAnswers } from './recv-answers.js';
 import { scaling } from './scaling.js';
 import { slowPeers } from './slow-peers.js';
 import { threadCost } from './thread-cost.js';
 import { thunderingHerd } from './thundering-herd.js';
 import { wakeups } from './wakeups.js';
 import { whoCopies } from './who-copies.js';
+import { writeSide } from './write-side.js';
 
 // `unknown`: each experiment has its own type of figures. Those of measure() go back to the same experiment.
 export const experiments: readonly Experiment<unknown>[] = [
   slowPeers,
   threadCost,
+  recvAnswers,
   partialMessages,
+  writeSide,
   busyWait,
   scaling,
+  epollCtlCost,
   forkCost,
   thunderingHerd,
   headOfLine,
