@@ -1,8 +1,10 @@
 /** The verdicts of the server experiments, for figures that confirm, refute, or leave the claim undecided. */
 import { describe, expect, it } from 'vitest';
+import { type Crash, crashIsolation } from '../src/instruments/experiments/crash-isolation.js';
 import type { Experiment } from '../src/instruments/experiments/experiment.js';
 import { type ForkCostFigures, forkCost } from '../src/instruments/experiments/fork-cost.js';
 import { type HeadOfLineFigures, headOfLine } from '../src/instruments/experiments/head-of-line.js';
+import { type OneAtATimeFigures, oneAtATime } from '../src/instruments/experiments/one-at-a-time.js';
 import { type OrderingFigures, ordering } from '../src/instruments/experiments/ordering.js';
 import { type SlowPeersFigures, slowPeers } from '../src/instruments/experiments/slow-peers.js';
 import { type ThreadCostFigures, threadCost } from '../src/instruments/experiments/thread-cost.js';
@@ -236,6 +238,52 @@ describe('the statements of thundering-herd', () => {
     expect(statements?.at(-1)).toMatchObject({ outcome: 'not tried' });
   });
 });
+
+// ------------------------------------------------------------------------------------------- one-at-a-time, crash-isolation
+
+const second = (iterative: number, other: number): OneAtATimeFigures => ({
+  hold: 1000,
+  models: [
+    { name: 'iterative', second: about(iterative) },
+    { name: 'reactor', second: about(other) },
+  ],
+});
+
+verdicts(oneAtATime, [
+  ['the second client waits for the first', 'holds', second(1120, 1), /2 of 2/],
+  ['it is served at once by both', 'holds in part', second(1, 1), /1 of 2/],
+  ['it waits in both', 'holds in part', second(1120, 1120), /1 of 2/],
+  ['it waits for a while', 'undecided', second(700, 700), /0 of 2/],
+  ['nothing was measured', 'undecided', { hold: 1000, models: [] }, /Nothing/],
+]);
+
+const crash = (workersAre: 'processes' | 'threads', survivors: number, servesNewClients: boolean): Crash => ({
+  ...{ model: workersAre === 'threads' ? 'thread-pool' : 'process-pool', workersAre },
+  ...{ clients: 4, survivors, servesNewClients },
+});
+
+verdicts(crashIsolation, [
+  [
+    'a process costs one client, a thread all',
+    'holds',
+    { crashes: [crash('processes', 3, true), crash('threads', 0, false)] },
+    /2 of 2/,
+  ],
+  [
+    'a process takes others with it once',
+    'holds in part',
+    { crashes: [crash('processes', 3, true), crash('processes', 2, true), crash('threads', 0, false)] },
+    /1 of 2/,
+  ],
+  [
+    'threads survive',
+    'does not hold here',
+    { crashes: [crash('processes', 3, false), crash('threads', 3, true)] },
+    /0 of 2/,
+  ],
+  ['processes alone', 'holds in part', { crashes: [crash('processes', 3, true)] }, /1 of 2/],
+  ['nothing was measured', 'not tried', { crashes: [] }, /0 of 2/],
+]);
 
 // ------------------------------------------------------------------------------------------------------------ head-of-line
 

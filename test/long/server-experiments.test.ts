@@ -13,7 +13,10 @@ import { childrenOf, isRunning } from '../support/processes.js';
 import { inTime, until } from '../support/servers.js';
 
 const { experiments } = createRequire(import.meta.url)('../../dist/instruments/experiments/index.js') as typeof entry;
-const NAMES = ['slow-peers', 'thread-cost', 'fork-cost', 'thundering-herd', 'head-of-line', 'ordering'];
+const NAMES = [
+  ...['slow-peers', 'thread-cost', 'one-at-a-time', 'fork-cost', 'crash-isolation', 'thundering-herd'],
+  ...['head-of-line', 'ordering'],
+];
 const chosen = experiments.filter(({ name }) => NAMES.includes(name));
 
 const isLinux = process.platform === 'linux';

@@ -1,10 +1,12 @@
 /** All experiments, in the order of the posts. The command line, the tests and the documents read this list. */
 import { busyWait } from './busy-wait.js';
+import { crashIsolation } from './crash-isolation.js';
 import { epollCtlCost } from './epoll-ctl-cost.js';
 import type { Experiment } from './experiment.js';
 import { forkCost } from './fork-cost.js';
 import { headOfLine } from './head-of-line.js';
 import { levelOrEdge } from './level-or-edge.js';
+import { oneAtATime } from './one-at-a-time.js';
 import { ordering } from './ordering.js';
 import { partialMessages } from './partial-messages.js';
 import { recvAnswers } from './recv-answers.js';
@@ -26,7 +28,9 @@ export const experiments: readonly Experiment<unknown>[] = [
   busyWait,
   scaling,
   epollCtlCost,
+  oneAtATime,
   forkCost,
+  crashIsolation,
   thunderingHerd,
   headOfLine,
   ordering,

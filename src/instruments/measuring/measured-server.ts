@@ -59,6 +59,11 @@ export class MeasuredServer implements AsyncDisposable {
     }
   }
 
+  /** The id of its process. */
+  get pid(): number {
+    return this.#child.pid;
+  }
+
   /** CPU time of its process with all threads, in microseconds. */
   async ownCpu(): Promise<number> {
     return (await this.#child.ask('cpu')) as number;
