@@ -3,7 +3,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { SyscallRecord, SyscallSummary } from '../src/trace.js';
+import { probe } from '../src/syscalls/probe.js';
 import { Bench } from './support/bench.js';
+import { Client } from './support/client.js';
 import { childrenOf, isRunning } from './support/processes.js';
 import { programText, startCli } from './support/program.js';
 import { inTime, until } from './support/servers.js';
@@ -33,6 +35,13 @@ function linesOf(text: string): Lines {
   return { records: lines.slice(0, -1) as SyscallRecord[], end: lines.at(-1) as Lines['end'] };
 }
 
+/** Without what differs between runs: thread, descriptors, addresses. */
+const withoutNumbers = (text: string): string =>
+  text
+    .replaceAll(/^\d+ /gm, '')
+    .replaceAll(/fd=\d+|(?<=user_data=3 res=)\d+|(?<=enter\()\d+|0x[0-9a-f]+/g, 'N')
+    .replaceAll(/[ |]SOCK_NONEMPTY/g, '');
+
 describe('trace', () => {
   it('prints a line per call of any program, then a table; the program’s own output goes to standard error', async () => {
     const { stdout, stderr, code } = await startCli(['trace', ...POLLS]).ended;
@@ -54,7 +63,7 @@ describe('trace', () => {
   });
 
   it('--json: one record per line, and the summary', async () => {
-    const { stdout } = await startCli(['trace', '--json', ...POLLS]).ended;
+    const { stdout } = await startCli(['trace', '--json', '--all', ...POLLS]).ended;
     const { records, end } = linesOf(stdout);
     expect(records.map(({ sequence }) => sequence)).toEqual(records.map((_, i) => i));
     expect(records.filter(({ name }) => name === waits).length).toBeGreaterThanOrEqual(MIN_CALLS);
@@ -73,6 +82,47 @@ describe('trace', () => {
     expect(new Set(records.map(({ name }) => name))).toEqual(new Set([waits]));
     expect(end.summary.map(({ name, calls }) => [name, calls])).toEqual([[waits, records.length]]);
     expect((await startCli(['trace', '--only', 'nonsense', ...POLLS]).ended).stdout).toBe('none of these was made\n');
+  });
+
+  it('probes of mechanisms are hidden without --all', async () => {
+    const program = own('selectors.availableMechanisms(); new syscalls.Poll().poll(0);');
+    const { stdout } = await startCli(['trace', ...program]).ended;
+    const hidden = Number(/^(\d+) calls of probes are not shown: --all shows them$/m.exec(stdout)?.[1]);
+    expect(hidden).toBeGreaterThan(1);
+    const { records } = linesOf((await startCli(['trace', '--json', '--all', ...program]).ended).stdout);
+    expect(records.filter(({ isProbe }) => isProbe)).toHaveLength(hidden);
+    const shown = linesOf((await startCli(['trace', '--json', ...program]).ended).stdout).records;
+    expect(shown.map(({ name }) => name)).toEqual(records.filter(({ isProbe }) => !isProbe).map(({ name }) => name));
+    expect(shown.map(({ name }) => name)).toContain(waits);
+  });
+
+  it('--filter: calls by name, as --only; with both, the names of both', async () => {
+    const names = ['trace', '--json', '--filter', waits, ...POLLS];
+    const { records } = linesOf((await startCli(names).ended).stdout);
+    expect(new Set(records.map(({ name }) => name))).toEqual(new Set([waits]));
+    const nothing = await startCli(['trace', '--filter', 'nonsense', '--only', 'nothing', ...POLLS]).ended;
+    expect(nothing.stdout).toBe('none of these was made\n');
+  });
+
+  const noIoUring = probe('io_uring').available ? '' : ' — not here: no io_uring';
+  const FILTER = 'io_uring_enter,submission,completion';
+  it.skipIf(noIoUring)(`the sample in docs/trace.md is what a proactor over io_uring prints${noIoUring}`, async () => {
+    using bench = new Bench();
+    const serve = ['serve', 'proactor', '--mechanism', 'io_uring', '--port', '0'];
+    const program = bench.own(startCli(['trace', '--filter', `${FILTER},getsockname`, ...serve]));
+    const [, port] = await inTime('its port', program.printed(/getsockname\(.*sin_port=htons\((\d+)\)/));
+    const client = bench.own(await Client.connect({ host: '127.0.0.1', port: Number(port) }));
+    // Before the message: the loop first waits for it, then takes it.
+    await inTime('its receive', program.printed(/ {2}RECV fd=(?!-1)/));
+    client.write(Buffer.from('hello\n'));
+    await client.receivedWhere('the echo', (bytes) => bytes.length === 6);
+    await inTime('its send', program.printed(/user_data=5 res=6/));
+    program.process.kill('SIGTERM');
+    const { stdout } = await inTime('its end', program.ended);
+    const document = readFileSync('docs/trace.md', 'utf8');
+    const sample = /<!-- sample: [^]*?```\n([^]*?)```\n\n<!-- end of sample -->/.exec(document)?.[1] ?? 'no sample';
+    expect(withoutNumbers(stdout)).toContain(withoutNumbers(sample));
+    expect(stdout).toMatch(/^\d+ submissions and \d+ completions, which are no system calls$/m);
   });
 
   it('--output: into a file; only the program’s own output is printed', async () => {

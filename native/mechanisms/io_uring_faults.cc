@@ -1,8 +1,7 @@
 // Fault plans (core/faults.h) on a ring. A plan is applied to each entry once, when it is submitted: its completion may
 // arrive at any time.
 //
-//   error   the entry becomes IORING_OP_NOP, and its completion gets the error as its result. The kernel does no I/O,
-//   so
+//   error   the entry becomes IORING_OP_NOP, and its completion gets the error as its result. The kernel does no I/O:
 //           no byte and no connection is lost.
 //   short   the entry gets less memory. A multishot receive, which uses whole buffers, becomes a single one.
 #include <algorithm>

@@ -7,12 +7,12 @@ import type { Writable } from 'node:stream';
 import Table from 'cli-table3';
 import type { Command } from 'commander';
 import type { SyscallRecord, SyscallSummary } from '../trace.js';
-import { Summary, formatRecord } from '../trace/record.js';
+import { Summary } from '../trace/record.js';
 import { ProcessesTrace } from '../trace/processes-trace.js';
-import { pc } from '../terminal/colors.js';
 import { TERMINATION_SIGNALS } from '../terminal/interrupt.js';
 import { parseOutputFile } from '../terminal/arguments.js';
 import { printError } from './output.js';
+import { SubmissionsUnderCalls, TraceLines } from './trace-lines.js';
 
 /** How often the records are read. */
 const POLL_INTERVAL_MS = 20;
@@ -22,6 +22,8 @@ interface TraceCommandOptions {
   readonly times?: true;
   readonly summaryOnly?: true;
   readonly only?: readonly string[];
+  readonly filter?: readonly string[];
+  readonly all?: true;
   readonly output?: string;
 }
 
@@ -30,9 +32,15 @@ Prints the system calls of this package in the format of strace; those of Node.j
 not included. Each line begins with the id of the thread that made the call. The
 output of the command itself goes to the standard error.
 
+Under a call of io_uring or IOCP stands what it submits, and what has completed:
+  RECV fd=20 buf_group=0 MULTISHOT user_data=7
+  user_data=7 res=64 MORE|BUFFER(3)
+These lines are no system calls, and the table does not count them.
+
 Try it:
   selectors-native trace serve reactor --mechanism select
   selectors-native trace --times --only epoll_wait,recvfrom serve reactor
+  selectors-native trace --filter submission,completion serve proactor
   selectors-native trace --summary-only demo
   selectors-native trace node my-program.js`;
 
@@ -47,6 +55,10 @@ export function addTrace(program: Command): void {
     .option('--times', 'print start and duration of each call, in milliseconds')
     .option('--summary-only', 'print only the table at the end')
     .option('--only <names>', 'only these system calls: epoll_wait,recvfrom', (names: string) => names.split(','))
+    .option('--filter <names>', 'only these calls and operations, by name, or submission,completion', (names: string) =>
+      names.split(','),
+    )
+    .option('--all', 'also the calls that only find out which mechanisms the system has')
     .option('--output <file>', 'write to this file', parseOutputFile)
     .action(async (command: readonly string[], options: TraceCommandOptions) => {
       const own = program.commands.map((one) => one.name());
@@ -66,15 +78,26 @@ async function trace(command: readonly string[], options: TraceCommandOptions): 
   let child = null as ChildProcess | null;
   const passOn = passingOn(() => child);
   for (const signal of TERMINATION_SIGNALS) process.on(signal, passOn);
-  using records = new ProcessesTrace();
-  const summary = new Summary();
+  using records = new ProcessesTrace(undefined, false);
+  const counts = new Counts();
   const output: Writable = options.output === undefined ? process.stdout : fileStream(options.output);
-  const isWanted = ({ name }: SyscallRecord): boolean => options.only?.includes(name) ?? true;
+  const lines = new TraceLines({
+    ...(options.times && { times: options.times }),
+    isTerminal: output === process.stdout && process.stdout.isTTY,
+  });
+  const order = new SubmissionsUnderCalls();
+  const isWanted = wantedBy(options);
+  const print = (ordered: readonly SyscallRecord[]): void => {
+    if (ordered.length > 0) output.write(ordered.map((record) => `${lines.lineOf(record)}\n`).join(''));
+  };
   const show = (taken: readonly SyscallRecord[]): void => {
     const wanted = taken.filter(isWanted);
-    for (const record of wanted) summary.add(record);
-    if (options.summaryOnly || wanted.length === 0) return;
-    output.write(wanted.map((record) => `${lineOf(record, options)}\n`).join(''));
+    const shown = options.all ? wanted : wanted.filter(({ isProbe }) => !isProbe);
+    counts.hidden += wanted.length - shown.length;
+    for (const record of shown) counts.add(record);
+    if (options.summaryOnly || shown.length === 0) return;
+    if (options.json) output.write(shown.map((record) => `${JSON.stringify(record)}\n`).join(''));
+    else print(order.take(shown));
   };
   const take = (): void => {
     // Back-pressure: records wait in their ring; those for which there is no room are dropped and counted.
@@ -93,7 +116,8 @@ async function trace(command: readonly string[], options: TraceCommandOptions): 
   try {
     const code = await endOf(traced);
     show(records.takeRest());
-    output.write(endText(summary.rows(), records.dropped, options));
+    print(order.takeRest());
+    output.write(endText(counts, records.dropped, options));
     return code;
   } finally {
     clearInterval(timer);
@@ -144,20 +168,48 @@ function endOf(child: ChildProcess): Promise<number> {
   });
 }
 
-function lineOf(record: SyscallRecord, { json, times }: TraceCommandOptions): string {
-  if (json) return JSON.stringify(record);
-  const { thread, start, duration, error } = record;
-  const when = times ? `${start.toFixed(3).padStart(12)} ` : '';
-  const howLong = times ? ` <${duration.toFixed(3)}>` : '';
-  const line = `${thread} ${when}${formatRecord(record)}${howLong}`;
-  return error === null || error === 'EAGAIN' ? line : pc.red(line);
+/** By --only and --filter: the record's name, or its kind. */
+function wantedBy({ only, filter }: TraceCommandOptions): (record: SyscallRecord) => boolean {
+  if (only === undefined && filter === undefined) return () => true;
+  const wanted = new Set([...(only ?? []), ...(filter ?? [])]);
+  return ({ kind, name }) => wanted.has(name) || (kind !== 'call' && wanted.has(kind));
 }
 
-function endText(rows: readonly SyscallSummary[], dropped: number, { json, only }: TraceCommandOptions): string {
+/** What the end of the output counts. */
+class Counts {
+  readonly #summary = new Summary();
+  submissions = 0;
+  completions = 0;
+  /** Records of probes that are not shown. */
+  hidden = 0;
+
+  add(record: SyscallRecord): void {
+    if (record.kind === 'submission') this.submissions++;
+    else if (record.kind === 'completion') this.completions++;
+    else this.#summary.add(record);
+  }
+
+  rows(): readonly SyscallSummary[] {
+    return this.#summary.rows();
+  }
+}
+
+function endText(counts: Counts, dropped: number, { json, only, filter }: TraceCommandOptions): string {
+  const { submissions, completions, hidden } = counts;
+  const rows = counts.rows();
   if (json) return `${JSON.stringify({ summary: rows, dropped })}\n`;
-  const lost = dropped === 0 ? '' : `${dropped} more calls were dropped: they came too fast to be recorded\n`;
-  if (rows.length === 0)
-    return `${only === undefined ? 'no system call of this package' : 'none of these'} was made\n${lost}`;
+  const notes = [
+    ...(submissions + completions > 0
+      ? [`${submissions} submissions and ${completions} completions, which are no system calls`]
+      : []),
+    ...(hidden > 0 ? [`${hidden} calls of probes are not shown: --all shows them`] : []),
+    ...(dropped > 0 ? [`${dropped} more calls were dropped: they came too fast to be recorded`] : []),
+  ]
+    .map((note) => `${note}\n`)
+    .join('');
+  const isFiltered = only !== undefined || filter !== undefined;
+  if (rows.length === 0 && submissions + completions > 0) return notes;
+  if (rows.length === 0) return `${isFiltered ? 'none of these' : 'no system call of this package'} was made\n${notes}`;
   const table = new Table({
     head: ['calls', 'errors', 'ms', 'µs per call', 'system call'],
     colAligns: ['right', 'right', 'right', 'right', 'left'],
@@ -166,5 +218,5 @@ function endText(rows: readonly SyscallSummary[], dropped: number, { json, only 
   for (const { name, calls, errors, milliseconds } of rows) {
     table.push([calls, errors, milliseconds.toFixed(2), ((1000 * milliseconds) / calls).toFixed(1), name]);
   }
-  return `${table.toString()}\n${lost}`;
+  return `${table.toString()}\n${notes}`;
 }

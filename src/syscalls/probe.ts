@@ -167,7 +167,7 @@ function withSet(syscall: string, set: number, use: (set: number, fd: number) =>
 /** Tries one mechanism, at each call: a few microseconds; for io_uring without memory see openWithRetries(). */
 export function probe(mechanism: KernelMechanism): Availability {
   const kind = READINESS_MECHANISMS.some((name) => name === mechanism) ? 'readiness' : 'completion';
-  const steps = stepsOf(mechanism);
+  const steps = asProbe(probes[mechanism]);
   if (steps === null) return { mechanism, kind, available: false, why: `${systemName(mechanism)} has no ${mechanism}` };
   const failed = steps.find(([, result]) => result < 0);
   const why = failed
@@ -176,11 +176,11 @@ export function probe(mechanism: KernelMechanism): Availability {
   return { mechanism, kind, available: failed === undefined, why };
 }
 
-/** A trace marks the calls as those of a probe. */
-function stepsOf(mechanism: KernelMechanism): readonly Step[] | null {
+/** A trace marks the system calls of `find` as those of a probe: they only find out what the system has. Not nested. */
+function asProbe<T>(find: () => T): T {
   native.setProbing(true);
   try {
-    return probes[mechanism]();
+    return find();
   } finally {
     native.setProbing(false);
   }
