@@ -55,7 +55,8 @@ function headerOptions() {
 }
 
 const print = inputFingerprint();
-if (!process.argv.includes('--force') && outputs.every((path) => existsSync(path)) && isFresh(stamp, print)) process.exit(0);
+if (!process.argv.includes('--force') && outputs.every((path) => existsSync(path)) && isFresh(stamp, print))
+  process.exit(0);
 
 // node-gyp prints a lot; show its output only if it fails.
 const result = spawnSync(process.execPath, [nodeGyp(), 'rebuild', '--silent', '-j', 'max', ...headerOptions()], {

@@ -1,19 +1,20 @@
-// npm run prebuild [-- TARGET…]: compiles the addon for the systems in targets.mjs, into prebuilds/, which is in the package. Then checks each
-// binary: what it exports, what it needs from the system and from Node.js, and that it holds no path of this machine.
+// npm run prebuild [-- TARGET…]: compiles the addon and the program textbook (native/textbook/) for the systems in targets.mjs, into prebuilds/,
+// which is in the package. Then checks each binary: what it exports, what it needs from the system and from Node.js, and that it holds no path
+// of this machine.
 //
 // A macOS addon is linked with -undefined dynamic_lookup, and a Linux one may have undefined symbols too, because node has the Node-API
 // functions. So the linker reports no missing function of this package; the check of the symbols does.
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { build, buildAddon, fail, requirePrograms } from './cross.mjs';
 import { root } from './stamp.mjs';
-import { TARGETS } from './targets.mjs';
+import { TARGETS, textbookFile } from './targets.mjs';
 
 const names = Object.keys(TARGETS);
 const USAGE = `Usage: npm run prebuild [-- TARGET...]
 
-Compiles the addon for other systems, into prebuilds/, and checks the binaries. Default: all targets.
+Compiles the addon and the program textbook for other systems, into prebuilds/, and checks the binaries. Default: all targets.
 
 TARGET   ${names.join(', ')}
 --help   this text
@@ -103,26 +104,38 @@ function exportsOf(path, format) {
   );
 }
 
-/** The problems of a binary, and a summary. */
-function check(name, path, format) {
-  const problems = [];
-  const { libraries, symbols } = importsOf(path, format);
+/** The problems of an addon's exports. */
+function exportProblems(path, format) {
   const exported = exportsOf(path, format);
-  for (const entry of ENTRIES) if (!exported.includes(entry)) problems.push(`it does not export ${entry}`);
-  if (format === 'elf')
-    for (const symbol of exported) if (!ENTRIES.includes(symbol)) problems.push(`it exports ${symbol}`);
+  const missing = ENTRIES.filter((entry) => !exported.includes(entry));
+  const superfluous = format === 'elf' ? exported.filter((symbol) => !ENTRIES.includes(symbol)) : [];
+  return [
+    ...missing.map((entry) => `it does not export ${entry}`),
+    ...superfluous.map((symbol) => `it exports ${symbol}`),
+  ];
+}
+
+/** The problems of a binary, and a summary. A program, unlike an addon, must not need Node-API. */
+function check(name, path, format, isProgram = false) {
+  const problems = isProgram ? [] : exportProblems(path, format);
+  const { libraries, symbols } = importsOf(path, format);
   for (const library of libraries)
     if (!LIBRARIES[format].test(library)) problems.push(`it needs the library ${library}`);
 
   let newest = [0, 0];
   for (const { name: symbol, from, isWeak } of symbols) {
-    if (isNodeApi(symbol)) continue;
+    if (isNodeApi(symbol)) {
+      if (isProgram) problems.push(`it needs ${symbol}`);
+      continue;
+    }
     const [, major, minor] = /@GLIBC_(\d+)\.(\d+)/.exec(symbol) ?? [];
     if (major !== undefined) {
       const version = [Number(major), Number(minor)];
       if (version[1] > newest[1]) newest = version;
       if (version[1] > MAX_GLIBC[1]) problems.push(`${symbol} is newer than glibc ${MAX_GLIBC.join('.')}`);
-    } else if (name.endsWith('glibc') ? !isWeak : format === 'elf' ? /selectors|^_Z|^uv_/.test(symbol) : from === '') {
+    } else if (isWeak) {
+      continue; // it may be absent: __gmon_start__, the initializer of a thread-local variable (_ZTH…)
+    } else if (name.endsWith('glibc') || (format === 'elf' ? /selectors|^_Z|^uv_/.test(symbol) : from === '')) {
       problems.push(`nothing provides ${symbol}`);
     }
     if (/node\.exe/i.test(from)) problems.push(`node.exe does not promise ${symbol}`);
@@ -130,11 +143,13 @@ function check(name, path, format) {
 
   const bytes = readFileSync(path);
   for (const place of new Set([root, homedir(), tmpdir()])) {
+    if (isProgram && place === '/tmp') continue; // the path of musl's tmpfile(), which is linked in
     if (bytes.includes(`${place}/`)) problems.push(`it holds the path ${place}`);
   }
   const ofNode = symbols.filter(({ name: symbol }) => isNodeApi(symbol)).length;
   const glibc = newest[1] > 0 ? `, GLIBC_${newest.join('.')} at the newest` : '';
-  const summary = `${Math.round(bytes.length / 1024)} KiB; needs ${ofNode} functions of Node-API and ${symbols.length - ofNode} symbols of ${libraries.filter((library) => !/node\.exe/i.test(library)).join(', ')}${glibc}`;
+  const nodeApi = isProgram ? '' : `${ofNode} functions of Node-API and `;
+  const summary = `${Math.round(bytes.length / 1024)} KiB; needs ${nodeApi}${symbols.length - ofNode} symbols of ${libraries.filter((library) => !/node\.exe/i.test(library)).join(', ')}${glibc}`;
   return { problems, summary };
 }
 
@@ -150,13 +165,23 @@ let hasFailed = false;
 for (const name of args.length > 0 ? args : names) {
   const { file, format, options } = TARGETS[name];
   process.stderr.write(`compiling ${name} …\n`);
-  const built = join(buildAddon(name, ...options()), 'build/Release/selectors_native.node');
-  if (!existsSync(built)) fail(`${name}: no ${built}`);
-  const path = join(root, 'prebuilds', file);
-  mkdirSync(dirname(path), { recursive: true });
-  copyFileSync(built, path);
-  const { problems, summary } = check(name, path, format);
-  process.stdout.write(problems.length === 0 ? `✓ ${name}: ${summary}\n` : `✗ ${name}: ${problems.join('; ')}\n`);
-  hasFailed ||= problems.length > 0;
+  const release = join(buildAddon(name, ...options()), 'build/Release');
+  const program = textbookFile(TARGETS[name]);
+  const outputs = [
+    { source: 'selectors_native.node', target: file, isProgram: false },
+    ...(program === null ? [] : [{ source: 'textbook', target: program, isProgram: true }]),
+  ];
+  for (const { source, target, isProgram } of outputs) {
+    const built = join(release, source);
+    if (!existsSync(built)) fail(`${name}: no ${built}`);
+    const path = join(root, 'prebuilds', target);
+    mkdirSync(dirname(path), { recursive: true });
+    copyFileSync(built, path);
+    if (isProgram) chmodSync(path, 0o755);
+    const { problems, summary } = check(name, path, format, isProgram);
+    const label = isProgram ? `${name}, textbook` : name;
+    process.stdout.write(problems.length === 0 ? `✓ ${label}: ${summary}\n` : `✗ ${label}: ${problems.join('; ')}\n`);
+    hasFailed ||= problems.length > 0;
+  }
 }
 process.exit(hasFailed ? 1 : 0);

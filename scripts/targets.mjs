@@ -13,6 +13,10 @@ const zig = (target, cpu = '') => [
 ];
 const mingw = () => ['--CDCMAKE_TOOLCHAIN_FILE=cmake/mingw-w64.cmake'];
 
+/** The file in prebuilds/ of the program textbook (native/textbook/), with the tags of the addon's file. null: not for Windows. */
+export const textbookFile = ({ file, format }) =>
+  format === 'pe' ? null : file.replace('selectors-native', 'textbook').replace(/\.node$/, '');
+
 /** Name → file in prebuilds/, object format, and the options for buildAddon(). */
 export const TARGETS = {
   'linux-x64-glibc': {

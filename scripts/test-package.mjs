@@ -24,7 +24,7 @@ import { pathToFileURL } from 'node:url';
 import { build as bundle, transformSync } from 'esbuild';
 import { NODE_VERSIONS, build, cross, fail, fetchPackage } from './cross.mjs';
 import { root } from './stamp.mjs';
-import { TARGETS } from './targets.mjs';
+import { TARGETS, textbookFile } from './targets.mjs';
 import { prepareWine, wineEnv } from './wine.mjs';
 
 /** Tarballs larger than this are refused. */
@@ -196,12 +196,15 @@ function run(command, { cwd = project, env = {}, seconds = EXAMPLE_SECONDS } = {
 }
 
 function pack() {
-  const missing = Object.entries(TARGETS).filter(([, { file }]) => !existsSync(join(root, 'prebuilds', file)));
+  const filesOf = (target) => [target.file, textbookFile(target)].filter((file) => file !== null);
+  const missing = Object.entries(TARGETS).filter(([, target]) =>
+    filesOf(target).some((file) => !existsSync(join(root, 'prebuilds', file))),
+  );
   if (missing.length > 0) build(process.execPath, ['scripts/prebuild.mjs', ...missing.map(([name]) => name)]);
   mkdirSync(folder, { recursive: true });
   const [packed] = JSON.parse(build('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder]));
   const files = packed.files.map(({ path }) => path);
-  for (const { file } of Object.values(TARGETS))
+  for (const file of Object.values(TARGETS).flatMap(filesOf))
     if (!files.includes(`prebuilds/${file}`)) fail(`the package lacks prebuilds/${file}`);
   const superfluous = files.filter((path) => /^dist\/instruments\/bench|^test|\.o$|\.obj$|\.map$|\.tgz$/.test(path));
   if (superfluous.length > 0) fail(`the package should not have ${superfluous.join(', ')}`);

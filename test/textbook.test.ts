@@ -6,10 +6,12 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Bench } from './support/bench.js';
 import { Client } from './support/client.js';
-import { textbookModels, textbookProgram } from './support/comparison.js';
+import { callsOf, only } from './support/compare-cases.js';
+import { allSubjects, textbookModels, textbookProgram } from './support/comparison.js';
 import { childrenOf, isRunning } from './support/processes.js';
 import { Program, root } from './support/program.js';
 import { inTime, until } from './support/servers.js';
+import { noStrace } from './support/strace.js';
 
 const { path, why } = textbookProgram();
 const program = path ?? '';
@@ -155,6 +157,26 @@ describe.skipIf(path === null)(`the textbook's servers${skipped}`, () => {
     const help = execFileSync(program, ['--help'], { encoding: 'utf8' });
     for (const { model, accept = model } of models)
       expect(help).toMatch(new RegExp(`^  ${model === 'prefork' ? accept : model} `, 'm'));
+  });
+
+  it('are subjects of compare()', () => {
+    const subjects = allSubjects().filter(({ textbook }) => textbook !== undefined);
+    expect(subjects.map(({ name, isAvailable }) => [name, isAvailable])).toEqual(
+      models.map(({ model, accept, missing }) => [
+        ['textbook', model, ...(accept === undefined ? [] : [accept])].join(':'),
+        missing === null,
+      ]),
+    );
+  });
+
+  it.skipIf(noStrace !== '')(`make two calls per message: recvfrom and sendto${noStrace}`, async () => {
+    for (const subject of ['textbook:thread-per-connection', 'textbook:thread-pool', 'textbook:prefork:blocking']) {
+      const row = await only(subject, { messages: 2000 });
+      expect(callsOf(row, 'recvfrom'), subject).toBeCloseTo(1, 1);
+      expect(callsOf(row, 'sendto'), subject).toBeCloseTo(1, 1);
+      expect(row.syscallsPerMessage, subject).toBeLessThan(2.05);
+      expect(row.cpuMicrosecondsPerMessage, subject).toBeGreaterThanOrEqual(0);
+    }
   });
 
   it('its source has at most 400 lines', () => {

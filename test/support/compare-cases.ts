@@ -21,6 +21,9 @@ const KINDS = [
   ...['busy-wait', 'thread-per-connection', 'thread-pool', 'process-per-connection', 'process-pool', 'prefork:lock'],
   ...['reactor-thread-per-task', 'reactor-thread-pool', 'multi-reactor', 'multi-reactor-thread-pool'],
   ...['multi-process-reactor', 'multi-proactor', 'node:net'],
+  ...available
+    .map(({ name }) => name)
+    .filter((name) => ['textbook:fork-per-connection', 'textbook:process-pool'].includes(name)),
 ];
 
 /** The subjects that differ most: a loop of each kind, threads, processes that accept, and a server that is not of this package. */
@@ -54,8 +57,9 @@ export function describeFigures(subjects: readonly string[]): void {
       // Little's law: the number of requests in flight gives the mean round trip.
       const mean = (1e6 * CONNECTIONS) / row.messagesPerSecond;
       expect(mean).toBeLessThan(1.1 * max);
-      const { model } = subjectNamed(subject);
-      const hasProcesses = SERVER_MODELS.some(({ name, workers }) => name === model && workers === 'processes');
+      const { model, textbook } = subjectNamed(subject);
+      const hasProcesses =
+        textbook !== undefined || SERVER_MODELS.some(({ name, workers }) => name === model && workers === 'processes');
       if (hasProcesses && process.platform !== 'linux') expect(row.cpuMicrosecondsPerMessage).toBe(NaN);
       else expect(row.cpuMicrosecondsPerMessage).toBeGreaterThanOrEqual(0);
       const sum = row.syscalls.reduce((total, { perMessage: calls }) => total + calls, 0);

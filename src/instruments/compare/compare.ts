@@ -32,8 +32,8 @@ const SHARE: Partial<Record<ServerModelName, number>> = {
  * Compares server models: throughput, latency, CPU time and system calls of the same echo work. Takes about a minute by default.
  *
  * System calls: those of this package's servers are counted by the package's own trace, without the calls that Node makes to manage its
- * threads. Those of `node:net` are the calls on descriptors that strace(1) counts: NaN if it is not installed, and on systems other than
- * Linux. The counted run is slower than the timed one, so its waits return more events at once.
+ * threads. Those of `node:net` and of the textbook servers are the calls on descriptors that strace(1) counts: NaN if it is not installed, and
+ * on systems other than Linux. The counted run is slower than the timed one, so its waits return more events at once.
  *
  * CPU time is that of the server's process with its threads (getrusage(2)) and its child processes (proc(5), in steps of 10 ms each; NaN on
  * systems other than Linux).

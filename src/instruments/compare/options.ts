@@ -1,6 +1,7 @@
 /** Validates the options of compare() before anything is started. */
 import { invalidType, invalidValue } from '../../errors.js';
 import { type Subject, allSubjects, subjectNamed } from '../measuring/subjects.js';
+import { TEXTBOOK_POOLS } from '../measuring/textbook.js';
 import type { ServerModelName } from '../../servers.js';
 import { FD_SETSIZE } from '../../syscalls.js';
 import { abortSignal, fieldsOf, listOf, wholeNumber } from '../../validate.js';
@@ -41,6 +42,11 @@ export function defaultSubjects(): readonly string[] {
 
 /** Models whose workers serve one connection each until it ends. */
 const ONE_CONNECTION_PER_WORKER: readonly (ServerModelName | null)[] = ['thread-pool', 'process-pool', 'prefork'];
+
+/** Whether each of its workers serves one connection until it ends. */
+const isPool = ({ model, textbook }: Subject): boolean =>
+  textbook === undefined ? ONE_CONNECTION_PER_WORKER.includes(model) : TEXTBOOK_POOLS.includes(textbook.model);
+
 /** Descriptors that are reserved for the rest of the server's process: Node opens some thirty. */
 const RESERVED_DESCRIPTORS = 64;
 
@@ -81,23 +87,24 @@ export function parseComparison(options: ComparisonOptions): Comparison {
   return {
     subjects: chosenSubjects,
     work,
-    workersOf: ({ model }) =>
-      ONE_CONNECTION_PER_WORKER.includes(model) ? (givenWorkers ?? work.connections) : givenWorkers,
+    workersOf: (subject) => (isPool(subject) ? (givenWorkers ?? work.connections) : givenWorkers),
     onProgress: onProgress as Comparison['onProgress'],
     signal: signal === undefined ? undefined : abortSignal('signal', signal),
   };
 }
 
 /** Clients keep their connections open: one that no worker serves would wait forever. */
-function checkServesAll({ name, model, mechanism, accept }: Subject, { connections }: Work, workers?: number): void {
+function checkServesAll(subject: Subject, { connections }: Work, workers?: number): void {
+  const { name, mechanism, textbook } = subject;
+  const { model, accept } = textbook ?? subject;
   const tooMany = (why: string): Error =>
     invalidValue(`${name} cannot serve ${connections} connections at a time: ${why}`);
   if (model === 'iterative' && connections > 1) throw tooMany('it serves one client at a time');
   if (accept === 'reuseport' && connections > 1)
     throw tooMany('the kernel distributes them by hash, also to a process that already has one');
-  if (ONE_CONNECTION_PER_WORKER.includes(model) && (workers ?? connections) < connections)
+  if (isPool(subject) && (workers ?? connections) < connections)
     throw tooMany(`each of its ${workers} workers serves one until it ends`);
-  if (ONE_CONNECTION_PER_WORKER.includes(model) && connections > MAX_WORKERS)
+  if (isPool(subject) && connections > MAX_WORKERS)
     throw tooMany(`it needs a worker for each, and may have at most ${MAX_WORKERS}`);
   if (mechanism?.endsWith('select') && connections > FD_SETSIZE - RESERVED_DESCRIPTORS)
     throw tooMany(`an fd_set holds ${FD_SETSIZE} descriptors, and Node needs some of them`);

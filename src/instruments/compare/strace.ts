@@ -1,4 +1,4 @@
-/** Counts Node's own system calls, which this package's trace does not see, with strace(1) where it is installed. */
+/** Counts the system calls of Node itself and of the textbook servers, which this package's trace does not record, with strace(1). */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,11 +14,13 @@ const FLAGS = ['-f', '-qq', '-ttt', '-T', '-s', '0', '-e', 'trace=%desc,%network
 
 /** The reason why strace cannot count here. null: it can. */
 export async function whyNoStrace(signal?: AbortSignal): Promise<string | null> {
-  if (process.platform !== 'linux') return 'strace, which counts the calls of Node itself, exists on Linux only';
+  if (process.platform !== 'linux')
+    return 'strace, which counts the calls that this package does not make, exists on Linux only';
   return new Promise((resolve) => {
     execFile('strace', [...FLAGS, '-o', '/dev/null', 'true'], { signal, windowsHide: true }, (error, _, stderr) => {
       if (error === null) resolve(null);
-      else if (error.code === 'ENOENT') resolve('strace, which counts the calls of Node itself, is not installed');
+      else if (error.code === 'ENOENT')
+        resolve('strace, which counts the calls that this package does not make, is not installed');
       else resolve(`strace cannot trace here: ${stderr.trim().split('\n')[0] ?? ''}`);
     });
   });

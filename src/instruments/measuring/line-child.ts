@@ -1,4 +1,6 @@
-/** A child process that answers requests: lines of JSON over pipes, which work on every system, and under strace. */
+/**
+ * Child processes that print lines over pipes, which work on every system, and under strace. A LineChild answers requests: each line is JSON.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
@@ -9,12 +11,14 @@ export interface LineChildOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Command in front of the program: ['strace', '-f'] */
   readonly wrapper?: readonly string[];
+  /** In a session of its own: Ctrl-C in a terminal does not reach it. Default: false. */
+  readonly isDetached?: boolean;
   /** Aborted: pending answers reject with the signal's reason. The child keeps running until it is disposed. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The parent's side. */
-export class LineChild implements AsyncDisposable {
+/** A program that prints lines, and exits when its input ends. */
+export class CommandChild implements AsyncDisposable {
   readonly #process: ChildProcess;
   readonly #ended: Promise<void>;
   readonly #answers: ((line: string) => void)[] = [];
@@ -23,17 +27,20 @@ export class LineChild implements AsyncDisposable {
   #error: { readonly reason: unknown } | null = null;
 
   /**
-   * @param program path of a JavaScript file
-   * @param start the child's first argument, passed as JSON
+   * @param command the program and its arguments
    * @throws the signal's reason if it is already aborted: nothing is started
    */
-  constructor(program: string, start: unknown, { env = {}, wrapper = [], signal }: LineChildOptions = {}) {
+  constructor(
+    command: readonly string[],
+    { env = {}, wrapper = [], isDetached = false, signal }: LineChildOptions = {},
+  ) {
     signal?.throwIfAborted();
-    const [command, ...args] = [...wrapper, process.execPath, program, JSON.stringify(start)];
-    this.#process = spawn(command, args, {
+    const [program = '', ...args] = [...wrapper, ...command];
+    this.#process = spawn(program, args, {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
       windowsHide: true,
+      detached: isDetached,
     });
     this.#process.stdin?.on('error', () => undefined); // the child has exited: 'close' reports it
     this.#process.stderr?.on(
@@ -66,19 +73,17 @@ export class LineChild implements AsyncDisposable {
   }
 
   /** Waits for the child's next line. @throws if the child has exited, with its standard error */
-  answer(): Promise<unknown> {
+  line(): Promise<string> {
     return new Promise<string>((resolve, reject) => {
       this.#answers.push(resolve);
       this.#failures.push(reject);
       if (this.#error !== null) this.#fail(this.#error.reason);
-    }).then((line) => JSON.parse(line) as unknown);
+    });
   }
 
-  /** Sends a request and waits for its answer. Answers come in the order of the requests. */
-  ask(request: unknown): Promise<unknown> {
-    const answered = this.answer();
-    this.#process.stdin?.write(`${JSON.stringify(request)}\n`);
-    return answered;
+  /** Writes a line to the child's input. */
+  protected send(line: string): void {
+    this.#process.stdin?.write(`${line}\n`);
   }
 
   /** Sends SIGKILL. */
@@ -98,6 +103,31 @@ export class LineChild implements AsyncDisposable {
     this.#error ??= { reason };
     this.#answers.length = 0;
     for (const fail of this.#failures.splice(0)) fail(this.#error.reason);
+  }
+}
+
+/** A JavaScript program that answers requests: the parent's side. */
+export class LineChild extends CommandChild {
+  /**
+   * @param program path of a JavaScript file
+   * @param start the child's first argument, passed as JSON
+   * @param options wrapper, environment, signal
+   * @throws the signal's reason if it is already aborted: nothing is started
+   */
+  constructor(program: string, start: unknown, options: LineChildOptions = {}) {
+    super([process.execPath, program, JSON.stringify(start)], options);
+  }
+
+  /** Waits for the child's next answer. @throws if the child has exited, with its standard error */
+  async answer(): Promise<unknown> {
+    return JSON.parse(await this.line()) as unknown;
+  }
+
+  /** Sends a request and waits for its answer. Answers come in the order of the requests. */
+  ask(request: unknown): Promise<unknown> {
+    const answered = this.answer();
+    this.send(JSON.stringify(request));
+    return answered;
   }
 }
 

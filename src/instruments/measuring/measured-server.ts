@@ -2,9 +2,10 @@
 import { join } from 'node:path';
 import { type ApplicationName, SERVER_MODELS, type ServerStats, type WorkerStats } from '../../servers.js';
 import { ProcessesTrace } from '../../trace/processes-trace.js';
-import { LineChild } from './line-child.js';
+import { CommandChild, LineChild, type LineChildOptions } from './line-child.js';
 import type { ServerStart } from './server-program.js';
 import type { Subject } from './subjects.js';
+import { textbookCommand } from './textbook.js';
 import { type Usage, childCpuOf, usageOf } from './usage.js';
 
 /** Options of MeasuredServer.start(). `application` to `maxQueued` are those of createServer(). */
@@ -13,7 +14,7 @@ export interface MeasuredServerOptions {
   readonly workers?: number;
   readonly maxConnections?: number;
   readonly maxQueued?: number;
-  /** Records its system calls: see `trace`. Default: false. */
+  /** Records its system calls: see `trace`. Default: false. A textbook server makes none that a trace records. */
   readonly isTraced?: boolean;
   /** Records that the trace holds before they are taken: a power of two. Default: 2^18. */
   readonly traceCapacity?: number;
@@ -30,9 +31,9 @@ export class MeasuredServer implements AsyncDisposable {
   /** System calls of the server and its workers. null: not recorded. */
   readonly trace: ProcessesTrace | null;
   readonly #subject: Subject;
-  readonly #child: LineChild;
+  readonly #child: CommandChild;
 
-  private constructor(subject: Subject, child: LineChild, trace: ProcessesTrace | null, port: number) {
+  private constructor(subject: Subject, child: CommandChild, trace: ProcessesTrace | null, port: number) {
     this.#subject = subject;
     this.#child = child;
     this.trace = trace;
@@ -46,12 +47,9 @@ export class MeasuredServer implements AsyncDisposable {
   ): Promise<MeasuredServer> {
     signal?.throwIfAborted();
     const trace = isTraced ? new ProcessesTrace(traceCapacity) : null;
-    const start: ServerStart = { subject, options };
-    const program = join(__dirname, 'server-program.js');
-    const child = new LineChild(program, start, { env: { ...trace?.env }, wrapper, signal });
+    const child = startChild(subject, options, { env: { ...trace?.env }, wrapper, signal });
     try {
-      const { port } = (await child.answer()) as { port: number };
-      return new MeasuredServer(subject, child, trace, port);
+      return new MeasuredServer(subject, child, trace, await portOf(child));
     } catch (error) {
       await child[Symbol.asyncDispose]();
       trace?.[Symbol.dispose]();
@@ -64,9 +62,14 @@ export class MeasuredServer implements AsyncDisposable {
     return this.#child.pid;
   }
 
-  /** CPU time of its process with all threads, in microseconds. */
+  /**
+   * CPU time of its process with all threads, in microseconds. A textbook server: with its child processes; in steps of 10,000 µs, as cpu();
+   * NaN on systems other than Linux.
+   */
   async ownCpu(): Promise<number> {
-    return (await this.#child.ask('cpu')) as number;
+    return this.#child instanceof LineChild
+      ? ((await this.#child.ask('cpu')) as number)
+      : (usageOf(this.#child.pid)?.cpu ?? NaN);
   }
 
   /**
@@ -74,6 +77,7 @@ export class MeasuredServer implements AsyncDisposable {
    */
   async cpu(): Promise<number> {
     const own = await this.ownCpu();
+    if (this.#subject.textbook !== undefined) return own;
     const row = SERVER_MODELS.find(({ name }) => name === this.#subject.model);
     return own + (childCpuOf(this.#child.pid) ?? (row?.workers === 'processes' ? NaN : 0));
   }
@@ -83,14 +87,15 @@ export class MeasuredServer implements AsyncDisposable {
     return usageOf(this.#child.pid);
   }
 
-  /** The server's counters. null: node:net, which has none. */
+  /** The server's counters. null: node:net and the textbook servers, which have none. */
   async stats(): Promise<ServerStats | null> {
-    return (await this.#child.ask('stats')) as ServerStats | null;
+    return this.#child instanceof LineChild ? ((await this.#child.ask('stats')) as ServerStats | null) : null;
   }
 
-  /** The counters of each worker. Empty for node:net. */
+  /** The counters of each worker. Empty for node:net and the textbook servers. */
   async workers(): Promise<readonly WorkerStats[]> {
-    return ((await this.#child.ask('workers')) as readonly WorkerStats[] | null) ?? [];
+    const workers = this.#child instanceof LineChild ? await this.#child.ask('workers') : null;
+    return (workers as readonly WorkerStats[] | null) ?? [];
   }
 
   /** Ends the server and waits until it has exited. The trace stays. Calling it again has no effect. */
@@ -102,4 +107,20 @@ export class MeasuredServer implements AsyncDisposable {
     await this.end();
     this.trace?.[Symbol.dispose]();
   }
+}
+
+/** Starts the process of a subject. It prints its address. */
+function startChild(subject: Subject, options: ServerStart['options'], child: LineChildOptions): CommandChild {
+  const { textbook } = subject;
+  // Ctrl-C would end it at once: as server-program.ts, it is to exit when its input ends.
+  if (textbook !== undefined)
+    return new CommandChild(textbookCommand(textbook, options.workers), { ...child, isDetached: true });
+  const start: ServerStart = { subject, options };
+  return new LineChild(join(__dirname, 'server-program.js'), start, child);
+}
+
+/** The port of the address that the process prints. */
+async function portOf(child: CommandChild): Promise<number> {
+  if (child instanceof LineChild) return ((await child.answer()) as { port: number }).port;
+  return Number(/:(\d+)$/.exec(await child.line())?.[1]);
 }

@@ -1,4 +1,4 @@
-/** Subjects of a measurement: each server model over each of its mechanisms, and node:net as the reference. */
+/** Subjects of a measurement: each server model over each of its mechanisms, the textbook's servers in C, and node:net as the reference. */
 import { invalidType, invalidValue, unavailable } from '../../errors.js';
 import {
   ACCEPT_STRATEGIES,
@@ -8,16 +8,19 @@ import {
   type ServerModelRow,
 } from '../../servers.js';
 import type { Mechanism } from '../../index.js';
+import { type TextbookModel, textbookModels, textbookProgram } from './textbook.js';
 
 /** The reference: `net.createServer()`. */
 export const NODE_NET = 'node:net';
 
 /** One way to serve. */
 export interface Subject {
-  /** 'reactor:epoll', 'proactor:emulated:epoll', 'thread-pool', 'prefork:lock', 'node:net' */
+  /** 'reactor:epoll', 'proactor:emulated:epoll', 'thread-pool', 'prefork:lock', 'textbook:prefork:lock', 'node:net' */
   readonly name: string;
-  /** null: NODE_NET. */
+  /** null: NODE_NET, or a textbook server. */
   readonly model: ServerModelName | null;
+  /** A textbook server in C (native/textbook/). */
+  readonly textbook?: TextbookModel;
   readonly mechanism?: Mechanism;
   readonly accept?: AcceptStrategy;
 }
@@ -45,10 +48,23 @@ function rowsOf(row: ServerModelRow): SubjectRow[] {
   return mechanisms.map((mechanism) => ({ name: `${name}:${mechanism}`, model: name, mechanism, isAvailable, why }));
 }
 
+/** One row per model and accept strategy of the textbook program. */
+function textbookRows(): SubjectRow[] {
+  const { why } = textbookProgram();
+  return textbookModels().map(({ missing, ...textbook }) => ({
+    name: ['textbook', ...Object.values(textbook)].join(':'),
+    model: null,
+    textbook,
+    isAvailable: missing === null,
+    why: missing ?? why,
+  }));
+}
+
 /** All subjects of this system, and also the models and accept strategies that it lacks: `isAvailable` is false. */
 export function allSubjects(): readonly SubjectRow[] {
   return [
     ...SERVER_MODELS.flatMap(rowsOf),
+    ...textbookRows(),
     { name: NODE_NET, model: null, isAvailable: true, why: `Node ${process.versions.node}` },
   ];
 }

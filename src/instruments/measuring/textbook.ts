@@ -63,3 +63,21 @@ export function textbookModels(): readonly TextbookRow[] {
     });
   });
 }
+
+/** Models with a fixed number of workers, each of which serves one connection until it ends. */
+export const TEXTBOOK_POOLS: readonly TextbookModel['model'][] = ['thread-pool', 'prefork', 'process-pool'];
+
+/**
+ * The command of a server.
+ * @param workers of TEXTBOOK_POOLS; the others have no such option. Default: the program's
+ * @throws Error the program is missing
+ */
+export function textbookCommand({ model, accept }: TextbookModel, workers?: number): readonly string[] {
+  const { path, why } = textbookProgram();
+  if (path === null) throw new Error(why);
+  return [
+    ...[path, model],
+    ...(accept === undefined ? [] : ['--accept', accept]),
+    ...(workers === undefined || !TEXTBOOK_POOLS.includes(model) ? [] : ['--workers', String(workers)]),
+  ];
+}
