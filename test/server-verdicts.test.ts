@@ -68,65 +68,92 @@ verdicts(slowPeers, [
 
 type Point = ThreadCostFigures['points'][number];
 
+const TEXTBOOK = 'textbook:thread-per-connection';
+const ISOLATES = 'thread-per-connection';
+const MEMORY: Readonly<Record<string, number>> = { reactor: 20_000, [TEXTBOOK]: 12_500, [ISOLATES]: 10_000_000 };
+
 const point = (model: string, connections: number, own: Partial<Point> = {}): Point => ({
   ...{ model, connections, threads: model === 'reactor' ? 1 : connections + 1 },
-  ...{ memory: connections * (model === 'reactor' ? 20_000 : 10_000_000) },
+  ...{ memory: connections * (MEMORY[model] ?? NaN) },
   ...{ contextSwitches: model === 'reactor' ? 0.1 : 1.1, messagesPerSecond: 40_000, p99: 2 },
   ...own,
 });
-/** @param many the threads' figures with 200 connections */
-const threads = (many: Partial<Point> = {}, ofReactor: Partial<Point> = {}): ThreadCostFigures => ({
+/** @param many the figures of the threads of C with `most` connections */
+const threads = (many: Partial<Point> = {}, ofReactor: Partial<Point> = {}, most = 3000): ThreadCostFigures => ({
   points: [
-    ...[point('thread-per-connection', 10), point('reactor', 10)],
-    ...[point('thread-per-connection', 200, many), point('reactor', 200, ofReactor)],
+    ...[point(TEXTBOOK, 10), point(ISOLATES, 10), point('reactor', 10)],
+    ...[point(TEXTBOOK, most, many), point(ISOLATES, 200), point('reactor', most, ofReactor)],
   ],
-  stopped: null,
+  arrivals: [
+    { model: TEXTBOOK, time: about(3.4) },
+    { model: ISOLATES, time: about(900) },
+    { model: 'reactor', time: about(2) },
+  ],
+  notTried: [{ model: ISOLATES, connections: 500, why: 'not enough memory' }],
+  missing: null,
 });
-const stopped = { connections: 500, why: 'not enough memory' };
+/** Without the textbook's program. @param many the figures of the threads with 200 connections */
+const isolates = (many: Partial<Point> = {}, ofReactor: Partial<Point> = {}): ThreadCostFigures => ({
+  ...threads(),
+  points: [
+    ...[point(ISOLATES, 10), point('reactor', 10)],
+    ...[point(ISOLATES, 200, many), point('reactor', 200, ofReactor)],
+  ],
+  arrivals: threads().arrivals.slice(1),
+  missing: 'the textbook program in C is not beside the addon',
+});
+const megabytes = { memory: 30e9 };
 
 verdicts(threadCost, [
-  [
-    'all grows, and nothing collapses',
-    'holds',
-    threads(),
-    /201 threads.*10 MB.*0\.02.*1\.1 context.*with 200 it reaches 100 % of its best throughput, a reactor 100 %: no collapse/,
-  ],
-  [
-    'all grows, and it does less, but not so much less',
-    'holds',
-    threads({ messagesPerSecond: 18_000 }),
-    /45 % of its best throughput, a reactor 100 %: no collapse/,
-  ],
-  [
-    'all grows, and it collapses',
-    'holds',
-    threads({ messagesPerSecond: 4000 }),
-    /reaches 10 % of its best throughput, a reactor 100 %: it collapses/,
-  ],
-  [
-    'all grows, and the reactor collapses as well',
-    'holds',
-    threads({ messagesPerSecond: 4000 }, { messagesPerSecond: 3000 }),
-    /10 % of its best throughput, a reactor 8 %: not a collapse of threads alone/,
-  ],
-  ['all grows, as far as there is memory', 'holds', { ...threads(), stopped }, /500 were not tried: not enough memory/],
+  ['threads of C: not more memory, and nothing collapses', 'holds in part', threads(), /^2 of 4 statements/],
+  ['all grows, and it collapses', 'holds', threads({ ...megabytes, messagesPerSecond: 4000 }), /^4 of 4/],
   [
     'nothing grows',
     'does not hold here',
     threads({ threads: 8, memory: 1e6, contextSwitches: 0.1 }, { memory: 1e6 }),
-    /8 threads/,
+    /^0 of 4/,
   ],
-  ['threads cost no memory', 'undecided', threads({}, { memory: 2_000_000_000 }), /not clearly more memory/],
-  [
-    'the reactor switches as often',
-    'undecided',
-    threads({}, { contextSwitches: 1 }),
-    /not clearly more context switches/,
-  ],
+  ['the textbook program is missing', 'holds in part', isolates(), /^3 of 4/],
   ['a system that tells neither', 'undecided', threads({ memory: null, contextSwitches: null }), /does not report/],
-  ['one number of connections', 'undecided', { points: threads().points.slice(0, 2), stopped }, /few and many/],
-  ['nothing was measured', 'undecided', { points: [], stopped: null }, /few and many/],
+  ['one number of connections', 'undecided', { ...threads(), points: threads().points.slice(0, 3) }, /few and many/],
+  ['nothing was measured', 'undecided', { ...threads(), points: [], arrivals: [] }, /few and many/],
 ]);
+
+describe('the statements of thread-cost', () => {
+  const statementsOf = (figures: ThreadCostFigures): readonly string[] =>
+    (threadCost.verdict(figures).statements ?? []).map(({ outcome, because }) => `${outcome}: ${because}`);
+
+  it('say what a thread costs, and what an isolate', () => {
+    expect(statementsOf(threads())).toEqual([
+      'holds: 3000 connections have 3001 threads; they are threads of C; one with a V8 isolate, as in JavaScript, costs more (10,000 kB each, 12 more are served after 900 ms instead of 3.4 ms)',
+      'does not hold here: 12.5 kB per connection, on a reactor 20 kB',
+      'holds: 1.1 with 3000 connections, on a reactor 0.1',
+      'does not hold here: with 3000 it reaches 100 % of its best, a reactor 100 %',
+    ]);
+    expect(statementsOf(isolates())[0]).toBe(
+      'holds: 200 connections have 201 threads; each has a V8 isolate, which costs far more than a thread (the textbook program in C is not beside the addon)',
+    );
+  });
+
+  const missed = [{ model: TEXTBOOK, connections: 1000, why: 'EMFILE' }];
+  it.each([
+    ['it collapses', threads({ messagesPerSecond: 4000 }), /^holds: .* 10 % of its best, a reactor 100 %$/],
+    ['it does less', threads({ messagesPerSecond: 18_000 }), /^does not hold here: .* 45 % of its best/],
+    [
+      'the reactor collapses as well',
+      threads({ messagesPerSecond: 4000 }, { messagesPerSecond: 3000 }),
+      /^undecided: .* 10 % of its best, a reactor 8 %: not threads alone$/,
+    ],
+    [
+      'a thousand threads were not tried',
+      { ...threads({}, {}, 500), notTried: missed },
+      /^not tried: with 500 .*; 1000 were not tried: EMFILE$/,
+    ],
+    ['the isolates were too many', isolates(), /^not tried: with 200 .*; 500 were not tried: not enough memory$/],
+  ] as const)('collapse: %s', (_, figures, text) => {
+    expect(statementsOf(figures)[3]).toMatch(text);
+  });
+});
 
 // --------------------------------------------------------------------------------------------------------------- fork-cost
 

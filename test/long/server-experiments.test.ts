@@ -37,9 +37,10 @@ const ALWAYS: Readonly<Record<string, (figures: never) => void>> = {
       expect(queued).toBeLessThanOrEqual(4); // the queue's capacity
     }
   },
-  'thread-cost': ({ points }: ThreadCostFigures) => {
+  'thread-cost': ({ points, arrivals }: ThreadCostFigures) => {
     for (const { model, connections, threads } of points)
-      expect(threads).toBe(model === 'reactor' ? 1 : connections + 1);
+      if (threads !== null) expect(threads, model).toBe(model === 'reactor' ? 1 : connections + 1);
+    expect(new Set(arrivals.map(({ model }) => model))).toEqual(new Set(points.map(({ model }) => model)));
   },
   'fork-cost': ({ models }: ForkCostFigures) => {
     for (const { latency } of models) expect(latency.count).toBeGreaterThanOrEqual(5);
