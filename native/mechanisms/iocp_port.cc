@@ -211,10 +211,68 @@ const char* NameOfCompletion(Operation::Kind kind) {
   return "";
 }
 
+// The name of an operation in a trace.
+const char* NameOf(Operation::Kind kind) {
+  switch (kind) {
+    case Operation::Kind::kAccept:
+      return "ACCEPT";
+    case Operation::Kind::kConnect:
+      return "CONNECT";
+    case Operation::Kind::kReceive:
+      return "RECV";
+    case Operation::Kind::kReceiveFrom:
+      return "RECVFROM";
+    case Operation::Kind::kSend:
+      return "SEND";
+    case Operation::Kind::kRead:
+      return "READ";
+    case Operation::Kind::kWrite:
+      return "WRITE";
+  }
+  return "";
+}
+
+std::string IdOf(const Operation& operation) { return "id=" + std::to_string(operation.id); }
+
+// Before the call that starts the operation: `RECV fd=200 len=65536 id=7`.
+void TraceSubmission(const Operation& operation, Fault::Kind fault) {
+  if (!Recorder::RecordsOperations()) return;
+  using Kind = Operation::Kind;
+  OperationRecord record{RecordKind::kSubmission, NameOf(operation.kind)};
+  std::string& out = record.arguments;
+  out = "fd=" + std::to_string(reinterpret_cast<intptr_t>(operation.handle));
+  if (operation.kind == Kind::kAccept) out += " accept=" + std::to_string(static_cast<int64_t>(operation.accepting));
+  if (operation.kind == Kind::kConnect) {
+    print::AppendSocketAddress(out.append(" addr="), &operation.address, static_cast<size_t>(operation.address_length));
+  }
+  if (operation.kind == Kind::kSend || operation.kind == Kind::kWrite)
+    print::AppendBytes(out.append(" addr="), operation.bytes.get(), operation.size);
+  if (operation.kind != Kind::kAccept && operation.kind != Kind::kConnect)
+    out += " len=" + std::to_string(operation.size);
+  if (!operation.IsSocketOperation()) {
+    const uint64_t high = operation.overlapped.OffsetHigh;
+    out += " off=" + std::to_string(high << 32 | operation.overlapped.Offset);
+  }
+  out.append(" ").append(IdOf(operation));
+  record.fault = fault;
+  Recorder::RecordOperation(record);
+}
+
+// When the packet is dequeued: `id=7 res=64`.
+void TraceCompletion(const Operation& operation, DWORD bytes, int error) {
+  if (!Recorder::RecordsOperations()) return;
+  OperationRecord record{RecordKind::kCompletion, NameOf(operation.kind), IdOf(operation)};
+  record.result = error == 0 ? static_cast<int64_t>(bytes) : -1;
+  record.error = error;
+  if (operation.injected != 0) record.fault = Fault::Kind::kError;
+  Recorder::RecordOperation(record);
+}
+
 }  // namespace
 
-bool Port::ApplyFault(Operation& operation) {
+bool Port::Instrument(Operation& operation) {
   const Fault fault = TakeFault(NameOfCompletion(operation.kind));
+  TraceSubmission(operation, fault.kind);
   const bool has_length = operation.kind != Operation::Kind::kAccept && operation.kind != Operation::Kind::kConnect;
   if (fault.kind == Fault::Kind::kShort && has_length)
     operation.size = static_cast<size_t>(std::min<uint64_t>(operation.size, static_cast<uint64_t>(fault.value)));
@@ -346,6 +404,7 @@ void Port::StorePacket(const OVERLAPPED_ENTRY& entry) {
       by_id_.erase(packet.operation->id);
       if (packet.operation->cancelled) --cancelled_;
       packet.error = Finish(*packet.operation);
+      if (IsInstrumented()) TraceCompletion(*packet.operation, packet.bytes, packet.error);
     }
   }
   fetched_.push_back(std::move(packet));

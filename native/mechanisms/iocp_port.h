@@ -108,7 +108,7 @@ class Port final : public Wakeable {
     Operation* const started = operation.get();
     const Result added = Add(std::move(operation));
     if (!added.ok()) return added;
-    const int error = IsInstrumented() && ApplyFault(*started) ? 0 : start(*started);
+    const int error = IsInstrumented() && Instrument(*started) ? 0 : start(*started);
     if (PacketFollows(*started, error)) return Result::Ok(0);
     Remove(*started);
     return Result::Error(error);
@@ -141,8 +141,9 @@ class Port final : public Wakeable {
   using Lock = std::unique_lock<std::mutex>;
 
   static bool PacketFollows(const Operation& operation, int error);
-  // Applies a fault plan. True: the packet with the error is queued, and the operation must not be started.
-  bool ApplyFault(Operation& operation);
+  // Records the operation, and applies a fault plan. True: the packet with the error is queued, and the operation must
+  // not be started.
+  bool Instrument(Operation& operation);
   Result Add(std::unique_ptr<Operation> operation);
   void Remove(const Operation& operation);
 

@@ -23,7 +23,7 @@ export interface SyscallRecord {
   readonly name: string;
   /**
    * The arguments as strace prints them: `3, "hello", 65536, 0, NULL, NULL`. Of a submission its fields: `fd=20 buf_group=0 user_data=7`; of a
-   * completion the number of its submission: `user_data=7`. Truncated after some 400 bytes.
+   * completion the number of its submission: `user_data=7`; of IOCP `id=7`. Truncated after some 400 bytes.
    */
   readonly arguments: string;
   /** What the call returned, or the result of a completion; -1 if it failed; 0 of a submission. */

@@ -37,7 +37,7 @@ export interface TraceOptions {
 
 /**
  * Starts recording the system calls that this package makes in this thread, in the package's helper threads of it, and in workers started
- * later; on io_uring also each operation that it submits, and each completion that it takes. A call costs some microseconds more while a
+ * later; on io_uring and IOCP also each operation that it submits, and each completion that it takes. A call costs some microseconds more while a
  * trace runs, and next to nothing otherwise.
  *
  * Several traces may run at once, each with all calls. A worker may start its own. Child processes are not recorded: see the command
