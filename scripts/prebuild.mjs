@@ -134,7 +134,7 @@ function check(name, path, format, isProgram = false) {
       if (version[1] > newest[1]) newest = version;
       if (version[1] > MAX_GLIBC[1]) problems.push(`${symbol} is newer than glibc ${MAX_GLIBC.join('.')}`);
     } else if (isWeak) {
-      continue; // it may be absent: __gmon_start__, the initializer of a thread-local variable (_ZTH…)
+      continue; // it may be absent: __gmon_start__
     } else if (name.endsWith('glibc') || (format === 'elf' ? /selectors|^_Z|^uv_/.test(symbol) : from === '')) {
       problems.push(`nothing provides ${symbol}`);
     }

@@ -35,7 +35,7 @@ class ThreadInterrupt final : public Wakeable {
   const InterruptTarget thread_ = CurrentThread();
 };
 
-extern thread_local ThreadInterrupt* current_interrupt;
+extern constinit thread_local ThreadInterrupt* current_interrupt;
 
 // Was the call of this thread that has just failed with EINTR interrupted on request?
 inline bool TakeInterrupt() {

@@ -11,7 +11,7 @@
 
 namespace selectors {
 
-thread_local ThreadInterrupt* current_interrupt = nullptr;
+constinit thread_local ThreadInterrupt* current_interrupt = nullptr;
 
 ThreadInterrupt::ThreadInterrupt() { current_interrupt = this; }
 
