@@ -32,7 +32,7 @@ Prints the system calls of this package in the format of strace; those of Node.j
 not included. Each line begins with the id of the thread that made the call. The
 output of the command itself goes to the standard error.
 
-Under a call of io_uring or IOCP stands what it submits, and what has completed:
+Operations of io_uring and IOCP are indented under their call: submitted, completed.
   RECV fd=20 buf_group=0 MULTISHOT user_data=7
   user_data=7 res=64 MORE|BUFFER(3)
 These lines are no system calls, and the table does not count them.
