@@ -72,7 +72,8 @@ export function describeHandOvers(names: Names): void {
         call: 'getsockopt',
         fault: name === 'process-pool' ? 'error=ENOBUFS:when=8..10' : 'error=ENOBUFS:when=1',
       },
-      { name, call: 'fcntl', fault: 'error=ENOMEM:when=12..14' },
+      // Per thread: the acceptor of thread-per-connection makes one for each connection, a new thread up to three.
+      { name, call: 'fcntl', fault: `error=ENOMEM:when=${name === 'thread-per-connection' ? '4..6' : '12..14'}` },
     ]);
   it.each(handOvers)(
     '$name: passing a connection on fails ($call): its client sees an end, the next ones are served, no descriptor is left',
