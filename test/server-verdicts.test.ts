@@ -3,9 +3,11 @@ import { describe, expect, it } from 'vitest';
 import { type Crash, crashIsolation } from '../src/instruments/experiments/crash-isolation.js';
 import type { Experiment } from '../src/instruments/experiments/experiment.js';
 import { type ForkCostFigures, forkCost } from '../src/instruments/experiments/fork-cost.js';
+import { type ForgottenCopyRun, forgottenCopy } from '../src/instruments/experiments/forgotten-copy.js';
 import { type HeadOfLineFigures, headOfLine } from '../src/instruments/experiments/head-of-line.js';
 import { type OneAtATimeFigures, oneAtATime } from '../src/instruments/experiments/one-at-a-time.js';
 import { type OrderingFigures, ordering } from '../src/instruments/experiments/ordering.js';
+import { type PassingFigures, passingDescriptors } from '../src/instruments/experiments/passing-descriptors.js';
 import { type SlowPeersFigures, slowPeers } from '../src/instruments/experiments/slow-peers.js';
 import { type ThreadCostFigures, threadCost } from '../src/instruments/experiments/thread-cost.js';
 import { type ThunderingHerdFigures, thunderingHerd } from '../src/instruments/experiments/thundering-herd.js';
@@ -310,6 +312,51 @@ verdicts(crashIsolation, [
   ],
   ['processes alone', 'holds in part', { crashes: [crash('processes', 3, true)] }, /1 of 2/],
   ['nothing was measured', 'not tried', { crashes: [] }, /0 of 2/],
+]);
+
+// --------------------------------------------------------------------------------- forgotten-copy, passing-descriptors
+
+const run = (closesCopy: boolean, seesEnd: boolean, delay: number): ForgottenCopyRun => ({
+  closesCopy,
+  seesEnd,
+  delay,
+});
+
+verdicts(forgottenCopy, [
+  [
+    'the end comes with the last copy',
+    'holds',
+    { hold: 500, runs: [run(true, true, 2), run(false, false, 501)] },
+    /2 of 2/,
+  ],
+  [
+    'it comes although a copy is open',
+    'holds in part',
+    { hold: 500, runs: [run(true, true, 2), run(false, true, 1)] },
+    /1 of 2/,
+  ],
+  [
+    'it comes once',
+    'holds in part',
+    { hold: 500, runs: [run(true, true, 2), run(false, false, 501), run(false, true, 1)] },
+    /1 of 2/,
+  ],
+  ['a forgotten copy alone', 'holds in part', { hold: 500, runs: [run(false, false, 501)] }, /1 of 2/],
+  ['nothing was measured', 'not tried', { hold: 500, runs: [] }, /0 of 2/],
+]);
+
+/** @param rates of the server that passes descriptors, and of the one with a lock: in C, and of this package */
+const passing = (...rates: readonly number[]): PassingFigures => {
+  const names = ['textbook:process-pool', 'textbook:prefork:lock', 'process-pool', 'prefork:lock'];
+  return { subjects: rates.map((rate, index) => ({ name: names[index] ?? '', rate: about(rate) })) };
+};
+
+verdicts(passingDescriptors, [
+  ['passing is slower', 'holds', passing(1000, 2000, 500, 1000), /2 of 2/],
+  ['in C alone', 'holds in part', passing(1000, 2000, 1000, 500), /1 of 2/],
+  ['the lock is slower', 'does not hold here', passing(2000, 1000, 1000, 500), /0 of 2/],
+  ['too near to each other', 'undecided', passing(1000, 1050, 1000, 1050), /0 of 2/],
+  ['no C program', 'not tried', passing(), /0 of 2/],
 ]);
 
 // ------------------------------------------------------------------------------------------------------------ head-of-line

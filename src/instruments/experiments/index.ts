@@ -3,12 +3,14 @@ import { busyWait } from './busy-wait.js';
 import { crashIsolation } from './crash-isolation.js';
 import { epollCtlCost } from './epoll-ctl-cost.js';
 import type { Experiment } from './experiment.js';
+import { forgottenCopy } from './forgotten-copy.js';
 import { forkCost } from './fork-cost.js';
 import { headOfLine } from './head-of-line.js';
 import { levelOrEdge } from './level-or-edge.js';
 import { oneAtATime } from './one-at-a-time.js';
 import { ordering } from './ordering.js';
 import { partialMessages } from './partial-messages.js';
+import { passingDescriptors } from './passing-descriptors.js';
 import { recvAnswers } from './recv-answers.js';
 import { scaling } from './scaling.js';
 import { slowPeers } from './slow-peers.js';
@@ -31,7 +33,9 @@ export const experiments: readonly Experiment<unknown>[] = [
   oneAtATime,
   forkCost,
   crashIsolation,
+  forgottenCopy,
   thunderingHerd,
+  passingDescriptors,
   headOfLine,
   ordering,
   whoCopies,
