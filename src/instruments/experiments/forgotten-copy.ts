@@ -36,6 +36,9 @@ const CHILD = `
   writeSync(3, bytes, 0, readSync(3, bytes));
 `;
 
+/** For promises that are awaited later: an error before that is not unhandled. */
+const ignore = (): void => undefined;
+
 async function measure(context: MeasureContext): Promise<ForgottenCopyFigures> {
   const { effort, signal } = context;
   const { hold, rounds } = SIZES[effort];
@@ -56,6 +59,7 @@ async function serveOne(closesCopy: boolean, hold: number, signal: AbortSignal):
   const child = spawn(process.execPath, ['-e', CHILD], { stdio: ['ignore', 'inherit', 'inherit', connection.fd] });
   try {
     const exited = once(child, 'exit', { signal });
+    exited.catch(ignore);
     await once(child, 'spawn', { signal });
     if (closesCopy) connection.close();
     client.send(Buffer.of(1));
@@ -67,6 +71,7 @@ async function serveOne(closesCopy: boolean, hold: number, signal: AbortSignal):
       sawEnd = bytes === null;
       return performance.now() - begun;
     });
+    end.catch(ignore);
     if (!closesCopy) await Promise.race([end, sleep(hold, undefined, { signal })]);
     const seesEnd = closesCopy || sawEnd;
     connection.close();
