@@ -23,7 +23,7 @@
       ["OS=='linux'", {
         "sources": ["<!@(node scripts/unity.cjs <(sources_common) <(sources_posix) <(sources_linux))"],
         # nodelete: Node.js unloads an addon when the worker that loaded it exits, but the addon's signal handlers stay installed.
-        "ldflags": ["-Wl,--version-script=<(module_root_dir)/native/exports.map", "-Wl,-z,nodelete"]
+        "ldflags": ["-Wl,--version-script=<(module_root_dir)/native/exports.ver", "-Wl,-z,nodelete"]
       }],
       ["OS=='mac'", {
         "sources": ["<!@(node scripts/unity.cjs <(sources_common) <(sources_posix) <(sources_kqueue))"],

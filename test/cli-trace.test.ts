@@ -55,7 +55,7 @@ describe('trace', () => {
   });
 
   it('runs a command of its own by name, and ends with its exit code', async () => {
-    const { stdout, code } = await startCli(['trace', '--summary-only', 'info', '--nonsense']).ended;
+    const { stdout, code } = await startCli(['trace', '--all', '--summary-only', 'info', '--nonsense']).ended;
     expect(stdout).toContain('│ system call');
     expect(code).toBe(1);
     const other = await startCli(['trace', process.execPath, '-e', 'process.exit(7)']).ended;

@@ -18,7 +18,7 @@ import { wrongOption } from '../src/cli/serve.js';
 import { Socket } from '../src/index.js';
 import { Bench } from './support/bench.js';
 import { experiment } from './support/built-experiments.js';
-import { subjectNamed } from './support/comparison.js';
+import { allSubjects, subjectNamed } from './support/comparison.js';
 import { Program, root } from './support/program.js';
 
 const read = (path: string): string => readFileSync(join(root, path), 'utf8').replaceAll('\r\n', '\n');
@@ -323,7 +323,12 @@ function parse(args: readonly string[]): void {
     models(name: string | undefined) {
       expect(name === undefined || findModel(name) !== null, name).toBe(true);
     },
-    compare: (names: readonly string[]) => names.forEach(subjectNamed),
+    compare(names: readonly string[]) {
+      for (const name of names) {
+        const isLacking = allSubjects().some((row) => row.name === name && !row.isAvailable);
+        if (!isLacking) subjectNamed(name);
+      }
+    },
     experiment: (names: readonly string[]) => names.filter((name) => name !== 'all').forEach(experiment),
   };
   for (const command of [program, ...program.commands])
