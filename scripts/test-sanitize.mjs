@@ -16,7 +16,7 @@ const reports = createReports(['leak:rolldown-binding']);
 /** They run no C++ that other tests do not run too, and start many programs, which is slow under sanitizers. */
 const EXCLUDED = [
   ...['architecture', 'call-verdicts', 'cli*', 'compare*', 'examples', 'package', 'report*', 'server-verdicts'],
-  'transcripts',
+  ...['textbook', 'transcripts'],
 ];
 const args = process.argv.slice(2);
 const hasFiles = args.some((arg) => !arg.startsWith('-'));
