@@ -85,6 +85,14 @@ describe.skipIf(isWindows)('a thread that blocks, in a server that the main thre
     expect(await server.workers()).toEqual([]);
   });
 
+  it('a request to end that arrives before the call blocks is repeated', async () => {
+    using bench = new Bench();
+    // The fault plan sleeps before the call, and goes on sleeping when a signal interrupts it.
+    const faults = { SELECTORS_NATIVE_FAULTS: 'accept:slow=300@1' };
+    const program = bench.own(startProgram(serving('iterative', 'process.kill(process.pid, "SIGTERM");'), [], faults));
+    expect(await program.ended).toMatchObject({ stdout: expect.stringContaining('closed') as string, code: 0 });
+  });
+
   it.each(['thread-per-connection', 'thread-pool'] as const)(
     '%s: can be killed while it blocks in recv',
     async (model) => {
@@ -136,6 +144,28 @@ it('a worker that owns a server can be terminated while its threads block: they 
 });
 
 describe.skipIf(isWindows)('prefork, with processes that block in accept', () => {
+  it('they make no call while they are idle, also if a worker owns the server, whose own sockets are non-blocking underneath', async () => {
+    using bench = new Bench();
+    using trace = new ProcessesTrace();
+    const owner = `const { createServer } = require(${JSON.stringify(join(root, 'dist/servers.js'))});
+      createServer('prefork', { workers: 2, accept: 'blocking' }).listen().then(({ port }) => console.log('port ' + port));`;
+    const program = bench.own(
+      startProgram(
+        `new (require('node:worker_threads').Worker)(${JSON.stringify(owner)}, { eval: true });`,
+        [],
+        trace.env,
+      ),
+    );
+    const [, port] = await program.printed(/port (\d+)/);
+    const client = bench.own(await Client.connect({ host: '127.0.0.1', port: Number(port) }));
+    await exchange(client, 1); // one process serves it; the other one waits for a connection
+    await until('no call is made', async () => {
+      const { made } = trace;
+      await sleep(300);
+      return trace.made === made;
+    });
+  });
+
   it('they exit when the process that owns the server is killed', async () => {
     using bench = new Bench();
     const program = bench.own(

@@ -60,6 +60,7 @@ const ACCEPT_LOOPS: Readonly<Record<AcceptStrategy, (server: Server, listener: S
 
   /** All children block in accept(2), which wakes one of them. The listener blocks for all processes that share it. */
   blocking(server, listener) {
+    listener.blocking = true; // the parent's thread may have made it non-blocking: there, waits are sliced
     server.endWithParent();
     server.markReady();
     return () => {
