@@ -53,7 +53,7 @@ function clangTool(name) {
 }
 
 const native = readdirSync(join(root, 'native'), { recursive: true })
-  .filter((name) => /\.(cc|h)$/.test(name))
+  .filter((name) => /\.(cc?|h)$/.test(name))
   .map((name) => join('native', name));
 
 const benchmarks = readdirSync(join(root, 'bench/c')).map((name) => join('bench/c', name));

@@ -125,6 +125,15 @@ describe('trace', () => {
     expect(stdout).toMatch(/^\d+ submissions and \d+ completions, which are no system calls$/m);
   });
 
+  it.skipIf(noIoUring)(`--filter submission: is printed while the program runs${noIoUring}`, async () => {
+    using bench = new Bench();
+    const serve = ['serve', 'proactor', '--mechanism', 'io_uring', '--port', '0'];
+    const program = bench.own(startCli(['trace', '--filter', 'submission', ...serve]));
+    await inTime('its accept', program.printed(/ {2}ACCEPT fd=/));
+    program.process.kill('SIGTERM');
+    expect((await inTime('its end', program.ended)).stdout).not.toContain('io_uring_enter(');
+  });
+
   it('--output: into a file; only the program’s own output is printed', async () => {
     using bench = new Bench();
     const file = join(bench.folder(), 'trace.txt');
@@ -163,7 +172,9 @@ describe('trace', () => {
   it.skipIf(isWindows)(`a server’s calls are printed as they are made; SIGTERM ends both${noSignals}`, async () => {
     using bench = new Bench();
     const program = bench.own(startCli(['trace', 'serve', 'reactor', '--mechanism', 'poll', '--port', '0']));
-    await inTime('its first wait', program.printed(/ listen\(\d+, \d+\) += 0/));
+    await inTime('its listen', program.printed(/ listen\(\d+, \d+\) += 0/));
+    // Its signal handlers are installed by then.
+    await until('the server has started', () => program.stderr.includes('Ctrl-C ends it'));
     program.process.kill('SIGTERM');
     const { stdout, code } = await inTime('its end', program.ended);
     expect(stdout).toContain('│ system call');

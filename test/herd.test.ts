@@ -100,8 +100,8 @@ describe('the thundering herd', () => {
     const one = herds.get('exclusive');
     if (all?.switches === undefined || one?.switches === undefined) return;
     expect(all.switches).toBeGreaterThan(PROCESSES);
-    expect(one.switches).toBeLessThan(PROCESSES);
-    expect(one.empty).toBeLessThanOrEqual(all.empty);
+    expect(all.switches).toBeGreaterThan(1.2 * one.switches);
+    expect(one.empty).toBeLessThan(0.05);
   });
 
   it('R28 EPOLLEXCLUSIVE is uneven: with connections one after the other, a few processes get most of them', (context) => {

@@ -4,8 +4,7 @@
 //   another thread: requested = true, SIGURG to the thread --> EINTR --> TakeInterrupt(): true --> JavaScript
 //   any other signal:                                          EINTR --> TakeInterrupt(): false --> the call is retried
 //
-// A signal that arrives before the call blocks is lost: whoever wants the thread to end repeats the request until it
-// has ended.
+// A signal that arrives before the call blocks is lost, so the request is repeated until the thread has ended.
 #pragma once
 
 #include <atomic>

@@ -34,7 +34,8 @@ export class SubmissionsUnderCalls {
       const thread = `${record.process} ${record.thread}`;
       const submissions = this.#waiting.get(thread) ?? [];
       if (record.kind === 'submission') {
-        this.#waiting.set(thread, [...submissions, record]);
+        submissions.push(record);
+        this.#waiting.set(thread, submissions);
         return [];
       }
       this.#waiting.delete(thread);

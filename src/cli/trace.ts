@@ -87,17 +87,20 @@ async function trace(command: readonly string[], options: TraceCommandOptions): 
   });
   const order = new SubmissionsUnderCalls();
   const isWanted = wantedBy(options);
-  const print = (ordered: readonly SyscallRecord[]): void => {
-    if (ordered.length > 0) output.write(ordered.map((record) => `${lines.lineOf(record)}\n`).join(''));
+  const isShown = (record: SyscallRecord): boolean => isWanted(record) && (options.all === true || !record.isProbe);
+  const write = (shown: readonly string[]): void => {
+    if (shown.length > 0) output.write(shown.map((line) => `${line}\n`).join(''));
   };
+  /** After the records are ordered: a call that is not shown has its place, too. */
+  const print = (ordered: readonly SyscallRecord[]): void =>
+    write(ordered.filter(isShown).map((record) => lines.lineOf(record)));
   const show = (taken: readonly SyscallRecord[]): void => {
-    const wanted = taken.filter(isWanted);
-    const shown = options.all ? wanted : wanted.filter(({ isProbe }) => !isProbe);
-    counts.hidden += wanted.length - shown.length;
+    const shown = taken.filter(isShown);
+    counts.hidden += taken.filter(isWanted).length - shown.length;
     for (const record of shown) counts.add(record);
-    if (options.summaryOnly || shown.length === 0) return;
-    if (options.json) output.write(shown.map((record) => `${JSON.stringify(record)}\n`).join(''));
-    else print(order.take(shown));
+    if (options.summaryOnly) return;
+    if (options.json) write(shown.map((record) => JSON.stringify(record)));
+    else print(showsCalls(options) ? order.take(taken) : taken);
   };
   const take = (): void => {
     // Back-pressure: records wait in their ring; those for which there is no room are dropped and counted.
@@ -174,6 +177,12 @@ function wantedBy({ only, filter }: TraceCommandOptions): (record: SyscallRecord
   const wanted = new Set([...(only ?? []), ...(filter ?? [])]);
   return ({ kind, name }) => wanted.has(name) || (kind !== 'call' && wanted.has(kind));
 }
+
+/** Names of calls have small letters; those of operations, as RECV, have none. */
+const showsCalls = ({ only, filter }: TraceCommandOptions): boolean => {
+  const names = [...(only ?? []), ...(filter ?? [])].filter((name) => name !== 'submission' && name !== 'completion');
+  return (only === undefined && filter === undefined) || names.some((name) => /[a-z]/.test(name));
+};
 
 /** What the end of the output counts. */
 class Counts {

@@ -22,7 +22,7 @@ export const waitsInKernel = (): boolean => inKernel;
 
 /**
  * Makes the blocking calls of this thread wait for as long as it takes; another thread can end one. To be called before the thread makes a
- * socket. No call has a request to end before it blocks: whoever makes requests repeats them until the thread has ended.
+ * socket. A request that arrives before the call blocks is lost: repeat it until the thread has ended.
  * @returns for wakeup(), which makes the call fail with EINTR; 0: this system cannot end a call (Windows), and waits stay sliced
  */
 export function makeInterruptible(): number {
@@ -36,10 +36,11 @@ export function makeInterruptible(): number {
 }
 
 /**
- * Makes such requests for these handles, every 10 ms, in a thread of its own, until their threads have ended. Other handles of wakeup(): wakes
- * their owners. @param handles Default: all handles of this process
+ * Makes such requests for these handles, every 10 ms, in a thread of its own, until their threads have ended. A handle of a loop wakes the loop.
+ * @param handles Default: all handles of this process
  */
 export function interruptUntilEnded(handles?: readonly number[]): void {
+  if (handles?.length === 0) return; // for the addon, no handles are all
   native.interruptUntilEnded?.(Int32Array.from(handles ?? []));
 }
 

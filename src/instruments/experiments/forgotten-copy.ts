@@ -127,7 +127,7 @@ function tables({ runs }: ForgottenCopyFigures): readonly ReportTable[] {
 
 export const forgottenCopy: Experiment<ForgottenCopyFigures> = {
   name: 'forgotten-copy',
-  title: 'The parent’s copy of a connection',
+  title: 'A connection that the parent keeps open',
   claim:
     'A process that starts another one for a connection must close its own copy of the connection, or the client never sees the end.',
   source: 'post 003, claim (j)',

@@ -380,8 +380,7 @@ class Supervisor {
 
   #interruptAll(): void {
     const threads = [...this.#running.values()].filter((worker) => worker instanceof RunningThread);
-    const handles = threads.map(({ row }) => this.#scoreboard.row(row).wakeupHandle);
-    if (handles.length > 0) interruptUntilEnded(handles);
+    interruptUntilEnded(threads.map(({ row }) => this.#scoreboard.row(row).wakeupHandle));
   }
 
   #terminateAll(kind: 'thread' | 'process'): void {

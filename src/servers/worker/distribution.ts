@@ -3,7 +3,7 @@ import { type ConnectionHandler, type ProactorLoop, type Reactor, type Socket } 
 import { isTransientAcceptError } from '../../net/accept-errors.js';
 import { closeQuietly, isSocketError } from './blocking.js';
 import type { ConnectionQueue } from './connection-queue.js';
-import type { Server } from './server.js';
+import { LIMIT_POLL_INTERVAL_MS, type Server } from './server.js';
 import { wakeLoop } from './wake-loop.js';
 
 /** EINVAL: macOS reports it for a socket whose peer has reset. */
@@ -17,8 +17,6 @@ const QUEUE_CAPACITY = 1024;
 
 /** Accepts per turn of the main reactor, as loops do. */
 const MAX_ACCEPTS = 64;
-/** How often the main reactor, at the limit of connections, checks their number. Milliseconds. */
-const LIMIT_POLL_INTERVAL_MS = 5;
 
 /** Main program: a blocking accept(2); passes each connection to the next loop (round robin). BLOCKS until the server is closed. */
 export function acceptAndDistribute(server: Server): void {

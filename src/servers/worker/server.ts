@@ -65,7 +65,7 @@ export const CLOSING = 0;
 /** How often a thread that waits in slices checks CLOSING. */
 const POLL_INTERVAL_MS = 100;
 /** How often a thread at the limit of connections checks their number. */
-const LIMIT_POLL_INTERVAL_MS = 5;
+export const LIMIT_POLL_INTERVAL_MS = 5;
 
 /** Thrown to unwind a program when the server is closed: what it has open is closed on the way out. */
 export class ServerClosing extends Error {
