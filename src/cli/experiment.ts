@@ -22,8 +22,8 @@ interface ExperimentCommandOptions {
 }
 
 const ALL = 'all';
-/** Columns of the list beside the claim: the longest name, and the frame. */
-const NAME_COLUMNS = 24;
+/** Columns of the frame around the two cells of a row. */
+const FRAME_COLUMNS = 7;
 
 const EXTRA_HELP = `
 Try it:
@@ -81,9 +81,10 @@ function tableOf(rows: readonly Row[]): string {
     head: ['experiment', 'claim, source, available here?'],
     style: { head: [], border: [] },
   });
+  const width = terminalColumns() - FRAME_COLUMNS - Math.max(...rows.map(({ name }) => name.length));
   for (const { name, claim, source, isAvailable, why } of rows) {
     const here = `here: ${isAvailable ? pc.green('yes') : pc.yellow('no')}: ${why}`;
-    const lines = [claim, source, here].flatMap((text) => wrap(text, terminalColumns() - NAME_COLUMNS));
+    const lines = [claim, source, here].flatMap((text) => wrap(text, width));
     table.push([pc.bold(name), lines.join('\n')]);
   }
   return `${table.toString()}\n\nRun one: selectors-native experiment slow-peers\nAll:     selectors-native experiment ${ALL} --html report.html`;

@@ -14,7 +14,7 @@ const linuxOnly = isLinux ? '' : ' — not here: only Linux lists child processe
 const words = (text: string): string => text.replace(/[│\s]+/g, ' ');
 
 describe('experiment', () => {
-  it('lists the experiments within 100 columns: name, claim, source, whether they can run here', async () => {
+  it('lists the experiments within 80 columns: name, claim, source, whether they can run here', async () => {
     const { stdout, stderr, code } = await startCli(['experiment']).ended;
     expect([stderr, code]).toEqual(['', 0]);
     expect(stdout).not.toContain('\u001b[');
