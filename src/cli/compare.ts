@@ -1,21 +1,8 @@
 /** `compare`: measures the same work on each subject in turn. */
-import { writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import type { CompareCommandOptions } from './run-comparison.js';
 import { DEFAULT_WORK } from '../instruments/compare/options.js';
-import type { Work } from '../instruments/compare/row.js';
-import { machineFacts } from '../instruments/report/machine.js';
-import { compare, renderReport } from '../trace.js';
-import { comparisonText, subjectsText } from './compare-table.js';
-import { untilInterrupted } from '../terminal/interrupt.js';
 import { parseCount, parseOutputFile } from '../terminal/arguments.js';
-import { progressBar } from '../terminal/progress.js';
-
-interface CompareCommandOptions extends Work {
-  readonly workers?: number;
-  readonly json?: true;
-  readonly html?: string;
-  readonly list?: true;
-}
 
 const EXTRA_HELP = `
 A subject is a server model on a mechanism (default: its best): reactor:select,
@@ -47,31 +34,9 @@ export function addCompare(program: Command): void {
     .option('--html <file>', 'also write an HTML page with tables and charts', parseOutputFile)
     .option('--list', 'print all subjects')
     .action(async (subjects: readonly string[], options: CompareCommandOptions) => {
+      // Loaded when needed: other commands start without it.
+      const { compareCommand, subjectsText } = await import('./run-comparison.js');
       if (options.list) process.stdout.write(`${subjectsText()}\n`);
       else await compareCommand(subjects, options);
     });
-}
-
-async function compareCommand(subjects: readonly string[], options: CompareCommandOptions): Promise<void> {
-  const { connections, messages, size, workers, html, json } = options;
-  const work: Work = { connections, messages, size };
-  const bar = progressBar();
-  const rows = await untilInterrupted((signal) =>
-    compare({
-      ...work,
-      ...(workers === undefined ? {} : { workers }),
-      ...(subjects.length === 0 ? {} : { subjects }),
-      onProgress: bar.update,
-      signal,
-    }),
-  ).finally(bar.end);
-  if (rows === null) return;
-  const machine = machineFacts();
-  const text = json
-    ? JSON.stringify({ machine: Object.fromEntries(machine), ...work, rows }, null, 2)
-    : comparisonText(rows, work, machine);
-  process.stdout.write(`${text}\n`);
-  if (html === undefined) return;
-  writeFileSync(html, renderReport(rows, work));
-  process.stderr.write(`the report is in ${html}\n`);
 }

@@ -1,29 +1,7 @@
 /** `experiment`: measures the claims of the posts on this machine. */
-import { writeFileSync } from 'node:fs';
-import Table from 'cli-table3';
 import type { Command } from 'commander';
-import { type Experiment, type MeasureContext, sectionOf } from '../instruments/experiments/experiment.js';
-import { experiments } from '../instruments/experiments/index.js';
-import { machineFacts } from '../instruments/report/machine.js';
-import { renderPage } from '../instruments/report/page.js';
-import type { ReportSection } from '../instruments/report/report.js';
-import { pc } from '../terminal/colors.js';
-import { untilInterrupted } from '../terminal/interrupt.js';
+import type { ExperimentCommandOptions } from './run-experiments.js';
 import { parseOutputFile } from '../terminal/arguments.js';
-import { printError } from './output.js';
-import { progressBar } from '../terminal/progress.js';
-import { sectionText } from '../terminal/report.js';
-import { beside, terminalColumns, wrap } from '../terminal/text.js';
-
-interface ExperimentCommandOptions {
-  readonly quick?: true;
-  readonly json?: true;
-  readonly html?: string;
-}
-
-const ALL = 'all';
-/** Columns of the frame around the two cells of a row. */
-const FRAME_COLUMNS = 7;
 
 const EXTRA_HELP = `
 Try it:
@@ -36,126 +14,16 @@ export function addExperiment(program: Command): void {
     .command('experiment')
     .description('measure whether the claims of the posts hold on this machine; without a name: list the experiments')
     .addHelpText('after', EXTRA_HELP)
-    .argument('[names...]', `experiments to run; ${ALL}: those that this system can run`)
+    .argument('[names...]', 'experiments to run; all: those that this system can run')
     .option('--quick', 'take a few seconds only: the figures are less exact, and may not decide')
     .option('--json', 'print the figures and the verdicts as JSON')
     .option('--html <file>', 'also write an HTML page with charts', parseOutputFile)
     .action(async (names: readonly string[], options: ExperimentCommandOptions, command: Command) => {
+      // Loaded when needed: experiments are a large part of the package, and other commands start without them.
+      const { list, runExperiments, wrongChoice } = await import('./run-experiments.js');
       if (names.length === 0) return list(options);
       const wrong = wrongChoice(names);
       if (wrong !== null) return command.error(`error: ${wrong}`);
-      await run(names.includes(ALL) ? available() : names.map(named), options);
+      await runExperiments(names, options);
     });
-}
-
-type AnyExperiment = Experiment<unknown>;
-
-const available = (): readonly AnyExperiment[] => experiments.filter(({ isAvailable }) => isAvailable);
-const find = (name: string): AnyExperiment | undefined => experiments.find((one) => one.name === name);
-const named = (name: string): AnyExperiment => find(name) as AnyExperiment;
-
-/** Checks the names before anything is started. null: all can run. */
-function wrongChoice(names: readonly string[]): string | null {
-  for (const name of names.filter((one) => one !== ALL)) {
-    const experiment = find(name);
-    if (experiment === undefined) {
-      const all = [...experiments.map((one) => one.name), ALL].join(', ');
-      return `there is no experiment '${name}'; there is: ${all}`;
-    }
-    if (!experiment.isAvailable) return `${name} is not available here: ${experiment.why}`;
-  }
-  return null;
-}
-
-function list({ json }: ExperimentCommandOptions): void {
-  const rows = experiments.map(({ name, title, claim, source, isAvailable, why }) => ({
-    ...{ name, title, claim, source, isAvailable, why },
-  }));
-  process.stdout.write(json ? `${JSON.stringify(rows, null, 2)}\n` : `${tableOf(rows)}\n`);
-}
-
-type Row = Pick<AnyExperiment, 'name' | 'claim' | 'source' | 'isAvailable' | 'why'>;
-
-function tableOf(rows: readonly Row[]): string {
-  const table = new Table({
-    head: ['experiment', 'claim, source, available here?'],
-    style: { head: [], border: [] },
-  });
-  const width = terminalColumns() - FRAME_COLUMNS - Math.max(...rows.map(({ name }) => name.length));
-  for (const { name, claim, source, isAvailable, why } of rows) {
-    const here = `here: ${isAvailable ? pc.green('yes') : pc.yellow('no')}: ${why}`;
-    const lines = [claim, source, here].flatMap((text) => wrap(text, width));
-    table.push([pc.bold(name), lines.join('\n')]);
-  }
-  return `${table.toString()}\n\nRun one: selectors-native experiment slow-peers\nAll:     selectors-native experiment ${ALL} --html report.html`;
-}
-
-/** One after the other, since experiments that run side by side would disturb each other. */
-async function run(chosen: readonly AnyExperiment[], options: ExperimentCommandOptions): Promise<void> {
-  const done = await untilInterrupted(async (signal) => {
-    const outcomes: Outcome[] = [];
-    for (const [index, experiment] of chosen.entries()) {
-      const outcome = await outcomeOf(experiment, { index, of: chosen.length, signal, options });
-      if (outcome === null) continue;
-      if (!options.json) process.stdout.write(`${outcomes.length === 0 ? '' : '\n'}${sectionText(outcome.section)}\n`);
-      outcomes.push(outcome);
-    }
-    return outcomes;
-  });
-  if (done === null) return;
-  if (!options.json && done.length > 0) process.stdout.write(`\n${machineText()}\n`);
-  writeAll(done, options);
-}
-
-const machineText = (): string =>
-  machineFacts()
-    .map(([label, text]) => beside(label, text, 18))
-    .join('\n');
-
-interface Outcome {
-  readonly experiment: AnyExperiment;
-  readonly figures: unknown;
-  readonly section: ReportSection;
-}
-
-interface Place {
-  readonly index: number;
-  readonly of: number;
-  readonly signal: AbortSignal;
-  readonly options: ExperimentCommandOptions;
-}
-
-/** @returns null: it has failed, and the error was printed. @throws when it was aborted */
-async function outcomeOf(experiment: AnyExperiment, { index, of, signal, options }: Place): Promise<Outcome | null> {
-  const bar = progressBar();
-  const context: MeasureContext = {
-    effort: options.quick ? 'quick' : 'full',
-    progress: (done, total, what) => bar.update(index + done / total, of, `${experiment.name}: ${what}`),
-    signal,
-  };
-  try {
-    const figures = await experiment.measure(context);
-    return { experiment, figures, section: sectionOf(experiment, figures) };
-  } catch (error) {
-    signal.throwIfAborted();
-    bar.end();
-    printError(new Error(`${experiment.name}: ${(error as Error).message}`));
-    process.exitCode = 1;
-    return null;
-  } finally {
-    bar.end();
-  }
-}
-
-function writeAll(done: readonly Outcome[], { json, html, quick }: ExperimentCommandOptions): void {
-  if (json) {
-    const rows = done.map(({ experiment: { name, title, claim, source, setUp }, figures, section: { verdict } }) => ({
-      ...{ name, title, claim, source, setUp, figures, verdict },
-    }));
-    process.stdout.write(`${JSON.stringify(rows, null, 2)}\n`);
-  }
-  if (html === undefined) return;
-  const subtitle = `${process.platform} ${process.arch}, Node ${process.versions.node}${quick ? ', with little effort' : ''}`;
-  const sections = done.map(({ section }) => section);
-  writeFileSync(html, renderPage({ title: 'The claims of the posts, measured', subtitle, sections }));
 }
