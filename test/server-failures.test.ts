@@ -11,11 +11,9 @@ import { Bench } from './support/bench.js';
 import { Program, cli } from './support/program.js';
 import {
   commands,
-  describeDyingTogether,
   describeDyingWorkers,
   describeHandOvers,
   describeInterruptions,
-  describeLimits,
   echo,
   echoesOf,
   noLimit,
@@ -30,18 +28,15 @@ import { noStrace } from './support/strace.js';
 const few = working.filter((name) => FEW.includes(name));
 
 describe.skipIf(noStrace)(`a call that fails once${noStrace}`, () => {
-  it.each(['ENOBUFS', 'ENOMEM', 'ETOOMANYREFS'])(
-    'process-pool: sendmsg fails with %s: the client waits, and is served',
-    async (error) => {
-      using bench = new Bench();
-      const program = serveWith(bench, 'sendmsg', `error=${error}:when=1..3`, ['process-pool', '--workers', '1']);
-      const [, port] = await program.printed(started);
-      for (let i = 0; i < 3; i++) expect(await echo(bench, Number(port))).toBe('hello');
-      expect(program.stderr.match(new RegExp(error, 'g'))).toHaveLength(1);
-    },
-  );
+  it.each(['ENOBUFS'])('process-pool: sendmsg fails with %s: the client waits, and is served', async (error) => {
+    using bench = new Bench();
+    const program = serveWith(bench, 'sendmsg', `error=${error}:when=1..3`, ['process-pool', '--workers', '1']);
+    const [, port] = await program.printed(started);
+    for (let i = 0; i < 3; i++) expect(await echo(bench, Number(port))).toBe('hello');
+    expect(program.stderr.match(new RegExp(error, 'g'))).toHaveLength(1);
+  });
 
-  it.each(['ENOBUFS', 'ENOMEM', 'ETOOMANYREFS'])(
+  it.each(['ETOOMANYREFS'])(
     'process-pool: sendmsg fails with %s five times for a worker: it is reported once, and all are served',
     async (error) => {
       using bench = new Bench();
@@ -82,20 +77,7 @@ describe.skipIf(noStrace)(`a call that fails once while a connection is passed o
   describeHandOvers(few);
 });
 
-describeDyingTogether(few);
-describeDyingWorkers(few);
-
-describe.skipIf(noStrace)(`workers that exit at once${noStrace}`, { concurrent: true }, () => {
-  it.each([['multi-reactor', 'eventfd2', 'error=EMFILE:when=4+']])(
-    '%s: the server ends with the reason',
-    async (model, call, fault) => {
-      using bench = new Bench();
-      const { code, stderr, stdout } = await serveWith(bench, call, fault, [model, '--workers', '2']).ended;
-      expect(stderr + stdout).toMatch(/EMFILE/);
-      expect(code).toBe(1);
-    },
-  );
-});
+describeDyingWorkers(['thread-pool']);
 
 describe.skipIf(noLimit)(`RLIMIT_MEMLOCK is too small for the rings${noLimit}`, () => {
   const NONE = 65_536;
@@ -114,9 +96,6 @@ describe.skipIf(noLimit)(`RLIMIT_MEMLOCK is too small for the rings${noLimit}`, 
     expect([code, stdout]).toEqual([1, '']);
   });
 });
-
-// Memory for a ring, but not for its buffers.
-describeLimits([339_968]);
 
 describeInterruptions(few);
 

@@ -1,40 +1,23 @@
 /** What distinguishes the server models: order, full pools, limits; and the arguments that createServer() rejects. */
 import assert from 'node:assert/strict';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { lacksOfSystem } from './contract/capabilities.js';
-import { Bench } from './support/bench.js';
 import { Client } from './support/client.js';
 import { rejectsCode, throwsCode } from './support/expect.js';
 import {
   ACCEPT_STRATEGIES,
   DIFFERENT,
   EchoServer,
-  type ModelServer,
   SERVER_MODELS,
   type ServerModelName,
   type ServerOptions,
   createServer,
-  isSlowHere,
   until,
 } from './support/servers.js';
+import { type Address, describeMaxConnections, withServer } from './support/server-models-cases.js';
 import { framesOf, rpcRequest } from './support/talks.js';
 
 const available = SERVER_MODELS.filter(({ isAvailable }) => isAvailable);
-
-type Address = Awaited<ReturnType<ModelServer['listen']>>;
-
-/** Runs the test with a listening server and closes it afterwards. */
-async function withServer(
-  model: ServerModelName,
-  options: ServerOptions,
-  use: (server: ModelServer, address: Address, bench: Bench) => Promise<void>,
-): Promise<void> {
-  await using server = createServer(model, options);
-  const address = await server.listen();
-  using bench = new Bench();
-  await use(server, address, bench);
-}
 
 describe('R29 order in a pool of threads', () => {
   const slept = (client: Client): number[] =>
@@ -116,32 +99,7 @@ describe('a pool of threads whose queue is full', () => {
   });
 });
 
-// Concurrent: each test waits to see that something does not happen.
-describe.concurrent.each(available.filter(({ name }) => !isSlowHere || DIFFERENT.includes(name)))(
-  '$name: maxConnections',
-  ({ name }) => {
-    it('further clients wait in the backlog, and are served later', async () => {
-      await withServer(name, { workers: 2, maxConnections: 1 }, async (server, address, bench) => {
-        const connect = async (): Promise<Client> => bench.own(await Client.connect(address));
-        const [first, second, third] = [await connect(), await connect(), await connect()];
-        for (const client of [first, second, third]) client.write(Buffer.from('hello'));
-        await until('one is served', () => [first, second, third].some(({ length }) => length > 0));
-        const served = [first, second, third].find(({ length }) => length > 0) as Client;
-        const others = [first, second, third].filter((client) => client !== served);
-        await sleep(150); // long enough for a reply
-        expect(others.map(({ length }) => length)).toEqual([0, 0]);
-        const { open } = await server.stats();
-        expect(open).toBeLessThanOrEqual(1);
-        await served.leave();
-        await until('another is served', () => others.some(({ length }) => length > 0));
-        const next = others.find(({ length }) => length > 0) as Client;
-        await next.received('hello'.length);
-        await next.leave();
-        await (others.find((client) => client !== next) as Client).received('hello'.length);
-      });
-    });
-  },
-);
+describeMaxConnections(available.filter(({ name }) => DIFFERENT.includes(name)));
 
 describe('how prefork’s processes accept', () => {
   for (const { name, isAvailable, why } of ACCEPT_STRATEGIES) {

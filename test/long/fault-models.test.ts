@@ -5,7 +5,7 @@ import { Bench } from '../support/bench.js';
 import { ExactClient } from '../support/exact-client.js';
 import { startCli } from '../support/program.js';
 
-const notHere = process.platform === 'linux' ? '' : ' — not here: fault-matrix.test.ts has Linux’ errors';
+const notHere = process.platform === 'linux' ? '' : ' — not here: long/fault-matrix.test.ts has Linux’ errors';
 /** A client fails after so many milliseconds without data. */
 const CLIENT_TIMEOUT = 60_000;
 const CLIENTS = 8;

@@ -195,7 +195,7 @@ export const MATRIX: readonly (readonly [Subject, readonly Row[]])[] = [
 export const ruleOf = ({ call, when }: Row, fault: string): string => `${call}:${fault}@${when}`;
 
 /** The table in docs/semantics.md, between its markers. */
-export const TABLE = /(<!-- faults: test\/fault-matrix.test.ts -->\n\n)[^]*?(\n\n<!-- end -->)/;
+export const TABLE = /(<!-- faults: test\/long\/fault-matrix.test.ts -->\n\n)[^]*?(\n\n<!-- end -->)/;
 
 /** @param holds the cells that hold, as 'subject/rule' */
 export function tableOf(holds: ReadonlySet<string>): string {

@@ -9,9 +9,17 @@ import { Client } from './client.js';
 import { leftOver, opened } from './descriptors.js';
 import { rejectsCode } from './expect.js';
 import { childrenOf, isRunning, threadCount } from './processes.js';
-import { root, startProgram } from './program.js';
+import { answerOf, root, runProgram, startProgram } from './program.js';
 import { Random } from './random.js';
-import { type ModelServer, type ServerModelRow, type WorkerExit, createServer, inTime, until } from './servers.js';
+import {
+  type ModelServer,
+  type ServerModelRow,
+  type WorkerExit,
+  createServer,
+  inTime,
+  isSlowHere,
+  until,
+} from './servers.js';
 
 const isWindows = process.platform === 'win32';
 const noSignals = isWindows ? ' — not here: Windows has no signals to send' : '';
@@ -296,5 +304,98 @@ export function describeTextbook(models: Models): void {
         await until('no child is left', () => !children.some(isRunning));
       },
     );
+  });
+}
+
+/** Programs that run a server of each of these models. */
+export function describeModelsOfOneProgram(models: Models): void {
+  describe('the caller’s event loop', () => {
+    /** Longer than a Node thread takes to start on a busy machine, shorter than any wait of a server. In ms. */
+    const MAX_MS = isSlowHere ? 2000 : 250;
+
+    it('is not blocked while a server starts, serves and closes', async () => {
+      const longest = (await answerOf(
+        runProgram(
+          withServers(
+            models,
+            `
+            const net = require('node:net');
+            const { monitorEventLoopDelay } = require('node:perf_hooks');
+            // A busy machine delays a loop now and then; a server that blocks it does so in each try.
+            const longest = {};
+            for (const name of models.flatMap((model) => [model, model, model])) {
+              if (longest[name] <= ${MAX_MS}) continue;
+              const delay = monitorEventLoopDelay({ resolution: 1 });
+              delay.enable();
+              const server = servers.createServer(name, { workers: 2 });
+              const { host, port } = await server.listen();
+              await new Promise((resolve, reject) => {
+                const client = net.connect({ host, port, allowHalfOpen: true }, () => client.write('hello'));
+                client.on('error', reject).on('close', resolve).on('data', () => client.end());
+              });
+              await server.close();
+              delay.disable();
+              longest[name] = Math.min(longest[name] ?? Infinity, Math.round(delay.max / 1e6));
+            }
+            console.log(JSON.stringify(longest));
+          `,
+          ),
+        ),
+      )) as Record<string, number>;
+      process.stdout.write(`longest delays of the caller's loop, in ms: ${JSON.stringify(longest)}\n`);
+      expect(Object.keys(longest)).toEqual(models.map(({ name }) => name));
+      expect(Object.entries(longest).filter(([, ms]) => ms > MAX_MS)).toEqual([]);
+    });
+
+    it('may block: all servers go on; when its process is killed, no child is left', async () => {
+      using bench = new Bench();
+      const program = bench.own(
+        startProgram(
+          withServers(
+            models,
+            `
+            const all = models.map((name) => servers.createServer(name, { workers: 1 }));
+            const addresses = await Promise.all(all.map((server) => server.listen()));
+            const workers = (await Promise.all(all.map((server) => server.workers()))).flat();
+            const pids = workers.filter(({ kind }) => kind === 'process').map(({ id }) => id);
+            require('node:fs').writeSync(1, JSON.stringify({ addresses, pids }) + '\\n');
+            Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+          `,
+          ),
+        ),
+      );
+      const [line] = await inTime('its servers', program.printed(/.*\n/));
+      const { addresses, pids } = JSON.parse(line) as { addresses: Address[]; pids: number[] };
+      expect(addresses).toHaveLength(models.length);
+      for (const address of addresses) await echoed(address, 'nobody looks after you');
+      program.close();
+      await program.ended;
+      await until('no child is left', () => !pids.some(isRunning));
+    });
+  });
+
+  describe('EchoServer on a port in use', () => {
+    it('throws EADDRINUSE with every model', async () => {
+      using bench = new Bench();
+      const { port } = bench.listener().localAddress as Address;
+      const codes = await answerOf(
+        runProgram(
+          withServers(
+            models,
+            `
+            const codes = models.map((model) => {
+              try {
+                new servers.EchoServer('127.0.0.1', ${port}, { model }).run();
+              } catch ({ code }) {
+                return code;
+              }
+            });
+            console.log(JSON.stringify(codes));
+          `,
+          ),
+        ),
+      );
+      expect(codes).toEqual(models.map(() => 'EADDRINUSE'));
+    });
   });
 }

@@ -24,7 +24,7 @@ export type {
 /** On Wine and under the sanitizers, threads and processes start several times slower. */
 export const isSlowHere = process.platform === 'win32' || process.env.SELECTORS_NATIVE_SANITIZED !== undefined;
 
-/** Models that pass connections on in different ways: enough where threads and processes start slowly. */
+/** Models that pass connections on in different ways. */
 export const DIFFERENT: readonly string[] = [
   'thread-pool',
   'process-pool',
@@ -33,21 +33,17 @@ export const DIFFERENT: readonly string[] = [
   'multi-proactor',
 ];
 
-/** Where threads and processes start slowly: one model of each kind for echo, and the models for rpc. */
-const ECHO_WHERE_SLOW: readonly string[] = ['iterative', 'thread-pool', 'reactor', 'proactor'];
-const RPC_WHERE_SLOW: readonly string[] = [...DIFFERENT, 'iterative', 'busy-wait', 'reactor', 'proactor'];
-/** Models that start a thread or a process per client or request take several seconds. */
-const STARTS_FOR_EACH: readonly string[] = [
-  'thread-per-connection',
-  'process-per-connection',
-  'reactor-thread-per-task',
+/** One model of each kind for echo, and the models for rpc. */
+const ECHO_IN_SHORT: readonly string[] = ['iterative', 'thread-pool', 'reactor', 'proactor'];
+const RPC_IN_SHORT: readonly string[] = [
+  ...DIFFERENT,
+  ...['iterative', 'busy-wait', 'reactor', 'proactor', 'reactor-thread-per-task'],
 ];
 
 /** Whether `npm test` runs the server contract over it. */
 export function isInShort(model: ServerModelName, application: ApplicationName): boolean {
   if (application === 'chat') return true;
-  if (application === 'rpc') return isSlowHere ? RPC_WHERE_SLOW.includes(model) : model !== 'process-per-connection';
-  return isSlowHere ? ECHO_WHERE_SLOW.includes(model) : !STARTS_FOR_EACH.includes(model);
+  return (application === 'rpc' ? RPC_IN_SHORT : ECHO_IN_SHORT).includes(model);
 }
 
 /**
