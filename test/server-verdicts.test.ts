@@ -6,6 +6,7 @@ import { type ForkCostFigures, forkCost } from '../src/instruments/experiments/f
 import { type ForgottenCopyRun, forgottenCopy } from '../src/instruments/experiments/forgotten-copy.js';
 import { type HeadOfLineFigures, headOfLine } from '../src/instruments/experiments/head-of-line.js';
 import { type OneAtATimeFigures, oneAtATime } from '../src/instruments/experiments/one-at-a-time.js';
+import { type OneCoreFigures, oneCore } from '../src/instruments/experiments/one-core.js';
 import { type OrderingFigures, ordering } from '../src/instruments/experiments/ordering.js';
 import { type PassingFigures, passingDescriptors } from '../src/instruments/experiments/passing-descriptors.js';
 import { type SlowPeersFigures, slowPeers } from '../src/instruments/experiments/slow-peers.js';
@@ -421,4 +422,47 @@ verdicts(ordering, [
 it('a spread: the lower and the upper quartile, in any order of samples', () => {
   expect(spreadOf([5, 1, 4, 2, 3])).toEqual({ count: 5, low: 2, median: 3, high: 4 });
   expect(spreadOf([7])).toEqual({ count: 1, low: 7, median: 7, high: 7 });
+});
+
+// ---------------------------------------------------------------------------------------------------------------- one-core
+
+interface Load {
+  /** Cores used by the reactor, and by two processes. */
+  readonly used: readonly (number | null)[];
+  /** Requests per second of the same. */
+  readonly rates: readonly number[];
+  /** Cores idle while two processes serve. */
+  readonly idle?: number | null;
+}
+
+const onTwoCores = ({ used, rates, idle = 0.05 }: Load): OneCoreFigures => ({
+  cores: 2,
+  subjects: ['reactor', 'multi-process-reactor'].map((name, index) => {
+    const cores = used[index] ?? null;
+    return {
+      ...{ name, processes: index + 1, rate: about(rates[index] ?? 0), byClients: about(0.05) },
+      used: cores === null ? null : about(cores),
+      idle: idle === null ? null : about(idle),
+    };
+  }),
+});
+
+verdicts(oneCore, [
+  ['one core of one, two of two', 'holds', onTwoCores({ used: [0.96, 1.85], rates: [900, 1700] }), /3 of 3/],
+  ['one process uses two', 'holds in part', onTwoCores({ used: [1.8, 1.85], rates: [900, 1700] }), /2 of 3/],
+  ['two processes use one', 'holds in part', onTwoCores({ used: [0.96, 0.96], rates: [900, 900], idle: 1 }), /1 of 3/],
+  ['other programs use the rest', 'undecided', onTwoCores({ used: [0.6, 0.9], rates: [600, 620] }), /0 of 3/],
+  [
+    'a machine of which this process may use two cores',
+    'undecided',
+    onTwoCores({ used: [0.6, 0.9], rates: [600, 620], idle: null }),
+    /0 of 3/,
+  ],
+  ['a system without CPU times', 'holds in part', onTwoCores({ used: [null, null], rates: [900, 1700] }), /1 of 3/],
+  ['a machine with one core', 'not tried', { cores: 1, subjects: [] }, /0 of 3/],
+]);
+
+it('one-core: a machine with one core is the reason', () => {
+  const { statements = [] } = oneCore.verdict({ cores: 1, subjects: [] });
+  expect(new Set(statements.map(({ because }) => because))).toEqual(new Set(['This machine has one core.']));
 });

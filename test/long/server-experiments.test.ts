@@ -5,6 +5,7 @@ import type { MeasureContext } from '../../src/instruments/experiments/experimen
 import type { ForkCostFigures } from '../../src/instruments/experiments/fork-cost.js';
 import type { HeadOfLineFigures } from '../../src/instruments/experiments/head-of-line.js';
 import type * as entry from '../../src/instruments/experiments/index.js';
+import type { OneCoreFigures } from '../../src/instruments/experiments/one-core.js';
 import type { OrderingFigures } from '../../src/instruments/experiments/ordering.js';
 import type { SlowPeersFigures } from '../../src/instruments/experiments/slow-peers.js';
 import type { ThreadCostFigures } from '../../src/instruments/experiments/thread-cost.js';
@@ -14,7 +15,7 @@ import { inTime, until } from '../support/servers.js';
 
 const { experiments } = createRequire(import.meta.url)('../../dist/instruments/experiments/index.js') as typeof entry;
 const NAMES = [
-  ...['slow-peers', 'thread-cost', 'one-at-a-time', 'fork-cost', 'crash-isolation', 'forgotten-copy'],
+  ...['slow-peers', 'thread-cost', 'one-core', 'one-at-a-time', 'fork-cost', 'crash-isolation', 'forgotten-copy'],
   ...['thundering-herd', 'passing-descriptors', 'head-of-line', 'ordering'],
 ];
 const chosen = experiments.filter(({ name }) => NAMES.includes(name));
@@ -41,6 +42,10 @@ const ALWAYS: Readonly<Record<string, (figures: never) => void>> = {
     for (const { model, connections, threads } of points)
       if (threads !== null) expect(threads, model).toBe(model === 'reactor' ? 1 : connections + 1);
     expect(new Set(arrivals.map(({ model }) => model))).toEqual(new Set(points.map(({ model }) => model)));
+  },
+  'one-core': ({ cores, subjects }: OneCoreFigures) => {
+    expect(subjects.map(({ processes }) => processes)).toEqual([1, cores]);
+    for (const { rate } of subjects) expect(rate.count).toBeGreaterThanOrEqual(5);
   },
   'fork-cost': ({ models }: ForkCostFigures) => {
     for (const { latency } of models) expect(latency.count).toBeGreaterThanOrEqual(5);

@@ -8,6 +8,7 @@ import { forkCost } from './fork-cost.js';
 import { headOfLine } from './head-of-line.js';
 import { levelOrEdge } from './level-or-edge.js';
 import { oneAtATime } from './one-at-a-time.js';
+import { oneCore } from './one-core.js';
 import { ordering } from './ordering.js';
 import { partialMessages } from './partial-messages.js';
 import { passingDescriptors } from './passing-descriptors.js';
@@ -30,6 +31,7 @@ export const experiments: readonly Experiment<unknown>[] = [
   busyWait,
   scaling,
   epollCtlCost,
+  oneCore,
   oneAtATime,
   forkCost,
   crashIsolation,
