@@ -6,6 +6,7 @@ import { type ForkCostFigures, forkCost } from '../src/instruments/experiments/f
 import { type ForgottenCopyRun, forgottenCopy } from '../src/instruments/experiments/forgotten-copy.js';
 import { type HeadOfLineFigures, headOfLine } from '../src/instruments/experiments/head-of-line.js';
 import { type OneAtATimeFigures, oneAtATime } from '../src/instruments/experiments/one-at-a-time.js';
+import { type HeldSpread, type IdleMemoryFigures, idleMemory } from '../src/instruments/experiments/idle-memory.js';
 import { type OneCoreFigures, oneCore } from '../src/instruments/experiments/one-core.js';
 import { type OrderingFigures, ordering } from '../src/instruments/experiments/ordering.js';
 import { type PassingFigures, passingDescriptors } from '../src/instruments/experiments/passing-descriptors.js';
@@ -465,4 +466,66 @@ verdicts(oneCore, [
 it('one-core: a machine with one core is the reason', () => {
   const { statements = [] } = oneCore.verdict({ cores: 1, subjects: [] });
   expect(new Set(statements.map(({ because }) => because))).toEqual(new Set(['This machine has one core.']));
+});
+
+// ------------------------------------------------------------------------------------------------------------- idle-memory
+
+const HELD = {
+  reactor: 1000,
+  proactor: 2000,
+  'multi-reactor': 5000,
+  'textbook:thread-per-connection': 12_600,
+  'textbook:fork-per-connection': 61_400,
+  'thread-per-connection': 13e6,
+  'process-per-connection': 14e6,
+} as const;
+type Held = Partial<Record<keyof typeof HELD, number | null>>;
+
+/** @param own bytes that differ from HELD; null: not measured. @param added by the connection of a pool's worker */
+const holding = (own: Held = {}, added = 1000, reserved = 8.4e6): IdleMemoryFigures => {
+  const held = (bytes: number): HeldSpread => ({
+    ...{ own: about(bytes), resident: about(bytes), reserved: about(reserved) },
+  });
+  const all: readonly (readonly [string, number | null])[] = Object.entries({ ...HELD, ...own });
+  const pool = { name: 'thread-pool', connection: held(added), worker: held(13e6) };
+  return {
+    models: [
+      ...all.flatMap(([name, bytes]) => (bytes === null ? [] : [{ name, connection: held(bytes), worker: null }])),
+      pool,
+    ],
+    missing: all.filter(([, bytes]) => bytes === null).map(([name]) => ({ name, why: 'it is not built' })),
+  };
+};
+const noTextbook = { 'textbook:thread-per-connection': null, 'textbook:fork-per-connection': null };
+
+verdicts(idleMemory, [
+  ['each holds what serves it', 'holds', holding(), /6 of 6/],
+  ['an event loop holds more', 'holds in part', holding({ proactor: 20_000 }), /5 of 6/],
+  ['an event loop holds about as much', 'holds in part', holding({ proactor: 10_000 }), /5 of 6/],
+  ['no stack is reserved', 'holds in part', holding({}, 1000, 12_600), /5 of 6/],
+  ['a fork holds less than a thread', 'holds in part', holding({ 'textbook:fork-per-connection': 4096 }), /5 of 6/],
+  ['an isolate holds little', 'holds in part', holding({ 'thread-per-connection': 1e6 }), /4 of 6/],
+  ['a connection holds as much as its worker', 'holds in part', holding({}, 13e6), /5 of 6/],
+  ['the textbook program is missing', 'holds in part', holding(noTextbook), /3 of 6/],
+  ['nothing was measured', 'not tried', { models: [], missing: [] }, /0 of 6/],
+]);
+
+describe('the statements of idle-memory', () => {
+  const statementsOf = (figures: IdleMemoryFigures): readonly string[] =>
+    (idleMemory.verdict(figures).statements ?? []).map(({ outcome, because }) => `${outcome}: ${because}`);
+
+  it('have their figures with units, none negative', () => {
+    expect(statementsOf(holding({ reactor: -20 }, -5))).toEqual([
+      'holds: reactor 0 kB, proactor 2 kB, multi-reactor 5 kB.',
+      'holds: A thread of C reserves 8.4 MB of addresses, and has written 12.6 kB.',
+      'holds: 61.4 kB against 12.6 kB, both in C.',
+      'holds: A thread with an isolate holds 13 MB, a thread of C 12.6 kB.',
+      'holds: A process with Node holds 14 MB, a thread with an isolate 13 MB.',
+      'holds: Per worker, and added by its connection: thread-pool 13 MB, 0 kB.',
+    ]);
+  });
+
+  it('have the reason where a model is missing', () => {
+    expect(statementsOf(holding(noTextbook))[1]).toBe('not tried: No textbook:thread-per-connection: it is not built.');
+  });
 });

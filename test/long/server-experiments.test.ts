@@ -5,6 +5,7 @@ import type { MeasureContext } from '../../src/instruments/experiments/experimen
 import type { ForkCostFigures } from '../../src/instruments/experiments/fork-cost.js';
 import type { HeadOfLineFigures } from '../../src/instruments/experiments/head-of-line.js';
 import type * as entry from '../../src/instruments/experiments/index.js';
+import type { IdleMemoryFigures } from '../../src/instruments/experiments/idle-memory.js';
 import type { OneCoreFigures } from '../../src/instruments/experiments/one-core.js';
 import type { OrderingFigures } from '../../src/instruments/experiments/ordering.js';
 import type { SlowPeersFigures } from '../../src/instruments/experiments/slow-peers.js';
@@ -15,7 +16,16 @@ import { inTime, until } from '../support/servers.js';
 
 const { experiments } = createRequire(import.meta.url)('../../dist/instruments/experiments/index.js') as typeof entry;
 const NAMES = [
-  ...['slow-peers', 'thread-cost', 'one-core', 'one-at-a-time', 'fork-cost', 'crash-isolation', 'forgotten-copy'],
+  ...[
+    'slow-peers',
+    'thread-cost',
+    'idle-memory',
+    'one-core',
+    'one-at-a-time',
+    'fork-cost',
+    'crash-isolation',
+    'forgotten-copy',
+  ],
   ...['thundering-herd', 'passing-descriptors', 'head-of-line', 'ordering'],
 ];
 const chosen = experiments.filter(({ name }) => NAMES.includes(name));
@@ -42,6 +52,10 @@ const ALWAYS: Readonly<Record<string, (figures: never) => void>> = {
     for (const { model, connections, threads } of points)
       if (threads !== null) expect(threads, model).toBe(model === 'reactor' ? 1 : connections + 1);
     expect(new Set(arrivals.map(({ model }) => model))).toEqual(new Set(points.map(({ model }) => model)));
+  },
+  'idle-memory': ({ models }: IdleMemoryFigures) => {
+    for (const { name, connection, worker } of models)
+      if (/^textbook|process|thread-per/.test(name)) expect((worker ?? connection).own.low, name).toBeGreaterThan(4096);
   },
   'one-core': ({ cores, subjects }: OneCoreFigures) => {
     expect(subjects.map(({ processes }) => processes)).toEqual([1, cores]);

@@ -6,6 +6,7 @@ import type { Experiment } from './experiment.js';
 import { forgottenCopy } from './forgotten-copy.js';
 import { forkCost } from './fork-cost.js';
 import { headOfLine } from './head-of-line.js';
+import { idleMemory } from './idle-memory.js';
 import { levelOrEdge } from './level-or-edge.js';
 import { oneAtATime } from './one-at-a-time.js';
 import { oneCore } from './one-core.js';
@@ -25,6 +26,7 @@ import { writeSide } from './write-side.js';
 export const experiments: readonly Experiment<unknown>[] = [
   slowPeers,
   threadCost,
+  idleMemory,
   recvAnswers,
   partialMessages,
   writeSide,
