@@ -1,9 +1,11 @@
 /** What `experiment` runs and prints. */
 import { writeFileSync } from 'node:fs';
 import Table from 'cli-table3';
-import { type Experiment, type MeasureContext, sectionOf } from '../instruments/experiments/experiment.js';
+import type { Experiment, MeasureContext } from '../instruments/experiments/experiment.js';
 import { experiments } from '../instruments/experiments/index.js';
-import { machineFacts } from '../instruments/report/machine.js';
+import { Busyness } from '../instruments/measuring/busyness.js';
+import { measureRounds, sectionOfRounds } from '../instruments/experiments/rounds.js';
+import { type Fact, machineFacts } from '../instruments/report/machine.js';
 import { renderPage } from '../instruments/report/page.js';
 import type { ReportSection } from '../instruments/report/report.js';
 import { pc } from '../terminal/colors.js';
@@ -73,27 +75,46 @@ export async function runExperiments(names: readonly string[], options: Experime
   const chosen = names.includes(ALL) ? available() : names.map(named);
   const done = await untilInterrupted(async (signal) => {
     const outcomes: Outcome[] = [];
+    const busyness = await Busyness.watch(signal);
+    const warning = busyness.warning();
+    if (!options.json && warning !== null) process.stdout.write(`${pc.yellow(busyText(warning))}\n\n`);
     for (const [index, experiment] of chosen.entries()) {
       const outcome = await outcomeOf(experiment, { index, of: chosen.length, signal, options });
       if (outcome === null) continue;
       if (!options.json) process.stdout.write(`${outcomes.length === 0 ? '' : '\n'}${sectionText(outcome.section)}\n`);
       outcomes.push(outcome);
     }
-    return outcomes;
+    return { outcomes, warning: busyness.warning() };
   });
   if (done === null) return;
-  if (!options.json && done.length > 0) process.stdout.write(`\n${machineText()}\n`);
+  const { outcomes, warning } = done;
+  if (!options.json && outcomes.length > 0) process.stdout.write(`\n${machineText(warning)}\n`);
   writeAll(done, options);
 }
 
-const machineText = (): string =>
-  machineFacts()
-    .map(([label, text]) => beside(label, text, 18))
+const BUSY = 'busy machine';
+const LABEL_COLUMNS = 18;
+const busyText = (warning: string): string => beside(BUSY, warning, LABEL_COLUMNS);
+
+const factsOf = (warning: string | null): readonly Fact[] =>
+  warning === null ? machineFacts() : [[BUSY, warning], ...machineFacts()];
+
+const machineText = (warning: string | null): string =>
+  factsOf(warning)
+    .map(([label, text]) => beside(label, text, LABEL_COLUMNS))
     .join('\n');
+
+/** What was measured. */
+interface Measured {
+  readonly outcomes: readonly Outcome[];
+  /** Why the figures may be wrong. null: the machine was not busy */
+  readonly warning: string | null;
+}
 
 interface Outcome {
   readonly experiment: AnyExperiment;
-  readonly figures: unknown;
+  /** The figures of each round. */
+  readonly rounds: readonly unknown[];
   readonly section: ReportSection;
 }
 
@@ -113,8 +134,8 @@ async function outcomeOf(experiment: AnyExperiment, { index, of, signal, options
     signal,
   };
   try {
-    const figures = await experiment.measure(context);
-    return { experiment, figures, section: sectionOf(experiment, figures) };
+    const rounds = await measureRounds(experiment, context);
+    return { experiment, rounds, section: sectionOfRounds(experiment, rounds) };
   } catch (error) {
     signal.throwIfAborted();
     bar.end();
@@ -126,15 +147,17 @@ async function outcomeOf(experiment: AnyExperiment, { index, of, signal, options
   }
 }
 
-function writeAll(done: readonly Outcome[], { json, html, quick }: ExperimentCommandOptions): void {
+function writeAll({ outcomes, warning }: Measured, { json, html, quick }: ExperimentCommandOptions): void {
   if (json) {
-    const rows = done.map(({ experiment: { name, title, claim, source, setUp }, figures, section: { verdict } }) => ({
-      ...{ name, title, claim, source, setUp, figures, verdict },
-    }));
+    const rows = outcomes.map(
+      ({ experiment: { name, title, claim, source, setUp }, rounds, section: { verdict } }) => ({
+        ...{ name, title, claim, source, setUp, rounds, verdict, busy: warning },
+      }),
+    );
     process.stdout.write(`${JSON.stringify(rows, null, 2)}\n`);
   }
   if (html === undefined) return;
   const subtitle = `${process.platform} ${process.arch}, Node ${process.versions.node}${quick ? ', with little effort' : ''}`;
-  const sections = done.map(({ section }) => section);
-  writeFileSync(html, renderPage({ title: 'The claims of the posts, measured', subtitle, sections }));
+  const sections = outcomes.map(({ section }) => section);
+  writeFileSync(html, renderPage({ title: 'The claims of the posts, measured', subtitle, sections }, factsOf(warning)));
 }

@@ -58,7 +58,12 @@ function tableText({ title, columns, rows }: ReportTable): string {
     ),
   );
   const isText = columns.map((_, i) => rows.length > 0 && rows.every((row) => typeof row[i] === 'string'));
-  const widths = columns.map((_, i) => widthOf(cells.map((row) => row[i] ?? '')));
+  const widths = columns.map((_, i) =>
+    widthOf(
+      cells.map((row) => row[i] ?? ''),
+      i === 0 || isText[i] === true,
+    ),
+  );
   const parts = fold(widths).map((part) => {
     const [head = [], ...body] = cells.map((row) =>
       part.map((i) => wrap(row[i] ?? '', widths[i] ?? terminalColumns()).join('\n')),
@@ -74,10 +79,11 @@ function tableText({ title, columns, rows }: ReportTable): string {
   return [wrap(printable(title), terminalColumns()).join('\n'), ...parts].join('\n');
 }
 
-function widthOf([head = '', ...cells]: readonly string[]): number {
-  const longest = Math.max(1, ...cells.map((cell) => cell.length));
-  const word = Math.max(...head.split(' ').map((one) => one.length));
-  return Math.min(MAX_TEXT_WIDTH, Math.max(longest, word, Math.min(MAX_HEAD_WIDTH, head.length)));
+/** @param isText columns of figures are as wide as their longest word: quartiles stand below their median */
+function widthOf([head = '', ...cells]: readonly string[], isText: boolean): number {
+  const longestWord = (text: string): number => Math.max(...text.split(' ').map((one) => one.length));
+  const longest = Math.max(1, ...cells.map((cell) => (isText ? cell.length : longestWord(cell))));
+  return Math.min(MAX_TEXT_WIDTH, Math.max(longest, longestWord(head), Math.min(MAX_HEAD_WIDTH, head.length)));
 }
 
 /** Splits the columns into as few parts as fit into the terminal. @returns indices of columns */

@@ -36,7 +36,7 @@ interface Sizes {
 }
 
 const SIZES: Readonly<Record<MeasureContext['effort'], Sizes>> = {
-  full: { connections: [1, 100, 1000], window: 400 },
+  full: { connections: [1, 100, 1000], window: 150 },
   quick: { connections: [1, 100], window: 150 },
 };
 

@@ -32,17 +32,15 @@ const MODELS = [
 ] as const;
 const WORKERS = 4;
 const POLL_INTERVAL_MS = 1;
-const ROUNDS: Readonly<Record<MeasureContext['effort'], number>> = { full: 3, quick: 1 };
 
 async function measure(context: MeasureContext): Promise<CrashIsolationFigures> {
-  const { effort, signal } = context;
-  const runs = MODELS.flatMap((model) => Array.from({ length: ROUNDS[effort] }, () => model));
+  const { signal } = context;
   const crashes: Crash[] = [];
-  for (const [index, [model, workersAre]] of runs.entries()) {
-    context.progress(index, runs.length, model);
+  for (const [index, [model, workersAre]] of MODELS.entries()) {
+    context.progress(index, MODELS.length, model);
     crashes.push(await crashOf(model, workersAre, signal));
   }
-  context.progress(runs.length, runs.length, 'done');
+  context.progress(MODELS.length, MODELS.length, 'done');
   return { crashes };
 }
 

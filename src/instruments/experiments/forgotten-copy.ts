@@ -26,7 +26,7 @@ export interface ForgottenCopyFigures {
 }
 
 const SIZES: Readonly<Record<MeasureContext['effort'], { readonly hold: number; readonly rounds: number }>> = {
-  full: { hold: 500, rounds: 3 },
+  full: { hold: 300, rounds: 1 },
   quick: { hold: 100, rounds: 1 },
 };
 /** Echoes once on the descriptor 3, and exits. */

@@ -49,7 +49,7 @@ interface Sizes {
 }
 
 const SIZES: Readonly<Record<MeasureContext['effort'], Sizes>> = {
-  full: { maxDuration: 2000, connections: 500, programs: 10 },
+  full: { maxDuration: 700, connections: 500, programs: 3 },
   quick: { maxDuration: 400, connections: 50, programs: 3 },
 };
 

@@ -27,8 +27,8 @@ const OTHERS = ['thread-per-connection', 'process-per-connection', 'reactor'];
 /** Before the rounds that count: the first connection starts a thread or a process for the first time. */
 const WARM_UP_ROUNDS = 1;
 const SIZES: Readonly<Record<MeasureContext['effort'], { readonly hold: number; readonly rounds: number }>> = {
-  full: { hold: 1500, rounds: 5 },
-  quick: { hold: 800, rounds: 2 },
+  full: { hold: 500, rounds: 1 },
+  quick: { hold: 500, rounds: 2 },
 };
 
 async function measure(context: MeasureContext): Promise<OneAtATimeFigures> {

@@ -31,7 +31,7 @@ export interface PartialMessagesFigures {
 }
 
 const MODELS: Readonly<Record<MeasureContext['effort'], readonly string[]>> = {
-  full: ['iterative', 'thread-pool', 'prefork', 'reactor', 'multi-reactor', 'reactor-thread-pool', 'proactor'],
+  full: ['iterative', 'thread-pool', 'prefork', 'reactor', 'multi-reactor', 'proactor'],
   quick: ['thread-pool', 'reactor', 'proactor'],
 };
 const WORKERS = 2;

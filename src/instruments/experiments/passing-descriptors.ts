@@ -26,7 +26,7 @@ const PAIRS = [
 ] as const;
 const WORKERS = 4;
 const SIZES: Readonly<Record<MeasureContext['effort'], { readonly connections: number; readonly rounds: number }>> = {
-  full: { connections: 500, rounds: 7 },
+  full: { connections: 200, rounds: 3 },
   quick: { connections: 40, rounds: 2 },
 };
 /** Before the rounds that count. */

@@ -34,24 +34,24 @@ export interface RecvAnswersFigures {
 }
 
 const TEXT = 'hello';
-const ROUNDS = 5;
 const DELAY: Readonly<Record<MeasureContext['effort'], number>> = { full: 100, quick: 30 };
 
 async function measure(context: MeasureContext): Promise<RecvAnswersFigures> {
   const { effort, signal } = context;
   const delay = DELAY[effort];
   const calls: RecvAnswer[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
-    context.progress(round, ROUNDS, `round ${round + 1}`);
-    for (const isBlocking of [false, true]) {
-      calls.push(await callOf(isBlocking, 'bytes have arrived', { text: TEXT, delay: 0 }));
-      calls.push(await callOf(isBlocking, 'nothing has arrived', { text: TEXT, delay }));
-      calls.push(await callOf(isBlocking, 'nothing has arrived, the peer is about to finish', { text: null, delay }));
-      calls.push(await callOf(isBlocking, 'the peer has finished sending', { text: null, delay: 0 }));
-    }
+  const states: readonly (readonly [State, Omit<LatePeer, 'fd'>])[] = [
+    ['bytes have arrived', { text: TEXT, delay: 0 }],
+    ['nothing has arrived', { text: TEXT, delay }],
+    ['nothing has arrived, the peer is about to finish', { text: null, delay }],
+    ['the peer has finished sending', { text: null, delay: 0 }],
+  ];
+  for (const [index, [state, peer]] of states.entries()) {
+    context.progress(index, states.length, state);
+    for (const isBlocking of [false, true]) calls.push(await callOf(isBlocking, state, peer));
     signal.throwIfAborted();
   }
-  context.progress(ROUNDS, ROUNDS, 'done');
+  context.progress(states.length, states.length, 'done');
   return { delay, calls };
 }
 
@@ -122,7 +122,7 @@ function tables({ calls }: RecvAnswersFigures): readonly ReportTable[] {
   const rows = new Map(calls.map((call) => [`${call.isBlocking} ${call.state}`, call]));
   return [
     {
-      title: `What recv answers (last of ${ROUNDS} rounds)`,
+      title: 'What recv answers',
       columns: ['socket', 'before the call', 'recv returns', 'ms'],
       rows: [...rows.values()].map(({ isBlocking, state, answer, duration }) => [
         isBlocking ? 'blocking' : 'non-blocking',

@@ -59,7 +59,7 @@ interface Sizes {
 }
 
 const SIZES: Readonly<Record<MeasureContext['effort'], Sizes>> = {
-  full: { workers: 4, hold: 1000, samples: 20, models: MODELS },
+  full: { workers: 4, hold: 500, samples: 5, models: MODELS },
   quick: { workers: 2, hold: 300, samples: 5, models: QUICK_MODELS },
 };
 

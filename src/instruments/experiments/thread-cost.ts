@@ -68,7 +68,7 @@ interface Sizes {
 }
 
 const SIZES: Readonly<Record<MeasureContext['effort'], Sizes>> = {
-  full: { connections: [10, 50, 200, 500, 1000, 3000], messages: 20_000, rounds: 5, maxDuration: 15_000 },
+  full: { connections: [10, 50, 200, 500, 1000, 3000], messages: 10_000, rounds: 1, maxDuration: 4000 },
   quick: { connections: [5, 25], messages: 2000, rounds: 1, maxDuration: Infinity },
 };
 const SIZE = 64;

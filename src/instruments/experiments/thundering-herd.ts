@@ -16,7 +16,7 @@ import { ACCEPT_STRATEGIES, type AcceptStrategy } from '../../servers.js';
 import type { Experiment, MeasureContext } from './experiment.js';
 
 /** Rounds of connections: their quartiles show the noise. */
-const ROUNDS = 5;
+const ROUNDS = 2;
 
 /** One round of connections. */
 export interface HerdRound {
@@ -48,7 +48,7 @@ interface Sizes {
 }
 
 const SIZES: Readonly<Record<MeasureContext['effort'], Sizes>> = {
-  full: { processes: 8, connections: 100 },
+  full: { processes: 8, connections: 50 },
   quick: { processes: 4, connections: 20 },
 };
 

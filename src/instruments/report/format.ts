@@ -1,5 +1,5 @@
 /** Formats cells, the same for the terminal and for the page. */
-import type { Cell } from './report.js';
+import type { Cell, Quartiles } from './report.js';
 import { lazyFormat } from './words.js';
 
 const NOTHING = '—';
@@ -14,12 +14,21 @@ const exact = lazyFormat({ maximumSignificantDigits: 15 });
 
 /** A figure: numbers with three significant digits and grouped thousands; null, NaN and infinities as '—'. */
 export function formatCell(cell: Cell): string {
-  return typeof cell === 'number' ? formatNumber(cell, Number.isInteger(cell) ? whole() : broken()) : (cell ?? NOTHING);
+  if (typeof cell === 'object') return cell === null ? NOTHING : formatQuartiles(cell);
+  return typeof cell === 'number' ? formatFigure(cell) : cell;
+}
+
+const formatFigure = (value: number): string => formatNumber(value, Number.isInteger(value) ? whole() : broken());
+
+/** '4.7 (4.5–5.1)'; without the quartiles if all are printed alike. */
+function formatQuartiles({ low, median, high }: Quartiles): string {
+  const [from, middle, to] = [low, median, high].map(formatFigure);
+  return from === to ? `${middle}` : `${middle} (${from}–${to})`;
 }
 
 /** The name of a row: a number keeps all its digits, because 1024 descriptors are not 1020. */
 export function formatName(cell: Cell): string {
-  return typeof cell === 'number' ? formatNumber(cell, exact()) : (cell ?? NOTHING);
+  return typeof cell === 'number' ? formatNumber(cell, exact()) : formatCell(cell);
 }
 
 function formatNumber(value: number, format: Intl.NumberFormat): string {

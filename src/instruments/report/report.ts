@@ -1,7 +1,14 @@
 /** The result of a comparison or an experiment, which the terminal (cli/), a page (page.ts) or a program (JSON) shows. */
 
-/** A cell: a number is printed with three significant digits, null as '—'. */
-export type Cell = string | number | null;
+/** A figure that was measured several times: its median, and its first and third quartile. */
+export interface Quartiles {
+  readonly low: number;
+  readonly median: number;
+  readonly high: number;
+}
+
+/** A cell: a number is printed with three significant digits, null as '—', quartiles as '4.7 (4.5–5.1)'. */
+export type Cell = string | number | null | Quartiles;
 
 /** A table. */
 export interface ReportTable {
