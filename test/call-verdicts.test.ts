@@ -19,7 +19,8 @@ type Case<F> = readonly [what: string, figures: F, outcome: Outcome, because: Re
 function verdicts<F>(name: string, cases: readonly Case<F>[]): void {
   it.each(cases)(`${name}: %s`, (_, figures, outcome, because) => {
     const verdict = experiment<F>(name).verdict(figures);
-    expect(verdict).toMatchObject({ outcome, because: expect.stringMatching(because) as string });
+    expect(verdict.outcome).toBe(outcome);
+    expect([verdict.because, ...(verdict.statements ?? []).map((one) => one.because)].join(' ')).toMatch(because);
   });
 }
 
@@ -37,22 +38,22 @@ describe('the verdict of', () => {
         'holds',
         /2\.00 reads.*0\.01/,
       ],
-      ['one wrong answer', { rows: [row(HALVES, 10, 20, 9), row(TOGETHER, 100, 1)] }, 'does not hold here', /9 of 10/],
+      ['one wrong answer', { rows: [row(HALVES, 10, 20, 9), row(TOGETHER, 100, 1)] }, 'holds in part', /9 of 10/],
       [
         'a read a frame',
         { rows: [row(HALVES, 10, 10), row(TOGETHER, 100, 100)] },
-        'does not hold here',
-        /here a read is a frame/,
+        'holds in part',
+        /1 of 3.*1\.00 reads.*1\.00 reads/,
       ],
+      ['half frames were made whole', { rows: [row(HALVES, 10, 10), row(TOGETHER, 100, 1)] }, 'holds in part', /1\.00/],
       [
-        'half frames were made whole',
-        { rows: [row(HALVES, 10, 10), row(TOGETHER, 100, 1)] },
-        'does not hold here',
-        /1\.00/,
+        'nobody’s reads are seen',
+        { rows: [row(HALVES, 10, null), row(TOGETHER, 100, null)] },
+        'holds in part',
+        /No model’s reads/,
       ],
-      ['nobody’s reads are seen', { rows: [row(HALVES, 10, null), row(TOGETHER, 100, null)] }, 'undecided', /no model/],
-      ['reads of half frames alone', { rows: [row(HALVES, 10, 20)] }, 'undecided', /no model/],
-      ['nothing', { rows: [] }, 'undecided', /no model/],
+      ['reads of half frames alone', { rows: [row(HALVES, 10, 20)] }, 'holds in part', /No model’s reads/],
+      ['nothing', { rows: [] }, 'undecided', /No model’s reads/],
     ]);
   });
 
@@ -65,13 +66,13 @@ describe('the verdict of', () => {
     verdicts<BusyWaitFigures>('busy-wait', [
       ['a whole core and none', of(busy(0.99), reactor(0.002)), 'holds', /99 %.*0\.2 %/],
       ['what others leave of a core', of(busy(0.3), reactor(0.01)), 'holds', /30 %/],
-      ['both rest', of(busy(0.01), reactor(0.01)), 'does not hold here', /1 %/],
-      ['both burn', of(busy(0.9), reactor(0.9)), 'does not hold here', /90 %/],
-      ['a reactor that is not idle', of(busy(0.9), reactor(0.01), reactor(0.2)), 'undecided', /20 %/],
-      ['neither', of(busy(0.1), reactor(0.04)), 'undecided', /too near/],
+      ['both rest', of(busy(0.01), reactor(0.01)), 'holds in part', /1 %/],
+      ['both burn', of(busy(0.9), reactor(0.9)), 'holds in part', /90 %/],
+      ['a reactor that is not idle', of(busy(0.9), reactor(0.01), reactor(0.2)), 'holds in part', /20 %/],
+      ['neither', of(busy(0.1), reactor(0.04)), 'holds in part', /1 of 2.*10 % to 10 %/],
       ['too short a time', { ...of(busy(0.99), reactor(0)), window: 10 }, 'undecided', /10 ms/],
-      ['busy-wait alone', of(busy(0.99)), 'undecided', /nothing to compare/],
-      ['nothing', of(), 'undecided', /nothing to compare/],
+      ['busy-wait alone', of(busy(0.99)), 'holds in part', /has none/],
+      ['nothing', of(), 'not tried', /has none/],
     ]);
   });
 
@@ -97,20 +98,20 @@ describe('the verdict of', () => {
     verdicts<ScalingFigures>('scaling', [
       ['the classic curve', of(select, poll, epoll), 'holds', /epoll with N\^0\.00.*refused descriptor 1024/],
       ['noise that changes nothing', of(select, curve('poll', proportional, ALL, 1.5), epoll), 'holds', /N\^/],
-      [
-        'epoll grows too',
-        of(select, poll, curve('epoll', proportional, ALL)),
-        'does not hold here',
-        /epoll with N\^0\.9/,
-      ],
-      ['poll does not grow', of(select, curve('poll', flat, ALL), epoll), 'does not hold here', /poll with N\^0\.00/],
+      ['epoll grows too', of(select, poll, curve('epoll', proportional, ALL)), 'holds in part', /epoll with N\^0\.9/],
+      ['poll does not grow', of(select, curve('poll', flat, ALL), epoll), 'holds in part', /poll with N\^0\.00/],
       [
         'select takes more than its sets hold',
         { ...of(curve('select', proportional, ALL), poll, epoll), refusals: [] },
-        'does not hold here',
-        /select accepted 3000/,
+        'holds in part',
+        /accepted 3000/,
       ],
-      ['select was never asked for more', { ...of(select, poll, epoll), refusals: [] }, 'undecided', /not given more/],
+      [
+        'select was never asked for more',
+        { ...of(select, poll, epoll), refusals: [] },
+        'holds in part',
+        /not given more/,
+      ],
       [
         'in between',
         of(
@@ -118,18 +119,18 @@ describe('the verdict of', () => {
           poll,
           curve('epoll', (n) => n ** 0.4, ALL),
         ),
-        'undecided',
+        'holds in part',
         /epoll 0\.40 to 0\.40/,
       ],
-      ['too much noise', of(select, poll, curve('epoll', flat, ALL, 10)), 'undecided', /too uncertain.*epoll/],
+      ['too much noise', of(select, poll, curve('epoll', flat, ALL, 10)), 'holds in part', /Too uncertain: epoll/],
       [
         'few descriptors',
         of(curve('poll', proportional, [10, 100]), curve('epoll', flat, [10, 100])),
-        'undecided',
-        /too few/,
+        'holds in part',
+        /No figures/,
       ],
-      ['no epoll, as on Windows', of(select, poll), 'undecided', /epoll, kqueue/],
-      ['nothing', of(), 'undecided', /too few/],
+      ['no epoll, as on Windows', of(select, poll), 'holds in part', /2 of 3.*No figures/],
+      ['nothing', of(), 'holds in part', /No figures/],
     ]);
 
     it('computes the exponent of the curve', () => {
@@ -152,7 +153,7 @@ describe('the verdict of', () => {
         'the program, the kernel, the program',
         of(reactor, proactor, emulated),
         'holds',
-        /reactor 1, true proactor 0, emulated/,
+        /reactor 1\..*true proactor 0\..*emulated proactor 1\./,
       ],
       [
         'the kernel carries out WSARecv',
@@ -163,21 +164,21 @@ describe('the verdict of', () => {
       [
         'a true proactor that reads itself',
         of(reactor, row('true proactor', 1), emulated),
-        'does not hold here',
+        'holds in part',
         /true proactor 1/,
       ],
       [
         'an emulation that does not',
         of(reactor, proactor, row('emulated proactor', 0)),
-        'does not hold here',
+        'holds in part',
         /emulated proactor 0/,
       ],
       ['it sends at once', of(reactor, row('true proactor', 0, 1), emulated), 'holds', /true proactor 0/],
-      ['half of them', of(reactor, row('true proactor', 0.5), emulated), 'undecided', /0\.5.*neither all nor none/],
-      ['calls were dropped', of(reactor, { ...proactor, dropped: 3 }, emulated), 'undecided', /3 calls/],
-      ['few messages', of(reactor, { ...proactor, messages: 9 }, emulated), 'undecided', /9 messages/],
-      ['no true proactor', of(reactor, emulated), 'undecided', /true proactor/],
-      ['nothing', of(), 'undecided', /no figures/],
+      ['half of them', of(reactor, row('true proactor', 0.5), emulated), 'holds in part', /0\.5.*neither all nor none/],
+      ['calls were dropped', of(reactor, { ...proactor, dropped: 3 }, emulated), 'holds in part', /3 calls/],
+      ['few messages', of(reactor, { ...proactor, messages: 9 }, emulated), 'holds in part', /9 messages/],
+      ['no true proactor', of(reactor, emulated), 'holds in part', /has none/],
+      ['nothing', of(), 'not tried', /0 of 3/],
     ]);
   });
 
@@ -228,18 +229,18 @@ describe('the verdict of', () => {
     ];
     const of = (...rows: WakeupsRow[]): WakeupsFigures => ({ rows });
     verdicts<WakeupsFigures>('wakeups', [
-      ['none is lost, many are one', of(single, waiting, busy), 'holds', /none of 300 wake-ups was lost/],
-      ['one is lost', of(single, row('while it waits', 100, 7, true), busy), 'does not hold here', /lost after 7/],
+      ['none is lost, many are one', of(single, waiting, busy), 'holds', /None of 300 wake-ups was lost/],
+      ['one is lost', of(single, row('while it waits', 100, 7, true), busy), 'holds in part', /lost after 7/],
       [
         'two became one although it waited',
         of(row('one by one', 100, 99), waiting, busy),
-        'does not hold here',
+        'holds in part',
         /ended 99 waits/,
       ],
-      ['each counts', of(single, waiting, row('while it is busy', 100, 100)), 'does not hold here', /ended 100 waits/],
-      ['hardly any', of(single, waiting, row('while it is busy', 2, 1)), 'undecided', /too few wake-ups/],
-      ['never while it was busy', of(single, waiting), 'undecided', /while it is busy/],
-      ['nothing', of(), 'undecided', /no figures/],
+      ['each counts', of(single, waiting, row('while it is busy', 100, 100)), 'holds in part', /ended 100 waits/],
+      ['hardly any', of(single, waiting, row('while it is busy', 2, 1)), 'holds in part', /Fewer than 10 wake-ups/],
+      ['never while it was busy', of(single, waiting), 'holds in part', /Fewer than 10 wake-ups/],
+      ['nothing', of(), 'undecided', /0 of 3/],
     ]);
   });
 

@@ -4,7 +4,7 @@ import { IdleConnections } from '../measuring/idle-connections.js';
 import { MeasuredServer } from '../measuring/measured-server.js';
 import { type Subject, allSubjects } from '../measuring/subjects.js';
 import { until } from '../measuring/until.js';
-import type { ReportChart, ReportTable, Verdict } from '../report/report.js';
+import { type ReportChart, type ReportTable, type Statement, type Verdict, verdictOf } from '../report/report.js';
 import { threeDigits } from '../report/words.js';
 import { FD_SETSIZE } from '../../syscalls.js';
 import type { Experiment, MeasureContext } from './experiment.js';
@@ -116,21 +116,22 @@ const MIN_WINDOW = 100;
 const percent = (share: number): string => `${threeDigits(100 * share)} %`;
 
 function verdict({ window, rows }: BusyWaitFigures): Verdict {
-  const busy = rows.filter(({ subject }) => subject === BUSY).map(({ cpuShare }) => cpuShare);
-  const waiting = rows.filter(({ subject }) => subject !== BUSY).map(({ cpuShare }) => cpuShare);
-  if (busy.length === 0 || waiting.length === 0)
-    return { outcome: 'undecided', because: 'nothing to compare: one of the two kinds was not measured' };
-  if (window < MIN_WINDOW) return { outcome: 'undecided', because: `${window} ms is too short to measure CPU time` };
-  const minBusy = Math.min(...busy);
-  const maxWaiting = Math.max(...waiting);
-  const figures = `with idle connections busy-wait takes at least ${percent(minBusy)} of a core, reactors at most ${percent(maxWaiting)}`;
-  if (minBusy >= MIN_BUSY && maxWaiting <= MAX_IDLE) return { outcome: 'holds', because: figures };
-  if (Math.max(...busy) <= MAX_IDLE || Math.min(...waiting) >= MIN_BUSY)
-    return { outcome: 'does not hold here', because: figures };
-  return {
-    outcome: 'undecided',
-    because: `${figures}: too near to each other, as on a busy machine`,
+  const shares = (isBusy: boolean): number[] =>
+    rows.filter(({ subject }) => (subject === BUSY) === isBusy).map(({ cpuShare }) => cpuShare);
+  const statement = (text: string, values: readonly number[], expected: 'busy' | 'idle'): Statement => {
+    if (values.length === 0) return { statement: text, outcome: 'not tried', because: 'This system has none.' };
+    if (window < MIN_WINDOW)
+      return { statement: text, outcome: 'undecided', because: `${window} ms is too short to measure CPU time.` };
+    const [min, max] = [Math.min(...values), Math.max(...values)];
+    const because = `With idle connections it takes ${percent(min)} to ${percent(max)} of a core.`;
+    const found = min >= MIN_BUSY ? 'busy' : max <= MAX_IDLE ? 'idle' : null;
+    if (found === null) return { statement: text, outcome: 'undecided', because };
+    return { statement: text, outcome: found === expected ? 'holds' : 'does not hold here', because };
   };
+  return verdictOf([
+    statement('a loop that tries every socket takes the core', shares(true), 'busy'),
+    statement('a call that waits for events sleeps', shares(false), 'idle'),
+  ]);
 }
 
 function tables({ rows }: BusyWaitFigures): ReportTable[] {

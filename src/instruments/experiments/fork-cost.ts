@@ -2,21 +2,42 @@
  * Posts 003 (a) and 002 (b): the cost of a new process per short connection.
  *
  * Node cannot fork(). process-per-connection starts a new Node program that inherits the connection, which costs about a hundred times as
- * much as fork(2). Therefore the start of the smallest program is measured as well.
+ * much as fork(2). Therefore the textbook's servers in C, and the start of the smallest program, are measured as well.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { MeasuredServer } from '../measuring/measured-server.js';
 import { shortConnections } from '../measuring/short-connections.js';
 import { type Spread, spreadOf } from '../measuring/spread.js';
-import { subjectNamed } from '../measuring/subjects.js';
+import { allSubjects, subjectNamed } from '../measuring/subjects.js';
+import { warmUp } from '../measuring/warm-up.js';
 import { threeDigits } from '../report/words.js';
-import type { ReportChart, ReportTable, Verdict } from '../report/report.js';
+import { type ReportChart, type ReportTable, type Statement, type Verdict, verdictOf } from '../report/report.js';
 import type { Experiment, MeasureContext } from './experiment.js';
 
-const FORKED = 'process-per-connection';
-const PREFORKED = 'prefork';
-const MODELS = [FORKED, 'thread-per-connection', PREFORKED];
+const NODE_PROGRAMS = 'process-per-connection';
+/** A new process per connection, and processes that are there before: in C, where it is a fork(2), and as Node programs. */
+const PAIRS = [
+  {
+    statement: 'a fork for each connection costs more than its work (C)',
+    forked: 'textbook:fork-per-connection',
+    preforked: 'textbook:prefork:blocking',
+  },
+  {
+    statement: 'a new Node.js program for each connection costs more than its work',
+    forked: NODE_PROGRAMS,
+    preforked: 'prefork',
+  },
+] as const;
+const THREADS = ['textbook:thread-per-connection', 'thread-per-connection'];
+
+/** Those that this system has. */
+function modelsHere(): readonly string[] {
+  const names = PAIRS.flatMap(({ forked, preforked }, i) => [forked, THREADS[i] ?? '', preforked]);
+  return names.filter((name) =>
+    allSubjects().some((row) => row.isAvailable && (row.name === name || row.model === name)),
+  );
+}
 const CONCURRENT_CLIENTS = 4;
 /** With fewer connections the verdict is undecided. */
 const MIN_CONNECTIONS = 5;
@@ -57,35 +78,38 @@ async function measure(context: MeasureContext): Promise<ForkCostFigures> {
   const { effort, signal } = context;
   const sizes = SIZES[effort];
   const models = [];
-  for (const [index, name] of MODELS.entries()) {
-    context.progress(index, MODELS.length + 1, name);
+  const names = modelsHere();
+  const parts = names.length + 1;
+  for (const [index, name] of names.entries()) {
+    context.progress(index, parts, name);
     models.push(await costOf(name, sizes, signal));
   }
-  context.progress(MODELS.length, MODELS.length + 1, 'programs');
+  context.progress(names.length, parts, 'programs');
   const programs = [];
   for (const { name, command, args } of PROGRAMS) {
     const times = [];
     for (let i = 0; i < sizes.programs; i++) times.push(await runOf(command, args, signal));
     programs.push({ name, time: spreadOf(times) });
   }
-  context.progress(MODELS.length + 1, MODELS.length + 1, 'done');
+  context.progress(parts, parts, 'done');
   return { models, programs };
 }
 
 async function costOf(name: string, { maxDuration, connections }: Sizes, signal: AbortSignal): Promise<ForkCostModel> {
   await using server = await MeasuredServer.start(subjectNamed(name), { workers: CONCURRENT_CLIENTS });
-  const cpuBefore = server.usage()?.cpu;
+  await warmUp(server, CONCURRENT_CLIENTS, signal);
+  const cpuBefore = await server.cpu();
   const clients = { port: server.port, connections, maxDuration, minConnections: MIN_CONNECTIONS };
   const oneByOne = await shortConnections({ ...clients, concurrency: 1 }, signal);
   const several = await shortConnections({ ...clients, concurrency: CONCURRENT_CLIENTS }, signal);
-  const cpuAfter = server.usage()?.cpu;
+  const cpu = (await server.cpu()) - cpuBefore;
   const all = oneByOne.times.length + several.times.length;
   return {
     name,
     latency: spreadOf(oneByOne.times),
     perSecond: oneByOne.perSecond,
     perSecondAtOnce: several.perSecond,
-    cpu: cpuBefore === undefined || cpuAfter === undefined ? null : (cpuAfter - cpuBefore) / 1000 / all,
+    cpu: Number.isNaN(cpu) ? null : cpu / 1000 / all,
   };
 }
 
@@ -141,23 +165,33 @@ function charts({ models }: ForkCostFigures): readonly ReportChart[] {
 /** A new process costs more than the work if a connection takes more than this many times as long with it as without. */
 const COST_FACTOR = 2;
 
-function verdict({ models, programs }: ForkCostFigures): Verdict {
-  const [forked, preforked] = [FORKED, PREFORKED].map((one) => models.find(({ name }) => name === one)?.latency);
-  if (forked === undefined || preforked === undefined || Math.min(forked.count, preforked.count) < MIN_CONNECTIONS)
+const verdict = (figures: ForkCostFigures): Verdict =>
+  verdictOf(PAIRS.map(({ statement, ...pair }) => ({ statement, ...costsMore(figures, pair) })));
+
+function costsMore(
+  { models, programs }: ForkCostFigures,
+  pair: Pick<(typeof PAIRS)[number], 'forked' | 'preforked'>,
+): Omit<Statement, 'statement'> {
+  const [forked, preforked] = [pair.forked, pair.preforked].map(
+    (one) => models.find(({ name }) => name === one)?.latency,
+  );
+  if (forked === undefined || preforked === undefined)
+    return { outcome: 'not tried', because: 'This system does not have both.' };
+  if (Math.min(forked.count, preforked.count) < MIN_CONNECTIONS)
     return {
       outcome: 'undecided',
-      because: `Fewer than ${MIN_CONNECTIONS} connections of ${FORKED} or of ${PREFORKED}.`,
+      because: `Fewer than ${MIN_CONNECTIONS} connections of ${pair.forked} or of ${pair.preforked}.`,
     };
   const node = programs.at(-1)?.time.median;
+  const ofNode =
+    pair.forked === NODE_PROGRAMS && node !== undefined
+      ? `; the start and exit of an empty Node program alone take ${threeDigits(node)} ms`
+      : '';
   const result = `A connection takes ${threeDigits(forked.median)} ms with a new process and ${threeDigits(preforked.median)} ms without`;
-  const caveat =
-    node === undefined
-      ? 'a new process is a Node program here, not a fork()'
-      : `a new process is a Node program here, whose start and exit alone take ${threeDigits(node)} ms, not a fork()`;
   // Compares quartiles: overlapping ranges are noise.
-  if (forked.low > COST_FACTOR * preforked.high) return { outcome: 'holds', because: `${result}; ${caveat}.` };
+  if (forked.low > COST_FACTOR * preforked.high) return { outcome: 'holds', because: `${result}${ofNode}.` };
   if (forked.high < COST_FACTOR * preforked.low)
-    return { outcome: 'does not hold here', because: `${result}; ${caveat}.` };
+    return { outcome: 'does not hold here', because: `${result}${ofNode}.` };
   return {
     outcome: 'undecided',
     because: `${result}, but single connections differ by as much (${threeDigits(forked.low)} to ${threeDigits(forked.high)} ms with, ${threeDigits(preforked.low)} to ${threeDigits(preforked.high)} ms without).`,
@@ -170,7 +204,7 @@ export const forkCost: Experiment<ForkCostFigures> = {
   claim:
     'Processes are isolated, but costly to create and to switch: forking per short connection costs more than its work, and pre-forking avoids that cost.',
   source: 'post 003, claim (a); post 002, claim (b)',
-  setUp: `Echo servers, each in a process of its own. Clients connect, send 64 bytes, receive them back and close: one at a time, then ${CONCURRENT_CLIENTS} at a time. Node cannot fork(): the process for a connection is a new Node program that inherits it, which costs about a hundred times as much as fork(2). The figures are therefore those of new programs. The start of the smallest program and of an empty Node program are measured for comparison.`,
+  setUp: `Echo servers, each in a process of its own. Clients connect, send 64 bytes, receive them back and close: one at a time, then ${CONCURRENT_CLIENTS} at a time. The textbook’s servers in C fork(). Node cannot: there the process for a connection is a new Node program that inherits it. The start of the smallest program and of an empty Node program are measured for comparison.`,
   isAvailable: true,
   why: 'needs only sockets and processes',
   measure,

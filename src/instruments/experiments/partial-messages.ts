@@ -7,7 +7,7 @@ import { MeasuredServer } from '../measuring/measured-server.js';
 import { REQUEST_LENGTH, requests, countCorrectReplies } from '../measuring/numbered-requests.js';
 import { subjectNamed } from '../measuring/subjects.js';
 import { until } from '../measuring/until.js';
-import type { ReportChart, ReportTable, Verdict } from '../report/report.js';
+import { type ReportChart, type ReportTable, type Statement, type Verdict, verdictOf } from '../report/report.js';
 import type { SyscallRecord } from '../../trace.js';
 import type { Experiment, MeasureContext } from './experiment.js';
 
@@ -120,30 +120,38 @@ const isRead = ({ name, result }: SyscallRecord): boolean => name === 'WSARecv' 
 // ------------------------------------------------------------------------------------------------------------------ verdict
 
 function verdict({ rows }: PartialMessagesFigures): Verdict {
-  const wrong = rows.find(({ right, frames }) => right < frames);
-  if (wrong !== undefined) {
-    const { model, delivery, right, frames } = wrong;
-    return {
-      outcome: 'does not hold here',
-      because: `${model} answered ${right} of ${frames} frames correctly that were sent ${delivery}: bytes left over from a read are lost`,
-    };
-  }
   const countedOf = (wanted: string) =>
     rows.flatMap(({ delivery, reads, frames }) => (delivery === wanted && reads !== null ? [reads / frames] : []));
   const halves = countedOf(HALVES);
   const together = countedOf(TOGETHER);
-  if (halves.length === 0 || together.length === 0)
-    return {
-      outcome: 'undecided',
-      because: 'no model’s reads were recorded for half frames or for many frames at once',
-    };
+  const wrong = rows.find(({ right, frames }) => right < frames);
   const frames = rows.reduce((sum, row) => sum + row.frames, 0);
-  const [min, max] = [Math.min(...halves).toFixed(2), Math.max(...together).toFixed(2)];
-  const figures = `a frame cut in two took at least ${min} reads, one of many in a write at most ${max}`;
-  // If both were 1, each read would be one frame.
-  return Math.min(...halves) > 1 && Math.max(...together) < 1
-    ? { outcome: 'holds', because: `${figures}; all ${frames} frames were answered correctly` }
-    : { outcome: 'does not hold here', because: `${figures}: here a read is a frame` };
+  const byReads = (statement: string, values: readonly number[], isSo: boolean, because: string): Statement =>
+    values.length === 0
+      ? { statement, outcome: 'not tried', because: 'No model’s reads were recorded.' }
+      : { statement, outcome: isSo ? 'holds' : 'does not hold here', because };
+  return verdictOf([
+    byReads(
+      'a read may return half a frame',
+      halves,
+      Math.min(...halves) > 1,
+      `A frame cut in two took at least ${Math.min(...halves).toFixed(2)} reads.`,
+    ),
+    byReads(
+      'a read may return several frames',
+      together,
+      Math.max(...together) < 1,
+      `One of many frames in a write took at most ${Math.max(...together).toFixed(2)} reads.`,
+    ),
+    {
+      statement: 'with a buffer for incomplete bytes every frame is answered',
+      outcome: wrong !== undefined ? 'does not hold here' : frames > 0 ? 'holds' : 'undecided',
+      because:
+        wrong === undefined
+          ? `All ${frames} frames were answered correctly.`
+          : `${wrong.model} answered ${wrong.right} of ${wrong.frames} frames correctly that were sent ${wrong.delivery}.`,
+    },
+  ]);
 }
 
 function tables({ rows }: PartialMessagesFigures): ReportTable[] {

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { BaseSelector } from '../../index.js';
 import { type Point, exponentOf } from '../measuring/power-law.js';
 import { type Spread, spreadOf } from '../measuring/spread.js';
-import type { ReportChart, ReportTable, Verdict } from '../report/report.js';
+import { type ReportChart, type ReportTable, type Statement, type Verdict, verdictOf } from '../report/report.js';
 import { FD_SETSIZE } from '../../syscalls.js';
 import { startTrace } from '../../trace.js';
 import type { Experiment, MeasureContext } from './experiment.js';
@@ -145,37 +145,48 @@ const isConstant = ({ max }: Growth): boolean => max <= MAX_CONSTANT;
 
 function verdict(figures: ScalingFigures): Verdict {
   const growths = growthsOf(figures);
-  const scanned = growths.filter(({ mechanism }) => SCANNED.includes(mechanism));
-  const keptInKernel = growths.filter(({ mechanism }) => !SCANNED.includes(mechanism));
-  if (scanned.length === 0 || keptInKernel.length === 0) {
-    const missing =
-      scanned.length === 0 ? 'select or poll' : 'a mechanism that keeps its set in the kernel (epoll, kqueue)';
-    return { outcome: 'undecided', because: `too few figures of ${missing} to compare` };
-  }
+  return verdictOf([
+    growthStatement(
+      'a wait of select and poll costs more with each registered descriptor',
+      growths.filter(({ mechanism }) => SCANNED.includes(mechanism)),
+      'growing',
+    ),
+    growthStatement(
+      'a wait of epoll and kqueue costs the same however many descriptors are registered',
+      growths.filter(({ mechanism }) => !SCANNED.includes(mechanism)),
+      'constant',
+    ),
+    { statement: 'select refuses descriptors beyond its limit', ...limitOf(figures) },
+  ]);
+}
+
+/** @param growths those of the mechanisms that the statement is about */
+function growthStatement(statement: string, growths: readonly Growth[], expected: 'growing' | 'constant'): Statement {
+  if (growths.length === 0)
+    return { statement, outcome: 'not tried', because: 'No figures of one for few and for many descriptors.' };
   const exponents = growths.map(({ mechanism, exponent }) => `${mechanism} with N^${twoDecimals(exponent)}`).join(', ');
-  const limit = limitOf(figures);
-  const because = `beyond ${MIN_DESCRIPTORS} descriptors the cost of a wait grows: ${exponents}; ${limit.because}`;
-  if (scanned.some(isConstant) || keptInKernel.some(isGrowing)) return { outcome: 'does not hold here', because };
-  const uncertain = [...scanned.filter((one) => !isGrowing(one)), ...keptInKernel.filter((one) => !isConstant(one))];
+  const because = `Beyond ${MIN_DESCRIPTORS} descriptors the cost grows: ${exponents}.`;
+  const [isSo, isOpposite] = expected === 'growing' ? [isGrowing, isConstant] : [isConstant, isGrowing];
+  if (growths.some(isOpposite)) return { statement, outcome: 'does not hold here', because };
+  const uncertain = growths.filter((one) => !isSo(one));
+  if (uncertain.length === 0) return { statement, outcome: 'holds', because };
   const ranges = uncertain.map(({ mechanism, min, max }) => `${mechanism} ${twoDecimals(min)} to ${twoDecimals(max)}`);
-  if (ranges.length === 0) return { outcome: limit.outcome, because };
-  return { outcome: 'undecided', because: `${because}; the exponents are too uncertain: ${ranges.join(', ')}` };
+  return { statement, outcome: 'undecided', because: `${because} Too uncertain: ${ranges.join(', ')}.` };
 }
 
 /** Whether select refuses descriptors beyond FD_SETSIZE. */
-function limitOf({ points, refusals, fdSetSize }: ScalingFigures): Verdict {
+function limitOf({ points, refusals, fdSetSize }: ScalingFigures): Omit<Statement, 'statement'> {
   const refusal = refusals.find(({ mechanism }) => mechanism === 'select');
   if (refusal !== undefined) {
     const { registered, descriptor, code } = refusal;
-    const because = `select had ${registered} descriptors and refused descriptor ${descriptor} (${code})`;
+    const because = `It had ${registered} descriptors and refused descriptor ${descriptor} (${code}).`;
     return { outcome: registered <= fdSetSize ? 'holds' : 'does not hold here', because };
   }
-  const registered = Math.max(
-    ...points.filter(({ mechanism }) => mechanism === 'select').map(({ descriptors }) => descriptors),
-  );
+  const numbers = points.filter(({ mechanism }) => mechanism === 'select').map(({ descriptors }) => descriptors);
+  const registered = Math.max(0, ...numbers);
   return registered > fdSetSize
-    ? { outcome: 'does not hold here', because: `select accepted ${registered} descriptors` }
-    : { outcome: 'undecided', because: 'select was not given more descriptors than it accepts' };
+    ? { outcome: 'does not hold here', because: `It accepted ${registered} descriptors.` }
+    : { outcome: 'undecided', because: 'It was not given more descriptors than it accepts.' };
 }
 
 function tables(figures: ScalingFigures): ReportTable[] {

@@ -4,7 +4,8 @@ import { Client } from '../measuring/client.js';
 import { MeasuredServer } from '../measuring/measured-server.js';
 import { type Spread, spreadOf } from '../measuring/spread.js';
 import { subjectNamed } from '../measuring/subjects.js';
-import type { ReportChart, ReportTable, Verdict } from '../report/report.js';
+import { warmUp } from '../measuring/warm-up.js';
+import { type ReportChart, type ReportTable, type Statement, type Verdict, verdictOf } from '../report/report.js';
 import { sentence, threeDigits } from '../report/words.js';
 import type { Experiment, MeasureContext } from './experiment.js';
 
@@ -71,6 +72,7 @@ async function measure(context: MeasureContext): Promise<SlowPeersFigures> {
     context.progress(index, names.length, name);
     const options = { workers, ...(name === POOL ? { maxQueued: MAX_QUEUED } : {}) };
     await using server = await MeasuredServer.start(subjectNamed(name), options);
+    await warmUp(server, workers, signal);
     const cases = [];
     for (const slow of [0, workers - 1, workers]) {
       using peers = await SlowPeers.connect(server, slow, signal);
@@ -196,8 +198,28 @@ function charts({ models, workers }: SlowPeersFigures): readonly ReportChart[] {
   ];
 }
 
-function verdict({ models, workers, hold }: SlowPeersFigures): Verdict {
-  const pool = models.find(({ name }) => name === POOL);
+function verdict(figures: SlowPeersFigures): Verdict {
+  return verdictOf([
+    { statement: 'as many slow clients as workers block a pool for all others', ...blocked(figures) },
+    { statement: 'the queue grows until new clients are refused', ...queueGrows(figures) },
+  ]);
+}
+
+const poolOf = ({ models }: SlowPeersFigures): SlowPeersModel | undefined => models.find(({ name }) => name === POOL);
+
+/** With all workers occupied: CROWD clients are queued, and refused when the queue is full. */
+function queueGrows(figures: SlowPeersFigures): Omit<Statement, 'statement'> {
+  const crowd = poolOf(figures)?.crowd;
+  if (crowd === undefined) return { outcome: 'undecided', because: `${sentence(POOL)} was not measured.` };
+  const { answered, queued, turnedAway, inBacklog } = crowd;
+  const because = `Of ${CROWD} more clients ${answered} were answered, ${queued} waited in the queue, ${inBacklog} in the kernel’s backlog, ${turnedAway} were refused.`;
+  if (answered === 0 && queued > 0 && turnedAway > 0) return { outcome: 'holds', because };
+  return { outcome: answered === CROWD ? 'does not hold here' : 'undecided', because };
+}
+
+function blocked(figures: SlowPeersFigures): Omit<Statement, 'statement'> {
+  const { models, workers, hold } = figures;
+  const pool = poolOf(figures);
   const [alone, almost, all] = [0, workers - 1, workers].map(
     (slow) => pool?.cases.find((one) => one.slow === slow)?.firstByte,
   );
@@ -209,13 +231,12 @@ function verdict({ models, workers, hold }: SlowPeersFigures): Verdict {
       outcome: 'undecided',
       because: `With a free worker a new client already waits ${threeDigits(baseline)} ms: too long to see the effect of slow clients that stay for ${hold} ms.`,
     };
-  const result = `with ${workers - 1} of its ${workers} workers blocked by slow clients the pool answers a new client within ${threeDigits(almost.median)} ms, with all of them blocked after ${threeDigits(all.median)} ms (the slow clients stay for ${hold} ms)`;
-  if (all.median >= 0.9 * hold)
-    return { outcome: 'holds', because: `${sentence(result)}${othersOf(models, workers)}.` };
-  if (all.median <= hold / 4) return { outcome: 'does not hold here', because: `${sentence(result)}.` };
+  const result = `With ${workers - 1} of its ${workers} workers blocked by slow clients the pool answers a new client within ${threeDigits(almost.median)} ms, with all of them blocked after ${threeDigits(all.median)} ms (the slow clients stay for ${hold} ms)`;
+  if (all.median >= 0.9 * hold) return { outcome: 'holds', because: `${result}${othersOf(models, workers)}.` };
+  if (all.median <= hold / 4) return { outcome: 'does not hold here', because: `${result}.` };
   return {
     outcome: 'undecided',
-    because: `${sentence(result)}: the new client waits, but not for as long as the slow ones stay.`,
+    because: `${result}: the new client waits, but not for as long as the slow ones stay.`,
   };
 }
 

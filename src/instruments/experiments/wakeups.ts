@@ -6,7 +6,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Mechanism, createProactor, createSelector } from '../../index.js';
 import { mechanismsHere } from '../../servers/models/mechanisms.js';
 import { WakingThreads } from '../measuring/waking-threads.js';
-import type { ReportChart, ReportTable, Verdict } from '../report/report.js';
+import { type ReportChart, type ReportTable, type Verdict, verdictOf } from '../report/report.js';
 import type { Experiment, MeasureContext } from './experiment.js';
 
 /** When the wake-ups are made. */
@@ -162,38 +162,41 @@ async function measure(context: MeasureContext): Promise<WakeupsFigures> {
 const MIN_COALESCED = 10;
 
 function verdict({ rows }: WakeupsFigures): Verdict {
-  const missing = SCENARIOS.find((scenario) =>
-    rows.every((row) => row.scenario !== scenario || row.wakeups < MIN_COALESCED),
-  );
-  if (missing !== undefined)
-    return {
-      outcome: 'undecided',
-      because: `no figures, or too few wake-ups, ${missing}`,
-    };
+  const of = (scenario: Scenario) => rows.filter((row) => row.scenario === scenario && row.wakeups >= MIN_COALESCED);
   const lost = rows.find(({ isLost }) => isLost);
-  if (lost !== undefined) {
-    const because = `${lost.mechanism}, ${lost.scenario}: a wake-up was lost after ${lost.returns} returns of the wait`;
-    return { outcome: 'does not hold here', because };
-  }
-  const of = (scenario: Scenario) => rows.filter((row) => row.scenario === scenario);
-  const unequal = of('one by one').find(({ returns, wakeups }) => returns !== wakeups);
-  if (unequal !== undefined) {
-    const because = `${unequal.mechanism}: ${unequal.wakeups} wake-ups one by one ended ${unequal.returns} waits`;
-    return { outcome: 'does not hold here', because };
-  }
-  const uncoalesced = of('while it is busy').find(({ returns, wakeups }) => returns * MIN_COALESCED > wakeups);
-  if (uncoalesced !== undefined) {
-    const { mechanism, wakeups, returns } = uncoalesced;
-    const because = `${mechanism}: ${wakeups} wake-ups, made while it was busy, ended ${returns} waits`;
-    return { outcome: 'does not hold here', because };
-  }
   const all = rows.reduce((sum, { wakeups }) => sum + wakeups, 0);
-  const max = Math.max(...of('while it is busy').map(({ returns }) => returns));
-  const because =
-    `none of ${all} wake-ups was lost; one by one, each ended one wait; ` +
-    `all those made while the loop was busy ended ${max === 1 ? 'one wait' : `at most ${max} waits`}`;
-  return { outcome: 'holds', because };
+  const hasAll = SCENARIOS.every((scenario) => of(scenario).length > 0);
+  const single = of('one by one');
+  const unequal = single.find(({ returns, wakeups }) => returns !== wakeups);
+  const busy = of('while it is busy');
+  const apart = busy.find(({ returns, wakeups }) => returns * MIN_COALESCED > wakeups);
+  const max = Math.max(...busy.map(({ returns }) => returns));
+  return verdictOf([
+    {
+      statement: 'no wake-up is lost',
+      outcome: lost !== undefined ? 'does not hold here' : hasAll ? 'holds' : 'undecided',
+      because:
+        lost === undefined
+          ? `None of ${all} wake-ups was lost.`
+          : `${lost.mechanism}, ${lost.scenario}: one was lost after ${lost.returns} returns of the wait.`,
+    },
+    {
+      statement: 'wake-ups that are made one by one end one wait each',
+      outcome: single.length === 0 ? 'undecided' : unequal === undefined ? 'holds' : 'does not hold here',
+      because: endedBy(unequal ?? single[0]),
+    },
+    {
+      statement: 'those that are made while the loop does not wait are one, and end its next wait',
+      outcome: busy.length === 0 ? 'undecided' : apart === undefined ? 'holds' : 'does not hold here',
+      because: apart === undefined && max > 1 ? `They ended at most ${max} waits.` : endedBy(apart ?? busy[0]),
+    },
+  ]);
 }
+
+const endedBy = (row: WakeupsRow | undefined): string =>
+  row === undefined
+    ? `Fewer than ${MIN_COALESCED} wake-ups.`
+    : `${row.mechanism}: ${row.wakeups} wake-ups ended ${row.returns === 1 ? 'one wait' : `${row.returns} waits`}.`;
 
 function tables({ rows }: WakeupsFigures): ReportTable[] {
   return [

@@ -7,7 +7,7 @@ import { mechanismsHere } from '../../servers/models/mechanisms.js';
 import { Load } from '../measuring/load.js';
 import { MeasuredServer } from '../measuring/measured-server.js';
 import { type Subject, subjectNamed } from '../measuring/subjects.js';
-import type { ReportChart, ReportTable, Verdict } from '../report/report.js';
+import { type ReportChart, type ReportTable, type Statement, type Verdict, verdictOf } from '../report/report.js';
 import { threeDigits } from '../report/words.js';
 import type { SyscallRecord } from '../../trace.js';
 import type { Experiment, MeasureContext } from './experiment.js';
@@ -118,28 +118,38 @@ const MIN_SELF = 0.9;
 const MAX_SYSTEM = 0.1;
 const MIN_MESSAGES = 100;
 
-const processReads = ({ reads }: WhoCopiesRow): boolean => reads >= MIN_SELF;
-const systemReads = ({ reads }: WhoCopiesRow): boolean => reads <= MAX_SYSTEM;
+/** The statements of the two claims, by kind of server, and who reads. */
+const STATEMENTS: readonly (readonly [statement: string, kind: Kind, reader: 'process' | 'system'])[] = [
+  ['in a reactor the program itself reads', 'reactor', 'process'],
+  ['in a proactor the system reads, and reports the completion', 'true proactor', 'system'],
+  ['a proactor in the style of asyncio is a reactor underneath', 'emulated proactor', 'process'],
+];
 
-function verdict({ rows }: WhoCopiesFigures): Verdict {
-  const kinds: readonly Kind[] = ['reactor', 'true proactor', 'emulated proactor'];
-  const missing = kinds.find((kind) => rows.every((row) => row.kind !== kind));
-  if (missing !== undefined) return { outcome: 'undecided', because: `no figures of a ${missing}` };
+const verdict = ({ rows }: WhoCopiesFigures): Verdict =>
+  verdictOf(
+    STATEMENTS.map(([statement, kind, reader]) => ({
+      statement,
+      ...readBy(
+        rows.filter((row) => row.kind === kind),
+        reader,
+      ),
+    })),
+  );
+
+/** @param rows those of one kind */
+function readBy(rows: readonly WhoCopiesRow[], reader: 'process' | 'system'): Omit<Statement, 'statement'> {
+  if (rows.length === 0) return { outcome: 'not tried', because: 'This system has none.' };
   const unusable = rows.find(({ messages, dropped }) => messages < MIN_MESSAGES || dropped > 0);
   if (unusable !== undefined) {
-    const why =
-      unusable.dropped > 0
-        ? `${unusable.dropped} calls were not recorded`
-        : `${unusable.messages} messages are too few`;
-    return { outcome: 'undecided', because: `${unusable.subject}: ${why}` };
+    const { subject, dropped, messages } = unusable;
+    const why = dropped > 0 ? `${dropped} calls were not recorded` : `${messages} messages are too few`;
+    return { outcome: 'undecided', because: `${subject}: ${why}.` };
   }
   const readsOf = rows.map(({ subject, reads }) => `${subject} ${threeDigits(reads)}`).join(', ');
-  const because = `reads per message made by the server’s process: ${readsOf}`;
-  const isTrue = (row: WhoCopiesRow): boolean => row.kind === 'true proactor';
-  if (rows.every((row) => (isTrue(row) ? systemReads(row) : processReads(row)))) return { outcome: 'holds', because };
-  if (rows.some((row) => (isTrue(row) ? processReads(row) : systemReads(row))))
-    return { outcome: 'does not hold here', because };
-  return { outcome: 'undecided', because: `${because}: neither all nor none` };
+  const because = `Reads per message made by the server’s process: ${readsOf}.`;
+  const found = rows.map(({ reads }) => (reads >= MIN_SELF ? 'process' : reads <= MAX_SYSTEM ? 'system' : null));
+  if (found.includes(null)) return { outcome: 'undecided', because: `${because} This is neither all nor none.` };
+  return { outcome: found.every((one) => one === reader) ? 'holds' : 'does not hold here', because };
 }
 
 function tables({ rows }: WhoCopiesFigures): ReportTable[] {
