@@ -102,16 +102,12 @@ export default ts.config(
     },
   },
   {
-    files: ['src/instruments/report/page/*.js', 'test/support/page-probe.js'],
+    files: ['test/support/page-probe.js'],
     languageOptions: {
       sourceType: 'script',
       globals: {
         document: 'readonly',
-        matchMedia: 'readonly',
         getComputedStyle: 'readonly',
-        addEventListener: 'readonly',
-        ResizeObserver: 'readonly',
-        Plotly: 'readonly',
         window: 'readonly',
         NodeFilter: 'readonly',
         Image: 'readonly',

@@ -187,12 +187,16 @@ describe('the verdict of', () => {
     const level = [IN, IN, IN, IN, null, IN, IN, IN, null, IN, IN];
     const edge = [IN, null, null, IN, null, IN, IN, null, null, IN, null];
     const oneShot = [IN, null, null, null, null, null, IN, null, null, IN, null];
+    const shown = (reported: typeof level) => ({
+      reported,
+      times: reported.map((_, i) => ({ done: 10 * i, polled: 10 * i + 5 })),
+    });
     const of = (a: typeof level, b: typeof level, c: typeof level): LevelOrEdgeFigures => ({
       steps: a.map(() => 'a step'),
       modes: [
-        { name: 'epoll', trigger: 'level', told: a },
-        { name: 'EPOLLET', trigger: 'edge', told: b },
-        { name: 'EPOLLONESHOT', trigger: 'one-shot', told: c },
+        { name: 'epoll', trigger: 'level', ...shown(a) },
+        { name: 'EPOLLET', trigger: 'edge', ...shown(b) },
+        { name: 'EPOLLONESHOT', trigger: 'one-shot', ...shown(c) },
       ],
     });
     const whole = of(level, edge, oneShot);
@@ -201,13 +205,13 @@ describe('the verdict of', () => {
       ['an edge that re-arming does not renew', of(level, edge.with(6, null), oneShot), 'holds', /EPOLLET 4/],
       ['an edge that goes on', of(level, level, oneShot), 'does not hold here', /EPOLLET.*after step 2/],
       [
-        'a level that is told once',
+        'a level that is reported once',
         of(edge, edge, oneShot),
         'does not hold here',
         /epoll \(level\) reported nothing after step 2/,
       ],
       [
-        'a shot that is never told again',
+        'a shot that is never reported again',
         of(level, edge, [IN, ...edge.slice(1).map(() => null)]),
         'does not hold here',
         /step 7/,

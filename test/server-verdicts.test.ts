@@ -369,7 +369,7 @@ const line = (heldUp: number | null, heldUpByPool: number, alone = 3): HeadOfLin
   models: [
     { name: 'reactor', alone: about(alone, 100), behind: about((heldUp ?? 100) > 50 ? 1005 : 4, 100), delayed: heldUp },
     { name: 'reactor-thread-pool', alone: about(4, 100), behind: about(5, 100), delayed: heldUpByPool },
-  ],
+  ].map((model) => ({ ...model, times: { alone: [model.alone.median], behind: [model.behind.median] } })),
 });
 
 verdicts(headOfLine, [
@@ -390,7 +390,10 @@ verdicts(headOfLine, [
 
 const order = (outOfOrder: Readonly<Record<string, number>>, times = 3): OrderingFigures => ({
   sleep: 150,
-  models: Object.entries(outOfOrder).map(([name, count]) => ({ name, rounds: times, outOfOrder: count })),
+  models: Object.entries(outOfOrder).map(([name, count]) => ({
+    ...{ name, rounds: times, outOfOrder: count },
+    replies: [],
+  })),
 });
 const perTask = 'reactor-thread-per-task';
 

@@ -31,3 +31,10 @@ export function showBytes(bytes: Uint8Array): string {
   const text = Buffer.from(bytes.subarray(0, MAX_SHOWN)).toString('utf8');
   return `${jsonForTerminal(JSON.stringify(text))}${bytes.length > MAX_SHOWN ? '…' : ''} (${bytes.length} bytes)`;
 }
+
+/** The command line of this program, as a shell reads it. */
+export function commandLine(): string {
+  const quoted = (word: string): string =>
+    /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+  return ['selectors-native', ...process.argv.slice(2)].map(quoted).join(' ');
+}

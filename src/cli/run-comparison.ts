@@ -1,9 +1,11 @@
 /** What `compare` runs and prints. */
 import { writeFileSync } from 'node:fs';
 import type { Work } from '../instruments/compare/row.js';
+import { comparisonPage } from '../instruments/compare/sections.js';
 import { machineFacts } from '../instruments/report/machine.js';
-import { compare, renderReport } from '../trace.js';
+import { compare } from '../trace.js';
 import { comparisonText } from './compare-table.js';
+import { commandLine } from './output.js';
 import { untilInterrupted } from '../terminal/interrupt.js';
 import { progressBar } from '../terminal/progress.js';
 
@@ -36,6 +38,6 @@ export async function compareCommand(subjects: readonly string[], options: Compa
     : comparisonText(rows, work, machine);
   process.stdout.write(`${text}\n`);
   if (html === undefined) return;
-  writeFileSync(html, renderReport(rows, work));
+  writeFileSync(html, comparisonPage(rows, work, commandLine()));
   process.stderr.write(`the report is in ${html}\n`);
 }

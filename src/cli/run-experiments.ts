@@ -10,7 +10,7 @@ import { renderPage } from '../instruments/report/page.js';
 import type { ReportSection } from '../instruments/report/report.js';
 import { pc } from '../terminal/colors.js';
 import { untilInterrupted } from '../terminal/interrupt.js';
-import { printError } from './output.js';
+import { commandLine, printError } from './output.js';
 import { progressBar } from '../terminal/progress.js';
 import { sectionText } from '../terminal/report.js';
 import { beside, terminalColumns, wrap } from '../terminal/text.js';
@@ -159,5 +159,6 @@ function writeAll({ outcomes, warning }: Measured, { json, html, quick }: Experi
   if (html === undefined) return;
   const subtitle = `${process.platform} ${process.arch}, Node ${process.versions.node}${quick ? ', with little effort' : ''}`;
   const sections = outcomes.map(({ section }) => section);
-  writeFileSync(html, renderPage({ title: 'The claims of the posts, measured', subtitle, sections }, factsOf(warning)));
+  const title = 'The claims of the posts, measured';
+  writeFileSync(html, renderPage({ title, subtitle, command: commandLine(), sections }, factsOf(warning)));
 }

@@ -47,7 +47,7 @@ const FACTS: Readonly<Record<string, (figures: unknown) => void>> = {
   },
   'level-or-edge'(figures) {
     const { steps, modes } = figures as LevelOrEdgeFigures;
-    for (const { told } of modes) expect(told).toHaveLength(steps.length);
+    for (const { reported } of modes) expect(reported).toHaveLength(steps.length);
     expect(experiment('level-or-edge').verdict(figures).outcome).toBe('holds');
   },
   wakeups(figures) {
@@ -96,8 +96,8 @@ describe.each(Object.keys(FACTS))('%s', (name) => {
       for (const row of rows) expect(row).toHaveLength(columns.length);
     }
     for (const chart of one.charts(figures)) {
-      expect(chart.series.length).toBeGreaterThan(0);
-      if (chart.kind === 'bar')
+      expect((chart.kind === 'timing' ? chart.rows : chart.series).length).toBeGreaterThan(0);
+      if (chart.kind === 'bar' || chart.kind === 'range')
         for (const { values } of chart.series) expect(values).toHaveLength(chart.categories.length);
     }
     FACTS[name]?.(figures);

@@ -107,8 +107,8 @@ describe.each(chosen.filter(({ isAvailable }) => isAvailable))('$name', (experim
       for (const row of rows) expect(row).toHaveLength(columns.length);
     }
     for (const chart of experiment.charts(figures)) {
-      expect(chart.series.length).toBeGreaterThan(0);
-      if (chart.kind === 'bar')
+      expect((chart.kind === 'timing' ? chart.rows : chart.series).length).toBeGreaterThan(0);
+      if (chart.kind === 'bar' || chart.kind === 'range')
         for (const { values } of chart.series) expect(values).toHaveLength(chart.categories.length);
     }
     const [done, total] = steps.at(-1) ?? [];

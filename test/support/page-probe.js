@@ -7,18 +7,17 @@ window.probe = (() => {
     return width > 0 && height > 0;
   };
 
+  const MARKS = '.cell .mark, .field .mark';
+
   function charts() {
     return plots().map((plot) => ({
       label: plot.getAttribute('aria-label'),
       role: plot.getAttribute('role'),
-      width: plot.querySelector('svg')?.getBoundingClientRect().width ?? 0,
+      width: plot.querySelector('.rows, .plane').getBoundingClientRect().width,
       room: plot.clientWidth,
-      bars: all(plot, '.barlayer .point path').filter(hasArea).length,
-      points: all(plot, '.scatterlayer .points path').length,
-      legend: all(plot, '.legendtext').length,
-      fills: all(plot, '.barlayer .point path, .scatterlayer .points path').map(
-        (shape) => getComputedStyle(shape).fill,
-      ),
+      marks: all(plot, MARKS).filter(hasArea).length,
+      legend: all(plot, '.legend .entry').length,
+      fills: all(plot, MARKS).map((shape) => getComputedStyle(shape).fill),
     }));
   }
 
@@ -71,14 +70,14 @@ window.probe = (() => {
     });
   }
 
-  const LABELS = '.xtick text, .ytick text, .legendtext, .xtitle, .ytitle, .bartext';
+  const LABELS = '.tick, .entry, .axis-title, .figure, .name, .key';
 
   // Labels of one chart that overlap, or exceed the chart. One pixel is ignored: boxes are taller than letters.
   function collisions() {
     return plots().flatMap((plot) => {
       const frame = plot.getBoundingClientRect();
       const labels = all(plot, LABELS)
-        .filter((label) => label.textContent.trim() !== '')
+        .filter((label) => label.textContent.trim() !== '' && label.checkVisibility())
         .map((label) => ({ text: label.textContent, box: label.getBoundingClientRect() }));
       const outside = labels
         .filter(({ box }) => box.left < frame.left - 1 || box.right > frame.right + 1 || box.bottom > frame.bottom + 1)
@@ -95,16 +94,10 @@ window.probe = (() => {
     overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
     background: getComputedStyle(document.body).backgroundColor,
     broken: window.broken ?? null,
-    tags: all(document, 'section img, section script, section b').length,
+    tags: all(document, 'section img, script, section b').length,
   });
 
-  // The position of the first bar, for the mouse.
-  function firstBar() {
-    const { x, y, width, height } = document.querySelector('.barlayer .point path').getBoundingClientRect();
-    return { x: x + width / 2, y: y + height / 2 };
-  }
-
-  const hovered = () => document.querySelector('.hoverlayer')?.textContent ?? '';
+  const firstTooltip = () => document.querySelector('.cell g > .mark').parentElement.querySelector('title').textContent;
 
   // The directive that blocked it.
   const forbidden = (url) =>
@@ -115,5 +108,5 @@ window.probe = (() => {
       new Image().src = url;
     });
 
-  return { charts, texts, collisions, page, firstBar, hovered, forbidden };
+  return { charts, texts, collisions, page, firstTooltip, forbidden };
 })();

@@ -1,5 +1,5 @@
 /** Reports as the commands make them, with realistic figures; and one with every edge case. */
-import type { BarChart, LineChart, Outcome, ReportSection } from '../../src/instruments/report/report.js';
+import type { BarChart, LineChart, Outcome, RangeChart, ReportSection } from '../../src/instruments/report/report.js';
 
 const SUBJECTS = [
   'reactor:select',
@@ -72,16 +72,24 @@ export const comparison: ReportSection = {
       categories: SUBJECTS,
       series: Object.entries(CALLS).map(([name, values]) => ({ name, values })),
       isStacked: true,
+      hasCalls: true,
     },
     {
-      kind: 'bar',
+      kind: 'range',
       title: 'Latency',
       value: { label: 'µs', isLogarithmic: true },
       categories: SUBJECTS,
-      series: [4.1e7, 1.1e8, 1.2e9].map((factor, i) => ({
-        name: ['p50', 'p99', 'max'][i] ?? '',
-        values: RATES.map((rate) => factor / rate),
-      })),
+      parts: ['p50', 'p99', 'max'],
+      series: [
+        { name: 'echo', values: RATES.map((rate) => ({ low: 4.1e7 / rate, mid: 1.1e8 / rate, high: 1.2e9 / rate })) },
+        {
+          name: 'rpc',
+          values: RATES.map((rate, i) => {
+            const [low, mid, high] = [5e7 / rate, 2e8 / rate, 2e9 / rate];
+            return i === 3 ? null : { low, mid, high, dots: [low, 1.2 * low, mid, 2 * mid, high] };
+          }),
+        },
+      ],
     },
   ],
 };
@@ -98,6 +106,7 @@ const scalingChart: LineChart = {
     { name: 'poll', points: COUNTS.map((n) => [n, 0.48 + n * 0.0198] as const) },
     { name: 'epoll', points: COUNTS.map((n) => [n, 0.412 + Math.log10(n) * 0.004] as const) },
   ],
+  hasMechanisms: true,
 };
 
 export const scaling: ReportSection = {
@@ -189,7 +198,7 @@ const claim = ([id, title, outcome]: (typeof CLAIMS)[number]): ReportSection => 
 
 export const experiments: readonly ReportSection[] = [scaling, ...CLAIMS.map(claim)];
 
-/** No tag of it may be interpreted, in HTML, in a script's data or in Plotly's text. */
+/** No tag of it may be interpreted, in HTML, in attributes or in the text of SVG. */
 export const HOSTILE = `</script><script>globalThis.broken=1</script><img src=x onerror="globalThis.broken=1"><!--<b>'"&amp;`;
 
 const LONG = 'a-name-that-nobody-would-give:but-somebody-did:'.repeat(5);
@@ -199,6 +208,15 @@ const bars = (title: string, categories: readonly string[], values: readonly (nu
   title,
   value: { label: 'µs' },
   categories,
+  series: [{ name: 'µs', values }],
+});
+
+const ranges = (title: string, values: RangeChart['series'][number]['values']): RangeChart => ({
+  kind: 'range',
+  title,
+  value: { label: 'µs', isLogarithmic: true },
+  categories: values.map((_, i) => `${i} ${LONG}`),
+  parts: ['p50', 'p99', 'max'],
   series: [{ name: 'µs', values }],
 });
 
@@ -231,7 +249,30 @@ export const odd: ReportSection = {
     bars('fewer values than categories', ['a', 'b', 'c'], [1]),
     bars('below 0', ['a', 'b', 'c'], [-1, 0, 2]),
     bars('noughts', ['a', 'b'], [0, 0]),
-    { ...bars('logarithmic', ['a', 'b', 'c'], [0, 1e-3, 1e6]), value: { label: 'µs', isLogarithmic: true } },
+    bars('decades', ['a', 'b', 'c'], [0, 10, 1e4]),
+    ranges('no ranges', [null, null]),
+    ranges('odd ranges', [
+      { low: 0, mid: 1, high: 2 },
+      { low: 1e-3, mid: 1, high: Number.NaN },
+      { low: 1, mid: 1, high: 1, dots: [Number.NaN, 0, 1] },
+      { low: 1e-6, mid: 1, high: 1e6 },
+    ]),
+    { kind: 'timing', title: 'no events', time: { label: 'ms' }, rows: [{ name: 'row', events: [] }] },
+    {
+      kind: 'timing',
+      title: 'events',
+      time: { label: 'ms' },
+      rows: [
+        { name: LONG, events: [{ what: HOSTILE, from: 0, to: 5, detail: HOSTILE, label: 'a' }] },
+        {
+          name: HOSTILE,
+          events: [
+            { what: 'moment', from: 7, detail: LONG, label: '<b>', lane: 1 },
+            { what: 'span', from: 3, to: 3, detail: '' },
+          ],
+        },
+      ],
+    },
     bars(
       '40 categories',
       Array.from({ length: 40 }, (_, i) => `category ${i}`),

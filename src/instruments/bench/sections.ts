@@ -1,6 +1,7 @@
 /** The results as sections of a report: tables and charts. */
 import { type Spread, spreadOf } from '../measuring/spread.js';
-import type { BarChart, Cell, LineChart, ReportSection, ReportTable } from '../report/report.js';
+import { QUARTILES, rangeOf } from '../report/quartiles.js';
+import type { Cell, LineChart, RangeChart, ReportSection, ReportTable } from '../report/report.js';
 import { type Goal, goalsOf } from './goals.js';
 import {
   type BenchResults,
@@ -112,7 +113,7 @@ function servedTable({ unit }: Workload, cell: ServedCell): ReportTable {
 }
 
 /** One chart per size of message: different sizes are not comparable. */
-function chartsOf({ cells, unit }: Workload, measured: readonly ServedCell[]): readonly BarChart[] {
+function chartsOf({ cells, unit }: Workload, measured: readonly ServedCell[]): readonly RangeChart[] {
   const sizes = [...new Set(cells.map(({ size }) => size))];
   return sizes.flatMap((size) => {
     const ofSize = measured.filter(({ cell }) => cells.some((one) => one.name === cell && one.size === size));
@@ -126,16 +127,17 @@ function chartsOf({ cells, unit }: Workload, measured: readonly ServedCell[]): r
 
 const pluralOf = (unit: Workload['unit']): string => (unit === 'delivery' ? 'deliveries' : `${unit}s`);
 
-function servedChart(title: string, label: string, cells: readonly ServedCell[], key: 'cpu' | 'perSecond'): BarChart {
+function servedChart(title: string, label: string, cells: readonly ServedCell[], key: 'cpu' | 'perSecond'): RangeChart {
   const categories = subjectNames.filter((name) => cells.some(({ rounds }) => name in rounds));
   return {
-    kind: 'bar',
+    kind: 'range',
     title,
     value: { label, isLogarithmic: cells.length > 1 },
     categories,
+    parts: QUARTILES,
     series: cells.map((cell) => ({
       name: cell.cell,
-      values: categories.map((name) => figures(cell, name)?.[key].median ?? null),
+      values: categories.map((name) => rangeOf(figures(cell, name)?.[key])),
     })),
   };
 }

@@ -1,6 +1,7 @@
 /** A comparison as a section of a report. */
+import { plotOf } from '../report/charts.js';
 import { renderPage } from '../report/page.js';
-import type { BarChart, Cell, ReportSection, ReportTable } from '../report/report.js';
+import type { BarChart, Cell, RangeChart, ReportChart, ReportSection, ReportTable } from '../report/report.js';
 import { type ReportedRow, parseRows, parseWork } from './reported.js';
 import type { Work } from './row.js';
 
@@ -12,14 +13,14 @@ const cell = (value: number): number | null => (Number.isFinite(value) ? value :
 
 /** @param work the work that each subject did, if known */
 export function sectionsOf(rows: readonly ReportedRow[], work?: Work): readonly ReportSection[] {
-  const charts = [throughput(rows), callsByName(rows), cpu(rows), latencies(rows)];
+  const charts: readonly ReportChart[] = [throughput(rows), callsByName(rows), cpu(rows), latencies(rows)];
   return [
     {
       id: 'comparison',
       title: 'The same work on each subject',
       facts: notesOf(rows, work),
       tables: [figures(rows), callsTable(rows)],
-      charts: charts.filter(({ series }) => series.some(({ values }) => values.some((value) => value !== null))),
+      charts: charts.filter((chart) => plotOf(chart) !== null),
     },
   ];
 }
@@ -32,10 +33,16 @@ export function sectionsOf(rows: readonly ReportedRow[], work?: Work): readonly 
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE
  */
 export function renderReport(rows: readonly ReportedRow[], work?: Work): string {
+  return comparisonPage(rows, work);
+}
+
+/** As renderReport(). @param command the command that measured the figures; undefined: it is not known */
+export function comparisonPage(rows: readonly ReportedRow[], work?: Work, command?: string): string {
   return renderPage({
     title: 'System calls, time and CPU of server models',
     subtitle: 'selectors-native compare',
     sections: sectionsOf(parseRows(rows), work === undefined ? undefined : parseWork(work)),
+    ...(command === undefined ? {} : { command }),
   });
 }
 
@@ -138,6 +145,7 @@ function callsByName(rows: readonly ReportedRow[]): BarChart {
     value: { label: 'system calls per message' },
     categories: subjects(rows),
     isStacked: true,
+    hasCalls: true,
     series: [
       ...names.map((name) => ({ name, values: rows.map((row) => callsOf(row, name)) })),
       { name: OTHERS, values: rows.map((row) => othersOf(row, names)) },
@@ -155,15 +163,15 @@ function cpu(rows: readonly ReportedRow[]): BarChart {
   };
 }
 
-function latencies(rows: readonly ReportedRow[]): BarChart {
+function latencies(rows: readonly ReportedRow[]): RangeChart {
   return {
-    kind: 'bar',
+    kind: 'range',
     title: 'Round-trip time',
     value: { label: 'round trip, µs', isLogarithmic: true },
     categories: subjects(rows),
-    series: (['p50', 'p99', 'max'] as const).map((name) => ({
-      name,
-      values: rows.map(({ latency }) => cell(latency[name])),
-    })),
+    parts: ['median', '99th percentile', 'maximum'],
+    series: [
+      { name: 'round trip', values: rows.map(({ latency: { p50, p99, max } }) => ({ low: p50, mid: p99, high: max })) },
+    ],
   };
 }

@@ -123,7 +123,9 @@ function charts({ points }: EpollCtlFigures): readonly ReportChart[] {
       y: { label: 'µs per call', isLogarithmic: true },
       series: CALLS.map((call) => ({
         name: call,
-        points: points.map((point) => [point.descriptors, point[call].median] as const),
+        points: points.map(
+          (point) => [point.descriptors, point[call].median, point[call].low, point[call].high] as const,
+        ),
       })),
     },
   ];

@@ -152,7 +152,7 @@ function charts({ models }: ForkCostFigures): readonly ReportChart[] {
     {
       kind: 'bar',
       title: 'Throughput of short connections',
-      value: { label: 'connections/s', isLogarithmic: true },
+      value: { label: 'connections/s' },
       categories: models.map(({ name }) => name),
       series: [
         { name: 'one at a time', values: models.map(({ perSecond }) => perSecond) },

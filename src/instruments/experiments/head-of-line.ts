@@ -22,6 +22,8 @@ export interface HeadOfLineModel {
   readonly alone: Spread;
   /** The same, sent directly after the long request. */
   readonly behind: Spread;
+  /** Every measurement of `alone` and of `behind`, in milliseconds. */
+  readonly times: { readonly alone: readonly number[]; readonly behind: readonly number[] };
   /** Requests of `behind` that took longer than the median of `alone` plus half the long request. null: they take that long alone. */
   readonly delayed: number | null;
 }
@@ -68,7 +70,7 @@ async function delaysOf(name: string, { long, short }: Sizes, signal: AbortSigna
   const aloneSpread = spreadOf(alone);
   const isMeasurable = aloneSpread.high < long / 2;
   const delayed = isMeasurable ? behind.filter((time) => time > aloneSpread.median + long / 2).length : null;
-  return { name, alone: aloneSpread, behind: spreadOf(behind), delayed };
+  return { name, alone: aloneSpread, behind: spreadOf(behind), times: { alone, behind }, delayed };
 }
 
 /** Several rpc clients that send at once. */
@@ -105,26 +107,34 @@ function tables({ models, long }: HeadOfLineFigures): readonly ReportTable[] {
     {
       title: `Short requests, alone and directly after one of ${long} ms`,
       columns: [
-        ...['model', 'time to reply alone, ms (median)', 'after the long request, ms (median)'],
+        ...['model', 'time to reply alone, ms (median)', 'maximum', 'after the long request, ms (median)', 'maximum'],
         'delayed by it',
       ],
-      rows: models.map(({ name, alone, behind, delayed }) => [
-        ...[name, alone.median, behind.median, delayed === null ? 'as slow alone' : `${delayed} of ${behind.count}`],
+      rows: models.map(({ name, alone, behind, times, delayed }) => [
+        ...[name, alone.median, Math.max(...times.alone), behind.median, Math.max(...times.behind)],
+        delayed === null ? 'as slow alone' : `${delayed} of ${behind.count}`,
       ]),
     },
   ];
 }
 
-function charts({ models }: HeadOfLineFigures): readonly ReportChart[] {
+/** All measurements: a median hides the few that wait. */
+function charts({ models, long }: HeadOfLineFigures): readonly ReportChart[] {
+  const rangesOf = (part: 'alone' | 'behind') =>
+    models.map(({ times, [part]: { median } }) => {
+      const dots = times[part];
+      return { low: Math.min(...dots), mid: median, high: Math.max(...dots), dots };
+    });
   return [
     {
-      kind: 'bar',
-      title: 'Time to reply of a short request (median)',
+      kind: 'range',
+      title: 'Time to reply of each short request',
       value: { label: 'time to reply, ms', isLogarithmic: true },
       categories: models.map(({ name }) => name),
+      parts: ['minimum', 'median', 'maximum'],
       series: [
-        { name: 'alone', values: models.map(({ alone }) => alone.median) },
-        { name: 'after a long one', values: models.map(({ behind }) => behind.median) },
+        { name: 'alone', values: rangesOf('alone') },
+        { name: `directly after a request of ${long} ms`, values: rangesOf('behind') },
       ],
     },
   ];

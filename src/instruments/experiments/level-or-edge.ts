@@ -1,8 +1,8 @@
 /** What each trigger mode reports about one socket, event by event: epoll(7), "Level-triggered and edge-triggered"; kqueue(2). */
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Socket } from '../../index.js';
 import { mechanismsHere } from '../../servers/models/mechanisms.js';
-import type { ReportTable, Verdict } from '../report/report.js';
+import type { ReportChart, ReportTable, TimedEvent, Verdict } from '../report/report.js';
 import { POLLIN, Poll } from '../../syscalls.js';
 import type { Experiment, MeasureContext } from './experiment.js';
 import { type Mode, type Trigger, type Watch, modes } from './triggers.js';
@@ -12,7 +12,9 @@ export interface LevelOrEdgeMode {
   readonly name: string;
   readonly trigger: Trigger;
   /** The event reported after each step of the script; null: none. */
-  readonly told: readonly (string | null)[];
+  readonly reported: readonly (string | null)[];
+  /** When each step was done, and when the mode was polled after it: milliseconds since the first step of the first mode. */
+  readonly times: readonly { readonly done: number; readonly polled: number }[];
 }
 
 /** The figures of this experiment. */
@@ -66,6 +68,10 @@ class Scene implements Disposable {
 
 interface Step {
   readonly what: string;
+  /** What it does to the socket. 'none': nothing. */
+  readonly kind: 'bytes arrive' | 'read' | 're-armed' | 'read and re-armed' | 'end' | 'none';
+  /** Bytes that arrive, or are read if negative. The end of the stream is one that stays. Default: 0. */
+  readonly bytes?: number;
   do(scene: Scene): void;
   /** Whether each mode must report an event after the step. null: no manual specifies it. */
   readonly mustReport: Readonly<Record<Trigger, boolean | null>>;
@@ -76,26 +82,64 @@ const reports = (level: boolean, edge: boolean | null, oneShot: boolean) => ({ l
 
 /** The whole experiment: read it from top to bottom, and predict each event. */
 const SCRIPT: readonly Step[] = [
-  { what: 'two bytes arrive', do: (scene) => scene.arrive(2), mustReport: reports(true, true, true) },
-  { what: 'nothing happens', do: doNothing, mustReport: reports(true, false, false) },
+  {
+    what: 'two bytes arrive',
+    kind: 'bytes arrive',
+    bytes: 2,
+    do: (scene) => scene.arrive(2),
+    mustReport: reports(true, true, true),
+  },
+  { what: 'nothing happens', kind: 'none', do: doNothing, mustReport: reports(true, false, false) },
   // After a partial read, edge and one-shot modes do not report the rest. An edge-triggered reader must read until EAGAIN.
-  { what: 'one byte is read', do: (scene) => scene.read(1), mustReport: reports(true, false, false) },
-  { what: 'one more arrives', do: (scene) => scene.arrive(1), mustReport: reports(true, true, false) },
-  { what: 'both are read', do: (scene) => scene.read(2), mustReport: reports(false, false, false) },
-  { what: 'one byte arrives', do: (scene) => scene.arrive(1), mustReport: reports(true, true, false) },
+  {
+    what: 'one byte is read',
+    kind: 'read',
+    bytes: -1,
+    do: (scene) => scene.read(1),
+    mustReport: reports(true, false, false),
+  },
+  {
+    what: 'one more arrives',
+    kind: 'bytes arrive',
+    bytes: 1,
+    do: (scene) => scene.arrive(1),
+    mustReport: reports(true, true, false),
+  },
+  {
+    what: 'both are read',
+    kind: 'read',
+    bytes: -2,
+    do: (scene) => scene.read(2),
+    mustReport: reports(false, false, false),
+  },
+  {
+    what: 'one byte arrives',
+    kind: 'bytes arrive',
+    bytes: 1,
+    do: (scene) => scene.arrive(1),
+    mustReport: reports(true, true, false),
+  },
   // Re-arming reports bytes that are already there. In edge mode EPOLL_CTL_MOD does, and libkqueue's EV_ADD does not.
-  { what: 're-armed', do: (scene) => scene.watch.rearm(), mustReport: reports(true, null, true) },
-  { what: 'nothing happens', do: doNothing, mustReport: reports(true, false, false) },
+  { what: 're-armed', kind: 're-armed', do: (scene) => scene.watch.rearm(), mustReport: reports(true, null, true) },
+  { what: 'nothing happens', kind: 'none', do: doNothing, mustReport: reports(true, false, false) },
   {
     what: 'it is read, and re-armed',
+    kind: 'read and re-armed',
+    bytes: -1,
     do(scene) {
       scene.read(1);
       scene.watch.rearm();
     },
     mustReport: reports(false, false, false),
   },
-  { what: 'the peer half-closes', do: (scene) => scene.end(), mustReport: reports(true, true, true) },
-  { what: 'nothing happens', do: doNothing, mustReport: reports(true, false, false) },
+  {
+    what: 'the peer half-closes',
+    kind: 'end',
+    bytes: 1,
+    do: (scene) => scene.end(),
+    mustReport: reports(true, true, true),
+  },
+  { what: 'nothing happens', kind: 'none', do: doNothing, mustReport: reports(true, false, false) },
 ];
 
 // -------------------------------------------------------------------------------------------------------------- measurement
@@ -104,32 +148,52 @@ const here: readonly string[] = mechanismsHere.flatMap(({ mechanism, available }
 const modesHere = modes.filter(({ mechanism }) => here.includes(mechanism));
 const hasEdge = modesHere.some(({ trigger }) => trigger === 'edge');
 
-/** Runs the script with one mode. */
-function runScript(mode: Mode): LevelOrEdgeMode {
-  using scene = new Scene(mode);
-  const told = SCRIPT.map((step) => {
-    step.do(scene);
-    return scene.watch.poll();
-  });
-  return { name: mode.name, trigger: mode.trigger, told };
-}
+/** Milliseconds between a step and the poll after it, and between that and the next step: so that a diagram can show both. */
+const PACE = 5;
 
+/** Runs the script with all modes, each on a socket of its own. */
 async function measure(context: MeasureContext): Promise<LevelOrEdgeFigures> {
   const { signal } = context;
-  const figures: LevelOrEdgeMode[] = [];
-  for (const [i, mode] of modesHere.entries()) {
-    context.progress(i, modesHere.length, mode.name);
-    figures.push(runScript(mode));
-    await nextTurn(undefined, { signal });
+  using scenes = new Scenes(modesHere);
+  const figures = modesHere.map(({ name, trigger }) => ({
+    ...{ name, trigger },
+    ...{ reported: [] as (string | null)[], times: [] as { done: number; polled: number }[] },
+  }));
+  const begun = performance.now();
+  for (const [i, step] of SCRIPT.entries()) {
+    context.progress(i, SCRIPT.length, step.what);
+    const done = scenes.all.map((scene) => {
+      step.do(scene);
+      return performance.now() - begun;
+    });
+    await sleep(PACE, undefined, { signal });
+    for (const [m, { reported, times }] of figures.entries()) {
+      reported.push(scenes.all[m]?.watch.poll() ?? null);
+      times.push({ done: done[m] ?? NaN, polled: performance.now() - begun });
+    }
+    await sleep(PACE, undefined, { signal });
   }
-  context.progress(modesHere.length, modesHere.length, 'done');
+  context.progress(SCRIPT.length, SCRIPT.length, 'done');
   return { steps: SCRIPT.map(({ what }) => what), modes: figures };
+}
+
+/** A scene per mode. */
+class Scenes implements Disposable {
+  readonly all: readonly Scene[];
+
+  constructor(modes: readonly Mode[]) {
+    this.all = modes.map((mode) => new Scene(mode));
+  }
+
+  [Symbol.dispose](): void {
+    for (const scene of this.all) scene[Symbol.dispose]();
+  }
 }
 
 // ------------------------------------------------------------------------------------------------------------------ verdict
 
 function verdict(figures: LevelOrEdgeFigures): Verdict {
-  const isWhole = figures.modes.every(({ told }) => told.length === SCRIPT.length);
+  const isWhole = figures.modes.every(({ reported }) => reported.length === SCRIPT.length);
   if (!isWhole) return { outcome: 'undecided', because: 'not all steps of the script were run' };
   const missing = (['level', 'edge', 'one-shot'] as const).find((wanted) =>
     figures.modes.every(({ trigger }) => trigger !== wanted),
@@ -139,16 +203,16 @@ function verdict(figures: LevelOrEdgeFigures): Verdict {
       outcome: 'undecided',
       because: `nothing here has the mode ${missing}: nothing to compare`,
     };
-  for (const { name, trigger, told } of figures.modes) {
+  for (const { name, trigger, reported } of figures.modes) {
     // An event is missing, or there is one that must not be.
-    const wrong = SCRIPT.findIndex((step, i) => step.mustReport[trigger] === (told[i] === null));
+    const wrong = SCRIPT.findIndex((step, i) => step.mustReport[trigger] === (reported[i] === null));
     if (wrong >= 0) {
-      const event = told[wrong] ?? 'nothing';
+      const event = reported[wrong] ?? 'nothing';
       const because = `${name} (${trigger}) reported ${event} after step ${wrong + 1}, ‘${SCRIPT[wrong]?.what}’`;
       return { outcome: 'does not hold here', because };
     }
   }
-  const counts = figures.modes.map(({ name, told }) => `${name} ${told.filter((one) => one !== null).length}`);
+  const counts = figures.modes.map(({ name, reported }) => `${name} ${reported.filter((one) => one !== null).length}`);
   const because = `polled ${SCRIPT.length} times, each mode reported an event exactly when it must: ${counts.join(', ')} times`;
   return { outcome: 'holds', because };
 }
@@ -158,9 +222,64 @@ function tables({ steps, modes: columns }: LevelOrEdgeFigures): ReportTable[] {
     {
       title: 'Reported events, step by step',
       columns: ['step', ...columns.map(({ name, trigger }) => `${name} (${trigger})`)],
-      rows: steps.map((what, i) => [`${i + 1}. ${what}`, ...columns.map(({ told }) => told[i] ?? null)]),
+      rows: steps.map((what, i) => [`${i + 1}. ${what}`, ...columns.map(({ reported }) => reported[i] ?? null)]),
     },
   ];
+}
+
+const READABLE = 'something to read';
+const DONE: Readonly<Record<Exclude<Step['kind'], 'none'>, string>> = {
+  'bytes arrive': 'bytes arrive',
+  read: 'bytes are read',
+  're-armed': 're-armed',
+  'read and re-armed': 'read, and re-armed',
+  end: 'the peer half-closes',
+};
+
+/** When something was there to read, what was done, and when a poll reported it. */
+function charts({ steps, modes: rows }: LevelOrEdgeFigures): readonly ReportChart[] {
+  return [
+    {
+      kind: 'timing',
+      title: 'What was done, and which polls reported an event',
+      time: { label: 'ms since the first step' },
+      rows: rows.map((mode) => ({
+        name: `${mode.name} (${mode.trigger})`,
+        events: [...readable(mode), ...steps.flatMap((what, i) => eventsOf(mode, i, what))],
+      })),
+    },
+  ];
+}
+
+function eventsOf({ reported, times }: LevelOrEdgeMode, i: number, what: string): TimedEvent[] {
+  const { done = NaN, polled = NaN } = times[i] ?? {};
+  const kind = SCRIPT[i]?.kind ?? 'none';
+  const event = reported[i] ?? null;
+  return [
+    ...(kind === 'none' ? [] : [{ what: DONE[kind], from: done, detail: `step ${i + 1}: ${what}` }]),
+    {
+      what: event === null ? 'polled: nothing reported' : 'polled: event reported',
+      ...{ from: polled, lane: 1 },
+      detail: `after step ${i + 1}: ${event ?? 'nothing'}`,
+    },
+  ];
+}
+
+/** The times during which bytes, or the peer's end, waited in the socket. */
+function readable({ times }: LevelOrEdgeMode): TimedEvent[] {
+  const spans: TimedEvent[] = [];
+  let bytes = 0;
+  let since = 0;
+  for (const [i, { bytes: change = 0 }] of SCRIPT.entries()) {
+    const at = times[i]?.done ?? NaN;
+    if (bytes === 0 && change > 0) since = at;
+    if (bytes > 0 && bytes + change === 0) spans.push({ what: READABLE, from: since, to: at, detail: 'unread bytes' });
+    bytes += change;
+  }
+  const end = times.at(-1)?.polled;
+  if (bytes > 0 && end !== undefined)
+    spans.push({ what: READABLE, from: since, to: end, detail: 'the end of the stream' });
+  return spans;
 }
 
 export const levelOrEdge: Experiment<LevelOrEdgeFigures> = {
@@ -179,6 +298,6 @@ export const levelOrEdge: Experiment<LevelOrEdgeFigures> = {
     : `this system has neither epoll nor kqueue; its mechanisms (${modesHere.map(({ name }) => name).join(', ')}) are level-triggered`,
   measure,
   tables,
-  charts: () => [],
+  charts,
   verdict,
 };

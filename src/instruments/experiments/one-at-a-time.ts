@@ -4,6 +4,7 @@ import { Client } from '../measuring/client.js';
 import { MeasuredServer } from '../measuring/measured-server.js';
 import { type Spread, spreadOf } from '../measuring/spread.js';
 import { subjectNamed } from '../measuring/subjects.js';
+import { QUARTILES, rangeOf } from '../report/quartiles.js';
 import { type ReportChart, type ReportTable, type Statement, type Verdict, verdictOf } from '../report/report.js';
 import { threeDigits } from '../report/words.js';
 import type { Experiment, MeasureContext } from './experiment.js';
@@ -95,11 +96,12 @@ function tables({ hold, models }: OneAtATimeFigures): readonly ReportTable[] {
 function charts({ models }: OneAtATimeFigures): readonly ReportChart[] {
   return [
     {
-      kind: 'bar',
+      kind: 'range',
       title: 'Reply to a second client',
-      value: { label: 'ms, median' },
+      value: { label: 'time to reply, ms', isLogarithmic: true },
+      parts: QUARTILES,
       categories: models.map(({ name }) => name),
-      series: [{ name: 'second client', values: models.map(({ second }) => second.median) }],
+      series: [{ name: 'second client', values: models.map(({ second }) => rangeOf(second)) }],
     },
   ];
 }

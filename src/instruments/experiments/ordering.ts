@@ -2,13 +2,21 @@
 import { MeasuredServer } from '../measuring/measured-server.js';
 import { RpcClient } from '../measuring/rpc-client.js';
 import { subjectNamed } from '../measuring/subjects.js';
-import type { ReportTable, Verdict } from '../report/report.js';
+import type { ReportChart, ReportTable, Verdict } from '../report/report.js';
+import { threeDigits } from '../report/words.js';
 import { SERVER_MODELS } from '../../servers.js';
 import type { Experiment, MeasureContext } from './experiment.js';
 
 const PER_TASK = 'reactor-thread-per-task';
 const SUB_REACTORS = ['multi-reactor', 'multi-reactor-thread-pool'];
 const QUICK_MODELS = ['thread-per-connection', 'reactor', PER_TASK, 'reactor-thread-pool', 'multi-reactor'];
+
+/** One reply. */
+export interface OrderedReply {
+  readonly to: 'sleep' | 'ping';
+  /** When the client received it: milliseconds after it sent both requests. */
+  readonly at: number;
+}
 
 /** One model. */
 export interface OrderingModel {
@@ -17,6 +25,8 @@ export interface OrderingModel {
   readonly rounds: number;
   /** Rounds in which the second request was answered before the first. */
   readonly outOfOrder: number;
+  /** The replies of the last round, in order of arrival. */
+  readonly replies: readonly OrderedReply[];
 }
 
 /** The figures of this experiment. */
@@ -47,15 +57,27 @@ async function measure(context: MeasureContext): Promise<OrderingFigures> {
     await using server = await MeasuredServer.start(subjectNamed(name), { application: 'rpc', workers: 2 });
     using client = await RpcClient.connect(server.port, signal);
     let outOfOrder = 0;
+    let replies: readonly OrderedReply[] = [];
     for (let i = 0; i < rounds; i++) {
-      client.send({ in: 'sleep', params: sleep }, { in: 'ping' });
-      const [first] = [await client.reply(), await client.reply()];
-      if (first.out === 'pong') outOfOrder++;
+      replies = await repliesOf(client, sleep);
+      if (replies[0]?.to === 'ping') outOfOrder++;
     }
-    models.push({ name, rounds, outOfOrder });
+    models.push({ name, rounds, outOfOrder, replies });
   }
   context.progress(names.length, names.length, 'done');
   return { sleep, models };
+}
+
+/** Sends a sleep and a ping in one packet. @returns both replies */
+async function repliesOf(client: RpcClient, sleep: number): Promise<OrderedReply[]> {
+  const sent = performance.now();
+  client.send({ in: 'sleep', params: sleep }, { in: 'ping' });
+  const replies: OrderedReply[] = [];
+  for (let i = 0; i < 2; i++) {
+    const { out } = await client.reply();
+    replies.push({ to: out === 'pong' ? 'ping' : 'sleep', at: performance.now() - sent });
+  }
+  return replies;
 }
 
 function tables({ models, sleep }: OrderingFigures): readonly ReportTable[] {
@@ -67,6 +89,29 @@ function tables({ models, sleep }: OrderingFigures): readonly ReportTable[] {
         ...[name, outOfOrder === 0 ? 'sleep' : outOfOrder === rounds ? 'ping' : 'sometimes sleep, sometimes ping'],
         `${outOfOrder} of ${rounds} times`,
       ]),
+    },
+  ];
+}
+
+const ARRIVALS = ['1st', '2nd'];
+
+/** The last round of each model: when the replies to the two requests arrived. */
+function charts({ models, sleep }: OrderingFigures): readonly ReportChart[] {
+  return [
+    {
+      kind: 'timing',
+      title: `From the request to its reply: a sleep of ${sleep} ms and a ping, sent in one packet`,
+      time: { label: 'ms after the client sent both' },
+      rows: models.map(({ name, replies }) => ({
+        name,
+        events: replies
+          .map(({ to, at }, i) => ({
+            what: to,
+            ...{ from: 0, to: at, lane: to === 'sleep' ? 0 : 1, label: ARRIVALS[i] ?? '' },
+            detail: `its reply arrived ${ARRIVALS[i] ?? ''}, after ${threeDigits(at)} ms`,
+          }))
+          .sort((a, b) => a.lane - b.lane),
+      })),
     },
   ];
 }
@@ -112,6 +157,6 @@ export const ordering: Experiment<OrderingFigures> = {
   why: 'needs only sockets, threads and processes',
   measure,
   tables,
-  charts: () => [],
+  charts,
   verdict,
 };

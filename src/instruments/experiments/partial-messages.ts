@@ -184,7 +184,7 @@ function charts({ rows }: PartialMessagesFigures): ReportChart[] {
     {
       kind: 'bar',
       title: 'Reads per frame, by how it was sent',
-      value: { label: 'reads per frame', isLogarithmic: true },
+      value: { label: 'reads per frame' },
       categories,
       series: models.map((name) => ({ name, values: categories.map((delivery) => valueOf(name, delivery)) })),
     },

@@ -3,6 +3,7 @@ import { MeasuredServer } from '../measuring/measured-server.js';
 import { shortConnections } from '../measuring/short-connections.js';
 import { type Spread, spreadOf } from '../measuring/spread.js';
 import { allSubjects, subjectNamed } from '../measuring/subjects.js';
+import { QUARTILES, rangeOf } from '../report/quartiles.js';
 import { type ReportChart, type ReportTable, type Statement, type Verdict, verdictOf } from '../report/report.js';
 import { threeDigits } from '../report/words.js';
 import type { Experiment, MeasureContext } from './experiment.js';
@@ -104,11 +105,12 @@ function tables({ subjects }: PassingFigures): readonly ReportTable[] {
 function charts({ subjects }: PassingFigures): readonly ReportChart[] {
   return [
     {
-      kind: 'bar',
+      kind: 'range',
       title: 'Passing a descriptor, or a lock',
-      value: { label: 'connections/s, median' },
+      value: { label: 'connections/s' },
+      parts: QUARTILES,
       categories: subjects.map(({ name }) => name),
-      series: [{ name: 'connections/s', values: subjects.map(({ rate }) => rate.median) }],
+      series: [{ name: 'connections/s', values: subjects.map(({ rate }) => rangeOf(rate)) }],
     },
   ];
 }

@@ -228,11 +228,12 @@ function charts({ points }: ScalingFigures): ReportChart[] {
       title: 'Cost of one wait with one ready descriptor',
       x: { label: 'registered descriptors', isLogarithmic: true },
       y: { label: 'µs per wait', isLogarithmic: true },
+      hasMechanisms: true,
       series: mechanisms.map((name) => ({
         name,
         points: points
           .filter(({ mechanism }) => mechanism === name)
-          .map(({ descriptors, cost }) => [descriptors, cost.median] as const),
+          .map(({ descriptors, cost }) => [descriptors, cost.median, cost.low, cost.high] as const),
       })),
     },
   ];

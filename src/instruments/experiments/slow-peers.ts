@@ -5,6 +5,7 @@ import { MeasuredServer } from '../measuring/measured-server.js';
 import { type Spread, spreadOf } from '../measuring/spread.js';
 import { subjectNamed } from '../measuring/subjects.js';
 import { warmUp } from '../measuring/warm-up.js';
+import { QUARTILES, rangeOf } from '../report/quartiles.js';
 import { type ReportChart, type ReportTable, type Statement, type Verdict, verdictOf } from '../report/report.js';
 import { sentence, threeDigits } from '../report/words.js';
 import type { Experiment, MeasureContext } from './experiment.js';
@@ -186,13 +187,14 @@ function tables({ models, workers, hold }: SlowPeersFigures): readonly ReportTab
 function charts({ models, workers }: SlowPeersFigures): readonly ReportChart[] {
   return [
     {
-      kind: 'bar',
+      kind: 'range',
       title: 'Time to first byte of a new client',
       value: { label: 'time to first byte, ms', isLogarithmic: true },
+      parts: QUARTILES,
       categories: models.map(({ name }) => name),
       series: [0, workers - 1, workers].map((slow, index) => ({
         name: withSlow(slow),
-        values: models.map(({ cases }) => cases[index]?.firstByte.median ?? null),
+        values: models.map(({ cases }) => rangeOf(cases[index]?.firstByte)),
       })),
     },
   ];

@@ -234,8 +234,8 @@ function tables(figures: ThreadCostFigures): readonly ReportTable[] {
 }
 
 function charts({ points }: ThreadCostFigures): readonly ReportChart[] {
-  const line = (title: string, label: string, of: (point: ThreadCostPoint) => number | null): ReportChart => ({
-    kind: 'line',
+  const line = (title: string, label: string, of: (point: ThreadCostPoint) => number | null) => ({
+    kind: 'line' as const,
     title,
     x: { label: 'connections' },
     y: { label },

@@ -225,7 +225,7 @@ function charts({ rows }: WakeupsFigures): ReportChart[] {
     {
       kind: 'bar',
       title: 'Coalesced wake-ups',
-      value: { label: 'wake-ups per return of the wait', isLogarithmic: true },
+      value: { label: 'wake-ups per return of the wait' },
       categories: mechanisms,
       series: SCENARIOS.map((scenario) => ({
         name: scenario,

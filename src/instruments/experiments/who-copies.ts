@@ -187,6 +187,7 @@ function charts({ rows }: WhoCopiesFigures): ReportChart[] {
         values: rows.map(({ calls }) => calls.find((one) => one.name === name)?.perMessage ?? 0),
       })),
       isStacked: true,
+      hasCalls: true,
     },
   ];
 }

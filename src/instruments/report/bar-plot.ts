@@ -1,74 +1,77 @@
-/** A bar chart: vertical if the names fit below the bars, else horizontal. */
-import { barRange, valueAxis } from './axes.js';
+/** A bar chart: horizontal, a row per category. */
+import { isDrawn, scaleOf, widthOf } from './axes.js';
+import { area, legendHtml, percent, tooltip } from './drawing.js';
 import { formatCell } from './format.js';
-import { type Plot, type PlotAxis, isDrawn, tooltip } from './plot.js';
-import type { Axis, BarChart } from './report.js';
+import { type Html, html } from './html.js';
+import { type Paint, callPaints, seriesPaint } from './paints.js';
+import type { BarChart } from './report.js';
+import { rowFrame } from './row-frame.js';
 
-/** Characters that fit side by side on a screen of 400 pixels. */
-const CHARACTERS_ACROSS = 36;
-/** Share of the axis for the figures at the ends of the bars. */
-const ROOM_FOR_FIGURES = 0.22;
-/** Heights in CSS pixels: of a vertical chart; of a horizontal bar, the gap between two categories, and the axis. */
-const VERTICAL_HEIGHT = 340;
-const BAR = 18;
+/** Pixels: a bar, the pitch of the bars of one category, and the gap between two categories. */
+const BAR = 14;
+const PITCH = 17;
 const GAP = 12;
-const AXIS = 62;
+/** Pixels between a bar and its figure. */
+const LABEL_GAP = 5;
 
-/** The Plotly description of a bar chart. */
-export function barPlot(chart: BarChart): Plot {
-  const { categories, series } = chart;
+/** The drawing. null: no values. */
+export function barPlot(chart: BarChart): Html | null {
+  const { categories, series, value } = chart;
+  const drawn = categories.map((_, i) => series.map(({ values }) => valueOf(values[i], value)));
+  const values = drawn.flat().filter((one) => one !== null);
+  if (values.length === 0) return null;
   const isStacked = chart.isStacked === true && series.length > 1;
-  const value: Axis = isStacked ? { label: chart.value.label } : chart.value; // logarithms do not add up
-  const isHorizontal = mustBeHorizontal(categories);
-  const names = categories.map((_, i) => i);
-  const traces = series.map(({ name, values }) => {
-    const drawn = names.map((i) => drawnOrNull(values[i] ?? null, value));
-    return {
-      name,
-      ...(isHorizontal ? { x: drawn, y: names, orientation: 'h' as const } : { x: names, y: drawn }),
-      ...(series.length === 1 ? { text: drawn.map((one) => (one === null ? '' : formatCell(one))) } : {}),
-      customdata: categories.map((category, i) =>
-        tooltip(category, `${name === '' ? value.label : name}: ${formatCell(values[i] ?? null)}`),
-      ),
-    };
-  });
-  const [long, across] = [barAxis(chart, value), nameAxis(categories, isHorizontal)];
-  return {
-    kind: 'bar',
-    traces,
-    isStacked,
-    ...(isHorizontal ? { xaxis: long, yaxis: across } : { xaxis: across, yaxis: long }),
-    height: isHorizontal ? categories.length * (BAR * (isStacked ? 1 : series.length) + GAP) + AXIS : VERTICAL_HEIGHT,
+  const paints = paintsOf(chart);
+  const ends = isStacked
+    ? drawn.map((row) => row.reduce<number>((sum, one) => sum + Math.max(0, one ?? 0), 0))
+    : values;
+  const room = Math.max(...ends.map((one) => widthOf(formatCell(one)))) + LABEL_GAP;
+  const scale = scaleOf(value, ends, { room });
+  const figure = (end: number, y: number): Html =>
+    html`<text
+      class="figure"
+      x="${percent(scale.at(Math.max(0, end)))}"
+      y="50%"
+      dx="${LABEL_GAP}"
+      dy="${y + BAR / 2 + 4}"
+      >${formatCell(end)}</text
+    >`;
+
+  const barsOf = (i: number): Html => {
+    let below = 0;
+    const marks = series.map(({ name }, s) => {
+      const one = drawn[i]?.[s] ?? null;
+      if (one === null) return html``;
+      const from = isStacked ? below : 0;
+      below += Math.max(0, one);
+      const y = isStacked ? -BAR / 2 - 2 : (s - series.length / 2) * PITCH + (PITCH - BAR) / 2;
+      const title = tooltip(categories[i] ?? '', `${name === '' ? value.label : name}: ${formatCell(one)}`);
+      const height = isStacked ? BAR + 4 : BAR;
+      const bar = area(
+        scale.at(from),
+        scale.at(isStacked ? below : one),
+        y,
+        height,
+        paints[s] ?? seriesPaint(s),
+        title,
+      );
+      return isStacked ? bar : html`${bar}${figure(one, y)}`;
+    });
+    return html`${marks}${isStacked && below > 0 ? figure(below, -BAR / 2) : html``}`;
   };
+
+  const rows = categories.map((name, i) => ({
+    name,
+    marks: barsOf(i),
+    height: (isStacked ? PITCH : series.length * PITCH) + GAP,
+  }));
+  const legend = series.map(({ name }, s) => ({ name, paint: paints[s] ?? seriesPaint(s), kind: 'area' as const }));
+  return html`${legendHtml(legend)}${rowFrame(scale, rows)}`;
 }
 
-const drawnOrNull = (value: number | null, axis: Axis): number | null => (isDrawn(value, axis) ? value : null);
+const valueOf = (value: number | null | undefined, axis: BarChart['value']): number | null =>
+  isDrawn(value ?? null, axis) ? (value ?? null) : null;
 
-function mustBeHorizontal(categories: readonly string[]): boolean {
-  const longest = Math.max(0, ...categories.map((name) => name.length));
-  return categories.length * (longest + 2) > CHARACTERS_ACROSS;
-}
-
-/** Horizontal bars are ordered from the top down: Plotly counts upwards. */
-function nameAxis(categories: readonly string[], isHorizontal: boolean): PlotAxis {
-  const last = categories.length - 0.5;
-  return {
-    type: 'linear',
-    range: isHorizontal ? [last, -0.5] : [-0.5, last],
-    tickvals: categories.map((_, i) => i),
-    ticktext: categories,
-    isNames: true,
-    showgrid: false,
-  };
-}
-
-function barAxis({ series, categories }: BarChart, value: Axis): PlotAxis {
-  const drawn = series.flatMap(({ values }) => values.slice(0, categories.length)).filter((one) => isDrawn(one, value));
-  const axis = valueAxis(value, drawn);
-  const [smallest, largest] = [Math.min(...drawn), Math.max(...drawn)];
-  const room = series.length === 1 ? ROOM_FOR_FIGURES : 0.02;
-  if (axis.type === 'log') return { ...axis, range: barRange(smallest, largest, room) };
-  // Figures at the ends of the bars need more room than Plotly leaves.
-  if (series.length === 1 && smallest >= 0 && largest > 0) return { ...axis, range: [0, largest * (1 + room)] };
-  return axis;
+function paintsOf({ series, hasCalls }: BarChart): readonly Paint[] {
+  return hasCalls === true ? callPaints(series.map(({ name }) => name)) : series.map((_, i) => seriesPaint(i));
 }

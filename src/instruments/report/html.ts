@@ -40,20 +40,3 @@ function textOf(part: HtmlPart): string {
 
 /** Empty HTML. */
 export const NOTHING = new Html('');
-
-/**
- * Data for a `<script type="application/json">`. Its text is not unescaped, but the parser looks for the end of the element (`</script`, and
- * `<!--` changes what counts as its end). Therefore each `<` is written as a JSON escape.
- */
-export const scriptJson = (value: unknown): Html => new Html(JSON.stringify(value).replace(/</g, '\\u003c'));
-
-/** A program for a `<script>`: `<\/` and `<\!` mean the same as `</` and `<!` in its strings and regular expressions. */
-export const scriptText = (program: string): Html =>
-  new Html(
-    program
-      .replace(/\r\n?/g, '\n') // the parser does this before it compares the hash of the Content-Security-Policy
-      .replace(/<(?=\/script|!--)/gi, '<\\'),
-  );
-
-/** Adds no character to the text whose hash is in the Content-Security-Policy: a formatted template would add spaces. */
-export const scriptElement = ({ text }: Html): Html => new Html(`<script>${text}</script>`);

@@ -6,9 +6,15 @@ import { join } from 'node:path';
 /** A labelled text. */
 export type Fact = readonly [label: string, text: string];
 
+const manifest = (): { readonly version: string; readonly homepage: string } =>
+  JSON.parse(readFileSync(join(__dirname, '../../../package.json'), 'utf8')) as ReturnType<typeof manifest>;
+
+/** Address of a file of the repository, from package.json. @param path 'docs/posts.md' */
+export const documentUrl = (path: string): string => `${manifest().homepage.replace(/#.*/, '')}/blob/main/${path}`;
+
 /** System, processor, versions and date. */
 export function machineFacts(now = new Date()): readonly Fact[] {
-  const { version } = JSON.parse(readFileSync(join(__dirname, '../../../package.json'), 'utf8')) as { version: string };
+  const { version } = manifest();
   return [
     ['system', `${distribution()}, ${type()} ${release()}, ${process.arch}`],
     [

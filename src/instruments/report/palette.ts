@@ -3,6 +3,10 @@
  * lines and bars, and that two series differ for readers who cannot see red or green.
  */
 
+/** The families of system calls, as in src/trace/families.ts; and the calls that no table of paints.ts has. */
+export const CALL_FAMILIES = ['wait', 'read', 'write', 'control', 'unknown'] as const;
+export type CallFamily = (typeof CALL_FAMILIES)[number];
+
 /** The colours of one scheme. */
 export interface Palette {
   readonly background: string;
@@ -18,6 +22,8 @@ export interface Palette {
   readonly open: string;
   /** After Okabe and Ito; darker or lighter if too close to the background. */
   readonly series: readonly string[];
+  /** Shades of each family: wait is blue, read green, write orange, control violet. */
+  readonly calls: Readonly<Record<CallFamily, readonly string[]>>;
 }
 
 export type Scheme = 'light' | 'dark';
@@ -34,6 +40,13 @@ export const PALETTES: Readonly<Record<Scheme, Palette>> = {
     bad: '#a8321a',
     open: '#755200',
     series: ['#004f94', '#d86b00', '#00a078', '#b267d6', '#5e3442', '#4a7df0', '#8f2a12', '#7f8b9c'],
+    calls: {
+      wait: ['#276d9b', '#3f87fd', '#013f8f', '#05007f'],
+      read: ['#005b37', '#6c9880', '#496d33', '#0c351c'],
+      write: ['#ca721c', '#825c04', '#ba7a5b', '#533400'],
+      control: ['#8c3bbc', '#a96fcd', '#7e1f6d', '#3c0054'],
+      unknown: ['#7a818d', '#4d5054', '#23272d'],
+    },
   },
   dark: {
     background: '#14181d',
@@ -46,5 +59,12 @@ export const PALETTES: Readonly<Record<Scheme, Palette>> = {
     bad: '#ff9d84',
     open: '#f0c35c',
     series: ['#5b8cf5', '#ffbb00', '#1fe0a0', '#d06ab8', '#e86c38', '#9fd0fc', '#a8665a', '#d9cfdc'],
+    calls: {
+      wait: ['#4f8dfd', '#19b9ff', '#3d5ed8', '#baccfe'],
+      read: ['#42ae56', '#94da6e', '#87a27e', '#1a8148'],
+      write: ['#ed8c19', '#b84a02', '#ffc4a1', '#fee3d4'],
+      control: ['#bd7ad6', '#e48ccc', '#a0458e', '#884ab1'],
+      unknown: ['#bababa', '#6b6d6f', '#e7effc'],
+    },
   },
 };

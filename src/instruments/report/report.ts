@@ -25,16 +25,39 @@ export interface Axis {
   readonly isLogarithmic?: boolean;
 }
 
-/** A bar chart: one bar per category and series. */
+/** A bar chart: one bar per category and series. Its axis is linear and has 0, because the length of a bar is its value. */
 export interface BarChart {
   readonly kind: 'bar';
   readonly title: string;
-  readonly value: Axis;
+  readonly value: Pick<Axis, 'label'>;
   readonly categories: readonly string[];
   /** One value per category; null: none. */
   readonly series: readonly { readonly name: string; readonly values: readonly (number | null)[] }[];
   /** The series are parts of a whole, stacked. Default: false, side by side. */
   readonly isStacked?: boolean;
+  /** The series are system calls: each has the colour that it has in every chart. Default: false. */
+  readonly hasCalls?: boolean;
+}
+
+/** Several measurements of one thing: three positions of their distribution, such as its quartiles. */
+export interface Range {
+  readonly low: number;
+  readonly mid: number;
+  readonly high: number;
+  /** The measurements themselves, drawn as dots. */
+  readonly dots?: readonly number[];
+}
+
+/** A chart of distributions: per category and series a dot with a line from `low` to `high`. */
+export interface RangeChart {
+  readonly kind: 'range';
+  readonly title: string;
+  readonly value: Axis;
+  readonly categories: readonly string[];
+  /** Names of low, mid and high: ['first quartile', 'median', 'third quartile']. */
+  readonly parts: readonly [low: string, mid: string, high: string];
+  /** One range per category; null: none. */
+  readonly series: readonly { readonly name: string; readonly values: readonly (Range | null)[] }[];
 }
 
 /** A line chart: one line per series. */
@@ -43,14 +66,41 @@ export interface LineChart {
   readonly title: string;
   readonly x: Axis;
   readonly y: Axis;
+  /** low and high: ends of an error bar, such as the quartiles. */
   readonly series: readonly {
     readonly name: string;
-    readonly points: readonly (readonly [x: number, y: number])[];
+    readonly points: readonly (readonly [x: number, y: number, low?: number, high?: number])[];
   }[];
+  /** The series are mechanisms, which have the colours of the calls that wait. Default: false. */
+  readonly hasMechanisms?: boolean;
+}
+
+/** Something that happened at a time, or from a time to another. */
+export interface TimedEvent {
+  /** Its kind, as the legend names it. */
+  readonly what: string;
+  readonly from: number;
+  /** Default: none, the event has no duration. */
+  readonly to?: number;
+  /** What exactly, for the tooltip and the table. */
+  readonly detail: string;
+  /** A few characters beside it. */
+  readonly label?: string;
+  /** Line within the row, from 0. Default: 0. */
+  readonly lane?: number;
+}
+
+/** A timing diagram: what happened in each row, over time. */
+export interface TimingChart {
+  readonly kind: 'timing';
+  readonly title: string;
+  /** 'ms after the request' */
+  readonly time: Pick<Axis, 'label'>;
+  readonly rows: readonly { readonly name: string; readonly events: readonly TimedEvent[] }[];
 }
 
 /** A chart. */
-export type ReportChart = BarChart | LineChart;
+export type ReportChart = BarChart | RangeChart | LineChart | TimingChart;
 
 /**
  * 'undecided': the figures do not suffice for an answer, and `because` gives the reason. 'not tried': this system cannot try it. 'holds in

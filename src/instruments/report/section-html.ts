@@ -1,9 +1,10 @@
 /** The HTML of a section: facts, verdict, charts, tables. */
-import { describe, leftOut, tableOf } from './charts.js';
+import { describe, leftOut, plotOf, tableOf } from './charts.js';
 import { formatCell, formatName } from './format.js';
 import { type Html, NOTHING, html } from './html.js';
-import type { Fact } from './machine.js';
-import type { Cell, Outcome, ReportChart, ReportSection, ReportTable, Statement, Verdict } from './report.js';
+import { type Fact, documentUrl } from './machine.js';
+import { breakable } from './names.js';
+import type { Outcome, ReportChart, ReportSection, ReportTable, Statement, Verdict } from './report.js';
 
 const BADGES: Readonly<Record<Outcome, readonly [kind: string, sign: string]>> = {
   holds: ['good', '✓'],
@@ -19,13 +20,11 @@ export function badgeHtml(outcome: Outcome): Html {
   return html`<span class="badge ${kind}"><span class="sign" aria-hidden="true">${sign}</span> ${outcome}</span>`;
 }
 
-/** @param plotNumber index of a chart's plot among those of the page; null: nothing to draw */
-export function sectionHtml(section: ReportSection, plotNumber: (chart: ReportChart) => number | null): Html {
-  const { id, title, facts, verdict, tables, charts } = section;
+export function sectionHtml({ id, title, facts, verdict, tables, charts }: ReportSection): Html {
   return html`<section id="${id}">
     <h2>${title}</h2>
     ${factsHtml(facts)} ${verdict === undefined ? NOTHING : verdictHtml(verdict)}
-    ${charts.length === 0 ? NOTHING : html`<div class="charts">${charts.map((chart) => figureHtml(chart, plotNumber(chart)))}</div>`}
+    ${charts.length === 0 ? NOTHING : html`<div class="charts">${charts.map(figureHtml)}</div>`}
     ${tables.map(
       (table) =>
         html`<h3>${table.title}</h3>
@@ -42,11 +41,23 @@ export function factsHtml(facts: readonly Fact[]): Html {
       ([label, text]) =>
         html`<div>
           <dt>${label}</dt>
-          <dd>${text}</dd>
+          <dd>${linked(text)}</dd>
         </div>`,
     )}
   </dl>`;
 }
+
+/** A number of a post, as in 'post 003, claim (c)' and 'posts 002 to 004'. */
+const POST = /\b(post 0\d\d|(?<=\bposts [^.]*)0\d\d)\b/;
+
+/** Posts are links to their claims in docs/posts.md. */
+function linked(text: string): Html {
+  const parts = text.split(POST).map((part, i) => (i % 2 === 0 ? html`${part}` : postLink(part)));
+  return html`${parts}`;
+}
+
+const postLink = (text: string): Html =>
+  html`<a href="${documentUrl('docs/posts.md')}#post-${text.slice(-3)}">${text}</a>`;
 
 function verdictHtml({ outcome, because, statements = [] }: Verdict): Html {
   return html`<div class="verdict ${BADGES[outcome][0]}">
@@ -65,12 +76,13 @@ function statementHtml({ statement, outcome, because }: Statement): Html {
   return html`<li>${statement}: ${badgeHtml(outcome)}<br />${because}</li> `;
 }
 
-function figureHtml(chart: ReportChart, plot: number | null): Html {
+function figureHtml(chart: ReportChart): Html {
   const lost = leftOut(chart);
+  const plot = plotOf(chart);
   const drawing =
     plot === null
       ? html`<p class="note">No figures to draw.</p>`
-      : html`<div class="plot" role="img" aria-label="${describe(chart)}" data-plot="${plot}"></div>`;
+      : html`<div class="plot" role="img" aria-label="${describe(chart)}">${plot}</div>`;
   const note = html`<p class="note">
     Not drawn: ${lost} of the figures, which are not greater than 0 and have no place on a logarithmic axis.
   </p>`;
@@ -84,12 +96,6 @@ function figureHtml(chart: ReportChart, plot: number | null): Html {
   </figure> `;
 }
 
-/** The name of a row, which may wrap after a separator: 'proactor:emulated:epoll'. */
-function rowName(cell: Cell): Html {
-  const parts = formatName(cell).split(/(?<=[:/_.])/);
-  return html`${parts.map((part, i) => (i === 0 ? html`${part}` : html`<wbr />${part}`))}`;
-}
-
 function tableHtml({ title, columns, rows }: ReportTable): Html {
   const texts = columns.map((_, i) => rows.length > 0 && rows.every((row) => typeof row[i] === 'string'));
   const kind = (i: number): string => (i === 0 || texts[i] === true ? 'text' : 'number');
@@ -99,7 +105,7 @@ function tableHtml({ title, columns, rows }: ReportTable): Html {
       html`<tr>
         ${row.map((cell, i) =>
           i === 0
-            ? html`<th scope="row" class="${texts[0] === true ? 'text' : 'figure'}">${rowName(cell)}</th>`
+            ? html`<th scope="row" class="${texts[0] === true ? 'text' : 'figure'}">${breakable(formatName(cell))}</th>`
             : html`<td class="${kind(i)}">${formatCell(cell)}</td>`,
         )}
       </tr> `,
