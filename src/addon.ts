@@ -170,6 +170,11 @@ export interface Everywhere {
   processFaultCounts(out: Float64Array): number;
   /** true: later records of this thread are those of a probe. */
   setProbing(isProbing: boolean): void;
+  /**
+   * A cell of shared memory for this thread. cell[0] is not 0: the next call that waits is a slice of a longer wait; its record is marked, and
+   * the cell is set to 0. Calls that are not recorded do not read it.
+   */
+  setSliceCell(cell: Int32Array): void;
   /** Milliseconds, on the clock of a trace's records. */
   monotonicMilliseconds(): number;
   readonly TRACE_HEADER_SIZE: number;

@@ -22,6 +22,7 @@ class Environment {
 
  private:
   Environment();
+  ~Environment() { SetSliceCell(nullptr); }
 
   std::shared_ptr<Recorder> recorder_;
   RecorderScope recorder_scope_;  // destroyed after unclaimed_fds_: closing those is recorded

@@ -132,6 +132,7 @@ namespace {
 
 thread_local Recorder* current_recorder = nullptr;
 thread_local bool is_in_probe = false;
+thread_local int32_t* slice_cell = nullptr;
 
 TraceHeader* HeaderOf(uint8_t* memory) { return reinterpret_cast<TraceHeader*>(memory); }
 
@@ -156,6 +157,19 @@ RecorderScope::~RecorderScope() {
 }
 
 void SetProbing(bool is_probing) { is_in_probe = is_probing; }
+void SetSliceCell(int32_t* cell) { slice_cell = cell; }
+
+namespace {
+
+// Whether the call that has returned was a slice. A wait that a signal interrupts is made again: that one is it, too.
+bool TakeSlice(const SystemCall& call, const CallInfo& info, int error) {
+  if (slice_cell == nullptr || *slice_cell == 0 || call.wait_argument < 0) return false;
+  if (info.arguments[static_cast<size_t>(call.wait_argument)] == 0) return false;
+  if (error != kInterrupted) *slice_cell = 0;
+  return true;
+}
+
+}  // namespace
 
 // Claims a slot. False: none is free.
 bool Recorder::Claim(const Ring& ring, Slot* slot) {
@@ -227,10 +241,10 @@ void Recorder::RecordOperation(const OperationRecord& operation) {
 }
 
 void Recorder::Record(const SystemCall& call, const CallInfo& info, int error, Fault::Kind fault, double start,
-                      double end, const std::string& arguments) {
+                      double end, const std::string& arguments, bool is_slice) {
   std::string returned;
   if (info.ok && call.returned != nullptr) call.returned(returned, info, 0);
-  Write({RecordKind::kCall, call.name, arguments, returned, info.result, error, fault, start, end});
+  Write({RecordKind::kCall, call.name, arguments, returned, info.result, error, fault, start, end, is_slice});
 }
 
 void Recorder::Write(const Fields& fields) {
@@ -247,7 +261,8 @@ void Recorder::Write(const Fields& fields) {
     record->error = fields.error;
     record->fault = static_cast<uint16_t>(fields.fault);
     record->kind = static_cast<uint8_t>(fields.kind);
-    record->is_probe = is_in_probe ? 1 : 0;
+    record->marks =
+        static_cast<uint8_t>((is_in_probe ? TraceRecord::kProbe : 0) | (fields.is_slice ? TraceRecord::kSlice : 0));
     record->start = fields.start - HeaderOf(ring.data)->start;
     record->duration = fields.end - fields.start;
     record->result = static_cast<double>(fields.result);
@@ -295,7 +310,7 @@ void TracedCall::Returned(const Result& result, Fault::Kind fault) {
     if (!all.empty()) all += ", ";
     all += printed_[i];
   }
-  recorder_->Record(call_, info_, result.error(), fault, start_, end, all);
+  recorder_->Record(call_, info_, result.error(), fault, start_, end, all, TakeSlice(call_, info_, result.error()));
 }
 
 }  // namespace selectors

@@ -77,6 +77,8 @@ struct SystemCall {
   // Prints what strace shows after the result, in parentheses.
   Printer returned = nullptr;
   Failure failure = Failure::kMinusOne;
+  // Of a wait for events: the index of the argument that is 0 if the call returns at once. -1: it is no such wait.
+  int wait_argument = -1;
 };
 
 // The SystemCall of a function, by specialisation (platform/system_calls.h). Call<> of a function without one does not
@@ -166,6 +168,9 @@ struct TraceRecord {
   static constexpr uint32_t kFree = 0;
   static constexpr uint32_t kAbandoned = 2;
   static constexpr uint32_t ReadyOf(uint32_t sequence) { return sequence << 1 | 1; }
+  // The bits of `marks`: made while SetProbing(true); a slice of a longer wait, see SetSliceCell().
+  static constexpr uint8_t kProbe = 1;
+  static constexpr uint8_t kSlice = 2;
 
   std::atomic<uint32_t> ready;
   int32_t process;
@@ -179,7 +184,7 @@ struct TraceRecord {
   uint16_t arguments_length;
   uint16_t fault;       // a Fault::Kind: the fault that was injected
   uint8_t kind;         // a RecordKind
-  uint8_t is_probe;     // not 0: made while SetProbing(true)
+  uint8_t marks;        // kProbe, kSlice
   char text[kMaxText];  // the name, the arguments, and SystemCall::returned's output
 };
 static_assert(sizeof(TraceHeader) == 40 && sizeof(TraceRecord) == 504 && alignof(TraceRecord) == 8);
@@ -214,7 +219,7 @@ class Recorder : public std::enable_shared_from_this<Recorder> {
   // Records an operation of the calling thread.
   static void RecordOperation(const OperationRecord& operation);
   void Record(const SystemCall& call, const CallInfo& info, int error, Fault::Kind fault, double start, double end,
-              const std::string& arguments);
+              const std::string& arguments, bool is_slice);
   // The fault plans of the same threads.
   FaultPlans& faults() { return faults_; }
 
@@ -236,6 +241,7 @@ class Recorder : public std::enable_shared_from_this<Recorder> {
     Fault::Kind fault;
     double start;
     double end;
+    bool is_slice = false;
   };
   struct Slot {
     TraceRecord* record;
@@ -269,6 +275,10 @@ class RecorderScope {
 
 // Marks the later records of the calling thread as those of a probe, which only finds out what the system has.
 void SetProbing(bool is_probing);
+
+// The calling thread's cell. Not 0: the next call that waits is a slice of a longer wait (src/syscalls/slices.ts); its
+// record is marked, and the cell is set to 0. Only recorded calls read it. Null: none.
+void SetSliceCell(int32_t* cell);
 
 // The number of rings and fault plans in this process. While it is 0, a call costs one load more.
 extern std::atomic<int> instrument_count;

@@ -71,7 +71,11 @@ inline constexpr SystemCall kSystemCall<::epoll_ctl>{
     "epoll_ctl", {In(print::Descriptor), In(PrintOperation), In(print::Descriptor), In(PrintEvent)}};
 template <>
 inline constexpr SystemCall kSystemCall<::epoll_wait>{
-    kEpollWaitName, {In(print::Descriptor), Out(PrintEvents), In(print::Decimal), In(print::Decimal)}};
+    kEpollWaitName,
+    {In(print::Descriptor), Out(PrintEvents), In(print::Decimal), In(print::Decimal)},
+    nullptr,
+    Failure::kMinusOne,
+    3};
 template <>
 inline constexpr int kLengthArgument<::epoll_wait> = 2;
 

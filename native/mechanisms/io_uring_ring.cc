@@ -61,7 +61,10 @@ template <>
 inline constexpr SystemCall kSystemCall<uring::EnterRing>{
     "io_uring_enter",
     {In(print::Descriptor), In(print::Unsigned), In(print::Unsigned), In(uring::PrintEnterFlags), In(print::Pointer),
-     In(print::Unsigned)}};
+     In(print::Unsigned)},
+    nullptr,
+    Failure::kMinusOne,
+    2};
 template <>
 inline constexpr SystemCall kSystemCall<uring::RegisterWith>{
     "io_uring_register", {In(print::Descriptor), In(print::Unsigned), In(print::Pointer), In(print::Unsigned)}};

@@ -43,7 +43,8 @@ inline constexpr SystemCall kSystemCall<::GetQueuedCompletionStatusEx>{
     {In(print::Descriptor), Out(print::CompletionEntries), In(print::Unsigned), In(print::Pointer),
      In(print::Milliseconds), In(print::Decimal)},
     nullptr,
-    Failure::kZero};
+    Failure::kZero,
+    4};
 template <>
 inline constexpr SystemCall kSystemCall<::CancelIoEx>{
     "CancelIoEx", {In(print::Descriptor), In(print::Pointer)}, nullptr, Failure::kZero};

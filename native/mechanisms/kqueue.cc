@@ -51,7 +51,10 @@ inline constexpr SystemCall kSystemCall<::kqueue>{"kqueue", {}};
 template <>
 inline constexpr SystemCall kSystemCall<::kevent>{"kevent",
                                                   {In(print::Descriptor), In(PrintChanges), In(print::Decimal),
-                                                   Out(PrintEvents), In(print::Decimal), In(print::Pointer)}};
+                                                   Out(PrintEvents), In(print::Decimal), In(print::Pointer)},
+                                                  nullptr,
+                                                  Failure::kMinusOne,
+                                                  4};
 template <>
 inline constexpr int kLengthArgument<::kevent> = 4;
 // The kernel applies the changes even if a signal interrupts the wait (kevent(2), EINTR).

@@ -174,14 +174,19 @@ inline constexpr SystemCall kSystemCall<::WSASend>{
     {In(print::Descriptor), In(print::SentBuffers), In(print::Unsigned), In(print::Pointer), In(print::Hexadecimal),
      In(print::Pointer), In(print::Pointer)}};
 template <>
-inline constexpr SystemCall kSystemCall<::WSAPoll>{
-    "WSAPoll", {In(print::PollRequest), In(print::Unsigned), In(print::Decimal)}, print::PollResult};
+inline constexpr SystemCall kSystemCall<::WSAPoll>{"WSAPoll",
+                                                   {In(print::PollRequest), In(print::Unsigned), In(print::Decimal)},
+                                                   print::PollResult,
+                                                   Failure::kMinusOne,
+                                                   2};
 template <>
 inline constexpr SystemCall kSystemCall<::select>{
     "select",
     {In(print::Decimal), In(print::DescriptorSet), In(print::DescriptorSet), In(print::DescriptorSet),
      In(print::Timeval)},
-    print::DescriptorSetsResult};
+    print::DescriptorSetsResult,
+    Failure::kMinusOne,
+    4};
 
 template <>
 struct InjectedError<::closesocket> : AlwaysMakesCall {};
@@ -409,12 +414,18 @@ inline constexpr const char* kEpollWaitName = "epoll_pwait";
 // Which system calls these functions make depends on the C library and the architecture.
 #ifdef SYS_poll
 template <>
-inline constexpr SystemCall kSystemCall<::poll>{
-    "poll", {In(print::PollRequest), In(print::Unsigned), In(print::Decimal)}, print::PollResult};
+inline constexpr SystemCall kSystemCall<::poll>{"poll",
+                                                {In(print::PollRequest), In(print::Unsigned), In(print::Decimal)},
+                                                print::PollResult,
+                                                Failure::kMinusOne,
+                                                2};
 #else
 template <>
-inline constexpr SystemCall kSystemCall<::poll>{
-    "ppoll", {In(print::PollRequest), In(print::Unsigned), In(print::Decimal)}, print::PollResult};
+inline constexpr SystemCall kSystemCall<::poll>{"ppoll",
+                                                {In(print::PollRequest), In(print::Unsigned), In(print::Decimal)},
+                                                print::PollResult,
+                                                Failure::kMinusOne,
+                                                2};
 #endif
 #if defined(__GLIBC__) || !defined(SYS_select)
 inline constexpr const char* kSelectName = "pselect6";
@@ -446,8 +457,11 @@ template <>
 inline constexpr SystemCall kSystemCall<::pthread_sigmask>{
     "sigprocmask", {In(print::MaskHow), In(print::Pointer), In(print::Pointer)}, nullptr, Failure::kErrorNumber};
 template <>
-inline constexpr SystemCall kSystemCall<::poll>{
-    "poll", {In(print::PollRequest), In(print::Unsigned), In(print::Decimal)}, print::PollResult};
+inline constexpr SystemCall kSystemCall<::poll>{"poll",
+                                                {In(print::PollRequest), In(print::Unsigned), In(print::Decimal)},
+                                                print::PollResult,
+                                                Failure::kMinusOne,
+                                                2};
 inline constexpr const char* kSelectName = "select";
 inline constexpr Argument kSelectMask{};
 inline constexpr const char* kStatName = "fstat";
@@ -461,7 +475,9 @@ inline constexpr SystemCall kSystemCall<::select>{
     kSelectName,
     {In(print::Decimal), In(print::DescriptorSet), In(print::DescriptorSet), In(print::DescriptorSet),
      In(print::Timeval), kSelectMask},
-    print::DescriptorSetsResult};
+    print::DescriptorSetsResult,
+    Failure::kMinusOne,
+    4};
 template <>
 inline constexpr SystemCall kSystemCall<::fstat>{kStatName, {In(print::Descriptor), In(print::Pointer)}};
 template <>

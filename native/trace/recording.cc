@@ -137,6 +137,17 @@ napi_value MarkProbe(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+// setSliceCell(cell): see SetSliceCell(). The array is kept for as long as the environment.
+napi_value KeepSliceCell(napi_env env, napi_callback_info info) {
+  Args args(env, info);
+  const std::span<int32_t> cell = args.SharedIntsAt(0);
+  if (args.ok() && cell.empty()) args.Fail(0, "an Int32Array of one element");
+  if (!args.ok()) return nullptr;
+  napi_ref reference = nullptr;  // strong, and deleted with the environment
+  if (napi_create_reference(env, args.ValueAt(0), 1, &reference) == napi_ok) SetSliceCell(cell.data());
+  return nullptr;
+}
+
 // monotonicMilliseconds(): the clock of the records, which all processes of a system share.
 napi_value Now(napi_env env, napi_callback_info) {
   napi_value result = nullptr;
@@ -150,6 +161,7 @@ void RegisterRecording(Napi::Env env, Napi::Object exports) {
   exports.Set("Recording", Recording::Define(env));
   Export(env, exports, "recordInFile", RecordInFile);
   Export(env, exports, "setProbing", MarkProbe);
+  Export(env, exports, "setSliceCell", KeepSliceCell);
   Export(env, exports, "monotonicMilliseconds", Now);
   const auto constant = [&](const char* name, size_t value) {
     exports.Set(name, Napi::Number::New(env, static_cast<double>(value)));

@@ -5,6 +5,8 @@
  * because worker.terminate() stops JavaScript and no system call. A worker that was made interruptible waits like the main thread:
  *
  *   waiting --wakeup(handle), in another thread--> SIGURG --> the call fails with EINTR
+ *
+ * A trace marks slices: each is written to a cell that the addon reads when it records the next wait.
  */
 import { isMainThread } from 'node:worker_threads';
 import type { NativeThreadInterrupt } from '../addon.js';
@@ -16,6 +18,12 @@ const SLICE = 100;
 
 let interrupt: NativeThreadInterrupt | undefined;
 let inKernel = isMainThread;
+
+/** 1: the next wait of this thread is a slice. */
+const cell = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+if (!inKernel) native.setSliceCell(cell);
+/** Are waits slices of a wait of their caller's, however short they are? */
+let isInSlice = false;
 
 /** Does a system call of this thread wait for as long as it takes? */
 export const waitsInKernel = (): boolean => inKernel;
@@ -31,6 +39,7 @@ export function makeInterruptible(): number {
     interrupt = new native.ThreadInterrupt();
     check(interrupt.open(), 'sigaction');
     inKernel = true;
+    cell[0] = 0;
   }
   return interrupt.handle();
 }
@@ -57,7 +66,19 @@ export function interruptWhenReadable(fd: number): boolean {
 /** The timeout of the next system call. @param remaining milliseconds, negative: no timeout, as the addon takes it */
 export function sliceOf(remaining: number): number {
   if (inKernel) return remaining;
-  return remaining < 0 ? SLICE : Math.min(remaining, SLICE);
+  const isCut = remaining < 0 || remaining > SLICE;
+  cell[0] = isCut || isInSlice ? 1 : 0;
+  return isCut ? SLICE : remaining;
+}
+
+/** Makes a call whose waits are slices of a longer wait: its caller, which has no timeout, repeats it when its timeout has passed. */
+export function asSlice<T>(call: () => T): T {
+  isInSlice = true;
+  try {
+    return call();
+  } finally {
+    isInSlice = false;
+  }
 }
 
 /** Waits in slices until `wait` returns another number than 0 (nothing), or the timeout expires. @param timeout as for sliceOf() */

@@ -39,6 +39,11 @@ export interface SyscallRecord {
   readonly fault: 'INJECTED' | 'DELAYED' | null;
   /** Whether a probe of a mechanism made the call: it only finds out whether the system has that mechanism. */
   readonly isProbe: boolean;
+  /**
+   * Whether the call is a slice, 100 ms, of a longer wait. In a worker, waits are sliced so that worker.terminate() can end them; the threads
+   * of a server that the main thread created wait in one call.
+   */
+  readonly isSlice: boolean;
   /** When the call began, or the operation was recorded: milliseconds since the start of the trace. */
   readonly start: number;
   /** How long the call took, in milliseconds; 0 of an operation. */
@@ -64,11 +69,11 @@ const POINTERS: ReadonlySet<string> = new Set(['mmap']);
 
 /**
  * One line. A call as strace prints it: `recvfrom(5, "hi", 65536, 0, NULL, NULL) = 2`; operations as `RECV fd=20 buf_group=0 user_data=7` and
- * `user_data=7 res=64 MORE|BUFFER(3)`.
+ * `user_data=7 res=64 MORE|BUFFER(3)`. Behind it a fault, `(INJECTED)` or `(DELAYED)`, and `<slice>`.
  */
 export function formatRecord(record: SyscallRecord): string {
   const suffix = record.fault === null ? '' : ` (${record.fault})`;
-  return `${formatCallOrOperation(record)}${suffix}`;
+  return `${formatCallOrOperation(record)}${suffix}${record.isSlice ? ' <slice>' : ''}`;
 }
 
 function formatCallOrOperation({ kind, name, arguments: args, result, returned, error }: SyscallRecord): string {

@@ -38,8 +38,12 @@ const RETURNED_LENGTH = 41;
 const ARGUMENTS_LENGTH = 42;
 const FAULT = 44;
 const KIND = 46;
-const IS_PROBE = 47;
+const MARKS = 47;
 const TEXT = 48;
+
+/** Bits of MARKS. */
+const PROBE = 1;
+const SLICE = 2;
 
 /** Indexed by Fault::Kind of native/core/faults.h. */
 const FAULTS: readonly SyscallRecord['fault'][] = [null, 'INJECTED', 'INJECTED', 'DELAYED'];
@@ -215,7 +219,8 @@ export class TraceMemory {
       returned: text(argumentsEnd, returnedEnd),
       error: errno === 0 ? null : systemErrorName(errno),
       fault: FAULTS[view.getUint16(at + FAULT, true)] ?? null,
-      isProbe: view.getUint8(at + IS_PROBE) !== 0,
+      isProbe: (view.getUint8(at + MARKS) & PROBE) !== 0,
+      isSlice: (view.getUint8(at + MARKS) & SLICE) !== 0,
       start: view.getFloat64(at + STARTED, true),
       duration: view.getFloat64(at + DURATION, true),
     };

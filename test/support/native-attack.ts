@@ -189,6 +189,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
     setLinger: [fd, number('int', -1)],
     getLinger: [fd, ints(0)],
     setProbing: [flag],
+    setSliceCell: [['sharedInts', () => shared(1)]],
     monotonicMilliseconds: [],
     processFaultCounts: [doubles(0, 0, 0)],
     isOpen: [fd],

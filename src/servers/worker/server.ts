@@ -20,7 +20,7 @@ import {
   createSelector,
 } from '../../index.js';
 import { isTransientAcceptError } from '../../net/accept-errors.js';
-import { interruptWhenReadable, waitsInKernel } from '../../syscalls/slices.js';
+import { asSlice, interruptWhenReadable, waitsInKernel } from '../../syscalls/slices.js';
 import { Backoff, isTransient, isTransientOfWait } from '../../net/transient.js';
 import type { Application } from '../applications/application.js';
 import { applicationRow } from '../applications/index.js';
@@ -128,10 +128,12 @@ export class Server {
    * accept(2) from a blocking listener. Skips clients that have disconnected meanwhile; waits and retries while no descriptor is free. BLOCKS.
    */
   accept(listener: Socket): Socket {
-    if (!waitsInKernel()) listener.timeout ??= POLL_INTERVAL_MS;
+    const isSliced = !waitsInKernel();
+    if (isSliced) listener.timeout ??= POLL_INTERVAL_MS;
+    const accept = isSliced ? () => asSlice(() => listener.accept()) : () => listener.accept();
     for (;;) {
       this.#throwIfClosing();
-      const connection = this.#acceptOnce(() => listener.accept());
+      const connection = this.#acceptOnce(accept);
       if (connection !== null) return connection;
     }
   }
