@@ -5,6 +5,7 @@ import { LineChild } from '../measuring/line-child.js';
 import { MeasuredServer } from '../measuring/measured-server.js';
 import { type Spread, spreadOf } from '../measuring/spread.js';
 import { subjectNamed } from '../measuring/subjects.js';
+import { QUARTILES, rangeOf } from '../report/quartiles.js';
 import { type ReportChart, type ReportTable, type Statement, type Verdict, verdictOf } from '../report/report.js';
 import { threeDigits } from '../report/words.js';
 import type { Experiment, MeasureContext } from './experiment.js';
@@ -254,11 +255,12 @@ function charts({ subjects }: OneCoreFigures): readonly ReportChart[] {
   if (subjects.length === 0) return [];
   return [
     {
-      kind: 'bar',
+      kind: 'range',
       title: 'Throughput',
-      value: { label: 'requests/s, median' },
+      value: { label: 'requests/s' },
+      parts: QUARTILES,
       categories: subjects.map(({ name, processes }) => `${name}, ${processes}`),
-      series: [{ name: 'requests/s', values: subjects.map(({ rate }) => rate.median) }],
+      series: [{ name: 'requests/s', values: subjects.map(({ rate }) => rangeOf(rate)) }],
     },
   ];
 }

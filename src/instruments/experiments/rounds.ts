@@ -12,6 +12,7 @@ import {
   type Verdict,
   verdictOf,
 } from '../report/report.js';
+import { combineCharts } from './chart-rounds.js';
 import { type Experiment, type MeasureContext, sectionOf } from './experiment.js';
 
 /** Rounds of each effort. */
@@ -44,6 +45,7 @@ export function sectionOfRounds<F>(experiment: Experiment<F>, rounds: readonly F
       ['samples', `${rounds.length} rounds: the median of each figure, with its quartiles in parentheses`],
     ],
     verdict: verdictOfRounds(experiment, rounds),
+    charts: combineCharts(rounds.map((figures) => experiment.charts(figures))),
     tables: section.tables.map((table, i) => withQuartiles(table, tables.map((one) => one[i]).filter(isDefined))),
   };
 }

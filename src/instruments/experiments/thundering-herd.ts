@@ -160,7 +160,7 @@ function charts({ strategies }: ThunderingHerdFigures): readonly ReportChart[] {
     {
       kind: 'bar',
       title: 'Wake-ups by strategy',
-      value: { label: 'per connection' },
+      value: { label: 'number per connection' },
       categories: strategies.map(({ name }) => name),
       series: series.filter(({ values }) => values.some((value) => value !== null)),
     },

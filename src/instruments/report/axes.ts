@@ -11,6 +11,8 @@ const MAX_STEPS = 5;
 /** Pixels: the narrowest drawing, and a digit of a label. */
 const NARROWEST = 190;
 const DIGIT = 7;
+/** Pixels between two labels. */
+const TICK_GAP = 14;
 
 const SUPERSCRIPTS = '⁰¹²³⁴⁵⁶⁷⁸⁹';
 
@@ -52,7 +54,10 @@ export const widthOf = (text: string): number => Array.from(text).length * DIGIT
 /** @param values the drawn values, at least one: all greater than 0 if the axis is logarithmic */
 export function scaleOf(axis: Axis, values: readonly number[], { hasZero = true, room = 0 }: ScaleOptions = {}): Scale {
   const share = room / (NARROWEST - room);
-  return axis.isLogarithmic === true ? logarithmic(axis, values, share) : linear(axis, values, { hasZero, share });
+  const scale =
+    axis.isLogarithmic === true ? logarithmic(axis, values, share) : linear(axis, values, { hasZero, share });
+  const width = scale.ticks.reduce((sum, { text }) => sum + widthOf(text) + TICK_GAP, 0);
+  return width > NARROWEST ? scale : { ...scale, ticks: scale.ticks.map((tick) => ({ ...tick, isSpare: false })) };
 }
 
 function linear(

@@ -48,7 +48,8 @@ export function linePlot({ series, x, y, hasMechanisms }: LineChart): Html | nul
       </svg>
       <svg class="field">${verticalLines(xs)}${horizontalLines(ys)}${marks}</svg>
       <div class="scale">${horizontalAxis(xs)}${axisTitle(x.label)}</div>
-    </div>`;
+    </div>
+    ${all.some((one) => one.length > 2) ? html`<p class="key">Vertical lines: from the first to the third quartile.</p>` : NOTHING}`;
 }
 
 /** Stretched to the width; its lines are not. */
@@ -66,7 +67,7 @@ function bars([x, , low, high]: Point, xs: Scale, ys: Scale, { color }: Paint): 
   if (!isDrawn(low ?? null, axis) || !isDrawn(high ?? null, axis)) return NOTHING;
   const at = percent(xs.at(x));
   return html`<line
-    class="${color} stroke"
+    class="${color} stroke error"
     x1="${at}"
     x2="${at}"
     y1="${percent(1 - ys.at(low ?? 1))}"

@@ -2,7 +2,7 @@
 import { isDrawn, scaleOf } from './axes.js';
 import { legendHtml, percent, point, tooltip } from './drawing.js';
 import { formatCell } from './format.js';
-import { type Html, html } from './html.js';
+import { type Html, NOTHING, html } from './html.js';
 import { seriesPaint } from './paints.js';
 import type { Axis, Range, RangeChart } from './report.js';
 import { rowFrame } from './row-frame.js';
@@ -27,11 +27,12 @@ export function rangePlot({ categories, series, value, parts }: RangeChart): Htm
   const scale = scaleOf(
     value,
     ranges.flatMap(({ low, mid, high, dots = [] }) => [low, mid, high, ...dots.filter((one) => isDrawn(one, value))]),
+    { room: value.isLogarithmic === true ? 0 : 10 },
   );
 
   const rangeOf = (i: number, s: number): Html => {
     const range = drawn[i]?.[s] ?? null;
-    if (range === null) return html``;
+    if (range === null) return NOTHING;
     const paint = seriesPaint(s);
     const { low, mid, high, dots = [] } = range;
     const y = (s - (series.length - 1) / 2) * PITCH;

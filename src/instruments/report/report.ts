@@ -32,7 +32,12 @@ export interface BarChart {
   readonly value: Pick<Axis, 'label'>;
   readonly categories: readonly string[];
   /** One value per category; null: none. */
-  readonly series: readonly { readonly name: string; readonly values: readonly (number | null)[] }[];
+  readonly series: readonly {
+    readonly name: string;
+    readonly values: readonly (number | null)[];
+    /** The quartiles of each value. Not drawn in a stack. */
+    readonly spreads?: readonly (Pick<Quartiles, 'low' | 'high'> | null)[];
+  }[];
   /** The series are parts of a whole, stacked. Default: false, side by side. */
   readonly isStacked?: boolean;
   /** The series are system calls: each has the colour that it has in every chart. Default: false. */

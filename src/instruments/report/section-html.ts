@@ -23,7 +23,7 @@ export function badgeHtml(outcome: Outcome): Html {
 export function sectionHtml({ id, title, facts, verdict, tables, charts }: ReportSection): Html {
   return html`<section id="${id}">
     <h2>${title}</h2>
-    ${factsHtml(facts)} ${verdict === undefined ? NOTHING : verdictHtml(verdict)}
+    ${factsHtml(facts)} ${verdict === undefined ? NOTHING : verdictHtml(verdict, sourceOf(facts))}
     ${charts.length === 0 ? NOTHING : html`<div class="charts">${charts.map(figureHtml)}</div>`}
     ${tables.map(
       (table) =>
@@ -59,7 +59,13 @@ function linked(text: string): Html {
 const postLink = (text: string): Html =>
   html`<a href="${documentUrl('docs/posts.md')}#post-${text.slice(-3)}">${text}</a>`;
 
-function verdictHtml({ outcome, because, statements = [] }: Verdict): Html {
+/** Where the claim stands. null: the section has no claim of a post. */
+function sourceOf(facts: readonly Fact[]): string | null {
+  const source = facts.find(([label]) => label === 'source')?.[1] ?? '';
+  return POST.test(source) ? source : null;
+}
+
+function verdictHtml({ outcome, because, statements = [] }: Verdict, source: string | null): Html {
   return html`<div class="verdict ${BADGES[outcome][0]}">
     <p>${badgeHtml(outcome)} ${because}</p>
     ${
@@ -69,6 +75,7 @@ function verdictHtml({ outcome, because, statements = [] }: Verdict): Html {
             ${statements.map(statementHtml)}
           </ul>`
     }
+    ${source === null ? NOTHING : html`<p class="note">The claim: ${linked(source)}.</p>`}
   </div>`;
 }
 

@@ -2,7 +2,7 @@
 import { scaleOf } from './axes.js';
 import { area, legendHtml, percent, point, tooltip } from './drawing.js';
 import { formatCell } from './format.js';
-import { type Html, html } from './html.js';
+import { type Html, NOTHING, html } from './html.js';
 import { type Paint, seriesPaint } from './paints.js';
 import type { TimedEvent, TimingChart } from './report.js';
 import { rowFrame } from './row-frame.js';
@@ -47,7 +47,7 @@ export function timingPlot(chart: TimingChart): Html | null {
       dy="${y + 4}"
       >${label}</text
     >`;
-    return html`${mark}${label === '' ? html`` : text}`;
+    return html`${mark}${label === '' ? NOTHING : text}`;
   };
 
   const rows = chart.rows.map(({ name, events }) => {
