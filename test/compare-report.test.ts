@@ -7,7 +7,8 @@ import { throwsCode } from './support/expect.js';
 
 describe('as a report', () => {
   const latency = { p50: 100, p99: 200, max: 300 };
-  const common = { messages: 1000, latency, counted: 'counted by the trace' };
+  const quartiles = { messagesPerSecond: [50_000, 61_000], cpuMicrosecondsPerMessage: [7, 9] } as const;
+  const common = { messages: 1000, latency, rounds: 1, quartiles, counted: 'counted by the trace' };
   const rows: readonly ComparisonRow[] = [
     {
       ...common,
@@ -75,6 +76,20 @@ describe('as a report', () => {
     expect(notes).toContainEqual(['system calls', 'node:net: not counted: no strace']);
   });
 
+  it('ranks the subjects whose quartiles do not overlap', () => {
+    const of = (subject: string, low: number, median: number, high: number): ComparisonRow => ({
+      ...(rows[0] as ComparisonRow),
+      ...{ subject, rounds: 5, messagesPerSecond: median, cpuMicrosecondsPerMessage: NaN },
+      quartiles: { messagesPerSecond: [low, high], cpuMicrosecondsPerMessage: [NaN, NaN] },
+    });
+    const measured = [of('slow', 10, 20, 30), of('fast', 80, 90, 100), of('other', 25, 40, 50)];
+    const notes = notesOf(measured);
+    expect(notes).toContainEqual(['messages/s', 'fast > other ≈ slow']);
+    expect(notes.map(([label]) => label)).not.toContain('CPU per message');
+    expect(sectionsOf(measured)[0]?.tables[0]?.rows[0]?.[1]).toEqual({ low: 10, median: 20, high: 30 });
+    expect(notesOf(rows).map(([label]) => label)).not.toContain('messages/s');
+  });
+
   it('renderReport() is a page, also for rows that were read from JSON', () => {
     expect(renderReport(rows)).toMatch(/^<!doctype html>/i);
     expect(renderReport(rows)).toContain('reactor:epoll');
@@ -88,6 +103,7 @@ describe('as a report', () => {
     ['no row', 'ERR_INVALID_ARG_TYPE', [null]],
     ['a row without latency', 'ERR_INVALID_ARG_TYPE', [{ ...rows[0], latency: undefined }]],
     ['a figure as text', 'ERR_INVALID_ARG_TYPE', [{ ...rows[0], messagesPerSecond: '60000' }]],
+    ['quartiles of one figure', 'ERR_INVALID_ARG_TYPE', [{ ...rows[0], quartiles: { messagesPerSecond: [1, 2] } }]],
     ['calls without names', 'ERR_INVALID_ARG_TYPE', [{ ...rows[0], syscalls: [{ perMessage: 1 }] }]],
   ])('renderReport() of %s: %s', (_, code, given) => {
     throwsCode(code, () => renderReport(given as readonly ComparisonRow[]));

@@ -6,6 +6,7 @@ import type { Work } from '../instruments/compare/row.js';
 import { allSubjects } from '../instruments/measuring/subjects.js';
 import type { Fact } from '../instruments/report/machine.js';
 import type { ComparisonRow } from '../trace.js';
+import { threeDigits } from '../instruments/report/words.js';
 import { pc } from '../terminal/colors.js';
 import { beside } from '../terminal/text.js';
 
@@ -14,7 +15,7 @@ const RARE = 0.005;
 const UNKNOWN = '—';
 /** The column of the text in the notes below the table. */
 const INDENT = 18;
-const MAX_NAME = 21;
+const MAX_NAME = 14;
 
 const whole = (value: number): string =>
   Number.isFinite(value) ? value.toLocaleString('en', { maximumFractionDigits: 0 }) : UNKNOWN;
@@ -48,23 +49,39 @@ function nameLines(name: string): string[] {
 function latencyLines({ latency }: ComparisonRow): string[] {
   const values = [latency.p50, latency.p99, latency.max].map(whole);
   const width = Math.max(...values.map(({ length }) => length));
-  return ['p50', 'p99', 'max'].map((name, i) => `${name} ${(values[i] ?? '').padStart(width)} µs`);
+  return ['p50', 'p99', 'max'].map((name, i) => `${name} ${(values[i] ?? '').padStart(width)}`);
+}
+
+/** '67.3–73.4 k' */
+const thousands = (low: number, high: number): string =>
+  low < 1000 ? `${whole(low)}–${whole(high)}` : `${threeDigits(low / 1000)}–${threeDigits(high / 1000)} k`;
+
+/** The median, and the quartiles on a line of their own. */
+function cellLines(
+  row: ComparisonRow,
+  figure: 'messagesPerSecond' | 'cpuMicrosecondsPerMessage',
+  format: (value: number) => string,
+  formatRange: (low: number, high: number) => string = (low, high) => `${format(low)}–${format(high)}`,
+): string {
+  const median = row[figure];
+  if (Number.isNaN(median)) return UNKNOWN;
+  const [low, high] = row.quartiles[figure];
+  return row.rounds === 1 ? format(median) : `${format(median)}\n${formatRange(low, high)}`;
 }
 
 /** @param machine the machine on which it was measured */
 export function comparisonText(rows: readonly ComparisonRow[], work: Work, machine: readonly Fact[]): string {
   const table = new Table({
-    head: ['subject', 'messages/s', 'system calls\nper message', 'CPU per\nmessage', 'round trip'],
+    head: ['subject', 'messages/s', 'system calls\nper message', 'CPU, µs/\nmessage', 'round trip,\nµs'],
     colAligns: ['left', 'right', 'left', 'right', 'left'],
     style: { head: [], border: [] },
   });
   for (const row of rows) {
-    const cpu = row.cpuMicrosecondsPerMessage;
     table.push([
       pc.bold(nameLines(row.subject).join('\n')),
-      whole(row.messagesPerSecond),
+      cellLines(row, 'messagesPerSecond', whole, thousands),
       callLines(row).join('\n'),
-      Number.isNaN(cpu) ? UNKNOWN : `${fixed(cpu, 1)} µs`,
+      cellLines(row, 'cpuMicrosecondsPerMessage', (value) => fixed(value, 1)),
       latencyLines(row).join('\n'),
     ]);
   }

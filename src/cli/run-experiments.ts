@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import Table from 'cli-table3';
 import type { Experiment, MeasureContext } from '../instruments/experiments/experiment.js';
 import { experiments } from '../instruments/experiments/index.js';
-import { Busyness } from '../instruments/measuring/busyness.js';
+import { BUSY, Busyness } from '../instruments/measuring/busyness.js';
 import { measureRounds, sectionOfRounds } from '../instruments/experiments/rounds.js';
 import { type Fact, machineFacts } from '../instruments/report/machine.js';
 import { renderPage } from '../instruments/report/page.js';
@@ -92,7 +92,6 @@ export async function runExperiments(names: readonly string[], options: Experime
   writeAll(done, options);
 }
 
-const BUSY = 'busy machine';
 const LABEL_COLUMNS = 18;
 const busyText = (warning: string): string => beside(BUSY, warning, LABEL_COLUMNS);
 

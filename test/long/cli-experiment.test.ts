@@ -48,7 +48,7 @@ describe('experiment', () => {
       /^set-up /m,
       /^│ select /m,
       /^✓ holds: 3 of 3 statements hold/m,
-      /^      None of \d+ wake-ups was lost/m,
+      /^ {6}None of \d+ wake-ups was lost/m,
     ])
       expect(stdout).toMatch(part);
     expect(readFileSync(page, 'utf8')).toContain('Wake-ups coalesce, none is lost');

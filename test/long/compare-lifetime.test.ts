@@ -19,6 +19,7 @@ describe('invalid comparisons', () => {
     ['half a message', 'ERR_OUT_OF_RANGE', { messages: 1.5 }],
     ['an empty message', 'ERR_OUT_OF_RANGE', { size: 0 }],
     ['a message as text', 'ERR_INVALID_ARG_TYPE', { size: '64' }],
+    ['no rounds', 'ERR_OUT_OF_RANGE', { rounds: 0 }],
     ['no workers', 'ERR_OUT_OF_RANGE', { workers: 0 }],
     ['a progress that is no function', 'ERR_INVALID_ARG_TYPE', { onProgress: 1 }],
     ['a signal that is none', 'ERR_INVALID_ARG_TYPE', { signal }],
@@ -80,6 +81,7 @@ describe('leaves nothing behind', () => {
         subjects,
         connections: 2,
         messages: run === 0 ? 10_000_000 : 200,
+        rounds: 1,
         signal: aborting.signal,
         onProgress(done) {
           if (done !== run) return;
@@ -101,7 +103,9 @@ describe('leaves nothing behind', () => {
     const onProgress = (done: number) => {
       if (done === 1) throw thrown;
     };
-    await expect(compare({ subjects: ['reactor'], connections: 1, messages: 1, onProgress })).rejects.toBe(thrown);
+    await expect(compare({ subjects: ['reactor'], connections: 1, messages: 1, rounds: 1, onProgress })).rejects.toBe(
+      thrown,
+    );
     expect(surroundings.leftOver()).toEqual([]);
   });
 

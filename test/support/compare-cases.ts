@@ -36,7 +36,13 @@ export const DIFFERENT_KINDS = KINDS.filter((name) => {
 export const OTHER_KINDS = KINDS.filter((name) => !DIFFERENT_KINDS.includes(name));
 
 export async function only(subject: string, options: ComparisonOptions = {}): Promise<ComparisonRow> {
-  const [row] = await compare({ subjects: [subject], connections: CONNECTIONS, messages: MESSAGES, ...options });
+  const [row] = await compare({
+    subjects: [subject],
+    connections: CONNECTIONS,
+    messages: MESSAGES,
+    rounds: 1,
+    ...options,
+  });
   return row as ComparisonRow;
 }
 

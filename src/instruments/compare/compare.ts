@@ -1,10 +1,11 @@
 /**
- * Runs the same work on each subject in turn. Server and clients are separate processes. Each subject runs twice: once undisturbed, to
- * measure the time, and once to count its system calls, which slows it down.
+ * Runs the same work on each subject. Server and clients are separate processes. The time is measured in several rounds, in each of which
+ * every subject runs once; then each runs once more to count its system calls, which slows it down.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Load, type LoadResult } from '../measuring/load.js';
 import { MeasuredServer, type MeasuredServerOptions } from '../measuring/measured-server.js';
+import { type Spread, spreadOf } from '../measuring/spread.js';
 import type { Subject } from '../measuring/subjects.js';
 import { models } from '../../servers/models/index.js';
 import type { ServerModelName } from '../../servers.js';
@@ -19,8 +20,6 @@ import { StraceLog, whyNoStrace } from './strace.js';
 const MAX_COUNTED_MESSAGES = 10_000;
 /** Milliseconds until the last call is recorded: it is recorded when it returns, which is after the client has its reply. */
 const LAST_RECORD_DELAY = 50;
-/** Runs per subject. */
-const RUNS = 2;
 /** The largest maxConnections that a server accepts. */
 const MAX_CONNECTIONS = 100_000;
 /** Share of the messages for models that would take hours otherwise. They warm up with one message per connection. */
@@ -29,7 +28,7 @@ const SHARE: Partial<Record<ServerModelName, number>> = {
 };
 
 /**
- * Compares server models: throughput, latency, CPU time and system calls of the same echo work. Takes about a minute by default.
+ * Compares server models: throughput, latency, CPU time and system calls of the same echo work. Takes about two minutes by default.
  *
  * System calls: those of this package's servers are counted by the package's own trace, without the calls that Node makes to manage its
  * threads. Those of `node:net` and of the textbook servers are the calls on descriptors that strace(1) counts: NaN if it is not installed, and
@@ -45,18 +44,25 @@ const SHARE: Partial<Record<ServerModelName, number>> = {
  */
 export async function compare(options: ComparisonOptions = {}): Promise<readonly ComparisonRow[]> {
   const comparison = parseComparison(options);
-  const { subjects, onProgress, signal } = comparison;
+  const { subjects, rounds, onProgress, signal } = comparison;
   signal?.throwIfAborted();
+  const all = subjects.map((subject) => ({
+    name: subject.name,
+    runs: new SubjectRuns(subject, comparison),
+    timed: [] as Timed[],
+  }));
+  const total = (rounds + 1) * subjects.length;
+  let done = 0;
+  for (let round = 0; round < rounds; round++) {
+    for (const { name, runs, timed } of all) {
+      onProgress(done++, total, name);
+      timed.push(await nameFailure(name, signal, runs.timed()));
+    }
+  }
   const rows: ComparisonRow[] = [];
-  const total = RUNS * subjects.length;
-  for (const subject of subjects) {
-    const { name } = subject;
-    const runs = new SubjectRuns(subject, comparison);
-    onProgress(RUNS * rows.length, total, name);
-    const timed = await nameFailure(name, signal, runs.timed());
-    onProgress(RUNS * rows.length + 1, total, name);
-    const counted = await nameFailure(name, signal, runs.counted());
-    rows.push({ subject: name, ...timed, ...counted });
+  for (const { name, runs, timed } of all) {
+    onProgress(done++, total, name);
+    rows.push({ subject: name, ...ofRounds(timed), ...(await nameFailure(name, signal, runs.counted())) });
   }
   onProgress(total, total, subjects.at(-1)?.name ?? '');
   return rows;
@@ -72,20 +78,49 @@ async function nameFailure<T>(subject: string, signal: AbortSignal | undefined, 
   }
 }
 
-type Timed = Omit<ComparisonRow, 'subject' | keyof Counted>;
+/** A timed run. */
+type Timed = Pick<ComparisonRow, 'messagesPerSecond' | 'cpuMicrosecondsPerMessage' | 'latency' | 'messages'>;
 
-/** The two runs of a subject. Each ends all its processes. */
+/** The medians and quartiles of the rounds. */
+function ofRounds(rounds: readonly Timed[]): Omit<ComparisonRow, 'subject' | keyof Counted> {
+  const spread = (of: (run: Timed) => number): Spread => spreadOf(rounds.map(of));
+  const [throughput, cpu] = [
+    spread(({ messagesPerSecond }) => messagesPerSecond),
+    spread(({ cpuMicrosecondsPerMessage }) => cpuMicrosecondsPerMessage),
+  ];
+  return {
+    messagesPerSecond: throughput.median,
+    cpuMicrosecondsPerMessage: cpu.median,
+    latency: {
+      p50: spread(({ latency }) => latency.p50).median,
+      p99: spread(({ latency }) => latency.p99).median,
+      max: Math.max(...rounds.map(({ latency }) => latency.max)),
+    },
+    messages: rounds.reduce((sum, { messages }) => sum + messages, 0),
+    rounds: rounds.length,
+    quartiles: {
+      messagesPerSecond: [throughput.low, throughput.high],
+      cpuMicrosecondsPerMessage: [cpu.low, cpu.high],
+    },
+  };
+}
+
+/** The runs of a subject. Each ends all its processes. */
 class SubjectRuns {
   readonly #subject: Subject;
   readonly #comparison: Comparison;
   readonly #share: number;
+  readonly #countedMessages: number;
+  /** Per round. */
   readonly #messages: number;
 
   constructor(subject: Subject, comparison: Comparison) {
     this.#subject = subject;
     this.#comparison = comparison;
     this.#share = (subject.model === null ? undefined : SHARE[subject.model]) ?? 1;
-    this.#messages = Math.ceil(comparison.work.messages * this.#share);
+    const messages = comparison.work.messages * this.#share;
+    this.#messages = Math.ceil(messages / comparison.rounds);
+    this.#countedMessages = Math.min(Math.ceil(messages), MAX_COUNTED_MESSAGES);
   }
 
   async timed(): Promise<Timed> {
@@ -107,7 +142,7 @@ class SubjectRuns {
     await using server = await this.#server({ isTraced: true });
     const trace = server.trace as ProcessesTrace;
     using counter = new CallCounter(trace);
-    await using load = await this.#load(server, Math.min(this.#messages, MAX_COUNTED_MESSAGES));
+    await using load = await this.#load(server, this.#countedMessages);
     const droppedBefore = trace.dropped; // busy-wait fills the trace before the first message
     const result = await load.run();
     await sleep(LAST_RECORD_DELAY);
@@ -124,7 +159,7 @@ class SubjectRuns {
     let result: LoadResult;
     {
       await using server = await this.#server({ wrapper: log.wrapper });
-      await using load = await this.#load(server, Math.min(this.#messages, MAX_COUNTED_MESSAGES));
+      await using load = await this.#load(server, this.#countedMessages);
       result = await load.run();
     }
     return perMessage(log.during(result), result, 'by strace');

@@ -11,9 +11,12 @@ const MAX_CONNECTIONS = 10_000;
 const MAX_MESSAGES = 10_000_000;
 const MAX_MESSAGE_SIZE = 2 ** 20;
 const MAX_WORKERS = 1024;
+const MAX_ROUNDS = 100;
 
 /** The work of compare() and of the command line by default. */
 export const DEFAULT_WORK: Work = { connections: 50, messages: 100_000, size: 64 };
+/** Timed runs of each subject by default. */
+export const DEFAULT_ROUNDS = 5;
 
 /**
  * The order in which a course presents them: readiness calls from the oldest to the newest, completion, its emulation; then threads, several
@@ -54,6 +57,7 @@ const RESERVED_DESCRIPTORS = 64;
 export interface Comparison {
   readonly subjects: readonly Subject[];
   readonly work: Work;
+  readonly rounds: number;
   /** Number of workers for a subject. undefined: it has no fixed number, or its own default is right. */
   readonly workersOf: (subject: Subject) => number | undefined;
   readonly onProgress: (done: number, total: number, subject: string) => void;
@@ -63,13 +67,14 @@ export interface Comparison {
 /** @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE; ERR_UNAVAILABLE for a subject that this system lacks */
 export function parseComparison(options: ComparisonOptions): Comparison {
   const fields = fieldsOf('options', options, [
-    ...(['subjects', 'connections', 'messages', 'size', 'workers', 'onProgress', 'signal'] as const),
+    ...(['subjects', 'connections', 'messages', 'size', 'rounds', 'workers', 'onProgress', 'signal'] as const),
   ]);
   const {
     subjects = defaultSubjects(),
     connections = DEFAULT_WORK.connections,
     messages = DEFAULT_WORK.messages,
     size = DEFAULT_WORK.size,
+    rounds = DEFAULT_ROUNDS,
     workers,
     onProgress = () => undefined,
     signal,
@@ -87,6 +92,7 @@ export function parseComparison(options: ComparisonOptions): Comparison {
   return {
     subjects: chosenSubjects,
     work,
+    rounds: wholeNumber('rounds', rounds, 1, MAX_ROUNDS),
     workersOf: (subject) => (isPool(subject) ? (givenWorkers ?? work.connections) : givenWorkers),
     onProgress: onProgress as Comparison['onProgress'],
     signal: signal === undefined ? undefined : abortSignal('signal', signal),

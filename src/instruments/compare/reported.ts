@@ -1,10 +1,11 @@
 /** Validates rows that come from outside, such as from a JSON file, before a report is made of them. */
 import { invalidType } from '../../errors.js';
 import { fieldsOf, listOf, wholeNumber } from '../../validate.js';
-import type { ComparisonRow, Work } from './row.js';
+import type { ComparisonRow, QuartileRange, Work } from './row.js';
 
 /** The columns of a row that a report needs. */
-export type ReportedRow = Omit<ComparisonRow, 'messages' | 'counted'> & Partial<Pick<ComparisonRow, 'counted'>>;
+export type ReportedRow = Omit<ComparisonRow, 'messages' | 'rounds' | 'quartiles' | 'counted'> &
+  Partial<Pick<ComparisonRow, 'rounds' | 'quartiles' | 'counted'>>;
 
 /** Reads null, which JSON has for NaN, as NaN. @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE */
 export function parseRows(rows: unknown): readonly ReportedRow[] {
@@ -16,7 +17,9 @@ export function parseRows(rows: unknown): readonly ReportedRow[] {
       'syscalls',
       'counted',
     ]);
-    const { cpuMicrosecondsPerMessage, latency } = fieldsOf('a row', row, ['cpuMicrosecondsPerMessage', 'latency']);
+    const { cpuMicrosecondsPerMessage, latency, rounds, quartiles } = fieldsOf('a row', row, [
+      ...(['cpuMicrosecondsPerMessage', 'latency', 'rounds', 'quartiles'] as const),
+    ]);
     const { p50, p99, max } = fieldsOf('latency', latency, ['p50', 'p99', 'max']);
     return {
       subject: text('subject', fields.subject),
@@ -28,6 +31,8 @@ export function parseRows(rows: unknown): readonly ReportedRow[] {
       }),
       cpuMicrosecondsPerMessage: figure('cpuMicrosecondsPerMessage', cpuMicrosecondsPerMessage),
       latency: { p50: figure('p50', p50), p99: figure('p99', p99), max: figure('max', max) },
+      ...(rounds === undefined ? {} : { rounds: wholeNumber('rounds', rounds, 1, Number.MAX_SAFE_INTEGER) }),
+      ...(quartiles === undefined ? {} : { quartiles: quartilesOf(quartiles) }),
       ...(fields.counted === undefined ? {} : { counted: text('counted', fields.counted) }),
     };
   });
@@ -47,6 +52,18 @@ export function parseWork(work: unknown): Work {
 function text(name: string, value: unknown): string {
   if (typeof value !== 'string') throw invalidType(name, 'a string', value);
   return value;
+}
+
+function quartilesOf(value: unknown): ComparisonRow['quartiles'] {
+  const fields = fieldsOf('quartiles', value, ['messagesPerSecond', 'cpuMicrosecondsPerMessage']);
+  const range = (name: keyof typeof fields): QuartileRange => {
+    const [low, high] = listOf(name, fields[name]);
+    return [figure(name, low), figure(name, high)];
+  };
+  return {
+    messagesPerSecond: range('messagesPerSecond'),
+    cpuMicrosecondsPerMessage: range('cpuMicrosecondsPerMessage'),
+  };
 }
 
 function figure(name: string, value: unknown): number {

@@ -12,8 +12,10 @@ export interface ComparisonOptions {
   readonly subjects?: readonly string[];
   /** Concurrent clients, each of which sends its next message when the last one has come back: 1 to 10,000. Default: 50. */
   readonly connections?: number;
-  /** Messages per subject, rounded up to a multiple of `connections`: 1 to 10,000,000. Default: 100,000. */
+  /** Messages per subject over all rounds; in each round rounded up to a multiple of `connections`: 1 to 10,000,000. Default: 100,000. */
   readonly messages?: number;
+  /** Timed runs of each subject, one of each subject in turn, so that a slow moment of the machine affects all: 1 to 100. Default: 5. */
+  readonly rounds?: number;
   /** Size of a message, in bytes: 1 to 1,048,576. Default: 64. */
   readonly size?: number;
   /**
@@ -28,11 +30,14 @@ export interface ComparisonOptions {
   readonly signal?: AbortSignal;
 }
 
+/** [first quartile, third quartile] */
+export type QuartileRange = readonly [low: number, high: number];
+
 /** The result of one subject. NaN: this system does not report it. */
 export interface ComparisonRow {
   /** Name of the subject: 'reactor:epoll'. */
   readonly subject: string;
-  /** Throughput: messages echoed per second. */
+  /** Throughput: messages echoed per second, the median of the rounds. */
   readonly messagesPerSecond: number;
   /** System calls of the server per message. */
   readonly syscallsPerMessage: number;
@@ -43,12 +48,16 @@ export interface ComparisonRow {
     /** Calls per message. */
     readonly perMessage: number;
   }[];
-  /** CPU time of the server's processes, user and system, in microseconds per message. */
+  /** CPU time of the server's processes, user and system, in microseconds per message: the median of the rounds. */
   readonly cpuMicrosecondsPerMessage: number;
-  /** Round-trip times as the clients measured them, in microseconds. */
+  /** Round-trip times as the clients measured them, in microseconds: medians of the rounds, and the maximum of all. */
   readonly latency: Latency;
-  /** Messages of the timed run. */
+  /** Messages of the timed runs. */
   readonly messages: number;
+  /** Timed runs. */
+  readonly rounds: number;
+  /** First and third quartile of the rounds. NaN as the medians. */
+  readonly quartiles: Readonly<Record<'messagesPerSecond' | 'cpuMicrosecondsPerMessage', QuartileRange>>;
   /** How the system calls were counted and over how many messages; or why they were not. */
   readonly counted: string;
 }

@@ -2,6 +2,7 @@
 import { plotOf } from '../report/charts.js';
 import { renderPage } from '../report/page.js';
 import type { BarChart, Cell, RangeChart, ReportChart, ReportSection, ReportTable } from '../report/report.js';
+import { rankingOf } from './ranking.js';
 import { type ReportedRow, parseRows, parseWork } from './reported.js';
 import type { Work } from './row.js';
 
@@ -56,9 +57,25 @@ export function workText({ connections, messages, size }: Work): string {
 export function notesOf(rows: readonly ReportedRow[], work?: Work): (readonly [label: string, text: string])[] {
   return [
     ...(work === undefined ? [] : [['work', workText(work)] as const]),
+    ...roundNotes(rows),
     ['CPU', "user and system time of the server's processes, with all their threads"],
     ['round trip', 'measured by the clients: with many at a time, most of it is waiting for the others'],
     ...countedNotes(rows),
+  ];
+}
+
+/** The rounds, and the order of the subjects if their figures differ by more than their quartiles. */
+function roundNotes(rows: readonly ReportedRow[]): (readonly [label: string, text: string])[] {
+  const rounds = rows[0]?.rounds ?? 1;
+  if (rounds === 1) return [];
+  const [fastest, cheapest] = [
+    rankingOf(rows, 'messagesPerSecond', 'highest'),
+    rankingOf(rows, 'cpuMicrosecondsPerMessage', 'lowest'),
+  ];
+  return [
+    ['rounds', `${rounds} per subject, in turn: medians and quartiles; ≈: the quartiles overlap`],
+    ...(fastest === null ? [] : [['messages/s', fastest] as const]),
+    ...(cheapest === null ? [] : [['CPU per message', cheapest] as const]),
   ];
 }
 
@@ -86,12 +103,22 @@ function figures(rows: readonly ReportedRow[]): ReportTable {
       'p99, µs',
       'max, µs',
     ],
-    rows: rows.map(({ subject, messagesPerSecond, syscallsPerMessage, cpuMicrosecondsPerMessage, latency }) => [
-      subject,
-      ...[messagesPerSecond, syscallsPerMessage, cpuMicrosecondsPerMessage].map(cell),
-      ...[latency.p50, latency.p99, latency.max].map(cell),
+    rows: rows.map((row) => [
+      row.subject,
+      withQuartiles(row, 'messagesPerSecond'),
+      cell(row.syscallsPerMessage),
+      withQuartiles(row, 'cpuMicrosecondsPerMessage'),
+      ...[row.latency.p50, row.latency.p99, row.latency.max].map(cell),
     ]),
   };
+}
+
+/** The median of the rounds with its quartiles; a number if there was one round; null if it was not measured. */
+export function withQuartiles(row: ReportedRow, figure: 'messagesPerSecond' | 'cpuMicrosecondsPerMessage'): Cell {
+  const median = cell(row[figure]);
+  const range = row.quartiles?.[figure];
+  if (median === null || range === undefined || row.rounds === 1) return median;
+  return { low: range[0], median, high: range[1] };
 }
 
 /** Names of the calls that some subject makes at least RARE times per message, the most frequent first. */

@@ -3,6 +3,9 @@ import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+/** Label of a warning, as in machineFacts(). */
+export const BUSY = 'busy machine';
+
 /** Milliseconds for which the processors are watched before the measurement. */
 const WATCHED = 300;
 /** Shares of the time of all processors from which on a machine counts as busy. An idle system uses less than 0.03. */
