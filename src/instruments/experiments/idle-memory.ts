@@ -8,8 +8,7 @@ import { Client } from '../measuring/client.js';
 import { MeasuredServer } from '../measuring/measured-server.js';
 import { type Spread, spreadOf } from '../measuring/spread.js';
 import { allSubjects, subjectNamed } from '../measuring/subjects.js';
-import { textbookProgram } from '../measuring/textbook.js';
-import { type ReportTable, type Statement, type Verdict, verdictOf } from '../report/report.js';
+import { type Quartiles, type ReportTable, type Statement, type Verdict, verdictOf } from '../report/report.js';
 import { threeDigits } from '../report/words.js';
 import type { Experiment, MeasureContext } from './experiment.js';
 import { type HeldMemory, reportsHeldMemory, settledMemory } from './held-memory.js';
@@ -66,7 +65,7 @@ interface Sizes {
 }
 
 const SIZES: Readonly<Record<MeasureContext['effort'], Sizes>> = {
-  full: { rounds: 5, objects: [200, 2000], small: [20, 100], isolates: [2, 6] },
+  full: { rounds: 5, objects: [200, 2000], small: [20, 100], isolates: [1, 4] },
   quick: { rounds: 1, objects: [50, 250], small: [5, 25], isolates: [1, 2] },
 };
 /** Clients that connect at once. */
@@ -298,7 +297,11 @@ function ofPools(figures: IdleMemoryFigures): Judged {
   };
 }
 
-const kilobytes = (value: number): number => value / 1000;
+const kilobytes = ({ low, median, high }: Spread): Quartiles => ({
+  low: low / 1000,
+  median: median / 1000,
+  high: high / 1000,
+});
 
 function tables({ models, missing }: IdleMemoryFigures): readonly ReportTable[] {
   const perConnection = models.filter(({ worker }) => worker === null);
@@ -307,17 +310,15 @@ function tables({ models, missing }: IdleMemoryFigures): readonly ReportTable[] 
   );
   return [
     {
-      title: 'Written by the server and not shared, per idle connection, kB',
-      columns: ['model', 'holds', 'median', 'quartiles'],
-      rows: perConnection.map(({ name, connection: { own } }) => [
-        ...[name, KINDS[name] ?? '', kilobytes(own.median), quartiles(own)],
-      ]),
+      title: 'Written by the server and not shared, per idle connection',
+      columns: ['model', 'holds', 'kB, median (quartiles)'],
+      rows: perConnection.map(({ name, connection: { own } }) => [name, KINDS[name] ?? '', kilobytes(own)]),
     },
     {
       title: 'Resident (shared pages count per process) and reserved, medians',
       columns: ['model', 'rounds', 'resident, kB', 'reserved, kB'],
       rows: perConnection.map(({ name, connection: { resident, reserved } }) => [
-        ...[name, resident.count, kilobytes(resident.median), kilobytes(reserved.median)],
+        ...[name, resident.count, resident.median / 1000, reserved.median / 1000],
       ]),
     },
     {
@@ -325,7 +326,7 @@ function tables({ models, missing }: IdleMemoryFigures): readonly ReportTable[] 
       columns: ['model', 'holds', 'per worker', 'connection adds'],
       rows: [
         ...pools.map(({ name, connection, worker }) => [
-          ...[name, KINDS[name] ?? '', kilobytes(worker.own.median), kilobytes(connection.own.median)],
+          ...[name, KINDS[name] ?? '', worker.own.median / 1000, connection.own.median / 1000],
         ]),
         ...missing.map(({ name, why }) => [name, `not measured: ${why}`, null, null]),
       ],
@@ -333,16 +334,13 @@ function tables({ models, missing }: IdleMemoryFigures): readonly ReportTable[] 
   ];
 }
 
-const quartiles = ({ low, high }: Spread): string =>
-  `${threeDigits(kilobytes(low))} to ${threeDigits(kilobytes(high))}`;
-
 export const idleMemory: Experiment<IdleMemoryFigures> = {
   name: 'idle-memory',
   title: 'Idle connections hold memory',
   claim:
     'An idle connection holds the memory of what serves it: an object in an event loop, a thread with its stack, or a process; in JavaScript a thread and a process also hold a V8 isolate.',
   source: 'post 000, claim (a); post 002, claims (b) and (c)',
-  setUp: `Echo servers, each in a process of its own: the models of this package, and the textbook's in C (${textbookProgram().why}). Each client sends 64 bytes, waits until they are back, and stays. The memory is that of the server and its child processes without the kernel's: what one more connection, or one more worker of a pool, adds to it.`,
+  setUp: `Echo servers, each in a process of its own: the models of this package, and the textbook's in C. Each client sends 64 bytes, waits until they are back, and stays. The memory is that of the server and its child processes without the kernel's: what one more connection, or one more worker of a pool, adds to it.`,
   isAvailable: reportsHeldMemory,
   why: reportsHeldMemory
     ? '/proc reports the memory of each process'

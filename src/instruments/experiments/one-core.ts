@@ -230,26 +230,19 @@ function ofThroughput(one: OneCoreSubject, many: OneCoreSubject, cores: number):
 }
 
 function tables({ subjects }: OneCoreFigures): readonly ReportTable[] {
-  const median = (spread: Spread | null): number | null => spread?.median ?? null;
   return [
     {
-      title: 'The same load, medians. Cores: CPU time per elapsed time',
-      columns: ['server', 'requests/s', 'cores used', 'by clients', 'idle'],
-      rows: subjects.map(({ name, rate, used, byClients, idle }) => [
-        ...[name, rate.median, median(used), byClients.median, median(idle)],
-      ]),
+      title: 'The same load, median (quartiles). Cores: CPU time per elapsed time',
+      columns: ['server', 'processes', 'requests/s', 'cores used'],
+      rows: subjects.map(({ name, processes, rate, used }) => [name, processes, rate, used]),
     },
     {
-      title: 'First to third quartile',
-      columns: ['server', 'processes', 'rounds', 'requests/s', 'cores used'],
-      rows: subjects.map(({ name, processes, rate, used }) => [
-        ...[name, processes, rate.count, quartiles(rate), used && quartiles(used)],
-      ]),
+      title: 'The other cores, median (quartiles)',
+      columns: ['server', 'rounds', 'used by clients', 'idle'],
+      rows: subjects.map(({ name, rate, byClients, idle }) => [name, rate.count, byClients, idle]),
     },
   ];
 }
-
-const quartiles = ({ low, high }: Spread): string => `${threeDigits(low)} to ${threeDigits(high)}`;
 
 function charts({ subjects }: OneCoreFigures): readonly ReportChart[] {
   if (subjects.length === 0) return [];
