@@ -8,7 +8,7 @@ import { Client } from '../measuring/client.js';
 import { MeasuredServer } from '../measuring/measured-server.js';
 import { type Spread, spreadOf } from '../measuring/spread.js';
 import { allSubjects, subjectNamed } from '../measuring/subjects.js';
-import { type Quartiles, type ReportTable, type Statement, type Verdict, verdictOf } from '../report/report.js';
+import { type ReportTable, type Statement, type Verdict, verdictOf } from '../report/report.js';
 import { threeDigits } from '../report/words.js';
 import type { Experiment, MeasureContext } from './experiment.js';
 import { type HeldMemory, reportsHeldMemory, settledMemory } from './held-memory.js';
@@ -65,7 +65,7 @@ interface Sizes {
 }
 
 const SIZES: Readonly<Record<MeasureContext['effort'], Sizes>> = {
-  full: { rounds: 5, objects: [200, 2000], small: [20, 100], isolates: [1, 4] },
+  full: { rounds: 1, objects: [200, 2000], small: [20, 100], isolates: [1, 4] },
   quick: { rounds: 1, objects: [50, 250], small: [5, 25], isolates: [1, 2] },
 };
 /** Clients that connect at once. */
@@ -297,12 +297,6 @@ function ofPools(figures: IdleMemoryFigures): Judged {
   };
 }
 
-const kilobytes = ({ low, median, high }: Spread): Quartiles => ({
-  low: low / 1000,
-  median: median / 1000,
-  high: high / 1000,
-});
-
 function tables({ models, missing }: IdleMemoryFigures): readonly ReportTable[] {
   const perConnection = models.filter(({ worker }) => worker === null);
   const pools = models.flatMap(({ name, connection, worker }) =>
@@ -311,18 +305,18 @@ function tables({ models, missing }: IdleMemoryFigures): readonly ReportTable[] 
   return [
     {
       title: 'Written by the server and not shared, per idle connection',
-      columns: ['model', 'holds', 'kB, median (quartiles)'],
-      rows: perConnection.map(({ name, connection: { own } }) => [name, KINDS[name] ?? '', kilobytes(own)]),
+      columns: ['model', 'holds', 'kB'],
+      rows: perConnection.map(({ name, connection: { own } }) => [name, KINDS[name] ?? '', own.median / 1000]),
     },
     {
-      title: 'Resident (shared pages count per process) and reserved, medians',
-      columns: ['model', 'rounds', 'resident, kB', 'reserved, kB'],
+      title: 'Resident (shared pages count per process) and reserved',
+      columns: ['model', 'resident, kB', 'reserved, kB'],
       rows: perConnection.map(({ name, connection: { resident, reserved } }) => [
-        ...[name, resident.count, resident.median / 1000, reserved.median / 1000],
+        ...[name, resident.median / 1000, reserved.median / 1000],
       ]),
     },
     {
-      title: 'Pools: written and not shared, medians, kB',
+      title: 'Pools: written and not shared, kB',
       columns: ['model', 'holds', 'per worker', 'connection adds'],
       rows: [
         ...pools.map(({ name, connection, worker }) => [
