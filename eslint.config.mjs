@@ -151,6 +151,7 @@ export default ts.config(
     '**/proactors/*',
     '**/loops/*',
     '**/syscalls/*',
+    '!**/syscalls/probe.js',
     '!**/syscalls/shared-file.js',
     '!**/syscalls/slices.js',
     '!**/syscalls/temporary-folders.js',

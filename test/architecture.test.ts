@@ -44,7 +44,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     ...['servers/applications', 'servers/protocol'],
   ],
   'servers/models': [
-    ...['index.ts', 'syscalls.ts', 'errors.ts', 'net'],
+    ...['index.ts', 'syscalls.ts', 'errors.ts', 'net', 'syscalls'],
     ...['servers/applications', 'servers/protocol', 'servers/worker'],
   ],
   'servers/supervision': ['index.ts', 'net', 'syscalls', 'servers/protocol', 'servers/worker', 'servers/models'],

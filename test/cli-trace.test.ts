@@ -7,7 +7,7 @@ import { probe } from '../src/syscalls/probe.js';
 import { Bench } from './support/bench.js';
 import { Client } from './support/client.js';
 import { childrenOf, isRunning } from './support/processes.js';
-import { programText, startCli } from './support/program.js';
+import { programText, root, startCli } from './support/program.js';
 import { inTime, until } from './support/servers.js';
 
 const isWindows = process.platform === 'win32';
@@ -94,6 +94,13 @@ describe('trace', () => {
     const shown = linesOf((await startCli(['trace', '--json', ...program]).ended).stdout).records;
     expect(shown.map(({ name }) => name)).toEqual(records.filter(({ isProbe }) => !isProbe).map(({ name }) => name));
     expect(shown.map(({ name }) => name)).toContain(waits);
+  });
+
+  it('the calls with which the server models find out what the system has are probes', async () => {
+    const program = own(`require(${JSON.stringify(join(root, 'dist/servers.js'))});`);
+    const { records } = linesOf((await startCli(['trace', '--json', '--all', ...program]).ended).stdout);
+    expect(records.length).toBeGreaterThan(0);
+    expect(records.filter(({ isProbe }) => !isProbe)).toEqual([]);
   });
 
   it('--filter: calls by name, as --only; with both, the names of both', async () => {

@@ -177,7 +177,7 @@ export function probe(mechanism: KernelMechanism): Availability {
 }
 
 /** A trace marks the system calls of `find` as those of a probe: they only find out what the system has. Not nested. */
-function asProbe<T>(find: () => T): T {
+export function asProbe<T>(find: () => T): T {
   native.setProbing(true);
   try {
     return find();

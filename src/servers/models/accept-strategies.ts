@@ -3,6 +3,7 @@ import { unavailable } from '../../errors.js';
 import { Socket } from '../../index.js';
 import { mechanismsHere } from './mechanisms.js';
 import { constants } from '../../syscalls.js';
+import { asProbe } from '../../syscalls/probe.js';
 import type { AcceptStrategy } from '../protocol/settings.js';
 
 /** How the processes of `prefork` can share one listening socket, and whether this system supports it. */
@@ -31,8 +32,10 @@ function reusePort(): Support {
   if (constants.SO_REUSEPORT === undefined)
     return { isAvailable: false, why: 'this system has no SO_REUSEPORT that distributes connections' };
   try {
-    using socket = new Socket();
-    socket.setOption('SO_REUSEPORT', true);
+    asProbe(() => {
+      using socket = new Socket();
+      socket.setOption('SO_REUSEPORT', true);
+    });
     return { isAvailable: true, why: 'probe: setsockopt(SO_REUSEPORT) ok' };
   } catch (error) {
     return { isAvailable: false, why: (error as Error).message };
