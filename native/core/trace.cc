@@ -163,7 +163,8 @@ namespace {
 
 // Whether the call that has returned was a slice. A wait that a signal interrupts is made again: that one is it, too.
 bool TakeSlice(const SystemCall& call, const CallInfo& info, int error) {
-  if (slice_cell == nullptr || *slice_cell == 0 || call.wait_argument < 0) return false;
+  // The cell is read for waits alone: while the environment is torn down, calls are made that are none.
+  if (call.wait_argument < 0 || slice_cell == nullptr || *slice_cell == 0) return false;
   if (info.arguments[static_cast<size_t>(call.wait_argument)] == 0) return false;
   if (error != kInterrupted) *slice_cell = 0;
   return true;
