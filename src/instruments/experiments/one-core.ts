@@ -100,7 +100,8 @@ class Loaded implements AsyncDisposable {
   static async start(name: string, processes: number, signal: AbortSignal): Promise<Loaded> {
     const count = Math.ceil(processes / SERVED_BY_ONE_CLIENT);
     const connections = Math.ceil((processes * CONNECTIONS_PER_PROCESS) / count);
-    const maxConnections = count * connections; // each process gets its share, and no more
+    // Each process takes an equal share, and no more: otherwise one of them may take most.
+    const maxConnections = processes * Math.ceil((count * connections) / processes);
     const server = await MeasuredServer.start(subjectNamed(name), {
       ...{ application: 'rpc', workers: processes, maxConnections, signal },
     });
