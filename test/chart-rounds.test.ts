@@ -51,6 +51,9 @@ describe('combineCharts', () => {
   it('ranges: the median of each part, or all measurements', () => {
     const of = (charts: readonly RangeChart[]) => (combineCharts(charts.map((one) => [one]))[0] as RangeChart).series;
     expect(of([range(1, 2, 3), range(2, 3, 4), range(3, 4, 9)])[0]?.values).toEqual([{ low: 2, mid: 3, high: 4 }]);
+    expect(of([range(1, 1, 1), range(2, 2, 2), range(3, 3, 3), range(4, 4, 4), range(5, 5, 5)])[0]?.values).toEqual([
+      { low: 2, mid: 3, high: 4 },
+    ]);
     expect(of([range(1, 2, 3, [1, 2, 3]), range(7, 8, 9, [7, 8])])[0]?.values).toEqual([
       { low: 1, mid: 3, high: 8, dots: [1, 2, 3, 7, 8] },
     ]);

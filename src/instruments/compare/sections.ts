@@ -4,7 +4,7 @@ import { renderPage } from '../report/page.js';
 import type { BarChart, Cell, RangeChart, ReportChart, ReportSection, ReportTable } from '../report/report.js';
 import { rankingOf } from './ranking.js';
 import { type ReportedRow, parseRows, parseWork } from './reported.js';
-import type { Work } from './row.js';
+import type { ComparisonRow, Work } from './row.js';
 
 /** Calls per message below which a call has no column of its own. */
 const RARE = 0.005;
@@ -154,13 +154,28 @@ function callsTable(rows: readonly ReportedRow[]): ReportTable {
 
 const subjects = (rows: readonly ReportedRow[]): string[] => rows.map(({ subject }) => subject);
 
+/** The medians of the rounds, with their quartiles. */
+function seriesOf(
+  rows: readonly ReportedRow[],
+  name: string,
+  key: keyof ComparisonRow['quartiles'],
+): BarChart['series'][number] {
+  return {
+    name,
+    values: rows.map((row) => cell(row[key])),
+    spreads: rows.map(({ quartiles }) =>
+      quartiles === undefined ? null : { low: quartiles[key][0], high: quartiles[key][1] },
+    ),
+  };
+}
+
 function throughput(rows: readonly ReportedRow[]): BarChart {
   return {
     kind: 'bar',
     title: 'Throughput',
     value: { label: 'messages/s' },
     categories: subjects(rows),
-    series: [{ name: 'messages/s', values: rows.map((row) => cell(row.messagesPerSecond)) }],
+    series: [seriesOf(rows, 'messages/s', 'messagesPerSecond')],
   };
 }
 
@@ -186,7 +201,7 @@ function cpu(rows: readonly ReportedRow[]): BarChart {
     title: "CPU time per message, of the server's processes",
     value: { label: 'CPU per message, µs' },
     categories: subjects(rows),
-    series: [{ name: 'CPU per message', values: rows.map((row) => cell(row.cpuMicrosecondsPerMessage)) }],
+    series: [seriesOf(rows, 'CPU per message', 'cpuMicrosecondsPerMessage')],
   };
 }
 

@@ -3,8 +3,8 @@ import { spreadOf } from '../measuring/spread.js';
 import type { BarChart, LineChart, Range, RangeChart, ReportChart, TimingChart } from '../report/report.js';
 
 /**
- * Bars and lines: medians of the rounds, with quartiles. Ranges: medians of each part, or all measurements of all rounds. A timing diagram
- * shows one run: the first. Categories and series are matched by their names.
+ * Bars and lines: medians of the rounds, with quartiles. Ranges: medians of each part, or all measurements of all rounds, or their quartiles. A
+ * timing diagram shows one run: the first. Categories and series are matched by their names.
  * @param rounds the charts of each round, in the same order
  */
 export function combineCharts(rounds: readonly (readonly ReportChart[])[]): readonly ReportChart[] {
@@ -62,11 +62,15 @@ function rangesOf(chart: RangeChart, rounds: readonly RangeChart[]): RangeChart 
   return { ...chart, series };
 }
 
-/** All measurements if there are any, else the median of each part. */
+/** All measurements if there are any; the spread of the rounds if each measured once; else the median of each part. */
 function rangeOf(ranges: readonly Range[]): Range | null {
   if (ranges.length === 0) return null;
   const dots = ranges.flatMap((one) => one.dots ?? []);
   if (dots.length > 0) return { low: Math.min(...dots), mid: spreadOf(dots).median, high: Math.max(...dots), dots };
+  if (ranges.every(({ low, high }) => low === high)) {
+    const { low, median, high } = spreadOf(ranges.map(({ mid }) => mid));
+    return { low, mid: median, high };
+  }
   const [low = NaN, mid = NaN, high = NaN] = (['low', 'mid', 'high'] as const).map(
     (part) => spreadOf(ranges.map((one) => one[part])).median,
   );

@@ -8,7 +8,8 @@ import { Client } from '../measuring/client.js';
 import { MeasuredServer } from '../measuring/measured-server.js';
 import { type Spread, spreadOf } from '../measuring/spread.js';
 import { allSubjects, subjectNamed } from '../measuring/subjects.js';
-import { type ReportTable, type Statement, type Verdict, verdictOf } from '../report/report.js';
+import { QUARTILES, rangeOf } from '../report/quartiles.js';
+import { type ReportChart, type ReportTable, type Statement, type Verdict, verdictOf } from '../report/report.js';
 import { threeDigits } from '../report/words.js';
 import type { Experiment, MeasureContext } from './experiment.js';
 import { type HeldMemory, reportsHeldMemory, settledMemory } from './held-memory.js';
@@ -328,6 +329,25 @@ function tables({ models, missing }: IdleMemoryFigures): readonly ReportTable[] 
   ];
 }
 
+function charts({ models }: IdleMemoryFigures): readonly ReportChart[] {
+  const measured = models.map(({ name, connection, worker }) => ({
+    name: `${name}: ${KINDS[name] ?? ''}${worker === null ? '' : ', per worker'}`,
+    own: (worker ?? connection).own,
+  }));
+  return [
+    {
+      kind: 'range',
+      title: 'Memory that one more idle connection, or one more worker of a pool, holds',
+      value: { label: 'written and not shared, kB', isLogarithmic: true },
+      categories: measured.map(({ name }) => name),
+      parts: QUARTILES,
+      series: [{ name: 'memory', values: measured.map(({ own }) => rangeOf(inKilobytes(own))) }],
+    },
+  ];
+}
+
+const inKilobytes = ({ low, median, high }: Spread) => ({ low: low / 1000, median: median / 1000, high: high / 1000 });
+
 export const idleMemory: Experiment<IdleMemoryFigures> = {
   name: 'idle-memory',
   title: 'Idle connections hold memory',
@@ -341,6 +361,6 @@ export const idleMemory: Experiment<IdleMemoryFigures> = {
     : 'only Linux reports which memory a process shares (smaps_rollup)',
   measure,
   tables,
-  charts: () => [],
+  charts,
   verdict,
 };

@@ -2,7 +2,7 @@
 import { isDrawn, scaleOf } from './axes.js';
 import { legendHtml, percent, point, tooltip } from './drawing.js';
 import { formatCell } from './format.js';
-import { type Html, NOTHING, html } from './html.js';
+import { type Html, NOTHING, html, Html as Trusted } from './html.js';
 import { seriesPaint } from './paints.js';
 import type { Axis, Range, RangeChart } from './report.js';
 import { rowFrame } from './row-frame.js';
@@ -10,8 +10,10 @@ import { rowFrame } from './row-frame.js';
 /** Pixels: the pitch of the ranges of one category, and the gap between two categories. */
 const PITCH = 18;
 const GAP = 10;
+/** More dots than these are smaller. */
+const MANY = 60;
 /** Offsets of measurements that would cover each other, in pixels. */
-const JITTER = [0, 4, -2, 2, -4, 3, -1, 1, -3];
+const JITTER = [0, 5, -2.5, 2.5, -5, 4, -1, 1, -4];
 
 /** A range that has a place on the axis. */
 export const drawnRange = (range: Range | null | undefined, axis: Axis): Range | null =>
@@ -49,11 +51,9 @@ export function rangePlot({ categories, series, value, parts }: RangeChart): Htm
         y1="50%"
         y2="50%"
       />${[low, high].map((end) => at(end, html`<path class="stroke" d="M0 -4V4" />`))}`;
-    const samples = dots
-      .filter((one) => isDrawn(one, value))
-      .map((one, d) => at(one, html`<circle class="sample" cy="${JITTER[d % JITTER.length] ?? 0}" r="3" />`));
+    const places = dots.filter((one) => isDrawn(one, value)).map((one) => percent(scale.at(one)));
     return html`<g class="${paint.color}" transform="translate(0 ${y})"
-        >${dots.length === 0 ? line : html`${samples}`}${title}</g
+        >${dots.length === 0 ? line : samples(places)}${title}</g
       >${point(scale.at(mid), '50%', y, paint, title)}`;
   };
 
@@ -68,4 +68,15 @@ export function rangePlot({ categories, series, value, parts }: RangeChart): Htm
   const key = hasDots ? `Pale dots: the measurements. Mark: ${mid}.` : `Mark: ${mid}. Line: from ${low} to ${high}.`;
   return html`${legendHtml(legend)}${rowFrame(scale, rows)}
     <p class="key">${key}</p>`;
+}
+
+/** Pale dots, in lanes. A thousand of them are no rarity: formatted templates would add a third to a page. */
+function samples(places: readonly string[]): Html {
+  const size = places.length > MANY ? 2 : 3;
+  const lanes = JITTER.map((y, lane) => {
+    const dots = places.filter((_, i) => i % JITTER.length === lane);
+    const circles = dots.map((x) => `<circle cx="${x}" cy="50%" r="${size}" />`);
+    return `<g transform="translate(0 ${y})">${circles.join('')}</g>`;
+  });
+  return new Trusted(`<g class="sample">${lanes.join('')}</g>`);
 }
