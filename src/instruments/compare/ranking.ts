@@ -1,7 +1,7 @@
 /** The order of the subjects by a figure: only those whose quartiles do not overlap are ranked. */
 import type { ReportedRow } from './reported.js';
-import type { QuartileRange } from './row.js';
 
+type QuartileRange = readonly [low: number, high: number];
 type Figure = 'messagesPerSecond' | 'cpuMicrosecondsPerMessage';
 
 /**

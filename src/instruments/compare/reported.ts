@@ -1,7 +1,7 @@
 /** Validates rows that come from outside, such as from a JSON file, before a report is made of them. */
 import { invalidType } from '../../errors.js';
 import { fieldsOf, listOf, wholeNumber } from '../../validate.js';
-import type { ComparisonRow, QuartileRange, Work } from './row.js';
+import type { ComparisonRow, Work } from './row.js';
 
 /** The columns of a row that a report needs. */
 export type ReportedRow = Omit<ComparisonRow, 'messages' | 'rounds' | 'quartiles' | 'counted'> &
@@ -56,7 +56,7 @@ function text(name: string, value: unknown): string {
 
 function quartilesOf(value: unknown): ComparisonRow['quartiles'] {
   const fields = fieldsOf('quartiles', value, ['messagesPerSecond', 'cpuMicrosecondsPerMessage']);
-  const range = (name: keyof typeof fields): QuartileRange => {
+  const range = (name: keyof typeof fields): readonly [low: number, high: number] => {
     const [low, high] = listOf(name, fields[name]);
     return [figure(name, low), figure(name, high)];
   };

@@ -30,9 +30,6 @@ export interface ComparisonOptions {
   readonly signal?: AbortSignal;
 }
 
-/** [first quartile, third quartile] */
-export type QuartileRange = readonly [low: number, high: number];
-
 /** The result of one subject. NaN: this system does not report it. */
 export interface ComparisonRow {
   /** Name of the subject: 'reactor:epoll'. */
@@ -57,7 +54,10 @@ export interface ComparisonRow {
   /** Timed runs. */
   readonly rounds: number;
   /** First and third quartile of the rounds. NaN as the medians. */
-  readonly quartiles: Readonly<Record<'messagesPerSecond' | 'cpuMicrosecondsPerMessage', QuartileRange>>;
+  readonly quartiles: {
+    readonly messagesPerSecond: readonly [low: number, high: number];
+    readonly cpuMicrosecondsPerMessage: readonly [low: number, high: number];
+  };
   /** How the system calls were counted and over how many messages; or why they were not. */
   readonly counted: string;
 }
