@@ -54,10 +54,9 @@ export interface ComparisonRow {
   /** Timed runs. */
   readonly rounds: number;
   /** First and third quartile of the rounds. NaN as the medians. */
-  readonly quartiles: {
-    readonly messagesPerSecond: readonly [low: number, high: number];
-    readonly cpuMicrosecondsPerMessage: readonly [low: number, high: number];
-  };
+  readonly quartiles: Readonly<
+    Record<'messagesPerSecond' | 'cpuMicrosecondsPerMessage', readonly [low: number, high: number]>
+  >;
   /** How the system calls were counted and over how many messages; or why they were not. */
   readonly counted: string;
 }
