@@ -130,7 +130,7 @@ function verdict({ crashes }: CrashIsolationFigures): Verdict {
     return {
       statement: text,
       outcome: tried.every(isSo) ? 'holds' : 'does not hold here',
-      because: `${model}: ${survivors} of ${clients} clients were still served, and a new one ${servesNewClients ? 'was' : 'was not'} (${tried.length} crashes).`,
+      because: `${model}: ${survivors} of ${clients} clients were still served, and a new one ${servesNewClients ? 'was' : 'was not'} (crashes: ${tried.length}).`,
     };
   };
   return verdictOf([

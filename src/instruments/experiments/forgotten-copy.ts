@@ -102,7 +102,7 @@ function verdict({ hold, runs }: ForgottenCopyFigures): Verdict {
     return {
       statement: text,
       outcome: closesCopy === (seen === tried.length) && (closesCopy || seen === 0) ? 'holds' : 'does not hold here',
-      because: `The client saw the end within ${threeDigits(longest)} ms ${when} (${tried.length} connections).`,
+      because: `The client saw the end within ${threeDigits(longest)} ms ${when} (connections: ${tried.length}).`,
     };
   };
   return verdictOf([

@@ -98,22 +98,22 @@ function verdict({ delay, calls }: RecvAnswersFigures): Verdict {
     statement(
       'both kinds of socket return the bytes that have arrived',
       arrived.every(({ answer }) => answer === TEXT.length),
-      `${arrived.length} calls returned ${answersOf(arrived)}.`,
+      `The calls returned ${answersOf(arrived)}.`,
     ),
     statement(
       'a non-blocking recv fails with EAGAIN when nothing has arrived',
       nothing.every(({ answer }) => answer === 'EAGAIN'),
-      `${nothing.length} calls returned ${answersOf(nothing)}.`,
+      `The calls returned ${answersOf(nothing)}.`,
     ),
     statement(
       'a blocking recv waits until bytes arrive',
       shortest >= delay / 2 && waits.every(({ answer }) => answer === TEXT.length),
-      `The peer sent ${delay} ms after its start; the shortest of ${waits.length} calls took ${threeDigits(shortest)} ms.`,
+      `The peer sent ${delay} ms after its start; the shortest call took ${threeDigits(shortest)} ms.`,
     ),
     statement(
       'neither returns 0 bytes unless the peer has finished sending',
       finished.every(({ answer }) => answer === 0) && empty.every(({ state }) => ended.has(state)),
-      `${empty.length} calls returned 0 bytes, all of sockets whose peer had finished.`,
+      `Calls that returned 0 bytes: ${empty.length}, all of sockets whose peer had finished.`,
     ),
   ]);
 }
