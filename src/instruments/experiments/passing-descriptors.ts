@@ -74,6 +74,10 @@ class Servers implements AsyncDisposable {
 
 // ------------------------------------------------------------------------------------------------------------------ verdict
 
+/** Share of the other one's connections per second up to which a server counts as slower, and from which on it does not. */
+const MAX_SLOWER = 0.9;
+const MIN_EQUAL = 0.98;
+
 const show = ({ median, low, high }: Spread): string =>
   `${threeDigits(median)} connections/s (${threeDigits(low)} to ${threeDigits(high)})`;
 
@@ -85,9 +89,10 @@ function verdict({ subjects }: PassingFigures): Verdict {
       if (one === undefined || other === undefined)
         return { statement, outcome: 'not tried', because: 'This system does not have both.' };
       const because = `${show(one)} against ${show(other)}, one at a time.`;
-      if (one.high < other.low) return { statement, outcome: 'holds', because };
-      if (other.high < one.low) return { statement, outcome: 'does not hold here', because };
-      return { statement, outcome: 'undecided', because: `${because} Their quartiles overlap.` };
+      const share = one.median / other.median;
+      if (share <= MAX_SLOWER) return { statement, outcome: 'holds', because };
+      if (share >= MIN_EQUAL) return { statement, outcome: 'does not hold here', because };
+      return { statement, outcome: 'undecided', because: `${because} They are too near to each other.` };
     }),
   );
 }
