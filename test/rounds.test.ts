@@ -101,7 +101,7 @@ describe('verdictOfRounds', () => {
       'one refutes what four confirm',
       [1, 2, 3, 4, 50],
       'undecided',
-      'It takes 3 ms. The 5 rounds disagree (holds: 4, does not hold here: 1).',
+      'It takes 3 ms. The 5 rounds disagree (holds: 4, does not hold here: 1). In one of them: It takes 50 ms.',
     ],
     ['all refute', [50, 60, 70], 'does not hold here', 'It takes 60 ms.'],
   ] as const)('%s', (_, times, outcome, because) => {

@@ -65,7 +65,7 @@ verdicts(slowPeers, [
   ['it waits for half as long', 'holds in part', pool(0.8, 0.9, 500), /not for as long as/],
   ['it waits as long with a worker to spare', 'holds in part', pool(0.8, 1000, 1000), /already/],
   ['it waits as long with no slow one', 'holds in part', pool(1000, 0.8, 1000), /already/],
-  ['nobody was slow', 'holds in part', pool(0.8), /not measured/],
+  ['no slow clients', 'holds in part', pool(0.8), /not measured/],
   ['there is no pool', 'undecided', { ...pool(), models: [] }, /not measured/],
 ]);
 

@@ -367,7 +367,7 @@ export function describeModelsOfOneProgram(models: Models): void {
       const [line] = await inTime('its servers', program.printed(/.*\n/));
       const { addresses, pids } = JSON.parse(line) as { addresses: Address[]; pids: number[] };
       expect(addresses).toHaveLength(models.length);
-      for (const address of addresses) await echoed(address, 'nobody looks after you');
+      for (const address of addresses) await echoed(address, 'hello');
       program.close();
       await program.ended;
       await until('no child is left', () => !pids.some(isRunning));

@@ -1,5 +1,5 @@
 /**
- * The memory that an idle connection holds, by model: what is a connection's, a thread's, a process's, a V8 isolate's.
+ * The memory that an idle connection holds, by model; and how much of it a thread, a process and a V8 isolate hold.
  *
  * Each figure is a slope: the difference between two numbers of connections, or of workers, divided by the difference of these numbers.
  * What the first connection costs, and what the server costs without any, is not in it.
@@ -241,7 +241,7 @@ function verdict(figures: IdleMemoryFigures): Verdict {
       'most of a process with Node is its isolate',
       isolate === undefined || node === undefined ? notTried(figures, PROCESS) : ofProcess(isolate.own, node.own),
     ],
-    ['a worker of a pool holds its memory without a connection', ofPools(figures)],
+    ['a worker of a pool holds its memory even if it has no connection', ofPools(figures)],
   ];
   return verdictOf(judged.map(([statement, result]) => ({ statement, ...result })));
 }

@@ -115,6 +115,7 @@ function withQuartiles(table: ReportTable, rounds: readonly ReportTable[]): Repo
 // ------------------------------------------------------------------------------------------------------------------ verdict
 
 type Single = Pick<Statement, 'outcome' | 'because'>;
+type Answer = Pick<Verdict, 'outcome' | 'because'>;
 
 /** The verdict on the medians; undecided where the rounds disagree. */
 export function verdictOfRounds<F>(experiment: Experiment<F>, rounds: readonly F[]): Verdict {
@@ -124,10 +125,7 @@ export function verdictOfRounds<F>(experiment: Experiment<F>, rounds: readonly F
     const { outcome, because } = verdict;
     return {
       ...verdict,
-      ...agreed(
-        { outcome: outcome as Single['outcome'], because },
-        each.map((one) => one.outcome),
-      ),
+      ...agreed({ outcome: outcome as Single['outcome'], because }, each),
     };
   }
   return verdictOf(
@@ -137,21 +135,28 @@ export function verdictOfRounds<F>(experiment: Experiment<F>, rounds: readonly F
         ...one,
         ...agreed(
           one,
-          outcomes.map((found) => found?.outcome ?? 'undecided'),
+          outcomes.map((found) => found ?? MISSING),
         ),
       };
     }),
   );
 }
 
-/** @param outcomes those of the rounds */
-function agreed({ outcome, because }: Single, outcomes: readonly Outcome[]): Single {
-  const count = (wanted: Outcome): number => outcomes.filter((one) => one === wanted).length;
-  const others = outcomes.length - count(outcome) - (outcome === 'undecided' ? 0 : count('undecided'));
+/** A round whose verdict does not have the statement. */
+const MISSING: Answer = { outcome: 'undecided', because: '' };
+
+/** @param rounds the answer of each */
+function agreed({ outcome, because }: Single, rounds: readonly Answer[]): Single {
+  const count = (wanted: Outcome): number => rounds.filter((one) => one.outcome === wanted).length;
+  const others = rounds.length - count(outcome) - (outcome === 'undecided' ? 0 : count('undecided'));
   if (others === 0 && (outcome === 'undecided' || count('undecided') <= MAX_UNDECIDED)) return { outcome, because };
-  const tally = [...new Set(outcomes)].map((one) => `${one}: ${count(one)}`).join(', ');
+  const tally = [...new Set(rounds.map((one) => one.outcome))].map((one) => `${one}: ${count(one)}`).join(', ');
+  // The medians may hide what one round refutes: a wake-up that was lost once.
+  const refuted = rounds.find((one) => one.outcome === 'does not hold here' && outcome !== one.outcome);
   return {
     outcome: 'undecided',
-    because: `${because.replace(/\.$/, '')}. The ${outcomes.length} rounds disagree (${tally}).`,
+    because: `${asSentence(because)} The ${rounds.length} rounds disagree (${tally}).${refuted === undefined ? '' : ` In one of them: ${refuted.because}`}`,
   };
 }
+
+const asSentence = (text: string): string => `${text.replace(/\.$/, '')}.`;

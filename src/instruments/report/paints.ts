@@ -1,5 +1,5 @@
 /**
- * How the series of a chart are told apart: a colour, a hatch for areas, a symbol for points. The colours are classes, from palette.ts; a
+ * What distinguishes the series of a chart: a colour, a hatch for areas, a symbol for points. The colours are classes, from palette.ts; a
  * system call has the same one in every chart.
  */
 import { type Html, html, Html as Trusted } from './html.js';
