@@ -17,12 +17,58 @@ function run(file, args) {
   if (result.status !== 0) process.exit(result.status ?? 1);
 }
 
+/** These folders of dist/ are tools of the command line; all else is the library. */
+const TOOLS = /^(bundled|cli|demos|terminal|instruments\/(bench|experiments))\//;
+
+/** The JavaScript files of dist/, relative to it. */
+const compiledFiles = () =>
+  readdirSync(join(root, 'dist'), { recursive: true })
+    .map((path) => path.replaceAll('\\', '/'))
+    .filter((path) => path.endsWith('.js'));
+
+/**
+ * Moves all modules of the library into dist/library.js, which is a function from a module's path to its exports; and leaves at each path a
+ * line that takes the module from there. So a program, and each thread and process of a server, opens one file and not a hundred.
+ */
+function bundleLibrary() {
+  const paths = compiledFiles().filter((path) => !TOOLS.test(path));
+  const rows = paths.map((path) => `  '${path}': () => require('./${path}'),\n`);
+  const outfile = join(root, 'dist/library.js');
+  buildSync({
+    absWorkingDir: root,
+    stdin: {
+      contents: `const modules = {\n${rows.join('')}};\nmodule.exports = (path) => modules[path]();\n`,
+      resolveDir: join(root, 'dist'),
+    },
+    outfile,
+    bundle: true,
+    platform: 'node',
+    target: 'esnext', // tsc has chosen the syntax
+    packages: 'external',
+    banner: { js: "'use strict';" },
+  });
+  // esbuild writes "var Socket = class _Socket", and programs would see that name. Its keepNames would cost a call per closure.
+  const text = readFileSync(outfile, 'utf8');
+  const renamed = new Set([...text.matchAll(/= class (_[A-Z]\w*)/g)].map(([, name]) => name));
+  writeFileSync(
+    outfile,
+    text.replace(/\b_[A-Z]\w*/g, (name) => (renamed.has(name) ? name.slice(1) : name)),
+  );
+  for (const path of paths) {
+    const library = join(relative(dirname(path), '.'), 'library.js').replaceAll('\\', '/');
+    writeFileSync(
+      join(root, 'dist', path),
+      `module.exports = require('${library.startsWith('.') ? library : `./${library}`}')('${path}');\n`,
+    );
+  }
+}
+
 /** Writes dist/NAME.mjs and dist/NAME.d.mts, which re-export dist/NAME.js and dist/NAME.d.ts. */
 function writeEsmEntry(name) {
   const names = Object.keys(require(join(root, 'dist', `${name}.js`)));
   writeFileSync(
     join(root, `dist/${name}.mjs`),
-    `export {\n${names.map((n) => `  ${n},\n`).join('')}} from './${name}.js';\n`,
+    `import entry from './${name}.js';\n\nexport const {\n${names.map((n) => `  ${n},\n`).join('')}} = entry;\n`,
   );
   writeFileSync(join(root, `dist/${name}.d.mts`), `export * from './${name}.js';\n`);
 }
@@ -57,9 +103,9 @@ function bundleLibraries() {
   writeFileSync(join(folder, 'LICENSES.txt'), licenses.join(`\n${'-'.repeat(80)}\n\n`));
 
   const bundled = new RegExp(`require\\("(${BUNDLED.join('|')})"\\)`, 'g');
-  for (const entry of readdirSync(join(root, 'dist'), { recursive: true })) {
+  for (const entry of compiledFiles()) {
     const path = join(root, 'dist', entry);
-    if (!path.endsWith('.js') || dirname(path) === folder) continue;
+    if (dirname(path) === folder) continue;
     const text = readFileSync(path, 'utf8');
     const way = relative(dirname(path), folder).replaceAll('\\', '/');
     const rewritten = text.replace(bundled, `require("${way.startsWith('.') ? way : `./${way}`}/$1.js")`);
@@ -81,6 +127,7 @@ if (!isFresh(stamp, print)) {
   rmSync(join(root, 'dist'), { recursive: true, force: true });
   run(require.resolve('typescript/bin/tsc'), ['-p', 'tsconfig.build.json']);
   cpSync(join(root, 'src/instruments/report/page'), join(root, 'dist/instruments/report/page'), { recursive: true }); // inlined into the report unchanged
+  bundleLibrary();
   const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   for (const entry of Object.values(exports)) {
     if (typeof entry === 'object') writeEsmEntry(entry.require.default.slice('./dist/'.length, -'.js'.length));

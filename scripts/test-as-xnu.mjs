@@ -23,7 +23,7 @@ if (!args.some((arg) => !arg.startsWith('-'))) args.push(...SUITES.map((name) =>
 process.exit(
   await runLimited(
     process.execPath,
-    [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--project=quick', ...args],
+    [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--project=!long', ...args],
     {
       seconds: LIMIT_SECONDS,
       env: { LD_PRELOAD: library, SELECTORS_NATIVE_AS_XNU: '1' },

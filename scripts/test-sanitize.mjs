@@ -26,7 +26,7 @@ if (!hasFiles) {
 }
 
 // Threads, because vitest's worker processes exit without LeakSanitizer's check. One at a time, because descriptors are counted per process.
-const run = [process.execPath, vitest, 'run', '--project=quick', '--pool=threads', '--no-file-parallelism', ...args];
+const run = [process.execPath, vitest, 'run', '--project=!long', '--pool=threads', '--no-file-parallelism', ...args];
 const code = await runSanitized([], run, {
   addon,
   runtimes: ['libasan.so', 'libubsan.so'],

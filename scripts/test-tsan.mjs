@@ -83,5 +83,5 @@ process.stdout.write('ThreadSanitizer finds the planted race\n');
 const args = process.argv.slice(2);
 if (args.every((arg) => arg.startsWith('-'))) args.push(...TESTS.map((name) => `test/${name}.test.ts`));
 const reports = createReports(SUPPRESSED);
-const code = await run(reports, [vitest, 'run', '--project=quick', '--pool=threads', '--no-file-parallelism', ...args]);
+const code = await run(reports, [vitest, 'run', '--project=!long', '--pool=threads', '--no-file-parallelism', ...args]);
 exitWithReports(reports, { filter, addon, code, name: 'ThreadSanitizer' });

@@ -29,7 +29,7 @@ const hasWineCrashed = () => /^wineserver\S*: .*Assertion/m.test(readFileSync(er
 async function runTests() {
   const files = [openSync(output, 'w'), openSync(errors, 'w')];
   process.stderr.write('running the tests under Wine …\n');
-  const args = [nodeExe, 'node_modules/vitest/vitest.mjs', 'run', '--project=quick', ...process.argv.slice(2)];
+  const args = [nodeExe, 'node_modules/vitest/vitest.mjs', 'run', '--project=!long', ...process.argv.slice(2)];
   const code = await runLimited('wine', args, {
     seconds: LIMIT_SECONDS,
     isLost: hasWineCrashed,

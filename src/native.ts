@@ -13,14 +13,12 @@ import type {
   ShareSocketCalls,
 } from './addon.js';
 import { joinFaults } from './faults/joining.js';
+import { packageFolder } from './package-folder.js';
 import { joinTraces } from './recording.js';
-
-/** The package's folder. */
-const folder = join(__dirname, '..');
 
 function findAddon(): string {
   try {
-    return load.resolve(folder);
+    return load.resolve(packageFolder);
   } catch (error) {
     throw noBinary(
       `has no binary for this system (${(error as Error).message.split('\n')[0]?.replace(/^.* for /, '')})`,
@@ -38,7 +36,7 @@ function loadAddon(): Addon {
 
 /** One paragraph that says how to build the addon from source. */
 function noBinary(problem: string): Error {
-  const command = `node ${JSON.stringify(join(folder, 'scripts/build-native.mjs'))}`;
+  const command = `node ${JSON.stringify(join(packageFolder, 'scripts/build-native.mjs'))}`;
   const error = new Error(
     `selectors-native ${problem}. To build it from source: ${command} (needs a C++20 compiler, make and python3). A bundler must leave this package outside of its bundle: see "Bundlers" in its docs/platforms.md.`,
   );

@@ -4,9 +4,9 @@
  */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import type { Command } from 'commander';
+import { distPath } from '../package-folder.js';
 import { Reactor } from '../index.js';
 import type { ApplicationName } from '../servers/applications/index.js';
 import { type LogTraffic, serveOn, showAddress } from '../servers/worker/serve.js';
@@ -28,7 +28,7 @@ class Client {
     app: string,
     port: number,
   ) {
-    const args = [join(__dirname, 'main.js'), 'client', app, '--port', String(port), '--user', user];
+    const args = [distPath('cli/main.js'), 'client', app, '--port', String(port), '--user', user];
     this.#process = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#process.stdout.on('data', (bytes: Buffer) => (this.#printed += bytes.toString('utf8')));
     this.#closed = once(this.#process, 'close');

@@ -1,11 +1,11 @@
 /** `models`: describes the server models. */
-import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import Table from 'cli-table3';
 import type { Command } from 'commander';
 import { ACCEPT_STRATEGIES, SERVER_MODELS, type ServerModelRow } from '../servers.js';
 import { models } from '../servers/models/index.js';
 import { pc } from '../terminal/colors.js';
+import { packageFolder } from '../package-folder.js';
 import { optionsOf } from './options.js';
 import { beside, terminalColumns, wrap } from '../terminal/text.js';
 
@@ -58,12 +58,9 @@ function strategyTable(): string {
   return table.toString();
 }
 
-/** The model's file: TypeScript in a clone, JavaScript in an installed package. */
-function sourceOf(name: string): string {
-  const root = join(__dirname, '../..');
-  const source = join(root, 'src/servers/models', `${name}.ts`);
-  return relative(process.cwd(), existsSync(source) ? source : join(root, 'dist/servers/models', `${name}.js`));
-}
+/** The model's source, which the package has too. */
+const sourceOf = (name: string): string =>
+  relative(process.cwd(), join(packageFolder, 'src/servers/models', `${name}.ts`));
 
 /** All facts about one model. */
 function modelText(row: ServerModelRow): string {

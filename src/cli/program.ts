@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { packageFolder } from '../package-folder.js';
 import { addClient } from './client.js';
 import { addCompare } from './compare.js';
 import { addDemo } from './demo.js';
@@ -12,7 +13,7 @@ import { addServe } from './serve.js';
 import { addTrace } from './trace.js';
 
 export function newProgram(): Command {
-  const path = join(__dirname, '../../package.json');
+  const path = join(packageFolder, 'package.json');
   const { version } = JSON.parse(readFileSync(path, 'utf8')) as { version: string };
   const program = new Command('selectors-native')
     .description("The operating system's event multiplexers, and the server models on top of them.")

@@ -2,10 +2,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, createWriteStream, openSync } from 'node:fs';
 import { constants } from 'node:os';
-import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import Table from 'cli-table3';
 import type { Command } from 'commander';
+import { distPath } from '../package-folder.js';
 import type { SyscallRecord, SyscallSummary } from '../trace.js';
 import { Summary } from '../trace/record.js';
 import { ProcessesTrace } from '../trace/processes-trace.js';
@@ -68,7 +68,7 @@ export function addTrace(program: Command): void {
 
 const ownProgram = (command: readonly string[]): readonly string[] => [
   process.execPath,
-  join(__dirname, 'main.js'),
+  distPath('cli/main.js'),
   ...command,
 ];
 

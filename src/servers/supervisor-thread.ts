@@ -1,6 +1,6 @@
 /** The thread that starts and watches a server's threads and processes, as its owner sees it. */
-import { join } from 'node:path';
 import { MessageChannel, type MessagePort, Worker, isMainThread, receiveMessageOnPort } from 'node:worker_threads';
+import { distPath } from '../package-folder.js';
 import { interruptUntilEnded } from '../syscalls/slices.js';
 import { makeTemporaryFolder, removeTemporaryFolder } from '../syscalls/temporary-folders.js';
 import type { Model } from './models/model.js';
@@ -38,7 +38,7 @@ export class SupervisorThread {
     this.#folder = makeTemporaryFolder('selectors-native-');
     const data: SupervisorData = { model: name, settings, folder: this.#folder, port: port2, signals: this.#signals };
     try {
-      this.worker = new Worker(join(__dirname, 'supervision/supervisor.js'), {
+      this.worker = new Worker(distPath('servers/supervision/supervisor.js'), {
         workerData: data,
         transferList: [port2],
         execArgv: [],

@@ -2,12 +2,12 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { packageFolder } from '../../package-folder.js';
 import { Missing, findProgram } from './programs.js';
 
-const root = join(__dirname, '../../..');
 /** The folder of the sources. */
-export const benchFolder = join(root, 'bench');
-const outFolder = join(root, '.bench');
+export const benchFolder = join(packageFolder, 'bench');
+const outFolder = join(packageFolder, '.bench');
 
 interface CProgram {
   readonly libraries: readonly string[];

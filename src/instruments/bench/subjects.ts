@@ -1,6 +1,7 @@
 /** The servers of the benchmark, one row each: this package's loops, two references in C, and other runtimes. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { distPath } from '../../package-folder.js';
 import { benchFolder, builtGo, builtC } from './build.js';
 import { Missing, findProgram, outputOf } from './programs.js';
 
@@ -22,8 +23,8 @@ export interface BenchSubject {
 }
 
 const peer = (name: string): string => join(benchFolder, 'peers', name);
-const program = (name: string): string => join(__dirname, 'programs', name);
-const cli = join(__dirname, '../../cli/main.js');
+const program = (name: string): string => distPath(`instruments/bench/programs/${name}`);
+const cli = distPath('cli/main.js');
 const NODE = process.execPath;
 
 const serve = (...options: readonly string[]): readonly string[] => [NODE, cli, 'serve', ...options, '--port', '0'];

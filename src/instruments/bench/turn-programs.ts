@@ -1,6 +1,7 @@
 /** The programs that measure selector turns, one row each. */
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { distPath } from '../../package-folder.js';
 import { benchFolder, builtC } from './build.js';
 import { Missing, findProgram } from './programs.js';
 import { TURNS, type TurnsRow } from './workloads.js';
@@ -48,7 +49,7 @@ export const TURN_PROGRAMS: readonly TurnProgram[] = [
     mechanisms: ['epoll', 'poll', 'select'],
     command: (mechanism, registered, _, seconds) => [
       process.execPath,
-      join(__dirname, 'programs/turns.js'),
+      distPath('instruments/bench/programs/turns.js'),
       mechanism,
       ...numbers(registered, seconds, TURNS.first),
     ],

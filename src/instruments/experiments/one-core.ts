@@ -1,6 +1,6 @@
 /** Post 001 (c): how many cores one asynchronous process uses, and how many several processes use. */
 import { availableParallelism, cpus } from 'node:os';
-import { join } from 'node:path';
+import { distPath } from '../../package-folder.js';
 import { LineChild } from '../measuring/line-child.js';
 import { MeasuredServer } from '../measuring/measured-server.js';
 import { type Spread, spreadOf } from '../measuring/spread.js';
@@ -108,7 +108,7 @@ class Loaded implements AsyncDisposable {
     const start: OneCoreClients = { port: server.port, connections, depth: DEPTH };
     const clients = Array.from(
       { length: count },
-      () => new LineChild(join(__dirname, 'one-core-clients.js'), start, { signal }),
+      () => new LineChild(distPath('instruments/experiments/one-core-clients.js'), start, { signal }),
     );
     const loaded = new Loaded(name, processes, server, clients);
     try {

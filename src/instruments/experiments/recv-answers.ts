@@ -1,7 +1,7 @@
 /** Post 000 (d): what recv answers when there are bytes, when there are none, and after the peer has finished sending. */
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { distPath } from '../../package-folder.js';
 import { Socket } from '../../index.js';
 import { startTrace } from '../../trace.js';
 import { type ReportTable, type Statement, type Verdict, verdictOf } from '../report/report.js';
@@ -61,7 +61,7 @@ async function callOf(isBlocking: boolean, state: State, { text, delay }: Omit<L
   using trace = startTrace({ capacity: 64 });
   try {
     const data: LatePeer = { fd: peer.fd, delay, text };
-    const thread = new Worker(join(__dirname, 'late-peer.js'), { workerData: data, execArgv: [] });
+    const thread = new Worker(distPath('instruments/experiments/late-peer.js'), { workerData: data, execArgv: [] });
     const exited = once(thread, 'exit');
     await (delay === 0 ? exited : once(thread, 'online'));
     const begun = performance.now();

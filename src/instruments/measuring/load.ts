@@ -1,5 +1,5 @@
 /** Clients in a process of their own, which all send at once and check each byte of the replies. */
-import { join } from 'node:path';
+import { distPath } from '../../package-folder.js';
 import { LineChild } from './line-child.js';
 
 /** The work of the clients. */
@@ -44,7 +44,7 @@ export class Load implements AsyncDisposable {
   readonly #signal: AbortSignal | undefined;
 
   private constructor(options: LoadOptions, signal: AbortSignal | undefined) {
-    this.#child = new LineChild(join(__dirname, 'load-program.js'), options, { signal });
+    this.#child = new LineChild(distPath('instruments/measuring/load-program.js'), options, { signal });
     this.#signal = signal;
   }
 

@@ -1,5 +1,5 @@
 /** A subject that serves in a process of its own, and what it costs there: CPU, memory, system calls. */
-import { join } from 'node:path';
+import { distPath } from '../../package-folder.js';
 import { type ApplicationName, SERVER_MODELS, type ServerStats, type WorkerStats } from '../../servers.js';
 import { ProcessesTrace } from '../../trace/processes-trace.js';
 import { CommandChild, LineChild, type LineChildOptions } from './line-child.js';
@@ -116,7 +116,7 @@ function startChild(subject: Subject, options: ServerStart['options'], child: Li
   if (textbook !== undefined)
     return new CommandChild(textbookCommand(textbook, options.workers), { ...child, isDetached: true });
   const start: ServerStart = { subject, options };
-  return new LineChild(join(__dirname, 'server-program.js'), start, child);
+  return new LineChild(distPath('instruments/measuring/server-program.js'), start, child);
 }
 
 /** The port of the address that the process prints. */

@@ -1,7 +1,7 @@
 /** Threads that wake a loop of this thread a given number of times, one by one or without waiting. */
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { distPath } from '../../package-folder.js';
 
 // Indices of the shared numbers, of 32 bits.
 /** Number of the job: incremented to start it. */
@@ -48,7 +48,7 @@ export class WakingThreads implements AsyncDisposable {
   private constructor(count: number) {
     this.#workers = Array.from({ length: count }, (_, index) => {
       const data: WakingData = { index, cells: this.#cells };
-      return new Worker(join(__dirname, 'waking-thread.js'), { workerData: data });
+      return new Worker(distPath('instruments/measuring/waking-thread.js'), { workerData: data });
     });
   }
 

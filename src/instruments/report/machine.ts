@@ -2,12 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import { join } from 'node:path';
+import { packageFolder } from '../../package-folder.js';
 
 /** A labelled text. */
 export type Fact = readonly [label: string, text: string];
 
 const manifest = (): { readonly version: string; readonly homepage: string } =>
-  JSON.parse(readFileSync(join(__dirname, '../../../package.json'), 'utf8')) as ReturnType<typeof manifest>;
+  JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8')) as ReturnType<typeof manifest>;
 
 /** Address of a file of the repository, from package.json. @param path 'docs/posts.md' */
 export const documentUrl = (path: string): string => `${manifest().homepage.replace(/#.*/, '')}/blob/main/${path}`;

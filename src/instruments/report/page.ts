@@ -3,7 +3,7 @@
  * printed. The charts are SVG.
  */
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { distPath } from '../../package-folder.js';
 import { type Html, NOTHING, html, Html as Trusted } from './html.js';
 import { type Fact, machineFacts } from './machine.js';
 import { colorClasses, colorNames, hatchPatterns } from './paints.js';
@@ -92,7 +92,7 @@ function stylesheet(): Html {
       .filter((entry): entry is [string, string] => typeof entry[1] === 'string')
       .map(([name, color]) => `--${name}: ${color};`)
       .join(' ');
-  const css = readFileSync(join(__dirname, 'page/page.css'), 'utf8');
+  const css = readFileSync(distPath('instruments/report/page/page.css'), 'utf8');
   return new Trusted(`
 :root { color-scheme: light; ${variables('light')} }
 @media screen and (prefers-color-scheme: dark) { :root { color-scheme: dark; ${variables('dark')} } }

@@ -1,8 +1,8 @@
 /** The threads and processes of a server, as the supervisor sees them. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { Socket } from '../../index.js';
+import { distPath } from '../../package-folder.js';
 import { terminateOutside, createSectionMemory } from '../worker/critical-section.js';
 import type {
   StartReply,
@@ -90,7 +90,7 @@ export class RunningThread extends RunningWorker {
       ...(taskPort === undefined ? {} : { taskPort }),
     };
     const transferList = taskPort === undefined ? [] : [taskPort.port];
-    this.#thread = new Worker(join(__dirname, 'thread.js'), { workerData, transferList, execArgv: [] });
+    this.#thread = new Worker(distPath('servers/supervision/thread.js'), { workerData, transferList, execArgv: [] });
     this.id = this.#thread.threadId;
     this.#thread.on('message', (message: ThreadMessage) => start.onMessage(message, this));
     this.#thread.on('error', (error) => (this.error = error));
@@ -153,7 +153,7 @@ export class RunningProcess extends RunningWorker {
     const processJob: ProcessJob = { ...job, scoreboard: { ...job.scoreboard, path }, sockets: fds.length };
     const isWindows = process.platform === 'win32';
     const inherited = isWindows ? [] : [...fds, ...(file === null ? [] : [file])];
-    this.#process = spawn(process.execPath, [join(__dirname, 'process.js'), JSON.stringify(processJob)], {
+    this.#process = spawn(process.execPath, [distPath('servers/supervision/process.js'), JSON.stringify(processJob)], {
       stdio: [isWindows ? 'pipe' : 'ignore', 'inherit', 'inherit', ...inherited],
       windowsHide: true,
     });

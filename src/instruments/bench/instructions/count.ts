@@ -8,6 +8,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { distPath } from '../../../package-folder.js';
 import { Socket } from '../../../index.js';
 import { LineChild } from '../../measuring/line-child.js';
 import { spreadOf } from '../../measuring/spread.js';
@@ -39,7 +40,7 @@ export async function count(
   try {
     const start: Start = { name: workload.name, path: join(folder, 'socket') };
     const wrapper = underCallgrind(folder, budget);
-    const child = new LineChild(join(__dirname, 'program.js'), start, { wrapper, signal });
+    const child = new LineChild(distPath('instruments/bench/instructions/program.js'), start, { wrapper, signal });
     try {
       const { lacks } = (await child.answer()) as Started;
       if (lacks !== '') return lacks;

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Argument, Command } from 'commander';
+import { packageFolder } from '../../../package-folder.js';
 import { untilInterrupted } from '../../../terminal/interrupt.js';
 import { progressBar } from '../../../terminal/progress.js';
 import { beside } from '../../../terminal/text.js';
@@ -20,7 +21,7 @@ import { type Result, resultsText, summaryText } from './output.js';
 import { toolchainWith, valgrindVersion } from './toolchain.js';
 import { type Workload, workloads } from './workloads.js';
 
-const FILE = join(__dirname, '../../../../bench/instructions.json');
+const FILE = join(packageFolder, 'bench/instructions.json');
 const NAMES = workloads.map(({ name }) => name);
 
 /**

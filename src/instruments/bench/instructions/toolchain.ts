@@ -2,9 +2,10 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { packageFolder } from '../../../package-folder.js';
 import type { Toolchain } from './baseline.js';
 
-const ADDON = join(__dirname, '../../../../build/Release/selectors_native.node');
+const ADDON = join(packageFolder, 'build/Release/selectors_native.node');
 const UNKNOWN = 'unknown';
 
 /** '3.19.0'. null: valgrind is not installed. */
