@@ -14,7 +14,7 @@ import { ACCEPT_STRATEGIES, createServer, isSlowHere, until } from './support/se
 
 const isLinux = process.platform === 'linux';
 const PROCESSES = isSlowHere ? 3 : 8;
-const CONNECTIONS = isSlowHere ? 60 : 300;
+const CONNECTIONS = isSlowHere ? 60 : 150;
 
 interface Herd {
   readonly stats: ServerStats;

@@ -10,7 +10,7 @@ import { Bench } from './support/bench.js';
 import { completionMechanisms } from './support/mechanisms.js';
 import { Program, cli, programText, runProgram } from './support/program.js';
 import { runCases } from './support/run-cases.js';
-import { CONVERSATION, describeDeaf, describeInterruptedLoop } from './support/io-uring-cases.js';
+import { CONVERSATION, describeDeaf, describeInterruptedLoop, describeUnresponsive } from './support/io-uring-cases.js';
 import { callsOfNode, noRingFaults, noStrace, withFault } from './support/strace.js';
 
 const row = completionMechanisms.find(({ mechanism }) => mechanism === 'io_uring');
@@ -254,67 +254,7 @@ describe.skipIf(noStrace)(`io_uring, refusals of the kernel${noStrace}`, { concu
     expect(outcome.stdout).toBe('EAGAIN io_uring_enter\n2 1,2\n');
   });
 
-  // Concurrent: each waits for five or ten seconds.
-  describe('close() and a kernel that does nothing', { concurrent: true }, () => {
-    it.skipIf(noRingFaults).each([
-      ['does nothing', 'retval=0'],
-      ['has no memory', 'error=EAGAIN'],
-      ['says EBUSY', 'error=EBUSY'],
-    ])(
-      `U27 a kernel that %s does not block close() forever: ETIMEDOUT with the number of operations, and the process goes on${noRingFaults}`,
-      async (_, fault) => {
-        const outcome = await withFault(
-          'io_uring_enter',
-          `${fault}:when=3+`,
-          `const ring = new syscalls.IoUring(8);
-           const [a, b] = selectors.Socket.pair({ blocking: false });
-           const [c] = selectors.Socket.pair();
-           ring.prepRecv(b, new Uint8Array(10), 0, 1);
-           ring.prepPollAdd(c, 1, 2);
-           ring.enter();
-           const start = performance.now();
-           try { ring.close(); } catch (error) { console.log(error.code, /holds (\\d+) operations/.exec(error.message)[1]); }
-           const took = performance.now() - start;
-           console.log(took >= 4990, ring.closed);
-           ring.close();
-           gc();
-           setTimeout(() => { gc(); a.send('x'); console.log('goes on'); }, 50);`,
-          ['--expose-gc'],
-        );
-        expect(outcome.stdout, outcome.stderr.slice(-500)).toBe('ETIMEDOUT 2\ntrue true\ngoes on\n');
-        expect([outcome.code, outcome.signal]).toEqual([0, null]);
-      },
-    );
-
-    it.skipIf(noRingFaults)(
-      `U27 the same for a proactor and a loop: their operations end, and the process exits cleanly${noRingFaults}`,
-      async () => {
-        const outcome = await withFault(
-          'io_uring_enter',
-          'retval=0:when=12+',
-          `const proactor = new selectors.IoUringProactor();
-           const [a, b] = selectors.Socket.pair();
-           const receiving = proactor.recv(b, 10);
-           const loop = new selectors.ProactorLoop();
-           const listener = loop.listen({}, {});
-           for (let i = 0; i < 4; i++) loop.runOnce(1);
-           const { IoUring } = native;
-           for (let i = 0; i < 12; i++) { const probe = new IoUring(); probe.open(1, 0); probe.enter(0, 0); probe.close(0); }
-           for (const one of [proactor, loop]) {
-             const start = performance.now();
-             try { one.close(); } catch (error) { console.log(error.code, performance.now() - start >= 4990); }
-             console.log(one.closed);
-           }
-           console.log(receiving.pending, receiving.error.code);
-           a.send('x');`,
-        );
-        expect(outcome.stdout, outcome.stderr.slice(-500)).toBe(
-          'ETIMEDOUT true\ntrue\nETIMEDOUT true\ntrue\nfalse ECANCELED\n',
-        );
-        expect([outcome.code, outcome.signal]).toEqual([0, null]);
-      },
-    );
-  });
+  describeUnresponsive([['does nothing', 'retval=0']]);
 });
 
 describe.skipIf(row?.available !== true)('io_uring, a process without free descriptors', () => {

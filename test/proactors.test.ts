@@ -13,7 +13,7 @@ import { itLives, seeds } from './support/lifetime-cases.js';
 import { proactorRows } from './support/proactors.js';
 import { runCases } from './support/run-cases.js';
 
-const lives = process.platform === 'win32' ? 1000 : 2000;
+const lives = 1000;
 
 /** The final contents of the file by seed: the same on every mechanism. */
 const files = new Map<number, string>();

@@ -1,5 +1,10 @@
 /** io_uring_enter fails at the calls that test/io-uring.test.ts omits. */
-import { describeDeaf, describeInterruptedLoop } from '../support/io-uring-cases.js';
+import {
+  describeDeaf,
+  describeInterruptedLoop,
+  describeUnresponsive,
+  itClosesUnresponsive,
+} from '../support/io-uring-cases.js';
 
 describeInterruptedLoop([
   ['U33 EINTR', 'EINTR', '3+3'],
@@ -10,3 +15,8 @@ describeInterruptedLoop([
   ['U4 EBUSY', 'EBUSY', '4+3'],
 ]);
 describeDeaf(['2', '3', '4', '5', '6', '7', '8', '3..12']);
+describeUnresponsive([
+  ['has no memory', 'error=EAGAIN'],
+  ['says EBUSY', 'error=EBUSY'],
+]);
+itClosesUnresponsive();

@@ -1,4 +1,4 @@
-/** The lifetime of ten thousand operations over each proactor: test/proactors.test.ts runs two thousand with the same seeds. */
+/** The lifetime of ten thousand operations over each proactor: test/proactors.test.ts runs one thousand with the same seeds. */
 import { describe } from 'vitest';
 import { itLives } from '../support/lifetime-cases.js';
 import { proactorRows } from '../support/proactors.js';

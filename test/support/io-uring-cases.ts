@@ -70,3 +70,67 @@ export function describeDeaf(whens: readonly string[]): void {
     );
   });
 }
+
+/** @param faults [name, what io_uring_enter does from its third call on, in strace's syntax] */
+export function describeUnresponsive(faults: readonly (readonly [string, string])[]): void {
+  // Concurrent: each waits for five seconds.
+  describe('close() and a kernel that does nothing', { concurrent: true }, () => {
+    it.skipIf(noRingFaults).each(faults)(
+      `U27 a kernel that %s does not block close() forever: ETIMEDOUT with the number of operations, and the process goes on${noRingFaults}`,
+      async (_, fault) => {
+        const outcome = await withFault(
+          'io_uring_enter',
+          `${fault}:when=3+`,
+          `const ring = new syscalls.IoUring(8);
+           const [a, b] = selectors.Socket.pair({ blocking: false });
+           const [c] = selectors.Socket.pair();
+           ring.prepRecv(b, new Uint8Array(10), 0, 1);
+           ring.prepPollAdd(c, 1, 2);
+           ring.enter();
+           const start = performance.now();
+           try { ring.close(); } catch (error) { console.log(error.code, /holds (\\d+) operations/.exec(error.message)[1]); }
+           const took = performance.now() - start;
+           console.log(took >= 4990, ring.closed);
+           ring.close();
+           gc();
+           setTimeout(() => { gc(); a.send('x'); console.log('goes on'); }, 50);`,
+          ['--expose-gc'],
+        );
+        expect(outcome.stdout, outcome.stderr.slice(-500)).toBe('ETIMEDOUT 2\ntrue true\ngoes on\n');
+        expect([outcome.code, outcome.signal]).toEqual([0, null]);
+      },
+    );
+  });
+}
+
+/** The same for a proactor and a loop. It takes ten seconds. */
+export function itClosesUnresponsive(): void {
+  it.skipIf(noRingFaults)(
+    `U27 close() of a proactor and of a loop does not block either: their operations end, and the process exits cleanly${noRingFaults}`,
+    async () => {
+      const outcome = await withFault(
+        'io_uring_enter',
+        'retval=0:when=12+',
+        `const proactor = new selectors.IoUringProactor();
+       const [a, b] = selectors.Socket.pair();
+       const receiving = proactor.recv(b, 10);
+       const loop = new selectors.ProactorLoop();
+       const listener = loop.listen({}, {});
+       for (let i = 0; i < 4; i++) loop.runOnce(1);
+       const { IoUring } = native;
+       for (let i = 0; i < 12; i++) { const probe = new IoUring(); probe.open(1, 0); probe.enter(0, 0); probe.close(0); }
+       for (const one of [proactor, loop]) {
+         const start = performance.now();
+         try { one.close(); } catch (error) { console.log(error.code, performance.now() - start >= 4990); }
+         console.log(one.closed);
+       }
+       console.log(receiving.pending, receiving.error.code);
+       a.send('x');`,
+      );
+      expect(outcome.stdout, outcome.stderr.slice(-500)).toBe(
+        'ETIMEDOUT true\ntrue\nETIMEDOUT true\ntrue\nfalse ECANCELED\n',
+      );
+      expect([outcome.code, outcome.signal]).toEqual([0, null]);
+    },
+  );
+}
