@@ -114,7 +114,14 @@ export type NativeWait = (timeout: number) => number;
 /** See native/turn/turn.cc. */
 export interface NativeTurn {
   setSlot(index: number, buffer: Uint8Array): void;
-  wait(timeout: number, receiving: Int32Array, maxRecords: number, pool: Uint8Array, poolOffset: number): number;
+  wait(
+    timeout: number,
+    receiving: Int32Array,
+    maxRecords: number,
+    arena: Uint8Array,
+    pool: Uint8Array,
+    poolOffset: number,
+  ): number;
 }
 
 /** A completion port. See native/mechanisms/iocp.cc. */

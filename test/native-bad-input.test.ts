@@ -93,7 +93,8 @@ describe('the addon, called directly', () => {
           for (;;) for (const number of [0x7fffffff, fd, -1, 65536, -0x80000000]) shared.fill(number);\`,
          { eval: true, workerData: [shared, a.fd] });
        other.on('online', () => {
-         const receiving = new Int32Array(a.fd + 1).fill(1, a.fd), own = Int32Array.of(a.fd, syscalls.POLLIN | syscalls.POLLOUT);
+         const arena = new Uint8Array(70_000);
+         const receiving = new Int32Array(a.fd + 1).fill(1, a.fd), borrowing = new Int32Array(a.fd + 1).fill(-1, a.fd), own = Int32Array.of(a.fd, syscalls.POLLIN | syscalls.POLLOUT);
          const room = new Int32Array(new SharedArrayBuffer(4 * 20));
          const waits = [native.multiplexers.poll(), native.multiplexers.select()];
          const turns = waits.map((wait) => {
@@ -106,11 +107,11 @@ describe('the addon, called directly', () => {
            b.send('x'.repeat(64));
            for (const [wait, turn] of turns) {
              native.prepareWait(wait, 0, shared, 32, room);
-             turn.wait(0, receiving, 4, bytes, 0);
+             turn.wait(0, receiving, 4, arena, bytes, 0);
              native.prepareWait(wait, 0, own, 1, shared);
              wait(0);
-             turn.wait(0, receiving, 12, bytes, 32);
-             turn.wait(0, shared, 12, bytes, 64);
+             turn.wait(0, borrowing, 12, arena, bytes, 32);
+             turn.wait(0, shared, 12, arena, bytes, 64);
            }
            const first = Int32Array.of(a.fd, 0, 8);
            native.flush(first, 1, bytes, []);
@@ -236,10 +237,10 @@ describe('the addon, called directly', () => {
          for (const view of [fixed, tracking]) {
            b.send('x'.repeat(100));
            native.prepareWait(poll, 0, interest, 1, room);
-           call(() => turn.wait(0, receiving, 2, view, 0));
-           call(() => turn.wait(0, receiving, 2, view, view.length));
+           call(() => turn.wait(0, receiving, 2, view, view, 0));
+           call(() => turn.wait(0, receiving, 2, view, view, view.length));
            call(() => native.prepareWait(poll, 0, ints, 7, room));
-           call(() => turn.wait(0, ints, 1, view, 0));
+           call(() => turn.wait(0, ints, 1, view, view, 0));
            call(() => native.flush(Int32Array.of(a.fd, 0, 32, a.fd, -1, 32), 2, view, [view, view]));
            call(() => native.flush(ints, 5, view, [fixed, tracking]));
          }

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { closeSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { PollSelector, Reactor, Socket } from '../src/index.js';
+import { type Connection, PollSelector, Reactor, Socket, createSelector } from '../src/index.js';
 import { Bench } from './support/bench.js';
 import { Program, programText, runProgram, startCli, startProgram } from './support/program.js';
 import { noStrace, withFault } from './support/strace.js';
@@ -330,6 +330,36 @@ describe.skipIf(notLinux)(`limits of the system${notLinux}`, () => {
     expect(outcome.stdout.trim()).toBe('5');
     expect(outcome.injected).toBeGreaterThan(2);
   });
+
+  it.skipIf(process.platform !== 'linux')(
+    'R7 a turn takes no more events than make 256 KiB, by the chunks of the turn before, and all connections are served',
+    () => {
+      const SIZE = 16_384;
+      const COUNT = 60;
+      using loop = new Reactor({ selector: createSelector('epoll') });
+      const pairs = Array.from({ length: COUNT }, () => Socket.pair({ blocking: false }));
+      const received = new Map<unknown, number>();
+      const handler = {
+        borrowsChunks: true,
+        data(connection: Connection, chunk: Uint8Array) {
+          expect(chunk.every((byte) => byte === connection.data)).toBe(true);
+          received.set(connection, (received.get(connection) ?? 0) + chunk.length);
+        },
+      };
+      for (const [i, [mine]] of pairs.entries()) loop.adopt(mine, handler).data = i;
+      loop.runOnce(0);
+      const turns: number[] = [];
+      for (let round = 0; round < 2; round++) {
+        for (const [i, [, other]] of pairs.entries()) other.send(new Uint8Array(SIZE).fill(i));
+        const all = (round + 1) * COUNT * SIZE;
+        while ([...received.values()].reduce((sum, bytes) => sum + bytes, 0) < all) turns.push(loop.runOnce(0));
+      }
+      for (const [, other] of pairs) other.close();
+      expect([...received.values()]).toEqual(Array.from({ length: COUNT }, () => 2 * SIZE));
+      // The first turn knows no chunks yet; after one for which the memory did not suffice, the next one is short.
+      expect(turns).toEqual([COUNT, 4, 16, 16, 16, 8]);
+    },
+  );
 
   it.skipIf(noStrace)(
     `a turn makes a plain loop’s calls in its order: one wait, the recvs, the sends${noStrace}`,

@@ -18,7 +18,7 @@ import { closedError, invalidType, invalidValue, namedError, systemError } from 
 import { getOption, optionSetter, type SocketOptionName } from '../net/sockopt.js';
 import { type StreamOptions, localAddressOf, unpackAddress } from '../net/stream.js';
 import type { SocketAddress } from '../syscalls/address.js';
-import { MAX_IOV, type SendBatch, WOULD_BLOCK } from '../syscalls/turn.js';
+import { COPY_LIMIT, MAX_IOV, type SendBatch, WOULD_BLOCK } from '../syscalls/turn.js';
 import { errorOf, guarded, isError, isUint8Array, lengthOf, uint8Array } from '../validate.js';
 import type { Connection, ConnectionHandler, EventLoop } from './event-loop.js';
 import { UnsentPieces } from './unsent-pieces.js';
@@ -109,8 +109,8 @@ export class StreamConnection<D = unknown> implements Connection<D> {
   /** What it has in the slab, in this turn. */
   #slabStart = 0;
   #slabLength = 0;
-  /** What comes after that. */
-  #unsent: UnsentPieces | null = null;
+  /** What comes after that. One large piece of this turn, which is all that is buffered, needs no list. */
+  #unsent: UnsentPieces | Uint8Array | null = null;
   /** The number of its first piece in the flush under way; -1: it has none. Of a flush that failed: the error, negative. */
   #flushResult = -1;
   /** Received while it was paused. */
@@ -356,12 +356,24 @@ export class StreamConnection<D = unknown> implements Connection<D> {
       this.#slabLength += length;
       if (typeof bytes === 'string') sends.encode(bytes, length);
       else sends.copy(bytes, length);
+    } else if (this.#bufferedLength === length && !isWaiting && length > COPY_LIMIT && typeof bytes !== 'string') {
+      this.#unsent = bytes;
     } else {
-      (this.#unsent ??= new UnsentPieces(this.#settings.host)).push(bytes, length, isWaiting);
+      this.#pieces(this.#bufferedLength - length).push(bytes, length, isWaiting);
     }
     // Bytes of this turn may be sent at its end; bytes that wait for the kernel count at once.
     if (isWaiting) this.#applyBackPressure();
     else this.#flushSoon();
+  }
+
+  /** The list of what is not in the slab. @param length of the one piece, when it was written */
+  #pieces(length: number): UnsentPieces {
+    const unsent = this.#unsent;
+    if (unsent instanceof UnsentPieces) return unsent;
+    const pieces = new UnsentPieces(this.#settings.host);
+    if (unsent !== null) pieces.push(unsent, length, false);
+    this.#unsent = pieces;
+    return pieces;
   }
 
   #flushSoon(): void {
@@ -384,8 +396,12 @@ export class StreamConnection<D = unknown> implements Connection<D> {
     const fd = this.#fd;
     if (fd < 0 || this.#failIfDetached()) return;
     if (this.#slabLength > 0) this.#flushResult = batch.addCopied(fd, this.#slabStart, this.#slabLength);
-    if (this.#unsent === null) return;
-    const first = this.#unsent.addTo(batch, fd, this.#slabLength > 0 ? MAX_IOV - 1 : MAX_IOV);
+    const unsent = this.#unsent;
+    if (unsent === null) return;
+    const first =
+      unsent instanceof UnsentPieces
+        ? unsent.addTo(batch, fd, this.#slabLength > 0 ? MAX_IOV - 1 : MAX_IOV)
+        : batch.addBuffer(fd, unsent, this.#bufferedLength);
     if (this.#slabLength === 0) this.#flushResult = first;
   }
 
@@ -413,13 +429,13 @@ export class StreamConnection<D = unknown> implements Connection<D> {
 
   /** After a short write: the slab is reused by the next turn. */
   #keepUnsent(batch: SendBatch, sent: number): void {
-    this.#unsent ??= new UnsentPieces(this.#settings.host);
+    const pieces = this.#pieces(this.#bufferedLength);
     const ofSlab = Math.min(sent, this.#slabLength);
     const left = this.#slabLength - ofSlab;
-    if (left > 0) this.#unsent.unshift(batch.copied(this.#slabStart + ofSlab, left));
+    if (left > 0) pieces.unshift(batch.copied(this.#slabStart + ofSlab, left));
     this.#slabLength = 0;
-    this.#unsent.drop(sent - ofSlab);
-    this.#unsent.keep();
+    pieces.drop(sent - ofSlab);
+    pieces.keep();
     this.#bufferedLength -= sent;
     this.#state |= WRITING;
     this.watchSoon();
@@ -428,7 +444,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
   /** @internal What the kernel did not take, as much as one operation is given; null: nothing. */
   unsentPieces(): readonly Uint8Array[] | null {
     if (this.#unsent === null || this.#failIfDetached()) return null;
-    return this.#unsent.forOperation();
+    return this.#pieces(this.#bufferedLength).forOperation();
   }
 
   /** @internal An operation has sent so many bytes of unsentPieces(). */
@@ -436,7 +452,7 @@ export class StreamConnection<D = unknown> implements Connection<D> {
     if ((this.#state & CLOSED) !== 0) return;
     this.#state &= ~WRITING;
     this.#bufferedLength -= sent;
-    this.#unsent?.drop(sent);
+    if (this.#unsent instanceof UnsentPieces) this.#unsent.drop(sent);
     if (this.#bufferedLength === 0) this.#unsent = null;
     else this.#flushSoon();
     this.afterFlush();
@@ -471,7 +487,9 @@ export class StreamConnection<D = unknown> implements Connection<D> {
 
   /** @returns true: bytes to be sent were detached, and the connection is closed */
   #failIfDetached(): boolean {
-    if (this.#unsent?.isDetached !== true) return false;
+    const unsent = this.#unsent;
+    if (unsent === null) return false;
+    if (unsent instanceof UnsentPieces ? !unsent.isDetached : lengthOf(unsent) === this.#bufferedLength) return false;
     this.fail(invalidValue('bytes given to write() lost their memory before they were sent'));
     return true;
   }

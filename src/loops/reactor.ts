@@ -232,7 +232,7 @@ export class Reactor extends StreamLoop implements EventLoop {
     else this.selector.modify(connection, events, connection);
     connection.watched = events;
     if (reading === 0) this.#received.stopReceiving(fd);
-    else this.#received.startReceiving(fd, this.#watchSet.generationOf(fd), connection);
+    else this.#received.startReceiving(fd, this.#watchSet.generationOf(fd), connection, connection.borrowsChunks);
   }
 
   protected override forgetConnection(connection: StreamConnection, fd: number): void {

@@ -8,8 +8,11 @@
  *   up to 16 KiB   copied out of the slot that it was received into
  *   more           the slot itself, 64 KiB; a new slot replaces it
  *
- * So a kept chunk holds at most 32 KiB, or four times its size. A borrowed chunk stays in the pool or the slot, and the next wait overwrites
- * it: that memory is in the processor's cache, as new memory is not, and there is no garbage to collect.
+ * So a kept chunk holds at most 32 KiB, or four times its size. Borrowed chunks are one behind another in the arena, and the next wait
+ * overwrites them: that memory is in the processor's cache, as new memory is not, and there is no garbage to collect.
+ *
+ * All that a turn receives is sent at its end, and should then still be in the cache, with what the kernel copies. So a turn takes only as many
+ * events as make TURN_BYTES, by the chunks of the turn before.
  */
 import { markAsUntransferable } from 'node:worker_threads';
 import type { NativeTurn } from '../addon.js';
@@ -28,17 +31,20 @@ const MIN_POOL_ROOM = 8192;
 const MAX_RECORDS = 128;
 const FIRST_PIECES = 128;
 /**
- * Maximum number of records per wait while large messages come: what a turn receives is then still in the cache (512 KiB) when it is sent.
- * Measured: 64 KiB messages cost 1.1 times as much with 64 of them per turn as with 8, and 3 % less with 4.
+ * Of what a turn receives, in bytes. Measured, CPU time against C: 500 connections x 4 KiB 1.33 without this limit and 1.05 with it, x 8 KiB
+ * 1.23 and 1.05; half as much or twice as much costs 3 % more.
  */
-const MAX_LARGE_RECORDS = 4;
-const FIRST_SLOTS = MAX_LARGE_RECORDS;
+const TURN_BYTES = 262_144;
+/** Of 64 KiB messages, 64 per turn cost 1.1 times as much as 8, and 4 of them 3 % less. */
+const MIN_RECORDS = 4;
+const FIRST_SLOTS = MIN_RECORDS;
+const ARENA_SIZE = TURN_BYTES + SLOT_SIZE;
 /** Descriptors below this are received from by the wait; larger ones, which are rare, by calls of their own. */
 const RECEIVING_LIMIT = 1 << 20;
 
 /** Untransferable, as Node's own pool: it holds chunks of other connections. A transfer copies (Node 20), or throws a DataCloneError. */
-function newPool(): Buffer {
-  const pool = Buffer.allocUnsafeSlow(POOL_SIZE);
+function newPool(size: number): Buffer {
+  const pool = Buffer.allocUnsafeSlow(size);
   markAsUntransferable(pool.buffer);
   return pool;
 }
@@ -48,18 +54,24 @@ function newPool(): Buffer {
  * the same Buffer objects show them: making one takes a fifth of what JavaScript and C++ do per message.
  */
 export class Pool {
-  buffer = newPool();
+  buffer: Buffer;
   used = 0;
   /** Buffers of the borrowed messages, in the order of borrowing. */
   #views: { readonly place: number; readonly bytes: Buffer }[] = [];
   /** Number of messages borrowed since the last wait. */
   #borrowed = 0;
+  readonly #size: number;
+
+  constructor(size = POOL_SIZE) {
+    this.#size = size;
+    this.buffer = newPool(size);
+  }
 
   /** Before each wait. Also replaces a pool that a borrower has detached (ArrayBuffer.prototype.transfer). */
   makeRoom(): void {
     this.#borrowed = 0;
-    if (POOL_SIZE - this.used >= MIN_POOL_ROOM && this.buffer.length === POOL_SIZE) return;
-    this.buffer = newPool();
+    if (this.#size - this.used >= MIN_POOL_ROOM && this.buffer.length === this.#size) return;
+    this.buffer = newPool(this.#size);
     this.used = 0;
     this.#views = [];
   }
@@ -80,6 +92,13 @@ export class Pool {
     return bytes;
   }
 
+  /** How many bytes the messages hold that were borrowed since the last wait, if they are one behind another; and their number. */
+  get borrowed(): { readonly count: number; readonly bytes: number } {
+    const count = this.#borrowed;
+    const last = this.#views[count - 1];
+    return { count, bytes: last === undefined ? 0 : last.place + last.bytes.length };
+  }
+
   /** Are these bytes in the pool? The next wait may overwrite them. */
   has(bytes: Uint8Array): boolean {
     return bytes.buffer === this.buffer.buffer;
@@ -90,10 +109,11 @@ export class Pool {
 export class ReceiveBatch<C> {
   readonly multiplexer: Multiplexer;
   readonly #turn: NativeTurn;
-  /** By descriptor: the generation of the connection to receive from, or 0. */
+  /** By descriptor: the generation of the connection to receive from, negative if it borrows its chunks; or 0. */
   #receiving = new Int32Array(1024);
   /** By descriptor: the connection to receive from. */
   readonly #receivers: (C | undefined)[] = [];
+  readonly #arena = new Pool(ARENA_SIZE);
   readonly #pool = new Pool();
   readonly #slots: Buffer[] = [];
   #slotsUsed = 0;
@@ -106,15 +126,18 @@ export class ReceiveBatch<C> {
     this.#addSlots(FIRST_SLOTS);
   }
 
-  /** From now on a wait receives from this descriptor if it is readable. Not from one of RECEIVING_LIMIT or above: use receive(). */
-  startReceiving(fd: number, generation: number, receiver: C): void {
+  /**
+   * From now on a wait receives from this descriptor if it is readable. Not from one of RECEIVING_LIMIT or above: use receive().
+   * @param borrows its chunks are valid until the next wait
+   */
+  startReceiving(fd: number, generation: number, receiver: C, borrows: boolean): void {
     if (fd >= RECEIVING_LIMIT) return;
     if (fd >= this.#receiving.length) {
       const larger = new Int32Array(2 ** Math.ceil(Math.log2(fd + 1)));
       larger.set(this.#receiving);
       this.#receiving = larger;
     }
-    this.#receiving[fd] = generation;
+    this.#receiving[fd] = borrows ? -generation : generation;
     this.#receivers[fd] = receiver;
   }
 
@@ -132,12 +155,20 @@ export class ReceiveBatch<C> {
    * @returns the number of records, or the wait's error, negative
    */
   wait(timeout: number, rotates: boolean): number {
+    const max = rotates ? this.#maxRecords() : this.multiplexer.capacity;
+    this.#arena.makeRoom();
     this.#pool.makeRoom();
     if (this.#slotsUsed === this.#slots.length) this.#addSlots(this.#slots.length);
-    const limit = this.#slotsUsed > 0 ? MAX_LARGE_RECORDS : MAX_RECORDS;
     this.#slotsUsed = 0;
-    const max = rotates ? limit : this.multiplexer.capacity;
-    return this.#turn.wait(timeout, this.#receiving, max, this.#pool.buffer, this.#pool.used);
+    return this.#turn.wait(timeout, this.#receiving, max, this.#arena.buffer, this.#pool.buffer, this.#pool.used);
+  }
+
+  /** As many as make TURN_BYTES, if the next chunks are as long as the last turn's. */
+  #maxRecords(): number {
+    if (this.#slotsUsed > 0) return MIN_RECORDS;
+    const { count, bytes } = this.#arena.borrowed;
+    if (bytes * MAX_RECORDS <= TURN_BYTES * count) return MAX_RECORDS;
+    return Math.max(MIN_RECORDS, Math.floor((TURN_BYTES * count) / bytes));
   }
 
   /** The connection that a record's bytes were received from; undefined if nothing was. Valid until the first handler is called. */
@@ -157,16 +188,16 @@ export class ReceiveBatch<C> {
 
   /**
    * The received bytes. Call it once per record, before the next wait.
-   * @param borrowed true: the bytes are valid until the next wait; false: the caller may keep them
+   * @param borrows as startReceiving() was told. true: the bytes are valid until the next wait; false: the caller may keep them
    */
-  chunk(record: number, borrowed: boolean): Buffer {
+  chunk(record: number, borrows: boolean): Buffer {
     const length = this.received(record);
     const place = this.multiplexer.place(record);
-    if (place >= 0) return borrowed ? this.#pool.borrow(place, length) : this.#pool.take(place, length);
+    if (place >= 0) return borrows ? this.#arena.borrow(place, length) : this.#pool.take(place, length);
     const index = -1 - place;
     const slot = this.#slots[index] as Buffer;
     this.#slotsUsed = index + 1;
-    if (borrowed) return slot.subarray(0, length);
+    if (borrows) return slot.subarray(0, length);
     if (length < MIN_SLOT_CHUNK) return Buffer.from(slot.subarray(0, length));
     this.#setSlot(index);
     return slot.subarray(0, length);
@@ -174,7 +205,7 @@ export class ReceiveBatch<C> {
 
   /** Are these bytes in memory that the next wait overwrites? */
   isBorrowed(bytes: Uint8Array): boolean {
-    return this.#slotMemory.has(bytes.buffer) || this.#pool.has(bytes);
+    return this.#arena.has(bytes) || this.#slotMemory.has(bytes.buffer);
   }
 
   /** One recv(2). @returns the bytes, empty at the end of the stream, or a negative error */

@@ -329,13 +329,17 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
     attackCall(`the wait of ${mechanism}`, wait, [number('time', 0)]);
     const turn = new (native.Turn as Class)(wait);
     turn.setSlot?.(0, new Uint8Array(64));
-    attackCall(`Turn.wait (${mechanism})`, (...args) => turn.wait?.(...args), [
-      ['time', () => 0],
-      ints(...new Array<number>(a.fd + 1).fill(1)),
-      number('count', 2),
-      bytes(64),
-      number('size', 0),
-    ]);
+    for (const receiver of [1, -1]) {
+      const who = receiver < 0 ? 'borrowing' : 'keeping';
+      attackCall(`Turn.wait (${mechanism}, ${who})`, (...args) => turn.wait?.(...args), [
+        ['time', () => 0],
+        ints(...new Array<number>(a.fd + 1).fill(receiver)),
+        number('count', 2),
+        bytes(65_536),
+        bytes(64),
+        number('size', 0),
+      ]);
+    }
   }
   const turn = new (native.Turn as Class)(anyWait);
   attackCall('Turn.setSlot', (...args) => turn.setSlot?.(...args), [['size', () => 0], bytes(8)]);

@@ -168,6 +168,8 @@ const echoing = (connections: number, bytes: Buffer): Clients => ({
   request: bytes,
   reply: bytes,
 });
+/** Sizes between a small message and a large one: what is packed, copied, and sent from where it is. */
+const MIDDLE_SIZES = [4096, 16_384];
 const ECHO = echoing(CONNECTIONS, ONE);
 const ECHO_OF_RING = echoing(RING_CONNECTIONS, ONE);
 const PIPELINE = echoing(CONNECTIONS, MANY);
@@ -199,6 +201,25 @@ export const workloads: readonly Workload[] = [
     clients: ECHO_OF_RING,
     serve: (path) => onLoop(new ProactorLoop({ proactor: new IoUringProactor() }), path, 'echo', ECHO_OF_RING),
   },
+  ...MIDDLE_SIZES.flatMap((size): Workload[] => {
+    const clients = echoing(RING_CONNECTIONS, Buffer.alloc(size, 'message '));
+    const what = `echo of ${size} bytes on ${RING_CONNECTIONS} connections`;
+    const common = { ...MESSAGES, units: RING_CONNECTIONS, clients };
+    return [
+      {
+        ...common,
+        name: `reactor-${size}`,
+        what: `Reactor over epoll, ${what}`,
+        serve: (path) => onReactor(path, 'echo', clients),
+      },
+      {
+        ...common,
+        name: `proactor-${size}`,
+        what: `ProactorLoop over io_uring, ${what}`,
+        serve: (path) => onLoop(new ProactorLoop({ proactor: new IoUringProactor() }), path, 'echo', clients),
+      },
+    ];
+  }),
   {
     ...MESSAGES,
     name: 'selector',
