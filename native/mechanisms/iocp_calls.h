@@ -26,18 +26,6 @@ using NtQueryObjectFunction = LONG(WINAPI*)(HANDLE handle, int what, void* out, 
 LONG InvokeNtQueryObject(HANDLE handle, int what, void* out, ULONG size, ULONG* needed, NtQueryObjectFunction function);
 
 template <>
-inline constexpr SystemCall kSystemCall<::CreateIoCompletionPort>{
-    "CreateIoCompletionPort",
-    {In(print::Descriptor), In(print::Descriptor), In(print::Unsigned), In(print::Unsigned)},
-    nullptr,
-    Failure::kZero};
-template <>
-inline constexpr SystemCall kSystemCall<::PostQueuedCompletionStatus>{
-    "PostQueuedCompletionStatus",
-    {In(print::Descriptor), In(print::Unsigned), In(print::Unsigned), In(print::Pointer)},
-    nullptr,
-    Failure::kZero};
-template <>
 inline constexpr SystemCall kSystemCall<::GetQueuedCompletionStatusEx>{
     "GetQueuedCompletionStatusEx",
     {In(print::Descriptor), Out(print::CompletionEntries), In(print::Unsigned), In(print::Pointer),
@@ -45,15 +33,6 @@ inline constexpr SystemCall kSystemCall<::GetQueuedCompletionStatusEx>{
     nullptr,
     Failure::kZero,
     4};
-template <>
-inline constexpr SystemCall kSystemCall<::CancelIoEx>{
-    "CancelIoEx", {In(print::Descriptor), In(print::Pointer)}, nullptr, Failure::kZero};
-template <>
-inline constexpr SystemCall kSystemCall<::GetOverlappedResult>{
-    "GetOverlappedResult",
-    {In(print::Descriptor), In(print::Pointer), In(print::Pointer), In(print::Decimal)},
-    nullptr,
-    Failure::kZero};
 template <>
 inline constexpr SystemCall kSystemCall<::WSAGetOverlappedResult>{
     "WSAGetOverlappedResult",
@@ -93,11 +72,6 @@ inline constexpr SystemCall kSystemCall<::WSASendTo>{
     "WSASendTo",
     {In(print::Descriptor), In(print::SentBuffers), In(print::Unsigned), In(print::Pointer), In(print::Hexadecimal),
      In(print::SocketAddress), In(print::Decimal), In(print::Pointer), In(print::Pointer)}};
-template <>
-inline constexpr SystemCall kSystemCall<::WSAIoctl>{
-    "WSAIoctl",
-    {In(print::Descriptor), In(print::Hexadecimal), In(print::Pointer), In(print::Unsigned), In(print::Pointer),
-     In(print::Unsigned), In(print::Pointer), In(print::Pointer), In(print::Pointer)}};
 template <>
 inline constexpr SystemCall kSystemCall<::ReadFile>{
     "ReadFile",

@@ -237,17 +237,17 @@ std::string IdOf(const Operation& operation) { return "id=" + std::to_string(ope
 // Before the call that starts the operation: `RECV fd=200 len=65536 id=7`.
 void TraceSubmission(const Operation& operation, Fault::Kind fault) {
   if (!Recorder::RecordsOperations()) return;
-  using Kind = Operation::Kind;
   OperationRecord record{RecordKind::kSubmission, NameOf(operation.kind)};
   std::string& out = record.arguments;
   out = "fd=" + std::to_string(reinterpret_cast<intptr_t>(operation.handle));
-  if (operation.kind == Kind::kAccept) out += " accept=" + std::to_string(static_cast<int64_t>(operation.accepting));
-  if (operation.kind == Kind::kConnect) {
+  if (operation.kind == Operation::Kind::kAccept)
+    out += " accept=" + std::to_string(static_cast<int64_t>(operation.accepting));
+  if (operation.kind == Operation::Kind::kConnect) {
     print::AppendSocketAddress(out.append(" addr="), &operation.address, static_cast<size_t>(operation.address_length));
   }
-  if (operation.kind == Kind::kSend || operation.kind == Kind::kWrite)
+  if (operation.kind == Operation::Kind::kSend || operation.kind == Operation::Kind::kWrite)
     print::AppendBytes(out.append(" addr="), operation.bytes.get(), operation.size);
-  if (operation.kind != Kind::kAccept && operation.kind != Kind::kConnect)
+  if (operation.kind != Operation::Kind::kAccept && operation.kind != Operation::Kind::kConnect)
     out += " len=" + std::to_string(operation.size);
   if (!operation.IsSocketOperation()) {
     const uint64_t high = operation.overlapped.OffsetHigh;

@@ -211,6 +211,36 @@ struct ShortenedBuffers {
 template <>
 struct ShortenedCall<::WSASend> : ShortenedBuffers {};
 
+template <>
+inline constexpr SystemCall kSystemCall<::WSAIoctl>{
+    "WSAIoctl",
+    {In(print::Descriptor), In(print::Hexadecimal), In(print::Pointer), In(print::Unsigned), In(print::Pointer),
+     In(print::Unsigned), In(print::Pointer), In(print::Pointer), In(print::Pointer)}};
+
+// --------------------------------------------------------------- completion ports: of IOCP, and of AFD
+
+template <>
+inline constexpr SystemCall kSystemCall<::CreateIoCompletionPort>{
+    "CreateIoCompletionPort",
+    {In(print::Descriptor), In(print::Descriptor), In(print::Unsigned), In(print::Unsigned)},
+    nullptr,
+    Failure::kZero};
+template <>
+inline constexpr SystemCall kSystemCall<::PostQueuedCompletionStatus>{
+    "PostQueuedCompletionStatus",
+    {In(print::Descriptor), In(print::Unsigned), In(print::Unsigned), In(print::Pointer)},
+    nullptr,
+    Failure::kZero};
+template <>
+inline constexpr SystemCall kSystemCall<::CancelIoEx>{
+    "CancelIoEx", {In(print::Descriptor), In(print::Pointer)}, nullptr, Failure::kZero};
+template <>
+inline constexpr SystemCall kSystemCall<::GetOverlappedResult>{
+    "GetOverlappedResult",
+    {In(print::Descriptor), In(print::Pointer), In(print::Pointer), In(print::Decimal)},
+    nullptr,
+    Failure::kZero};
+
 // ------------------------------------------------------------------------------------- files, memory, handles
 
 template <>
