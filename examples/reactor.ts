@@ -1,6 +1,6 @@
 // A whole reactor on one screen: an echo server that serves all its clients on one thread.
 //
-//   wait      select() blocks until a registered socket is ready (DefaultSelector: epoll, kqueue, poll or select)
+//   wait      select() blocks until a registered socket is ready (DefaultSelector: epoll, kqueue, afd, poll or select)
 //   dispatch  each ready socket has a handler, and the loop calls it
 //   read      the handler receives what has arrived; its sockets are non-blocking, so it never waits for one client
 //   write     what the kernel does not take now is queued; write interest lasts only while something is queued

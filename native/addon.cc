@@ -4,7 +4,7 @@
 // Where to find what, in native/:
 //   core/        core/syscall.h makes every system call, core/trace.h records it, core/faults.h injects faults
 //   platform/    everything that differs between systems (platform.h), and how each system call is printed
-//   mechanisms/  select, poll, epoll, kqueue, io_uring, IOCP
+//   mechanisms/  select, poll, epoll, kqueue, AFD, io_uring, IOCP
 //   net/         sockets and addresses
 //   wait/        waits that other threads end, waits in the background of Node's loop, signals
 //   turn/        the hot path of a loop: waits and receives in one call, sends in another
@@ -34,6 +34,7 @@ const std::vector<MultiplexerRow>& MultiplexersOfThisSystem() {
     auto* const list = new std::vector<MultiplexerRow>{kSelect, kPoll};
     if constexpr (kHasEpoll) list->push_back(kEpoll);
     if constexpr (kHasKqueue) list->push_back(kKqueue);
+    if constexpr (kHasAfd) list->push_back(kAfd);
     return list;
   }();
   return *all;
@@ -55,6 +56,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   RegisterPoll(env, exports);
   if constexpr (kHasEpoll) RegisterEpoll(env, exports);
   if constexpr (kHasKqueue) RegisterKqueue(env, exports);
+  if constexpr (kHasAfd) RegisterAfd(env, exports);
   if constexpr (kHasIocp) RegisterIocp(env, exports);
   if constexpr (kHasIoUring) RegisterIoUring(env, exports);
   RegisterAddress(env, exports);

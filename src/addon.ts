@@ -153,6 +153,36 @@ export interface NativeIocp {
   close(milliseconds: number): number;
 }
 
+/** Polls of AFD, one by one. See native/mechanisms/afd.cc. */
+export interface NativeAfd {
+  open(): number;
+  /** @returns the socket below layered service providers */
+  baseSocket(fd: number): number;
+  poll(id: number, base: number, events: number): number;
+  cancel(id: number): number;
+  getQueuedCompletionStatusEx(out: Float64Array, maxEntries: number, timeout: number): number;
+  pending(): number;
+  handles(): number;
+  /** @returns the number of polls that have not completed: their memory is never freed */
+  close(milliseconds: number): number;
+}
+
+/** Level-triggered readiness over AFD. See native/mechanisms/afd_set.h. */
+export interface NativeAfdSet {
+  open(): number;
+  /** For prepareWait() and NativeWaiter.start(). 0: not open. */
+  handle(): number;
+  /** @param events 1: readable, 2: writable */
+  add(fd: number, events: number, generation: number): number;
+  change(fd: number, events: number): number;
+  remove(fd: number): void;
+  /** @returns false: the kernel has reported that the socket was closed */
+  has(fd: number, generation: number): boolean;
+  pending(): number;
+  handles(): number;
+  close(milliseconds: number): number;
+}
+
 /** What every system has. */
 export interface Everywhere {
   readonly Descriptor: new (fd: number) => NativeDescriptor;
@@ -330,7 +360,23 @@ export interface ShareSocketCalls {
   readonly WSAPROTOCOL_INFO_SIZE: number;
 }
 
-/** Windows. A row of getQueuedCompletionStatusEx: [key, value, id, error, flags]. */
+/** Windows. A row of NativeAfd.getQueuedCompletionStatusEx: [id, events, error]. */
+export interface AfdCalls {
+  readonly Afd: new () => NativeAfd;
+  readonly AfdSet: new () => NativeAfdSet;
+  readonly AFD_ROW: number;
+  readonly AFD_POLL_RECEIVE: number;
+  readonly AFD_POLL_RECEIVE_EXPEDITED: number;
+  readonly AFD_POLL_SEND: number;
+  readonly AFD_POLL_DISCONNECT: number;
+  readonly AFD_POLL_ABORT: number;
+  readonly AFD_POLL_LOCAL_CLOSE: number;
+  readonly AFD_POLL_CONNECT: number;
+  readonly AFD_POLL_ACCEPT: number;
+  readonly AFD_POLL_CONNECT_FAIL: number;
+}
+
+/** Windows. A row of NativeIocp.getQueuedCompletionStatusEx: [key, value, id, error, flags]. */
 export interface IocpCalls {
   readonly Iocp: new () => NativeIocp;
   readonly IOCP_ROW: number;
@@ -413,4 +459,4 @@ export interface IoUringCalls {
 
 /** The addon: a system has all calls of a group, or none. */
 export type Addon = Everywhere &
-  Partial<IoUringCalls & IocpCalls & EpollCalls & KqueueCalls & PassFdsCalls & ShareSocketCalls>;
+  Partial<IoUringCalls & AfdCalls & IocpCalls & EpollCalls & KqueueCalls & PassFdsCalls & ShareSocketCalls>;

@@ -11,6 +11,7 @@ export { SelectSelector } from './selectors/select.js';
 export { PollSelector } from './selectors/poll.js';
 export { EpollSelector } from './selectors/epoll.js';
 export { KqueueSelector } from './selectors/kqueue.js';
+export { AfdSelector } from './selectors/afd.js';
 export { DefaultSelector, createSelector } from './selectors/default.js';
 export type { WaitOptions } from './wait/async-wait.js';
 export { wakeup } from './wait/wake-channel.js';

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import load from 'node-gyp-build';
 import type {
   Addon,
+  AfdCalls,
   EpollCalls,
   Everywhere,
   IoUringCalls,
@@ -56,5 +57,6 @@ export const epollCalls = 'epoll_wait' in native ? (native as Everywhere & Epoll
 export const ioUringCalls = 'IoUring' in native ? (native as Everywhere & IoUringCalls) : undefined;
 export const kqueueCalls = 'kevent' in native ? (native as Everywhere & KqueueCalls) : undefined;
 export const passFdsCalls = 'sendFds' in native ? (native as Everywhere & PassFdsCalls) : undefined;
+export const afdCalls = 'AfdSet' in native ? (native as Everywhere & AfdCalls) : undefined;
 export const iocpCalls = 'Iocp' in native ? (native as Everywhere & IocpCalls) : undefined;
 export const shareSocketCalls = 'WSASocket' in native ? (native as Everywhere & ShareSocketCalls) : undefined;

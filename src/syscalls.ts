@@ -43,6 +43,19 @@ export {
   kevent,
 } from './syscalls/kqueue.js';
 
+export {
+  AFD_POLL_ABORT,
+  AFD_POLL_ACCEPT,
+  AFD_POLL_CONNECT,
+  AFD_POLL_CONNECT_FAIL,
+  AFD_POLL_DISCONNECT,
+  AFD_POLL_LOCAL_CLOSE,
+  AFD_POLL_RECEIVE,
+  AFD_POLL_RECEIVE_EXPEDITED,
+  AFD_POLL_SEND,
+  Afd,
+  type AfdCompletion,
+} from './syscalls/afd.js';
 export { type CompletionPacket, Iocp } from './syscalls/iocp.js';
 export { type Cqe, IoUring } from './syscalls/io-uring.js';
 export { SharedFile } from './syscalls/shared-file.js';

@@ -69,7 +69,7 @@ describe('a fault', () => {
     const selector = bench.own(createSelector(mechanism));
     const faults = inject(
       bench,
-      'select:EINTR@every2, poll:EINTR@every2, epoll_wait:EINTR@every2, kevent:EINTR@every2, Sleep:EINTR@every2',
+      'select:EINTR@every2, poll:EINTR@every2, epoll_wait:EINTR@every2, kevent:EINTR@every2, Sleep:EINTR@every2, GetQueuedCompletionStatusEx:EINTR@every2',
     );
     const began = performance.now();
     expect(selector.select(30)).toEqual([]);

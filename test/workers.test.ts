@@ -143,6 +143,7 @@ describe.each(mechanisms)('%s in worker threads', (mechanism) => {
       `post(1);
        if (workerData.mechanism === 'epoll') new syscalls.Epoll().wait();
        else if (workerData.mechanism === 'kqueue') new syscalls.Kqueue().control([], 1);
+       else if (workerData.mechanism === 'afd') new syscalls.Afd().getQueuedCompletionStatus();
        else selector.select();`,
     ],
     ['for await', 'selector.register(b, selectors.EVENT_WRITE); post(1); for await (const batch of selector);'],

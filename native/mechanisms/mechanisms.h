@@ -12,6 +12,7 @@ void RegisterSelect(Napi::Env env, Napi::Object exports);
 void RegisterPoll(Napi::Env env, Napi::Object exports);
 void RegisterEpoll(Napi::Env env, Napi::Object exports);
 void RegisterKqueue(Napi::Env env, Napi::Object exports);
+void RegisterAfd(Napi::Env env, Napi::Object exports);
 void RegisterIocp(Napi::Env env, Napi::Object exports);
 void RegisterIoUring(Napi::Env env, Napi::Object exports);
 
@@ -19,5 +20,6 @@ extern const MultiplexerRow kSelect;
 extern const MultiplexerRow kPoll;
 extern const MultiplexerRow kEpoll;
 extern const MultiplexerRow kKqueue;
+extern const MultiplexerRow kAfd;
 
 }  // namespace selectors

@@ -61,6 +61,7 @@ inline constexpr bool kFailedConnectInExcept = true;
 // Is an fd_set a bitmap with one bit per descriptor, the lowest bit first? Winsock's is an array of descriptors.
 inline constexpr bool kFdSetIsBitmap = false;
 inline constexpr bool kHasEpoll = false;
+inline constexpr bool kHasAfd = true;
 inline constexpr bool kHasIocp = true;
 inline constexpr bool kHasIoUring = false;
 inline constexpr bool kHasPassFds = false;
@@ -142,6 +143,7 @@ inline constexpr bool kHasIoUring = false;
 inline constexpr const char* kWakeSyscall = "pipe";
 inline constexpr const char* kGrowSyscall = "ftruncate";
 #endif
+inline constexpr bool kHasAfd = false;
 inline constexpr bool kHasIocp = false;
 inline constexpr bool kHasPassFds = true;
 inline constexpr bool kHasShareSocket = false;

@@ -63,6 +63,7 @@ const others: readonly (readonly [readonly string[], Partial<FaultCall>])[] = [
       ...['io_uring_setup', 'io_uring_register'],
       ...['ioctlsocket', 'WSADuplicateSocketW', 'WSAIoctl', 'WSAGetOverlappedResult', 'GetOverlappedResult'],
       ...['CreateIoCompletionPort', 'PostQueuedCompletionStatus', 'CancelIoEx', 'NtQueryObject', 'ReOpenFile'],
+      ...['NtCreateFile', 'DeviceIoControl', 'SetFileCompletionNotificationModes'],
       ...['CreateFileMappingW', 'MapViewOfFile', 'UnmapViewOfFile', 'GetFileInformationByHandle', 'GetFileType'],
       ...['LockFileEx', 'UnlockFileEx', 'GetFileAttributesW', 'SetHandleInformation', 'GetHandleInformation'],
       ...['SetConsoleCtrlHandler', 'WaitForSingleObject', 'Sleep'],
@@ -77,6 +78,7 @@ const win32: ReadonlySet<string> = new Set([
   ...['UnmapViewOfFile', 'GetFileInformationByHandle', 'GetFileType', 'LockFileEx', 'UnlockFileEx'],
   ...['GetFileAttributesW', 'SetHandleInformation', 'GetHandleInformation', 'SetConsoleCtrlHandler'],
   ...['WaitForSingleObject', 'CreateIoCompletionPort', 'PostQueuedCompletionStatus', 'CancelIoEx'],
+  ...['NtCreateFile', 'DeviceIoControl', 'SetFileCompletionNotificationModes'],
   ...['GetQueuedCompletionStatusEx', 'GetOverlappedResult', 'open', 'read.completion', 'write.completion'],
 ]);
 

@@ -46,7 +46,7 @@ export class LoopWait<D, F extends FileObject> {
     const { registrations, wakeChannel } = watchSet;
     const { multiplexer } = batch;
     watchSet.prepare(multiplexer);
-    const waited = batch.wait(wasWoken ? 0 : timeout, watchSet.fd !== undefined);
+    const waited = batch.wait(wasWoken ? 0 : timeout, watchSet.rotates);
     const count = waited < 0 ? watchSet.afterRefusal(multiplexer, waited) : waited;
     if (waited < 0) multiplexer.markNotReceived(count);
     let woken = false;

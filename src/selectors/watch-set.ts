@@ -1,6 +1,6 @@
 /**
- * The descriptors that a selector watches, and the wait for them: one subclass per mechanism (epoll.ts, kqueue.ts, poll.ts, select.ts).
- * epoll and kqueue keep the set in the kernel; poll and select pass all of it with each call. The system call of a wait (epoll_wait, …) is
+ * The descriptors that a selector watches, and the wait for them: one subclass per mechanism (epoll.ts, kqueue.ts, afd.ts, poll.ts, select.ts).
+ * epoll, kqueue and AFD keep the set in the kernel; poll and select pass all of it with each call. The system call of a wait (epoll_wait, …) is
  * made in C++, in native/mechanisms/, through a `Multiplexer`.
  *
  * BaseSelector (base.ts) is what programs see of it. Loops (loop-wait.ts) and the emulated proactor use it directly, by `watchSetOf()`.
@@ -70,6 +70,16 @@ export abstract class WatchSet<D, F extends FileObject> {
   /** The descriptor of the mechanism itself (epoll, kqueue), or undefined. -1 once closed. */
   get fd(): number | undefined {
     return undefined;
+  }
+
+  /** Does a wait report the ready descriptors of which it had too many first in the next one? poll and select have all in each. */
+  get rotates(): boolean {
+    return this.fd !== undefined;
+  }
+
+  /** What a multiplexer of this set is passed (Multiplexer.watch). */
+  protected set(): number {
+    return this.fd ?? 0;
   }
 
   /** For poll and select: pairs [descriptor, POLLIN | POLLOUT] of all registered descriptors and the wake channel. */
@@ -212,7 +222,7 @@ export abstract class WatchSet<D, F extends FileObject> {
   prepare(multiplexer: Multiplexer): void {
     const records = this.maxEvents();
     if (multiplexer.preparedFor === this.#changes && records <= multiplexer.capacity) return;
-    check(multiplexer.watch(this.fd ?? 0, this.pairs(), records), this.waitCall);
+    check(multiplexer.watch(this.set(), this.pairs(), records), this.waitCall);
     multiplexer.preparedFor = this.#changes;
   }
 
@@ -241,8 +251,11 @@ export abstract class WatchSet<D, F extends FileObject> {
   }
 
   closeDescriptors(): void {
-    this.closeMechanism();
-    this.wakeChannel.close();
+    try {
+      this.closeMechanism();
+    } finally {
+      this.wakeChannel.close();
+    }
   }
 }
 

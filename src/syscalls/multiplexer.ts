@@ -37,7 +37,7 @@ export class Multiplexer {
 
   /**
    * Sets what the following waits watch.
-   * @param set epoll and kqueue: their descriptor
+   * @param set epoll and kqueue: their descriptor; AFD: its handle
    * @param pairs select and poll: [descriptor, POLLIN | POLLOUT] each
    * @param records minimum capacity from now on
    * @returns 0, or a negative error: EINVAL if fd_set cannot hold a descriptor

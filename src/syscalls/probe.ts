@@ -5,10 +5,10 @@
 import { readFileSync } from 'node:fs';
 import { systemErrorName, unavailable } from '../errors.js';
 import type { NativeIoUring } from '../addon.js';
-import { epollCalls, ioUringCalls, iocpCalls, kqueueCalls, native } from '../native.js';
+import { afdCalls, epollCalls, ioUringCalls, iocpCalls, kqueueCalls, native } from '../native.js';
 
 /** The readiness mechanisms, in the order in which DefaultSelector tries them: best first. */
-export const READINESS_MECHANISMS = ['epoll', 'kqueue', 'poll', 'select'] as const;
+export const READINESS_MECHANISMS = ['epoll', 'kqueue', 'afd', 'poll', 'select'] as const;
 /** A mechanism of a selector. */
 export type ReadinessMechanism = (typeof READINESS_MECHANISMS)[number];
 /** Mechanisms by which the kernel itself performs operations, in the order in which DefaultProactor tries them: best first. */
@@ -43,6 +43,10 @@ export const RING_ENTRIES = 1024;
 /** Size of a proactor's completion queue, per entry of the submission queue. The kernel keeps what does not fit (IORING_FEAT_NODROP). */
 export const COMPLETIONS_PER_ENTRY = 16;
 
+/** How long the probe waits for a poll that is ready already, in milliseconds. */
+const AFD_PATIENCE = 1000;
+const WAIT_TIMEOUT = 258;
+
 const nothing = new Int32Array(0);
 
 /** Each makes the mechanism's calls once, up to the first that fails, and undoes them. null: this system has no such calls. */
@@ -71,6 +75,34 @@ const probes: Readonly<Record<KernelMechanism, () => readonly Step[] | null>> = 
         calls.kevent(kq, Float64Array.of(fd, calls.EVFILT_READ, calls.EV_ADD, 0, 0, 0), 1, new Float64Array(6), 1, 0),
       ],
     ]);
+  },
+  afd: () => {
+    if (afdCalls === undefined) return null;
+    const afd = new afdCalls.Afd();
+    const wakeup = new native.Wakeup();
+    try {
+      const opened = afd.open();
+      if (opened < 0) return [['NtCreateFile', opened]];
+      const socket = wakeup.open();
+      if (socket < 0) return [[native.wakeSyscall, socket]];
+      const base = afd.baseSocket(wakeup.fd());
+      if (base < 0) return [['WSAIoctl', base]];
+      // An idle datagram socket can send: the poll completes at once.
+      const polled = afd.poll(1, base, afdCalls.AFD_POLL_SEND);
+      if (polled < 0) return [['DeviceIoControl', polled]];
+      const row = new Float64Array(afdCalls.AFD_ROW);
+      const taken = afd.getQueuedCompletionStatusEx(row, 1, AFD_PATIENCE);
+      const events = taken > 0 ? (row[2] as number) : taken;
+      return [
+        ['NtCreateFile', opened],
+        ['WSAIoctl', base],
+        ['DeviceIoControl', polled],
+        ['GetQueuedCompletionStatusEx', taken === 0 ? -WAIT_TIMEOUT : events],
+      ];
+    } finally {
+      afd.close(AFD_PATIENCE);
+      wakeup.close();
+    }
   },
   iocp: () => {
     if (iocpCalls === undefined) return null;

@@ -27,7 +27,7 @@ const MIN_SLOT_CHUNK = 16_384;
 const POOL_SIZE = 32_768;
 /** With less room than this, a new pool replaces it. */
 const MIN_POOL_ROOM = 8192;
-/** Maximum number of records per wait for epoll and kqueue, which report the others in the next wait. poll and select have no maximum. */
+/** Maximum number of records per wait for epoll, kqueue and AFD, which report the others in the next wait. poll and select have no maximum. */
 const MAX_RECORDS = 128;
 const FIRST_PIECES = 128;
 /**

@@ -87,6 +87,12 @@ const ofMechanism: Partial<Record<Mechanism, Lacks>> = {
     'limited numbers': 'kqueue takes any number',
     'limited count': 'kqueue takes any number',
   },
+  afd: {
+    ...forgotten,
+    'own descriptor': 'a completion port is a handle, and no socket',
+    'limited numbers': 'AFD takes any number',
+    'limited count': 'AFD takes any number',
+  },
 };
 
 const ofMechanismOnSystem: Partial<Record<`${Mechanism} on ${NodeJS.Platform}`, Lacks>> = {

@@ -1,7 +1,16 @@
 /** The contract of the system calls: behaviours S71 to S97, one table per mechanism. */
 import assert from 'node:assert/strict';
-import type { FileObject, Socket } from '../../src/index.js';
+import { type FileObject, Socket } from '../../src/index.js';
 import {
+  AFD_POLL_ABORT,
+  AFD_POLL_ACCEPT,
+  AFD_POLL_CONNECT_FAIL,
+  AFD_POLL_DISCONNECT,
+  AFD_POLL_LOCAL_CLOSE,
+  AFD_POLL_RECEIVE,
+  AFD_POLL_RECEIVE_EXPEDITED,
+  AFD_POLL_SEND,
+  Afd,
   EPOLLET,
   EPOLLEXCLUSIVE,
   EPOLLHUP,
@@ -599,4 +608,154 @@ const kqueueCases: readonly Case<RawContext>[] = [
   },
 ];
 
-export const rawCases = { select: selectCases, poll: pollCases, epoll: epollCases, kqueue: kqueueCases } as const;
+/** What AFD can report of a connected socket. */
+const AFD_ALL =
+  AFD_POLL_RECEIVE | AFD_POLL_RECEIVE_EXPEDITED | AFD_POLL_DISCONNECT | AFD_POLL_ABORT | AFD_POLL_LOCAL_CLOSE;
+
+const afdCases: readonly Case<RawContext>[] = [
+  {
+    name: 'a poll completes once: with data, or at once if the data is there already',
+    run({ bench }) {
+      const [client, server] = bench.tcpPair();
+      const afd = bench.own(new Afd());
+      const first = afd.poll(server, AFD_POLL_RECEIVE);
+      assert.equal(afd.pending, 1);
+      assert.deepEqual(afd.getQueuedCompletionStatus(4, 20), []);
+      sendTo(server, client, 'x');
+      assert.deepEqual(afd.getQueuedCompletionStatus(4, 5000), [
+        { poll: first, events: AFD_POLL_RECEIVE, error: null },
+      ]);
+      assert.deepEqual(afd.getQueuedCompletionStatus(4, 20), [], 'one-shot');
+      const second = afd.poll(server, AFD_POLL_RECEIVE | AFD_POLL_SEND);
+      assert.deepEqual(afd.getQueuedCompletionStatus(4, 5000), [
+        { poll: second, events: AFD_POLL_RECEIVE | AFD_POLL_SEND, error: null },
+      ]);
+      assert.ok(second > first);
+      assert.equal(afd.pending, 0);
+    },
+  },
+  {
+    name: 'several sockets, several polls of one socket: each has its own completion',
+    run({ bench }) {
+      const afd = bench.own(new Afd());
+      const pairs = Array.from({ length: 40 }, () => bench.tcpPair());
+      const polls = pairs.flatMap(([, server]) => [
+        afd.poll(server, AFD_POLL_RECEIVE),
+        afd.poll(server, AFD_POLL_RECEIVE),
+      ]);
+      assert.equal(afd.pending, 80);
+      assert.equal(afd.handles, 4, 'the port, and a device per 32 polls');
+      for (const [client, server] of pairs) sendTo(server, client, 'x');
+      const seen: number[] = [];
+      while (seen.length < polls.length) {
+        const completions = afd.getQueuedCompletionStatus(7, 5000);
+        assert.ok(completions.length > 0 && completions.length <= 7);
+        for (const { poll, events } of completions) {
+          assert.equal(events, AFD_POLL_RECEIVE);
+          seen.push(poll);
+        }
+      }
+      assert.deepEqual(
+        seen.sort((one, other) => one - other),
+        polls,
+      );
+    },
+  },
+  {
+    name: 'accept, half-close, a closed peer, a failed connect, a local close',
+    run({ bench }) {
+      const afd = bench.own(new Afd());
+      const completion = (events: number) => {
+        const [completed] = afd.getQueuedCompletionStatus(1, 30_000);
+        assert.equal(completed?.error, null);
+        assert.notEqual((completed?.events ?? 0) & events, 0, `events ${completed?.events}, not ${events}`);
+      };
+      const listener = bench.listener();
+      afd.poll(listener, AFD_POLL_ACCEPT);
+      bench.own(new Socket()).connect(listener.localAddress);
+      completion(AFD_POLL_ACCEPT);
+      const [client, server] = bench.tcpPair();
+      afd.poll(server, AFD_ALL);
+      client.shutdown('write');
+      completion(AFD_POLL_DISCONNECT);
+      server.send('still open');
+      const connecting = bench.own(new Socket({ blocking: false }));
+      connecting.connect(bench.unusedAddress());
+      afd.poll(connecting, AFD_POLL_SEND | AFD_POLL_CONNECT_FAIL);
+      completion(AFD_POLL_CONNECT_FAIL);
+      const [one] = bench.tcpPair();
+      afd.poll(one, AFD_ALL);
+      one.close();
+      completion(AFD_POLL_LOCAL_CLOSE);
+    },
+  },
+  {
+    name: 'out-of-band data does not complete a poll for AFD_POLL_RECEIVE',
+    run({ bench }) {
+      const afd = bench.own(new Afd());
+      const [client, server] = bench.tcpPair();
+      const poll = afd.poll(server, AFD_POLL_RECEIVE);
+      client.send('!', MSG_OOB);
+      assert.deepEqual(afd.getQueuedCompletionStatus(1, 50), []);
+      sendTo(server, client, 'x');
+      assert.deepEqual(afd.getQueuedCompletionStatus(1, 5000), [{ poll, events: AFD_POLL_RECEIVE, error: null }]);
+    },
+  },
+  {
+    name: 'cancel: its completion has ECANCELED; what is not pending cannot be cancelled',
+    run({ bench }) {
+      const afd = bench.own(new Afd());
+      const [, server] = bench.tcpPair();
+      const poll = afd.poll(server, AFD_POLL_RECEIVE);
+      assert.equal(afd.cancel(poll), true);
+      const [completion] = afd.getQueuedCompletionStatus(4, 5000);
+      assert.deepEqual([completion?.poll, completion?.events, completion?.error?.code], [poll, 0, 'ECANCELED']);
+      assert.equal(afd.cancel(poll), false);
+      assert.equal(afd.cancel(999_999), false);
+    },
+  },
+  {
+    name: 'a closed socket and what is no socket are refused, and nothing is pending',
+    run({ bench }) {
+      const afd = bench.own(new Afd());
+      const [a] = bench.tcpPair();
+      const { fd } = a;
+      a.close();
+      for (const number of [fd, 999_999]) {
+        // WSAIoctl refuses it on Windows; under Wine 8 only the poll does.
+        assert.throws(
+          () => afd.poll(number, AFD_POLL_RECEIVE),
+          ({ code }: NodeJS.ErrnoException) => code === 'ENOTSOCK' || code === 'EBADF',
+        );
+      }
+      assert.equal(afd.pending, 0);
+    },
+  },
+  {
+    name: 'close() cancels the pending polls: no poll and no handle is left, and every call fails with ERR_CLOSED',
+    run({ bench }) {
+      const afd = new Afd();
+      const pairs = Array.from({ length: 50 }, () => bench.tcpPair());
+      for (const [client, server] of pairs) for (const socket of [client, server]) afd.poll(socket, AFD_POLL_RECEIVE);
+      assert.deepEqual([afd.pending, afd.handles, afd.closed], [100, 5, false]);
+      afd.close();
+      afd.close();
+      assert.deepEqual([afd.pending, afd.handles, afd.closed], [0, 0, true]);
+      const [socket] = bench.tcpPair();
+      for (const call of [
+        () => afd.poll(socket, AFD_POLL_RECEIVE),
+        () => afd.cancel(1),
+        () => afd.getQueuedCompletionStatus(1, 0),
+      ])
+        throwsCode('ERR_CLOSED', call);
+    },
+  },
+];
+
+export const rawCases = {
+  select: selectCases,
+  poll: pollCases,
+  epoll: epollCases,
+  kqueue: kqueueCases,
+  afd: afdCases,
+} as const;

@@ -1,8 +1,10 @@
-// An addon for the tests (CMakeLists.txt) that simulates behaviour of Windows which Wine does not have:
+// An addon for the tests (CMakeLists.txt). It simulates behaviour of Windows that Wine does not have, and counts handles:
 //
 //   hideFailedConnects()  WSAPoll as before Windows 10, version 2004: no event for a failed connect
 //   closeConsole()        the console window is closed: CTRL_CLOSE_EVENT is sent; the process ends (exit code 99) when
 //                         the handlers have returned, or after five seconds. false: this system has no CtrlRoutine
+//   openHandles()         the number of open handles of this process. Each number is tried, because Wine 8's
+//                         GetProcessHandleCount returns 0
 #include <winsock2.h>
 
 #include <node_api.h>
@@ -76,11 +78,26 @@ static napi_value close_console(napi_env env, napi_callback_info info) {
   return boolean(env, handlers != NULL && CreateThread(NULL, 0, end_process, handlers, 0, NULL) != NULL);
 }
 
+static napi_value open_handles(napi_env env, napi_callback_info info) {
+  (void)info;
+  const UINT_PTR limit = 0x8000;  // handles are multiples of 4, the lowest free one first
+  uint32_t count = 0;
+  for (UINT_PTR handle = 4; handle < limit; handle += 4) {
+    DWORD flags;
+    count += GetHandleInformation((HANDLE)handle, &flags) != 0;
+  }
+  napi_value result = NULL;
+  napi_create_uint32(env, count, &result);
+  return result;
+}
+
 NAPI_MODULE_INIT() {
   napi_value function = NULL;
   napi_create_function(env, "hideFailedConnects", NAPI_AUTO_LENGTH, hide_failed_connects, NULL, &function);
   napi_set_named_property(env, exports, "hideFailedConnects", function);
   napi_create_function(env, "closeConsole", NAPI_AUTO_LENGTH, close_console, NULL, &function);
   napi_set_named_property(env, exports, "closeConsole", function);
+  napi_create_function(env, "openHandles", NAPI_AUTO_LENGTH, open_handles, NULL, &function);
+  napi_set_named_property(env, exports, "openHandles", function);
   return exports;
 }

@@ -93,6 +93,7 @@ const SELECTORS = {
   poll: 'PollSelector',
   epoll: 'EpollSelector',
   kqueue: 'KqueueSelector',
+  afd: 'AfdSelector',
 } as const;
 
 function selectorAttacks({ index }: Api): Attack[] {
@@ -805,6 +806,7 @@ function syscallAttacks({ index, syscalls }: Api): Attack[] {
       call: (change) => k.control([change as never], 0, 0),
     }));
   }
+  if (isAvailable('afd')) attacks.push(...afdAttacks({ index, syscalls }));
   attacks.push({
     name: 'new Iocp',
     prepare: () => ({
@@ -1354,6 +1356,52 @@ function connectionAttacks({ index }: Api, kind: 'Reactor' | 'ProactorLoop'): At
     ),
     true,
   );
+  return attacks;
+}
+
+function afdAttacks({ index, syscalls }: Api): Attack[] {
+  const attacks: Attack[] = [];
+  type Port = InstanceType<typeof syscalls.Afd>;
+  /** A port with one poll that does not complete. */
+  const attack = (name: string, make: (afd: Port, socket: Socket) => Pick<Target, 'places' | 'call'>) => {
+    attacks.push({
+      name: `Afd ${name}`,
+      prepare(own) {
+        const [socket] = index.Socket.pair({ blocking: false }).map(own) as [Socket, Socket];
+        const afd = own(new syscalls.Afd());
+        const pending = afd.poll(socket, syscalls.AFD_POLL_RECEIVE);
+        return {
+          ...make(afd, socket),
+          state: () => [afd.closed],
+          usable() {
+            while (afd.getQueuedCompletionStatus(64, 0).length > 0);
+            const poll = afd.poll(socket, syscalls.AFD_POLL_SEND);
+            const [completion] = afd.getQueuedCompletionStatus(1, 1000);
+            if (completion?.poll !== poll || poll <= pending)
+              throw new Error(`it returns ${JSON.stringify(completion)}`);
+          },
+        };
+      },
+    });
+  };
+  attack('poll', (afd, socket) => ({
+    places: [
+      place('socket', () => socket, never),
+      place('events', () => syscalls.AFD_POLL_SEND, whole(0, 0xffff_ffff)),
+    ],
+    call: (...args) => afd.poll(...(args as [Socket, number])),
+  }));
+  attack('cancel', (afd) => ({
+    places: [place('poll', () => 999, whole(1, Number.MAX_SAFE_INTEGER))],
+    call: (poll) => afd.cancel(poll as number),
+  }));
+  attack('getQueuedCompletionStatus', (afd, socket) => ({
+    places: [place('maxEntries', () => 1, optional(whole(1, INT_MAX))), place('timeout', () => 0, isTimeout)],
+    call(...args) {
+      afd.poll(socket, syscalls.AFD_POLL_SEND); // so that no wait lasts until its timeout
+      return afd.getQueuedCompletionStatus(...(args as [number]));
+    },
+  }));
   return attacks;
 }
 

@@ -130,7 +130,11 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
   wakeup.open?.();
 
   const anyWait = makeWait(native, 'poll');
-  const set = (mechanism: string) => ({ epoll: sets?.fd, kqueue: kqueue?.fd })[mechanism] ?? 0;
+  const afd = native.AfdSet === undefined ? undefined : new (native.AfdSet as Class)();
+  afd?.open?.();
+  afd?.add?.(a.fd, 2, 1);
+  const set = (mechanism: string) =>
+    ({ epoll: sets?.fd, kqueue: kqueue?.fd, afd: afd?.handle?.() as number | undefined })[mechanism] ?? 0;
   const mechanisms = Object.keys(native.multiplexers as object);
   // The socket is writable, so that no call waits for its timeout.
   const signatures: Readonly<Record<string, readonly Parameter[]>> = {
@@ -343,6 +347,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
   }
   const turn = new (native.Turn as Class)(anyWait);
   attackCall('Turn.setSlot', (...args) => turn.setSlot?.(...args), [['size', () => 0], bytes(8)]);
+  if (native.Afd !== undefined) attackAfd(native, a.fd, attackCall);
   if (native.Iocp !== undefined) attackIocp(native, a.fd, attackCall);
   if (native.IoUring !== undefined) {
     attackRing(native, () => a.fd, attackCall);
@@ -362,6 +367,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
   wakeup.close?.();
   sets?.close();
   kqueue?.close();
+  afd?.close?.(1000);
   a.close();
   b.close();
   return { faults, strikes, functions };
@@ -397,6 +403,8 @@ function attackClasses(
     Descriptors: (object) => object.closeAll?.(),
     Recording: (object) => object.stop?.(),
     FaultPlan: (object) => object.stop?.(),
+    Afd: (object) => object.close?.(1000),
+    AfdSet: (object) => object.close?.(1000),
     Iocp: (object) => object.close?.(1000),
     IoUring: (object) => object.close?.(1000),
   };
@@ -727,6 +735,61 @@ function attackWaits(native: Addon, api: Api, strike: Strike, complain: Complain
   }
   a.close();
   b.close();
+}
+
+/** Each method of Afd and AfdSet, on a connected socket. */
+function attackAfd(
+  native: Addon,
+  fd: number,
+  attackCall: (name: string, call: Callable, parameters: readonly Parameter[]) => void,
+): void {
+  const opened = (name: 'Afd' | 'AfdSet') => {
+    const object = new (native[name] as Class)();
+    object.open?.();
+    return object;
+  };
+  let lastId = 0;
+  const id: Parameter = ['id', () => ++lastId];
+  const socket: Parameter = ['fd', () => fd];
+  const int = (value: number): Parameter => ['int', () => value];
+  const time: Parameter = ['time', () => 0];
+  const calls: Readonly<Record<'Afd' | 'AfdSet', Readonly<Record<string, readonly Parameter[]>>>> = {
+    Afd: {
+      open: [],
+      baseSocket: [socket],
+      poll: [id, socket, ['count', () => 4]],
+      cancel: [id],
+      pending: [],
+      handles: [],
+    },
+    AfdSet: {
+      open: [],
+      handle: [],
+      add: [socket, int(1), int(1)],
+      change: [socket, int(3)],
+      remove: [socket],
+      has: [socket, int(1)],
+      pending: [],
+      handles: [],
+    },
+  };
+  for (const name of ['Afd', 'AfdSet'] as const) {
+    const object = opened(name);
+    for (const [method, parameters] of Object.entries(calls[name]))
+      attackCall(`${name}.${method}`, (...args) => object[method]?.(...args), parameters);
+    attackCall(`${name}.close`, (...args) => opened(name).close?.(...args), [time]);
+    object.close?.(1000);
+  }
+  const afd = opened('Afd');
+  attackCall(
+    'Afd.getQueuedCompletionStatusEx',
+    (...args) => {
+      afd.poll?.(++lastId, fd, 4); // so that no wait lasts until its timeout
+      return afd.getQueuedCompletionStatusEx?.(...args);
+    },
+    [['doubles', () => within(Float64Array, 6)], ['size', () => 2], time],
+  );
+  afd.close?.(1000);
 }
 
 /** Each method of a completion port, on an associated connected socket. */

@@ -69,6 +69,7 @@ const CALLS: Readonly<Record<Exclude<CallFamily, 'unknown'>, readonly string[]>>
     ...['kill', 'rt_sigaction', 'sched_yield', 'socket', 'bind', 'listen', 'connect', 'socketpair', 'pipe2'],
     ...['eventfd2', 'epoll_create1', 'io_uring_setup', 'io_uring_register', 'kqueue', 'getsockname', 'getpeername'],
     ...['brk', 'exit', 'AcceptEx', 'CreateIoCompletionPort', 'PostQueuedCompletionStatus', 'CancelIoEx', 'closesocket'],
+    ...['DeviceIoControl'],
   ],
 };
 
@@ -97,6 +98,7 @@ const WAITS_BY: Readonly<Record<string, string>> = {
   io_uring: 'io_uring_enter',
   kqueue: 'kevent',
   iocp: 'GetQueuedCompletionStatusEx',
+  afd: 'GetQueuedCompletionStatusEx',
 };
 
 /** Names of the calls that have a place of their own. */

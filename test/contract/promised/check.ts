@@ -24,6 +24,7 @@ type Classes =
   | 'PollSelector'
   | 'EpollSelector'
   | 'KqueueSelector'
+  | 'AfdSelector'
   | 'DefaultSelector'
   | 'Socket'
   | 'BaseProactor'
@@ -39,6 +40,7 @@ export type Selectors = [
   Keeps<Selector, index.PollSelector<string>>,
   Keeps<Selector, index.EpollSelector<string>>,
   Keeps<Selector, index.KqueueSelector<string>>,
+  Keeps<Selector, index.AfdSelector<string>>,
   Keeps<Selector, index.DefaultSelector<string>>,
   Keeps<promisedIndex.BaseSelector<string, number>, index.DefaultSelector<string, number>>,
 ];

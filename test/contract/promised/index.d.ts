@@ -33,7 +33,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   implements Disposable, AsyncIterable<readonly ReadyEvent<D, F>[]> {
   /** Can this class be constructed here? Asked of the kernel, not of the platform's name. */
   static readonly isAvailable: boolean;
-  /** 'select' | 'poll' | 'epoll' | 'kqueue' */
+  /** 'select' | 'poll' | 'epoll' | 'kqueue' | 'afd' */
   readonly mechanism: Mechanism;
   /** Descriptor of the multiplexer itself where it has one (epoll, kqueue), else undefined. */
   readonly fd: number | undefined;
@@ -67,8 +67,9 @@ export class SelectSelector<D = unknown, F extends FileObject = FileObject> exte
 export class PollSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> { constructor() }
 export class EpollSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> { constructor() }
 export class KqueueSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> { constructor() }
+export class AfdSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> { constructor() }
 
-/** The best selector that works here: epoll | kqueue > poll > select. One of the classes above, not a wrapper. */
+/** The best selector that works here: epoll | kqueue | afd > poll > select. One of the classes above, not a wrapper. */
 export const DefaultSelector: {
   new <D = unknown, F extends FileObject = FileObject>(): BaseSelector<D, F>;
   readonly isAvailable: true;
@@ -212,7 +213,7 @@ export class EmulatedProactor extends BaseProactor { constructor(options?: { rea
 /** IOCP on Windows; io_uring on Linux where the kernel allows it; else the emulation. */
 export const DefaultProactor: { new (): BaseProactor; readonly isAvailable: true };
 
-export type Mechanism = 'select' | 'poll' | 'epoll' | 'kqueue' | 'iocp' | 'io_uring' | `emulated:${'select' | 'poll' | 'epoll' | 'kqueue'}`;
+export type Mechanism = 'select' | 'poll' | 'epoll' | 'kqueue' | 'afd' | 'iocp' | 'io_uring' | `emulated:${'select' | 'poll' | 'epoll' | 'kqueue' | 'afd'}`;
 export function availableMechanisms(): ReadonlyArray<{ readonly mechanism: Mechanism; readonly available: boolean; readonly why: string }>;
 
 // ------------------------------------------------------------------------------------------------------ event loops
