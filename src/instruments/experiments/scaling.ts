@@ -152,7 +152,7 @@ function verdict(figures: ScalingFigures): Verdict {
       'growing',
     ),
     growthStatement(
-      'a wait of epoll and kqueue costs the same however many descriptors are registered',
+      'a wait of epoll, kqueue and AFD costs the same however many descriptors are registered',
       growths.filter(({ mechanism }) => !SCANNED.includes(mechanism)),
       'constant',
     ),
