@@ -1,6 +1,6 @@
 import { DefaultSelector, EVENT_READ, EVENT_WRITE, Socket } from 'selectors-native';
 
-const selector = new DefaultSelector(); // epoll | kqueue | afd > poll > select
+const selector = new DefaultSelector(); // epoll | kqueue | afd | devpoll > poll > select
 const port = Number(process.env.PORT ?? 1234);
 const listener = new Socket({ blocking: false }).bind({ host: '127.0.0.1', port }).listen();
 selector.register(listener, EVENT_READ);

@@ -4,7 +4,7 @@
 // Where to find what, in native/:
 //   core/        core/syscall.h makes every system call, core/trace.h records it, core/faults.h injects faults
 //   platform/    everything that differs between systems (platform.h), and how each system call is printed
-//   mechanisms/  select, poll, epoll, kqueue, AFD, io_uring, IOCP
+//   mechanisms/  select, poll, epoll, kqueue, AFD, /dev/poll, io_uring, IOCP
 //   net/         sockets and addresses
 //   wait/        waits that other threads end, waits in the background of Node's loop, signals
 //   turn/        the hot path of a loop: waits and receives in one call, sends in another
@@ -35,6 +35,7 @@ const std::vector<MultiplexerRow>& MultiplexersOfThisSystem() {
     if constexpr (kHasEpoll) list->push_back(kEpoll);
     if constexpr (kHasKqueue) list->push_back(kKqueue);
     if constexpr (kHasAfd) list->push_back(kAfd);
+    if constexpr (kHasDevpoll) list->push_back(kDevpoll);
     return list;
   }();
   return *all;
@@ -57,6 +58,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   if constexpr (kHasEpoll) RegisterEpoll(env, exports);
   if constexpr (kHasKqueue) RegisterKqueue(env, exports);
   if constexpr (kHasAfd) RegisterAfd(env, exports);
+  if constexpr (kHasDevpoll) RegisterDevpoll(env, exports);
   if constexpr (kHasIocp) RegisterIocp(env, exports);
   if constexpr (kHasIoUring) RegisterIoUring(env, exports);
   RegisterAddress(env, exports);

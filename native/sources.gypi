@@ -47,6 +47,9 @@
     "sources_kqueue": [
       "native/mechanisms/kqueue.cc"
     ],
+    "sources_devpoll": [
+      "native/mechanisms/devpoll.cc"
+    ],
     "sources_windows": [
       "native/platform/win.cc",
       "native/platform/win_calls.cc",

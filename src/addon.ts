@@ -347,6 +347,17 @@ export interface KqueueCalls {
   readonly EV_ERROR: number;
 }
 
+/** Solaris and illumos; elsewhere a build for tests has them, over a stand-in. Pairs are [descriptor, events]. */
+export interface DevpollCalls {
+  devpollOpen(): number;
+  devpollWrite(devpoll: number, pairs: Int32Array, count: number): number;
+  devpollPoll(devpoll: number, out: Int32Array, maxEvents: number, timeout: number): number;
+  devpollIsPolled(devpoll: number, fd: number, out: Int32Array): number;
+  devpollMaxEvents(): number;
+  readonly POLLREMOVE: number;
+  readonly DEVPOLL_IS_OF_SYSTEM: boolean;
+}
+
 /** POSIX. */
 export interface PassFdsCalls {
   sendFds(fd: number, data: Uint8Array, descriptors: Int32Array, count: number): number;
@@ -459,4 +470,6 @@ export interface IoUringCalls {
 
 /** The addon: a system has all calls of a group, or none. */
 export type Addon = Everywhere &
-  Partial<IoUringCalls & AfdCalls & IocpCalls & EpollCalls & KqueueCalls & PassFdsCalls & ShareSocketCalls>;
+  Partial<
+    IoUringCalls & AfdCalls & IocpCalls & EpollCalls & KqueueCalls & DevpollCalls & PassFdsCalls & ShareSocketCalls
+  >;

@@ -12,6 +12,7 @@ export { PollSelector } from './selectors/poll.js';
 export { EpollSelector } from './selectors/epoll.js';
 export { KqueueSelector } from './selectors/kqueue.js';
 export { AfdSelector } from './selectors/afd.js';
+export { DevpollSelector } from './selectors/devpoll.js';
 export { DefaultSelector, createSelector } from './selectors/default.js';
 export type { WaitOptions } from './wait/async-wait.js';
 export { wakeup } from './wait/wake-channel.js';

@@ -5,6 +5,7 @@ import load from 'node-gyp-build';
 import type {
   Addon,
   AfdCalls,
+  DevpollCalls,
   EpollCalls,
   Everywhere,
   IoUringCalls,
@@ -56,6 +57,7 @@ joinFaults(native);
 export const epollCalls = 'epoll_wait' in native ? (native as Everywhere & EpollCalls) : undefined;
 export const ioUringCalls = 'IoUring' in native ? (native as Everywhere & IoUringCalls) : undefined;
 export const kqueueCalls = 'kevent' in native ? (native as Everywhere & KqueueCalls) : undefined;
+export const devpollCalls = 'devpollPoll' in native ? (native as Everywhere & DevpollCalls) : undefined;
 export const passFdsCalls = 'sendFds' in native ? (native as Everywhere & PassFdsCalls) : undefined;
 export const afdCalls = 'AfdSet' in native ? (native as Everywhere & AfdCalls) : undefined;
 export const iocpCalls = 'Iocp' in native ? (native as Everywhere & IocpCalls) : undefined;

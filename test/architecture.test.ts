@@ -142,9 +142,11 @@ describe('TypeScript', () => {
   });
 
   it('no mechanism imports another, neither as a call nor as a selector or a proactor', () => {
-    const mechanisms = ['select', 'poll', 'epoll', 'kqueue', 'afd', 'io-uring', 'iocp', 'emulated'];
+    const mechanisms = ['select', 'poll', 'epoll', 'kqueue', 'afd', 'devpoll', 'io-uring', 'iocp', 'emulated'];
     for (const path of sources.filter((one) =>
-      /^src\/(selectors|proactors|syscalls)\/(select|poll|epoll|kqueue|afd|io-uring|iocp|emulated)\.ts$/.test(one),
+      /^src\/(selectors|proactors|syscalls)\/(select|poll|epoll|kqueue|afd|devpoll|io-uring|iocp|emulated)\.ts$/.test(
+        one,
+      ),
     )) {
       const own = /([\w-]+)\.ts$/.exec(path)?.[1];
       // A thread waits for an epoll, a kqueue or a ring with poll(2): they use its constants, too.

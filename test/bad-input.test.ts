@@ -66,7 +66,7 @@ describe('each argument, each wrong value', () => {
       const isProactor = value.prototype instanceof index.BaseProactor || value === index.BaseProactor;
       const mechanism = isSelector ? 'poll' : isProactor ? 'emulated:poll' : name;
       // Not callable on a system that lacks the mechanism.
-      if (!isSelector && ['Epoll', 'Kqueue', 'Afd'].includes(name) && !has(name.toLowerCase())) continue;
+      if (!isSelector && ['Epoll', 'Kqueue', 'Afd', 'Devpoll'].includes(name) && !has(name.toLowerCase())) continue;
       if (name === 'Iocp' && process.platform !== 'win32') continue;
       if (name === 'IoUring' && !index.IoUringProactor.isAvailable) continue;
       const lacking = process.platform === 'win32' ? ['sendFds', 'recvFds'] : ['share', 'fromShare'];

@@ -208,10 +208,10 @@ const ofTheCommandLine = [
   [['serve', 'reactor', '--port', '70000'], /A port is a number/],
   [
     ['serve', 'reactor', '--mechanism', 'iocp'],
-    /a reactor has no mechanism 'iocp'; it has: epoll, kqueue, afd, poll, select/,
+    /a reactor has no mechanism 'iocp'; it has: epoll, kqueue, afd, devpoll, poll, select/,
   ],
   [['serve', 'proactor', '--mechanism', 'epoll'], /a proactor has no mechanism 'epoll'; it has: iocp, io_uring, emul/],
-  [['serve', 'reactor', '--mechanism', 'mine'], /Allowed choices are epoll, kqueue, afd, poll, select/],
+  [['serve', 'reactor', '--mechanism', 'mine'], /Allowed choices are epoll, kqueue, afd, devpoll, poll, select/],
   [['serve', 'reactor', '--app', 'news'], /Allowed choices are echo, rpc, chat/],
   [['serve', 'nginx'], /there is no server model 'nginx'; there is: iterative, busy-wait, thread-per/],
   [['models', 'nginx'], /there is no server model 'nginx'; there is: iterative, busy-wait, thread-per/],

@@ -69,7 +69,7 @@ describe('a fault', () => {
     const selector = bench.own(createSelector(mechanism));
     const faults = inject(
       bench,
-      'select:EINTR@every2, poll:EINTR@every2, epoll_wait:EINTR@every2, kevent:EINTR@every2, Sleep:EINTR@every2, GetQueuedCompletionStatusEx:EINTR@every2',
+      'select:EINTR@every2, poll:EINTR@every2, epoll_wait:EINTR@every2, kevent:EINTR@every2, ioctl:EINTR@every2, Sleep:EINTR@every2, GetQueuedCompletionStatusEx:EINTR@every2',
     );
     const began = performance.now();
     expect(selector.select(30)).toEqual([]);
@@ -494,7 +494,9 @@ describe('a loop', () => {
     return { same: Buffer.concat(received).equals(bytes), error };
   }
 
-  const waits = ['select', 'poll', 'epoll_wait', 'kevent', 'Sleep'].map((name) => `${name}:EINTR@every3`).join();
+  const waits = ['select', 'poll', 'epoll_wait', 'kevent', 'ioctl', 'Sleep']
+    .map((name) => `${name}:EINTR@every3`)
+    .join();
   it.each(mechanisms)('over %s loses no byte when calls are interrupted, short and refused', (mechanism) => {
     using bench = new Bench();
     const errors: string[] = [];

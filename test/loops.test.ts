@@ -9,7 +9,7 @@ import { reactorCases } from './contract/reactor.js';
 import { Bench } from './support/bench.js';
 import { WAYS } from './support/loop-ways.js';
 import { runCases } from './support/run-cases.js';
-import { readinessMechanisms } from './support/mechanisms.js';
+import { placeOf, readinessMechanisms } from './support/mechanisms.js';
 import { proactorRows } from './support/proactors.js';
 
 /** Runs the contract. Each case passes its own onError to the loops that it creates. */
@@ -23,7 +23,7 @@ function describeLoops<L extends EventLoop, C extends LoopContext & { loop(onErr
   make: Make<L>,
 ): void {
   for (const [how, until, run] of WAYS) {
-    describe(`${name}, ${how}, on ${process.platform}`, () => {
+    describe(`${name}, ${how}, on ${placeOf(name)}`, () => {
       if (unavailable !== undefined) {
         it.skip(`not run: ${unavailable}`, () => undefined);
         return;

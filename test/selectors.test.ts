@@ -5,10 +5,10 @@ import { lacksOf } from './contract/capabilities.js';
 import { selectorCases } from './contract/selector.js';
 import { Bench } from './support/bench.js';
 import { runCases } from './support/run-cases.js';
-import { readinessMechanisms } from './support/mechanisms.js';
+import { placeOf, readinessMechanisms } from './support/mechanisms.js';
 
 for (const { mechanism, available, why } of readinessMechanisms) {
-  describe(`${mechanism} on ${process.platform}`, () => {
+  describe(`${mechanism} on ${placeOf(mechanism)}`, () => {
     if (!available) {
       it.skip(`not run: ${why}`, () => undefined);
       return;

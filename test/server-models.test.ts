@@ -148,7 +148,7 @@ describe('is refused before anything is started', () => {
     ['NaN workers', 'thread-pool', { workers: NaN }, 'ERR_OUT_OF_RANGE'],
     ['workers that are a string', 'prefork', { workers: '2' }, 'ERR_INVALID_ARG_TYPE'],
     ['null workers', 'prefork', { workers: null }, 'ERR_INVALID_ARG_TYPE'],
-    ['a mechanism that is none', 'reactor', { mechanism: 'devpoll' }, 'ERR_INVALID_ARG_VALUE'],
+    ['a mechanism that is none', 'reactor', { mechanism: 'kpoll' }, 'ERR_INVALID_ARG_VALUE'],
     ['a mechanism of another kind', 'proactor', { mechanism: 'poll' }, 'ERR_INVALID_ARG_VALUE'],
     ['a mechanism that is a number', 'reactor', { mechanism: 1 }, 'ERR_INVALID_ARG_TYPE'],
     ['a mechanism for a model without one', 'iterative', { mechanism: 'poll' }, 'ERR_INVALID_ARG_VALUE'],

@@ -13,6 +13,7 @@ void RegisterPoll(Napi::Env env, Napi::Object exports);
 void RegisterEpoll(Napi::Env env, Napi::Object exports);
 void RegisterKqueue(Napi::Env env, Napi::Object exports);
 void RegisterAfd(Napi::Env env, Napi::Object exports);
+void RegisterDevpoll(Napi::Env env, Napi::Object exports);
 void RegisterIocp(Napi::Env env, Napi::Object exports);
 void RegisterIoUring(Napi::Env env, Napi::Object exports);
 
@@ -21,5 +22,6 @@ extern const MultiplexerRow kPoll;
 extern const MultiplexerRow kEpoll;
 extern const MultiplexerRow kKqueue;
 extern const MultiplexerRow kAfd;
+extern const MultiplexerRow kDevpoll;
 
 }  // namespace selectors

@@ -173,6 +173,12 @@ inline constexpr bool kHasKqueue = true;
 inline constexpr bool kHasKqueue = false;
 #endif
 
+#ifdef SELECTORS_HAVE_DEVPOLL
+inline constexpr bool kHasDevpoll = true;
+#else
+inline constexpr bool kHasDevpoll = false;
+#endif
+
 // errno, or WSAGetLastError().
 int LastError();
 

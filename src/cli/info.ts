@@ -25,7 +25,7 @@ export function mechanismTable(): string {
   }
   return [
     table.toString(),
-    beside('*', 'DefaultSelector: the first available of epoll | kqueue | afd > poll > select', 2),
+    beside('*', 'DefaultSelector: the first available of epoll | kqueue | afd | devpoll > poll > select', 2),
     beside('', 'DefaultProactor: the first available of iocp | io_uring > emulation over DefaultSelector', 2),
   ].join('\n');
 }

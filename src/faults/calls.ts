@@ -50,7 +50,8 @@ const completion = (name: string, hasLength: boolean): readonly [string, FaultCa
 ];
 
 const others: readonly (readonly [readonly string[], Partial<FaultCall>])[] = [
-  [['kevent'], transfer],
+  // ioctl: a wait for /dev/poll
+  [['kevent', 'ioctl'], transfer],
   [['GetQueuedCompletionStatusEx'], retried],
   // EAGAIN and ENOMEM: the kernel is short of memory, and the ring retries until there is some.
   [['io_uring_enter'], { retriedAfter: ['EINTR', 'EAGAIN', 'ENOMEM', 'ETIME'] }],
@@ -59,7 +60,7 @@ const others: readonly (readonly [readonly string[], Partial<FaultCall>])[] = [
   [
     [
       ...['bind', 'listen', 'shutdown', 'getsockname', 'getpeername', 'setsockopt', 'getsockopt', 'socketpair'],
-      ...['fcntl', 'pipe', 'mmap', 'munmap', 'madvise', 'epoll_create1', 'epoll_ctl', 'kqueue'],
+      ...['fcntl', 'pipe', 'mmap', 'munmap', 'madvise', 'epoll_create1', 'epoll_ctl', 'kqueue', 'getrlimit'],
       ...['io_uring_setup', 'io_uring_register'],
       ...['ioctlsocket', 'WSADuplicateSocketW', 'WSAIoctl', 'WSAGetOverlappedResult', 'GetOverlappedResult'],
       ...['CreateIoCompletionPort', 'PostQueuedCompletionStatus', 'CancelIoEx', 'NtQueryObject', 'ReOpenFile'],

@@ -34,7 +34,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     loopWaitOf = (selector) => selector.#loopWait;
   }
 
-  /** The system call that it waits with: 'select', 'poll', 'epoll', 'kqueue' or 'afd'. */
+  /** The system call that it waits with: 'select', 'poll', 'epoll', 'kqueue', 'afd' or 'devpoll'. */
   readonly mechanism: ReadinessMechanism;
   readonly #watchSet: WatchSet<D, F>;
   readonly #map: SelectorMap<D, F>;
@@ -64,7 +64,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     };
   }
 
-  /** The descriptor of the mechanism itself (epoll, kqueue), or undefined. -1 once closed. */
+  /** The descriptor of the mechanism itself (epoll, kqueue, devpoll), or undefined. -1 once closed. */
   get fd(): number | undefined {
     return this.#watchSet.fd;
   }
@@ -138,11 +138,11 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * Waits until a registered file object is ready, wakeup() is called, or the timeout expires. BLOCKS this thread, and Node's loop with it.
    * A signal does not end the wait: Node calls its handler after the wait has returned. worker.terminate() ends it within 100 ms.
    *
-   * @param timeout milliseconds, rounded up to the mechanism's unit (epoll, poll, afd: 1 ms; select: 1 µs; kqueue: 1 ns), so that it never
+   * @param timeout milliseconds, rounded up to the mechanism's unit (epoll, poll, afd, devpoll: 1 ms; select: 1 µs; kqueue: 1 ns), so that it never
    *   expires early; null, undefined, Infinity: no timeout; 0 or less: does not wait
    * @returns a new array, in no particular order: each ready key once, with those of its events that are ready. Empty after the timeout or
    *   a wakeup(). Its pairs may be those of an earlier call: do not write to them. A hang-up or an error is reported as all events of
-   *   the key. epoll reports at most 1024 keys per call, afd 512; the next call begins with the others.
+   *   the key. epoll and devpoll report at most 1024 keys per call, afd 512; the next call begins with the others.
    * @throws ERR_CLOSED; ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE for the timeout
    */
   select(timeout?: number | null): ReadyEvent<D, F>[] {

@@ -1,9 +1,10 @@
-/** The selector classes by mechanism, and the ranking, as Python's: epoll | kqueue | afd > poll > select. */
+/** The selector classes by mechanism, and the ranking, as Python's: epoll | kqueue | afd | devpoll > poll > select. */
 import type { FileObject } from '../syscalls/file-object.js';
 import { invalidType, invalidValue } from '../errors.js';
 import { READINESS_MECHANISMS, type ReadinessMechanism } from '../syscalls/probe.js';
 import { AfdSelector } from './afd.js';
 import type { BaseSelector } from './base.js';
+import { DevpollSelector } from './devpoll.js';
 import { EpollSelector } from './epoll.js';
 import { KqueueSelector } from './kqueue.js';
 import { PollSelector } from './poll.js';
@@ -19,6 +20,7 @@ export const selectorClasses: Readonly<Record<ReadinessMechanism, SelectorClass>
   epoll: EpollSelector,
   kqueue: KqueueSelector,
   afd: AfdSelector,
+  devpoll: DevpollSelector,
   poll: PollSelector,
   select: SelectSelector,
 };
@@ -37,7 +39,7 @@ export type DefaultSelector<D = unknown, F extends FileObject = FileObject> = Ba
 
 /**
  * A new selector.
- * @param mechanism 'epoll', 'kqueue', 'afd', 'poll' or 'select'. Default: a DefaultSelector
+ * @param mechanism 'epoll', 'kqueue', 'afd', 'devpoll', 'poll' or 'select'. Default: a DefaultSelector
  * @throws ERR_INVALID_ARG_VALUE for another name; ERR_UNAVAILABLE; EMFILE, ENFILE, ENOMEM
  */
 export function createSelector<D = unknown, F extends FileObject = FileObject>(mechanism?: string): BaseSelector<D, F> {

@@ -14,7 +14,7 @@ import type { Interest } from '../wait/async-wait.js';
 import { WakeChannel } from '../wait/wake-channel.js';
 import { BaseSelector } from './base.js';
 import { EVENT_READ, EVENT_WRITE, type EventMask } from './key.js';
-import { pollPairs } from './poll-pairs.js';
+import { openPairs } from './poll-pairs.js';
 import type { Registration } from './registrations.js';
 import { WatchSet } from './watch-set.js';
 
@@ -84,9 +84,8 @@ class KqueueWatchSet<D, F extends FileObject> extends WatchSet<D, F> {
 
   override interest(): Interest {
     if (canBePolled()) return { useSelect: false, pairs: Int32Array.of(this.#kqueue.fd, POLLIN) };
-    // libkqueue: each descriptor instead, without the closed ones: poll(2) reports those, and the kqueue has dropped them.
-    const open = [...this.registrations].filter(([fd]) => native.isOpen(fd) >= 0);
-    return { useSelect: false, pairs: pollPairs(new Map(open), this.wakeChannel.fd) };
+    // libkqueue: each descriptor instead; the kqueue has dropped the closed ones.
+    return { useSelect: false, pairs: openPairs(this.registrations, this.wakeChannel.fd) };
   }
 
   /** Two filters per descriptor, before their events are merged. */

@@ -22,3 +22,8 @@ export function pollPairs(registrations: ReadonlyMap<number, Registration<unknow
   }
   return pairs;
 }
+
+/** The same, without the closed descriptors. For a kernel's set that poll(2) cannot watch: poll would report them again and again. */
+export function openPairs(registrations: ReadonlyMap<number, Registration<unknown>>, wakeFd: number): Int32Array {
+  return pollPairs(new Map([...registrations].filter(([fd]) => native.isOpen(fd) >= 0)), wakeFd);
+}

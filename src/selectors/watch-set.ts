@@ -1,15 +1,15 @@
 /**
- * The descriptors that a selector watches, and the wait for them: one subclass per mechanism (epoll.ts, kqueue.ts, afd.ts, poll.ts, select.ts).
- * epoll, kqueue and AFD keep the set in the kernel; poll and select pass all of it with each call. The system call of a wait (epoll_wait, …) is
- * made in C++, in native/mechanisms/, through a `Multiplexer`.
+ * The descriptors that a selector watches, and the wait for them: one subclass per mechanism (epoll.ts, kqueue.ts, afd.ts, devpoll.ts,
+ * poll.ts, select.ts). The first four keep the set in the kernel; poll and select pass all of it with each call. The system call of a wait
+ * (epoll_wait, …) is made in C++, in native/mechanisms/, through a `Multiplexer`.
  *
  * BaseSelector (base.ts) is what programs see of it. Loops (loop-wait.ts) and the emulated proactor use it directly, by `watchSetOf()`.
  *
  * Stale events. A program closes a registered descriptor, and the system gives its number to another file. While a duplicate of the closed
  * file is open, epoll keeps reporting it, under the number that now belongs to the other file. Each registration therefore has a
  * generation, and epoll and kqueue return it with each event. An event of another generation, or of a descriptor without a registration,
- * is stale: poll() and LoopWait.turn() drop it, and `onStale` then removes its cause from the kernel's set. poll and select keep no
- * generation: they watch the number, whatever file it belongs to, and report it under its key.
+ * is stale: poll() and LoopWait.turn() drop it, and `onStale` then removes its cause from the kernel's set. devpoll, poll and select keep
+ * no generation: they watch the number, whatever file it belongs to, and report it under its key.
  *
  * To add a mechanism: CONTRIBUTING.md lists the places.
  */
@@ -67,7 +67,7 @@ export abstract class WatchSet<D, F extends FileObject> {
   /** Closes the mechanism's own kernel objects. */
   protected abstract closeMechanism(): void;
 
-  /** The descriptor of the mechanism itself (epoll, kqueue), or undefined. -1 once closed. */
+  /** The descriptor of the mechanism itself (epoll, kqueue, devpoll), or undefined. -1 once closed. */
   get fd(): number | undefined {
     return undefined;
   }

@@ -1,4 +1,4 @@
-/** What epoll and kqueue objects have in common: a descriptor of the kernel's set, which they own. */
+/** What epoll, kqueue and /dev/poll objects have in common: a descriptor of the kernel's set, which they own. */
 import { check, closedError, systemError, systemErrorName } from '../errors.js';
 import type { NativeDescriptor } from '../addon.js';
 import { native } from '../native.js';
@@ -6,8 +6,8 @@ import { wholeNumber } from '../validate.js';
 import { MAX_FD } from './file-object.js';
 import { type ReadinessMechanism, mechanismUnavailable } from './probe.js';
 
-/** Errors of a kernel that does not have the call, and of a sandbox that forbids it. */
-export const REFUSALS: readonly string[] = ['ENOSYS', 'EPERM', 'EACCES'];
+/** Errors of a kernel that does not have the call or the device, and of a sandbox that forbids it. */
+export const REFUSALS: readonly string[] = ['ENOSYS', 'EPERM', 'EACCES', 'ENOENT', 'ENXIO'];
 
 /** @returns the new set's descriptor. @throws ERR_UNAVAILABLE if the call is refused; its other errors */
 export function openedSet(mechanism: ReadinessMechanism, syscall: string, result: number): number {

@@ -37,7 +37,7 @@ export class Multiplexer {
 
   /**
    * Sets what the following waits watch.
-   * @param set epoll and kqueue: their descriptor; AFD: its handle
+   * @param set epoll, kqueue and devpoll: their descriptor; AFD: its handle
    * @param pairs select and poll: [descriptor, POLLIN | POLLOUT] each
    * @param records minimum capacity from now on
    * @returns 0, or a negative error: EINVAL if fd_set cannot hold a descriptor
@@ -57,7 +57,7 @@ export class Multiplexer {
     return this.#numbers[record * READY_FIELDS] as number;
   }
 
-  /** The generation that the descriptor was registered with; 0: poll, select, and the wake channel. */
+  /** The generation that the descriptor was registered with; 0: devpoll, poll, select, and the wake channel. */
   generation(record: number): number {
     return this.#numbers[record * READY_FIELDS + 1] as number;
   }

@@ -5,10 +5,10 @@
 import { readFileSync } from 'node:fs';
 import { systemErrorName, unavailable } from '../errors.js';
 import type { NativeIoUring } from '../addon.js';
-import { afdCalls, epollCalls, ioUringCalls, iocpCalls, kqueueCalls, native } from '../native.js';
+import { afdCalls, devpollCalls, epollCalls, ioUringCalls, iocpCalls, kqueueCalls, native } from '../native.js';
 
 /** The readiness mechanisms, in the order in which DefaultSelector tries them: best first. */
-export const READINESS_MECHANISMS = ['epoll', 'kqueue', 'afd', 'poll', 'select'] as const;
+export const READINESS_MECHANISMS = ['epoll', 'kqueue', 'afd', 'devpoll', 'poll', 'select'] as const;
 /** A mechanism of a selector. */
 export type ReadinessMechanism = (typeof READINESS_MECHANISMS)[number];
 /** Mechanisms by which the kernel itself performs operations, in the order in which DefaultProactor tries them: best first. */
@@ -103,6 +103,14 @@ const probes: Readonly<Record<KernelMechanism, () => readonly Step[] | null>> = 
       afd.close(AFD_PATIENCE);
       wakeup.close();
     }
+  },
+  devpoll: () => {
+    if (devpollCalls === undefined) return null;
+    const calls = devpollCalls;
+    return withSet('open', calls.devpollOpen(), (devpoll, fd) => [
+      ['write', calls.devpollWrite(devpoll, Int32Array.of(fd, native.POLLIN), 1)],
+      ['ioctl', calls.devpollPoll(devpoll, new Int32Array(2), 1, 0)],
+    ]);
   },
   iocp: () => {
     if (iocpCalls === undefined) return null;
@@ -204,7 +212,7 @@ export function probe(mechanism: KernelMechanism): Availability {
   const failed = steps.find(([, result]) => result < 0);
   const why = failed
     ? `${failed[0]} failed: ${systemErrorName(failed[1])} (${-failed[1]})`
-    : `${steps.map(([syscall]) => syscall).join(', ')}: ok`;
+    : `${steps.map(([syscall]) => syscall).join(', ')}: ok${standIn(mechanism)}`;
   return { mechanism, kind, available: failed === undefined, why };
 }
 
@@ -218,8 +226,22 @@ export function asProbe<T>(find: () => T): T {
   }
 }
 
+/** A build for tests has /dev/poll where the system has none, over a stand-in for the device. */
+function standIn(mechanism: Mechanism): string {
+  const isStandIn = mechanism === 'devpoll' && devpollCalls?.DEVPOLL_IS_OF_SYSTEM === false;
+  return isStandIn ? ' (not the system’s: a stand-in for tests)' : '';
+}
+
 function systemName(mechanism: KernelMechanism): string {
-  const names: Partial<Record<NodeJS.Platform, string>> = { linux: 'Linux', darwin: 'macOS', win32: 'Windows' };
+  const names: Partial<Record<NodeJS.Platform, string>> = {
+    linux: 'Linux',
+    darwin: 'macOS',
+    win32: 'Windows',
+    sunos: 'SunOS',
+    freebsd: 'FreeBSD',
+    openbsd: 'OpenBSD',
+    netbsd: 'NetBSD',
+  };
   const name = names[process.platform] ?? process.platform;
   return mechanism === 'kqueue' && process.platform === 'linux' ? `${name} (without libkqueue)` : name;
 }
@@ -237,7 +259,7 @@ function emulationOver({ mechanism, available, why }: Availability): Availabilit
     mechanism: `emulated:${mechanism as ReadinessMechanism}`,
     kind: 'completion',
     available,
-    why: available ? `emulated over ${mechanism}: waits for readiness, then makes the call` : why,
+    why: available ? `emulated over ${mechanism}: waits for readiness, then makes the call${standIn(mechanism)}` : why,
   };
 }
 

@@ -57,9 +57,11 @@ const ofAsXnu: Lacks = { SO_ACCEPTCONN: 'as on macOS: XNU’s getsockopt does no
 
 const reported: Lacks = {
   'closed descriptors forgotten': 'its interest is not in the kernel: select and poll report a closed descriptor',
+  'closed descriptors kept': 'its interest is not in the kernel: select and poll report a closed descriptor',
 };
 const forgotten: Lacks = {
   'closed descriptors reported': 'its interest is in the kernel, which forgets a closed descriptor',
+  'closed descriptors kept': 'its interest is in the kernel, which forgets a closed descriptor',
 };
 const manyLoops: Lacks = { 'one loop a file': 'only a completion port keeps its files to itself' };
 const noneOfItsOwn: Lacks = { 'own descriptor': 'the mechanism is a call, not a file' };
@@ -92,6 +94,14 @@ const ofMechanism: Partial<Record<Mechanism, Lacks>> = {
     'own descriptor': 'a completion port is a handle, and no socket',
     'limited numbers': 'AFD takes any number',
     'limited count': 'AFD takes any number',
+  },
+  devpoll: {
+    ...filesReady,
+    'closed descriptors forgotten': 'the kernel keeps a closed descriptor until it is removed (poll(4D), NOTES)',
+    'closed descriptors reported': 'the kernel may report a closed descriptor, and may not (poll(4D), NOTES)',
+    'own descriptor watchable': 'poll(2) of a /dev/poll reports POLLERR (poll(4D), NOTES)',
+    'limited numbers': '/dev/poll takes any number',
+    'limited count': '/dev/poll takes any number',
   },
 };
 

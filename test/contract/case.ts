@@ -28,6 +28,7 @@ export type Capability =
   | 'SO_ERROR cleared'
   | 'closed descriptors forgotten'
   | 'closed descriptors reported'
+  | 'closed descriptors kept'
   | 'own descriptor'
   | 'signals'
   | 'reset seen'

@@ -11,6 +11,7 @@ import {
   AFD_POLL_RECEIVE_EXPEDITED,
   AFD_POLL_SEND,
   Afd,
+  Devpoll,
   EPOLLET,
   EPOLLEXCLUSIVE,
   EPOLLHUP,
@@ -36,6 +37,7 @@ import {
   POLLNVAL,
   POLLOUT,
   POLLPRI,
+  POLLREMOVE,
   Poll,
   constants,
   kevent,
@@ -752,10 +754,177 @@ const afdCases: readonly Case<RawContext>[] = [
   },
 ];
 
+const devpollCases: readonly Case<RawContext>[] = [
+  {
+    name: 'default mask: POLLIN, POLLPRI and POLLOUT; one row per descriptor, with all its events',
+    run({ bench }) {
+      const [client, server] = bench.tcpPair();
+      const devpoll = bench.own(new Devpoll());
+      devpoll.register(server);
+      sendTo(server, client, 'x');
+      client.send('!', 0, 1, MSG_OOB);
+      assert.deepEqual(select([], [], [server], 5000).except, [server]);
+      assert.deepEqual(devpoll.poll(1000), [{ fd: server.fd, events: POLLIN | POLLPRI | POLLOUT }]);
+      assert.equal(devpoll.eventsOf(server), POLLIN | POLLPRI | POLLOUT);
+    },
+  },
+  {
+    name: 'registering again adds events to the former ones; modify() replaces them, and adds a descriptor that is not in the set',
+    run({ bench }) {
+      const [a, b] = bench.pair();
+      const devpoll = bench.own(new Devpoll());
+      devpoll.register(a, POLLIN);
+      devpoll.register(a, POLLOUT);
+      sendTo(a, b, 'x');
+      assert.deepEqual(devpoll.poll(1000), [{ fd: a.fd, events: POLLIN | POLLOUT }]);
+      devpoll.modify(a, POLLIN);
+      assert.equal(devpoll.eventsOf(a), POLLIN);
+      assert.deepEqual(devpoll.poll(1000), [{ fd: a.fd, events: POLLIN }]);
+      devpoll.modify(b, POLLOUT);
+      assert.equal(devpoll.eventsOf(b), POLLOUT);
+    },
+  },
+  {
+    name: 'write(): entries in their order, several of one descriptor; POLLREMOVE removes it, and only as its only event',
+    run({ bench }) {
+      const [a, b] = bench.pair();
+      const devpoll = bench.own(new Devpoll());
+      devpoll.write([
+        { fd: a, events: POLLIN },
+        { fd: a.fd, events: POLLOUT },
+        { fd: b, events: POLLOUT },
+        { fd: a, events: POLLREMOVE },
+        { fd: a, events: POLLIN },
+      ]);
+      assert.deepEqual([devpoll.eventsOf(a), devpoll.eventsOf(b)], [POLLIN, POLLOUT]);
+      assert.deepEqual(devpoll.poll(1000), [{ fd: b.fd, events: POLLOUT }]);
+      devpoll.write([]);
+      devpoll.write(new Set([{ fd: b, events: POLLREMOVE | POLLIN }]));
+      assert.notEqual(devpoll.eventsOf(b), undefined);
+      devpoll.write([{ fd: b, events: POLLREMOVE }]);
+      assert.equal(devpoll.eventsOf(b), undefined);
+      assert.deepEqual(devpoll.poll(0), []);
+    },
+  },
+  {
+    name: 'S79 unregistering a descriptor that is not in the set does nothing',
+    run({ bench }) {
+      const [a] = bench.pair();
+      const devpoll = bench.own(new Devpoll());
+      devpoll.unregister(a);
+      devpoll.register(a, POLLOUT);
+      devpoll.unregister(a.fd);
+      devpoll.unregister(a);
+      assert.deepEqual(devpoll.poll(0), []);
+      assert.equal(devpoll.eventsOf(a), undefined);
+    },
+  },
+  {
+    name: 'a set watches the number: its new file, after the descriptor was closed and the number used again',
+    needs: ['numbers used again'],
+    run({ bench }) {
+      const [a] = bench.pair();
+      const devpoll = bench.own(new Devpoll());
+      devpoll.register(a, POLLOUT);
+      const { fd } = a;
+      a.close();
+      for (const { events } of devpoll.poll(0)) assert.equal(events, POLLNVAL);
+      const others: Socket[] = [];
+      while (!others.some((socket) => socket.fd === fd)) others.push(...bench.pair());
+      assert.deepEqual(devpoll.poll(1000), [{ fd, events: POLLOUT }]);
+      devpoll.unregister(fd);
+      assert.deepEqual(devpoll.poll(0), []);
+    },
+  },
+  {
+    name: 'write() accepts a closed descriptor, and the set does not have it',
+    run({ bench }) {
+      const [a] = bench.pair();
+      const devpoll = bench.own(new Devpoll());
+      const { fd } = a;
+      a.close();
+      devpoll.register(fd, POLLIN);
+      assert.equal(devpoll.eventsOf(fd), undefined);
+    },
+  },
+  {
+    name: 'S83 S85 maxEvents: the next call begins with the others, so that each descriptor has its turn',
+    run({ bench }) {
+      const devpoll = bench.own(new Devpoll());
+      const sockets = Array.from({ length: 5 }, () => bench.pair()).flat();
+      devpoll.write(sockets.map((fd) => ({ fd, events: POLLOUT })));
+      const seen = Array.from({ length: 4 }, () => devpoll.poll(1000, 3).map(({ fd }) => fd));
+      assert.deepEqual(
+        seen.map(({ length }) => length),
+        [3, 3, 3, 3],
+      );
+      assert.equal(new Set(seen.flat()).size, sockets.length);
+      assert.equal(devpoll.poll(1000).length, sockets.length);
+      for (const max of [0, -2, 1.5, 2 ** 20 + 1]) throwsCode('ERR_OUT_OF_RANGE', () => devpoll.poll(0, max));
+    },
+  },
+  {
+    name: 'S80 timeouts: negative and null wait, 0 does not, and none ends early',
+    run({ bench }) {
+      const [a, b] = bench.pair();
+      const devpoll = bench.own(new Devpoll());
+      devpoll.register(a, POLLIN);
+      assert.deepEqual(devpoll.poll(0), []);
+      assertWaited(timed(() => devpoll.poll(30)).ms, 30);
+      assertWaited(timed(() => devpoll.poll(0.5)).ms, 0.5);
+      b.send('x');
+      for (const timeout of [-1, null, undefined])
+        assert.deepEqual(devpoll.poll(timeout), [{ fd: a.fd, events: POLLIN }]);
+    },
+  },
+  {
+    name: 'POLLHUP and POLLERR are reported, though not asked for',
+    run({ bench }) {
+      const [a, b] = bench.pair();
+      const devpoll = bench.own(new Devpoll());
+      devpoll.register(a, POLLIN);
+      b.close();
+      const [row] = devpoll.poll(1000);
+      assert.equal((row?.events ?? 0) & POLLHUP, POLLHUP);
+    },
+  },
+  {
+    name: 'poll(2) of a set reports POLLERR',
+    run({ bench }) {
+      const devpoll = bench.own(new Devpoll());
+      const poll = bench.own(new Poll());
+      poll.register(devpoll, POLLIN);
+      assert.deepEqual(poll.poll(1000), [{ fd: devpoll.fd, events: POLLERR }]);
+    },
+  },
+  {
+    name: 'S93 after close(): closed, every call fails with ERR_CLOSED, a second close() does nothing',
+    run({ bench }) {
+      const [a] = bench.pair();
+      const devpoll = new Devpoll();
+      assert.ok(devpoll.fileno() >= 0);
+      devpoll.close();
+      devpoll.close();
+      assert.deepEqual([devpoll.closed, devpoll.fd], [true, -1]);
+      const calls = [
+        () => devpoll.fileno(),
+        () => devpoll.write([]),
+        () => devpoll.register(a),
+        () => devpoll.modify(a, POLLIN),
+        () => devpoll.unregister(a),
+        () => devpoll.eventsOf(a),
+        () => devpoll.poll(0),
+      ];
+      for (const call of calls) throwsCode('ERR_CLOSED', call);
+    },
+  },
+];
+
 export const rawCases = {
   select: selectCases,
   poll: pollCases,
   epoll: epollCases,
   kqueue: kqueueCases,
   afd: afdCases,
+  devpoll: devpollCases,
 } as const;

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BaseSelector, EVENT_READ, EVENT_WRITE, Socket, wakeup } from '../../src/index.js';
 import { FD_SETSIZE, constants } from '../../src/syscalls.js';
+import { startTrace } from '../../src/trace.js';
 import { type Bench, Descriptor } from '../support/bench.js';
 import { assertWaited, byData, rejectsCode, throwsCode, timed, untilReady } from '../support/expect.js';
 import type { Case } from './case.js';
@@ -789,6 +790,30 @@ const readiness: readonly Case<SelectorContext>[] = [
 
 const edgeCases: readonly Case<SelectorContext>[] = [
   {
+    name: 'what is not watched any more ends no wait: neither events taken away by modify, nor a descriptor unregistered',
+    run({ bench, selector }) {
+      const s = selector();
+      const [a, b] = bench.pair();
+      const [c] = bench.pair();
+      s.register(a, BOTH, 'a');
+      s.register(b, EVENT_WRITE, 'b');
+      s.register(c, BOTH, 'c');
+      untilReady(s, { a: EVENT_WRITE, b: EVENT_WRITE, c: EVENT_WRITE });
+      s.modify(a, EVENT_READ, 'a');
+      s.modify(b, EVENT_READ, 'b');
+      s.unregister(c);
+      using trace = startTrace();
+      const { value, ms } = timed(() => s.select(250));
+      assert.deepEqual(value, []);
+      assertWaited(ms, 250);
+      // A wait that spins makes thousands. Some calls are due: AFD re-arms its polls, and in a worker a wait is cut into slices.
+      const calls = trace.records();
+      assert.ok(calls.length <= 40, `${calls.length} system calls in 250 ms: ${calls[0]?.name}`);
+      a.send('x');
+      untilReady(s, { b: EVENT_READ });
+    },
+  },
+  {
     name: 'W4 close() ends a pending wait: it rejects with ERR_CLOSED',
     async run({ bench, selector }) {
       const s = selector();
@@ -835,6 +860,30 @@ const edgeCases: readonly Case<SelectorContext>[] = [
       d.send('x');
       untilReady(s, { fine: EVENT_READ });
       s.unregister(a);
+    },
+  },
+  {
+    name: 'W7 a registered descriptor that other code closed: its key for all its events, or nothing; the others go on',
+    needs: ['closed descriptors kept'],
+    async run({ bench, selector }) {
+      const s = selector();
+      const [a] = bench.pair();
+      const [c, d] = bench.pair();
+      const { fd } = a;
+      s.register(c, EVENT_READ, 'fine');
+      assert.deepEqual(await s.selectAsync({ timeout: 5 }), []); // its thread opens what it needs now, not under the closed number
+      s.register(a, BOTH, 'closed');
+      a.close();
+      const { closed, ...others } = byData(s.select(50));
+      assert.ok([undefined, BOTH].includes(closed));
+      assert.deepEqual(others, {});
+      assert.equal(byData(await s.selectAsync({ timeout: 50 })).closed, closed);
+      d.send('x');
+      untilReady(s, { ...(closed && { closed }), fine: EVENT_READ });
+      assert.equal(s.unregister(fd).data, 'closed');
+      untilReady(s, { fine: EVENT_READ });
+      assert.equal(String(c.recv(1)), 'x');
+      assert.deepEqual(s.select(0), []);
     },
   },
   {

@@ -94,6 +94,7 @@ const SELECTORS = {
   epoll: 'EpollSelector',
   kqueue: 'KqueueSelector',
   afd: 'AfdSelector',
+  devpoll: 'DevpollSelector',
 } as const;
 
 function selectorAttacks({ index }: Api): Attack[] {
@@ -560,7 +561,7 @@ function socketAttacks({ index }: Api): Attack[] {
 
 function syscallAttacks({ index, syscalls }: Api): Attack[] {
   const { Socket, availableMechanisms } = index;
-  const { Poll, Epoll, Kqueue, POLLIN, POLLOUT, EPOLLOUT, EV_ADD, EVFILT_WRITE } = syscalls;
+  const { Poll, Epoll, Kqueue, Devpoll, POLLIN, POLLOUT, EPOLLOUT, EV_ADD, EVFILT_WRITE } = syscalls;
   const isAvailable = (name: string) =>
     availableMechanisms().some(({ mechanism, available }) => mechanism === name && available);
   const attacks: Attack[] = [];
@@ -654,7 +655,7 @@ function syscallAttacks({ index, syscalls }: Api): Attack[] {
   }));
 
   // Each constructor takes no arguments and makes an independent object.
-  for (const [name, Class] of Object.entries({ Poll, Epoll, Kqueue })) {
+  for (const [name, Class] of Object.entries({ Poll, Epoll, Kqueue, Devpoll })) {
     attacks.push({
       name: `new ${name}`,
       prepare: () => ({
@@ -676,7 +677,7 @@ function syscallAttacks({ index, syscalls }: Api): Attack[] {
       }),
     });
   }
-  for (const [name, Class] of Object.entries({ Epoll, Kqueue })) {
+  for (const [name, Class] of Object.entries({ Epoll, Kqueue, Devpoll })) {
     attacks.push({
       name: `${name}.fromFd`,
       prepare: () => ({
@@ -807,6 +808,75 @@ function syscallAttacks({ index, syscalls }: Api): Attack[] {
     }));
   }
   if (isAvailable('afd')) attacks.push(...afdAttacks({ index, syscalls }));
+  if (isAvailable('devpoll')) {
+    const devpoll = (
+      name: string,
+      make: (devpoll: InstanceType<typeof Devpoll>, a: Socket, b: Socket) => Pick<Target, 'places' | 'call' | 'undo'>,
+    ) => {
+      attacks.push({
+        name: `Devpoll ${name}`,
+        prepare(own) {
+          const object = own(new Devpoll());
+          const [a, b] = pair(own);
+          object.register(a.fd, POLLOUT);
+          return {
+            ...make(object, a, b),
+            state: () => [object.fd, object.closed, object.fileno(), object.eventsOf(a.fd)],
+            usable() {
+              const rows = object.poll(1000);
+              if (!rows.some(({ fd, events }) => fd === a.fd && events === POLLOUT))
+                throw new Error(`poll() returns ${JSON.stringify(rows)}`);
+            },
+          };
+        },
+      });
+    };
+    const written = (name: string, fallback: boolean) =>
+      place(name, () => POLLIN, fallback ? optional(whole(0, USHRT_MAX)) : whole(0, USHRT_MAX));
+    const descriptor = (fd: () => number) => place('fd', fd, whole(0, HIGHEST_FD));
+    devpoll('write', (d) => ({ places: [place('entries', () => [], isList)], call: (list) => d.write(list as []) }));
+    devpoll('write([entry])', (d) => ({
+      places: [place('entry', () => ({}), never)],
+      call: (entry) => d.write([entry as never]),
+    }));
+    devpoll('write([{events}])', (d, _, b) => ({
+      places: [written('events', false)],
+      call: (events) => d.write([{ fd: b.fd, events: events as number }]),
+      undo: () => d.unregister(b.fd),
+    }));
+    for (const method of ['register', 'modify'] as const) {
+      let last: unknown;
+      devpoll(method, (d, _, b) => ({
+        places: [descriptor(() => b.fd), written('events', method === 'register')],
+        call: (...args) => {
+          last = args[0];
+          d[method](...(args as [number, number]));
+        },
+        undo: () => d.unregister(last as number),
+      }));
+    }
+    devpoll('unregister', (d, _, b) => ({
+      places: [descriptor(() => b.fd)],
+      call: (fd) => d.unregister(fd as number),
+    }));
+    devpoll('eventsOf', (d, a) => ({ places: [descriptor(() => a.fd)], call: (fd) => d.eventsOf(fd as number) }));
+    devpoll('poll', (d) => ({
+      places: [
+        place(
+          'timeout',
+          () => 0,
+          (value) => isTimeout(value) && !((value as number) > INT_MAX),
+        ),
+        // The kernel refuses more than the process may open.
+        place(
+          'maxEvents',
+          () => 1,
+          (value) => value === undefined || value === -1 || whole(1, 1 << 20)(value),
+        ),
+      ],
+      call: (...args) => d.poll(...(args as [number, number])),
+    }));
+  }
   attacks.push({
     name: 'new Iocp',
     prepare: () => ({

@@ -126,6 +126,8 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
   sets?.add(a.fd, api.syscalls.EPOLLOUT);
   const kqueue = native.kevent === undefined ? undefined : new api.syscalls.Kqueue();
   kqueue?.control([api.syscalls.kevent(a.fd, api.syscalls.EVFILT_WRITE)], 0, 0);
+  const devpoll = native.devpollPoll === undefined ? undefined : new api.syscalls.Devpoll();
+  devpoll?.register(a.fd, api.syscalls.POLLOUT);
   const wakeup = new (native.Wakeup as Class)();
   wakeup.open?.();
 
@@ -134,7 +136,12 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
   afd?.open?.();
   afd?.add?.(a.fd, 2, 1);
   const set = (mechanism: string) =>
-    ({ epoll: sets?.fd, kqueue: kqueue?.fd, afd: afd?.handle?.() as number | undefined })[mechanism] ?? 0;
+    ({
+      epoll: sets?.fd,
+      kqueue: kqueue?.fd,
+      afd: afd?.handle?.() as number | undefined,
+      devpoll: devpoll?.fd,
+    })[mechanism] ?? 0;
   const mechanisms = Object.keys(native.multiplexers as object);
   // The socket is writable, so that no call waits for its timeout.
   const signatures: Readonly<Record<string, readonly Parameter[]>> = {
@@ -172,6 +179,11 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
       number('size', 1),
       number('time', 0),
     ],
+    devpollOpen: [],
+    devpollWrite: [['fd', () => devpoll?.fd], ints(a.fd, api.syscalls.POLLOUT), number('size', 1)],
+    devpollPoll: [['fd', () => devpoll?.fd], ints(0, 0), number('size', 1), number('time', 0)],
+    devpollIsPolled: [['fd', () => devpoll?.fd], fd, ints(0)],
+    devpollMaxEvents: [],
     resolve: [['text', () => '127.0.0.1'], number('size', 80), number('int', 0)],
     encodeUnix: [bytes(8)],
     decode: [bytes(16)],
@@ -214,6 +226,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
     socket: (result) => [result],
     epoll_create1: (result) => [result],
     kqueue: (result) => [result],
+    devpollOpen: (result) => [result],
     accept: (result) => [result],
     duplicate: (result) => [result],
     WSASocket: (result) => [result],
@@ -368,6 +381,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
   sets?.close();
   kqueue?.close();
   afd?.close?.(1000);
+  devpoll?.close();
   a.close();
   b.close();
   return { faults, strikes, functions };

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { ProactorLoop, Reactor, Socket, createProactor, createSelector } from '../../src/index.js';
 import { proactorRows } from './proactors.js';
 import { type Tally, type TortureApi, torture } from './torture.js';
-import { readinessMechanisms } from './mechanisms.js';
+import { placeOf, readinessMechanisms } from './mechanisms.js';
 
 const seeds = process.env.TORTURE_SEED === undefined ? [1, 2, 3] : [Number(process.env.TORTURE_SEED)];
 
@@ -14,7 +14,7 @@ const show = (tally: Tally): string =>
 
 function describeTorture(name: string, first: number, others: number, api: TortureApi): void {
   const cases = seeds.map((seed, i) => ({ seed, operations: i === 0 ? first : others }));
-  describe(`torture of the ${name}`, () => {
+  describe(`torture of the ${name}, on ${placeOf(name)}`, () => {
     it.each(cases)('$operations operations, seed $seed', { timeout: 600_000 }, ({ seed, operations }) => {
       const tally = torture(api, seed, operations);
       process.stdout.write(`   torture, ${name}, seed ${seed}: ${show(tally)}\n`);

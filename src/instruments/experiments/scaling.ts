@@ -80,6 +80,7 @@ const WAITS: readonly string[] = [
   'epoll_wait',
   'epoll_pwait',
   'kevent',
+  'ioctl', // DP_POLL of /dev/poll
 ];
 
 /** The duration of the system call, as the trace records it, without JavaScript and the addon. */

@@ -97,6 +97,7 @@ const WAITS_BY: Readonly<Record<string, string>> = {
   epoll: 'epoll_wait',
   io_uring: 'io_uring_enter',
   kqueue: 'kevent',
+  devpoll: 'ioctl',
   iocp: 'GetQueuedCompletionStatusEx',
   afd: 'GetQueuedCompletionStatusEx',
 };

@@ -25,6 +25,7 @@ type Classes =
   | 'EpollSelector'
   | 'KqueueSelector'
   | 'AfdSelector'
+  | 'DevpollSelector'
   | 'DefaultSelector'
   | 'Socket'
   | 'BaseProactor'
@@ -41,6 +42,7 @@ export type Selectors = [
   Keeps<Selector, index.EpollSelector<string>>,
   Keeps<Selector, index.KqueueSelector<string>>,
   Keeps<Selector, index.AfdSelector<string>>,
+  Keeps<Selector, index.DevpollSelector<string>>,
   Keeps<Selector, index.DefaultSelector<string>>,
   Keeps<promisedIndex.BaseSelector<string, number>, index.DefaultSelector<string, number>>,
 ];
@@ -50,6 +52,7 @@ export type SelectorClasses = [
   Keeps<Creatable, typeof index.PollSelector<string>>,
   Keeps<Creatable, typeof index.EpollSelector<string>>,
   Keeps<Creatable, typeof index.KqueueSelector<string>>,
+  Keeps<Creatable, typeof index.DevpollSelector<string>>,
   Keeps<(new () => Selector) & { readonly isAvailable: true }, typeof index.DefaultSelector<string>>,
   Keeps<new () => promisedIndex.BaseSelector<string, number>, typeof index.DefaultSelector<string, number>>,
 ];

@@ -33,9 +33,9 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   implements Disposable, AsyncIterable<readonly ReadyEvent<D, F>[]> {
   /** Can this class be constructed here? Asked of the kernel, not of the platform's name. */
   static readonly isAvailable: boolean;
-  /** 'select' | 'poll' | 'epoll' | 'kqueue' | 'afd' */
+  /** 'select' | 'poll' | 'epoll' | 'kqueue' | 'afd' | 'devpoll' */
   readonly mechanism: Mechanism;
-  /** Descriptor of the multiplexer itself where it has one (epoll, kqueue), else undefined. */
+  /** Descriptor of the multiplexer itself where it has one (epoll, kqueue, devpoll), else undefined. */
   readonly fd: number | undefined;
 
   register(fileobj: F, events: EventMask, data?: D): SelectorKey<D, F>;
@@ -69,7 +69,7 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
 export class KqueueSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> { constructor() }
 export class AfdSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> { constructor() }
 
-/** The best selector that works here: epoll | kqueue | afd > poll > select. One of the classes above, not a wrapper. */
+/** The best selector that works here: epoll | kqueue | afd | devpoll > poll > select. One of the classes above, not a wrapper. */
 export const DefaultSelector: {
   new <D = unknown, F extends FileObject = FileObject>(): BaseSelector<D, F>;
   readonly isAvailable: true;
@@ -213,7 +213,8 @@ export class EmulatedProactor extends BaseProactor { constructor(options?: { rea
 /** IOCP on Windows; io_uring on Linux where the kernel allows it; else the emulation. */
 export const DefaultProactor: { new (): BaseProactor; readonly isAvailable: true };
 
-export type Mechanism = 'select' | 'poll' | 'epoll' | 'kqueue' | 'afd' | 'iocp' | 'io_uring' | `emulated:${'select' | 'poll' | 'epoll' | 'kqueue' | 'afd'}`;
+type Readiness = 'select' | 'poll' | 'epoll' | 'kqueue' | 'afd' | 'devpoll';
+export type Mechanism = Readiness | 'iocp' | 'io_uring' | `emulated:${Readiness}`;
 export function availableMechanisms(): ReadonlyArray<{ readonly mechanism: Mechanism; readonly available: boolean; readonly why: string }>;
 
 // ------------------------------------------------------------------------------------------------------ event loops
