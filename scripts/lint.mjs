@@ -85,7 +85,7 @@ if (tidy === undefined) {
     `clang-tidy ${CLANG} is not installed (Debian: apt-get install clang-tidy-${CLANG} clang cmake ninja-build)`,
   );
 } else {
-  const folder = configureAddon('lint', '--cxx=clang++', '--cc=clang');
+  const folder = configureAddon('lint', '--CDDEVPOLL=ON', '--cxx=clang++', '--cc=clang');
   // CMake's unity sources, which include the project's sources.
   const unitySources = JSON.parse(readFileSync(join(folder, 'compile_commands.json'), 'utf8')).map(({ file }) => file);
   const included = (source) =>
