@@ -29,6 +29,18 @@
         "sources": ["<!@(node scripts/unity.cjs <(sources_common) <(sources_posix) <(sources_kqueue))"],
         "defines": ["SELECTORS_HAVE_KQUEUE=1"]
       }],
+      # No such system was at hand: these conditions, and what they compile, are from its documents and headers (docs/platforms.md).
+      ["OS=='freebsd' or OS=='openbsd' or OS=='netbsd'", {
+        "sources": ["<!@(node scripts/unity.cjs <(sources_common) <(sources_posix) <(sources_kqueue))"],
+        "defines": ["SELECTORS_HAVE_KQUEUE=1"],
+        "ldflags": ["-Wl,--version-script=<(module_root_dir)/native/exports.ver", "-Wl,-z,nodelete"]
+      }],
+      ["OS=='solaris'", {
+        "sources": ["<!@(node scripts/unity.cjs <(sources_common) <(sources_posix) <(sources_devpoll))"],
+        "defines": ["SELECTORS_HAVE_DEVPOLL=1"],
+        "ldflags": ["-Wl,-z,nodelete"],
+        "libraries": ["-lsocket", "-lnsl"]
+      }],
       ["OS=='win'", {
         # One by one: this shows that each source includes what it needs.
         "sources": ["<@(sources_common)", "<@(sources_windows)"],

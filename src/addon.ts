@@ -263,6 +263,7 @@ export interface Everywhere {
   resolve(host: string, port: number, family: number): Buffer[] | string | number;
   encodeUnix(path: Uint8Array): Buffer | number;
   /** @returns host and port; or the bytes of a Unix path; null for another family */
+  readonly SA_FAMILY_OFFSET: number;
   decode(sockaddr: Uint8Array): [host: string, port: number] | Buffer | null;
 
   readonly constants: Readonly<Record<string, number>>;
@@ -335,6 +336,9 @@ export interface KqueueCalls {
   readonly EVFILT_VNODE: number;
   readonly EVFILT_PROC: number;
   readonly EVFILT_USER: number;
+  /** Not on every system: 0 there, as EVFILT_USER, EV_DISPATCH and EV_RECEIPT can be. */
+  readonly EVFILT_EXCEPT: number;
+  readonly NOTE_OOB: number;
   readonly EV_ADD: number;
   readonly EV_DELETE: number;
   readonly EV_ENABLE: number;

@@ -7,11 +7,6 @@
 //
 // Limits: a descriptor that is readable and writable has two events. Closing a descriptor removes its registrations
 // without an event.
-#include <sys/types.h>
-// After sys/types.h.
-#include <sys/event.h>
-#include <sys/time.h>
-
 #include <algorithm>
 #include <memory>
 #include <utility>
@@ -23,6 +18,7 @@
 #include "core/syscall.h"
 #include "core/wait.h"
 #include "mechanisms/mechanisms.h"
+#include "platform/kqueue.h"
 
 namespace selectors {
 namespace {
@@ -76,7 +72,8 @@ struct kevent FromNumbers(const double* numbers) {
   struct kevent event {};
   EV_SET(&event, static_cast<uintptr_t>(numbers[0]), static_cast<int16_t>(numbers[1]),
          static_cast<uint16_t>(numbers[2]), static_cast<uint32_t>(numbers[3]), static_cast<intptr_t>(numbers[4]),
-         reinterpret_cast<decltype(event.udata)>(static_cast<uintptr_t>(numbers[5])));
+         // A pointer, except in NetBSD before 10: an intptr_t.
+         (decltype(event.udata))(static_cast<uintptr_t>(numbers[5])));
   return event;
 }
 
@@ -86,7 +83,7 @@ void ToNumbers(const struct kevent& event, double* numbers) {
   numbers[2] = static_cast<double>(event.flags);
   numbers[3] = static_cast<double>(event.fflags);
   numbers[4] = static_cast<double>(event.data);
-  numbers[5] = static_cast<double>(reinterpret_cast<uintptr_t>(event.udata));
+  numbers[5] = static_cast<double>((uintptr_t)event.udata);
 }
 
 // Casting a double outside the range of the integer is undefined behaviour. TypeScript has checked the numbers already.
@@ -185,7 +182,7 @@ class KqueueMultiplexer final : public Multiplexer {
       }
       ReadyEvent& record = out[ready++];
       record.fd = static_cast<int32_t>(found[i].ident);
-      record.generation = static_cast<int32_t>(reinterpret_cast<uintptr_t>(found[i].udata));
+      record.generation = static_cast<int32_t>((uintptr_t)found[i].udata);
       record.events = ready_for;
     }
     return Result::Ok(static_cast<int64_t>(ready));
@@ -210,15 +207,17 @@ void RegisterKqueue(Napi::Env env, Napi::Object exports) {
   constant("EVFILT_SIGNAL", EVFILT_SIGNAL);
   constant("EVFILT_VNODE", EVFILT_VNODE);
   constant("EVFILT_PROC", EVFILT_PROC);
-  constant("EVFILT_USER", EVFILT_USER);
+  constant("EVFILT_USER", kUserFilter);
+  constant("EVFILT_EXCEPT", kExceptFilter);
+  constant("NOTE_OOB", static_cast<int>(kOutOfBandNote));
   constant("EV_ADD", EV_ADD);
   constant("EV_DELETE", EV_DELETE);
   constant("EV_ENABLE", EV_ENABLE);
   constant("EV_DISABLE", EV_DISABLE);
   constant("EV_ONESHOT", EV_ONESHOT);
   constant("EV_CLEAR", EV_CLEAR);
-  constant("EV_DISPATCH", EV_DISPATCH);
-  constant("EV_RECEIPT", EV_RECEIPT);
+  constant("EV_DISPATCH", kDispatchFlag);
+  constant("EV_RECEIPT", kReceiptFlag);
   constant("EV_EOF", EV_EOF);
   constant("EV_ERROR", EV_ERROR);
 }

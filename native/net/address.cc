@@ -1,5 +1,6 @@
 // Converts between sockaddr and text: host and port, or the path of a Unix socket. Resolves names.
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <memory>
 
@@ -126,6 +127,8 @@ void RegisterAddress(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "resolve", Resolve);
   Export(env, exports, "encodeUnix", EncodeUnix);
   Export(env, exports, "decode", Decode);
+  // 1 on the BSDs and macOS, where the length comes first and the family has one byte.
+  exports.Set("SA_FAMILY_OFFSET", Napi::Number::New(env, static_cast<double>(offsetof(sockaddr, sa_family))));
 }
 
 }  // namespace selectors

@@ -14,13 +14,19 @@
 #include <afunix.h>
 #endif
 #else
+// On the BSDs each depends on those before it.
+// clang-format off
+#include <sys/types.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <netinet/in.h>
+#if __has_include(<netinet/in_systm.h>)
+#include <netinet/in_systm.h>
+#endif
 #include <netinet/ip.h>
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
-#include <sys/socket.h>
-#include <sys/types.h>
-#include <sys/un.h>
+// clang-format on
 #endif
 
 #ifdef __linux__

@@ -1,5 +1,5 @@
-// Everything that differs between operating systems: constants, and functions that posix.cc (Linux, macOS) and win.cc
-// implement. No file outside of this folder checks which system it is compiled for; they use `if constexpr (kHas…)`.
+// Everything that differs between operating systems: constants, and functions that posix.cc and win.cc implement. No
+// file outside of this folder checks which system it is compiled for; they use `if constexpr (kHas…)`.
 #pragma once
 
 #include <cstddef>
@@ -283,9 +283,9 @@ Result SelectFds(Fd highest, fd_set* read, fd_set* write, fd_set* except, double
 // Can `fd` be added to a set of `count` descriptors? POSIX limits the descriptor's number, Windows how many there are.
 bool FitsFdSet(Fd fd, size_t count);
 
-// A wake channel: an eventfd(2) (Linux), a pipe (macOS), or a UDP socket connected to itself (Windows, whose select
-// accepts only sockets). `read` is readable from SignalWakeChannel until DrainWakeChannel. On Linux and Windows `read`
-// and `write` are the same descriptor.
+// A wake channel: an eventfd(2) (Linux), a pipe (other POSIX systems), or a UDP socket connected to itself (Windows,
+// whose select accepts only sockets). `read` is readable from SignalWakeChannel until DrainWakeChannel. On Linux and
+// Windows `read` and `write` are the same descriptor.
 Result OpenWakeChannel(Fd* read, Fd* write);
 Result SignalWakeChannel(Fd write);
 Result SignalWakeChannelFromHandler(Fd write);

@@ -1,4 +1,4 @@
-// platform.h on Linux and macOS.
+// platform.h on POSIX systems: Linux, macOS, the BSDs, Solaris and illumos.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -19,8 +19,12 @@
 #include "core/wait.h"
 #include "platform/platform.h"
 
-#ifdef __linux__
+#if defined(__linux__)
 #include <sys/eventfd.h>
+#elif defined(__FreeBSD__) || defined(__DragonFly__)
+#include <pthread_np.h>
+#elif defined(__NetBSD__)
+#include <lwp.h>
 #endif
 
 namespace selectors {
@@ -31,15 +35,33 @@ Result StartNetwork() { return Result::Ok(0); }
 
 int ProcessId() { return static_cast<int>(getpid()); }
 
-uint32_t ThreadId() {
-#ifdef __linux__
-  static const thread_local auto id = static_cast<uint32_t>(::syscall(SYS_gettid));
-  return id;
-#else
+namespace {
+
+// pthread_t is a pointer on most systems, so each has a call of its own. On Solaris it is the number of the LWP, which
+// truss(1) and ps(1) show.
+uint32_t AskThreadId() {
+#if defined(__linux__)
+  return static_cast<uint32_t>(::syscall(SYS_gettid));
+#elif defined(__APPLE__)
   uint64_t id = 0;
   pthread_threadid_np(nullptr, &id);
   return static_cast<uint32_t>(id);
+#elif defined(__FreeBSD__) || defined(__DragonFly__)
+  return static_cast<uint32_t>(pthread_getthreadid_np());
+#elif defined(__OpenBSD__)
+  return static_cast<uint32_t>(getthrid());
+#elif defined(__NetBSD__)
+  return static_cast<uint32_t>(_lwp_self());
+#else
+  return static_cast<uint32_t>(pthread_self());
 #endif
+}
+
+}  // namespace
+
+uint32_t ThreadId() {
+  static const thread_local uint32_t id = AskThreadId();
+  return id;
 }
 
 double MonotonicMilliseconds() {
@@ -135,7 +157,9 @@ Result IsInheritable(Fd fd) {
   return flags.ok() ? Result::Ok((flags.value() & FD_CLOEXEC) == 0) : flags;
 }
 
-#ifdef __linux__
+// The system sets close-on-exec at creation, and accept4 non-blocking mode: Linux, FreeBSD 10, OpenBSD 5.7, NetBSD 8,
+// illumos, Solaris 11.4. Their calls have no other argument for SIGPIPE than MSG_NOSIGNAL in each send.
+#ifdef SOCK_CLOEXEC
 
 Result OpenSocket(int family, int type, int protocol) { return Call<::socket>(family, type | SOCK_CLOEXEC, protocol); }
 
@@ -146,18 +170,6 @@ Result OpenSocketPair(int family, int type, int protocol, Fd pair[2]) {
 Result AcceptConnection(Fd listener, bool non_blocking, sockaddr* address, SocketLength* length) {
   return CallRetry<::accept4>(listener, address, length, SOCK_CLOEXEC | (non_blocking ? SOCK_NONBLOCK : 0));
 }
-
-Result OpenWakeChannel(Fd* read, Fd* write) {
-  const Result fd = Call<::eventfd>(0U, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (fd.ok()) *read = *write = static_cast<Fd>(fd.value());
-  return fd;
-}
-
-namespace {
-
-constexpr uint64_t kWakeUp = 1;  // added to the eventfd's counter
-
-}  // namespace
 
 #else
 
@@ -213,6 +225,24 @@ Result AcceptConnection(Fd listener, bool non_blocking, sockaddr* address, Socke
   CloseFd(static_cast<Fd>(accepted.value())).Ignore("the connection is discarded");
   return set;
 }
+
+#endif
+
+#ifdef __linux__
+
+Result OpenWakeChannel(Fd* read, Fd* write) {
+  const Result fd = Call<::eventfd>(0U, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (fd.ok()) *read = *write = static_cast<Fd>(fd.value());
+  return fd;
+}
+
+namespace {
+
+constexpr uint64_t kWakeUp = 1;  // added to the eventfd's counter
+
+}  // namespace
+
+#else
 
 Result OpenWakeChannel(Fd* read, Fd* write) {
   int ends[2];

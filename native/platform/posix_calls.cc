@@ -26,7 +26,9 @@ constexpr Name kOpenFlags[] = {NAME(O_CREAT),
                                // The kernel's value: the C library defines 0 on 64-bit systems.
                                {0100000, "O_LARGEFILE"},
 #endif
+#ifdef O_DIRECTORY  // not before Solaris 11.4
                                NAME(O_DIRECTORY),
+#endif
                                NAME(O_NOFOLLOW),
                                NAME(O_CLOEXEC)};
 constexpr Name kDescriptorFlags[] = {NAME(FD_CLOEXEC)};
@@ -197,16 +199,19 @@ void SignalName(std::string& out, const CallInfo& call, size_t index) {
 
 void MaskHow(std::string& out, const CallInfo& call, size_t index) { AppendName(out, kMaskHows, call.As<int>(index)); }
 
+#ifdef SOCK_CLOEXEC
+void AcceptFlags(std::string& out, const CallInfo& call, size_t index) {
+  constexpr Name kFlags[] = {{SOCK_CLOEXEC, "SOCK_CLOEXEC"}, {SOCK_NONBLOCK, "SOCK_NONBLOCK"}};
+  AppendFlags(out, kFlags, call.As<uint32_t>(index));
+}
+#endif
+
 #ifdef __linux__
 void KernelMaskSize(std::string& out, const CallInfo&, size_t) { out += std::to_string(_NSIG / 8); }
 
-void CloseOnExecFlags(std::string& out, const CallInfo& call, size_t index) {
-  // The second argument is eventfd's, the fourth accept4's: the same bits by other names.
-  constexpr Name kAcceptFlags[] = {{SOCK_CLOEXEC, "SOCK_CLOEXEC"}, {SOCK_NONBLOCK, "SOCK_NONBLOCK"}};
-  constexpr Name kEventFlags[] = {{EFD_CLOEXEC, "EFD_CLOEXEC"}, {EFD_NONBLOCK, "EFD_NONBLOCK"}};
-  const bool is_event = index == 1;
-  AppendFlags(out, is_event ? std::span<const Name>(kEventFlags) : std::span<const Name>(kAcceptFlags),
-              call.As<uint32_t>(index));
+void EventFlags(std::string& out, const CallInfo& call, size_t index) {
+  constexpr Name kFlags[] = {{EFD_CLOEXEC, "EFD_CLOEXEC"}, {EFD_NONBLOCK, "EFD_NONBLOCK"}};
+  AppendFlags(out, kFlags, call.As<uint32_t>(index));
 }
 #endif
 

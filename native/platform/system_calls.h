@@ -71,7 +71,9 @@ void FileCommand(std::string& out, const CallInfo& call, size_t index);
 void FileCommandArgument(std::string& out, const CallInfo& call, size_t index);
 void FileCommandResult(std::string& out, const CallInfo& call, size_t index);
 void DescriptorPair(std::string& out, const CallInfo& call, size_t index);
-void CloseOnExecFlags(std::string& out, const CallInfo& call, size_t index);
+// accept4's and eventfd's.
+void AcceptFlags(std::string& out, const CallInfo& call, size_t index);
+void EventFlags(std::string& out, const CallInfo& call, size_t index);
 void SentMessage(std::string& out, const CallInfo& call, size_t index);
 void ReceivedMessage(std::string& out, const CallInfo& call, size_t index);
 void OpenFlags(std::string& out, const CallInfo& call, size_t index);
@@ -406,14 +408,20 @@ template <>
 inline constexpr SystemCall kSystemCall<::madvise>{"madvise",
                                                    {In(print::Pointer), In(print::Unsigned), In(print::Advice)}};
 
+#ifdef SOCK_CLOEXEC
+template <>
+inline constexpr SystemCall kSystemCall<::accept4>{
+    "accept4",
+    {In(print::Descriptor), Out(print::SocketAddressOut), InOut(print::SocketLengthInOut), In(print::AcceptFlags)}};
+#else
+template <>
+inline constexpr SystemCall kSystemCall<::accept>{"accept", kAddressOutArguments};
+#endif
+
 #ifdef __linux__
 
 template <>
-inline constexpr SystemCall kSystemCall<::accept4>{"accept4",
-                                                   {In(print::Descriptor), Out(print::SocketAddressOut),
-                                                    InOut(print::SocketLengthInOut), In(print::CloseOnExecFlags)}};
-template <>
-inline constexpr SystemCall kSystemCall<::eventfd>{"eventfd2", {In(print::Decimal), In(print::CloseOnExecFlags)}};
+inline constexpr SystemCall kSystemCall<::eventfd>{"eventfd2", {In(print::Decimal), In(print::EventFlags)}};
 template <>
 inline constexpr SystemCall kSystemCall<::fallocate>{
     "fallocate", {In(print::Descriptor), In(print::Decimal), In(print::Decimal), In(print::Decimal)}};
@@ -473,8 +481,6 @@ inline constexpr const char* kOpenName = "open";
 
 #else
 
-template <>
-inline constexpr SystemCall kSystemCall<::accept>{"accept", kAddressOutArguments};
 template <>
 inline constexpr SystemCall kSystemCall<::pipe>{"pipe", {Out(print::DescriptorPair)}};
 template <>

@@ -223,6 +223,6 @@ export function unixPathOf(raw: Uint8Array): Buffer | null {
 /** The sa_family of a sockaddr: 16 bits; on BSD 8 bits after the length byte. 0: too short to have one. */
 export function familyOfSockaddr(sockaddr: Uint8Array): number {
   if (sockaddr.length < 2) return AF_UNSPEC;
-  if (process.platform === 'darwin') return sockaddr[1] ?? AF_UNSPEC;
+  if (native.SA_FAMILY_OFFSET === 1) return sockaddr[1] ?? AF_UNSPEC;
   return new DataView(sockaddr.buffer, sockaddr.byteOffset).getUint16(0, endianness() === 'LE');
 }
