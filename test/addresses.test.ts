@@ -12,6 +12,7 @@ import {
   createSelector,
 } from '../src/index.js';
 import { native } from '../src/native.js';
+import { sharePort } from '../src/net/sockopt.js';
 import { Bench } from './support/bench.js';
 import { opened } from './support/descriptors.js';
 import { readinessMechanisms } from './support/mechanisms.js';
@@ -310,4 +311,23 @@ describe('options of connections', () => {
       expect(() => connection.getOption('SO_KEEPALIVE')).toThrow(expect.objectContaining({ code: 'ERR_CLOSED' }));
     },
   );
+});
+
+describe('several sockets on one port', () => {
+  /** What sharePort() sets, on a system with these constants. */
+  function optionsOf(more: Readonly<Record<string, number>>): unknown[][] {
+    const calls: unknown[][] = [];
+    vi.spyOn(native, 'constants', 'get').mockReturnValue({ ...native.constants, ...more });
+    try {
+      sharePort({ setOption: (...args: unknown[]) => calls.push(args) });
+    } finally {
+      vi.restoreAllMocks();
+    }
+    return calls;
+  }
+
+  it('SO_REUSEPORT; on FreeBSD, where that does not distribute connections, SO_REUSEPORT_LB', () => {
+    expect(optionsOf({})).toEqual([['SO_REUSEPORT', true]]);
+    expect(optionsOf({ SO_REUSEPORT_LB: 0x10000 })).toEqual([[native.constants.SOL_SOCKET, 0x10000, 1]]);
+  });
 });

@@ -137,7 +137,10 @@ export interface ListenOptions extends ConnectionOptions {
   readonly path?: string | Uint8Array;
   /** How many connections may wait in the kernel to be accepted. Default: SOMAXCONN. */
   readonly backlog?: number;
-  /** SO_REUSEPORT: several sockets on one port, among which the kernel distributes connections. ENOPROTOOPT on Windows. Default: false. */
+  /**
+   * SO_REUSEPORT (FreeBSD: SO_REUSEPORT_LB): several sockets on one port, among which the kernel distributes connections. ENOPROTOOPT on
+   * Windows. Default: false.
+   */
   readonly reusePort?: boolean;
   /**
    * A stream socket that listens already, instead of all of the above: inherited, passed, or shared with other processes and threads (each

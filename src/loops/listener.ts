@@ -12,6 +12,7 @@ import { isTransientAcceptError } from '../net/accept-errors.js';
 import { assertListens, takeSocket } from '../net/given-socket.js';
 import { Socket } from '../net/socket.js';
 import type { SocketAddress, SocketFamily } from '../syscalls/address.js';
+import { sharePort } from '../net/sockopt.js';
 import { SocketFile } from '../net/socket-file.js';
 import { type ResolvedAddress, resolveAddress } from '../net/stream.js';
 import { WOULD_BLOCK } from '../syscalls/turn.js';
@@ -55,7 +56,7 @@ function openAt(
   try {
     // A stopped server can start again at once. Windows needs no option for that, and has another meaning for it.
     if (family !== 'unix' && process.platform !== 'win32') socket.setOption('SO_REUSEADDR', true);
-    if (reusePort) socket.setOption('SO_REUSEPORT', true);
+    if (reusePort) sharePort(socket);
     socket.bind(address);
     if ('path' in given && typeof given.path !== 'string') file = SocketFile.of(given.path);
     return { socket: socket.listen(backlog), file };

@@ -68,6 +68,19 @@ export function getIntOption(fd: number, option: number): number {
   return got < 0 ? got : (value[0] as number);
 }
 
+/**
+ * Lets several sockets share a port, among which the kernel distributes connections. FreeBSD 12 has SO_REUSEPORT_LB for it; there SO_REUSEPORT
+ * gives all connections to one of them (setsockopt(2)). @throws ENOPROTOOPT
+ */
+export function sharePort(socket: {
+  setOption(name: SocketOptionName, value: boolean): unknown;
+  setOption(level: number, option: number, value: number): unknown;
+}): void {
+  const { SO_REUSEPORT_LB } = native.constants;
+  if (SO_REUSEPORT_LB === undefined) socket.setOption('SO_REUSEPORT', true);
+  else socket.setOption(SOL_SOCKET, SO_REUSEPORT_LB, 1);
+}
+
 /** A C int, as memory has it. */
 function intBytes(value: number): Uint8Array {
   return new Uint8Array(Int32Array.of(value).buffer);

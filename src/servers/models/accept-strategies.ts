@@ -1,6 +1,7 @@
 /** How the processes of `prefork` share one listening socket: as data, with what this system supports. */
 import { unavailable } from '../../errors.js';
 import { Socket } from '../../index.js';
+import { sharePort } from '../../net/sockopt.js';
 import { mechanismsHere } from './mechanisms.js';
 import { constants } from '../../syscalls.js';
 import { asProbe } from '../../syscalls/probe.js';
@@ -34,7 +35,7 @@ function reusePort(): Support {
   try {
     asProbe(() => {
       using socket = new Socket();
-      socket.setOption('SO_REUSEPORT', true);
+      sharePort(socket);
     });
     return { isAvailable: true, why: 'probe: setsockopt(SO_REUSEPORT) ok' };
   } catch (error) {

@@ -21,6 +21,7 @@ import {
 } from '../../index.js';
 import { isTransientAcceptError } from '../../net/accept-errors.js';
 import { asSlice, interruptWhenReadable, waitsInKernel } from '../../syscalls/slices.js';
+import { sharePort } from '../../net/sockopt.js';
 import { Backoff, isTransient, isTransientOfWait } from '../../net/transient.js';
 import type { Application } from '../applications/application.js';
 import { applicationRow } from '../applications/index.js';
@@ -111,7 +112,7 @@ export class Server {
     try {
       // The port can be bound again right after a server was closed. (Windows allows that anyway; there the option means something else.)
       if (process.platform !== 'win32') socket.setOption('SO_REUSEADDR', true);
-      if (options.reusePort) socket.setOption('SO_REUSEPORT', true);
+      if (options.reusePort) sharePort(socket);
       return socket.bind({ host, port: options.port ?? this.settings.port });
     } catch (error) {
       socket.close();
