@@ -21,6 +21,7 @@ export {
   Epoll,
 } from './syscalls/epoll.js';
 export {
+  EVFILT_EXCEPT,
   EVFILT_PROC,
   EVFILT_READ,
   EVFILT_SIGNAL,
@@ -40,6 +41,7 @@ export {
   EV_RECEIPT,
   type Kevent,
   Kqueue,
+  NOTE_OOB,
   kevent,
 } from './syscalls/kqueue.js';
 

@@ -1,4 +1,4 @@
-/** kqueue(2) and kevent(2): macOS, and Linux with libkqueue. On other systems the constructor throws ERR_UNAVAILABLE, and the flags are 0. */
+/** kqueue(2) and kevent(2): macOS, the BSDs, and Linux with libkqueue. On other systems the constructor throws ERR_UNAVAILABLE, and the flags are 0. */
 import { check } from '../errors.js';
 import { kqueueCalls } from '../native.js';
 import { fieldsOf, listOf, rawTimeoutOf, wholeNumber } from '../validate.js';
@@ -19,8 +19,12 @@ export const EVFILT_SIGNAL = kqueueCalls?.EVFILT_SIGNAL ?? 0;
 export const EVFILT_VNODE = kqueueCalls?.EVFILT_VNODE ?? 0;
 /** Filter: exit, fork and exec of the process `ident`; which ones, by NOTE_* flags in `fflags`. */
 export const EVFILT_PROC = kqueueCalls?.EVFILT_PROC ?? 0;
-/** Filter: an event of the program's own, triggered by NOTE_TRIGGER in `fflags`. */
+/** Filter: an event of the program's own, triggered by NOTE_TRIGGER in `fflags`. 0 where the system has none. */
 export const EVFILT_USER = kqueueCalls?.EVFILT_USER ?? 0;
+/** Filter, macOS and OpenBSD, else 0: an exceptional condition, with NOTE_OOB in `fflags` out-of-band data. */
+export const EVFILT_EXCEPT = kqueueCalls?.EVFILT_EXCEPT ?? 0;
+/** In `fflags` of EVFILT_EXCEPT: out-of-band data. */
+export const NOTE_OOB = kqueueCalls?.NOTE_OOB ?? 0;
 /** Flag: adds the filter, or changes it. */
 export const EV_ADD = kqueueCalls?.EV_ADD ?? 0;
 /** Flag: removes the filter. */

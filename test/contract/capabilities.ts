@@ -7,8 +7,25 @@ import type { Mechanism } from '../../src/index.js';
 import type { ServerModelName } from '../../src/servers.js';
 import type { Lacks } from './case.js';
 
+/** What the systems that are not Linux have in common. */
+const ofUnix: Lacks = {
+  'no POLLPRI': 'poll(2) has it',
+  WSADuplicateSocket: 'it is Windows’ way; sendFds is POSIX’',
+  'abstract names': 'they are Linux’s',
+  TCP_INFO: 'it is Linux’s',
+  'MSG_TRUNC discards': 'it is Linux’s (tcp(7))',
+  netlink: 'it is Linux’s',
+  'limited count': 'an fd_set of POSIX limits the numbers, not how many there are',
+  'hang-up before connect': 'BSD reports an unconnected socket otherwise than Linux',
+};
+const notMacos: Lacks = {
+  'kqueue of macOS': 'it is macOS’',
+  'poll of OPEN_MAX': 'it is macOS’',
+};
+
 const ofSystem: Partial<Record<NodeJS.Platform, Lacks>> = {
   win32: {
+    'poll of OPEN_MAX': 'WSAPoll has no such limit',
     POLLPRI: 'WSAPoll refuses it',
     'numbers used again': 'Windows does not give the lowest number that is free',
     MSG_DONTWAIT: 'Winsock has no such flag',
@@ -36,20 +53,21 @@ const ofSystem: Partial<Record<NodeJS.Platform, Lacks>> = {
   },
   linux: {
     'no POLLPRI': 'poll(2) has it',
+    'kqueue of a kernel': 'libkqueue is an emulation, and has no event for it',
+    'kqueue of macOS': 'libkqueue does not emulate macOS',
+    'poll of OPEN_MAX': 'the limit of Linux is RLIMIT_NOFILE',
     'limited count': 'an fd_set of POSIX limits the numbers, not how many there are',
     WSADuplicateSocket: 'it is Windows’ way; sendFds is POSIX’',
   },
   darwin: {
-    'no POLLPRI': 'poll(2) has it',
-    WSADuplicateSocket: 'it is Windows’ way; sendFds is POSIX’',
-    'abstract names': 'they are Linux’s',
-    TCP_INFO: 'it is Linux’s',
-    'MSG_TRUNC discards': 'it is Linux’s (tcp(7))',
-    netlink: 'it is Linux’s',
-    'limited count': 'an fd_set of POSIX limits the numbers, not how many there are',
-    'hang-up before connect': 'BSD reports an unconnected socket otherwise than Linux',
+    ...ofUnix,
     SO_ACCEPTCONN: 'XNU’s getsockopt does not know it',
   },
+  // The tests have not been run on these systems.
+  freebsd: { ...ofUnix, ...notMacos },
+  openbsd: { ...ofUnix, ...notMacos },
+  netbsd: { ...ofUnix, ...notMacos },
+  sunos: { ...ofUnix, ...notMacos },
 };
 
 /** Linux that behaves like macOS (npm run test:as-xnu). */

@@ -1,5 +1,9 @@
 /** The contract of the system calls: behaviours S71 to S97, one table per mechanism. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { constants as constantsOfFiles, openSync, readSync, writeSync } from 'node:fs';
+import os from 'node:os';
+import { join } from 'node:path';
 import { type FileObject, Socket } from '../../src/index.js';
 import {
   AFD_POLL_ABORT,
@@ -19,6 +23,7 @@ import {
   EPOLLONESHOT,
   EPOLLOUT,
   EPOLLRDHUP,
+  EVFILT_EXCEPT,
   EVFILT_READ,
   EVFILT_TIMER,
   EVFILT_USER,
@@ -26,11 +31,14 @@ import {
   EV_ADD,
   EV_CLEAR,
   EV_DELETE,
+  EV_EOF,
   EV_ERROR,
   EV_ONESHOT,
   EV_RECEIPT,
   Epoll,
+  type Kevent,
   Kqueue,
+  NOTE_OOB,
   POLLERR,
   POLLHUP,
   POLLIN,
@@ -43,7 +51,7 @@ import {
   kevent,
   select,
 } from '../../src/syscalls.js';
-import type { Bench } from '../support/bench.js';
+import { type Bench, Descriptor } from '../support/bench.js';
 import { assertWaited, throwsCode, timed } from '../support/expect.js';
 import type { Case } from './case.js';
 
@@ -288,6 +296,20 @@ const pollCases: readonly Case<RawContext>[] = [
 
 const fdsOf = (events: readonly { readonly data: number }[]) => events.map(({ data }) => data).sort((x, y) => x - y);
 
+const manyCases: readonly Case<RawContext>[] = [
+  {
+    name: 'more than OPEN_MAX descriptors, 10,240, are refused with EINVAL, whatever RLIMIT_NOFILE is (XNU, poll_nocancel)',
+    needs: ['poll of OPEN_MAX'],
+    run({ bench }) {
+      const poll = bench.own(new Poll());
+      for (let i = 0; i < 1000; i++) poll.register(100_000 + i, POLLIN);
+      assert.equal(poll.poll(0).length, 1000); // POLLNVAL: they are not open
+      for (let i = 1000; i < 10_241; i++) poll.register(100_000 + i, POLLIN);
+      throwsCode('EINVAL', () => poll.poll(0));
+    },
+  },
+];
+
 const epollCases: readonly Case<RawContext>[] = [
   {
     name: 'add, modify, delete: level-triggered, with the descriptor as data',
@@ -476,6 +498,19 @@ const epollCases: readonly Case<RawContext>[] = [
   },
 ];
 
+/** Waits until the events are as expected: the network takes time. */
+function untilEvents(
+  kqueue: Kqueue,
+  isExpected: (events: readonly Required<Kevent>[]) => boolean,
+): readonly Required<Kevent>[] {
+  const deadline = performance.now() + 60_000;
+  for (;;) {
+    const events = kqueue.control([], 4, 100);
+    if (isExpected(events)) return events;
+    assert.ok(performance.now() < deadline, `the last events: ${JSON.stringify(events)}`);
+  }
+}
+
 const kqueueCases: readonly Case<RawContext>[] = [
   {
     name: 'S94 kevent(): its fields and their defaults, the full range of flags and fflags, equal by fields',
@@ -594,6 +629,120 @@ const kqueueCases: readonly Case<RawContext>[] = [
       const [event] = kqueue.control([kevent(a.fd, EVFILT_READ, EV_DELETE | EV_RECEIPT)], 1, 1000);
       assert.equal((event?.flags ?? 0) & EV_ERROR, EV_ERROR);
       assert.notEqual(event?.data, 0);
+    },
+  },
+  {
+    name: 'EV_EOF with data left: the bytes are still counted; without data it stays (filt_soread in XNU and FreeBSD)',
+    needs: ['kqueue of a kernel'],
+    run({ bench }) {
+      const [client, server] = bench.tcpPair();
+      const kqueue = bench.own(new Kqueue());
+      kqueue.control([kevent(server.fd, EVFILT_READ, EV_ADD)], 0);
+      client.send('last words');
+      client.close();
+      const [last] = untilEvents(kqueue, ([event]) => ((event?.flags ?? 0) & EV_EOF) !== 0);
+      assert.deepEqual([last?.ident, last?.filter, last?.data], [server.fd, EVFILT_READ, 'last words'.length]);
+      assert.equal(String(server.recv(4)), 'last');
+      assert.equal(kqueue.control([], 1, 1000)[0]?.data, ' words'.length);
+      assert.equal(String(server.recv(100)), ' words');
+      for (let i = 0; i < 2; i++) {
+        const [event] = kqueue.control([], 1, 1000);
+        assert.deepEqual([event?.data, (event?.flags ?? 0) & EV_EOF], [0, EV_EOF]);
+      }
+      assert.equal(server.recv(100)?.length, 0);
+    },
+  },
+  {
+    name: 'EV_EOF of EVFILT_WRITE: the peer has closed, and the writer is ready',
+    needs: ['kqueue of a kernel'],
+    run({ bench }) {
+      const [a, b] = bench.pair();
+      const kqueue = bench.own(new Kqueue());
+      kqueue.control([kevent(a.fd, EVFILT_WRITE)], 0);
+      b.close();
+      const [event] = untilEvents(kqueue, ([one]) => ((one?.flags ?? 0) & EV_EOF) !== 0);
+      assert.deepEqual([event?.ident, event?.filter], [a.fd, EVFILT_WRITE]);
+    },
+  },
+  {
+    name: 'EV_RECEIPT: one event per change, in their order, with EV_ERROR and 0 or the error; no event of a filter, and no wait',
+    needs: ['kqueue of a kernel'],
+    run({ bench }) {
+      const [a, b] = bench.pair();
+      const kqueue = bench.own(new Kqueue());
+      kqueue.control([kevent(a.fd, EVFILT_WRITE)], 0); // is ready
+      const { errno } = os.constants;
+      const changes = [
+        kevent(b.fd, EVFILT_READ, EV_ADD | EV_RECEIPT),
+        kevent(b.fd, EVFILT_WRITE, EV_DELETE | EV_RECEIPT),
+        kevent(a.fd, EVFILT_WRITE, EV_ADD | EV_RECEIPT, 0, 0, 5),
+      ];
+      const rows = kqueue.control(changes, 10, 30_000);
+      assert.deepEqual(
+        rows.map(({ ident, flags, data }) => [ident, flags & EV_ERROR, data]),
+        [
+          [b.fd, EV_ERROR, 0],
+          [b.fd, EV_ERROR, errno.ENOENT],
+          [a.fd, EV_ERROR, 0],
+        ],
+      );
+      assert.deepEqual(
+        kqueue.control([], 10, 1000).map(({ ident, udata }) => [ident, udata]),
+        [[a.fd, 5]],
+      );
+    },
+  },
+  {
+    name: 'EVFILT_EXCEPT with NOTE_OOB: an out-of-band byte; EVFILT_READ does not report it (kqueue(2), macOS)',
+    needs: ['kqueue of macOS'],
+    run({ bench }) {
+      const [client, server] = bench.tcpPair();
+      const kqueue = bench.own(new Kqueue());
+      const reading = bench.own(new Kqueue());
+      kqueue.control([kevent(server.fd, EVFILT_EXCEPT, EV_ADD, NOTE_OOB)], 0);
+      reading.control([kevent(server.fd)], 0);
+      assert.deepEqual(kqueue.control([], 1, 0), []);
+      client.send('!', 0, 1, MSG_OOB);
+      const [event] = untilEvents(kqueue, ([one]) => ((one?.fflags ?? 0) & NOTE_OOB) !== 0);
+      assert.deepEqual([event?.ident, event?.filter], [server.fd, EVFILT_EXCEPT]);
+      assert.deepEqual(reading.control([], 1, 50), []);
+      assert.equal(String(server.recv(1, MSG_OOB)), '!');
+    },
+  },
+  {
+    name: 'S69 a device that does not count its bytes, as /dev/null and /dev/tty, is refused with EINVAL; select watches it',
+    needs: ['kqueue of macOS'],
+    run({ bench }) {
+      const kqueue = bench.own(new Kqueue());
+      for (const path of ['/dev/null', '/dev/tty']) {
+        let file: Descriptor;
+        try {
+          file = bench.own(new Descriptor(openSync(path, 'r')));
+        } catch {
+          continue; // no terminal
+        }
+        throwsCode('EINVAL', () => kqueue.control([kevent(file.fd)], 0));
+        if (path === '/dev/null') assert.deepEqual(select([file], [], [], 1000).read, [file]);
+      }
+    },
+  },
+  {
+    name: 'S69 a named FIFO: its bytes are reported, and its end is not; select reports that',
+    needs: ['kqueue of macOS'],
+    run({ bench }) {
+      const path = join(bench.folder(), 'fifo');
+      execFileSync('mkfifo', [path]);
+      const reader = bench.own(new Descriptor(openSync(path, constantsOfFiles.O_RDONLY | constantsOfFiles.O_NONBLOCK)));
+      const writer = new Descriptor(openSync(path, constantsOfFiles.O_WRONLY | constantsOfFiles.O_NONBLOCK));
+      const kqueue = bench.own(new Kqueue());
+      kqueue.control([kevent(reader.fd)], 0);
+      writeSync(writer.fd, 'four');
+      assert.equal(kqueue.control([], 1, 1000)[0]?.data, 4);
+      assert.equal(readSync(reader.fd, Buffer.alloc(10)), 4);
+      writer.close();
+      assert.deepEqual(kqueue.control([], 1, 200), []);
+      assert.deepEqual(select([reader], [], [], 1000).read, [reader]);
+      assert.equal(readSync(reader.fd, Buffer.alloc(10)), 0);
     },
   },
   {
@@ -922,7 +1071,7 @@ const devpollCases: readonly Case<RawContext>[] = [
 
 export const rawCases = {
   select: selectCases,
-  poll: pollCases,
+  poll: [...pollCases, ...manyCases],
   epoll: epollCases,
   kqueue: kqueueCases,
   afd: afdCases,
