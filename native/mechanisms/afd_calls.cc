@@ -75,9 +75,9 @@ int StartAfdPoll(HANDLE device, DWORD code, AfdPollInfo* info, DWORD size, AfdPo
   return GetLastError() == ERROR_IO_PENDING ? 0 : -1;
 }
 
-int DequeueAfdPolls(HANDLE port, OVERLAPPED_ENTRY* entries, ULONG max_entries, ULONG* count, DWORD milliseconds,
+int DequeueAfdPolls(HANDLE port, OVERLAPPED_ENTRY* packets, ULONG max_entries, ULONG* count, DWORD milliseconds,
                     BOOL alertable) {
-  if (GetQueuedCompletionStatusEx(port, entries, max_entries, count, milliseconds, alertable) != FALSE)
+  if (GetQueuedCompletionStatusEx(port, packets, max_entries, count, milliseconds, alertable) != FALSE)
     return static_cast<int>(*count);
   return GetLastError() == WAIT_TIMEOUT ? 0 : -1;
 }
@@ -96,8 +96,8 @@ void AfdPollRequest(std::string& out, const CallInfo& call, size_t index) {
 
 void AfdCompletions(std::string& out, const CallInfo& call, size_t index) {
   if (!call.ok) return Pointer(out, call, index);
-  const std::span entries(call.As<const OVERLAPPED_ENTRY*>(index), static_cast<size_t>(call.result));
-  AppendArray(out, entries, [&out](const OVERLAPPED_ENTRY& entry) {
+  const std::span packets(call.As<const OVERLAPPED_ENTRY*>(index), static_cast<size_t>(call.result));
+  AppendArray(out, packets, [&out](const OVERLAPPED_ENTRY& entry) {
     if (entry.lpOverlapped == &afd_wake_packet) {
       out += "{wake-up}";
       return;

@@ -78,7 +78,7 @@ int StartAfdPoll(HANDLE device, DWORD code, AfdPollInfo* info, DWORD size, AfdPo
                  DWORD* transferred, OVERLAPPED* overlapped);
 // GetQueuedCompletionStatusEx on a port that has only packets of AfdPolls, and afd_wake_packet's: the number of
 // packets, 0 after the timeout, -1 on failure. The trace shows the sockets and their events.
-int DequeueAfdPolls(HANDLE port, OVERLAPPED_ENTRY* entries, ULONG max_entries, ULONG* count, DWORD milliseconds,
+int DequeueAfdPolls(HANDLE port, OVERLAPPED_ENTRY* packets, ULONG max_entries, ULONG* count, DWORD milliseconds,
                     BOOL alertable);
 
 template <>

@@ -114,10 +114,10 @@ void AfdPort::Remove(const AfdPoll& poll, std::unique_ptr<AfdPoll>* removed) {
 
 Result AfdPort::Cancel(AfdPoll& poll) { return StatusOf(Call<::CancelIoEx>(poll.device->handle, &poll.overlapped)); }
 
-Result AfdPort::Dequeue(std::span<OVERLAPPED_ENTRY> entries, double timeout) const {
+Result AfdPort::Dequeue(std::span<OVERLAPPED_ENTRY> packets, double timeout) const {
   ULONG count = 0;
   const DWORD milliseconds = timeout < 0 ? INFINITE : static_cast<DWORD>(CeilMilliseconds(timeout));
-  return Call<DequeueAfdPolls>(port_, entries.data(), static_cast<ULONG>(entries.size()), &count, milliseconds,
+  return Call<DequeueAfdPolls>(port_, packets.data(), static_cast<ULONG>(packets.size()), &count, milliseconds,
                                BOOL{FALSE});
 }
 
@@ -135,11 +135,11 @@ size_t AfdPort::Close(double timeout) {
   if (port_ == nullptr) return 0;
   for (const auto& poll : pending_) Cancel(*poll).Ignore("it has completed, and its packet is queued");
   const double deadline = MonotonicMilliseconds() + timeout;
-  OVERLAPPED_ENTRY entries[64];
+  OVERLAPPED_ENTRY packets[64];
   while (!pending_.empty()) {
     const double remaining = deadline - MonotonicMilliseconds();
-    const Result dequeued = Dequeue(entries, std::max(remaining, 0.0));
-    for (size_t i = 0; static_cast<int64_t>(i) < dequeued.value(); ++i) Take(entries[i]).reset();
+    const Result dequeued = Dequeue(packets, std::max(remaining, 0.0));
+    for (size_t i = 0; static_cast<int64_t>(i) < dequeued.value(); ++i) Take(packets[i]).reset();
     if (dequeued.value() <= 0 && remaining <= 0) break;
     if (!dequeued.ok()) SleepMilliseconds(1);  // a fault plan's error: it tries again
   }

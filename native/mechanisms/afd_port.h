@@ -52,7 +52,7 @@ class AfdPort {
   // CancelIoEx of a pending poll. Its packet follows in any case.
   static Result Cancel(AfdPoll& poll);
   // GetQueuedCompletionStatusEx; milliseconds: negative: no timeout. The number of packets; 0 after the timeout.
-  Result Dequeue(std::span<OVERLAPPED_ENTRY> entries, double timeout) const;
+  Result Dequeue(std::span<OVERLAPPED_ENTRY> packets, double timeout) const;
   // Ends a Dequeue, now or later. Any thread.
   Result Wake() const;
   // The poll of a dequeued packet; null: Wake's packet. Once per packet.

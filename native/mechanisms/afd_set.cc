@@ -169,10 +169,10 @@ AfdSocket* AfdSet::Completed(const OVERLAPPED_ENTRY& entry, int* events) {
   return *events == 0 ? nullptr : &socket;
 }
 
-Result AfdSet::Dequeue(Lock& lock, std::span<OVERLAPPED_ENTRY> entries, double timeout) {
+Result AfdSet::Dequeue(Lock& lock, std::span<OVERLAPPED_ENTRY> packets, double timeout) {
   is_dequeuing_ = true;
   lock.unlock();
-  const Result dequeued = port_.Dequeue(entries, timeout);
+  const Result dequeued = port_.Dequeue(packets, timeout);
   lock.lock();
   is_dequeuing_ = false;
   changed_.notify_all();
@@ -198,8 +198,8 @@ Result AfdSet::Wait(double timeout, std::span<ReadyEvent> out) {
 }
 
 Result AfdSet::WaitOnce(Lock& lock, double timeout, std::span<ReadyEvent> out) {
-  OVERLAPPED_ENTRY entries[kMaxAfdPackets];
-  const auto room = std::span(entries).first(std::min(out.size(), kMaxAfdPackets));
+  OVERLAPPED_ENTRY packets[kMaxAfdPackets];
+  const auto room = std::span(packets).first(std::min(out.size(), kMaxAfdPackets));
   for (double remaining = timeout;; remaining = 0) {
     if (!port_.IsOpen() || closing_) return Result::Error(ERROR_INVALID_HANDLE);
     const Result polled = PollAll();
@@ -209,7 +209,7 @@ Result AfdSet::WaitOnce(Lock& lock, double timeout, std::span<ReadyEvent> out) {
     size_t count = 0;
     for (size_t i = 0; static_cast<int64_t>(i) < dequeued.value(); ++i) {
       int events = 0;
-      const AfdSocket* const socket = Completed(entries[i], &events);
+      const AfdSocket* const socket = Completed(packets[i], &events);
       if (socket == nullptr) continue;
       ReadyEvent& record = out[count++];
       record.fd = static_cast<int32_t>(socket->fd);

@@ -85,7 +85,7 @@ class AfdSet final : public Wakeable {
   // A packet: the socket if it is ready, with its events; else null.
   AfdSocket* Completed(const OVERLAPPED_ENTRY& entry, int* events);
   // Unlocks while it waits.
-  Result Dequeue(Lock& lock, std::span<OVERLAPPED_ENTRY> entries, double timeout);
+  Result Dequeue(Lock& lock, std::span<OVERLAPPED_ENTRY> packets, double timeout);
   Result WaitOnce(Lock& lock, double timeout, std::span<ReadyEvent> out);
   void EndThreads();
 
