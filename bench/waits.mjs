@@ -49,7 +49,7 @@ function measure(selector, ready) {
 const quantile = (sorted, q) => sorted[Math.round(q * (sorted.length - 1))];
 const show = (number) => (number < 10 ? number.toFixed(1) : String(Math.round(number)));
 const row = (...cells) =>
-  cells.map((cell, i) => String(cell)[i === 0 ? 'padEnd' : 'padStart'](i === 0 ? 10 : 12)).join('');
+  cells.map((cell, i) => String(cell)[i === 0 ? 'padEnd' : 'padStart'](i === 0 ? 10 : 18)).join('');
 
 const mechanisms = availableMechanisms()
   .filter(({ kind, available }) => kind === 'readiness' && available)
