@@ -1,4 +1,5 @@
 /** `npm run bench`: the clients that check every byte, the reference programs in C, the other servers, and the command. */
+import { spawn } from 'node:child_process';
 import { type Server, type Socket, createServer } from 'node:net';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -11,6 +12,7 @@ import type * as childModule from '../../src/instruments/bench/child.js';
 import type { BenchResults } from '../../src/instruments/bench/results.js';
 import type * as subjectsModule from '../../src/instruments/bench/subjects.js';
 import type * as turnsModule from '../../src/instruments/bench/turn-programs.js';
+import { surpriseOf } from '../../src/instruments/bench/surprise.js';
 import { Bench } from '../support/bench.js';
 import { Surroundings } from '../support/comparison.js';
 import { Program, root } from '../support/program.js';
@@ -187,17 +189,54 @@ describe.skipIf(reason)(`what runs${reason}`, () => {
           .filter((line) => line.startsWith(`│ ${name} `))
           .flatMap((line) => line.split('│').slice(2, -1))
           .map((cell) => cell.trim());
-      for (const cell of [/^\d+\.\d\d +± +\d+\.\d\d$/, /^1\.00$/, /^[\d,]+$/])
+      for (const cell of [/^\d+\.\d\d +± +\d+\.\d\d$/, /^1\.00 ± 0\.00$/, /^[\d,]+ ± [\d,]+$/, /^\d+ ± \d+ %$/])
         expect(cellsOf('c-epoll')).toContainEqual(expect.stringMatching(cell));
       expect(cellsOf('reactor')).toContainEqual(expect.stringMatching(/^\d+\.\d\d +± /));
-      const goal = ['echo 50 x 64', '≤ 1.04 CPU of c-epoll', expect.stringMatching(/^[✓✗] \d+\.\d{3}$/)];
-      expect(cellsOf('echo, epoll')).toEqual(goal);
+      const goal = ['echo 50 x 64', '≤ 1.04 CPU of c-epoll', expect.stringMatching(/^– \d+\.\d{3} ± \d+\.\d{3}$/)];
+      expect(cellsOf('echo, epoll')).toEqual(goal); // two rounds show no spread
+      expect(stdout.replace(/\s+/g, ' ')).toContain('2 of at least 3 rounds');
       for (const label of ['system', 'processor', 'Node\\.js', 'pinned'])
         expect(stdout).toMatch(new RegExp(`^${label} +\\S`, 'm'));
       const results = JSON.parse(readFileSync(json, 'utf8')) as BenchResults;
       expect(results.served[0]?.failed).toEqual({});
       expect(results.served[0]?.rounds.reactor?.length).toBe(2);
       expect(readFileSync(html, 'utf8')).toMatch(/^<!doctype html>/i);
+      const again = await start(['--from', json]).ended;
+      expect(again.stdout).toBe(stdout);
+    });
+
+    it('refuses a verdict while another program works', async () => {
+      using bench = new Bench();
+      // The shell exits at once, so that the program that it has started is no descendant of the benchmark or of this test.
+      const spin = 'process.stdout.write(`${process.pid}`); for (const end = Date.now() + 60_000; Date.now() < end;);';
+      const shell = spawn('sh', ['-c', '"$0" -e "$1" &', process.execPath, spin]);
+      const [pid] = (await once(shell.stdout, 'data')) as [Buffer];
+      bench.atEnd(() => process.kill(Number(pid.toString())));
+      const args = ['pipelined', '--subjects', 'c-epoll,reactor', '--rounds', '3', '--seconds', '0.1'];
+      const { stdout, code } = await start(args).ended;
+      expect(code).toBe(0);
+      const text = stdout.replace(/\s+/g, ' ');
+      expect(text).toMatch(/– pipelined, epoll ≤ 1\.1 CPU of c-epoll: other programs used \d+ % of the processors/);
+      expect(text).toMatch(/disturbed: other programs used \d+ %/);
+      expect(stdout).not.toMatch(/[✓✗] \d/);
+    });
+
+    it('--surprise measures the cells of a seed, and prints how to repeat them', async () => {
+      using bench = new Bench();
+      const json = join(bench.folder(), 'bench.json');
+      const cells = surpriseOf(12)
+        .cells.slice(0, 3)
+        .map(({ connections, size }) => `${connections}x${size}`);
+      const args = ['--surprise', '12', '--cells', cells.join(), '--subjects', 'c-epoll,reactor', '--rounds', '1'];
+      const { stdout, code } = await start([...args, '--seconds', '0.1', '--json', json]).ended;
+      expect(code).toBe(0);
+      const { seed, served } = JSON.parse(readFileSync(json, 'utf8')) as BenchResults;
+      expect(seed).toBe(12);
+      expect(served.map(({ failed }) => failed)).toEqual([{}, {}, {}]);
+      expect(served.map(({ cell }) => cell)).toEqual(cells.map((cell) => `surprise ${cell.replace('x', ' x ')}`));
+      const text = stdout.replace(/\s+/g, ' ');
+      expect(text).toContain('npm run bench -- --surprise 12 measures the same cells again');
+      expect(text).toContain('– surprise, epoll ≤ 1.1 CPU of c-epoll: ');
       const again = await start(['--from', json]).ended;
       expect(again.stdout).toBe(stdout);
     });
@@ -214,8 +253,10 @@ describe.skipIf(reason)(`what runs${reason}`, () => {
     });
 
     it.each([
-      [['nonsense'], /^error: unknown workload 'nonsense'; there are: echo, pipelined, .*idle, turns$/m],
+      [['nonsense'], /^error: unknown workload 'nonsense'; there are: echo, middle, pipelined, .*idle, turns$/m],
       [['echo', '--cells', '3x3'], /^error: unknown cell 3x3; there are: 1x64, 50x64/m],
+      [['--surprise', '-1'], /^error: option '--surprise \[seed\]' argument '-1' is invalid/],
+      [['--surprise', 'echo'], /It must be a whole number from 0 to 4294967295/],
       [['--subjects', 'c-epoll,apache'], /Unknown subject 'apache'; there are: c-epoll, c-io_uring/],
       [['--rounds', '0'], /^error: option '--rounds <number>' argument '0' is invalid/],
       [['--seconds', '1e9'], /^error: option '--seconds <seconds>' argument '1e9' is invalid/],

@@ -1,7 +1,10 @@
 /** The performance goals of this package, one row each, and whether they are reached. */
+import { type Judgement, type Sense, disturbanceOf, judge } from './judging.js';
 import { type BenchResults, type Round, ratio, valuesOf } from './results.js';
+import { surpriseOf } from './surprise.js';
 import { C, C_SECOND_THREAD, OURS } from './turn-programs.js';
-import { spreadOf } from '../measuring/spread.js';
+import { WORKLOADS, type Workload } from './workloads.js';
+import { type Spread, spreadOf } from '../measuring/spread.js';
 
 /** A goal and its measurement. */
 export interface Goal {
@@ -10,17 +13,17 @@ export interface Goal {
   readonly bar: string;
   readonly cell: string;
   /** null: not measured. */
-  readonly measured: number | null;
-  readonly isReached: boolean | null;
+  readonly measured: Spread | null;
+  /** null: not measured. */
+  readonly judgement: Judgement | null;
 }
-
-type Sense = 'at most' | 'at least';
 
 const barText = (sense: Sense, bound: number, unit: string, of: string): string =>
   `${sense === 'at most' ? '≤' : '≥'} ${bound} ${unit} ${of}`;
 
-const reached = (measured: number | null, sense: Sense, bound: number): boolean | null =>
-  measured === null ? null : sense === 'at most' ? measured <= bound : measured >= bound;
+/** @param disturbance disturbanceOf() of the cell */
+const judged = (measured: Spread | null, sense: Sense, bound: number, disturbance: string | null): Judgement | null =>
+  measured === null ? null : judge(measured, sense, bound, disturbance);
 
 /** A goal of a server: one figure of a subject as a ratio to that of another subject in the same rounds. */
 interface ServedGoal {
@@ -53,6 +56,14 @@ const faster = (cell: string, of: string, bound: number): ServedGoal => ({
   bound,
 });
 
+/** In cells of any number of connections and bytes, both loops are compared with the same program. */
+function offTheTrack({ name, cells }: Workload): readonly ServedGoal[] {
+  return cells.flatMap((cell) => [
+    cpu(`${name}, epoll`, cell.name, 'reactor', 'c-epoll', 1.1),
+    cpu(`${name}, io_uring`, cell.name, 'proactor', 'c-epoll', 1.08),
+  ]);
+}
+
 const SERVED: readonly ServedGoal[] = [
   cpu('echo, epoll', 'echo 50 x 64', 'reactor', 'c-epoll', 1.04),
   cpu('echo, epoll', 'echo 1000 x 64', 'reactor', 'c-epoll', 1.04),
@@ -61,9 +72,14 @@ const SERVED: readonly ServedGoal[] = [
   cpu('select() loop', 'echo 50 x 64', 'select-loop', 'c-epoll', 1.1),
   cpu('64 KiB, epoll', 'echo 50 x 65536', 'reactor', 'c-epoll', 1.05),
   cpu('64 KiB, io_uring', 'echo 50 x 65536', 'proactor', 'c-io_uring', 1.05),
+  cpu('4 KiB, epoll', 'echo 50 x 4096', 'reactor', 'c-epoll', 1.1),
+  cpu('4 KiB, io_uring', 'echo 50 x 4096', 'proactor', 'c-epoll', 1.08),
+  ...WORKLOADS.filter(({ name }) => name === 'middle').flatMap(offTheTrack),
   cpu('pipelined, epoll', 'pipelined 50 x 64 x 16', 'reactor', 'c-epoll', 1.1),
   cpu('pipelined, io_uring', 'pipelined 50 x 64 x 16', 'proactor', 'c-io_uring', 1.1),
   cpu('inside Node', 'echo 50 x 64', 'reactor-inside-node', 'c-epoll', 1.08),
+  cpu('connections, epoll', 'connect 50 x 64', 'reactor', 'c-epoll', 1.1),
+  cpu('connections, io_uring', 'connect 50 x 64', 'proactor', 'c-io_uring', 1.1),
   cpu('chat to 1,000', 'chat 1000 x 64', 'reactor', 'c-epoll', 1.1),
   ...['echo 50 x 64', 'echo 1000 x 64'].flatMap((cell) => [
     faster(cell, 'node-net', 1.5),
@@ -83,7 +99,7 @@ interface TurnsGoal {
 const TURN_GOALS: readonly TurnsGoal[] = [
   ...(
     [
-      [1, 1.35],
+      [1, 1.25],
       [100, 1.12],
     ] as const
   ).flatMap(([active, bound]): TurnsGoal[] =>
@@ -104,38 +120,34 @@ const TURN_GOALS: readonly TurnsGoal[] = [
         what: `${mechanism} turn`,
         cell: `${mechanism} ${registered}, ${active} active`,
         of: C_SECOND_THREAD,
-        bound: 1.05,
+        bound: registered === active ? 1.08 : 1.05, // the caller's own loop over the keys is most of what is added
       })),
     ),
   ),
 ];
 
-const MAX_IDLE_BYTES = 768;
+const MAX_IDLE_BYTES = 512;
 const IDLE_CELL = 'idle 10000';
 
 /** All goals, measured or not. */
-export function goalsOf({ served, turns, idle }: Pick<BenchResults, 'served' | 'turns' | 'idle'>): readonly Goal[] {
-  const ofServers = SERVED.map(({ what, cell, figure, subject, of, sense, bound }): Goal => {
+export function goalsOf({ served, turns, idle, seed }: Measured): readonly Goal[] {
+  const servedGoals = [...SERVED, ...(seed === undefined ? [] : offTheTrack(surpriseOf(seed)))];
+  const ofServers = servedGoals.map(({ what, cell, figure, subject, of, sense, bound }): Goal => {
     const found = served.find((one) => one.cell === cell);
     const measured = ratio(valuesOf(found, subject, figure), valuesOf(found, of, figure));
-    const unit = figure === 'cpu' ? 'CPU of' : 'times';
-    return { what, cell, bar: barText(sense, bound, unit, of), measured, isReached: reached(measured, sense, bound) };
+    const bar = barText(sense, bound, figure === 'cpu' ? 'CPU of' : 'times', of);
+    return { what, cell, bar, measured, judgement: judged(measured, sense, bound, disturbanceOf(found?.otherWork)) };
   });
   const ofTurns = TURN_GOALS.map(({ what, cell, of, bound, isFaster = false }): Goal => {
-    const found = turns.find((one) => one.cell === cell)?.turns;
-    const [ours, others] = [found?.[OURS], found?.[of]];
+    const found = turns.find((one) => one.cell === cell);
+    const [ours, others] = [found?.turns[OURS], found?.turns[of]];
     const measured = isFaster ? ratio(others, ours) : ratio(ours, others);
     const sense = isFaster ? 'at least' : 'at most';
-    return {
-      what,
-      cell,
-      bar: barText(sense, bound, isFaster ? 'times faster than' : 'CPU of', of),
-      measured,
-      isReached: reached(measured, sense, bound),
-    };
+    const bar = barText(sense, bound, isFaster ? 'times faster than' : 'CPU of', of);
+    return { what, cell, bar, measured, judgement: judged(measured, sense, bound, disturbanceOf(found?.otherWork)) };
   });
   const bytes = idle.find(({ cell }) => cell === IDLE_CELL)?.bytes.reactor ?? [];
-  const measured = bytes.length === 0 ? null : spreadOf(bytes).median;
+  const measured = bytes.length === 0 ? null : spreadOf(bytes);
   return [
     ...ofServers,
     ...ofTurns,
@@ -144,7 +156,9 @@ export function goalsOf({ served, turns, idle }: Pick<BenchResults, 'served' | '
       cell: IDLE_CELL,
       bar: `≤ ${MAX_IDLE_BYTES}`,
       measured,
-      isReached: reached(measured, 'at most', MAX_IDLE_BYTES),
+      judgement: judged(measured, 'at most', MAX_IDLE_BYTES, null), // other programs do not change the memory of this one
     },
   ];
 }
+
+type Measured = Pick<BenchResults, 'served' | 'turns' | 'idle' | 'seed'>;

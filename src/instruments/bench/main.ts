@@ -1,4 +1,5 @@
 /** npm run bench: compares this package with C and other runtimes in the same run. */
+import { randomInt } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import Table from 'cli-table3';
@@ -16,6 +17,7 @@ import type { BenchResults, IdleCell, ServedCell, TurnsCell } from './results.js
 import { type RunOptions, runIdle, runServed, runTurns, servedBy, visitsOf } from './run.js';
 import { sectionsOf } from './sections.js';
 import { type BenchSubject, SUBJECTS } from './subjects.js';
+import { MAX_SEED, surpriseOf } from './surprise.js';
 import { TURN_PROGRAMS } from './turn-programs.js';
 import { IDLE, type LoadCell, TURNS, type TurnsRow, WORKLOADS, WORKLOAD_NAMES, type Workload } from './workloads.js';
 
@@ -25,6 +27,8 @@ interface BenchOptions {
   readonly rounds: number;
   readonly seconds: number;
   readonly quick?: true;
+  /** true: a seed by chance. */
+  readonly surprise?: number | true;
   readonly json?: string;
   readonly html?: string;
   readonly list?: true;
@@ -38,6 +42,13 @@ function parseSeconds(text: string): number {
   if (!/^\d*\.?\d+$/.test(text) || !(seconds >= 0.1 && seconds <= 60))
     throw new InvalidArgumentError('It must be 0.1 to 60 seconds.');
   return seconds;
+}
+
+function parseSeed(text: string): number {
+  const seed = Number(text);
+  if (!/^\d+$/.test(text) || seed > MAX_SEED)
+    throw new InvalidArgumentError(`It must be a whole number from 0 to ${MAX_SEED}.`);
+  return seed;
 }
 
 function parseSubjects(text: string): readonly BenchSubject[] {
@@ -74,6 +85,7 @@ Try it:
   npm run bench -- --quick
   npm run bench -- echo --cells 50x64,1000x64 --rounds 9 --html bench.html
   npm run bench -- turns idle
+  npm run bench -- --surprise --rounds 9 --subjects c-epoll,c-io_uring,reactor,proactor
   npm run bench:instructions`;
 
 const program = new Command('npm run bench --')
@@ -86,6 +98,11 @@ const program = new Command('npm run bench --')
   .option('--rounds <number>', 'visits of each subject in each cell', parseCount, 5)
   .option('--seconds <seconds>', 'duration of each visit', parseSeconds, 1)
   .option('--quick', `${QUICK.rounds} rounds of ${QUICK.seconds} s: less reliable figures`)
+  .option(
+    '--surprise [seed]',
+    'echo in ten cells off the beaten track, chosen by a seed (default: by chance)',
+    parseSeed,
+  )
   .option('--json <file>', 'write the results', parseOutputFile)
   .option('--html <file>', 'write a page with tables and charts', parseOutputFile)
   .option('--from <file>', 'measure nothing: show the results that --json has written', parseResults)
@@ -96,13 +113,15 @@ const program = new Command('npm run bench --')
     const unknown = names.find((name) => !WORKLOAD_NAMES.includes(name));
     if (unknown !== undefined)
       return command.error(`error: unknown workload '${unknown}'; there are: ${WORKLOAD_NAMES.join(', ')}`);
-    const plan = planOf(names.length === 0 ? WORKLOAD_NAMES : names, options.cells);
+    const { surprise } = options;
+    const seed = surprise === true ? randomInt(MAX_SEED + 1) : surprise;
+    const plan = planOf(names.length > 0 ? names : seed === undefined ? WORKLOAD_NAMES : [], options.cells, seed);
     if (plan.isEmpty)
       return command.error(`error: unknown cell ${options.cells?.join(', ') ?? ''}; there are: ${cellNames()}`);
     if (options.list) return list();
     if (options.from !== undefined)
       return show(JSON.parse(readFileSync(options.from, 'utf8')) as BenchResults, options);
-    show(await measure(plan, options.quick ? { ...options, ...QUICK } : options), options);
+    show(await measure(plan, options.quick ? { ...options, ...QUICK } : options, seed), options);
   });
 
 // --------------------------------------------------------------------------------------------------------------- plan
@@ -117,8 +136,12 @@ interface Plan {
 const shortName = ({ connections, size }: LoadCell): string => `${connections}x${size}`;
 const cellNames = (): string => WORKLOADS.flatMap(({ cells }) => cells.map(shortName)).join(', ');
 
-function planOf(names: readonly string[], cells: readonly string[] | undefined): Plan {
-  const served = WORKLOADS.filter(({ name }) => names.includes(name)).flatMap((workload) =>
+function planOf(names: readonly string[], cells: readonly string[] | undefined, seed: number | undefined): Plan {
+  const workloads = [
+    ...WORKLOADS.filter(({ name }) => names.includes(name)),
+    ...(seed === undefined ? [] : [surpriseOf(seed)]),
+  ];
+  const served = workloads.flatMap((workload) =>
     workload.cells
       .filter((cell) => cells === undefined || workload.cells.length === 1 || cells.includes(shortName(cell)))
       .map((cell) => [workload, cell] as const),
@@ -148,7 +171,11 @@ function assertCanRun(): void {
   builtC('load');
 }
 
-async function measure(plan: Plan, { subjects, rounds, seconds }: BenchOptions): Promise<BenchResults> {
+async function measure(
+  plan: Plan,
+  { subjects, rounds, seconds }: BenchOptions,
+  seed: number | undefined,
+): Promise<BenchResults> {
   assertCanRun();
   const { here, missing } = presentSubjects(subjects);
   const turners = presentTurnPrograms();
@@ -184,6 +211,7 @@ async function measure(plan: Plan, { subjects, rounds, seconds }: BenchOptions):
     missing: Object.fromEntries([...missing, ...(plan.turns.length > 0 ? turners.missing : [])]),
     rounds,
     seconds,
+    ...(seed === undefined ? {} : { seed }),
     ...measured,
   };
 }

@@ -1,4 +1,5 @@
 /** The results of the benchmark, as written to JSON, and figures computed from them. */
+import type { OtherWork } from '../measuring/busyness.js';
 import { type Spread, spreadOf } from '../measuring/spread.js';
 
 /** One visit of the clients. */
@@ -21,6 +22,8 @@ export interface ServedCell {
   readonly rounds: Readonly<Record<string, readonly Round[]>>;
   /** Subjects that could not be measured, and why. */
   readonly failed: Readonly<Record<string, string>>;
+  /** What else used the processors meanwhile. Default: a file without it cannot be judged. */
+  readonly otherWork?: OtherWork;
 }
 
 /** Memory of idle connections, by subject. */
@@ -40,6 +43,8 @@ export interface TurnsCell {
   /** CPU nanoseconds per turn, by program: one value per round. */
   readonly turns: Readonly<Record<string, readonly number[]>>;
   readonly failed: Readonly<Record<string, string>>;
+  /** As in ServedCell. */
+  readonly otherWork?: OtherWork;
 }
 
 /** The JSON of --json. */
@@ -49,44 +54,31 @@ export interface BenchResults {
   readonly missing: Readonly<Record<string, string>>;
   readonly rounds: number;
   readonly seconds: number;
+  /** The seed of --surprise. Default: it was not asked for. */
+  readonly seed?: number;
   readonly served: readonly ServedCell[];
   readonly idle: readonly IdleCell[];
   readonly turns: readonly TurnsCell[];
 }
 
 /** Figures of one subject in one cell. null: not measured. */
-export function figures(
-  cell: ServedCell,
-  subject: string,
-): {
-  readonly cpu: Spread;
-  readonly perSecond: Spread;
-  readonly p50: number;
-  readonly p99: number;
-  readonly clientBusy: number;
-} | null {
+export function figures(cell: ServedCell, subject: string): Readonly<Record<keyof Round, Spread>> | null {
   const rounds = cell.rounds[subject] ?? [];
   if (rounds.length === 0) return null;
   const of = (key: keyof Round): Spread => spreadOf(rounds.map((round) => round[key]));
-  return {
-    cpu: of('cpu'),
-    perSecond: of('perSecond'),
-    p50: of('p50').median,
-    p99: of('p99').median,
-    clientBusy: of('clientBusy').median,
-  };
+  return { cpu: of('cpu'), perSecond: of('perSecond'), p50: of('p50'), p99: of('p99'), clientBusy: of('clientBusy') };
 }
 
 /**
- * The median of the ratios of each round, because conditions vary less within a round than between rounds. null: one of the two was not
- * measured.
+ * The ratios of each round, because conditions vary less within a round than between rounds; their median is the ratio. null: one of the two
+ * was not measured.
  */
-export function ratio(values: readonly number[] | undefined, of: readonly number[] | undefined): number | null {
+export function ratio(values: readonly number[] | undefined, of: readonly number[] | undefined): Spread | null {
   const both = (values ?? []).flatMap((value, round) => {
     const other = of?.[round];
     return other === undefined ? [] : [value / other];
   });
-  return both.length === 0 ? null : spreadOf(both).median;
+  return both.length === 0 ? null : spreadOf(both);
 }
 
 export const valuesOf = (cell: ServedCell | undefined, subject: string, key: keyof Round): number[] | undefined =>

@@ -9,6 +9,7 @@ import { type Processors, boundTo } from './processors.js';
 import type { IdleCell, Round, ServedCell, TurnsCell } from './results.js';
 import type { BenchSubject } from './subjects.js';
 import type { TurnProgram } from './turn-programs.js';
+import { otherWorkBetween, workUpToNow } from '../measuring/busyness.js';
 import { IDLE, type LoadCell, TURNS, type TurnsRow, type Workload } from './workloads.js';
 
 /** Options of a measurement. */
@@ -86,6 +87,7 @@ export const servedBy = (workload: Workload, subjects: readonly BenchSubject[]):
 /** Measures one cell of a workload. */
 export async function runServed(workload: Workload, cell: LoadCell, options: RunOptions): Promise<ServedCell> {
   const { rounds, seconds, processors, signal, onVisit } = options;
+  const before = workUpToNow();
   await using stack = new AsyncDisposableStackOf();
   const subjects = servedBy(workload, options.subjects);
   const visits = new Visits<Round>(signal);
@@ -111,7 +113,12 @@ export async function runServed(workload: Workload, cell: LoadCell, options: Run
       await sleep(cell.connections >= MANY ? PAUSE_AFTER_MANY : PAUSE);
     }
   }
-  return { cell: cell.name, rounds: visits.values, failed: visits.failed };
+  return {
+    cell: cell.name,
+    rounds: visits.values,
+    failed: visits.failed,
+    otherWork: otherWorkBetween(before, workUpToNow()),
+  };
 }
 
 /** The command line of bench/c/load.c. */
@@ -129,14 +136,14 @@ function clients(
 const NOTHING: Round = { cpu: NaN, perSecond: NaN, p50: NaN, p99: NaN, clientBusy: NaN };
 
 async function load(
-  { name }: Workload,
+  { name, application }: Workload,
   { connections, size, pipelined }: LoadCell,
   server: ServerProcess,
   seconds: number,
   { processors, signal }: RunOptions,
 ): Promise<Round> {
   server.assertServes();
-  const workload = name === 'pipelined' ? 'echo' : name;
+  const workload = name === 'connect' ? name : application;
   const flags = { c: connections, s: size, p: pipelined, t: seconds, w: WARM_UP, k: server.pid };
   const figures = await measured<LoadFigures>(clients(workload, server, flags, processors), signal);
   return {
@@ -184,6 +191,7 @@ export async function runTurns(
   const programs = turnPrograms.filter(({ mechanisms }) => mechanisms.includes(mechanism));
   const cell = `${mechanism} ${registered}, ${active} active`;
   const visits = new Visits<number>(signal);
+  const before = workUpToNow();
   for (let round = 0; round < rounds; round++) {
     for (const { name, command } of shuffled(programs)) {
       onVisit(`${cell}, ${name}`);
@@ -197,7 +205,8 @@ export async function runTurns(
       });
     }
   }
-  return { cell, mechanism, registered, active, turns: visits.values, failed: visits.failed };
+  const otherWork = otherWorkBetween(before, workUpToNow());
+  return { cell, mechanism, registered, active, turns: visits.values, failed: visits.failed, otherWork };
 }
 
 /** AsyncDisposableStack, which Node 20 lacks. */

@@ -3,6 +3,7 @@ import { type Spread, spreadOf } from '../measuring/spread.js';
 import { QUARTILES, rangeOf } from '../report/quartiles.js';
 import type { Cell, LineChart, RangeChart, ReportSection, ReportTable } from '../report/report.js';
 import { type Goal, goalsOf } from './goals.js';
+import { type Judgement, disturbanceOf, halfRange } from './judging.js';
 import {
   type BenchResults,
   type IdleCell,
@@ -13,16 +14,23 @@ import {
   valuesOf,
 } from './results.js';
 import { type BenchSubject, SUBJECTS } from './subjects.js';
-import { C, OURS, TURN_PROGRAMS } from './turn-programs.js';
+import { surpriseOf } from './surprise.js';
+import { C, C_SECOND_THREAD, OURS, TURN_PROGRAMS } from './turn-programs.js';
 import { IDLE, TURNS, WORKLOADS, type Workload } from './workloads.js';
 
 /** The default reference. */
 const LIMIT = 'c-epoll';
 
-/** '4.61 ± 0.08': median and half the interquartile range. */
-const withSpread = ({ median, low, high }: Spread): string => `${median.toFixed(2)} ± ${((high - low) / 2).toFixed(2)}`;
+/** '4.61 ± 0.08': median and half the interquartile range. null: not measured. @param digits after the point. Default: 2 below 1000, else 0 */
+function withSpread(spread: Spread | null, digits = (spread?.median ?? 0) < 1000 ? 2 : 0): string | null {
+  if (spread === null) return null;
+  const format = (value: number): string =>
+    value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return `${format(spread.median)} ± ${format(halfRange(spread))}`;
+}
 
-const times = (value: number | null): string | null => (value === null ? null : value.toFixed(2));
+const spreadOrNull = (values: readonly number[] | undefined): Spread | null =>
+  values === undefined || values.length === 0 ? null : spreadOf(values);
 const namesOf = (all: Readonly<Record<string, unknown>>, order: readonly string[]): readonly string[] =>
   order.filter((name) => name in all);
 const subjectNames = SUBJECTS.map(({ name }) => name);
@@ -30,9 +38,12 @@ const limitOf = (name: string): string => SUBJECTS.find((one) => one.name === na
 
 /** All sections of the report. */
 export function sectionsOf(results: BenchResults): readonly ReportSection[] {
+  const { seed } = results;
   return [
     aboutSection(results),
-    ...WORKLOADS.flatMap((workload) => servedSections(workload, results)),
+    ...[...WORKLOADS, ...(seed === undefined ? [] : [surpriseOf(seed)])].flatMap((workload) =>
+      servedSections(workload, results),
+    ),
     ...idleSections(results),
     ...turnSections(results),
     ...goalSections(results),
@@ -53,7 +64,10 @@ function aboutSection({ versions, missing, rounds, seconds }: BenchResults): Rep
     title: 'Subjects',
     facts: [
       ['rounds', `${rounds} of ${seconds} s, all subjects in random order in each; every byte is checked`],
-      ['figures', 'medians, ± half the interquartile range; a ratio is the median of the ratios of the rounds'],
+      [
+        'figures',
+        'medians of the rounds, ± half the interquartile range; a ratio is the median of the ratios of the rounds',
+      ],
       ['CPU', "user and system time of the server's process with all its threads, by the scheduler's clock"],
       ['× its limit', 'CPU time relative to c-io_uring for subjects over io_uring, to c-epoll for all others'],
       ['clients', 'how busy their processor was: near 100 %, the clients limit the messages/s'],
@@ -77,7 +91,7 @@ function servedSections(workload: Workload, { served }: BenchResults): readonly 
       title: workload.title,
       facts: [...(workload.note === undefined ? [] : [['note', workload.note] as const]), ...cells.flatMap(notesOf)],
       tables: cells.map((cell) => servedTable(workload, cell)),
-      charts: chartsOf(workload, cells),
+      charts: workload.isMixed ? [ratioChart(cells)] : chartsOf(workload, cells),
     },
   ];
 }
@@ -85,7 +99,11 @@ function servedSections(workload: Workload, { served }: BenchResults): readonly 
 const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 function notesOf(cell: ServedCell | IdleCell | TurnsCell): readonly (readonly [string, string])[] {
-  return Object.entries(cell.failed).map(([name, why]) => [cell.cell, `${name}: ${why}`] as const);
+  const disturbance = 'bytes' in cell ? null : disturbanceOf(cell.otherWork);
+  return [
+    ...(disturbance === null ? [] : [[cell.cell, `disturbed: ${disturbance}`] as const]),
+    ...Object.entries(cell.failed).map(([name, why]) => [cell.cell, `${name}: ${why}`] as const),
+  ];
 }
 
 function servedTable({ unit }: Workload, cell: ServedCell): ReportTable {
@@ -97,11 +115,11 @@ function servedTable({ unit }: Workload, cell: ServedCell): ReportTable {
       [
         name,
         withSpread(all.cpu),
-        times(limit),
-        all.perSecond.median,
-        all.p50,
-        all.p99,
-        `${Math.round(100 * all.clientBusy)} %`,
+        withSpread(limit),
+        withSpread(all.perSecond, 0),
+        withSpread(all.p50, 0),
+        withSpread(all.p99, 0),
+        `${Math.round(100 * all.clientBusy.median)} ± ${Math.round(100 * halfRange(all.clientBusy))} %`,
       ],
     ];
   });
@@ -123,6 +141,24 @@ function chartsOf({ cells, unit }: Workload, measured: readonly ServedCell[]): r
       servedChart(`${capital(pluralOf(unit))} of ${size} bytes per second`, `${pluralOf(unit)}/s`, ofSize, 'perSecond'),
     ];
   });
+}
+
+/** CPU time relative to C on epoll, of all subjects in all cells. */
+function ratioChart(measured: readonly ServedCell[]): RangeChart {
+  const names = subjectNames.filter((name) => name !== LIMIT && measured.some(({ rounds }) => name in rounds));
+  return {
+    kind: 'range',
+    title: `CPU time per message, relative to ${LIMIT}`,
+    value: { label: `times ${LIMIT}` },
+    categories: measured.map(({ cell }) => cell),
+    parts: QUARTILES,
+    series: names.map((name) => ({
+      name,
+      values: measured.map((cell) =>
+        rangeOf(ratio(valuesOf(cell, name, 'cpu'), valuesOf(cell, LIMIT, 'cpu')) ?? undefined),
+      ),
+    })),
+  };
 }
 
 const pluralOf = (unit: Workload['unit']): string => (unit === 'delivery' ? 'deliveries' : `${unit}s`);
@@ -147,10 +183,7 @@ function servedChart(title: string, label: string, cells: readonly ServedCell[],
 function idleSections({ idle }: BenchResults): readonly ReportSection[] {
   if (idle.length === 0) return [];
   const names = subjectNames.filter((name) => idle.some(({ bytes }) => name in bytes));
-  const bytesOf = (cell: IdleCell, name: string): number | null => {
-    const values = cell.bytes[name] ?? [];
-    return values.length === 0 ? null : Math.round(spreadOf(values).median);
-  };
+  const bytesOf = (cell: IdleCell, name: string): Spread | null => spreadOrNull(cell.bytes[name]);
   return [
     {
       id: IDLE.name,
@@ -160,7 +193,7 @@ function idleSections({ idle }: BenchResults): readonly ReportSection[] {
         {
           title: 'Bytes per connection',
           columns: ['subject', ...idle.map(({ cell }) => cell)],
-          rows: names.map((name) => [name, ...idle.map((cell) => bytesOf(cell, name))]),
+          rows: names.map((name) => [name, ...idle.map((cell) => withSpread(bytesOf(cell, name), 0))]),
         },
       ],
       charts: [
@@ -169,7 +202,11 @@ function idleSections({ idle }: BenchResults): readonly ReportSection[] {
           title: 'Resident bytes per connection',
           value: { label: 'bytes per connection' },
           categories: names,
-          series: idle.map((cell) => ({ name: cell.cell, values: names.map((name) => bytesOf(cell, name)) })),
+          series: idle.map((cell) => ({
+            name: cell.cell,
+            values: names.map((name) => Math.round(bytesOf(cell, name)?.median ?? NaN)),
+            spreads: names.map((name) => bytesOf(cell, name)),
+          })),
         },
       ],
     },
@@ -201,15 +238,12 @@ function turnsTable(mechanism: string, turns: readonly TurnsCell[]): ReportTable
     rows: cells.map((one) => [
       one.registered,
       one.active,
-      ...names.map((name) => medianOf(one.turns[name])),
-      times(ratio(one.turns[OURS], one.turns[C])),
-      times(ratio(one.turns[OURS], one.turns[`${C}, second thread`])),
+      ...names.map((name) => withSpread(spreadOrNull(one.turns[name]), 0)),
+      withSpread(ratio(one.turns[OURS], one.turns[C])),
+      withSpread(ratio(one.turns[OURS], one.turns[C_SECOND_THREAD])),
     ]),
   };
 }
-
-const medianOf = (values: readonly number[] | undefined): number | null =>
-  values === undefined || values.length === 0 ? null : spreadOf(values).median;
 
 function turnsChart(mechanism: string, active: number, turns: readonly TurnsCell[]): LineChart {
   const cells = turns.filter((one) => one.mechanism === mechanism && one.active === active);
@@ -222,8 +256,8 @@ function turnsChart(mechanism: string, active: number, turns: readonly TurnsCell
     series: names.map((name) => ({
       name,
       points: cells.flatMap((one) => {
-        const ns = medianOf(one.turns[name]);
-        return ns === null ? [] : [[one.registered, ns] as const];
+        const ns = spreadOrNull(one.turns[name]);
+        return ns === null ? [] : [[one.registered, ns.median, ns.low, ns.high] as const];
       }),
     })),
   };
@@ -234,14 +268,24 @@ function turnsChart(mechanism: string, active: number, turns: readonly TurnsCell
 function goalSections(results: BenchResults): readonly ReportSection[] {
   const goals = goalsOf(results).filter(({ measured }) => measured !== null);
   if (goals.length === 0) return [];
-  const missed = goals.filter(({ isReached }) => isReached === false);
+  const count = (outcome: Judgement['outcome']): number =>
+    goals.filter(({ judgement }) => judgement?.outcome === outcome).length;
+  const unjudged = goals.filter(({ judgement }) => judgement?.outcome === 'not judged');
   return [
     {
       id: 'goals',
       title: 'Performance goals',
       facts: [
-        ['reached', `${goals.length - missed.length} of ${goals.length}`],
-        ['missed', 'docs/performance.md explains the causes'],
+        ['reached', `${count('reached')} of ${goals.length}`],
+        ['missed', `${count('missed')}; docs/performance.md explains the causes`],
+        [
+          'not judged',
+          `${unjudged.length}, printed as –: other work on the machine, too few rounds, or rounds that differ too much`,
+        ],
+        ...unjudged.map(({ what, cell, bar, judgement }): readonly [string, string] => [
+          cell,
+          `– ${what} ${bar}: ${judgement?.outcome === 'not judged' ? judgement.because : ''}`,
+        ]),
       ],
       tables: [
         {
@@ -255,5 +299,9 @@ function goalSections(results: BenchResults): readonly ReportSection[] {
   ];
 }
 
-const shown = ({ measured, isReached }: Goal): string =>
-  measured === null ? '' : `${isReached === true ? '✓' : '✗'} ${measured.toFixed(measured < 100 ? 3 : 0)}`;
+const MARKS: Readonly<Record<Judgement['outcome'], string>> = { reached: '✓', missed: '✗', 'not judged': '–' };
+
+const shown = ({ measured, judgement }: Goal): string =>
+  measured === null || judgement === null
+    ? ''
+    : `${MARKS[judgement.outcome]} ${withSpread(measured, measured.median < 100 ? 3 : 0)}`;

@@ -10,6 +10,8 @@ export interface Workload {
   readonly unit: 'message' | 'delivery' | 'connection';
   readonly application: ServedApplication;
   readonly note?: string;
+  /** Connections and sizes differ from cell to cell: only ratios can be shown in one chart. Default: false. */
+  readonly isMixed?: true;
   readonly cells: readonly LoadCell[];
 }
 
@@ -24,7 +26,8 @@ export interface LoadCell {
   readonly pipelined: number;
 }
 
-const cell = (workload: string, connections: number, size: number, pipelined = 1): LoadCell => ({
+/** A cell of this workload. */
+export const echoCell = (workload: string, connections: number, size: number, pipelined = 1): LoadCell => ({
   name: `${workload} ${connections} x ${size}${pipelined === 1 ? '' : ` x ${pipelined}`}`,
   connections,
   size,
@@ -38,15 +41,34 @@ export const WORKLOADS: readonly Workload[] = [
     unit: 'message',
     application: 'echo',
     cells: [64, 4096, 65_536].flatMap((size) =>
-      [1, 50, 1000, 10_000].map((connections) => cell('echo', connections, size)),
+      [1, 50, 1000, 10_000].map((connections) => echoCell('echo', connections, size)),
     ),
+  },
+  {
+    name: 'middle',
+    title: 'Echo, the sizes and numbers of connections between',
+    unit: 'message',
+    application: 'echo',
+    isMixed: true,
+    cells: (
+      [
+        [200, 512],
+        [500, 1024],
+        [500, 2048],
+        [300, 3000],
+        [500, 4096],
+        [500, 8192],
+        [20, 16_384],
+        [1000, 16_384],
+      ] as const
+    ).map(([connections, size]) => echoCell('middle', connections, size)),
   },
   {
     name: 'pipelined',
     title: 'Echo, 16 messages in flight per connection',
     unit: 'message',
     application: 'echo',
-    cells: [cell('pipelined', 50, 64, 16)],
+    cells: [echoCell('pipelined', 50, 64, 16)],
   },
   {
     name: 'chat',
@@ -54,14 +76,14 @@ export const WORKLOADS: readonly Workload[] = [
     unit: 'delivery',
     application: 'chat',
     note: 'one client sends its next message once all readers have the last; the time is until a reader has it',
-    cells: [cell('chat', 1000, 64)],
+    cells: [echoCell('chat', 1000, 64)],
   },
   {
     name: 'rpc',
     title: 'RPC: length-prefixed JSON',
     unit: 'message',
     application: 'rpc',
-    cells: [cell('rpc', 50, 64)],
+    cells: [echoCell('rpc', 50, 64)],
   },
   {
     name: 'connect',
@@ -69,7 +91,7 @@ export const WORKLOADS: readonly Workload[] = [
     unit: 'connection',
     application: 'echo',
     note: 'the clients open as many sockets and are busier than the servers: compare the CPU time',
-    cells: [cell('connect', 50, 64)],
+    cells: [echoCell('connect', 50, 64)],
   },
 ];
 

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { childCpuOf } from './usage.js';
 
 /** Label of a warning, as in machineFacts(). */
 export const BUSY = 'busy machine';
@@ -10,7 +11,7 @@ export const BUSY = 'busy machine';
 const WATCHED = 300;
 /** Shares of the time of all processors from which on a machine counts as busy. An idle system uses less than 0.03. */
 const MAX_USED = 0.1;
-const MAX_STOLEN = 0.02;
+export const MAX_STOLEN = 0.02;
 
 /** Times of all processors in milliseconds since the system started. */
 interface ProcessorTimes {
@@ -20,18 +21,51 @@ interface ProcessorTimes {
   readonly stolen: number;
 }
 
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+
 function processorTimes(): ProcessorTimes {
+  if (process.platform === 'linux') return timesOfLinux(readFileSync('/proc/stat', 'utf8'));
   const times = cpus().map((cpu) => cpu.times);
   const all = times.flatMap(({ user, nice, sys, idle, irq }) => [user, nice, sys, idle, irq]);
-  const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
-  const stolen = stolenTime();
-  return { all: sum(all) + stolen, idle: sum(times.map(({ idle }) => idle)), stolen };
+  return { all: sum(all), idle: sum(times.map(({ idle }) => idle)), stolen: 0 };
 }
 
-/** Column 8 of proc_stat(5), in steps of 10 ms. */
-function stolenTime(): number {
-  if (process.platform !== 'linux') return 0;
-  return 10 * Number(/^cpu(?: +\d+){7} +(\d+)/.exec(readFileSync('/proc/stat', 'utf8'))?.[1] ?? 0);
+/** The first line of proc_stat(5), in steps of 10 ms. A processor that waits for a disk is idle. */
+export function timesOfLinux(stat: string): ProcessorTimes {
+  const [user = 0, nice = 0, system = 0, idle = 0, iowait = 0, irq = 0, softirq = 0, stolen = 0] = (
+    /^cpu +([\d ]+)/.exec(stat)?.[1] ?? ''
+  )
+    .split(' ')
+    .map((ticks) => 10 * Number(ticks));
+  const waiting = idle + iowait;
+  return { all: sum([user, nice, system, irq, softirq, stolen, waiting]), idle: waiting, stolen };
+}
+
+/** What other programs and other machines used of the processors during a measurement: shares of the time of all processors. */
+export interface OtherWork {
+  /** Programs that this process has not started. null: this system does not report it. */
+  readonly programs: number | null;
+  readonly machines: number;
+}
+
+/** What the processors and this process have done up to a moment. */
+export interface WorkSnapshot {
+  readonly processors: ProcessorTimes;
+  /** CPU time in milliseconds of this process, of its descendants, and of those that it has waited for. NaN: this system does not report it. */
+  readonly own: number;
+}
+
+export function workUpToNow(): WorkSnapshot {
+  const { user, system } = process.cpuUsage();
+  return { processors: processorTimes(), own: (user + system + (childCpuOf(process.pid) ?? NaN)) / 1000 };
+}
+
+export function otherWorkBetween(before: WorkSnapshot, after: WorkSnapshot): OtherWork {
+  const passed = Math.max(1, after.processors.all - before.processors.all);
+  const stolen = after.processors.stolen - before.processors.stolen;
+  const used = passed - (after.processors.idle - before.processors.idle) - stolen;
+  const others = used - (after.own - before.own);
+  return { programs: Number.isNaN(others) ? null : Math.max(0, others) / passed, machines: stolen / passed };
 }
 
 /** What other programs used before the measurement, and what the hypervisor took during it. */
@@ -65,4 +99,4 @@ export class Busyness {
   }
 }
 
-const percent = (share: number): string => `${Math.round(100 * share)} %`;
+export const percent = (share: number): string => `${Math.round(100 * share)} %`;
