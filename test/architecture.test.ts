@@ -81,7 +81,16 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     ...['instruments/measuring', 'instruments/compare', 'instruments/experiments', 'instruments/report'],
   ],
   // The command line also starts its servers.
-  'instruments/bench': ['index.ts', 'servers/applications', 'terminal', 'instruments/measuring', 'instruments/report'],
+  'instruments/bench': [
+    ...[
+      'index.ts',
+      'servers/applications',
+      'servers/worker',
+      'terminal',
+      'instruments/measuring',
+      'instruments/report',
+    ],
+  ],
 };
 
 /** src/servers/models/prefork.ts → servers/models; src/loops/reactor.ts → loops; src/errors.ts → errors.ts */

@@ -201,6 +201,29 @@ describe('figures', () => {
     });
   });
 
+  it("what is JSON's is the difference to the same loop without it, round by round", () => {
+    const cell = { cell: 'rpc 50 x 64', failed: {}, otherWork: QUIET };
+    const rounds = {
+      'c-epoll': [round(4, 1), round(5, 1), round(4, 1)],
+      reactor: [round(5, 1), round(9, 1), round(5.5, 1)],
+      'reactor-no-json': [round(4.4, 1), round(5.5, 1), round(4.4, 1)],
+    };
+    const all = { ...results(1), served: [{ ...cell, rounds }] };
+    const table = sectionsOf(all)
+      .find(({ id }) => id === 'rpc')
+      ?.tables.find(({ title }) => title.includes('JSON'));
+    expect(table?.rows).toEqual([['reactor', '5.50 ± 1.75', '4.40 ± 0.55', '1.10 ± 1.20', '1.10 ± 0.00']]);
+    expect(goal(all, 'rpc without JSON, epoll', '≤ 1.15 CPU of c-epoll')?.judgement).toEqual(reached);
+  });
+
+  it('a subject over io_uring is compared with C on epoll where C on io_uring does not serve', () => {
+    const rounds = { 'c-epoll': [round(4, 1)], proactor: [round(6, 1)] };
+    const section = sectionsOf({ ...results(1), served: [{ cell: 'rpc 50 x 64', failed: {}, rounds }] }).find(
+      ({ id }) => id === 'rpc',
+    );
+    expect(section?.tables[0]?.rows.find(([name]) => name === 'proactor')?.[2]).toBe('1.50 ± 0.00');
+  });
+
   it('a failed or missing subject is reported with the reason', () => {
     const sections = sectionsOf(results(1));
     expect(sections.find(({ id }) => id === 'subjects')?.tables[0]?.rows).toContainEqual([

@@ -15,7 +15,7 @@ struct connection {
   bool wants_write;  // `out` is not empty: nothing is received until it is sent
   char* out;
   size_t out_length, out_sent;
-  char* line;  // chat: the beginning of an incomplete line
+  char* line;  // chat, rpc: the beginning of an incomplete line or frame
   size_t line_length;
   struct connection *next, *previous;  // epoll.c: the list of all connections
   void* loop;                          // libevent.c: the connection's event

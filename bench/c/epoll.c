@@ -1,13 +1,15 @@
-// The lower limit on epoll(7): the cost of a server without runtime, library or abstraction. Usage: epoll echo|chat
+// The lower limit on epoll(7): the cost of a server without runtime, library or abstraction. Usage: epoll echo|chat|rpc
 //
 // A textbook loop: epoll_wait, then one recv and the sends for each ready connection. chat does the same as
 // src/servers/applications/chat.ts: it receives lines of {"user": "ann", "text": "hello"} and sends [ann] hello to
-// every connection.
+// every connection. rpc does the same as src/servers/applications/rpc.ts, but reads no JSON: a frame must begin as the
+// clients write a ping, and what follows is copied into the reply (src/instruments/bench/programs/frames.ts).
+#include <endian.h>
 #include <sys/epoll.h>
 
 #include "connection.h"
 
-enum { MAX_EVENTS = 1024, MAX_LINE = 65536 };
+enum { MAX_EVENTS = 1024, MAX_LINE = 65536, PREFIX = 4, MAX_FRAME = 1 << 20, MAX_REPLIES = 2 * MAX_FRAME };
 
 static struct connection* connections;  // a list
 
@@ -53,6 +55,58 @@ static void chat(struct connection* connection, char* bytes, size_t length) {
   }
   connection->line_length = strlen(start);
   memmove(connection->line, start, connection->line_length + 1);
+}
+
+static const char ping[] = "{\"in\":\"ping\",\"params\":", pong[] = "{\"out\":\"pong\",\"result\":";
+enum { PING = sizeof ping - 1, PONG = sizeof pong - 1 };
+
+// Writes the reply to a frame of `size` bytes. Its length; 0: the frame is no ping.
+static size_t reply_to(const char* frame, uint32_t size, char* out) {
+  if (size < PING || memcmp(frame, ping, PING) != 0) return 0;
+  const uint32_t reply = size - PING + PONG, prefix = htole32(reply);
+  memcpy(out, &prefix, PREFIX);
+  memcpy(out + PREFIX, pong, PONG);
+  memcpy(out + PREFIX + PONG, frame + PING, size - PING);
+  return PREFIX + reply;
+}
+
+// The beginning of an incomplete frame is kept in `line`.
+static void rpc(struct connection* connection, char* bytes, size_t length) {
+  static char replies[MAX_REPLIES];
+  size_t start = 0, replied = 0;
+  const bool was_kept = connection->line_length > 0;
+  if (was_kept) {
+    connection->line = checked_alloc(realloc(connection->line, connection->line_length + length));
+    memcpy(connection->line + connection->line_length, bytes, length);
+    length += connection->line_length;
+    bytes = connection->line;
+  }
+  while (length - start >= PREFIX) {
+    uint32_t size;
+    memcpy(&size, bytes + start, PREFIX);
+    size = le32toh(size);
+    if (size > MAX_FRAME) {
+      connection->closed = true;
+      return;
+    }
+    if (length - start - PREFIX < size) break;
+    if (replied + PREFIX + size + PONG > MAX_REPLIES) {
+      write_bytes(connection, replies, replied);
+      replied = 0;
+    }
+    const size_t reply = reply_to(bytes + start + PREFIX, size, replies + replied);
+    if (reply == 0) {
+      connection->closed = true;
+      return;
+    }
+    replied += reply;
+    start += PREFIX + size;
+  }
+  if (replied > 0) write_bytes(connection, replies, replied);
+  connection->line_length = length - start;
+  if (length == start) return;
+  if (!was_kept) connection->line = checked_alloc(realloc(connection->line, length - start));
+  memmove(connection->line, bytes + start, length - start);
 }
 
 static void accept_all(int epoll, int listener) {
@@ -116,10 +170,16 @@ static void serve(int epoll, int listener, application application) {
   }
 }
 
+static application application_named(const char* name) {
+  if (strcmp(name, "echo") == 0) return echo;
+  if (strcmp(name, "chat") == 0) return chat;
+  return strcmp(name, "rpc") == 0 ? rpc : NULL;
+}
+
 int main(int count, char** arguments) {
-  const bool is_chat = count == 2 && strcmp(arguments[1], "chat") == 0;
-  if (count != 2 || (!is_chat && strcmp(arguments[1], "echo") != 0)) {
-    fprintf(stderr, "usage: epoll echo|chat\n");
+  const application application = count == 2 ? application_named(arguments[1]) : NULL;
+  if (application == NULL) {
+    fprintf(stderr, "usage: epoll echo|chat|rpc\n");
     return 2;
   }
   const int listener = listen_on_loopback(SOCK_NONBLOCK);
@@ -127,5 +187,5 @@ int main(int count, char** arguments) {
   struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
   check(epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event), "epoll_ctl");
   print_listening(listener);
-  serve(epoll, listener, is_chat ? chat : echo);
+  serve(epoll, listener, application);
 }

@@ -1,6 +1,6 @@
 /** `npm run bench`: the clients that check every byte, the reference programs in C, the other servers, and the command. */
 import { spawn } from 'node:child_process';
-import { type Server, type Socket, createServer } from 'node:net';
+import { type Server, type Socket, connect, createServer } from 'node:net';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -12,6 +12,7 @@ import type * as childModule from '../../src/instruments/bench/child.js';
 import type { BenchResults } from '../../src/instruments/bench/results.js';
 import type * as subjectsModule from '../../src/instruments/bench/subjects.js';
 import type * as turnsModule from '../../src/instruments/bench/turn-programs.js';
+import { frame } from '../../src/servers/applications/framing.js';
 import { surpriseOf } from '../../src/instruments/bench/surprise.js';
 import { Bench } from '../support/bench.js';
 import { Surroundings } from '../support/comparison.js';
@@ -127,6 +128,11 @@ describe.skipIf(reason)(`what runs${reason}`, () => {
         );
         expect(messages).toBeGreaterThan(40);
         expect(serverCpu).toBeGreaterThan(0);
+        if (application === 'rpc') {
+          await load(server.port, 'rpc', '-c', '5', '-p', '16');
+          await load(server.port, 'rpc', '-c', '5', '-s', '300000'); // no frame arrives whole
+          server.assertServes();
+        }
         if (application !== 'echo') return;
         await load(server.port, 'echo', '-c', '20', '-s', '65536');
         await load(server.port, 'echo', '-c', '5', '-p', '16');
@@ -140,6 +146,26 @@ describe.skipIf(reason)(`what runs${reason}`, () => {
       },
       30_000,
     );
+  });
+
+  it.each(['c-epoll', 'reactor-no-json'])('%s without JSON ends a connection whose frame is no ping', async (name) => {
+    const subject = SUBJECTS.find((one) => one.name === name);
+    await using server = await ServerProcess.start(subject?.command('rpc') ?? []);
+    const ask = async (body: string): Promise<string> => {
+      const socket = connect(server.port, '127.0.0.1');
+      socket.on('error', () => undefined); // a reset is an end too
+      socket.write(frame(body));
+      const received: Buffer[] = [];
+      socket.on('data', (chunk: Buffer) => {
+        received.push(chunk);
+        socket.end();
+      });
+      await once(socket, 'close');
+      return Buffer.concat(received).toString();
+    };
+    expect(await ask('{"in":"sleep","params":1}')).toBe('');
+    expect((await ask('{"in":"ping","params":[1]}')).slice(4)).toBe('{"out":"pong","result":[1]}');
+    expect(await ask('{"in"')).toBe('');
   });
 
   describe.each(TURN_PROGRAMS)('turns of $name', ({ mechanisms, command }) => {

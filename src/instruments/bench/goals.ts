@@ -80,6 +80,8 @@ const SERVED: readonly ServedGoal[] = [
   cpu('inside Node', 'echo 50 x 64', 'reactor-inside-node', 'c-epoll', 1.08),
   cpu('connections, epoll', 'connect 50 x 64', 'reactor', 'c-epoll', 1.1),
   cpu('connections, io_uring', 'connect 50 x 64', 'proactor', 'c-io_uring', 1.1),
+  cpu('rpc without JSON, epoll', 'rpc 50 x 64', 'reactor-no-json', 'c-epoll', 1.15),
+  cpu('rpc without JSON, io_uring', 'rpc 50 x 64', 'proactor-no-json', 'c-epoll', 1.15),
   cpu('chat to 1,000', 'chat 1000 x 64', 'reactor', 'c-epoll', 1.1),
   ...['echo 50 x 64', 'echo 1000 x 64'].flatMap((cell) => [
     faster(cell, 'node-net', 1.5),

@@ -69,17 +69,26 @@ export function figures(cell: ServedCell, subject: string): Readonly<Record<keyo
   return { cpu: of('cpu'), perSecond: of('perSecond'), p50: of('p50'), p99: of('p99'), clientBusy: of('clientBusy') };
 }
 
-/**
- * The ratios of each round, because conditions vary less within a round than between rounds; their median is the ratio. null: one of the two
- * was not measured.
- */
-export function ratio(values: readonly number[] | undefined, of: readonly number[] | undefined): Spread | null {
+/** A figure of two measurements of the same round, for all rounds that have both. null: there is none. */
+function ofRounds(
+  values: readonly number[] | undefined,
+  others: readonly number[] | undefined,
+  figure: (value: number, other: number) => number,
+): Spread | null {
   const both = (values ?? []).flatMap((value, round) => {
-    const other = of?.[round];
-    return other === undefined ? [] : [value / other];
+    const other = others?.[round];
+    return other === undefined ? [] : [figure(value, other)];
   });
   return both.length === 0 ? null : spreadOf(both);
 }
+
+/** The ratios of each round, because conditions vary less within a round than between rounds; their median is the ratio. */
+export const ratio = (values: readonly number[] | undefined, of: readonly number[] | undefined): Spread | null =>
+  ofRounds(values, of, (value, other) => value / other);
+
+/** The differences of each round. */
+export const difference = (values: readonly number[] | undefined, to: readonly number[] | undefined): Spread | null =>
+  ofRounds(values, to, (value, other) => value - other);
 
 export const valuesOf = (cell: ServedCell | undefined, subject: string, key: keyof Round): number[] | undefined =>
   cell?.rounds[subject]?.map((round) => round[key]);

@@ -9,6 +9,7 @@ import {
   type IdleCell,
   type ServedCell,
   type TurnsCell,
+  difference,
   figures,
   ratio,
   valuesOf,
@@ -20,6 +21,8 @@ import { IDLE, TURNS, WORKLOADS, type Workload } from './workloads.js';
 
 /** The default reference. */
 const LIMIT = 'c-epoll';
+/** End of the names of the subjects that serve rpc without JSON. */
+const NO_JSON = '-no-json';
 
 /** '4.61 ± 0.08': median and half the interquartile range. null: not measured. @param digits after the point. Default: 2 below 1000, else 0 */
 function withSpread(spread: Spread | null, digits = (spread?.median ?? 0) < 1000 ? 2 : 0): string | null {
@@ -34,7 +37,10 @@ const spreadOrNull = (values: readonly number[] | undefined): Spread | null =>
 const namesOf = (all: Readonly<Record<string, unknown>>, order: readonly string[]): readonly string[] =>
   order.filter((name) => name in all);
 const subjectNames = SUBJECTS.map(({ name }) => name);
-const limitOf = (name: string): string => SUBJECTS.find((one) => one.name === name)?.limit ?? LIMIT;
+function limitOf(name: string, { rounds }: ServedCell): string {
+  const { limit = LIMIT } = SUBJECTS.find((one) => one.name === name) ?? {};
+  return limit in rounds ? limit : LIMIT;
+}
 
 /** All sections of the report. */
 export function sectionsOf(results: BenchResults): readonly ReportSection[] {
@@ -69,7 +75,7 @@ function aboutSection({ versions, missing, rounds, seconds }: BenchResults): Rep
         'medians of the rounds, ± half the interquartile range; a ratio is the median of the ratios of the rounds',
       ],
       ['CPU', "user and system time of the server's process with all its threads, by the scheduler's clock"],
-      ['× its limit', 'CPU time relative to c-io_uring for subjects over io_uring, to c-epoll for all others'],
+      ['× its limit', 'CPU time relative to c-io_uring for proactor where that serves the workload, else to c-epoll'],
       ['clients', 'how busy their processor was: near 100 %, the clients limit the messages/s'],
     ],
     tables: [{ title: 'Subjects', columns: ['subject', 'what', 'version'], rows }],
@@ -90,7 +96,7 @@ function servedSections(workload: Workload, { served }: BenchResults): readonly 
       id: workload.name,
       title: workload.title,
       facts: [...(workload.note === undefined ? [] : [['note', workload.note] as const]), ...cells.flatMap(notesOf)],
-      tables: cells.map((cell) => servedTable(workload, cell)),
+      tables: cells.flatMap((cell) => [servedTable(workload, cell), ...jsonTables(cell)]),
       charts: workload.isMixed ? [ratioChart(cells)] : chartsOf(workload, cells),
     },
   ];
@@ -110,7 +116,7 @@ function servedTable({ unit }: Workload, cell: ServedCell): ReportTable {
   const rows = namesOf(cell.rounds, subjectNames).flatMap((name): readonly (readonly Cell[])[] => {
     const all = figures(cell, name);
     if (all === null) return [];
-    const limit = ratio(valuesOf(cell, name, 'cpu'), valuesOf(cell, limitOf(name), 'cpu'));
+    const limit = ratio(valuesOf(cell, name, 'cpu'), valuesOf(cell, limitOf(name, cell), 'cpu'));
     return [
       [
         name,
@@ -128,6 +134,19 @@ function servedTable({ unit }: Workload, cell: ServedCell): ReportTable {
     columns: ['subject', `CPU per ${unit}, µs`, '× its limit', `${pluralOf(unit)}/s`, 'p50, µs', 'p99, µs', 'clients'],
     rows,
   };
+}
+
+/** What of the CPU time is JSON's: the difference to the same loop without JSON, round by round. */
+function jsonTables(cell: ServedCell): readonly ReportTable[] {
+  const rows = ['reactor', 'proactor'].flatMap((name): readonly (readonly Cell[])[] => {
+    const [whole, frames] = [valuesOf(cell, name, 'cpu'), valuesOf(cell, `${name}${NO_JSON}`, 'cpu')];
+    const ofJson = difference(whole, frames);
+    if (ofJson === null) return [];
+    const limit = ratio(frames, valuesOf(cell, LIMIT, 'cpu'));
+    return [[name, ...[spreadOrNull(whole), spreadOrNull(frames), ofJson, limit].map((spread) => withSpread(spread))]];
+  });
+  const columns = ['loop', 'CPU per message, µs', 'without JSON, µs', 'JSON and text, µs', `without JSON, × ${LIMIT}`];
+  return rows.length === 0 ? [] : [{ title: `${cell.cell}: what is JSON's`, columns, rows }];
 }
 
 /** One chart per size of message: different sizes are not comparable. */

@@ -14,7 +14,7 @@ export interface BenchSubject {
   /** It belongs to this package. */
   readonly isOurs?: true;
   readonly serves: readonly ServedApplication[];
-  /** The reference that shows the limit of what is possible. Default: c-epoll. */
+  /** The reference that shows the limit of what is possible, where it serves the workload. Default: c-epoll. */
   readonly limit?: string;
   /** The command of the server, which prints `listening on 127.0.0.1:PORT`. @throws Missing, with what to install */
   readonly command: (application: ServedApplication) => readonly string[];
@@ -73,8 +73,8 @@ const ALL: readonly ServedApplication[] = ['echo', 'chat', 'rpc'];
 export const SUBJECTS: readonly BenchSubject[] = [
   {
     name: 'c-epoll',
-    what: 'the limit: epoll(7) in C, recv and send',
-    serves: ['echo', 'chat'],
+    what: 'the limit: epoll(7) in C, recv and send; rpc without JSON',
+    serves: ['echo', 'chat', 'rpc'],
     command: (application) => [builtC('epoll'), application],
   },
   {
@@ -105,6 +105,20 @@ export const SUBJECTS: readonly BenchSubject[] = [
     serves: ALL,
     limit: 'c-io_uring',
     command: (application) => serve('proactor', '--mechanism', 'io_uring', '--app', application),
+  },
+  {
+    name: 'reactor-no-json',
+    what: 'Reactor on epoll, rpc as the limit has it: frames, without JSON and text',
+    isOurs: true,
+    serves: ['rpc'],
+    command: () => [NODE, program('frames.js'), 'reactor', 'epoll'],
+  },
+  {
+    name: 'proactor-no-json',
+    what: 'the same on ProactorLoop, io_uring',
+    isOurs: true,
+    serves: ['rpc'],
+    command: () => [NODE, program('frames.js'), 'proactor', 'io_uring'],
   },
   {
     name: 'select-loop',

@@ -83,6 +83,7 @@ export const WORKLOADS: readonly Workload[] = [
     title: 'RPC: length-prefixed JSON',
     unit: 'message',
     application: 'rpc',
+    note: 'c-epoll and the subjects without JSON have the same frames and replies, but copy the parameters instead of parsing them',
     cells: [echoCell('rpc', 50, 64)],
   },
   {

@@ -29,16 +29,17 @@ export interface LoopServer {
 
 /**
  * Serves an application on a loop. The caller runs the loop.
+ * @param application its name, or an application of one's own
  * @param options.log called for each connection and each chunk; costs time
  * @param options.onSlowStop called once when stop() has to wait for clients that go on sending or read slowly
  */
 export function serveOn(
   loop: EventLoop,
   listen: ListenOptions,
-  application: ApplicationName,
+  application: ApplicationName | Application,
   options: { readonly log?: LogTraffic; readonly onSlowStop?: (connections: number) => void } = {},
 ): LoopServer {
-  const created: Application = applicationRow(application).create();
+  const created = typeof application === 'string' ? applicationRow(application).create() : application;
   const served: ConnectionHandler =
     options.log === undefined ? created : observedHandler(created, loggingObserver(options.log));
   const open = new Set<Connection>();
