@@ -101,7 +101,7 @@ describe('a pool of threads whose queue is full', () => {
 
 describeMaxConnections(available.filter(({ name }) => DIFFERENT.includes(name)));
 
-describe('how prefork’s processes accept', () => {
+describe('how the processes of prefork accept', () => {
   for (const { name, isAvailable, why } of ACCEPT_STRATEGIES) {
     if (!isAvailable) {
       it(`${name} is refused: ${why}`, () => {
@@ -124,6 +124,78 @@ describe('how prefork’s processes accept', () => {
       });
     });
   }
+});
+
+describe('several loops that accept on one port (SO_REUSEPORT)', () => {
+  const MODELS = ['multi-reactor', 'multi-proactor', 'multi-process-reactor'] as const;
+  const row = ACCEPT_STRATEGIES.find(({ name }) => name === 'reuseport');
+
+  for (const model of MODELS) {
+    if (!available.some(({ name }) => name === model)) continue;
+    if (row?.isAvailable !== true) {
+      it(`${model}: refused, because ${row?.why}`, () => {
+        throwsCode('ERR_UNAVAILABLE', () => createServer(model, { accept: 'reuseport' }));
+      });
+      continue;
+    }
+
+    it(`${model}: each worker accepts its own connections, and the totals are right`, async () => {
+      await withServer(model, { accept: 'reuseport', workers: 2 }, async (server, address, bench) => {
+        const clients = await Promise.all(
+          Array.from({ length: 40 }, async (_, i) => {
+            const client = bench.own(await Client.connect(address));
+            await client.echoes(`client ${i + 10}`);
+            return client;
+          }),
+        );
+        const workers = (await server.workers()).filter(({ role }) => role === 'work');
+        expect(workers.length).toBe(2);
+        // The chance that a fair hash gives all 40 to one worker is 1 in 10^11.
+        for (const { accepted, open } of workers) {
+          expect(accepted).toBeGreaterThan(0);
+          expect(open).toBe(accepted);
+        }
+        expect(workers.reduce((sum, { accepted }) => sum + accepted, 0)).toBe(40);
+        for (const client of clients) await client.leave();
+        await until('no connection is open', async () => (await server.stats()).open === 0);
+        expect(await server.stats()).toMatchObject({ accepted: 40, bytesIn: 360, bytesOut: 360, lost: 0 });
+      });
+    });
+
+    it(`${model}: a worker that is killed is replaced, on the same port`, async () => {
+      const exits: unknown[] = [];
+      const options: ServerOptions = { accept: 'reuseport', workers: 2, onWorkerExit: (exit) => exits.push(exit) };
+      await withServer(model, options, async (server, address, bench) => {
+        const [first] = (await server.workers()).filter(({ role }) => role === 'work');
+        await server.killWorker(first?.id ?? -1);
+        await until('it is replaced', async () => {
+          const workers = (await server.workers()).filter(({ role }) => role === 'work');
+          return exits.length === 1 && workers.length === 2 && workers.every(({ id }) => id !== first?.id);
+        });
+        const echoed = async (): Promise<boolean> => {
+          const client = bench.own(await Client.connect(address));
+          try {
+            await client.echoes('hello');
+            await client.leave();
+            return true;
+          } catch {
+            return false; // it was in the backlog of the worker that was killed
+          }
+        };
+        await until('twenty clients in a row are served', async () => {
+          for (let i = 0; i < 20; i++) if (!(await echoed())) return false;
+          return true;
+        });
+      });
+    });
+  }
+
+  it('the other strategies are those of prefork', () => {
+    for (const model of ['multi-reactor', 'multi-proactor', 'multi-process-reactor'] as const)
+      throwsCode('ERR_INVALID_ARG_VALUE', () => createServer(model, { accept: 'lock' }));
+    throwsCode('ERR_INVALID_ARG_VALUE', () => createServer('multi-reactor', { accept: 'thundering-herd' }));
+    throwsCode('ERR_INVALID_ARG_TYPE', () => createServer('multi-reactor', { accept: 1 as never }));
+  });
 });
 
 describe('is refused before anything is started', () => {

@@ -49,7 +49,7 @@ function modelTable(): string {
 
 function strategyTable(): string {
   const table = new Table({
-    head: ['prefork --accept', 'how its processes accept', 'here'],
+    head: ['--accept', 'how several workers accept', 'here'],
     style: { head: [], border: [] },
   });
   const width = (terminalColumns() - STRATEGY_COLUMNS) / 2;

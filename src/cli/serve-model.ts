@@ -30,7 +30,11 @@ function serverOptions({ app, host, port, ...options }: ServeOptions): ServerOpt
 }
 
 /** The multiplexer in which it waits; undefined: it has none. */
-function multiplexerOf({ mechanisms }: ServerModelRow, accept: AcceptStrategy, chosen?: string): string | undefined {
+function multiplexerOf(
+  { mechanisms }: ServerModelRow,
+  accept: AcceptStrategy | null,
+  chosen?: string,
+): string | undefined {
   if (accept === 'blocking') return undefined;
   return accept === 'exclusive' ? 'epoll' : (chosen ?? mechanisms[0]);
 }
@@ -43,7 +47,7 @@ function describe(model: ServerModelRow, options: ServerOptions): string {
   return [
     ...[name, application],
     ...(multiplexer === undefined ? [] : [multiplexer]),
-    ...(own.includes('accept') ? [accept] : []),
+    ...(accept === null ? [] : [accept]),
     ...(own.includes('workers') ? [workers === 1 ? '1 worker' : `${workers} workers`] : []),
   ].join(', ');
 }

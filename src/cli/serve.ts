@@ -61,7 +61,8 @@ ${Object.entries(applications)
   .map(([name, { summary }]) => `  ${name.padEnd(5)} ${summary}`)
   .join('\n')}
 
-How the processes of prefork accept:
+How the processes of prefork accept; multi-process-reactor, multi-reactor and
+multi-proactor have reuseport too:
 ${ACCEPT_STRATEGIES.map(({ name, summary }) => beside(`  ${name}`, summary, 19)).join('\n')}
 
 Try it:
@@ -86,7 +87,7 @@ export function addServe(program: Command): void {
     .addOption(mechanismOption())
     .option('--workers <number>', 'threads or processes (default: one per core)', parseCount)
     .addOption(
-      new Option('--accept <strategy>', 'how the processes of prefork accept (default: thundering-herd)').choices(
+      new Option('--accept <strategy>', 'how several workers accept on one port (default: one socket for all)').choices(
         ACCEPT_STRATEGIES.map(({ name }) => name),
       ),
     )

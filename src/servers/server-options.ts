@@ -30,7 +30,11 @@ export interface ServerOptions {
   readonly workers?: number;
   /** The multiplexer, for models that have one. Default: the best that this system has. */
   readonly mechanism?: Mechanism;
-  /** `prefork` only: how the processes share the listening socket. Every system has the default. Default: 'thundering-herd'. */
+  /**
+   * How several workers accept on one port. `prefork` has all strategies; `multi-process-reactor` has 'thundering-herd' and 'reuseport';
+   * `multi-reactor` and `multi-proactor` have 'reuseport', with which each thread accepts its own connections, and without which the first
+   * thread accepts for all. Every system has the default. Default: 'thundering-herd'.
+   */
   readonly accept?: AcceptStrategy;
   /** Open connections at the same time, 1 to 100000; further clients wait in the kernel's backlog. Default: the model's own. */
   readonly maxConnections?: number;
@@ -53,6 +57,11 @@ interface ParsedServerOptions {
   readonly settings: ServerSettings;
   readonly onWorkerExit: ServerOptions['onWorkerExit'];
 }
+
+const MODELS_WITH_ACCEPT = Object.values(models)
+  .filter(({ acceptStrategies: offered }) => offered !== undefined)
+  .map(({ name }) => name)
+  .join(', ');
 
 /**
  * Checks the arguments of createServer() before anything is started, and fills in the defaults.
@@ -118,14 +127,12 @@ function mechanismOf(model: Model, mechanism: unknown): string | undefined {
   return mechanism as string;
 }
 
-function acceptOf(model: Model, accept: unknown, mechanism: unknown): AcceptStrategy {
-  if (accept === undefined) return 'thundering-herd';
-  if (model.name !== 'prefork') throw invalidValue(`accept is an option of prefork, not of ${model.name}`);
-  const strategy = acceptStrategies.find(({ name }) => name === accept);
-  if (strategy === undefined) {
-    const names = acceptStrategies.map(({ name }) => name);
-    throw wrongChoice('accept strategy', accept, names, 'there is');
-  }
+function acceptOf(model: Model, accept: unknown, mechanism: unknown): AcceptStrategy | null {
+  const { name: modelName, acceptStrategies: offered = [] } = model;
+  if (accept === undefined) return offered.includes('thundering-herd') ? 'thundering-herd' : null;
+  if (offered.length === 0) throw invalidValue(`${modelName} has no option accept; ${MODELS_WITH_ACCEPT} have`);
+  const strategy = acceptStrategies.find(({ name }) => name === accept && offered.includes(name));
+  if (strategy === undefined) throw wrongChoice('accept strategy', accept, offered, `${modelName} has`);
   checkAvailable(strategy);
   if (strategy.name === 'exclusive' && mechanism !== undefined && mechanism !== 'epoll')
     throw invalidValue(`EPOLLEXCLUSIVE needs the mechanism epoll, not ${mechanism as string}`);

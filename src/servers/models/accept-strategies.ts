@@ -1,4 +1,4 @@
-/** How the processes of `prefork` share one listening socket: as data, with what this system supports. */
+/** How several workers accept on one port: as data, with what this system supports. */
 import { unavailable } from '../../errors.js';
 import { Socket } from '../../index.js';
 import { sharePort } from '../../net/sockopt.js';
@@ -7,7 +7,7 @@ import { constants } from '../../syscalls.js';
 import { asProbe } from '../../syscalls/probe.js';
 import type { AcceptStrategy } from '../protocol/settings.js';
 
-/** How the processes of `prefork` can share one listening socket, and whether this system supports it. */
+/** How several workers can accept on one port, and whether this system supports it. */
 export interface AcceptStrategyRow {
   /** The value of ServerOptions.accept and of `--accept`. */
   readonly name: AcceptStrategy;
@@ -43,7 +43,7 @@ function reusePort(): Support {
   }
 }
 
-/** All accept strategies, with what this system supports; the default of `prefork`, 'thundering-herd', comes first. */
+/** All accept strategies, with what this system supports; the default, 'thundering-herd', comes first. */
 export const acceptStrategies: readonly AcceptStrategyRow[] = [
   {
     name: 'thundering-herd',
@@ -68,7 +68,7 @@ export const acceptStrategies: readonly AcceptStrategyRow[] = [
   { name: 'exclusive', summary: 'EPOLLEXCLUSIVE: the kernel wakes one of the waiting processes', ...exclusive() },
   {
     name: 'reuseport',
-    summary: 'SO_REUSEPORT: each process has a socket on the same port; the kernel distributes the connections',
+    summary: 'SO_REUSEPORT: each worker has a socket on the same port; the kernel distributes the connections',
     ...reusePort(),
   },
 ];

@@ -11,7 +11,7 @@
  */
 import type { Mechanism } from '../../index.js';
 import type { ApplicationName } from '../applications/index.js';
-import type { ServerModelName } from '../protocol/settings.js';
+import type { AcceptStrategy, ServerModelName } from '../protocol/settings.js';
 import type { Server } from '../worker/server.js';
 
 /** The name of an option that only some models have (see ServerOptions); `createServer` ignores it for the others. */
@@ -34,6 +34,8 @@ export interface Model {
   readonly workers: 'threads' | 'processes' | null;
   /** Its options, except host, port, application and mechanism. */
   readonly options: readonly ModelOption[];
+  /** The strategies that the option `accept` takes; the first is the default. Default: the model does not have the option. */
+  readonly acceptStrategies?: readonly AcceptStrategy[];
   /** It starts one thread or process per connection. Default: a fixed number. */
   readonly startsPerConnection?: true;
   /** The default of ServerOptions.maxConnections. */

@@ -1,4 +1,5 @@
 import { acceptAndDistribute, adoptAssigned } from '../worker/distribution.js';
+import { listenOnReservedPort, reservePort } from '../worker/shared-port.js';
 import { type Model, REQUEST_APPLICATIONS } from './model.js';
 import { PROACTOR_MECHANISMS } from './mechanisms.js';
 
@@ -11,13 +12,22 @@ export const multiProactor: Model = {
   applications: REQUEST_APPLICATIONS,
   mechanisms: PROACTOR_MECHANISMS,
   workers: 'threads',
-  options: ['workers', 'maxConnections'],
+  options: ['workers', 'accept', 'maxConnections'],
+  acceptStrategies: ['reuseport'],
   maxConnections: 10_000,
 
-  main: acceptAndDistribute,
+  main(server) {
+    if (server.settings.accept === 'reuseport') reservePort(server);
+    else acceptAndDistribute(server);
+  },
 
   work(server) {
     const loop = server.createProactorLoop();
-    server.run(loop, undefined, adoptAssigned(server, loop, server.handler({ wasAccepted: true })));
+    if (server.settings.accept === 'reuseport') {
+      listenOnReservedPort(server, loop);
+      server.run(loop);
+    } else {
+      server.run(loop, undefined, adoptAssigned(server, loop, server.handler({ wasAccepted: true })));
+    }
   },
 };

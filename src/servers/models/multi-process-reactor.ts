@@ -1,3 +1,5 @@
+import type { Socket } from '../../index.js';
+import { listenersOnOnePort } from '../worker/shared-port.js';
 import { type Model, REQUEST_APPLICATIONS } from './model.js';
 import { SELECTOR_MECHANISMS } from './mechanisms.js';
 
@@ -10,13 +12,14 @@ export const multiProcessReactor: Model = {
   applications: REQUEST_APPLICATIONS,
   mechanisms: SELECTOR_MECHANISMS,
   workers: 'processes',
-  options: ['workers', 'maxConnections'],
+  options: ['workers', 'accept', 'maxConnections'],
+  acceptStrategies: ['thundering-herd', 'reuseport'],
   maxConnections: 10_000,
 
   main(server) {
-    const listener = server.bind().listen();
-    server.workers.startProcesses(() => listener);
-    server.announce(listener);
+    const listeners = server.settings.accept === 'reuseport' ? listenersOnOnePort(server) : [server.bind().listen()];
+    server.workers.startProcesses((index) => listeners[index % listeners.length] as Socket);
+    server.announce(listeners[0] as Socket);
     server.waitUntilClosed();
   },
 

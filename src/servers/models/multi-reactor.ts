@@ -1,4 +1,5 @@
 import { distributeFromReactor, adoptAssigned } from '../worker/distribution.js';
+import { listenOnReservedPort, reservePort } from '../worker/shared-port.js';
 import { type Model, REQUEST_APPLICATIONS } from './model.js';
 import { SELECTOR_MECHANISMS } from './mechanisms.js';
 
@@ -11,13 +12,22 @@ export const multiReactor: Model = {
   applications: REQUEST_APPLICATIONS,
   mechanisms: SELECTOR_MECHANISMS,
   workers: 'threads',
-  options: ['workers', 'maxConnections'],
+  options: ['workers', 'accept', 'maxConnections'],
+  acceptStrategies: ['reuseport'],
   maxConnections: 10_000,
 
-  main: distributeFromReactor,
+  main(server) {
+    if (server.settings.accept === 'reuseport') reservePort(server);
+    else distributeFromReactor(server);
+  },
 
   work(server) {
     const loop = server.createReactor();
-    server.run(loop, undefined, adoptAssigned(server, loop, server.handler({ wasAccepted: true })));
+    if (server.settings.accept === 'reuseport') {
+      listenOnReservedPort(server, loop);
+      server.run(loop);
+    } else {
+      server.run(loop, undefined, adoptAssigned(server, loop, server.handler({ wasAccepted: true })));
+    }
   },
 };

@@ -3,6 +3,7 @@ import { EPOLLEXCLUSIVE, EPOLLIN, Epoll } from '../../syscalls.js';
 import { type Model, REQUEST_APPLICATIONS } from './model.js';
 import type { AcceptStrategy } from '../protocol/settings.js';
 import { ServerClosing, type Server } from '../worker/server.js';
+import { listenersOnOnePort } from '../worker/shared-port.js';
 import { SELECTOR_MECHANISMS } from './mechanisms.js';
 
 /** Post 003: processes that are started before the first client connects, and all accept on one listening socket. */
@@ -15,25 +16,18 @@ export const prefork: Model = {
   mechanisms: SELECTOR_MECHANISMS,
   workers: 'processes',
   options: ['workers', 'accept'],
+  acceptStrategies: ['thundering-herd', 'blocking', 'lock', 'exclusive', 'reuseport'],
   maxConnections: 1000,
 
   main(server) {
-    const { accept, workers } = server.settings;
-    const reusePort = accept === 'reuseport';
-    const listener = server.bind({ reusePort }).listen();
-    const { port } = listener.localAddress as { port: number };
-    // SO_REUSEPORT: one socket per child. The parent keeps them open, so that clients in the backlog of a dead child's socket are not lost.
-    const others = reusePort
-      ? Array.from({ length: workers - 1 }, () => server.bind({ reusePort, port }).listen())
-      : [];
-    const listeners = [listener, ...others];
+    const listeners = server.settings.accept === 'reuseport' ? listenersOnOnePort(server) : [server.bind().listen()];
     server.workers.startProcesses((index) => listeners[index % listeners.length] as Socket);
-    server.announce(listener);
+    server.announce(listeners[0] as Socket);
     server.waitUntilClosed();
   },
 
   work(server) {
-    const accept = ACCEPT_LOOPS[server.settings.accept](server, server.inherited);
+    const accept = ACCEPT_LOOPS[server.settings.accept ?? 'thundering-herd'](server, server.inherited);
     for (;;) {
       const connection = accept();
       if (connection === null) server.count.emptyWakeups++;

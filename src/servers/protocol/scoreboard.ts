@@ -39,6 +39,8 @@ const CELLS = [
   'state',
   // Wakes its loop if it has one (see wakeup()); 0: none.
   'wakeupHandle',
+  // Row 0: the port that the threads share (worker/shared-port.ts).
+  'reservedPort',
 ] as const;
 
 type Cell = (typeof CELLS)[number];

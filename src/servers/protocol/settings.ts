@@ -20,7 +20,7 @@ export type ServerModelName =
   | 'proactor'
   | 'multi-proactor';
 
-/** How the processes of `prefork` share one listening socket; ACCEPT_STRATEGIES describes each. */
+/** How several workers accept on one port; ACCEPT_STRATEGIES describes each. */
 export type AcceptStrategy = 'thundering-herd' | 'blocking' | 'lock' | 'exclusive' | 'reuseport';
 
 /** The names are those of ServerOptions, with defaults filled in. */
@@ -34,7 +34,8 @@ export interface ServerSettings {
   readonly mechanism: string | undefined;
   /** The model's best mechanism on this system when createServer() was called; undefined: the model has no multiplexer. */
   readonly best: Mechanism | undefined;
-  readonly accept: AcceptStrategy;
+  /** null: the model has no such option, or its first thread accepts for all others. */
+  readonly accept: AcceptStrategy | null;
   readonly maxConnections: number;
   readonly maxQueued: number;
   /**

@@ -120,6 +120,15 @@ export class Server {
     }
   }
 
+  /** The port that all threads of this server listen on (shared-port.ts). */
+  get reservedPort(): number {
+    return this.#context.scoreboard.row(0).reservedPort;
+  }
+
+  set reservedPort(port: number) {
+    this.#context.scoreboard.row(0).reservedPort = port;
+  }
+
   /** Reports to the server's owner that the server listens, and on which address. */
   announce(listener: Socket): void {
     this.#context.announce(listener.localAddress);

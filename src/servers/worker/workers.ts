@@ -64,11 +64,15 @@ export class Workers {
     });
   }
 
-  /** Starts `workers` threads, each with its queue: `server.queue` there. One that exits is replaced. BLOCKS until all serve. */
-  startThreads(queueOf: (index: number) => ConnectionQueue): void {
+  /**
+   * Starts `workers` threads. One that exits is replaced. BLOCKS until all serve.
+   * @param queueOf the queue of each: `server.queue` there. Default: they have none
+   */
+  startThreads(queueOf?: (index: number) => ConnectionQueue): void {
     const rows = Array.from({ length: this.#workers }, (_, index) => {
-      const queue = queueOf(index).memory;
-      return this.#requestAndWait({ kind: 'thread', role: 'work', fds: [], connections: 0, queue, replace: true }).row;
+      const queue = queueOf === undefined ? {} : { queue: queueOf(index).memory };
+      return this.#requestAndWait({ kind: 'thread', role: 'work', fds: [], connections: 0, ...queue, replace: true })
+        .row;
     });
     for (const row of rows) if (row >= 0) this.#waitUntilServing(row);
   }
