@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { type Goal, goalsOf } from '../src/instruments/bench/goals.js';
+import { CORES_SUBJECTS, limitOf, serverAlone } from '../src/instruments/bench/cores.js';
 import { disturbanceOf, judge } from '../src/instruments/bench/judging.js';
 import { type BenchResults, type Round, ratio } from '../src/instruments/bench/results.js';
 import { sectionsOf } from '../src/instruments/bench/sections.js';
@@ -66,10 +67,11 @@ describe('figures', () => {
 
   it('each goal names a cell that some workload has', () => {
     const cells = [...WORKLOADS, surpriseOf(7)].flatMap((workload) => workload.cells.map(({ name }) => name));
+    const cores = CORES_SUBJECTS.map(({ name }) => name);
     const goals = goalsOf({ ...results(1), seed: 7 }).filter(
       ({ bar }) => bar.includes(' of ') || bar.includes('times'),
     );
-    for (const { cell } of goals) expect([...cells, ...TURNS]).toContain(cell);
+    for (const { cell } of goals) expect([...cells, ...cores, ...TURNS]).toContain(cell);
   });
   const TURNS = [
     ...['100', '1000', '10000', '19000'].flatMap((count) => [`epoll ${count}`, `poll ${count}`]),
@@ -164,6 +166,51 @@ describe('figures', () => {
       const { programs } = otherWorkBetween(before, after);
       expect(after.own - before.own).toBeLessThan(400);
       expect((programs ?? 0) * (after.processors.all - before.processors.all)).toBeGreaterThan(100);
+    });
+  });
+
+  describe('several cores', () => {
+    const on = (perSecond: number, serverCpu: number, clientCpu: number) => ({ perSecond, serverCpu, clientCpu });
+    const three = <T>(one: T): T[] => [one, one, one];
+
+    it.each([
+      ['one core', 100_000, 1e6 / 6],
+      ['two cores', 200_000, 2e6 / 6],
+      ['clients on both', 125_000, 1e6 / 6],
+    ] as const)('%s: the model of the time per message', (placement, limit, alone) => {
+      expect(limitOf(on(1, 6, 4), placement)).toBeCloseTo(limit);
+      expect(serverAlone(on(1, 6, 4), placement)).toBeCloseTo(alone);
+    });
+
+    it('the goals are the ratios to one core, and to one loop without the clients', () => {
+      const rounds = {
+        'reactor, one core': three(on(100_000, 5, 4.5)),
+        'reactor, clients on both': three(on(90_000, 5.4, 4.5)),
+        'multi-reactor, two cores': three(on(180_000, 6, 5)),
+        'multi-process-reactor, two cores': three(on(165_000, 7.2, 5)),
+      };
+      const all = { ...results(1), cores: [{ cell: 'cores 50 x 64', rounds, failed: {}, otherWork: QUIET }] };
+      const table = sectionsOf(all).find(({ id }) => id === 'cores')?.tables[0];
+      expect(table?.rows.map(([name, , speedup, , , limit, , model]) => [name, speedup, limit, model])).toEqual([
+        ['reactor, one core', '1.00 ± 0.00', '105,263 ± 0', null],
+        ['reactor, clients on both', null, '130,719 ± 0', '1.00 ± 0.00'],
+        ['multi-reactor, two cores', '1.80 ± 0.00', '181,818 ± 0', '1.80 ± 0.00'],
+        ['multi-process-reactor, two cores', '1.65 ± 0.00', '163,934 ± 0', '1.50 ± 0.00'],
+      ]);
+      const isOfCores = ({ cell }: Goal): boolean => cell.endsWith('two cores');
+      const verdicts = goalsOf(all).filter((one) => isOfCores(one) && one.measured !== null);
+      expect(verdicts.map(({ cell, judgement }) => [cell, judgement])).toEqual([
+        ['multi-reactor, two cores', reached],
+        ['multi-reactor, two cores', reached],
+        ['multi-process-reactor, two cores', missed],
+        ['multi-process-reactor, two cores', missed],
+      ]);
+    });
+
+    it('each subject is compared with one loop that is measured too', () => {
+      const names = CORES_SUBJECTS.map(({ name }) => name);
+      for (const { base } of CORES_SUBJECTS)
+        for (const placement of ['one core', 'clients on both']) expect(names).toContain(`${base}, ${placement}`);
     });
   });
 

@@ -45,20 +45,27 @@ static inline void set_no_delay(int fd) {
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-// A listening socket on any free port of 127.0.0.1.
-static inline int listen_on_loopback(int flags) {
+// A listening socket on a port of 127.0.0.1; 0: any free one. Several sockets may share the port if each is shared.
+static inline int listen_on_port(uint16_t port, int is_shared, int flags) {
   const int listener = check(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0), "socket");
-  struct sockaddr_in address = loopback(0);
+  check(setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &is_shared, sizeof is_shared), "setsockopt");
+  struct sockaddr_in address = loopback(port);
   check(bind(listener, (struct sockaddr*)&address, sizeof address), "bind");
   check(listen(listener, 4096), "listen");
   return listener;
 }
 
-// Prints the first line of output of every server of the benchmark.
-static inline void print_listening(int listener) {
+static inline int listen_on_loopback(int flags) { return listen_on_port(0, 0, flags); }
+
+static inline uint16_t port_of(int listener) {
   struct sockaddr_in address;
   socklen_t length = sizeof address;
   check(getsockname(listener, (struct sockaddr*)&address, &length), "getsockname");
-  printf("listening on 127.0.0.1:%d\n", ntohs(address.sin_port));
+  return ntohs(address.sin_port);
+}
+
+// Prints the first line of output of every server of the benchmark.
+static inline void print_listening(int listener) {
+  printf("listening on 127.0.0.1:%d\n", port_of(listener));
   fflush(stdout);
 }

@@ -1,11 +1,15 @@
 // The lower limit on epoll(7): the cost of a server without runtime, library or abstraction. Usage: epoll echo|chat|rpc
+// [PROCESSES]
 //
 // A textbook loop: epoll_wait, then one recv and the sends for each ready connection. chat does the same as
 // src/servers/applications/chat.ts: it receives lines of {"user": "ann", "text": "hello"} and sends [ann] hello to
 // every connection. rpc does the same as src/servers/applications/rpc.ts, but reads no JSON: a frame must begin as the
 // clients write a ping, and what follows is copied into the reply (src/instruments/bench/programs/frames.ts).
+// Each of several processes has a socket on the same port (SO_REUSEPORT).
 #include <endian.h>
+#include <signal.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 
 #include "connection.h"
 
@@ -133,7 +137,7 @@ static void close_connection(struct connection* connection) {
   free_connection(connection);
 }
 
-static void serve(int epoll, int listener, application application) {
+static _Noreturn void serve(int epoll, int listener, application application) {
   static struct epoll_event events[MAX_EVENTS];
   for (;;) {
     const int ready = epoll_wait(epoll, events, MAX_EVENTS, -1);
@@ -176,16 +180,31 @@ static application application_named(const char* name) {
   return strcmp(name, "rpc") == 0 ? rpc : NULL;
 }
 
-int main(int count, char** arguments) {
-  const application application = count == 2 ? application_named(arguments[1]) : NULL;
-  if (application == NULL) {
-    fprintf(stderr, "usage: epoll echo|chat|rpc\n");
-    return 2;
-  }
-  const int listener = listen_on_loopback(SOCK_NONBLOCK);
+static _Noreturn void run(int listener, application application) {
   const int epoll = check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
   struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
   check(epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event), "epoll_ctl");
-  print_listening(listener);
   serve(epoll, listener, application);
+}
+
+int main(int count, char** arguments) {
+  const application application = count >= 2 ? application_named(arguments[1]) : NULL;
+  const int processes = count == 3 ? atoi(arguments[2]) : 1;
+  if (application == NULL || count > 3 || processes < 1) {
+    fprintf(stderr, "usage: epoll echo|chat|rpc [PROCESSES]\n");
+    return 2;
+  }
+  int listener = listen_on_port(0, processes > 1, SOCK_NONBLOCK);
+  for (int i = 1; i < processes; ++i) {
+    const int other = listen_on_port(port_of(listener), 1, SOCK_NONBLOCK);
+    if (check(fork(), "fork") == 0) {
+      check(prctl(PR_SET_PDEATHSIG, SIGKILL), "prctl");
+      close(listener);  // the parent's
+      listener = other;
+      run(listener, application);
+    }
+    close(other);
+  }
+  print_listening(listener);
+  run(listener, application);
 }

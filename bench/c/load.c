@@ -1,6 +1,6 @@
 // The clients of the benchmark: one thread, one epoll. Every received byte is checked.
 //
-//   load WORKLOAD PORT [-c CONNECTIONS] [-s BYTES] [-p PIPELINED] [-t SECONDS] [-w WARM-UP SECONDS] [-k SERVER PID]
+//   load WORKLOAD PORT [-c CONNECTIONS] [-s BYTES] [-p PIPELINED] [-t SECONDS] [-w WARM-UP SECONDS] [-k SERVER PID]...
 //
 //   echo     each connection has PIPELINED messages of BYTES in flight; the stream is a repeated pattern of 65,521
 //            bytes, so that misplaced bytes are detected
@@ -29,6 +29,7 @@ enum {
   MAX_SILENCE_MS = 5000,
   MAX_MESSAGE = 1 << 20,
   CONNECTIONS_PER_ADDRESS = 20000,  // an address has 28,000 ports (ip_local_port_range)
+  MAX_SERVERS = 64,
 };
 
 static struct {
@@ -36,7 +37,8 @@ static struct {
   uint16_t port;
   int connections, size, pipelined;
   double seconds, warm_up;
-  pid_t server;
+  pid_t servers[MAX_SERVERS];  // processes of the server
+  int server_count;
 } options = {.connections = 50, .size = 64, .pipelined = 1, .seconds = 1, .warm_up = 0.2};
 
 struct connection {
@@ -86,21 +88,28 @@ static double quantile(double share) {
 // ------------------------------------------------------------------------------------------------------- the server
 
 static uint64_t cpu_of_server(void) {
-  clockid_t clock;
-  if (options.server == 0) return 0;
-  if (clock_getcpuclockid(options.server, &clock) != 0) fail("the server, process %ld, has ended", options.server);
-  return clock_ns(clock);
+  uint64_t sum = 0;
+  for (int i = 0; i < options.server_count; ++i) {
+    clockid_t clock;
+    if (clock_getcpuclockid(options.servers[i], &clock) != 0)
+      fail("the server, process %ld, has ended", options.servers[i]);
+    sum += clock_ns(clock);
+  }
+  return sum;
 }
 
 static long memory_of_server(void) {
-  if (options.server == 0) return 0;
-  char path[64];
-  snprintf(path, sizeof path, "/proc/%d/statm", (int)options.server);
-  FILE* file = fopen(path, "r");
-  long size = 0, resident = 0;
-  if (file == NULL || fscanf(file, "%ld %ld", &size, &resident) != 2) fail("%ld has no statm(5)", options.server);
-  fclose(file);
-  return resident * sysconf(_SC_PAGESIZE);
+  long sum = 0;
+  for (int i = 0; i < options.server_count; ++i) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/statm", (int)options.servers[i]);
+    FILE* file = fopen(path, "r");
+    long size = 0, resident = 0;
+    if (file == NULL || fscanf(file, "%ld %ld", &size, &resident) != 2) fail("%ld has no statm(5)", options.servers[i]);
+    fclose(file);
+    sum += resident * sysconf(_SC_PAGESIZE);
+  }
+  return sum;
 }
 
 // ----------------------------------------------------------------------------------------------------------- messages
@@ -400,7 +409,10 @@ static void parse(int count, char** arguments) {
     if (option == 'p') options.pipelined = (int)parse_number(optarg, 1, 1024);
     if (option == 't') options.seconds = atof(optarg);
     if (option == 'w') options.warm_up = atof(optarg);
-    if (option == 'k') options.server = (pid_t)parse_number(optarg, 1, INT32_MAX);
+    if (option == 'k') {
+      if (options.server_count == MAX_SERVERS) fail("a server has at most %ld processes", MAX_SERVERS);
+      options.servers[options.server_count++] = (pid_t)parse_number(optarg, 1, INT32_MAX);
+    }
     if (option == '?') exit(2);
   }
   if (optind != count - 2) {

@@ -9,7 +9,8 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type * as buildModule from '../../src/instruments/bench/build.js';
 import type * as childModule from '../../src/instruments/bench/child.js';
-import type { BenchResults } from '../../src/instruments/bench/results.js';
+import type { BenchResults, CoresRound } from '../../src/instruments/bench/results.js';
+import { CORES_SUBJECTS, type CoresSubject, limitOf } from '../../src/instruments/bench/cores.js';
 import type * as subjectsModule from '../../src/instruments/bench/subjects.js';
 import type * as turnsModule from '../../src/instruments/bench/turn-programs.js';
 import { frame } from '../../src/servers/applications/framing.js';
@@ -265,6 +266,25 @@ describe.skipIf(reason)(`what runs${reason}`, () => {
       expect(text).toContain('– surprise, epoll ≤ 1.1 CPU of c-epoll: ');
       const again = await start(['--from', json]).ended;
       expect(again.stdout).toBe(stdout);
+    });
+
+    it('cores: one core and two, with the CPU time of server and clients', async () => {
+      using bench = new Bench();
+      const json = join(bench.folder(), 'bench.json');
+      const { stdout, code } = await start(['cores', '--rounds', '1', '--seconds', '0.2', '--json', json]).ended;
+      expect(code).toBe(0);
+      const [cell] = (JSON.parse(readFileSync(json, 'utf8')) as BenchResults).cores ?? [];
+      expect(cell?.failed).toEqual({});
+      for (const { name } of CORES_SUBJECTS) {
+        const [round] = cell?.rounds[name] ?? [];
+        expect(round?.perSecond, name).toBeGreaterThan(1000);
+        expect(round?.serverCpu, name).toBeGreaterThan(1);
+        expect(round?.clientCpu, name).toBeGreaterThan(1);
+        // A clock of CPU time cannot show more than the cores have. 10 %: the windows of the two clients differ.
+        const { placement } = CORES_SUBJECTS.find((one) => one.name === name) as CoresSubject;
+        expect((round as CoresRound).perSecond, name).toBeLessThan(1.1 * limitOf(round as CoresRound, placement));
+      }
+      expect(stdout).toContain('multi-proactor, two cores');
     });
 
     it('--list names the missing subjects, and how to install them', async () => {

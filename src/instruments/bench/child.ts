@@ -87,6 +87,11 @@ export class ServerProcess implements AsyncDisposable {
     throw new Error(String(first));
   }
 
+  /** Ids of all its processes: a server may have several. */
+  get pids(): readonly number[] {
+    return withDescendants(this.#startedPid);
+  }
+
   /** @throws if it has exited */
   assertServes(): void {
     const { child, output } = this.#started;
@@ -113,6 +118,8 @@ function innermost(pid: number): number {
   const [only, ...others] = childrenIfAny(pid);
   return only === undefined || others.length > 0 ? pid : innermost(only);
 }
+
+const withDescendants = (pid: number): number[] => [pid, ...childrenIfAny(pid).flatMap(withDescendants)];
 
 function killWithChildren(pid: number): void {
   for (const child of childrenIfAny(pid)) killWithChildren(child);

@@ -1,4 +1,5 @@
 /** The performance goals of this package, one row each, and whether they are reached. */
+import { CORES_SUBJECTS, C_ON_CORES, modelledSpeedup, speedup } from './cores.js';
 import { type Judgement, type Sense, disturbanceOf, judge } from './judging.js';
 import { type BenchResults, type Round, ratio, valuesOf } from './results.js';
 import { surpriseOf } from './surprise.js';
@@ -128,11 +129,13 @@ const TURN_GOALS: readonly TurnsGoal[] = [
   ),
 ];
 
+/** Of a loop per core on two cores, relative to one loop. */
+const MIN_SPEEDUP = 1.7;
 const MAX_IDLE_BYTES = 512;
 const IDLE_CELL = 'idle 10000';
 
 /** All goals, measured or not. */
-export function goalsOf({ served, turns, idle, seed }: Measured): readonly Goal[] {
+export function goalsOf({ served, turns, idle, seed, cores = [] }: Measured): readonly Goal[] {
   const servedGoals = [...SERVED, ...(seed === undefined ? [] : offTheTrack(surpriseOf(seed)))];
   const ofServers = servedGoals.map(({ what, cell, figure, subject, of, sense, bound }): Goal => {
     const found = served.find((one) => one.cell === cell);
@@ -148,11 +151,30 @@ export function goalsOf({ served, turns, idle, seed }: Measured): readonly Goal[
     const bar = barText(sense, bound, isFaster ? 'times faster than' : 'CPU of', of);
     return { what, cell, bar, measured, judgement: judged(measured, sense, bound, disturbanceOf(found?.otherWork)) };
   });
+  const [several] = cores;
+  const ofCores = CORES_SUBJECTS.filter(
+    ({ placement, name }) => placement === 'two cores' && name !== C_ON_CORES,
+  ).flatMap((subject): readonly Goal[] =>
+    [
+      ['messages/s of two cores', speedup, `${subject.base}, one core`] as const,
+      ['the same without the clients', modelledSpeedup, `${subject.base}, clients on both`] as const,
+    ].map(([what, figure, of]) => {
+      const measured = several === undefined ? null : figure(several.rounds, subject);
+      return {
+        what,
+        cell: subject.name,
+        bar: barText('at least', MIN_SPEEDUP, 'times', of),
+        measured,
+        judgement: judged(measured, 'at least', MIN_SPEEDUP, disturbanceOf(several?.otherWork)),
+      };
+    }),
+  );
   const bytes = idle.find(({ cell }) => cell === IDLE_CELL)?.bytes.reactor ?? [];
   const measured = bytes.length === 0 ? null : spreadOf(bytes);
   return [
     ...ofServers,
     ...ofTurns,
+    ...ofCores,
     {
       what: 'idle, bytes per connection',
       cell: IDLE_CELL,
@@ -163,4 +185,4 @@ export function goalsOf({ served, turns, idle, seed }: Measured): readonly Goal[
   ];
 }
 
-type Measured = Pick<BenchResults, 'served' | 'turns' | 'idle' | 'seed'>;
+type Measured = Pick<BenchResults, 'served' | 'turns' | 'idle' | 'seed' | 'cores'>;

@@ -13,8 +13,9 @@ import { renderPage } from '../report/page.js';
 import { builtC } from './build.js';
 import { chooseProcessors } from './processors.js';
 import { findProgram, present } from './programs.js';
-import type { BenchResults, IdleCell, ServedCell, TurnsCell } from './results.js';
-import { type RunOptions, runIdle, runServed, runTurns, servedBy, visitsOf } from './run.js';
+import { CORES, CORES_SUBJECTS } from './cores.js';
+import type { BenchResults, CoresCell, IdleCell, ServedCell, TurnsCell } from './results.js';
+import { type RunOptions, runCores, runIdle, runServed, runTurns, servedBy, visitsOf } from './run.js';
 import { sectionsOf } from './sections.js';
 import { type BenchSubject, SUBJECTS } from './subjects.js';
 import { MAX_SEED, surpriseOf } from './surprise.js';
@@ -74,7 +75,7 @@ function parseResults(path: string): string {
 
 const HELP = `
 Workloads (default: all):
-${[...WORKLOADS, IDLE, TURNS].map(({ name, title }) => beside(`  ${name}`, title, 13)).join('\n')}
+${[...WORKLOADS, CORES, IDLE, TURNS].map(({ name, title }) => beside(`  ${name}`, title, 13)).join('\n')}
 
 Server and clients each run on a processor of their own. All subjects run in the same
 rounds, and every byte of the replies is checked. Subjects that are not installed are
@@ -130,6 +131,7 @@ interface Plan {
   readonly served: readonly (readonly [Workload, LoadCell])[];
   readonly idle: readonly number[];
   readonly turns: readonly (readonly [TurnsRow, registered: number, active: number])[];
+  readonly hasCores: boolean;
   readonly isEmpty: boolean;
 }
 
@@ -152,13 +154,15 @@ function planOf(names: readonly string[], cells: readonly string[] | undefined, 
         row.registered.flatMap((registered) => TURNS.active.map((active) => [row, registered, active] as const)),
       )
     : [];
-  return { served, idle, turns, isEmpty: served.length + idle.length + turns.length === 0 };
+  const hasCores = names.includes(CORES.name);
+  return { served, idle, turns, hasCores, isEmpty: served.length + idle.length + turns.length === 0 && !hasCores };
 }
 
 // ------------------------------------------------------------------------------------------------------------ measure
 
 const presentSubjects = (subjects = SUBJECTS) =>
   present(subjects, ({ serves, command }) => command(serves[0] ?? 'echo'));
+const presentCoresSubjects = () => present(CORES_SUBJECTS, ({ command }) => command());
 const presentTurnPrograms = () => present(TURN_PROGRAMS, ({ command }) => command('epoll', 1, 1, 1));
 
 function assertCanRun(): void {
@@ -179,9 +183,11 @@ async function measure(
   assertCanRun();
   const { here, missing } = presentSubjects(subjects);
   const turners = presentTurnPrograms();
+  const several = presentCoresSubjects();
   const processors = chooseProcessors();
   const total =
     plan.served.reduce((sum, [workload]) => sum + visitsOf(servedBy(workload, here).length, rounds), 0) +
+    (plan.hasCores ? visitsOf(several.here.length, rounds) : 0) +
     plan.idle.length * servedBy(WORKLOADS[0] as Workload, here).length * rounds +
     plan.turns.reduce(
       (sum, [{ mechanism }]) =>
@@ -189,11 +195,11 @@ async function measure(
       0,
     );
   const bar = progressBar();
-  const measured: Measured = { served: [], idle: [], turns: [] };
+  const measured: Measured = { served: [], idle: [], turns: [], cores: [] };
   // After an interrupt the finished cells are shown.
   await untilInterrupted((signal) =>
     measureAll(plan, measured, {
-      ...{ subjects: here, turnPrograms: turners.here },
+      ...{ subjects: here, turnPrograms: turners.here, coresSubjects: several.here },
       ...{ rounds, seconds, processors, signal, onVisit: counting(bar, total) },
     }),
   ).finally(bar.end);
@@ -225,10 +231,12 @@ interface Measured {
   readonly served: ServedCell[];
   readonly idle: IdleCell[];
   readonly turns: TurnsCell[];
+  readonly cores: CoresCell[];
 }
 
-async function measureAll(plan: Plan, { served, idle, turns }: Measured, options: RunOptions): Promise<void> {
+async function measureAll(plan: Plan, { served, idle, turns, cores }: Measured, options: RunOptions): Promise<void> {
   for (const [workload, cell] of plan.served) served.push(await runServed(workload, cell, options));
+  if (plan.hasCores) cores.push(await runCores(options));
   for (const connections of plan.idle) idle.push(await runIdle(connections, options));
   for (const [row, registered, active] of plan.turns) turns.push(await runTurns(row, registered, active, options));
 }

@@ -38,8 +38,8 @@ function numbersIn(list: string): number[] {
   });
 }
 
-/** The command in front of a program: taskset(1) pins it to a processor; setpriv(1) ends it with this process, however that ends. */
-export function boundTo(processor: number | undefined): readonly string[] {
+/** The command in front of a program: taskset(1) pins it to processors; setpriv(1) ends it with this process, however that ends. */
+export function boundTo(...processors: readonly (number | undefined)[]): readonly string[] {
   const ended = ['setpriv', '--pdeathsig', 'KILL'];
-  return processor === undefined ? ended : [...ended, 'taskset', '-c', String(processor)];
+  return processors.includes(undefined) ? ended : [...ended, 'taskset', '-c', processors.join(',')];
 }

@@ -47,6 +47,22 @@ export interface TurnsCell {
   readonly otherWork?: OtherWork;
 }
 
+/** One visit of a server on one core or on two. Times in microseconds per message. */
+export interface CoresRound {
+  readonly perSecond: number;
+  readonly serverCpu: number;
+  readonly clientCpu: number;
+}
+
+/** Servers on one core and on two, by subject (cores.ts). */
+export interface CoresCell {
+  readonly cell: string;
+  readonly rounds: Readonly<Record<string, readonly CoresRound[]>>;
+  readonly failed: Readonly<Record<string, string>>;
+  /** As in ServedCell. */
+  readonly otherWork?: OtherWork;
+}
+
 /** The JSON of --json. */
 export interface BenchResults {
   readonly machine: Readonly<Record<string, string>>;
@@ -59,6 +75,8 @@ export interface BenchResults {
   readonly served: readonly ServedCell[];
   readonly idle: readonly IdleCell[];
   readonly turns: readonly TurnsCell[];
+  /** Default: a file of an earlier version has none. */
+  readonly cores?: readonly CoresCell[];
 }
 
 /** Figures of one subject in one cell. null: not measured. */

@@ -6,7 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { builtC } from './build.js';
 import { ServerProcess, TooFewDescriptors, measured } from './child.js';
 import { type Processors, boundTo } from './processors.js';
-import type { IdleCell, Round, ServedCell, TurnsCell } from './results.js';
+import { CORES, type CoresSubject } from './cores.js';
+import type { CoresCell, CoresRound, IdleCell, Round, ServedCell, TurnsCell } from './results.js';
 import type { BenchSubject } from './subjects.js';
 import type { TurnProgram } from './turn-programs.js';
 import { otherWorkBetween, workUpToNow } from '../measuring/busyness.js';
@@ -16,6 +17,7 @@ import { IDLE, type LoadCell, TURNS, type TurnsRow, type Workload } from './work
 export interface RunOptions {
   readonly subjects: readonly BenchSubject[];
   readonly turnPrograms: readonly TurnProgram[];
+  readonly coresSubjects: readonly CoresSubject[];
   readonly rounds: number;
   /** Duration of one visit. */
   readonly seconds: number;
@@ -39,6 +41,8 @@ interface LoadFigures {
 
 /** Seconds of a visit before the measurement. */
 const WARM_UP = 0.2;
+/** The same for a server that has just been started. */
+const CORES_WARM_UP = 0.5;
 /** Milliseconds between two visits. */
 const PAUSE = 30;
 const MANY = 1000;
@@ -125,11 +129,13 @@ export async function runServed(workload: Workload, cell: LoadCell, options: Run
 function clients(
   workload: string,
   { port }: ServerProcess,
-  flags: Readonly<Record<string, number>>,
-  processors: Processors | null,
+  flags: Readonly<Record<string, number | readonly number[]>>,
+  processor: number | undefined,
 ): readonly string[] {
-  const options = Object.entries(flags).flatMap(([flag, value]) => [`-${flag}`, String(value)]);
-  return [...boundTo(processors?.clients), builtC('load'), ...options, workload, String(port)];
+  const options = Object.entries(flags).flatMap(([flag, values]) =>
+    [values].flat().flatMap((value) => [`-${flag}`, String(value)]),
+  );
+  return [...boundTo(processor), builtC('load'), ...options, workload, String(port)];
 }
 
 /** The result of a visit that is not counted. */
@@ -145,7 +151,7 @@ async function load(
   server.assertServes();
   const workload = name === 'connect' ? name : application;
   const flags = { c: connections, s: size, p: pipelined, t: seconds, w: WARM_UP, k: server.pid };
-  const figures = await measured<LoadFigures>(clients(workload, server, flags, processors), signal);
+  const figures = await measured<LoadFigures>(clients(workload, server, flags, processors?.clients), signal);
   return {
     cpu: figures.serverCpu / 1000 / figures.messages,
     perSecond: figures.messages / figures.seconds,
@@ -168,10 +174,10 @@ export async function runIdle(connections: number, options: RunOptions): Promise
       onVisit(`idle ${connections}, ${name}`);
       await visits.visit(name, async () => {
         await using server = await ServerProcess.start([...boundTo(processors?.server), ...command('echo')], signal);
-        await measured(clients('echo', server, { t: IDLE.servesBefore }, processors), signal);
+        await measured(clients('echo', server, { t: IDLE.servesBefore }, processors?.clients), signal);
         const flags = { c: connections, s: IDLE.size, k: server.pid };
         const figures = await measured<{ before: number; memory: number }>(
-          clients('idle', server, flags, processors),
+          clients('idle', server, flags, processors?.clients),
           signal,
         );
         return (figures.memory - figures.before) / connections;
@@ -179,6 +185,48 @@ export async function runIdle(connections: number, options: RunOptions): Promise
     }
   }
   return { cell: `idle ${connections}`, bytes: visits.values, failed: visits.failed };
+}
+
+/** Measures servers on one core and on two. @throws if there is only one */
+export async function runCores(options: RunOptions): Promise<CoresCell> {
+  const { coresSubjects, rounds, processors, signal, onVisit } = options;
+  if (processors === null) throw new Error('two processors are needed');
+  const { connections, size, name: cell } = CORES;
+  const visits = new Visits<CoresRound>(signal);
+  const before = workUpToNow();
+  for (let round = 0; round <= rounds; round++) {
+    for (const subject of shuffled(coresSubjects)) {
+      onVisit(`${cell}, ${subject.name}`);
+      await visits.visit(subject.name, () => coresVisit(subject, processors, options), round > 0);
+      await sleep(PAUSE);
+    }
+  }
+  const otherWork = otherWorkBetween(before, workUpToNow());
+  return { cell: `${cell} ${connections} x ${size}`, rounds: visits.values, failed: visits.failed, otherWork };
+}
+
+/** Each visit starts the server: a waiting server of several threads would run on the cores of the others. */
+async function coresVisit(
+  { placement, command }: CoresSubject,
+  { server: first, clients: second }: Processors,
+  { seconds, signal }: RunOptions,
+): Promise<CoresRound> {
+  const cores = placement === 'two cores' ? [first, second] : [first];
+  await using server = await ServerProcess.start([...boundTo(...cores), ...command()], signal);
+  const flags = { c: CORES.connections, s: CORES.size, t: seconds, w: CORES_WARM_UP };
+  const all = await Promise.all(
+    (placement === 'one core' ? [first] : [first, second]).map((core, i) =>
+      measured<LoadFigures>(clients('echo', server, i === 0 ? { ...flags, k: server.pids } : flags, core), signal),
+    ),
+  );
+  // The first clients have read the server's CPU time, over their own time.
+  const [one] = all as [LoadFigures];
+  const perSecond = all.reduce((sum, figures) => sum + figures.messages / figures.seconds, 0);
+  return {
+    perSecond,
+    serverCpu: one.serverCpu / 1000 / one.seconds / perSecond,
+    clientCpu: all.reduce((sum, figures) => sum + figures.clientCpu / 1000 / figures.seconds, 0) / perSecond,
+  };
 }
 
 /** Measures one cell of selector turns. */

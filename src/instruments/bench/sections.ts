@@ -3,9 +3,12 @@ import { type Spread, spreadOf } from '../measuring/spread.js';
 import { QUARTILES, rangeOf } from '../report/quartiles.js';
 import type { Cell, LineChart, RangeChart, ReportSection, ReportTable } from '../report/report.js';
 import { type Goal, goalsOf } from './goals.js';
+import { CORES, CORES_SUBJECTS, limitOf as limitOfCores, modelledSpeedup, serverAlone, speedup } from './cores.js';
 import { type Judgement, disturbanceOf, halfRange } from './judging.js';
 import {
   type BenchResults,
+  type CoresCell,
+  type CoresRound,
   type IdleCell,
   type ServedCell,
   type TurnsCell,
@@ -50,6 +53,7 @@ export function sectionsOf(results: BenchResults): readonly ReportSection[] {
     ...[...WORKLOADS, ...(seed === undefined ? [] : [surpriseOf(seed)])].flatMap((workload) =>
       servedSections(workload, results),
     ),
+    ...coresSections(results),
     ...idleSections(results),
     ...turnSections(results),
     ...goalSections(results),
@@ -104,7 +108,7 @@ function servedSections(workload: Workload, { served }: BenchResults): readonly 
 
 const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
-function notesOf(cell: ServedCell | IdleCell | TurnsCell): readonly (readonly [string, string])[] {
+function notesOf(cell: ServedCell | IdleCell | TurnsCell | CoresCell): readonly (readonly [string, string])[] {
   const disturbance = 'bytes' in cell ? null : disturbanceOf(cell.otherWork);
   return [
     ...(disturbance === null ? [] : [[cell.cell, `disturbed: ${disturbance}`] as const]),
@@ -195,6 +199,74 @@ function servedChart(title: string, label: string, cells: readonly ServedCell[],
       values: categories.map((name) => rangeOf(figures(cell, name)?.[key])),
     })),
   };
+}
+
+// -------------------------------------------------------------------------------------------------------------- cores
+
+function coresSections({ cores = [] }: BenchResults): readonly ReportSection[] {
+  return cores.map((cell) => ({
+    id: CORES.name,
+    title: CORES.title,
+    facts: [
+      ['note', CORES.note],
+      ['× one core', 'messages/s relative to one loop whose clients are on the same core: with two cores, 2 at most'],
+      ['limit', 'cores / CPU per message: all that these cores can give with these clients on them'],
+      ['server alone', "a model: cores / the server's CPU per message, if the clients ran elsewhere"],
+      [
+        '× one loop',
+        'server alone, relative to one loop with clients on both cores: half of the messages cross in both',
+      ],
+      ...notesOf(cell),
+    ],
+    tables: [coresTable(cell)],
+    charts: [
+      {
+        kind: 'range',
+        title: 'Messages per second',
+        value: { label: 'messages/s' },
+        categories: CORES_SUBJECTS.map(({ name }) => name).filter((name) => name in cell.rounds),
+        parts: QUARTILES,
+        series: [
+          {
+            name: cell.cell,
+            values: CORES_SUBJECTS.filter(({ name }) => name in cell.rounds).map(({ name }) =>
+              rangeOf(spreadOf((cell.rounds[name] ?? []).map(({ perSecond }) => perSecond))),
+            ),
+          },
+        ],
+      },
+    ],
+  }));
+}
+
+function coresTable(cell: CoresCell): ReportTable {
+  const rows = CORES_SUBJECTS.filter(({ name }) => name in cell.rounds).map((subject): readonly Cell[] => {
+    const { name, placement } = subject;
+    const rounds = cell.rounds[name] ?? [];
+    const of = (figure: (round: CoresRound) => number): Spread => spreadOf(rounds.map(figure));
+    return [
+      name,
+      withSpread(
+        of(({ perSecond }) => perSecond),
+        0,
+      ),
+      withSpread(placement === 'clients on both' ? null : speedup(cell.rounds, subject)),
+      withSpread(of(({ serverCpu }) => serverCpu)),
+      withSpread(of(({ clientCpu }) => clientCpu)),
+      withSpread(
+        of((round) => limitOfCores(round, placement)),
+        0,
+      ),
+      withSpread(
+        of((round) => serverAlone(round, placement)),
+        0,
+      ),
+      withSpread(placement === 'one core' ? null : modelledSpeedup(cell.rounds, subject)),
+    ];
+  });
+  const cpu = ['CPU of server, µs', 'CPU of clients, µs'];
+  const columns = ['server', 'messages/s', '× one core', ...cpu, 'limit', 'server alone', '× one loop'];
+  return { title: cell.cell, columns, rows };
 }
 
 // --------------------------------------------------------------------------------------------------------------- idle

@@ -27,7 +27,9 @@ const program = (name: string): string => distPath(`instruments/bench/programs/$
 const cli = distPath('cli/main.js');
 const NODE = process.execPath;
 
-const serve = (...options: readonly string[]): readonly string[] => [NODE, cli, 'serve', ...options, '--port', '0'];
+/** The command of this package's servers, to be followed by the model and its options. */
+export const NODE_SERVE: readonly string[] = [NODE, cli, 'serve', '--port', '0'];
+const serve = (...options: readonly string[]): readonly string[] => [...NODE_SERVE, ...options];
 
 /** The path of a program. @param hint how to install it. @throws Missing */
 function required(environment: string, names: readonly string[], hint: string): string {

@@ -126,4 +126,4 @@ export const TURNS = {
 } as const;
 
 /** The names of all workloads. */
-export const WORKLOAD_NAMES: readonly string[] = [...WORKLOADS.map(({ name }) => name), IDLE.name, TURNS.name];
+export const WORKLOAD_NAMES: readonly string[] = [...WORKLOADS.map(({ name }) => name), 'cores', IDLE.name, TURNS.name];
