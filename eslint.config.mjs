@@ -96,7 +96,14 @@ export default ts.config(
     files: ['bench/peers/*'],
     languageOptions: {
       globals: {
-        ...{ Bun: 'readonly', Deno: 'readonly', console: 'readonly', process: 'readonly', require: 'readonly' },
+        ...{
+          Bun: 'readonly',
+          Response: 'readonly',
+          Deno: 'readonly',
+          console: 'readonly',
+          process: 'readonly',
+          require: 'readonly',
+        },
         ...{ TextEncoder: 'readonly', TextDecoder: 'readonly', performance: 'readonly', setImmediate: 'readonly' },
       },
     },

@@ -4,6 +4,7 @@
 //
 //   echo     each connection has PIPELINED messages of BYTES in flight; the stream is a repeated pattern of 65,521
 //            bytes, so that misplaced bytes are detected
+//   http     each connection requests GET /NUMBER…, a path of BYTES, and expects it as the body of the reply
 //   rpc      the same with numbered requests and numbered responses (src/servers/applications/rpc.ts)
 //   chat     the first connection sends a message; it sends the next one when all connections have received it
 //            (src/servers/applications/chat.ts)
@@ -28,8 +29,8 @@ enum {
   PATTERN = 65521,  // a prime, so that messages and pattern are not aligned
   MAX_SILENCE_MS = 5000,
   MAX_MESSAGE = 1 << 20,
-  CONNECTIONS_PER_ADDRESS = 20000,  // an address has 28,000 ports (ip_local_port_range)
   MAX_SERVERS = 64,
+  CONNECTIONS_PER_ADDRESS = 20000,  // an address has 28,000 ports (ip_local_port_range)
 };
 
 static struct {
@@ -47,6 +48,7 @@ struct connection {
   uint64_t sent, received;  // positions in the streams, in bytes
   uint64_t to_send;         // the position up to which to send
   uint64_t answered;        // complete responses
+  char* reply;              // http: the bytes received of the current reply
   uint64_t* begun;          // start times of the messages in flight, by number modulo `pipelined`
 };
 
@@ -137,7 +139,10 @@ static void write_numbered(uint8_t* out, int size, const char* start, const char
   memcpy(out + size - end_length, end, (size_t)end_length);
 }
 
-static bool is_echo(void) { return strcmp(options.workload, "rpc") != 0 && strcmp(options.workload, "chat") != 0; }
+static bool is_http(void) { return strcmp(options.workload, "http") == 0; }
+static bool is_echo(void) {
+  return !is_http() && strcmp(options.workload, "rpc") != 0 && strcmp(options.workload, "chat") != 0;
+}
 static bool is_rpc(void) { return strcmp(options.workload, "rpc") == 0; }
 
 // The expected bytes at a position of a stream; *length: how many of them are contiguous.
@@ -171,6 +176,11 @@ static void prepare_messages(void) {
     strcpy(answer_start, "{\"out\":\"pong\",\"result\":\"");
     strcpy(answer_end, "\"}");
     answer_size = options.size + (int)strlen(answer_start) - (int)strlen(request_start);
+  } else if (is_http()) {
+    strcpy(request_start, "GET /");
+    strcpy(request_end, " HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+    request_size += (int)strlen("GET ") + (int)strlen(request_end);
+    strcpy(answer_start, "/");
   } else if (!is_echo()) {
     strcpy(request_start, "{\"user\":\"ann\",\"text\":\"");
     strcpy(request_end, "\"}\n");
@@ -273,6 +283,49 @@ static void on_answer(struct connection* connection) {
     ++messages;
     begin_message(connection, now);
   }
+  send_pending(connection);
+}
+
+enum { MAX_HEAD = 4096 };
+
+// The number in a field of a reply's head, which ends with '\0'. -1: the field is absent.
+static long field_of(const char* head, const char* name) {
+  const char* found = strcasestr(head, name);
+  return found == NULL ? -1 : strtol(found + strlen(name), NULL, 10);
+}
+
+// http: one request is in flight. Servers have different heads: only the status, the length and the body are checked.
+static void on_http(struct connection* connection) {
+  if (connection->reply == NULL) connection->reply = checked_alloc(malloc(MAX_HEAD + MAX_MESSAGE));
+  char* reply = connection->reply;
+  const ssize_t length =
+      recv(connection->fd, reply + connection->received, MAX_HEAD + MAX_MESSAGE - connection->received - 1, 0);
+  if (length < 0 && errno == EAGAIN) return;
+  if (length < 0) die("recv");
+  if (length == 0) fail("the server closed a connection, after %ld messages", (long)connection->answered);
+  connection->received += (uint64_t)length;
+  bytes += (uint64_t)length;
+  reply[connection->received] = '\0';
+  char* body = strstr(reply, "\r\n\r\n");
+  if (body == NULL) return;
+  body += 4;
+  body[-1] = '\0';
+  const long body_length = field_of(reply, "\ncontent-length:");
+  if (strncmp(reply, "HTTP/1.1 200 ", 13) != 0 || body_length != answer_size)
+    fail("no reply of status 200 with %ld bytes", answer_size);
+  body[-1] = '\n';
+  const uint64_t size = (uint64_t)(body - reply) + (uint64_t)body_length;
+  if (connection->received < size) return;
+  static uint8_t expected[MAX_MESSAGE];
+  write_numbered(expected, answer_size, answer_start, answer_end, connection->answered, false);
+  if (connection->received > size || memcmp(body, expected, (size_t)answer_size) != 0)
+    fail("wrong data received in reply %ld", (long)connection->answered);
+  const uint64_t now = clock_ns(CLOCK_MONOTONIC);
+  count_time(now - connection->begun[0]);
+  connection->received = 0;
+  ++connection->answered;
+  ++messages;
+  begin_message(connection, now);
   send_pending(connection);
 }
 
@@ -416,7 +469,7 @@ static void parse(int count, char** arguments) {
     if (option == '?') exit(2);
   }
   if (optind != count - 2) {
-    fprintf(stderr, "usage: load echo|rpc|chat|connect|idle PORT [options]\n");
+    fprintf(stderr, "usage: load echo|rpc|http|chat|connect|idle PORT [options]\n");
     exit(2);
   }
   options.workload = arguments[optind];
@@ -445,6 +498,11 @@ int main(int count, char** arguments) {
     open_all();
     begin();
     measure(on_chat);
+  } else if (is_http()) {
+    options.pipelined = 1;
+    open_all();
+    begin();
+    measure(on_http);
   } else if (strcmp(options.workload, "echo") == 0 || is_rpc()) {
     open_all();
     begin();

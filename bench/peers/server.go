@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"regexp"
 	"runtime"
@@ -28,12 +29,13 @@ const (
 var applications = map[string]func(net.Conn){"echo": echo, "chat": chat, "rpc": rpc}
 
 func main() {
-	var serve func(net.Conn)
+	var name string
 	if len(os.Args) > 1 {
-		serve = applications[os.Args[1]]
+		name = os.Args[1]
 	}
-	if serve == nil {
-		fmt.Fprintln(os.Stderr, "server.go takes one of echo, chat, rpc")
+	serve := applications[name]
+	if serve == nil && name != "http" {
+		fmt.Fprintln(os.Stderr, "server.go takes one of echo, chat, rpc, http")
 		os.Exit(2)
 	}
 	runtime.GOMAXPROCS(1) // as the servers beside it, it computes on one thread at a time
@@ -43,6 +45,10 @@ func main() {
 		os.Exit(1)
 	}
 	fmt.Println("listening on", listener.Addr())
+	if name == "http" {
+		fmt.Fprintln(os.Stderr, http.Serve(listener, http.HandlerFunc(path)))
+		os.Exit(1)
+	}
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
@@ -51,6 +57,12 @@ func main() {
 		}
 		go serve(conn)
 	}
+}
+
+// path answers a request of net/http by its path, as text.
+func path(response http.ResponseWriter, request *http.Request) {
+	response.Header().Set("Content-Type", "text/plain")
+	io.WriteString(response, request.URL.Path)
 }
 
 func echo(conn net.Conn) {

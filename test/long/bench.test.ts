@@ -299,7 +299,10 @@ describe.skipIf(reason)(`what runs${reason}`, () => {
     });
 
     it.each([
-      [['nonsense'], /^error: unknown workload 'nonsense'; there are: echo, middle, pipelined, .*idle, turns$/m],
+      [
+        ['nonsense'],
+        /^error: unknown workload 'nonsense'; there are: echo, middle, pipelined, http, .*cores, idle, turns$/m,
+      ],
       [['echo', '--cells', '3x3'], /^error: unknown cell 3x3; there are: 1x64, 50x64/m],
       [['--surprise', '-1'], /^error: option '--surprise \[seed\]' argument '-1' is invalid/],
       [['--surprise', 'echo'], /It must be a whole number from 0 to 4294967295/],

@@ -1,5 +1,8 @@
 /** Comparisons of server models: kinds and counters that test/compare.test.ts omits. */
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { type ServerResponse, createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Bench } from '../support/bench.js';
@@ -40,6 +43,28 @@ describe('compare()', () => {
     expect(row).toMatchObject({ syscalls: [], syscallsPerMessage: NaN });
     expect(row.counted).toMatch(/^not counted: .*strace.*/);
     expect(row.messagesPerSecond).toBeGreaterThan(0);
+  });
+
+  it('http: every subject exchanges a GET per message, also one that arrives in pieces', async () => {
+    const names = available.filter(({ http }) => http !== undefined).map(({ name }) => name);
+    expect(names).toContain('http:node');
+    for (const name of names) {
+      const row = await only(name, { connections: 3, messages: 30, size: 12_000 });
+      expect(row.messages, name).toBe(30);
+    }
+  });
+
+  it.each([
+    ['a wrong body', (response: ServerResponse) => response.end('/xxy'), /the body of the reply is not the path/],
+    ['another length', (response: ServerResponse) => response.end('/xx'), /the reply is no 200 with 4 bytes/],
+    ['another status', (response: ServerResponse) => response.writeHead(404).end('/xxx'), /the reply is no 200/],
+  ] as const)('http: %s ends the measurement', async (_, answer, message) => {
+    const server = createServer((_, response) => void answer(response)).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const work = { port, connections: 1, messages: 1, size: 4, isHttp: true };
+    await expect(Load.ready(work)).rejects.toThrow(message);
+    server.close();
   });
 
   it('rounds messages up to a multiple of the connections; a large message comes back whole', async () => {

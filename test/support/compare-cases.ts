@@ -21,6 +21,7 @@ const KINDS = [
   ...['busy-wait', 'thread-per-connection', 'thread-pool', 'process-per-connection', 'process-pool', 'prefork:lock'],
   ...['reactor-thread-per-task', 'reactor-thread-pool', 'multi-reactor', 'multi-reactor-thread-pool'],
   ...['multi-process-reactor', 'multi-proactor', 'node:net'],
+  ...available.filter(({ http }) => http !== undefined).map(({ name }) => name),
   ...available
     .map(({ name }) => name)
     .filter((name) => ['textbook:fork-per-connection', 'textbook:process-pool'].includes(name)),

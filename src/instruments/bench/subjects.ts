@@ -5,7 +5,7 @@ import { distPath } from '../../package-folder.js';
 import { benchFolder, builtGo, builtC } from './build.js';
 import { Missing, findProgram, outputOf } from './programs.js';
 
-export type ServedApplication = 'echo' | 'chat' | 'rpc';
+export type ServedApplication = 'echo' | 'chat' | 'rpc' | 'http';
 
 /** A server of the benchmark. */
 export interface BenchSubject {
@@ -70,6 +70,7 @@ function anyPython(): string {
 
 const pythonVersion = (): string => outputOf([anyPython(), '--version']) ?? '';
 const nodeVersion = (): string => `Node.js ${process.versions.node}`;
+const goVersion = (): string => outputOf(['go', 'version'])?.replace('go version ', '') ?? '';
 const ALL: readonly ServedApplication[] = ['echo', 'chat', 'rpc'];
 
 export const SUBJECTS: readonly BenchSubject[] = [
@@ -123,6 +124,20 @@ export const SUBJECTS: readonly BenchSubject[] = [
     command: () => [NODE, program('frames.js'), 'proactor', 'io_uring'],
   },
   {
+    name: 'reactor-http',
+    what: 'Reactor on epoll, a minimal HTTP server of GET (src/instruments/measuring/http.ts)',
+    isOurs: true,
+    serves: ['http'],
+    command: () => [NODE, program('http.js'), 'reactor', 'epoll'],
+  },
+  {
+    name: 'proactor-http',
+    what: 'the same on ProactorLoop, io_uring',
+    isOurs: true,
+    serves: ['http'],
+    command: () => [NODE, program('http.js'), 'proactor', 'io_uring'],
+  },
+  {
     name: 'select-loop',
     what: "this package: select() in Python's shape on epoll, recv and send by the handler",
     isOurs: true,
@@ -143,10 +158,24 @@ export const SUBJECTS: readonly BenchSubject[] = [
     version: nodeVersion,
   },
   {
+    name: 'node-http',
+    what: "Node's http",
+    serves: ['http'],
+    command: () => [NODE, program('node-http.js')],
+    version: nodeVersion,
+  },
+  {
     name: 'bun',
     what: 'Bun.listen',
     serves: ALL,
     command: (application) => [bun(), peer('bun.js'), application],
+    version: () => `Bun ${outputOf([bun(), '--version']) ?? ''}`,
+  },
+  {
+    name: 'bun-serve',
+    what: 'Bun.serve',
+    serves: ['http'],
+    command: () => [bun(), peer('bun_http.js')],
     version: () => `Bun ${outputOf([bun(), '--version']) ?? ''}`,
   },
   {
@@ -182,6 +211,13 @@ export const SUBJECTS: readonly BenchSubject[] = [
     what: 'Go, net, a goroutine per connection, GOMAXPROCS 1',
     serves: ALL,
     command: (application) => [builtGo('server'), application],
-    version: () => outputOf(['go', 'version'])?.replace('go version ', '') ?? '',
+    version: goVersion,
+  },
+  {
+    name: 'go-http',
+    what: 'Go, net/http, GOMAXPROCS 1',
+    serves: ['http'],
+    command: () => [builtGo('server'), 'http'],
+    version: goVersion,
   },
 ];

@@ -87,6 +87,14 @@ export const WORKLOADS: readonly Workload[] = [
     cells: [echoCell('rpc', 50, 64)],
   },
   {
+    name: 'http',
+    title: 'HTTP: GET, the reply is the path',
+    unit: 'message',
+    application: 'http',
+    note: 'what a loop leaves to a protocol: this package has sixty lines of it, the others have all of HTTP; compare with echo',
+    cells: [echoCell('http', 50, 64)],
+  },
+  {
     name: 'connect',
     title: 'Connections: open, one message, close on both sides',
     unit: 'connection',

@@ -30,8 +30,11 @@ const SHARE: Partial<Record<ServerModelName, number>> = {
 /**
  * Compares server models: throughput, latency, CPU time and system calls of the same echo work. Takes about two minutes by default.
  *
+ * `http:reactor`, `http:proactor` and `http:node` exchange GETs instead of echoes: a minimal HTTP server on this package's loops, inside Node's,
+ * beside Node's `http`. It shows what a loop leaves to a protocol.
+ *
  * System calls: those of this package's servers are counted by the package's own trace, without the calls that Node makes to manage its
- * threads. Those of `node:net` and of the textbook servers are the calls on descriptors that strace(1) counts: NaN if it is not installed, and
+ * threads. Those of `node:net`, of the HTTP servers and of the textbook servers are the calls on descriptors that strace(1) counts: NaN if it is not installed, and
  * on systems other than Linux. The counted run is slower than the timed one, so its waits return more events at once.
  *
  * CPU time is that of the server's process with its threads (getrusage(2)) and its child processes (proc(5), in steps of 10 ms each; NaN on
@@ -180,6 +183,7 @@ class SubjectRuns {
 
   #load({ port }: MeasuredServer, messages: number): Promise<Load> {
     const { work, signal } = this.#comparison;
-    return Load.ready({ ...work, port, messages, ...(this.#share < 1 ? { warmUp: 1 } : {}) }, signal);
+    const isHttp = this.#subject.http !== undefined;
+    return Load.ready({ ...work, port, messages, isHttp, ...(this.#share < 1 ? { warmUp: 1 } : {}) }, signal);
   }
 }

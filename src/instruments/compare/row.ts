@@ -6,7 +6,7 @@ export interface ComparisonOptions {
   /**
    * Server models, each with its mechanism or accept strategy after a colon, or else with the best one of this system: ['reactor:select',
    * 'reactor:epoll', 'proactor:io_uring', 'thread-pool', 'prefork:lock', 'textbook:thread-pool', 'node:net']. `textbook:` is a server in C
-   * (native/textbook/). Default: those of DEFAULT_SUBJECTS
+   * (native/textbook/), `http:` an HTTP server of GET ('http:reactor:epoll', 'http:node'). Default: those of DEFAULT_SUBJECTS
    * (src/instruments/compare/options.ts) that this system has.
    */
   readonly subjects?: readonly string[];

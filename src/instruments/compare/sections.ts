@@ -57,6 +57,14 @@ export function workText({ connections, messages, size }: Work): string {
 export function notesOf(rows: readonly ReportedRow[], work?: Work): (readonly [label: string, text: string])[] {
   return [
     ...(work === undefined ? [] : [['work', workText(work)] as const]),
+    ...(rows.some(({ subject }) => subject.startsWith('http:'))
+      ? [
+          [
+            'http:',
+            'each message is a GET, and the reply is its path, which is as long as a message of the echo',
+          ] as const,
+        ]
+      : []),
     ...roundNotes(rows),
     ['CPU', "user and system time of the server's processes, with all their threads"],
     ['round trip', 'measured by the clients: with many at a time, most of it is waiting for the others'],

@@ -6,6 +6,7 @@ import { DEFAULT_WARM_UP, type LoadOptions, type LoadResult, latencyOf } from '.
 
 /** Milliseconds without a reply after which the server counts as failed. */
 const MAX_SILENCE = 30_000;
+const NOTHING = Buffer.alloc(0);
 
 /** Milliseconds since 1970. performance.now() is monotonic, and this process is too new for the two clocks to differ. */
 const wallClock = (): number => performance.timeOrigin + performance.now();
@@ -13,6 +14,8 @@ const wallClock = (): number => performance.timeOrigin + performance.now();
 interface Progress {
   /** Bytes received of the current message. */
   received: number;
+  /** HTTP: the bytes themselves. */
+  reply: Buffer;
   /** Messages still to be exchanged. */
   left: number;
   /** When the current message was sent: performance.now(). */
@@ -24,11 +27,54 @@ function messageOf(size: number): Buffer {
   return Buffer.from(Uint8Array.from({ length: size }, (_, i) => (i * 31 + (i >> 8)) & 0xff));
 }
 
+/** What the clients send, and how they check the reply. */
+interface Exchange {
+  readonly request: Buffer;
+  /** @returns the reply is complete. @throws if it is wrong */
+  receive(progress: Progress, chunk: Buffer): boolean;
+}
+
+function echoOf(request: Buffer): Exchange {
+  return {
+    request,
+    receive(progress, chunk) {
+      const { received } = progress;
+      if (!request.subarray(received, received + chunk.length).equals(chunk))
+        throw new Error(`the reply differs from the message: ${chunk.length} bytes after ${received}`);
+      progress.received += chunk.length;
+      return progress.received === request.length;
+    },
+  };
+}
+
+const HEAD_END = '\r\n\r\n';
+
+/** A GET of a path of this size. Servers have different heads: the status, the length and the body are checked. */
+function getOf(size: number): Exchange {
+  const path = Buffer.from(`/${'x'.repeat(size - 1)}`);
+  return {
+    request: Buffer.from(`GET ${path.toString()} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`),
+    receive(progress, chunk) {
+      const reply = progress.reply.length === 0 ? chunk : Buffer.concat([progress.reply, chunk]);
+      const end = reply.indexOf(HEAD_END);
+      const head = end < 0 ? '' : reply.toString('latin1', 0, end);
+      const length = Number(/^content-length: (\d+)$/im.exec(head)?.[1] ?? NaN);
+      if (end >= 0 && (!head.startsWith('HTTP/1.1 200 ') || length !== size))
+        throw new Error(`the reply is no 200 with ${size} bytes: ${head}`);
+      const body = end + HEAD_END.length;
+      const isComplete = end >= 0 && reply.length >= body + size;
+      if (isComplete && !reply.subarray(body).equals(path)) throw new Error('the body of the reply is not the path');
+      progress.reply = isComplete ? NOTHING : Buffer.from(reply);
+      return isComplete;
+    },
+  };
+}
+
 /** All clients on one reactor; each sends its next message once the reply is complete. */
 class Clients {
   readonly #loop = new Reactor({ selector: createSelector() });
   readonly #options: LoadOptions;
-  readonly #message: Buffer;
+  readonly #exchanged: Exchange;
   readonly #connections: Connection<Progress>[] = [];
   #roundTrips = new Float64Array(0);
   #done = 0;
@@ -37,7 +83,7 @@ class Clients {
 
   constructor(options: LoadOptions) {
     this.#options = options;
-    this.#message = messageOf(options.size);
+    this.#exchanged = options.isHttp ? getOf(options.size) : echoOf(messageOf(options.size));
   }
 
   connect(): void {
@@ -54,7 +100,7 @@ class Clients {
           },
         },
       );
-      connection.data = { received: 0, left: 0, sentAt: 0 };
+      connection.data = { received: 0, reply: NOTHING, left: 0, sentAt: 0 };
       this.#connections.push(connection);
     }
     this.#runUntil(() => this.#open === connections);
@@ -95,19 +141,17 @@ class Clients {
   #send(client: Connection<Progress>): void {
     client.data.received = 0;
     client.data.sentAt = performance.now();
-    client.write(this.#message);
+    client.write(this.#exchanged.request);
   }
 
   #onData(client: Connection<Progress>, chunk: Buffer): void {
     const progress = client.data;
-    const { received } = progress;
-    const expected = this.#message.subarray(received, received + chunk.length);
-    if (!expected.equals(chunk)) {
-      this.#error ??= new Error(`the reply differs from the message: ${chunk.length} bytes after ${received}`);
+    try {
+      if (!this.#exchanged.receive(progress, chunk)) return;
+    } catch (error) {
+      this.#error ??= error as Error;
       return;
     }
-    progress.received += chunk.length;
-    if (progress.received < this.#message.length) return;
     this.#roundTrips[this.#done++] = 1000 * (performance.now() - progress.sentAt);
     if (--progress.left > 0) this.#send(client);
   }

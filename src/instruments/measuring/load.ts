@@ -12,6 +12,8 @@ export interface LoadOptions {
   readonly messages: number;
   /** Size of a message, in bytes. */
   readonly size: number;
+  /** Each message is a GET of a path of `size` bytes, and its reply the path (http.ts). Default: false, an echo. */
+  readonly isHttp?: boolean;
   /** Messages per connection before the measurement. Default: 10. */
   readonly warmUp?: number;
 }

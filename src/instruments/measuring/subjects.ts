@@ -15,12 +15,14 @@ export const NODE_NET = 'node:net';
 
 /** One way to serve. */
 export interface Subject {
-  /** 'reactor:epoll', 'proactor:emulated:epoll', 'thread-pool', 'prefork:lock', 'textbook:prefork:lock', 'node:net' */
+  /** 'reactor:epoll', 'proactor:emulated:epoll', 'thread-pool', 'prefork:lock', 'textbook:prefork:lock', 'node:net', 'http:reactor:epoll' */
   readonly name: string;
-  /** null: NODE_NET, or a textbook server. */
+  /** null: NODE_NET, a textbook server, or an HTTP server. */
   readonly model: ServerModelName | null;
   /** A textbook server in C (native/textbook/). */
   readonly textbook?: TextbookModel;
+  /** A server of HTTP, for which each message is a GET (http.ts): on a loop inside Node's, or Node's own `http`. */
+  readonly http?: 'reactor' | 'proactor' | 'node';
   readonly mechanism?: Mechanism;
   readonly accept?: AcceptStrategy;
 }
@@ -60,12 +62,24 @@ function textbookRows(): SubjectRow[] {
   }));
 }
 
+/** The two loops on their best mechanisms, and the reference. */
+function httpRows(): SubjectRow[] {
+  const loops = SERVER_MODELS.flatMap(({ name, mechanisms: [mechanism], isAvailable, why }): SubjectRow[] => {
+    if ((name !== 'reactor' && name !== 'proactor') || mechanism === undefined) return [];
+    return [{ name: `http:${name}:${mechanism}`, model: null, http: name, mechanism, isAvailable, why }];
+  });
+  return [...loops, { name: 'http:node', model: null, http: 'node', isAvailable: true, why: NODE }];
+}
+
+const NODE = `Node ${process.versions.node}`;
+
 /** All subjects of this system, and also the models and accept strategies that it lacks: `isAvailable` is false. */
 export function allSubjects(): readonly SubjectRow[] {
   return [
     ...SERVER_MODELS.flatMap(rowsOf),
     ...textbookRows(),
-    { name: NODE_NET, model: null, isAvailable: true, why: `Node ${process.versions.node}` },
+    { name: NODE_NET, model: null, isAvailable: true, why: NODE },
+    ...httpRows(),
   ];
 }
 
