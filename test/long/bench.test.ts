@@ -301,7 +301,7 @@ describe.skipIf(reason)(`what runs${reason}`, () => {
     it.each([
       [
         ['nonsense'],
-        /^error: unknown workload 'nonsense'; there are: echo, middle, pipelined, http, .*cores, idle, turns$/m,
+        /^error: unknown workload 'nonsense'; there are: echo, middle, pipelined, chat, rpc, http, connect, cores, idle, turns$/m,
       ],
       [['echo', '--cells', '3x3'], /^error: unknown cell 3x3; there are: 1x64, 50x64/m],
       [['--surprise', '-1'], /^error: option '--surprise \[seed\]' argument '-1' is invalid/],

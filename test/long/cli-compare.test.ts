@@ -81,7 +81,10 @@ describe('compare', () => {
   });
 
   const mistakes = [
-    [['nonsense'], /^selectors-native: unknown subject 'nonsense'; this system has: .*reactor:poll, .*node:net\n$/],
+    [
+      ['nonsense'],
+      /^selectors-native: unknown subject 'nonsense'; this system has: .*reactor:poll, .*node:net, .*http:node\n$/,
+    ],
     [['iterative'], /^selectors-native: iterative cannot serve 50 connections at a time: /],
     [['thread-pool', '--workers', '3'], /^selectors-native: thread-pool cannot serve 50 .*: each of its 3 workers /],
     [['--connections', '0'], /^error: option '--connections <number>' argument '0' is invalid/],
