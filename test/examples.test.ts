@@ -15,7 +15,7 @@ import { findModel } from '../src/cli/models.js';
 import type { ServeOptions } from '../src/cli/options.js';
 import { newProgram } from '../src/cli/program.js';
 import { wrongOption } from '../src/cli/serve.js';
-import { Socket } from '../src/index.js';
+import { Socket, availableMechanisms } from '../src/index.js';
 import { Bench } from './support/bench.js';
 import { experiment } from './support/built-experiments.js';
 import { allSubjects, subjectNamed } from './support/comparison.js';
@@ -310,6 +310,11 @@ function commandsOf(document: string): string[][] {
     .map((line) => Array.from(line.matchAll(/'([^']*)'|\S+/g), ([word, quoted]) => quoted ?? word));
 }
 
+/** The mechanisms that this system lacks. */
+const mechanismsElsewhere: readonly string[] = availableMechanisms()
+  .filter(({ available }) => !available)
+  .map(({ mechanism }) => mechanism);
+
 /** Throws if the command line would refuse these arguments. Runs nothing. */
 function parse(args: readonly string[]): void {
   const program = newProgram();
@@ -327,7 +332,8 @@ function parse(args: readonly string[]): void {
     compare(names: readonly string[]) {
       for (const name of names) {
         const isLacking = allSubjects().some((row) => row.name === name && !row.isAvailable);
-        if (!isLacking) subjectNamed(name);
+        const isElsewhere = name.split(':').some((part) => mechanismsElsewhere.includes(part));
+        if (!isLacking && !isElsewhere) subjectNamed(name);
       }
     },
     experiment: (names: readonly string[]) => names.filter((name) => name !== 'all').forEach(experiment),
