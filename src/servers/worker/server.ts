@@ -295,7 +295,7 @@ export class Server {
 
   /** A reactor on the chosen mechanism. Default: the best that this system has. */
   createReactor(): Reactor {
-    const selector = createSelector(this.settings.mechanism);
+    const selector = createSelector(this.settings.mechanism ?? this.settings.best);
     this.#publishWakeupHandle(selector.wakeupHandle);
     return new Reactor({ selector, onError: writeError });
   }
@@ -412,7 +412,7 @@ export class Server {
 
   /** A selector on the chosen mechanism. In a process, it also watches the parent (see select). */
   createSelector<D>(): BaseSelector<D> {
-    const selector = createSelector<D>(this.settings.mechanism);
+    const selector = createSelector<D>(this.settings.mechanism ?? this.settings.best);
     if (this.parent !== null) selector.register(this.parent, EVENT_READ);
     this.#publishWakeupHandle(selector.wakeupHandle);
     this.markReady();
