@@ -1,4 +1,4 @@
-// npm run prebuild [-- TARGET…]: compiles the addon and the program textbook (native/textbook/) for the systems in targets.mjs, into prebuilds/,
+// npm run prebuilds [-- TARGET…]: compiles the addon and the program textbook (native/textbook/) for the systems in targets.mjs, into prebuilds/,
 // which is in the package. Then checks each binary: what it exports, what it needs from the system and from Node.js, and that it holds no path
 // of this machine.
 //
@@ -12,7 +12,7 @@ import { root } from './stamp.mjs';
 import { TARGETS, textbookFile } from './targets.mjs';
 
 const names = Object.keys(TARGETS);
-const USAGE = `Usage: npm run prebuild [-- TARGET...]
+const USAGE = `Usage: npm run prebuilds [-- TARGET...]
 
 Compiles the addon and the program textbook for other systems, into prebuilds/, and checks the binaries. Default: all targets.
 

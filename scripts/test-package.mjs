@@ -1,7 +1,7 @@
 // npm run test:package [-- ROW…]: packs the package, installs it into an empty project without install scripts and without a compiler in PATH,
 // and runs it there, on each system and runtime that this machine can run. Prints a table: one row per system and runtime.
 //
-//   built, symbols   npm run prebuild -- TARGET: it compiles, and needs nothing that the system or node lacks
+//   built, symbols   npm run prebuilds -- TARGET: it compiles, and needs nothing that the system or node lacks
 //   loaded           the program `info`; the addon is looked up in prebuilds/ alone
 //   examples         the programs of README.md and docs/: a selector, a reactor, a proactor, each as an echo server with a client
 //   suite            the contract suites (test/package/suites.ts)
