@@ -58,7 +58,7 @@ export {
   Afd,
   type AfdCompletion,
 } from './syscalls/afd.js';
-export { Devpoll, POLLREMOVE } from './syscalls/devpoll.js';
+export { Devpoll, type DevpollEntry, POLLREMOVE } from './syscalls/devpoll.js';
 export { type CompletionPacket, Iocp } from './syscalls/iocp.js';
 export { type Cqe, IoUring } from './syscalls/io-uring.js';
 export { SharedFile } from './syscalls/shared-file.js';

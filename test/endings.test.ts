@@ -145,7 +145,10 @@ describe('a program whose chunks were moved to another thread ends with exit cod
                 })();`),
             ),
           );
-          expect(moved, 'bytes moved').toBeGreaterThan(0);
+          // A reactor's borrowed chunks share one memory, which cannot be transferred; Node 20 copies it.
+          const isRefused = borrowsChunks && name.startsWith('reactor') && !process.versions.node.startsWith('20.');
+          if (isRefused) expect(moved, 'bytes moved').toBe(0);
+          else expect(moved, 'bytes moved').toBeGreaterThan(0);
         },
       );
     }
