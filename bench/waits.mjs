@@ -1,7 +1,7 @@
 // npm run bench:waits [-- --windows] [SOCKETS…]: what a wait costs with each selector of this system, in µs per call, over that many registered
 // sockets of which 1, and 100, are ready. Default: 100 1000 10000. --windows: of the Windows node.exe under Wine (scripts/bench-waits.mjs).
 //
-// The sockets are datagram sockets, each connected to itself. The ready ones have a datagram that nobody receives, so that each call reports
+// The sockets are datagram sockets, each connected to itself. The ready ones have a datagram that is not received, so that each call reports
 // them again: a level-triggered selector must. Each call is checked. All mechanisms take turns in each round; the figures are the median
 // and the quartiles of the rounds.
 import { EVENT_READ, Socket, availableMechanisms, createSelector } from '../dist/index.mjs';

@@ -34,8 +34,9 @@ class Multiplexer {
   Multiplexer& operator=(const Multiplexer&) = delete;
   virtual ~Multiplexer() = default;
 
-  // Sets what the next waits watch. epoll, kqueue: `set` is their descriptor, AFD: its handle; `interest` is not used. select, poll:
-  // `interest` has pairs [descriptor, POLLIN | POLLOUT]. After an error (EINVAL) the old interest remains.
+  // Sets what the next waits watch. epoll, kqueue, /dev/poll: `set` is their descriptor, AFD: its handle; `interest` is
+  // not used. select, poll: `interest` has pairs [descriptor, POLLIN | POLLOUT]. After an error (EINVAL) the old
+  // interest remains.
   virtual Result Watch(Fd set, std::span<const int32_t> interest) = 0;
   // Waits up to `timeout` milliseconds (negative: no timeout) and returns how many records it wrote to `out`, one per
   // descriptor. Ready descriptors that do not fit are reported by the next wait.

@@ -1,4 +1,4 @@
-/** `--surprise`: cells of echo that nobody has tuned for, chosen by a seed. */
+/** `--surprise`: cells of echo chosen by a seed, so that no code can be tuned for them. */
 import { type Workload, echoCell } from './workloads.js';
 
 const COUNT = 10;

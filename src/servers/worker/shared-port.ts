@@ -1,6 +1,6 @@
 /**
  * SO_REUSEPORT (Linux 3.9): several listening sockets on one port. The kernel chooses one for each connection by a hash of its addresses, so
- * each thread or process accepts its own connections: nobody distributes them, and no message, lock or wake-up passes between workers.
+ * each thread or process accepts its own connections: no thread distributes them, and no message, lock or wake-up passes between workers.
  */
 import type { Listener, ProactorLoop, Reactor, Socket } from '../../index.js';
 import type { Server } from './server.js';
