@@ -314,14 +314,18 @@ async function writePrograms() {
     // The programs that cases start load the package from here.
     define: { 'import.meta.dirname': JSON.stringify(join(installed, 'test/support')) },
     logLevel: 'error',
+    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
     plugins: [
       {
         name: 'the installed package instead of src/',
-        setup: (hooks) =>
-          hooks.onResolve({ filter: /\/src\// }, ({ path }) => ({
-            path: `./node_modules/selectors-native/dist/${path.replace(/^.*\/src\//, '')}`,
-            external: true,
-          })),
+        setup: (hooks) => {
+          // Required, because an import finds no names in a file of dist/ that hands on what dist/library.js has.
+          hooks.onResolve({ filter: /\/src\// }, ({ path }) => ({ path, namespace: 'installed' }));
+          hooks.onLoad({ filter: /()/, namespace: 'installed' }, ({ path }) => ({
+            contents: `module.exports = require('./node_modules/selectors-native/dist/${path.replace(/^.*\/src\//, '')}');`,
+          }));
+          hooks.onResolve({ filter: /()/, namespace: 'installed' }, ({ path }) => ({ path, external: true }));
+        },
       },
     ],
   });
