@@ -51,13 +51,14 @@ namespace {
 
 #define NAME(constant) \
   { constant, #constant }
-constexpr print::Name kEvents[] = {NAME(POLLIN),     NAME(POLLPRI), NAME(POLLOUT), NAME(POLLRDNORM), NAME(POLLRDBAND),
-                                   NAME(POLLWRBAND), NAME(POLLERR), NAME(POLLHUP), NAME(POLLNVAL),   NAME(POLLREMOVE)};
+constexpr print::Name kPollEvents[] = {NAME(POLLIN),     NAME(POLLPRI),    NAME(POLLOUT), NAME(POLLRDNORM),
+                                       NAME(POLLRDBAND), NAME(POLLWRBAND), NAME(POLLERR), NAME(POLLHUP),
+                                       NAME(POLLNVAL),   NAME(POLLREMOVE)};
 #undef NAME
 
 void AppendEntry(std::string& out, const char* field, const PollFd& entry, short events) {
   out.append("{fd=").append(std::to_string(entry.fd)).append(", ").append(field).append("=");
-  print::AppendFlags(out, kEvents, static_cast<uint16_t>(events));
+  print::AppendFlags(out, kPollEvents, static_cast<uint16_t>(events));
   out += '}';
 }
 void PrintWritten(std::string& out, const CallInfo& call, size_t index) {
@@ -118,7 +119,7 @@ inline constexpr SystemCall kSystemCall<::getrlimit>{"getrlimit", {In(PrintLimit
 namespace {
 
 // Events per call, in 8 KiB of the stack, if RLIMIT_NOFILE does not allow fewer. The next call begins with the others.
-constexpr size_t kMaxEvents = 1024;
+constexpr size_t kMaxReported = 1024;
 
 // How many events one DP_POLL may ask for, at least 1.
 Result MaxEvents() {
@@ -126,7 +127,7 @@ Result MaxEvents() {
   const Result known = Call<::getrlimit>(RLIMIT_NOFILE, &limit);
   if (!known.ok()) return known;
   const auto most = static_cast<uint64_t>(std::max<rlim_t>(limit.rlim_cur, 2)) - 1;
-  return Result::Ok(static_cast<int64_t>(std::min<uint64_t>(most, kMaxEvents)));
+  return Result::Ok(static_cast<int64_t>(std::min<uint64_t>(most, kMaxReported)));
 }
 
 // devpollOpen(): returns a set's descriptor, close-on-exec, or a negative error.
@@ -204,7 +205,7 @@ class DevpollMultiplexer final : public Multiplexer {
   }
 
   Result Wait(double timeout, std::span<ReadyEvent> out) override {
-    PollFd events[kMaxEvents];
+    PollFd events[kMaxReported];
     const Result result = WaitForEvents(devpoll_, std::span(events).first(std::min(out.size(), max_events_)), timeout);
     for (size_t i = 0; static_cast<int64_t>(i) < result.value(); ++i) {
       // POLLHUP, POLLERR and POLLNVAL are reported as readable and writable.

@@ -27,7 +27,7 @@ struct Entry {
   std::atomic<bool> pending;
 };
 constexpr size_t kMaxEntries = 256;
-std::array<Entry, kMaxEntries> entries;
+std::array<Entry, kMaxEntries> handled_signals;
 // How many handlers are reading the table at the moment. Close() waits until there is none.
 std::atomic<int> running_handlers;
 // For the writers of the table.
@@ -60,7 +60,7 @@ void EndIfRepeated(int signal) {
 void OnSignal(int signal) {
   EndIfRepeated(signal);
   ++running_handlers;
-  for (Entry& entry : entries) {
+  for (Entry& entry : handled_signals) {
     if (entry.signal != signal) continue;
     entry.pending = true;
     if (Wakeable* const wakeable = entry.wakeable) {
@@ -100,7 +100,7 @@ class SignalWatch : public Napi::ObjectWrap<SignalWatch> {
     bool was_registered = false;
     std::shared_ptr<Wakeable> wakeable = FindWakeable(handle, &was_registered);
     if (wakeable == nullptr || signal <= 0) return Result::Error(kInvalidArgument);
-    for (Entry& entry : entries) {
+    for (Entry& entry : handled_signals) {
       if (entry.signal != 0) continue;
       entry.pending = false;
       entry.wakeable = wakeable.get();
@@ -138,7 +138,7 @@ class SignalWatch : public Napi::ObjectWrap<SignalWatch> {
     entry_->wakeable = nullptr;
     entry_ = nullptr;
     bool is_last = true;
-    for (const Entry& entry : entries) is_last = is_last && entry.signal != signal;
+    for (const Entry& entry : handled_signals) is_last = is_last && entry.signal != signal;
     if (is_last) RestoreSignal(signal);
     // A handler in another thread may still use the Wakeable of this entry. One in this thread has returned already.
     while (running_handlers > 0) std::this_thread::yield();
