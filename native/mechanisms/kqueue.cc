@@ -127,8 +127,10 @@ Result WaitForEvents(Fd kq, std::span<const struct kevent> changes, std::span<st
     // For a filter that is registered already, libkqueue returns -1 with errno 0; BSD modifies it.
     return !result.ok() || result.value() >= 0 ? result : Result::Ok(0);
   };
-  // Without room for events, the call applies the changes and returns at once.
-  return events.empty() ? call(0) : Wait(timeout, call);
+  if (!events.empty()) return Wait(timeout, call);
+  // Without room for events, the call applies the changes and returns at once. Interrupted, it has applied them too.
+  const Result applied = call(0);
+  return applied.error() == kInterrupted ? Result::Ok(0) : applied;
 }
 
 // kevent(kq, changes, changeCount, out, maxEvents, timeout): writes events into `out`. Returns their number, or a
