@@ -123,12 +123,17 @@ const ofMechanism: Partial<Record<Mechanism, Lacks>> = {
   },
 };
 
+// linux/read.c and linux/write.c: getsockopt(SO_ERROR) at EPOLLERR.
+const ofLibkqueue: Lacks = { 'errors left to the caller': 'libkqueue asks for SO_ERROR itself, which clears it' };
+
 const ofMechanismOnSystem: Partial<Record<`${Mechanism} on ${NodeJS.Platform}`, Lacks>> = {
   'kqueue on linux': {
     'own descriptor watchable': 'libkqueue’s kqueue is not a file that polls',
-    'closing ends watching': 'libkqueue watches with epoll, which goes on while a duplicate lives',
-    'errors left to the caller': 'libkqueue asks for SO_ERROR itself, which clears it',
+    // kevent.c: knote_lookup() by the number; nothing tells it of a close. epoll goes on while a duplicate lives.
+    'closing ends watching': 'libkqueue keeps what was registered under a number when that is closed',
+    ...ofLibkqueue,
   },
+  'emulated:kqueue on linux': ofLibkqueue,
   'poll on win32': {
     'closed descriptors reported':
       'Wine 8: WSAPoll does not look up from its wait for a closed socket among open ones (Windows: POLLNVAL)',
@@ -160,7 +165,12 @@ const ofProactor: Partial<Record<Mechanism, Lacks>> = {
 
 /** What a completion mechanism lacks. */
 export function lacksOfProactor(mechanism: Mechanism): Lacks {
-  return { ...(mechanism === 'iocp' ? {} : manyLoops), ...lacksOfSystem(), ...ofProactor[mechanism] };
+  return {
+    ...(mechanism === 'iocp' ? {} : manyLoops),
+    ...lacksOfSystem(),
+    ...ofProactor[mechanism],
+    ...ofMechanismOnSystem[`${mechanism} on ${process.platform}`],
+  };
 }
 
 const ordered: Lacks = { 'answers as they are done': 'it promises the order of the requests' };

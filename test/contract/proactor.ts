@@ -178,7 +178,7 @@ const ordinary: Cases = [
   },
   {
     name: 'I22 a datagram to a port without a receiver: an error of one operation, not of the socket',
-    needs: ['port unreachable reported'],
+    needs: ['errors left to the caller', 'port unreachable reported'],
     run({ bench, proactor }) {
       const p = proactor();
       const a = datagrams(bench);
@@ -499,6 +499,7 @@ const ends: Cases = [
   },
   {
     name: 'U22 I13 close of a listener under several accept: all are ECANCELED, and no client is accepted any more',
+    needs: ['errors left to the caller'],
     run({ bench, proactor }) {
       const p = proactor();
       const listener = bench.listener();
@@ -572,7 +573,7 @@ const ends: Cases = [
   },
   {
     name: 'I8 a reset under a recv: ECONNRESET; a send after it: an error, and no SIGPIPE',
-    needs: ['reset seen'],
+    needs: ['errors left to the caller', 'reset seen'],
     run({ bench, proactor }) {
       const p = proactor();
       const [a, b] = bench.tcpPair();
@@ -626,6 +627,7 @@ const ends: Cases = [
   },
   {
     name: 'U25 I7 connect to a port without a listener: ECONNREFUSED, with the name of the call',
+    needs: ['errors left to the caller'],
     run({ bench, proactor }) {
       const p = proactor();
       for (const blocking of [true, false]) {

@@ -305,7 +305,7 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
   },
   ...(['reader', 'writer', 'both', 'key', 'listener'] as const).map((stale): Case<ReactorContext> => ({
     name: `a stale ${stale} of a closed descriptor costs no client, and is reported once`,
-    needs: ['numbers used again', 'sockets closed by number'],
+    needs: ['numbers used again', 'sockets closed by number', 'closing ends watching'],
     async run({ bench, loop: make, until }) {
       const errors: unknown[] = [];
       let calls = 0;
@@ -348,7 +348,7 @@ export const reactorCases: readonly Case<ReactorContext>[] = [
   })),
   {
     name: 'addReader() and adopt() replace a stale reader of the same number',
-    needs: ['numbers used again'],
+    needs: ['numbers used again', 'closing ends watching'],
     async run({ bench, loop: make, until }) {
       const errors: unknown[] = [];
       const loop = make((error) => errors.push(error));

@@ -8,7 +8,7 @@ import { setTimeout } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { models } from '../../src/servers/models/index.js';
 import { Bench } from './bench.js';
-import { completionMechanisms } from './mechanisms.js';
+import { completionMechanisms, readinessMechanisms } from './mechanisms.js';
 import { childrenOf } from './processes.js';
 import { Program, answerOf, cli, root, startCli } from './program.js';
 import { SERVER_MODELS, type ServerModelName, inTime, until } from './servers.js';
@@ -75,7 +75,11 @@ export function describeHandOvers(names: Names): void {
       // Per thread: the acceptor of thread-per-connection makes one for each connection, a new thread up to three.
       { name, call: 'fcntl', fault: `error=ENOMEM:when=${name === 'thread-per-connection' ? '4..6' : '12..14'}` },
     ]);
-  it.each(handOvers)(
+  // The addon asks once whether kqueue is here; libkqueue then makes fcntl calls of its own, and the call that is to fail is another one.
+  const isLibkqueue = readinessMechanisms.some(({ mechanism, available }) => mechanism === 'kqueue' && available);
+  if (isLibkqueue)
+    it.skip('fcntl fails while a connection is passed on — not here: libkqueue makes that call too', () => undefined);
+  it.each(handOvers.filter(({ call }) => !isLibkqueue || call !== 'fcntl'))(
     '$name: passing a connection on fails ($call): its client sees an end, the next ones are served, no descriptor is left',
     async ({ name, call, fault }) => {
       using bench = new Bench();
