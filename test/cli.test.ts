@@ -60,6 +60,8 @@ describe('info', () => {
   it('prints a table, and JSON for machines', async () => {
     const [text, json] = await Promise.all([startCli(['info']).ended, startCli(['info', '--json']).ended]);
     expect(text.stdout).toContain('probe');
+    const [, tested = ''] = text.stdout.split('Tested:');
+    for (const { mechanism } of availableMechanisms()) expect(tested).toContain(mechanism.replace('emulated:', ''));
     const parsed = JSON.parse(json.stdout) as { default: string; mechanisms: unknown[] };
     expect(parsed.default).toBe(mechanisms[0]);
     expect(parsed.mechanisms).toEqual(availableMechanisms());

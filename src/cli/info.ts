@@ -10,6 +10,14 @@ import { beside, terminalColumns, wrap } from '../terminal/text.js';
 /** Columns of the table beside the probe: the longest names, and the frame. */
 const OTHER_COLUMNS = 41;
 
+/** Where the tests run the mechanisms: docs/guide.md, Systems. */
+const TESTED = [
+  ['epoll, poll, select, io_uring', 'run on Linux'],
+  ['afd, iocp, poll and select of Winsock', 'run under Wine, not on Windows'],
+  ['kqueue', 'run on Linux over libkqueue; compiled for macOS; read for the BSDs'],
+  ['devpoll', 'run on Linux over a stand-in for /dev/poll; read for Solaris and illumos'],
+] as const;
+
 /** The mechanisms as a table; a star marks the defaults. */
 export function mechanismTable(): string {
   const chosen = [chosenMechanism(), chosenProactor()];
@@ -27,6 +35,8 @@ export function mechanismTable(): string {
     table.toString(),
     beside('*', 'DefaultSelector: the first available of epoll | kqueue | afd | devpoll > poll > select', 2),
     beside('', 'DefaultProactor: the first available of iocp | io_uring > emulation over DefaultSelector', 2),
+    'Tested:',
+    ...TESTED.map(([mechanisms, state]) => beside('', `${mechanisms}: ${state}`, 2)),
   ].join('\n');
 }
 
