@@ -26,8 +26,8 @@ struct Entry {
   std::atomic<Wakeable*> wakeable;
   std::atomic<bool> pending;
 };
-constexpr size_t kMaxEntries = 256;
-std::array<Entry, kMaxEntries> handled_signals;
+constexpr size_t kMaxHandledSignals = 256;
+std::array<Entry, kMaxHandledSignals> handled_signals;
 // How many handlers are reading the table at the moment. Close() waits until there is none.
 std::atomic<int> running_handlers;
 // For the writers of the table.
