@@ -26,7 +26,7 @@ function callsOf(run: () => void, names: ReadonlyMap<number, string>): string[] 
   using trace = startTrace();
   run();
   trace.stop();
-  const relevant = /^(DeviceIoControl|CancelIoEx|GetQueued)/;
+  const relevant = /^(DeviceIoControl|CancelIoEx|GetQueued|WSAPoll)/;
   return trace
     .records()
     .map(formatRecord)
@@ -64,6 +64,49 @@ describe.skipIf(!isHere)(`AFD${isHere ? '' : ' — not here: npm run test:window
     const none = () => expect(selector.select(0)).toEqual([]);
     expect(callsOf(none, names)).toEqual([`DeviceIoControl: ready ${READ}`, 'GetQueuedCompletionStatusEx']);
     expect(callsOf(none, names)).toEqual(['GetQueuedCompletionStatusEx']);
+  });
+
+  it('one WSAPoll checks the completions that were queued before the wait, unless a poll of this wait follows them', () => {
+    using bench = new Bench();
+    const [one, other, taken] = sockets(bench, 3) as [Socket, Socket, Socket];
+    const names = new Map([
+      [one.fd, 'one'],
+      [other.fd, 'other'],
+      [taken.fd, 'taken'],
+    ]);
+    const selector = bench.own(new AfdSelector<string>());
+    for (const socket of [one, other, taken]) selector.register(socket, EVENT_READ, names.get(socket.fd));
+    expect(selector.select(0)).toEqual([]);
+    for (const socket of [one, other, taken]) socket.send('x'); // all polls complete
+    taken.recv(10);
+    const seen = () => {
+      const ready = selector.select(5000).map(([{ data }]) => data);
+      expect(ready.sort()).toEqual(['one', 'other']);
+    };
+    expect(callsOf(seen, names).map((call) => call.split(':')[0])).toEqual(['GetQueuedCompletionStatusEx', 'WSAPoll']);
+    const calls = callsOf(seen, names).map((call) => call.split(':')[0]);
+    expect(calls).toEqual([...new Array<string>(3).fill('DeviceIoControl'), 'GetQueuedCompletionStatusEx']);
+  });
+
+  it('more queued completions than one call returns: those of sockets that were read meanwhile hide no others', () => {
+    using bench = new Bench();
+    const set = new (afdCalls as NonNullable<typeof afdCalls>).AfdSet();
+    set.open();
+    const multiplexer = new Multiplexer('afd');
+    multiplexer.watch(set.handle(), new Int32Array(0), 2);
+    const all = sockets(bench, 9);
+    all.forEach((socket, i) => set.add(socket.fd, 1, i + 1));
+    expect(multiplexer.wait(0)).toBe(0);
+    for (const socket of all) socket.send('x');
+    for (const socket of all.slice(0, 5)) socket.recv(10);
+    const seen = new Set<number>();
+    for (let wait = 0; wait < 3; wait++) {
+      const count = multiplexer.wait(5000);
+      expect(count).toBeGreaterThan(0);
+      for (let i = 0; i < count; i++) seen.add(multiplexer.fd(i));
+    }
+    expect(seen).toEqual(new Set(all.slice(5).map(({ fd }) => fd)));
+    set.close(5000);
   });
 
   it('modify cancels a pending poll and starts another, in the next wait; modified back, nothing is done', () => {

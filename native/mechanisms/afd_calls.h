@@ -53,6 +53,7 @@ struct AfdPoll {
   size_t index = 0;             // in AfdPort's list
   int64_t id = 0;               // of the class Afd
   AfdSocket* socket = nullptr;  // of AfdSet; null: its packet is stale
+  uint64_t wait = 0;            // of AfdSet: the number of the wait that has started it
 };
 static_assert(std::is_standard_layout_v<AfdPoll> && sizeof(AfdPollInfo) == 32);
 

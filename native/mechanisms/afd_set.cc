@@ -34,6 +34,14 @@ int EventsOf(ULONG reported) {
          ((reported & (kAfdSend | kErrors)) != 0 ? kWritable : 0);
 }
 
+ReadyEvent RecordOf(const AfdSocket& socket, int events) {
+  ReadyEvent record{};
+  record.fd = static_cast<int32_t>(socket.fd);
+  record.generation = socket.generation;
+  record.events = events;
+  return record;
+}
+
 }  // namespace
 
 Result AfdSet::Open() {
@@ -123,6 +131,7 @@ Result AfdSet::Poll(AfdSocket& socket) {
   AfdPoll* const started = poll.get();
   started->socket = &socket;
   started->info_events = wanted;
+  started->wait = wait_;
   const Result result = port_.Start(std::move(poll), socket.base, wanted);
   if (result.ok()) socket.pending = started;
   return result;
@@ -147,26 +156,48 @@ Result AfdSet::PollAll() {
 
 // -------------------------------------------------------------------------------------------------------- the waits
 
-AfdSocket* AfdSet::Completed(const OVERLAPPED_ENTRY& entry, int* events) {
+AfdSet::Report AfdSet::Completed(const OVERLAPPED_ENTRY& entry) {
   std::unique_ptr<AfdPoll> poll = port_.Take(entry);
-  if (poll == nullptr || poll->socket == nullptr) return nullptr;
+  if (poll == nullptr || poll->socket == nullptr) return {};
   AfdSocket& socket = *poll->socket;
   const AfdPollHandle& handle = poll->info.handles[0];
   const auto status = static_cast<LONG>(poll->overlapped.Internal);
   const bool has_events = status >= 0 && poll->info.number_of_handles > 0;
   const ULONG reported = has_events ? handle.events : 0;
+  const bool is_of_this_wait = poll->wait == wait_;
   socket.pending = nullptr;
   socket.idle = std::move(poll);
   if ((reported & kAfdLocalClose) != 0) {
     Erase(socket);
-    return nullptr;
+    return {};
   }
   ToPoll(socket);
   // Cancelled by others, such as the end of the thread that has started it: it is polled again. Any other failure is
   // reported as an error of the socket is: the call that follows has the reason.
   const bool has_failed = status < 0 && status != kStatusCancelled;
-  *events = (has_failed ? kReadable | kWritable : EventsOf(reported)) & socket.events;
-  return *events == 0 ? nullptr : &socket;
+  const int events = (has_failed ? kReadable | kWritable : EventsOf(reported)) & socket.events;
+  if (events == 0) return {};
+  const bool can_pass = !has_failed && (reported & (kAfdDisconnect | kAfdAbort | kAfdConnectFail)) == 0;
+  return {&socket, events, can_pass && !is_of_this_wait};
+}
+
+size_t AfdSet::CheckSuspects(std::span<ReadyEvent> out) {
+  checks_.clear();
+  for (const AfdSocket* const socket : suspects_) {
+    const int events =
+        ((socket->events & kReadable) != 0 ? POLLRDNORM : 0) | ((socket->events & kWritable) != 0 ? POLLWRNORM : 0);
+    checks_.push_back({socket->fd, static_cast<short>(events), 0});
+  }
+  PollFds(checks_.data(), checks_.size(), 0).Ignore("all are polled again");
+  size_t count = 0;
+  for (size_t i = 0; i < checks_.size(); ++i) {
+    const int revents = checks_[i].revents;
+    // After a hang-up, an error or a close, the poll that follows has the exact events.
+    if (revents == 0 || (revents & ~(POLLRDNORM | POLLWRNORM)) != 0) continue;
+    const int events = ((revents & POLLRDNORM) != 0 ? kReadable : 0) | ((revents & POLLWRNORM) != 0 ? kWritable : 0);
+    out[count++] = RecordOf(*suspects_[i], events);
+  }
+  return count;
 }
 
 Result AfdSet::Dequeue(Lock& lock, std::span<OVERLAPPED_ENTRY> packets, double timeout) {
@@ -189,6 +220,7 @@ Result AfdSet::Wait(double timeout, std::span<ReadyEvent> out) {
   Lock lock(mutex_);
   if (out.empty()) return Result::Error(ERROR_INVALID_PARAMETER);
   ++owner_waits_;
+  ++wait_;
   if (thread_waits_ > 0) EndThreads();
   changed_.wait(lock, [this] { return !is_dequeuing_; });
   const Result result = selectors::Wait(timeout, [&](double remaining) { return WaitOnce(lock, remaining, out); });
@@ -204,19 +236,28 @@ Result AfdSet::WaitOnce(Lock& lock, double timeout, std::span<ReadyEvent> out) {
     if (!port_.IsOpen() || closing_) return Result::Error(ERROR_INVALID_HANDLE);
     const Result polled = PollAll();
     if (!polled.ok()) return polled;
-    const Result dequeued = Dequeue(lock, room, remaining);
+    // What is queued already may be outdated. What comes afterwards is not.
+    Result dequeued = Dequeue(lock, room, 0);
+    const bool was_queued = dequeued.value() > 0;
+    if (dequeued.ok() && !was_queued && remaining != 0) dequeued = Dequeue(lock, room, remaining);
     if (!dequeued.ok()) return dequeued;
     size_t count = 0;
+    suspects_.clear();
     for (size_t i = 0; static_cast<int64_t>(i) < dequeued.value(); ++i) {
-      int events = 0;
-      const AfdSocket* const socket = Completed(packets[i], &events);
-      if (socket == nullptr) continue;
-      ReadyEvent& record = out[count++];
-      record.fd = static_cast<int32_t>(socket->fd);
-      record.generation = socket->generation;
-      record.events = events;
+      const Report report = Completed(packets[i]);
+      if (report.socket == nullptr) continue;
+      if (was_queued && report.may_be_outdated)
+        suspects_.push_back(report.socket);
+      else
+        out[count++] = RecordOf(*report.socket, report.events);
     }
-    // Stale packets only: behind them, and behind the polls that follow from them, may be others.
+    if (!suspects_.empty()) {
+      // They come first, as in the queue: the caller may handle a part only.
+      const size_t confirmed = CheckSuspects(out.subspan(count));
+      std::rotate(&out[0], &out[0] + count, &out[0] + count + confirmed);
+      count += confirmed;
+    }
+    // Stale or outdated packets only: behind them, and behind the polls that follow from them, may be others.
     if (count > 0 || dequeued.value() == 0) return Result::Ok(static_cast<int64_t>(count));
   }
 }
@@ -240,8 +281,7 @@ Result AfdSet::WaitInThread(double timeout, const std::atomic<bool>& is_ended) {
     OVERLAPPED_ENTRY entry;
     const Result dequeued = Dequeue(lock, std::span(&entry, 1), remaining);
     if (!dequeued.ok()) return dequeued;
-    int events = 0;
-    if (dequeued.value() > 0 && Completed(entry, &events) != nullptr) ++found_;
+    if (dequeued.value() > 0 && Completed(entry).socket != nullptr) ++found_;
     return Result::Ok(is_over() ? 1 : 0);
   });
   --thread_waits_;

@@ -11,6 +11,11 @@
 // Stale packets. A poll that is no longer wanted (other events, unregistered) is cancelled, and the next one does not
 // wait for its packet: that poll no longer refers to the socket, so its packet is dropped when it comes.
 //
+// Outdated packets. A poll completes when its socket becomes ready, and the packet stays in the port even if the bytes
+// are read, or the client is accepted, before the next wait. Reported then, it would make a blocking recv or accept
+// block. A wait therefore takes what is queued first, without waiting, and checks it by one WSAPoll; sockets that this
+// does not confirm are polled again. Not checked: polls of this wait, the end of a stream, errors.
+//
 // Limit: between a report and the next wait a socket has no poll. If it is closed in that time without Remove(), and
 // its number is given to another socket, the set watches that one.
 //
@@ -82,8 +87,15 @@ class AfdSet final : public Wakeable {
   // Polls a socket, unless it is polled for the same events already.
   Result Poll(AfdSocket& socket);
   Result PollAll();
-  // A packet: the socket if it is ready, with its events; else null.
-  AfdSocket* Completed(const OVERLAPPED_ENTRY& entry, int* events);
+  // What a packet reports.
+  struct Report {
+    AfdSocket* socket = nullptr;  // null: nothing is ready
+    int events = 0;
+    bool may_be_outdated = false;
+  };
+  Report Completed(const OVERLAPPED_ENTRY& entry);
+  // Writes those of `suspects_` that are ready to `out`, and returns their number.
+  size_t CheckSuspects(std::span<ReadyEvent> out);
   // Unlocks while it waits.
   Result Dequeue(Lock& lock, std::span<OVERLAPPED_ENTRY> packets, double timeout);
   Result WaitOnce(Lock& lock, double timeout, std::span<ReadyEvent> out);
@@ -94,7 +106,10 @@ class AfdSet final : public Wakeable {
   AfdPort port_;
   std::unordered_map<Fd, std::unique_ptr<AfdSocket>> sockets_;
   std::vector<AfdSocket*> to_poll_;
-  bool is_dequeuing_ = false;  // a thread is in GetQueuedCompletionStatusEx
+  std::vector<AfdSocket*> suspects_;  // within WaitOnce: their packets may be outdated
+  std::vector<PollFd> checks_;        // within CheckSuspects
+  uint64_t wait_ = 0;                 // the number of the owner's present wait, or of the last one
+  bool is_dequeuing_ = false;         // a thread is in GetQueuedCompletionStatusEx
   bool closing_ = false;
   int owner_waits_ = 0;
   int thread_waits_ = 0;

@@ -767,6 +767,37 @@ const readiness: readonly Case<SelectorContext>[] = [
     },
   },
   {
+    name: 'what was read or accepted between two waits is not reported, and what is left is',
+    async run({ bench, selector }) {
+      const s = selector();
+      const [a, b] = bench.pair({}); // blocking: a report without bytes would block its reader
+      const [c, d] = bench.pair();
+      const listener = bench.listener({});
+      s.register(b, EVENT_READ, 'b');
+      s.register(d, EVENT_READ, 'd');
+      s.register(listener, EVENT_READ, 'listener');
+      const send = (): void => {
+        assert.deepEqual(s.select(0), []); // AFD has a poll of each from here on
+        a.send('xy');
+        const client = bench.own(new Socket());
+        client.connect(listener.localAddress);
+        bench.own(listener.accept() as Socket);
+        assert.equal(String(b.recv(1)), 'x');
+      };
+      send();
+      assert.equal(String(b.recv(1)), 'y');
+      const { value, ms } = timed(() => s.select(50));
+      assert.deepEqual(value, []);
+      assertWaited(ms, 50);
+      send();
+      assert.equal(String(b.recv(1)), 'y');
+      assert.deepEqual(await s.selectAsync({ timeout: 50 }), []);
+      send();
+      c.send('z');
+      untilReady(s, { b: EVENT_READ, d: EVENT_READ });
+    },
+  },
+  {
     name: 'S68 closed with unread data: readable, the data first, then the end',
     run({ bench, selector }) {
       const s = selector();

@@ -15,8 +15,7 @@ export const processPool: Model = {
   weaknesses:
     'passing a descriptor costs more than a lock around accept (Stevens); as many slow clients as workers block all',
   applications: REQUEST_APPLICATIONS,
-  // Over AFD under Wine, a second client was not served while the first one was idle; not explained yet.
-  mechanisms: SELECTOR_MECHANISMS.filter((mechanism) => mechanism !== 'afd'),
+  mechanisms: SELECTOR_MECHANISMS,
   workers: 'processes',
   options: ['workers'],
   maxConnections: 1000,
