@@ -15,7 +15,7 @@ import {
   createSelector,
 } from '../src/index.js';
 import { native } from '../src/native.js';
-import { Poll, constants } from '../src/syscalls.js';
+import { EVFILT_READ, EVFILT_WRITE, EV_DELETE, Kqueue, Poll, constants, kevent } from '../src/syscalls.js';
 import { type Faults, injectFaults, startTrace } from '../src/trace.js';
 import { Bench } from './support/bench.js';
 import { resultOf } from './support/completion.js';
@@ -77,6 +77,24 @@ describe('a fault', () => {
     expect(performance.now() - began).toBeGreaterThanOrEqual(59);
     expect(faults.counts().reduce((sum, { injected }) => sum + injected, 0)).toBeGreaterThanOrEqual(1);
   });
+
+  const kqueueRow = readinessMechanisms.find(({ mechanism }) => mechanism === 'kqueue');
+  it.skipIf(kqueueRow?.available !== true)(
+    `EINTR of kevent(2) without room for events: its changes are made, and only their own errors are reported${kqueueRow?.available ? '' : ` — not here: ${kqueueRow?.why}`}`,
+    () => {
+      using bench = new Bench();
+      const [a, b] = bench.pair();
+      const kqueue = bench.own(new Kqueue());
+      const faults = inject(bench, 'kevent:EINTR@1, kevent:EINTR@3, kevent:EINTR@4');
+      expect(kqueue.control([kevent(a.fd)], 0)).toEqual([]);
+      b.send('x');
+      expect(kqueue.control([], 4, 30_000).map(({ ident }) => ident)).toEqual([a.fd]);
+      throwsCode('ENOENT', () => kqueue.control([kevent(a.fd, EVFILT_WRITE, EV_DELETE)], 0));
+      expect(kqueue.control([kevent(a.fd, EVFILT_READ, EV_DELETE)], 0)).toEqual([]);
+      expect(kqueue.control([], 4, 0)).toEqual([]);
+      expect(faults.counts().map(({ injected }) => injected)).toEqual([1, 1, 1]);
+    },
+  );
 
   it('short: the call is made with a smaller length, and no byte is lost', () => {
     using bench = new Bench();

@@ -128,7 +128,9 @@ Result WaitForEvents(Fd kq, std::span<const struct kevent> changes, std::span<st
     return !result.ok() || result.value() >= 0 ? result : Result::Ok(0);
   };
   if (!events.empty()) return Wait(timeout, call);
-  // Without room for events, the call applies the changes and returns at once. Interrupted, it has applied them too.
+  // Without room for events, the call applies the changes and does not wait, so it is not interrupted: kern_kevent_fp()
+  // and kqueue_scan() of FreeBSD, kevent_internal() of XNU. If EINTR is reported all the same (by a fault plan), the
+  // changes are applied (kevent(2), EINTR); Netty and SwiftNIO ignore it too. A change that fails has its own error.
   const Result applied = call(0);
   return applied.error() == kInterrupted ? Result::Ok(0) : applied;
 }
