@@ -123,13 +123,14 @@ const ofMechanism: Partial<Record<Mechanism, Lacks>> = {
   },
 };
 
-// linux/read.c and linux/write.c: getsockopt(SO_ERROR) at EPOLLERR.
+// src/linux/read.c:118 and src/linux/write.c:61 of libkqueue f966089: getsockopt(SO_ERROR) at EPOLLERR.
 const ofLibkqueue: Lacks = { 'errors left to the caller': 'libkqueue asks for SO_ERROR itself, which clears it' };
 
 const ofMechanismOnSystem: Partial<Record<`${Mechanism} on ${NodeJS.Platform}`, Lacks>> = {
   'kqueue on linux': {
     'own descriptor watchable': 'libkqueue’s kqueue is not a file that polls',
-    // kevent.c: knote_lookup() by the number; nothing tells it of a close. epoll goes on while a duplicate lives.
+    // src/common/kevent.c:206 finds the filter by the number; src/linux/read.c:274 then refuses EV_ADD without a call of epoll. epoll goes on
+    // watching the closed file while a duplicate is open.
     'closing ends watching': 'libkqueue keeps what was registered under a number when that is closed',
     ...ofLibkqueue,
   },
