@@ -20,25 +20,6 @@ TARGET   ${names.join(', ')}
 --help   this text
 `;
 
-/**
- * Whether npm runs this as the `pre` script of `npm run build`, which needs no binaries for other systems. npm's environment variables do not
- * tell, but its process title does.
- */
-function isHookOfBuild() {
-  if (process.env.npm_lifecycle_event !== 'prebuild') return false;
-  try {
-    const parentOf = (pid) => /^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1];
-    for (let pid = process.ppid; pid > 1; pid = parentOf(pid)) {
-      const title = readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ').trim();
-      if (title.startsWith('npm ')) return /^npm (run|run-script) build\b(?!:)/.test(title);
-    }
-  } catch {
-    // no /proc
-  }
-  return false;
-}
-if (isHookOfBuild()) process.exit();
-
 const args = process.argv.slice(2);
 if (args.some((arg) => arg === '--help' || arg === '-h')) {
   process.stdout.write(USAGE);

@@ -45,6 +45,7 @@ const noErrors = readinessMechanisms.some(({ mechanism, available }) => mechanis
   : undefined;
 const isOverKqueue = (name: string): boolean => name.endsWith('kqueue');
 const telling = noErrors === undefined ? loops : loops.filter(([name]) => !isOverKqueue(name));
+// One line for the cases that `telling` leaves out; the reason is libkqueue's.
 if (noErrors !== undefined) it.skip(`connect() by a name over kqueue — not here: ${noErrors}`, () => undefined);
 
 /** The answer of the fake system resolver for 'many.test': these addresses in this order. */

@@ -698,7 +698,7 @@ const streams: readonly Case<LoopContext>[] = [
   },
   {
     name: 'R1 R2 does not deliver stale events after a descriptor number is reused within a batch',
-    needs: ['numbers used again', 'closing ends watching'],
+    needs: ['numbers used again'],
     async run({ bench, loop: make, until }) {
       const loop = make();
       const { handler, log, connections } = recorder();

@@ -988,7 +988,7 @@ const asynchronous: readonly Case<SelectorContext>[] = [
   },
   {
     name: 'W8 closed without unregister, its number reused: no stale event for the key, also after the set was rebuilt',
-    needs: ['closed descriptors forgotten', 'closing ends watching', 'numbers used again'],
+    needs: ['closed descriptors forgotten', 'numbers used again'],
     run({ bench, selector }) {
       const s = selector();
       const [gone] = bench.pair();
