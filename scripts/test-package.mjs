@@ -243,12 +243,20 @@ function install(manager, tarball, into) {
   return { seconds, packages };
 }
 
+/**
+ * A free port below the ephemeral range: while a program starts, which takes seconds under qemu, the kernel could give a port of that range
+ * to a connection of any other process.
+ */
 const freePort = () =>
   new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
+    const server = createServer();
+    const attempt = () => server.listen(10_000 + Math.floor(22_000 * Math.random()), '127.0.0.1');
+    server.on('error', attempt); // EADDRINUSE
+    server.on('listening', () => {
       const { port } = server.address();
       server.close(() => resolve(port));
     });
+    attempt();
   });
 
 /** Sends 'hello' to the port as soon as somebody listens, and reads to the end. */
@@ -493,5 +501,8 @@ if (systems.length > 0) {
         .trimEnd()}\n`,
     );
 }
-for (const problem of problems) process.stdout.write(`✗ ${problem}\n`);
+for (const problem of problems) {
+  process.stderr.write(`${problem}\n`);
+  process.stdout.write(`✗ ${problem.replace(/\s+/g, ' ').slice(0, 1000)}\n`); // .ci/run repeats this line
+}
 process.exit(problems.length > 0 ? 1 : 0);
