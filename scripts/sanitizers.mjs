@@ -3,19 +3,22 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { build, buildAddon, cross, requirePrograms, runLimited } from './cross.mjs';
+import { build, buildAddon, cross, fail, requirePrograms, runLimited } from './cross.mjs';
 import { root } from './stamp.mjs';
 
 export const vitest = join(root, 'node_modules/vitest/vitest.mjs');
 
-/** Builds the addon with sanitizers ('address,undefined' or 'thread') and returns its folder. `purpose` starts the error message. */
+/**
+ * Builds the addon with sanitizers ('address,undefined' or 'thread'), without optimization, which takes a third of the time and hides no mistake,
+ * and returns its folder. `purpose` starts the error message.
+ */
 export function sanitizedBuild(name, purpose, sanitizers) {
   requirePrograms(purpose, [
     ['g++', 'g++'],
     ['cmake', 'cmake'],
     ['ninja', 'ninja-build'],
   ]);
-  return buildAddon(name, '--config=RelWithDebInfo', `--CDSANITIZE=${sanitizers}`);
+  return buildAddon(name, '--config=Debug', `--CDSANITIZE=${sanitizers}`);
 }
 
 /** Makes a folder for the reports of one run, with a file of suppressions in it. */
@@ -36,13 +39,37 @@ export function runSanitized(wrapper, args, { addon, runtimes, seconds, options 
   return runLimited(program, rest, { seconds, env: variables });
 }
 
-/** Adds function, file and line to the frames of this package that the runtime printed without symbols. */
-function resolveFrames(report, addon) {
-  return report.replace(/<null> <null> \((\S*\.node)\+(0x[0-9a-f]+)\)/g, (frame, name, offset) => {
+/**
+ * Runs the planted mistake, an addon that CMakeLists.txt builds from test/native/NAME.cc. Exits with an error unless the part of its reports
+ * that `filter` keeps has the text `expected`: the run would find no other mistake of its kind either.
+ * `run`: a function that starts Node.js with the sanitizer, of the reports and Node.js's arguments.
+ */
+export async function findPlanted(name, { suppressed, run, filter, addon, expected }) {
+  const reports = createReports(suppressed);
+  await run(reports, ['-e', `require(${JSON.stringify(join(addon, `${name.replace('-', '_')}.node`))})`]);
+  const kept = readdirSync(reports.folder).map((file) => filter(readFileSync(join(reports.folder, file), 'utf8')));
+  rmSync(reports.folder, { recursive: true });
+  if (!kept.some((text) => text.includes(expected))) fail(`the mistake in test/native/${name}.cc is not found`);
+  process.stdout.write(`test/native/${name}.cc, planted: found\n`);
+}
+
+/** Whether a frame is of Node.js, not of an addon, whose name ends with `.node`. */
+const isOfNode = (frame) => /\(\S*node\+0x/.test(frame) && !/\.node\+0x/.test(frame);
+
+/** The frames of a stack below the first one of Node.js: functions of this package, and of the libraries that it called. */
+export function framesBelowNode(stack) {
+  const frames = stack.split('\n').filter((line) => /^ +#\d+ /.test(line));
+  const end = frames.findIndex(isOfNode);
+  return end < 0 ? frames : frames.slice(0, end);
+}
+
+/** Adds function, file and line to the frames of addons that the runtime printed without symbols; `addon`: the folder of this package's. */
+export function resolveFrames(report, addon) {
+  return report.replace(/(?:<null> <null>| ) \((\S*\.node)\+(0x[0-9a-f]+)\)/g, (frame, name, offset) => {
     const file = name.startsWith('/') ? name : join(addon, 'build/Release', name);
-    const { stdout, status } = spawnSync('addr2line', ['-Cfe', file, offset], { encoding: 'utf8' });
+    const { stdout, status } = spawnSync('addr2line', ['-Cfpie', file, offset], { encoding: 'utf8' });
     return status === 0
-      ? `${stdout.trim().split('\n').join(' ').replaceAll(`${root}/`, '')} (${name}+${offset})`
+      ? ` ${stdout.trim().replace(/\s+/g, ' ').replaceAll(`${root}/`, '')} (${name}+${offset})`
       : frame;
   });
 }
@@ -54,7 +81,7 @@ function resolveFrames(report, addon) {
 export function exitWithReports(reports, { filter, addon, code, name }) {
   const found = readdirSync(reports.folder)
     .filter((file) => file !== 'suppressions')
-    .map((file) => filter(resolveFrames(readFileSync(join(reports.folder, file), 'utf8'), addon)))
+    .map((file) => resolveFrames(filter(readFileSync(join(reports.folder, file), 'utf8')), addon))
     .filter((report) => report !== '');
   for (const report of found) process.stderr.write(`\n${report}\n`);
   rmSync(reports.folder, { recursive: true });

@@ -33,7 +33,7 @@ mkdirSync(cross, { recursive: true });
 const library = join(cross, 'as-devpoll.so');
 const options = ['-shared', '-fPIC', '-O1', '-Wall', '-Wextra', '-Werror', '-I', 'native'];
 build('gcc', [...options, '-o', library, 'test/native/as-devpoll.c', '-ldl']);
-const addon = buildAddon('devpoll', '--CDDEVPOLL=ON');
+const addon = buildAddon('devpoll', '--config=Debug', '--CDDEVPOLL=ON');
 if (process.argv.includes('--prepare')) process.exit();
 
 const vitest = (args, mode, stdio = 'inherit') =>

@@ -1,17 +1,23 @@
 // npm run test:sanitize [-- vitest's arguments]: runs the tests with AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer in the addon.
-// Fails if a test fails or a process (child processes included) has a report that concerns this package. --prepare: only builds.
+// Fails if a test fails, if a process (child processes included) has a report that concerns this package, or if the planted leak
+// (test/native/planted-leak.cc) is not found. --prepare: only builds.
 import { join } from 'node:path';
-import { root } from './stamp.mjs';
-import { createReports, exitWithReports, runSanitized, sanitizedBuild, vitest } from './sanitizers.mjs';
+import {
+  createReports,
+  exitWithReports,
+  findPlanted,
+  framesBelowNode,
+  resolveFrames,
+  runSanitized,
+  sanitizedBuild,
+  vitest,
+} from './sanitizers.mjs';
 
 /** A guard against a hang: about 650 s on two idle cores. */
 const LIMIT_SECONDS = 2400;
 
 const addon = sanitizedBuild('sanitize', 'The sanitizer run', 'address,undefined');
 if (process.argv.includes('--prepare')) process.exit();
-
-// vitest's bundler never frees about 1,500 bytes. Do not suppress node or V8: node is on the stack of the addon's own leaks too.
-const reports = createReports(['leak:rolldown-binding']);
 
 /** They run no C++ that other tests do not run too, and start many programs, which is slow under sanitizers. */
 const EXCLUDED = [
@@ -25,26 +31,28 @@ if (!hasFiles) {
   args.push(...EXCLUDED.map((name) => `--exclude=test/${name}.test.ts`));
 }
 
-// Threads, because vitest's worker processes exit without LeakSanitizer's check. One at a time, because descriptors are counted per process.
-const run = [process.execPath, vitest, 'run', '--project=!long', '--pool=threads', '--no-file-parallelism', ...args];
-const code = await runSanitized([], run, {
-  addon,
-  runtimes: ['libasan.so', 'libubsan.so'],
-  seconds: LIMIT_SECONDS,
-  options: {
-    // intercept_tls_get_addr=0: GCC 12's runtime takes some memory of the C library for the header of thread-local storage, and
-    // LeakSanitizer then crashes ("Tracer caught signal 11"). Fixed in GCC 14 and LLVM 17.
-    ASAN_OPTIONS: `abort_on_error=1:detect_leaks=1:intercept_tls_get_addr=0:log_path=${join(reports.folder, 'asan')}:log_exe_name=0`,
-    // exitcode=0: leaks are filtered below and must not change a child process's exit code. It holds for all reports; abort_on_error=1 makes
-    // the others fail.
-    LSAN_OPTIONS: `suppressions=${reports.suppressions}:print_suppressions=0:exitcode=0`,
-    UBSAN_OPTIONS: `abort_on_error=1:halt_on_error=1:print_stacktrace=1:log_path=${join(reports.folder, 'ubsan')}`,
-  },
-});
+const run = (reports, args) =>
+  runSanitized([], [process.execPath, ...args], {
+    addon,
+    runtimes: ['libasan.so', 'libubsan.so'],
+    seconds: LIMIT_SECONDS,
+    options: {
+      // intercept_tls_get_addr=0: GCC 12's runtime takes some memory of the C library for the header of thread-local storage, and
+      // LeakSanitizer then crashes ("Tracer caught signal 11"). Fixed in GCC 14 and LLVM 17.
+      // symbolize=0, malloc_context_size=12: a process that calls process.exit() leaks all of V8, and names and long stacks of it take
+      // four times the processor time of all else. `resolveFrames` adds names to what is printed.
+      ASAN_OPTIONS: `abort_on_error=1:detect_leaks=1:symbolize=0:malloc_context_size=12:intercept_tls_get_addr=0:log_path=${join(reports.folder, 'asan')}:log_exe_name=0`,
+      // exitcode=0: leaks are filtered below and must not change a child process's exit code. It holds for all reports; abort_on_error=1 makes
+      // the others fail.
+      LSAN_OPTIONS: `suppressions=${reports.suppressions}:print_suppressions=0:exitcode=0`,
+      UBSAN_OPTIONS: `abort_on_error=1:halt_on_error=1:print_stacktrace=1:log_path=${join(reports.folder, 'ubsan')}`,
+    },
+  });
+// vitest's bundler never frees about 1,500 bytes. Do not suppress node or V8: node is on the stack of the addon's own leaks too.
+const SUPPRESSED = ['leak:rolldown-binding'];
 
-const OUR_PATHS = [join(root, 'native/'), 'node-addon-api', 'selectors_native.node'];
 /** An object that has no owner: its worker was terminated within the constructor, and napi_wrap failed. */
-const isOrphan = (record) => record.includes('ConstructorCallbackWrapper');
+const isOrphan = (record) => resolveFrames(record, addon).includes('ConstructorCallbackWrapper');
 /** About the number of workers that the tests terminate. More orphans mean objects that are never deleted. */
 const MAX_ORPHANS = 60;
 
@@ -54,14 +62,19 @@ const MAX_ORPHANS = 60;
  */
 function filter(report) {
   if (!report.includes('detected memory leaks')) return report;
-  const records = report.split('\n\n').filter((record) => {
-    const [allocated = ''] = record.split(/^ +#\d+ .*\(\S*node\+0x/m);
-    return OUR_PATHS.some((path) => allocated.includes(path));
-  });
-  const orphans = records
-    .filter(isOrphan)
-    .reduce((sum, record) => sum + Number(/in (\d+) object/.exec(record)?.[1]), 0);
-  return records.filter((record) => orphans > MAX_ORPHANS || !isOrphan(record)).join('\n\n');
+  const records = report
+    .split('\n\n')
+    .filter((record) =>
+      framesBelowNode(record).some((frame) => /selectors_native\.node|planted_leak\.node/.test(frame)),
+    );
+  const orphans = records.filter(isOrphan);
+  const count = orphans.reduce((sum, record) => sum + Number(/in (\d+) object/.exec(record)?.[1]), 0);
+  return records.filter((record) => count > MAX_ORPHANS || !orphans.includes(record)).join('\n\n');
 }
 
+await findPlanted('planted-leak', { suppressed: SUPPRESSED, run, filter, addon, expected: '4321 byte' });
+
+const reports = createReports(SUPPRESSED);
+// Threads, because vitest's worker processes exit without LeakSanitizer's check. One at a time, because descriptors are counted per process.
+const code = await run(reports, [vitest, 'run', '--project=!long', '--pool=threads', '--no-file-parallelism', ...args]);
 exitWithReports(reports, { filter, addon, code, name: 'sanitizers' });

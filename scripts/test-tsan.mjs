@@ -1,10 +1,17 @@
 // npm run test:tsan [-- vitest's arguments]: runs the tests in which threads share memory, with ThreadSanitizer in the addon. Fails if a test
 // fails, if a report concerns this package, or if the planted race (test/native/planted-race.cc) is not found. --prepare: only builds.
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail } from './cross.mjs';
-import { createReports, exitWithReports, runSanitized, sanitizedBuild, vitest } from './sanitizers.mjs';
+import {
+  createReports,
+  exitWithReports,
+  findPlanted,
+  framesBelowNode,
+  runSanitized,
+  sanitizedBuild,
+  vitest,
+} from './sanitizers.mjs';
 
 const LIMIT_SECONDS = 1200;
 /** The tests in which threads wake each other, signal, trace, share memory, exit and are terminated. */
@@ -33,13 +40,6 @@ const run = (reports, args) =>
   });
 // vitest's bundler is not instrumented: ThreadSanitizer does not see its synchronization.
 const SUPPRESSED = ['called_from_lib:rolldown-binding', 'race:rolldown-binding'];
-
-/** The frames of an access below the first one of Node.js: functions of this package, and of the C library that it called. */
-function framesBelowNode(section) {
-  const frames = section.split('\n').filter((line) => /^ +#\d+ /.test(line));
-  const end = frames.findIndex((line) => /\(\S*node\+0x/.test(line) && !/\.node\+0x/.test(line));
-  return end < 0 ? frames : frames.slice(0, end);
-}
 
 const isOurs = (section) =>
   framesBelowNode(section).some((line) => /selectors_native\.node|planted_race\.node/.test(line));
@@ -71,14 +71,7 @@ const filter = (text) =>
     .filter((report) => report.includes('WARNING: ThreadSanitizer') && concernsUs(report))
     .join('\n');
 
-const planted = createReports(SUPPRESSED);
-await run(planted, ['-e', `require(${JSON.stringify(join(addon, 'planted_race.node'))})`]);
-const plantedReports = readdirSync(planted.folder).map((file) =>
-  filter(readFileSync(join(planted.folder, file), 'utf8')),
-);
-if (!plantedReports.some((text) => text.includes('data race')))
-  fail('ThreadSanitizer does not find the race in test/native/planted-race.cc, so it would find no other either');
-process.stdout.write('ThreadSanitizer finds the planted race\n');
+await findPlanted('planted-race', { suppressed: SUPPRESSED, run, filter, addon, expected: 'data race' });
 
 const args = process.argv.slice(2);
 if (args.every((arg) => arg.startsWith('-'))) args.push(...TESTS.map((name) => `test/${name}.test.ts`));
