@@ -14,13 +14,6 @@ const CLANG = 14;
 const bin = (name) => join(root, 'node_modules', name);
 const failed = [];
 
-/** Without the second one, clang-tidy's static analyzer skips the sources that a unity source includes. */
-const FOR_UNITY = [
-  '--checks=-bugprone-suspicious-include',
-  '--extra-arg=-Xclang',
-  '--extra-arg=-analyzer-opt-analyze-headers',
-];
-
 /** Runs a step; prints its output if it fails. */
 function step(name, command, args) {
   return new Promise((resolve) => {
@@ -85,7 +78,9 @@ if (tidy === undefined) {
     `clang-tidy ${CLANG} is not installed (Debian: apt-get install clang-tidy-${CLANG} clang cmake ninja-build)`,
   );
 } else {
-  const folder = configureAddon('lint', '--CDDEVPOLL=ON', '--cxx=clang++', '--cc=clang');
+  // In a folder of another name, the static analyzer takes the sources that a unity source includes for headers, and skips them
+  // (clang/lib/StaticAnalyzer/Frontend/AnalysisConsumer.cpp, isInCodeFile).
+  const folder = configureAddon('lint-UnifiedSource', '--CDDEVPOLL=ON', '--cxx=clang++', '--cc=clang');
   // CMake's unity sources, which include the project's sources.
   const unitySources = JSON.parse(readFileSync(join(folder, 'compile_commands.json'), 'utf8')).map(({ file }) => file);
   const included = (source) =>
@@ -98,7 +93,7 @@ if (tidy === undefined) {
   const worker = async () => {
     for (let source = queue.shift(); source !== undefined; source = queue.shift()) {
       const name = `clang-tidy ${included(source).join(' ')}`;
-      await step(name, tidy, ['-p', folder, '--quiet', ...FOR_UNITY, source]);
+      await step(name, tidy, ['-p', folder, '--quiet', '--checks=-bugprone-suspicious-include', source]);
     }
   };
   await Promise.all(Array.from({ length: availableParallelism() }, worker));
