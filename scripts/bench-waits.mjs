@@ -1,7 +1,8 @@
 // npm run bench:waits: runs bench/waits.mjs with this Node.js, or with --windows with the Windows node.exe under Wine.
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { buildAddon, cross, runLimited } from './cross.mjs';
+import { cross, runLimited } from './cross.mjs';
+import { buildTarget } from './targets.mjs';
 import { prepareWine, windowsPath, wineEnv } from './wine.mjs';
 
 const args = process.argv.slice(2).filter((arg) => arg !== '--windows');
@@ -9,7 +10,7 @@ if (args.length === process.argv.length - 2) {
   process.exit(await runLimited(process.execPath, ['bench/waits.mjs', ...args], { seconds: 600 }));
 }
 const nodeExe = prepareWine('The Windows run');
-const addon = buildAddon('windows', '--CDCMAKE_TOOLCHAIN_FILE=cmake/mingw-w64.cmake');
+const addon = buildTarget('win32-x64');
 // Under Wine, the output of node.exe must be files, not pipes or terminals.
 const paths = ['output', 'errors'].map((name) => join(cross, `waits-${name}.txt`));
 const files = paths.map((path) => openSync(path, 'w'));

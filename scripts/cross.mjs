@@ -1,7 +1,7 @@
 // Shared by the scripts that build and run for other systems. Compilers and other systems' Node.js are downloaded on first use into .cross/
 // (in .gitignore), not into node_modules: their programs, one of which is called `node`, would replace those in node_modules/.bin.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fingerprint, isFresh, root, writeStamp } from './stamp.mjs';
 
@@ -64,8 +64,17 @@ export function build(command, args, env = {}) {
  */
 const UNITY = ['--CDCMAKE_UNITY_BUILD=ON', '--CDCMAKE_UNITY_BUILD_BATCH_SIZE=20'];
 
+/** Waits until no other process builds in .cross/NAME. @returns a descriptor that holds the lock until it is closed */
+function lockBuild(name) {
+  mkdirSync(cross, { recursive: true });
+  const file = openSync(join(cross, `${name}.lock`), 'a');
+  spawnSync('flock', ['3'], { stdio: ['ignore', 'ignore', 'ignore', file] }); // the lock belongs to the open file, which is shared
+  return file;
+}
+
 function cmakeJs(command, name, options) {
   const folder = join(cross, name);
+  const lock = lockBuild(name);
   // `cmake-js compile` configures a folder only once: changed options need an empty one.
   const stamp = join('.cross', name, '.options');
   options = [...UNITY, ...options];
@@ -74,6 +83,7 @@ function cmakeJs(command, name, options) {
   const program = join(root, 'node_modules/cmake-js/bin/cmake-js');
   build(process.execPath, [program, command, '--out', folder, ...options]);
   writeStamp(stamp, print);
+  closeSync(lock);
   return folder;
 }
 

@@ -7,9 +7,9 @@
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { build, buildAddon, fail, requirePrograms } from './cross.mjs';
+import { build, fail, requirePrograms } from './cross.mjs';
 import { root } from './stamp.mjs';
-import { TARGETS, textbookFile } from './targets.mjs';
+import { TARGETS, buildTarget, textbookFile } from './targets.mjs';
 
 const names = Object.keys(TARGETS);
 const USAGE = `Usage: npm run prebuilds [-- TARGET...]
@@ -144,9 +144,9 @@ requirePrograms('prebuild', [
 if (args.length === 0) rmSync(join(root, 'prebuilds'), { recursive: true, force: true });
 let hasFailed = false;
 for (const name of args.length > 0 ? args : names) {
-  const { file, format, options } = TARGETS[name];
+  const { file, format } = TARGETS[name];
   process.stderr.write(`compiling ${name} …\n`);
-  const release = join(buildAddon(name, ...options()), 'build/Release');
+  const release = join(buildTarget(name), 'build/Release');
   const program = textbookFile(TARGETS[name]);
   const outputs = [
     { source: 'selectors_native.node', target: file, isProgram: false },

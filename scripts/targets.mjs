@@ -3,7 +3,7 @@
 //
 // Linux with glibc: 2.17 (2012) and later; the C++ library is linked in. (Node.js's own binaries need 2.28, distributions' may not.) Linux with musl: any
 // version. macOS: 13 and later. Windows: 10 and later.
-import { zigCompiler } from './cross.mjs';
+import { buildAddon, zigCompiler } from './cross.mjs';
 
 const zig = (target, cpu = '') => [
   '--CDCMAKE_TOOLCHAIN_FILE=cmake/zig.cmake',
@@ -65,3 +65,6 @@ export const TARGETS = {
     options: () => zig('aarch64-windows-gnu'),
   },
 };
+
+/** Builds the addon for a target in .cross/NAME and returns that folder. */
+export const buildTarget = (name) => buildAddon(name, ...TARGETS[name].options());

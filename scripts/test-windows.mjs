@@ -5,7 +5,8 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { buildAddon, cross, fetchPackage, installedVersion, runLimited } from './cross.mjs';
+import { cross, fetchPackage, installedVersion, runLimited } from './cross.mjs';
+import { buildTarget } from './targets.mjs';
 import { prepareWine, windowsPath, wineEnv } from './wine.mjs';
 
 const LIMIT_SECONDS = 2400;
@@ -17,7 +18,7 @@ const bindings = ['rolldown', 'lightningcss'].map((name) => {
   const folder = fetchPackage(`${binding}@${installedVersion(name)}`);
   return folder.slice(0, -binding.length - 1);
 });
-const addon = buildAddon('windows', '--CDCMAKE_TOOLCHAIN_FILE=cmake/mingw-w64.cmake');
+const addon = buildTarget('win32-x64');
 
 // Under Wine, the output of node.exe must be files, not pipes or terminals.
 const output = join(cross, 'windows-output.txt');
