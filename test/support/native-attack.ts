@@ -237,6 +237,7 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
   const complain = (what: string) => faults.push(what);
   const strike = (what: string, call: () => unknown, mustThrow: boolean, args: readonly unknown[] = [], name = '') => {
     strikes++;
+    let hasThrown = false;
     try {
       const result = call();
       if (mustThrow) complain(`${what}: was accepted`);
@@ -244,9 +245,12 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
         for (const made of opens[name]?.(result, args) ?? []) new (native.Descriptor as Class)(made).close?.();
       }
     } catch (error) {
+      hasThrown = true;
       if (!(error instanceof TypeError || error instanceof RangeError)) complain(`${what}: threw ${String(error)}`);
     }
     if (!guardsHold()) complain(`${what}: wrote outside the memory it was given`);
+    // Three more system calls: after refused calls, only now and then.
+    if (hasThrown && strikes % 20 > 0) return;
     try {
       while ((b.recv(65_536)?.length ?? 0) > 0);
       b.send('x'); // data to receive
@@ -265,6 +269,9 @@ export function attackAddon(native: Addon, api: Api): { faults: string[]; strike
       for (const { name: valueName, value } of badValues(api)) {
         // Names would be resolved by DNS.
         if (name === 'resolve' && kind === 'text' && typeof value === 'string') continue;
+        // Wine fills such a buffer when it starts to receive, which takes seconds.
+        if (name.startsWith('Iocp.') && kind === 'length' && Number.isInteger(value) && Number(value) > 2 ** 26)
+          continue;
         const args = good();
         args[at] = value;
         strike(
