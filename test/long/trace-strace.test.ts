@@ -20,9 +20,6 @@ const NAMES = [
   ...['setsockopt', 'getsockopt', 'recvfrom', 'sendto', 'sendmsg', 'recvmsg', 'close', 'fcntl', 'read', 'write'],
   ...['epoll_create1', 'epoll_ctl', 'epoll_wait', 'poll', 'pselect6', 'eventfd2'],
   ...['io_uring_setup', 'io_uring_enter', 'io_uring_register', 'rt_sigaction', 'rt_sigprocmask', 'clock_nanosleep'],
-];
-/** Node makes hundreds of these before the program starts, and strace takes a stack trace at each: for one server only. */
-const NAMES_OF_MEMORY_AND_FILES = [
   ...['openat', 'newfstatat', 'fallocate', 'ftruncate', 'flock', 'mmap', 'munmap', 'madvise'],
 ];
 /** strace prints more of their arguments: whole structs, of which the trace shows the relevant fields or the address. */
@@ -37,53 +34,75 @@ const ABBREVIATED = [
 
 const CLIENTS = 5;
 
-/** `selectors-native serve` without the rest of the command line: under strace, loading each file is slow. */
-const serving = (loop: string, application: string): string =>
-  programText(`const { serveOn } = require(${JSON.stringify(join(root, 'dist/servers/worker/serve.js'))});
-    const { EpollSelector, PollSelector, IoUringProactor, ProactorLoop, Reactor } = selectors;
-    const loop = new ${loop};
-    const server = serveOn(loop, { host: '127.0.0.1', port: 0 }, '${application}');
-    loop.onSignal('SIGINT', () => server.stop());
-    console.log('port', server.listener.address.port);
-    loop.run();
-    loop.close();`);
-
 interface Served {
   readonly loop: string;
   readonly application: string;
   readonly exchanges: number;
-  readonly names: readonly string[];
   readonly message: (i: number) => string;
 }
+const SERVERS: readonly Served[] = [
+  {
+    loop: 'Reactor({ selector: new EpollSelector() })',
+    application: 'echo',
+    exchanges: 12,
+    message: () => 'hello, epoll\n',
+  },
+  {
+    loop: 'Reactor({ selector: new PollSelector() })',
+    application: 'chat',
+    exchanges: 12,
+    message: (i) => `{"user":"ann","text":"${i}"}\n`,
+  },
+  {
+    loop: 'ProactorLoop({ proactor: new IoUringProactor() })',
+    application: 'echo',
+    exchanges: 60,
+    message: () => 'hello, io_uring\n',
+  },
+];
+
+/**
+ * `selectors-native serve` without the rest of the command line, each server after the last one's SIGINT. In one process, because strace takes
+ * a stack trace at each of the hundreds of calls that Node makes when it starts.
+ */
+const serving = programText(`const { serveOn } = require(${JSON.stringify(join(root, 'dist/servers/worker/serve.js'))});
+    const { EpollSelector, PollSelector, IoUringProactor, ProactorLoop, Reactor } = selectors;
+    const serve = (loop, application) => {
+      const server = serveOn(loop, { host: '127.0.0.1', port: 0 }, application);
+      loop.onSignal('SIGINT', () => server.stop());
+      console.log('serves on', server.listener.address.port);
+      loop.run();
+      loop.close();
+    };
+    ${SERVERS.map(({ loop, application }) => `serve(new ${loop}, '${application}');`).join('\n')}`);
 
 /** Serves the clients under strace, with the trace on. */
-async function observed({ loop, application, exchanges, names, message }: Served) {
+async function observed() {
   using bench = new Bench();
   using trace = new ProcessesTrace();
   const log = join(bench.folder(), 'strace');
-  const strace = ['-f', '-k', '-o', log, '-e', `trace=${names.join()}`, '-e', 'signal=none'];
-  const program = bench.own(
-    new Program('strace', [...strace, process.execPath, '-e', serving(loop, application)], trace.env),
-  );
-  const [, port] = await program.printed(/port (\d+)/);
-  await Promise.all(
-    Array.from({ length: CLIENTS }, async () => {
-      const client = bench.own(await Client.connect({ host: '127.0.0.1', port: Number(port) }));
-      for (let i = 0; i < exchanges; i++) {
-        const before = client.bytes.length;
-        client.write(Buffer.from(message(i)));
-        await client.receivedWhere('an answer', (bytes) => bytes.length > before);
-      }
-      await client.leave();
-    }),
-  );
-  // strace ignores signals while it writes to a file.
-  const { pid } = program.process;
-  process.kill(Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')), 'SIGINT');
+  const strace = ['-f', '-k', '-o', log, '-e', `trace=${NAMES.join()}`, '-e', 'signal=none'];
+  const program = bench.own(new Program('strace', [...strace, process.execPath, '-e', serving], trace.env));
+  for (const [i, { exchanges, message }] of SERVERS.entries()) {
+    const [, port] = await program.printed(new RegExp(`(?:serves on (\\d+)\\n){${i + 1}}`));
+    await Promise.all(
+      Array.from({ length: CLIENTS }, async () => {
+        const client = bench.own(await Client.connect({ host: '127.0.0.1', port: Number(port) }));
+        for (let sent = 0; sent < exchanges; sent++) {
+          const before = client.bytes.length;
+          client.write(Buffer.from(message(sent)));
+          await client.receivedWhere('an answer', (bytes) => bytes.length > before);
+        }
+        await client.leave();
+      }),
+    );
+    // strace ignores signals while it writes to a file.
+    const { pid } = program.process;
+    process.kill(Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')), 'SIGINT');
+  }
   expect(await program.ended).toMatchObject({ code: 0, signal: null, stderr: '' });
   expect(trace.dropped).toBe(0);
-  const recorded = trace.take().filter(({ name }) => names.includes(name));
-  return { seen: readStraceLog(log), recorded };
+  return { seen: readStraceLog(log), recorded: trace.take().filter(({ name }) => NAMES.includes(name)) };
 }
 
 /** Removes the trace's own calls: it maps its memory before it starts and unmaps it when it stops. */
@@ -133,47 +152,13 @@ function differences(seen: readonly StraceCall[], recorded: readonly SyscallReco
 }
 
 describe('the trace agrees with strace', () => {
-  const servers: readonly (readonly [string, Served])[] = [
-    [
-      'the echo server',
-      {
-        loop: 'Reactor({ selector: new EpollSelector() })',
-        application: 'echo',
-        exchanges: 35,
-        names: NAMES,
-        message: () => 'hello, epoll\n',
-      },
-    ],
-    [
-      'the chat server',
-      {
-        loop: 'Reactor({ selector: new PollSelector() })',
-        application: 'chat',
-        exchanges: 35,
-        names: NAMES,
-        message: (i) => `{"user":"ann","text":"${i}"}\n`,
-      },
-    ],
-    [
-      'the io_uring server',
-      {
-        loop: 'ProactorLoop({ proactor: new IoUringProactor() })',
-        application: 'echo',
-        exchanges: 200,
-        names: [...NAMES, ...NAMES_OF_MEMORY_AND_FILES],
-        message: () => 'hello, io_uring\n',
-      },
-    ],
-  ];
-  it.skipIf(noStacks).each(servers)(
-    `%s: the same names, arguments, results and order, in each thread${noStacks}`,
-    async (name, served) => {
-      const { seen, recorded } = await observed(served);
-      const own = ownCalls(seen);
-      expect(differences(own, recorded).slice(0, 20)).toEqual([]);
-      // strace takes a stack trace at each call while the program waits: about 25 ms, several times that on a busy machine.
-      expect(own.length).toBeGreaterThan(350);
-      process.stdout.write(`   ${name}: ${own.length} calls, 0 differences\n`);
-    },
-  );
+  const what = 'servers on epoll, poll and io_uring: the same names, arguments, results and order, in each thread';
+  it.skipIf(noStacks)(`${what}${noStacks}`, async () => {
+    const { seen, recorded } = await observed();
+    const own = ownCalls(seen);
+    expect(differences(own, recorded).slice(0, 20)).toEqual([]);
+    // strace takes a stack trace at each call while the program waits: about 25 ms, several times that on a busy machine.
+    expect(own.length).toBeGreaterThan(400);
+    process.stdout.write(`   ${own.length} calls, 0 differences\n`);
+  });
 });
