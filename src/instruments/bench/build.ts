@@ -10,6 +10,7 @@ export const benchFolder = join(packageFolder, 'bench');
 const outFolder = join(packageFolder, '.bench');
 
 interface CProgram {
+  /** The compiler's last arguments. */
   readonly libraries: readonly string[];
   /** Debian package that it needs besides a compiler. */
   readonly needs?: string;
@@ -22,6 +23,7 @@ const C_PROGRAMS = {
   epoll: { libraries: [] },
   io_uring: { libraries: ['-luring'], needs: 'liburing-dev' },
   libevent: { libraries: ['-levent'], needs: 'libevent-dev' },
+  instrument: { libraries: ['-shared', '-fPIC'], needs: 'valgrind' }, // an addon
 } satisfies Readonly<Record<string, CProgram>>;
 
 /** Each program is built at most once per process; a missing tool stays missing. */

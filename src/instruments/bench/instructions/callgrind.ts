@@ -21,18 +21,18 @@ const FLAGS = [
 ];
 
 /**
- * The wrapper of LineChild.
+ * The wrapper of LineChild. callgrind counts from the moment when the program loads bench/c/instrument.c.
  * @param folder where the counts are written
  * @param budget executed bytecode in bytes after which V8 optimizes a function (V8's default: 67,584)
  */
 export function underCallgrind(folder: string, budget: number): readonly string[] {
-  const callgrind = `valgrind -q --command-line-only=yes --vgdb=no --tool=callgrind --dump-line=no --dump-before=${MARK} --callgrind-out-file="$out"`;
+  const callgrind = `valgrind -q --command-line-only=yes --vgdb=no --tool=callgrind --instr-atstart=no --dump-line=no --dump-before=${MARK} --callgrind-out-file="$out"`;
   const flags = [...FLAGS, `--interrupt-budget=${budget}`].join(' ');
   const script = `out=$1 node=$2; shift 2; exec env -i PATH="$PATH" ${callgrind} "$node" ${flags} "$@"`;
   return ['sh', '-c', script, 'sh', join(folder, 'out')];
 }
 
-/** Number of the first dump that counts: dump 1 covers the start of the program up to the first mark. */
+/** Number of the first dump that counts: dump 1 ends at the first mark. */
 const FIRST_DUMP = 2;
 
 /** Instructions between each mark and the next, in order. */

@@ -11,6 +11,8 @@ export const COMMANDS = {
   mark: 3,
   /** Collect the garbage now, so that it is not collected during a count. */
   collect: 4,
+  /** Let callgrind count from now on. */
+  instrument: 5,
 } as const;
 
 /** The argument of the program. */
@@ -19,6 +21,8 @@ export interface Start {
   readonly name: string;
   /** Where the clients connect. */
   readonly path: string;
+  /** Path of the addon bench/c/instrument.c. */
+  readonly instrument: string;
 }
 
 /** The first line that the program prints. */

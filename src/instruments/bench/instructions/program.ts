@@ -7,8 +7,9 @@ const DIGIT_0 = 48;
 const line = Buffer.alloc(16);
 const done = Buffer.from('0\n');
 
+const { name, path, instrument } = JSON.parse(process.argv[2] ?? '') as Start;
+
 function start(): Served | null {
-  const { name, path } = JSON.parse(process.argv[2] ?? '') as Start;
   const workload = workloads.find((one) => one.name === name);
   if (workload === undefined) throw new Error(`unknown workload '${name}'`);
   try {
@@ -34,6 +35,8 @@ function execute(served: Served, command: number): void {
       return;
     case COMMANDS.collect:
       return (globalThis as { gc?(): void }).gc?.();
+    case COMMANDS.instrument:
+      return process.dlopen({ exports: {} }, instrument);
   }
 }
 
