@@ -2,7 +2,7 @@
 // collects the reports of all processes. Each script filters the reports for those that concern this package.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { build, buildAddon, cross, fail, requirePrograms, runLimited } from './cross.mjs';
 import { root } from './stamp.mjs';
 
@@ -29,6 +29,12 @@ export function createReports(suppressed) {
   return { folder, suppressions };
 }
 
+/** The parts of a run's reports that `filter` keeps: for each report a text, '' if it is of no concern. */
+const keptOf = (reports, filter) =>
+  readdirSync(reports.folder)
+    .filter((file) => file !== basename(reports.suppressions))
+    .map((file) => filter(readFileSync(join(reports.folder, file), 'utf8')));
+
 /** Runs `args` under `wrapper` (for example setarch(8); may be empty) with the sanitized addon. @returns the exit code */
 export function runSanitized(wrapper, args, { addon, runtimes, seconds, options }) {
   const libraries = runtimes.map((name) => build('g++', [`-print-file-name=${name}`]).trim());
@@ -47,7 +53,7 @@ export function runSanitized(wrapper, args, { addon, runtimes, seconds, options 
 export async function findPlanted(name, { suppressed, run, filter, addon, expected }) {
   const reports = createReports(suppressed);
   await run(reports, ['-e', `require(${JSON.stringify(join(addon, `${name.replace('-', '_')}.node`))})`]);
-  const kept = readdirSync(reports.folder).map((file) => filter(readFileSync(join(reports.folder, file), 'utf8')));
+  const kept = keptOf(reports, filter);
   rmSync(reports.folder, { recursive: true });
   if (!kept.some((text) => text.includes(expected))) fail(`the mistake in test/native/${name}.cc is not found`);
   process.stdout.write(`test/native/${name}.cc, planted: found\n`);
@@ -79,10 +85,9 @@ export function resolveFrames(report, addon) {
  * `filter` returns the part of a report that concerns this package; '': nothing.
  */
 export function exitWithReports(reports, { filter, addon, code, name }) {
-  const found = readdirSync(reports.folder)
-    .filter((file) => file !== 'suppressions')
-    .map((file) => resolveFrames(filter(readFileSync(join(reports.folder, file), 'utf8')), addon))
-    .filter((report) => report !== '');
+  const found = keptOf(reports, filter)
+    .filter((report) => report !== '')
+    .map((report) => resolveFrames(report, addon));
   for (const report of found) process.stderr.write(`\n${report}\n`);
   rmSync(reports.folder, { recursive: true });
   const suffix = code === 0 ? '' : `; the tests exited with code ${code}`;
