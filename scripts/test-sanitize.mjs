@@ -13,7 +13,7 @@ import {
   vitest,
 } from './sanitizers.mjs';
 
-/** A guard against a hang: about 650 s on two idle cores. */
+/** A guard against a hang: about 340 s on two idle cores. */
 const LIMIT_SECONDS = 2400;
 
 const addon = sanitizedBuild('sanitize', 'The sanitizer run', 'address,undefined');
