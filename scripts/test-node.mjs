@@ -5,10 +5,9 @@ import { NODE_VERSIONS, fail, fetchPackage, runLimited } from './cross.mjs';
 import { root } from './stamp.mjs';
 
 const LIMIT_SECONDS = 3600;
-/** --telling: tests of what differs between versions: memory, threads, processes, Node.js's event loop, the command line's output. */
+/** --telling: tests of what differs between versions: memory, threads, processes, Node.js's event loop. */
 const VERSION_TESTS = [
-  ...['endings', 'shared-file', 'native-bad-input', 'bad-input', 'proactor-loop', 'servers', 'trace', 'trace-threads'],
-  ...['workers', 'cli'],
+  ...['endings', 'shared-file', 'native-bad-input', 'proactor-loop', 'servers', 'trace', 'trace-threads', 'workers'],
 ];
 const ENDINGS_RUNS = 10;
 
