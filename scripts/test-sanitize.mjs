@@ -21,8 +21,8 @@ if (process.argv.includes('--prepare')) process.exit();
 
 /** They run no C++ that other tests do not run too, and start many programs, which is slow under sanitizers. */
 const EXCLUDED = [
-  ...['architecture', 'call-verdicts', 'cli*', 'compare*', 'examples', 'package', 'report*', 'server-verdicts'],
-  ...['textbook', 'transcripts'],
+  ...['architecture', 'bench*', 'call-verdicts', 'cli*', 'compare*', 'examples', 'package', 'report*'],
+  ...['server-models', 'server-verdicts', 'textbook', 'transcripts'],
 ];
 const args = process.argv.slice(2);
 const hasFiles = args.some((arg) => !arg.startsWith('-'));
