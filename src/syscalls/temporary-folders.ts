@@ -28,5 +28,5 @@ export function makeTemporaryFolder(prefix: string): string {
 export function removeTemporaryFolder(folder: string): void {
   folders.delete(folder);
   if (folders.size === 0) process.off('exit', removeTemporaryFolders);
-  rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
 }
