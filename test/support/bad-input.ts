@@ -16,7 +16,7 @@ import type {
   Reactor,
   Socket,
 } from '../../src/index.js';
-import { type Api, badValues, isLiveBytes } from './bad-values.js';
+import { type Api, type BadValue, badValues, isLiveBytes } from './bad-values.js';
 import { temporaryFolder } from './folders.js';
 
 /** One parameter of a call. */
@@ -36,7 +36,7 @@ interface Target {
   state?(): readonly unknown[];
   /** Undoes a call that succeeded. */
   undo?(): void;
-  /** Throws if the object no longer works. Called after each call that succeeded, and after the last value of each parameter. */
+  /** Throws if the object no longer works. */
   usable?(): void;
 }
 
@@ -1881,12 +1881,7 @@ function ringAttacks({ index, syscalls }: Api): Attack[] {
     places: [place('minComplete', () => 1, optional(whole(0, 0xffff_ffff))), place('timeout', () => 0, isNotNegative)],
     call(...args) {
       for (let i = 0; i < r.cqEntries; i++) r.prepNop(1); // the wait ends at once, whatever its timeout
-      try {
-        return r.enter(...(args as [number, number]));
-      } finally {
-        do r.enter(0);
-        while (r.completions().length > 0);
-      }
+      return r.enter(...(args as [number, number]));
     },
   }));
   attack('completions', (r) => ({
@@ -2012,48 +2007,44 @@ function release(result: unknown): void {
   }
 }
 
-/** What is wrong with an object that no longer works; undefined if it does. */
-function brokenness(target: Target): string | undefined {
-  try {
-    target.usable?.();
-    return undefined;
-  } catch (error) {
-    return `it no longer works afterwards: ${(error as Error).message}`;
-  }
-}
-
-/** @returns what is wrong after a call with the value at that place */
 async function strike(
+  name: string,
   target: Target,
   at: number,
-  value: unknown,
+  { name: valueName, value }: BadValue,
   known: ReadonlySet<string> | null,
-): Promise<(string | undefined)[]> {
+): Promise<string[]> {
   const parameter = target.places[at];
   if (parameter === undefined || parameter.leaveOut?.(value) === true) return [];
-  const faults: (string | undefined)[] = [];
+  const faults: string[] = [];
+  const complain = (what: string) => faults.push(`${name}, ${parameter.name} = ${valueName}: ${what}`);
   const args = target.places.map(({ good }, index) => (index === at ? value : good()));
   const [state, open] = [target.state?.() ?? [], known === null ? Infinity : openCount()];
   let failed = false;
   try {
     const result: unknown = target.call(...args);
     const settled: unknown = types.isPromise(result) ? await result : result;
-    if (!parameter.accepts(value)) faults.push('was accepted');
+    if (!parameter.accepts(value)) complain('was accepted');
     release(settled);
     target.undo?.();
   } catch (error) {
     failed = true;
-    faults.push(faultOf(error));
+    const fault = faultOf(error);
+    if (fault !== undefined) complain(fault);
   }
   const after = target.state?.() ?? [];
   const same = failed
     ? state.length === after.length && state.every((part, i) => Object.is(part, after[i]))
     : state.length === after.length;
-  if (!same) faults.push('left another state behind');
-  if (!failed) faults.push(brokenness(target));
+  if (!same) complain('left another state behind');
+  try {
+    target.usable?.();
+  } catch (error) {
+    complain(`it no longer works afterwards: ${(error as Error).message}`);
+  }
   if (openCount() > open) {
     // Node and the test runner may have opened files meanwhile: only new descriptors of our kinds count.
-    for (const what of descriptors()) if (known?.has(what) === false) faults.push(`left a descriptor open: ${what}`);
+    for (const what of descriptors()) if (known?.has(what) === false) complain(`left a descriptor open: ${what}`);
   }
   return faults;
 }
@@ -2069,15 +2060,11 @@ export async function carryOut(api: Api, attack: Attack): Promise<{ faults: stri
   let strikes = 0;
   const known = closesLater(api) ? null : descriptors();
   try {
-    for (const [at, parameter] of target.places.entries()) {
-      const complain = (valueName: string, what: string | undefined) => {
-        if (what !== undefined) faults.push(`${attack.name}, ${parameter.name} = ${valueName}: ${what}`);
-      };
-      for (const { name, value } of badValues(api)) {
-        for (const what of await strike(target, at, value, known)) complain(name, what);
+    for (const at of target.places.keys()) {
+      for (const bad of badValues(api)) {
+        faults.push(...(await strike(attack.name, target, at, bad, known)));
         strikes++;
       }
-      complain('each value in turn', brokenness(target));
     }
   } finally {
     for (const closable of owned.reverse()) closable.close();

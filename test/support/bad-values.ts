@@ -59,26 +59,7 @@ export function isLiveBytes(value: unknown): boolean {
   }
 }
 
-const closed = new WeakMap<typeof Index, BadValue[]>();
-
-/** Made once, because no use of a closed object changes it. */
-function closedObjects({ index, syscalls }: Api): BadValue[] {
-  let list = closed.get(index);
-  if (list === undefined) {
-    const kinds = {
-      Socket: new index.Socket(),
-      selector: new index.DefaultSelector(),
-      Poll: new syscalls.Poll(),
-      ...(syscalls.EPOLLIN === 0 ? {} : { Epoll: new syscalls.Epoll() }),
-    };
-    for (const object of Object.values(kinds)) object.close();
-    list = Object.entries(kinds).map(([name, value]) => ({ name: `closed ${name}`, value }));
-    closed.set(index, list);
-  }
-  return list;
-}
-
-/** New values at each call, but for the closed objects: using some of them breaks them. */
+/** New values at each call: using some of them breaks them. */
 export function badValues({ index, syscalls }: Api): BadValue[] {
   const list: BadValue[] = [];
   const add = (name: string, value: unknown) => list.push({ name, value });
@@ -223,7 +204,21 @@ export function badValues({ index, syscalls }: Api): BadValue[] {
   add('Symbol.iterator that is no function', { [Symbol.iterator]: 1 });
   add('length that lies', { length: 1e9 });
 
-  for (const { name, value } of closedObjects({ index, syscalls })) add(name, value);
+  // Closed objects
+  const socket = new index.Socket();
+  socket.close();
+  add('closed Socket', socket);
+  const selector = new index.DefaultSelector();
+  selector.close();
+  add('closed selector', selector);
+  const poll = new syscalls.Poll();
+  poll.close();
+  add('closed Poll', poll);
+  if (syscalls.EPOLLIN !== 0) {
+    const epoll = new syscalls.Epoll();
+    epoll.close();
+    add('closed Epoll', epoll);
+  }
 
   // Objects that are not AbortSignals
   add('object of AbortSignal.prototype', Object.create(AbortSignal.prototype));
