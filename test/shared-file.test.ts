@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel, Worker, receiveMessageOnPort } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import { SharedFile } from '../src/syscalls.js';
+import { makeTemporaryFolder, removeTemporaryFolder } from '../src/syscalls/temporary-folders.js';
 import { Bench } from './support/bench.js';
 import { openDescriptors } from './support/descriptors.js';
 import { throwsCode } from './support/expect.js';
@@ -430,4 +431,13 @@ describe('an invalid file', () => {
     if (isLinux)
       expect(descriptors('/dev/null')).toBe(new Set([...openDescriptors()].filter(([, w]) => w === '/dev/null')).size);
   });
+});
+
+it(`a temporary folder with a file that is still mapped is removed at once${isWindows ? ' — on Windows it may stay: no error' : ''}`, () => {
+  using bench = new Bench();
+  const folder = makeTemporaryFolder('selectors-native-test-');
+  const { memory } = open(bench, join(folder, 'mapped'));
+  removeTemporaryFolder(folder);
+  expect(existsSync(folder)).toBe(isWindows);
+  new Uint8Array(memory).fill(1); // still mapped
 });

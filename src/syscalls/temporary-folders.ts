@@ -24,9 +24,21 @@ export function makeTemporaryFolder(prefix: string): string {
   return folder;
 }
 
-/** Removes a folder with its files. @throws if a file cannot be removed */
+/** Errors of a file that is open or mapped: Windows does not remove it. */
+const IN_USE: readonly unknown[] = ['EPERM', 'EACCES', 'EBUSY'];
+
+/**
+ * Removes a folder with its files. Windows cannot remove a file that this process has mapped, and memory of a thread that was terminated may
+ * stay mapped until the process exits (native/shared/shared_file.cc): such a folder is tried again then.
+ * @throws if a file cannot be removed for another reason
+ */
 export function removeTemporaryFolder(folder: string): void {
+  try {
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  } catch (error) {
+    if (process.platform === 'win32' && IN_USE.includes((error as NodeJS.ErrnoException).code)) return;
+    throw error;
+  }
   folders.delete(folder);
   if (folders.size === 0) process.off('exit', removeTemporaryFolders);
-  rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
 }
