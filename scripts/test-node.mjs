@@ -5,9 +5,10 @@ import { NODE_VERSIONS, fail, fetchPackage, runLimited } from './cross.mjs';
 import { root } from './stamp.mjs';
 
 const LIMIT_SECONDS = 3600;
-/** --telling: tests of what differs between versions: memory, threads, processes, Node.js's event loop. */
+/** --telling: tests of what differs between versions: memory, threads, processes, Node.js's event loop, the command line's output. */
 const VERSION_TESTS = [
-  ...['endings', 'shared-file', 'native-bad-input', 'proactor-loop', 'servers', 'trace', 'trace-threads', 'workers'],
+  ...['endings', 'shared-file', 'native-bad-input', 'bad-input', 'proactor-loop', 'servers', 'trace', 'trace-threads'],
+  ...['workers', 'cli'],
 ];
 const ENDINGS_RUNS = 10;
 
