@@ -129,10 +129,7 @@ describe.skipIf(process.platform === 'win32')('Ctrl-C', () => {
     prefix.writeUInt32LE(body.length);
     await new Promise<void>((sent) => socket.write(Buffer.concat([prefix, body]), () => sent()));
     await setTimeout(200);
-    program.process.kill('SIGINT');
-    await setTimeout(400);
-    program.process.kill('SIGINT');
-    expect(await program.ended).toMatchObject({ code: null, signal: 'SIGINT' });
+    expect(await program.interruptUntilEnded()).toEqual([null, 'SIGINT']);
   });
 });
 

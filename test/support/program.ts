@@ -44,6 +44,22 @@ export class Program {
     }));
   }
 
+  /**
+   * Sends Ctrl-C until the program has ended. One alone may be too soon: a signal within 300 ms after the program has handled the first counts
+   * as the same (src/terminal/interrupt.ts), and on a busy machine it handles that late.
+   * @returns its exit code and signal
+   */
+  async interruptUntilEnded(): Promise<unknown[]> {
+    const ended = once(this.process, 'exit');
+    this.process.kill('SIGINT');
+    const timer = setInterval(() => this.process.kill('SIGINT'), 400);
+    try {
+      return (await ended) as unknown[];
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
   /** For Bench.own. */
   close(): void {
     this.process.kill('SIGKILL');
